@@ -1,0 +1,148 @@
+"""The life of a server, the same for both: listen, say truthfully how it is, drain, end. Needs `grpcio-reflection`."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from lookalike.status import ErrorInterceptor, StatusTable
+from lookalike.wire import SERVER_KEEPALIVE, ChannelOptions
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Draining:
+    """Begins once, when the server must end: streams stop reading, answer what they read, and end themselves."""
+
+    def __init__(self) -> None:
+        self._begun = asyncio.Event()
+        self._reads: set[asyncio.Future[Any]] = set()
+
+    def has_begun(self) -> bool:
+        """Whether it is time to end."""
+        return self._begun.is_set()
+
+    def begin(self) -> None:
+        """Stop reading, everywhere."""
+        self._begun.set()
+        for read in self._reads:
+            read.cancel()
+
+    async def until(self, requests: AsyncIterator[T]) -> AsyncIterator[T]:
+        """The requests of a stream, up to its end or to the beginning of the drain."""
+        while not self.has_begun():
+            read: asyncio.Future[Any] = asyncio.ensure_future(anext(requests, None))
+            self._reads.add(read)
+            try:
+                request = await read
+            except asyncio.CancelledError:
+                if self.has_begun() and not cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
+                    return  # it was the read that was cancelled, not its reader
+                raise
+            finally:
+                self._reads.discard(read)
+            if request is None:
+                return
+            yield request
+
+
+class Server:
+    """A gRPC server with health, reflection and errors, as an async context manager. Leaving it drains it.
+
+    Args:
+        service: the service's full name, for health and reflection.
+        register: adds the servicer to the server.
+        address: where to listen, `host:port`; port 0 picks a free one, see `port`.
+        table: the status codes of the service's errors.
+        probe: does a small piece of real work and raises if that fails; its outcome is the server's health.
+        draining: is told when the drain begins.
+        options: server options, for example message limits.
+        probe_interval: seconds between two probes; a probe may take as long before it counts as failed.
+        grace: seconds that calls in flight have to end once the drain has begun.
+
+    """
+
+    def __init__(
+        self,
+        service: str,
+        register: Callable[[grpc.aio.Server], None],
+        *,
+        address: str,
+        table: StatusTable,
+        probe: Callable[[], Awaitable[None]],
+        draining: Draining,
+        options: ChannelOptions,
+        probe_interval: float,
+        grace: float,
+    ) -> None:
+        self.port = 0
+        self._service, self._address = service, address
+        self._probe, self._probe_interval = probe, probe_interval
+        self._draining, self._grace = draining, grace
+        self._server = grpc.aio.server(
+            interceptors=[ErrorInterceptor(table)],
+            options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # a taken port is an error, not a lottery
+        )
+        self._health = health_aio.HealthServicer()
+        register(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def __aenter__(self) -> Self:
+        """Probe once, then listen."""
+        await self._probe()
+        self.port = self._server.add_insecure_port(self._address)
+        await self._set_health(healthy=True)
+        await self._server.start()
+        self._watch = asyncio.create_task(self._watch_health())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say NOT_SERVING, take no new work, let what is in flight end."""
+        self._watch.cancel()
+        await self._health.enter_graceful_shutdown()
+        self._draining.begin()
+        await self._server.stop(self._grace)
+
+    async def _watch_health(self) -> None:
+        healthy = True
+        while True:
+            await asyncio.sleep(self._probe_interval)
+            try:
+                async with asyncio.timeout(self._probe_interval):
+                    await self._probe()
+            except Exception as error:  # whatever it is, this server cannot do its work
+                if healthy:
+                    logger.error("not serving: the health probe failed: %r", error)  # noqa: TRY400 - the cause is enough
+                healthy = False
+            else:
+                if not healthy:
+                    logger.info("serving again")
+                healthy = True
+            await self._set_health(healthy=healthy)
+
+    async def _set_health(self, *, healthy: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if healthy else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", self._service):
+            await self._health.set(name, status)
+
+
+async def until_signalled() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    signalled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled.set)
+    await signalled.wait()

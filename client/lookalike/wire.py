@@ -1,0 +1,38 @@
+"""What every process must agree on to talk over gRPC: ports, message limits, keepalive, the error domain."""
+
+from typing import Final
+
+EMBEDDER_PORT: Final = 50051
+SEARCHER_PORT: Final = 50052
+
+ERROR_DOMAIN: Final = "lookalike"
+"""`google.rpc.ErrorInfo.domain` of every error of ours."""
+
+MAX_IMAGE_BYTES: Final = 16 * 1024 * 1024
+"""The largest image file that travels, unless the embedder is told otherwise (gRPC's own default of 4 MiB is less than
+many a camera's photo)."""
+
+MESSAGE_OVERHEAD_BYTES: Final = 64 * 1024
+"""What a message may hold beside the image."""
+
+ChannelOptions = list[tuple[str, int | str]]
+
+
+def message_limits(max_image_bytes: int = MAX_IMAGE_BYTES) -> ChannelOptions:
+    """Channel or server options that let through messages with an image of `max_image_bytes`."""
+    limit = max_image_bytes + MESSAGE_OVERHEAD_BYTES
+    return [("grpc.max_send_message_length", limit), ("grpc.max_receive_message_length", limit)]
+
+
+# Client and server must agree on pings, or the server drops the connection as abusive (ENHANCE_YOUR_CALM).
+CLIENT_KEEPALIVE: Final[ChannelOptions] = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+SERVER_KEEPALIVE: Final[ChannelOptions] = [
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
