@@ -1,0 +1,1 @@
+"""The embedder: from the bytes of an image file to a vector."""

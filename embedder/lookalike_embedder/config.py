@@ -1,0 +1,43 @@
+"""The embedder's configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
+
+from lookalike_embedder.image import Limits
+from lookalike_embedder.weights import PUBLISHED_SHA256
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set, read from flags and environment in `__main__` alone. Times are in seconds."""
+
+    cache_dir: Path
+    host: str = "127.0.0.1"
+    port: int = EMBEDDER_PORT
+    weights: Path | None = None
+    weights_sha256: str = PUBLISHED_SHA256
+    device: str = "auto"
+    precision: str = "auto"
+    max_batch_size: int = 0
+    max_waiting: int = 256
+    decode_threads: int = 2
+    max_image_bytes: int = MAX_IMAGE_BYTES
+    max_image_pixels: int = 64_000_000
+    probe_interval: float = 10.0
+    grace: float = 20.0
+
+    @property
+    def address(self) -> str:
+        """Where to listen, as `host:port`."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def limits(self) -> Limits:
+        """What images are admitted."""
+        return Limits(self.max_image_bytes, self.max_image_pixels)
+
+    def batch_size_on(self, device: str) -> int:
+        """The most images per batch: as set, else what the device needs to be busy."""
+        return self.max_batch_size or (64 if device == "cuda" else 2)

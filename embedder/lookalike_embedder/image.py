@@ -1,0 +1,152 @@
+"""From the bytes of an image file to the pixels that the model sees: admission, then decoding. No torch.
+
+Everything that is wrong with a file is found here, one image at a time, before it can touch a batch.
+"""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from lookalike_embedder.errors import InvalidImage
+
+Pixels = NDArray[np.uint8]
+
+SIZE: Final = 224
+"""Side of the square that the model sees, in pixels. The aspect ratio is not kept: squashing measured no worse."""
+
+FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""Accepted file formats, by Pillow's names. MPO is what cameras make of JPEG; of animations the first frame counts."""
+
+DRAFT_SIZE: Final = 2 * SIZE
+"""JPEGs are decoded at the smallest of 1/1, 1/2, 1/4, 1/8 of their size that leaves so many pixels a side."""
+
+PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},bilinear{SIZE}x{SIZE}"
+"""Names everything here that changes a vector. It is part of the space's digest: change it with the code."""
+
+# Our own limit is checked before any pixel is decoded; Pillow's, which some plugins check only while they decode, must
+# be an error too, never a warning that nobody reads.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+Image.init()
+
+_TRANSPOSITIONS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TURNED: Final = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is admitted: the largest file, in bytes, and the largest image, in pixels (width times height)."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An admitted image: `pixels` is uint8 RGB [SIZE, SIZE, 3]; width and height are the file's, upright."""
+
+    pixels: Pixels
+    sha256: bytes
+    format: str
+    width: int
+    height: int
+
+
+def decode(data: bytes, limits: Limits) -> DecodedImage:
+    """Admit and decode an image file.
+
+    Raises:
+        InvalidImage: the bytes are empty, too many, of no accepted format, of too many pixels, or broken.
+
+    """
+    image = _open(data, limits)
+    width, height = image.size
+    file_format = image.format or ""
+    try:
+        image.draft("RGB", (DRAFT_SIZE, DRAFT_SIZE))
+        image.load()
+        orientation = _orientation(image)
+        small = _to_rgb(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    except Exception as error:  # decoders raise anything at all on hostile bytes
+        raise InvalidImage("CORRUPT_IMAGE", f"image: a broken {file_format} file: {_brief(error)}") from error
+    if orientation in _TRANSPOSITIONS:  # after the resize: the same picture, for a fraction of the work
+        small = small.transpose(_TRANSPOSITIONS[orientation])
+    if orientation in _TURNED:
+        width, height = height, width
+    return DecodedImage(np.asarray(small), hashlib.sha256(data).digest(), file_format, width, height)
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    """Check everything that can be checked without decoding a pixel."""
+    if not data:
+        raise InvalidImage("EMPTY_IMAGE", "image: must not be empty, got 0 bytes")
+    if len(data) > limits.max_bytes:
+        raise InvalidImage(
+            "IMAGE_TOO_LARGE",
+            f"image: at most {limits.max_bytes} bytes, got {len(data)}",
+            limit_bytes=limits.max_bytes,
+            bytes=len(data),
+        )
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:
+        if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+            raise _too_many_pixels(limits, _brief(error)) from error
+        raise InvalidImage(
+            "UNSUPPORTED_FORMAT",
+            f"image: must be one of {', '.join(FORMATS)}, got {len(data)} bytes that begin with {data[:8]!r}",
+            formats=",".join(FORMATS),
+        ) from error
+    if image.width * image.height > limits.max_pixels:
+        raise _too_many_pixels(limits, f"{image.width}x{image.height} = {image.width * image.height}")
+    return image
+
+
+def _too_many_pixels(limits: Limits, found: str) -> InvalidImage:
+    return InvalidImage(
+        "TOO_MANY_PIXELS", f"image: at most {limits.max_pixels} pixels, got {found}", limit_pixels=limits.max_pixels
+    )
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; broken metadata does not spoil a good picture."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGB", "L", "CMYK", "YCbCr", "LAB", "HSV", "1") and "transparency" not in image.info:
+        return image.convert("RGB")
+    if image.mode.startswith(("I", "F")):
+        return _from_deep(image)
+    rgba = image.convert("RGBA")
+    on_white = Image.new("RGB", rgba.size, "white")
+    on_white.paste(rgba, mask=rgba.getchannel("A"))
+    return on_white
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    """16- and 32-bit grey: scaled to 8 bits by the range that the values show, as the file does not say."""
+    values: NDArray[Any] = np.asarray(image, dtype=np.float32)
+    top = float(values.max(initial=0))
+    full = 255.0 if top <= 255 and not image.mode.startswith("I;16") else 65535.0 if top <= 65535 else top
+    return Image.fromarray((values * (255 / full)).clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _brief(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,22 @@
+"""The embedding space: the name under which vectors may be compared."""
+
+import hashlib
+from typing import Final
+
+from lookalike_embedder.image import PREPROCESSING
+from lookalike_embedder.rmac import LEVELS
+
+ARCHITECTURE: Final = "vgg16-rmac512"
+DIMENSIONS: Final = 512
+
+MEAN: Final = (0.48235, 0.45882, 0.40784)
+"""Subtracted from RGB in [0, 1]; the deviation is 1/255. From torchvision's `VGG16_Weights.IMAGENET1K_FEATURES`."""
+
+
+def space_of(weights_sha256: str) -> str:
+    """The space of trunk weights with the given digest, under this code's preprocessing and head.
+
+    Device and precision are not part of it: their vectors differ by less than they rank (cosine ≥ .999, tested).
+    """
+    recipe = "|".join((weights_sha256, PREPROCESSING, f"mean{MEAN}", f"conv5_3,rmac{LEVELS},l2"))
+    return f"{ARCHITECTURE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"

