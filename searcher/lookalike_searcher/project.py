@@ -1,0 +1,79 @@
+"""The registry: projects by name."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from lookalike_searcher import migration
+from lookalike_searcher.database import Database
+from lookalike_searcher.errors import AlreadyExists, NotFound
+from lookalike_searcher.statement import Connection, schema_of, statement
+
+
+@dataclass(frozen=True)
+class Project:
+    """A row of the registry."""
+
+    id: int
+    name: str
+    space: str
+    image_count: int
+    reference_count: int
+    create_time: datetime
+    update_time: datetime
+
+
+def _project(row: asyncpg.Record) -> Project:
+    return Project(**dict(row))
+
+
+async def create(database: Database, name: str, space: str) -> Project:
+    """Register a project and make its schema, both or neither.
+
+    Raises:
+        AlreadyExists: the name is taken.
+
+    """
+    async with database.writing() as connection:
+        row = await connection.fetchrow(statement("project_insert"), name, space, migration.latest_project_version())
+        if row is None:
+            raise AlreadyExists.project(name)
+        await migration.create_schema(connection, row["id"])
+        return _project(row)
+
+
+async def get(database: Database, name: str) -> Project:
+    """The project of that name. Raises NotFound."""
+    async with database.connection() as connection:
+        return await find(connection, name)
+
+
+async def find(connection: Connection, name: str) -> Project:
+    """The project of that name, on a connection that is held already. Raises NotFound."""
+    row = await connection.fetchrow(statement("project_get"), name)
+    if row is None:
+        raise NotFound.project(name)
+    return _project(row)
+
+
+async def lock(connection: Connection, name: str) -> Project:
+    """The project of that name, to be changed in this transaction alone. Raises NotFound."""
+    row = await connection.fetchrow(statement("project_lock"), name)
+    if row is None:
+        raise NotFound.project(name)
+    return _project(row)
+
+
+async def list_after(database: Database, name: str, limit: int) -> list[Project]:
+    """At most `limit` projects whose names come after `name`, in order."""
+    async with database.connection() as connection:
+        return [_project(row) for row in await connection.fetch(statement("project_list"), name, limit)]
+
+
+async def delete(database: Database, name: str) -> None:
+    """Drop the project's schema and forget its name, both or neither. Raises NotFound."""
+    async with database.writing() as connection:
+        project = await lock(connection, name)
+        await connection.execute(f"DROP SCHEMA {schema_of(project.id)} CASCADE")
+        await connection.execute(statement("project_delete"), project.id)

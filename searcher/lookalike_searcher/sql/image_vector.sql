@@ -1,0 +1,1 @@
+SELECT vector FROM {schema}.image WHERE sha256 = $1

@@ -1,0 +1,1 @@
+DELETE FROM lookalike_project WHERE id = $1

@@ -1,0 +1,5 @@
+SELECT id, name, space, image_count, reference_count, create_time, update_time
+FROM lookalike_project
+WHERE name > $1
+ORDER BY name
+LIMIT $2
