@@ -1,0 +1,49 @@
+"""Channels to the two servers: limits that fit photos, keepalive, balancing, and retries where they do no harm."""
+
+import json
+from typing import Final
+
+import grpc
+
+from lookalike.wire import CLIENT_KEEPALIVE, MAX_IMAGE_BYTES, MESSAGE_OVERHEAD_BYTES, message_limits
+
+EMBEDDER: Final = "lookalike.v1.EmbedderService"
+SEARCHER: Final = "lookalike.v1.SearcherService"
+
+_IDEMPOTENT: Final = {
+    EMBEDDER: ("GetModel", "Embed"),
+    SEARCHER: ("GetProject", "ListProjects", "CheckImages", "Search"),
+}
+"""Unary RPCs that gRPC may try again by itself. Streams are resumed by `resume`, with what is unanswered."""
+
+_RETRY: Final = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "3s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+def open_channel(address: str, service: str) -> grpc.aio.Channel:
+    """A channel to all addresses that `address` resolves to, in turn.
+
+    Args:
+        address: a gRPC target, for example `localhost:50051` or `dns:///embedder.shop.svc:50051`.
+        service: the full name of the service there.
+
+    """
+    names = [{"service": service, "method": method} for method in _IDEMPOTENT[service]]
+    config = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": names, "retryPolicy": _RETRY}],
+        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    }
+    options = [
+        *message_limits(),
+        *CLIENT_KEEPALIVE,
+        ("grpc.service_config", json.dumps(config)),
+        # A request larger than this buffer is not retried; gRPC's default would leave out most photos.
+        ("grpc.per_rpc_retry_buffer_size", MAX_IMAGE_BYTES + MESSAGE_OVERHEAD_BYTES),
+    ]
+    return grpc.aio.insecure_channel(address, options=options)

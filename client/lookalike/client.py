@@ -1,0 +1,213 @@
+"""The client: embedder and searcher as one."""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import grpc
+
+from lookalike import convert, photo
+from lookalike.channel import EMBEDDER, SEARCHER, open_channel
+from lookalike.errors import from_rpc
+from lookalike.pipeline import Pipeline
+from lookalike.records import Embedding, Item, Model, Outcome, Project, SearchResult
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import embedder_pb2, searcher_pb2
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
+from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike.wire import EMBEDDER_PORT, SEARCHER_PORT
+
+T = TypeVar("T")
+
+DEFAULT_EMBEDDER: Final = f"localhost:{EMBEDDER_PORT}"
+DEFAULT_SEARCHER: Final = f"localhost:{SEARCHER_PORT}"
+DEFAULT_LIMIT: Final = 10
+
+
+class Client:
+    """Talks to an embedder and a searcher; an async context manager.
+
+    Nothing is connected before the first call, and a server may come and go: calls that can be repeated without harm
+    are tried again for a few seconds, streams are resumed.
+
+    Args:
+        embedder: the embedder's address, any gRPC target: all addresses it resolves to are used in turn.
+        searcher: the searcher's address.
+        timeout: seconds until a call gives up, and the most that a stream may owe an answer.
+
+    """
+
+    def __init__(
+        self, embedder: str = DEFAULT_EMBEDDER, searcher: str = DEFAULT_SEARCHER, *, timeout: float = 30.0
+    ) -> None:
+        self._addresses = {EMBEDDER: embedder, SEARCHER: searcher}
+        self._channels = [open_channel(embedder, EMBEDDER), open_channel(searcher, SEARCHER)]
+        self._embedder = EmbedderServiceStub(self._channels[0])
+        self._searcher = SearcherServiceStub(self._channels[1])
+        self._timeout = timeout
+
+    @classmethod
+    def from_env(cls, *, timeout: float = 30.0) -> Self:
+        """A client for the servers that LOOKALIKE_EMBEDDER and LOOKALIKE_SEARCHER name, or those on this machine."""
+        return cls(
+            os.environ.get("LOOKALIKE_EMBEDDER") or DEFAULT_EMBEDDER,
+            os.environ.get("LOOKALIKE_SEARCHER") or DEFAULT_SEARCHER,
+            timeout=timeout,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Nothing happens yet."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; what is in flight is cancelled."""
+        for channel in self._channels:
+            await channel.close()
+
+    async def model(self) -> Model:
+        """The embedder's model: its space, limits and precision."""
+        request = embedder_pb2.GetModelRequest()
+        return convert.model(await self._ask(EMBEDDER, self._embedder.GetModel(request, timeout=self._timeout)))
+
+    async def embed(self, image: bytes | Path) -> Embedding:
+        """The vector of one image.
+
+        Raises:
+            InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
+            OverloadedError: the embedder's queue is full.
+
+        """
+        return convert.embedding(await self._embed(await asyncio.to_thread(photo.read, image)))
+
+    async def create_project(self, name: str, *, space: str | None = None) -> Project:
+        """Create a project.
+
+        Args:
+            name: 1 to 63 lower-case letters, digits, `-` or `_`, beginning with a letter or digit.
+            space: the embedding space of its vectors; the embedder's own if it is left out.
+
+        Raises:
+            AlreadyExistsError: there is one of that name.
+            InvalidRequestError: the name or the space breaks a rule.
+
+        """
+        request = searcher_pb2.CreateProjectRequest(name=name, space=space or (await self.model()).space)
+        response = await self._ask(SEARCHER, self._searcher.CreateProject(request, timeout=self._timeout))
+        return convert.project(response.project)
+
+    async def get_project(self, name: str) -> Project:
+        """The project of that name. Raises NotFoundError."""
+        request = searcher_pb2.GetProjectRequest(name=name)
+        response = await self._ask(SEARCHER, self._searcher.GetProject(request, timeout=self._timeout))
+        return convert.project(response.project)
+
+    async def list_projects(self) -> AsyncIterator[Project]:
+        """Yield all projects by name, fetching page after page."""
+        token = ""
+        while True:
+            request = searcher_pb2.ListProjectsRequest(page_token=token)
+            page = await self._ask(SEARCHER, self._searcher.ListProjects(request, timeout=self._timeout))
+            for project in page.projects:
+                yield convert.project(project)
+            if not (token := page.next_page_token):
+                return
+
+    async def delete_project(self, name: str) -> None:
+        """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
+        request = searcher_pb2.DeleteProjectRequest(name=name)
+        await self._ask(SEARCHER, self._searcher.DeleteProject(request, timeout=self._timeout))
+
+    async def check_images(self, project: str, sha256s: Sequence[bytes]) -> set[bytes]:
+        """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds."""
+        request = searcher_pb2.CheckImagesRequest(project=project, sha256s=sha256s)
+        response = await self._ask(SEARCHER, self._searcher.CheckImages(request, timeout=self._timeout))
+        return set(response.stored_sha256s)
+
+    def index(self, project: str, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Outcome]:
+        """Embed and store items of any number; yield an outcome for each as it is acknowledged, in no set order.
+
+        What the project holds already, by content, is not embedded again; a run that was interrupted can simply be
+        repeated. A bounded number of items is in flight, and a caller who is slow to take outcomes slows the run down.
+        A sync iterable is advanced on the event loop, so it should not block for long.
+
+        Raises:
+            NotFoundError: there is no such project.
+            LookalikeError: a server stayed away, or failed; items without an outcome may or may not be stored.
+
+        """
+        return Pipeline(
+            project,
+            check=lambda sha256s: self.check_images(project, sha256s),
+            open_embed=lambda: self._embedder.EmbedStream(),
+            open_index=lambda: self._searcher.IndexImages(),
+            timeout=self._timeout,
+        ).outcomes(items)
+
+    async def search(
+        self,
+        project: str,
+        *,
+        image: bytes | Path | None = None,
+        sha256: str | None = None,
+        embedding: Embedding | None = None,
+        limit: int = DEFAULT_LIMIT,
+    ) -> SearchResult:
+        """The project's images most similar to one of: an image, an image of the project, a vector.
+
+        Args:
+            project: where to search.
+            image: the bytes of an image file, or the path of one.
+            sha256: the hash, in hexadecimal, of an image that the project holds.
+            embedding: a vector of the project's space.
+            limit: the most hits, 1 to 1,000.
+
+        Raises:
+            NotFoundError: there is no such project, or no such image in it.
+            InvalidRequestError: the image is not accepted, or the limit is out of range.
+            PreconditionError: the vector is of another space than the project's.
+            ValueError: not exactly one of image, sha256 and embedding was given.
+
+        """
+        if sum(query is not None for query in (image, sha256, embedding)) != 1:
+            raise ValueError("search takes exactly one of image, sha256 and embedding")
+        request = searcher_pb2.SearchRequest(project=project, limit=limit)
+        started = time.perf_counter()
+        if image is not None:
+            data = await asyncio.to_thread(photo.read, image)
+            request.sha256 = hashlib.sha256(data).digest()
+            request.embedding.CopyFrom(await self._embed(data))
+        elif embedding is not None:
+            request.embedding.CopyFrom(convert.embedding_message(embedding))
+        else:
+            request.sha256 = bytes.fromhex(sha256 or "")
+        embedded = time.perf_counter()
+        response = await self._ask(SEARCHER, self._searcher.Search(request, timeout=self._timeout))
+        return SearchResult(
+            hits=tuple(convert.hit(hit) for hit in response.hits),
+            mode=convert.mode(response.mode),
+            images_ranked=response.images_ranked,
+            embed_seconds=embedded - started if image is not None else 0.0,
+            search_seconds=time.perf_counter() - embedded,
+        )
+
+    async def _embed(self, data: bytes) -> common.Embedding:
+        request = embedder_pb2.EmbedRequest(image=data)
+        return (await self._ask(EMBEDDER, self._embedder.Embed(request, timeout=self._timeout))).embedding
+
+    async def _ask(self, service: str, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            name = service.rpartition(".")[2].removesuffix("Service").lower()
+            raise from_rpc(error, f"the {name} at {self._addresses[service]}") from error

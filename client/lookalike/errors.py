@@ -1,0 +1,165 @@
+"""What the library raises.
+
+    LookalikeError
+    ├── UnreadableImageError     an image's file cannot be read here; nothing was sent
+    ├── InvalidRequestError      a field of the request breaks a rule; `violations` names them
+    ├── NotFoundError            no such project or image
+    ├── AlreadyExistsError       the name is taken
+    ├── PreconditionError        the request does not fit what is stored, for example a vector of another space
+    ├── OverloadedError          the server has too much to do; `retry_after` says when to come back
+    ├── DeadlineExceededError    no answer within the timeout
+    ├── UnavailableError         the server cannot be reached, also after retries
+    └── ServerError              the server failed, or answered with something that this version does not know
+
+Every one has `reason` (stable, for programs, as the protos list them), `metadata` (the values of the message by name)
+and `code` (the gRPC status code).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from lookalike.v1.common_pb2 import ItemError
+from lookalike.wire import ERROR_DOMAIN
+
+
+class LookalikeError(Exception):
+    """The root of everything that the library raises.
+
+    Attributes:
+        reason: the stable name of what went wrong, for example `PROJECT_NOT_FOUND`; empty if the server gave none.
+        metadata: the values of the message, by name.
+        code: the gRPC status code.
+
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.metadata = dict(metadata or {})
+        self.code = code
+
+
+class UnreadableImageError(LookalikeError):
+    """An image's file cannot be read here; nothing was sent."""
+
+
+class InvalidRequestError(LookalikeError):
+    """A field of the request breaks a rule.
+
+    Attributes:
+        violations: what is wrong, by the field's path.
+
+    """
+
+    violations: Mapping[str, str] = {}
+
+
+class NotFoundError(LookalikeError):
+    """There is no such project or image."""
+
+
+class AlreadyExistsError(LookalikeError):
+    """The name is taken."""
+
+
+class PreconditionError(LookalikeError):
+    """The request does not fit what is stored."""
+
+
+class OverloadedError(LookalikeError):
+    """The server has too much to do.
+
+    Attributes:
+        retry_after: seconds until it is worth trying again; None if the server did not say.
+
+    """
+
+    retry_after: float | None = None
+
+
+class DeadlineExceededError(LookalikeError):
+    """There was no answer within the timeout."""
+
+
+class UnavailableError(LookalikeError):
+    """The server cannot be reached, also after retries."""
+
+
+class ServerError(LookalikeError):
+    """The server failed, or answered with something that this version does not know."""
+
+
+_BY_CODE: Final[Mapping[grpc.StatusCode, type[LookalikeError]]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidRequestError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExistsError,
+    grpc.StatusCode.FAILED_PRECONDITION: PreconditionError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+}
+_BY_NUMBER: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def from_item(error: ItemError) -> LookalikeError:
+    """The failure of one item of a stream."""
+    code = _BY_NUMBER.get(error.code, grpc.StatusCode.UNKNOWN)
+    kind = _BY_CODE.get(code, ServerError)
+    failure = kind(error.message, reason=error.reason, metadata=error.metadata, code=code)
+    if isinstance(failure, InvalidRequestError) and "field" in error.metadata:
+        failure.violations = {error.metadata["field"]: error.message}
+    return failure
+
+
+def from_rpc(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
+    """The failure of a whole RPC.
+
+    Args:
+        error: what gRPC raised.
+        server: which server it was, for the message of a failure that gRPC itself found.
+
+    """
+    status = _status(error)
+    if status is None:
+        return _BY_CODE.get(error.code(), ServerError)(f"{server}: {error.details()}", code=error.code())
+    info = _detail(status, error_details_pb2.ErrorInfo())
+    failure = _BY_CODE.get(error.code(), ServerError)(
+        status.message,
+        reason=info.reason if info.domain == ERROR_DOMAIN else "",
+        metadata=info.metadata,
+        code=error.code(),
+    )
+    if isinstance(failure, InvalidRequestError):
+        bad = _detail(status, error_details_pb2.BadRequest())
+        failure.violations = {violation.field: violation.description for violation in bad.field_violations}
+    if isinstance(failure, OverloadedError):
+        delay = _detail(status, error_details_pb2.RetryInfo()).retry_delay
+        failure.retry_after = delay.ToTimedelta().total_seconds() or None
+    return failure
+
+
+def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
+    try:
+        return rpc_status.from_call(error)  # type: ignore[arg-type] # it asks for no more than the error has
+    except ValueError:  # a proxy rewrote the status: what it says now counts
+        return None
+
+
+def _detail(status: status_pb2.Status, wanted: Any) -> Any:  # noqa: ANN401 - any of the detail messages
+    """The status' detail of the same type as `wanted`, or `wanted`, empty, itself."""
+    for detail in status.details:
+        if detail.Unpack(wanted):
+            break
+    return wanted

@@ -1,0 +1,36 @@
+"""The bytes of an image, from wherever the caller has them."""
+
+from pathlib import Path
+
+import grpc
+
+from lookalike.errors import InvalidRequestError, UnreadableImageError
+from lookalike.wire import MAX_IMAGE_BYTES
+
+
+def read(image: bytes | Path) -> bytes:
+    """The bytes of an image file; blocks while it reads.
+
+    Raises:
+        UnreadableImageError: the file cannot be read.
+        InvalidRequestError: it is larger than what can be sent.
+
+    """
+    data = image if isinstance(image, bytes) else _read_file(image)
+    if len(data) > MAX_IMAGE_BYTES:
+        raise InvalidRequestError(
+            f"image: at most {MAX_IMAGE_BYTES} bytes can be sent, got more",
+            reason="IMAGE_TOO_LARGE",
+            metadata={"limit_bytes": str(MAX_IMAGE_BYTES)},
+            code=grpc.StatusCode.INVALID_ARGUMENT,
+        )
+    return data
+
+
+def _read_file(path: Path) -> bytes:
+    """The file, but never more than one byte over the limit: it may be of any size."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_IMAGE_BYTES + 1)
+    except OSError as error:
+        raise UnreadableImageError(f"cannot read {path}: {error.strerror}", reason="UNREADABLE") from error

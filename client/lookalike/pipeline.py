@@ -1,0 +1,186 @@
+"""Indexing: read and hash, ask what is there already, embed the rest, store, acknowledge.
+
+All stages run at once over a bounded number of items in flight, so that memory stays flat and the slowest stage sets
+the pace:
+
+    items ─ read ─ CheckImages ─┬─ new ─── EmbedStream ─┬─ IndexImages ─ outcomes
+                                └─ known ───────────────┘
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from lookalike import convert, photo
+from lookalike.budget import Budget
+from lookalike.errors import LookalikeError, from_item
+from lookalike.gathering import gathered
+from lookalike.records import Item, Outcome, Status
+from lookalike.resume import ResumableStream
+from lookalike.v1 import embedder_pb2 as embedder
+from lookalike.v1 import searcher_pb2 as searcher
+
+if TYPE_CHECKING:
+    import grpc
+
+MAX_ITEMS: Final = 512
+"""Items in flight: enough to keep a GPU's batches full while the searcher commits."""
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of images in flight."""
+_MAX_CHECKED: Final = 256
+"""Hashes in one CheckImages."""
+
+Check = Callable[[Sequence[bytes]], Awaitable[set[bytes]]]
+OpenEmbed = Callable[[], "grpc.aio.StreamStreamCall[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]"]
+OpenIndex = Callable[[], "grpc.aio.StreamStreamCall[searcher.IndexImagesRequest, searcher.IndexImagesResponse]"]
+
+
+@dataclass(eq=False)
+class _Loaded:
+    """An item that was read; `data` is let go of as soon as it is sent for the last time."""
+
+    sequence: int
+    uri: str
+    reference: searcher.Reference
+    data: bytes
+    size: int
+    sha256: bytes
+
+
+class Pipeline:
+    """One run of indexing.
+
+    Args:
+        project: where to index.
+        check: says which hashes the project holds.
+        open_embed: opens an EmbedStream.
+        open_index: opens an IndexImages.
+        timeout: the most seconds that a stream may owe an answer.
+
+    """
+
+    def __init__(
+        self, project: str, *, check: Check, open_embed: OpenEmbed, open_index: OpenIndex, timeout: float
+    ) -> None:
+        self._project = project
+        self._check = check
+        self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
+        self._to_store: asyncio.Queue[searcher.IndexImagesRequest | None] = asyncio.Queue()
+        self._finished: asyncio.Queue[tuple[Outcome, int] | None] = asyncio.Queue()
+        self._embedding = ResumableStream(open_embed, self._to_embed, server="embedder", timeout=timeout)
+        self._storing = ResumableStream(open_index, self._to_store, server="searcher", timeout=timeout)
+        self._budget = Budget(MAX_ITEMS, MAX_BYTES)  # bounds all three queues
+        self._in_flight: dict[int, _Loaded] = {}
+        self._awaiting_embedding: dict[bytes, list[_Loaded]] = {}
+
+    async def outcomes(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Outcome]:
+        """Yield an outcome for each item, as it is acknowledged. A caller who is slow to take them slows the run.
+
+        Raises:
+            LookalikeError: the run cannot go on; items without an outcome may or may not be stored.
+
+        """
+        running = asyncio.create_task(self._run(items))
+        running.add_done_callback(lambda _: self._finished.put_nowait(None))
+        try:
+            while (finished := await self._finished.get()) is not None:
+                outcome, size = finished
+                yield outcome
+                self._budget.release(size)
+            await running
+        finally:
+            running.cancel()
+
+    async def _run(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
+        try:
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._check_all(items))
+                stages.create_task(self._embed_all())
+                stages.create_task(self._store_all())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _check_all(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
+        """Send each item on to where it belongs: to be embedded, or straight to be stored."""
+        async for batch in gathered(self._read_all(items), _MAX_CHECKED):
+            known = await self._check([loaded.sha256 for loaded in batch])
+            for loaded in batch:
+                if loaded.sha256 in known:
+                    self._store(loaded, None)
+                else:
+                    self._embed_once(loaded)
+        self._to_embed.put_nowait(None)
+
+    async def _read_all(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[_Loaded]:
+        numbers = count(1)
+        async for item in _each(items):
+            try:
+                reference = convert.reference_message(item)
+                data, sha256 = await asyncio.to_thread(_read_and_hash, item)
+            except LookalikeError as error:
+                await self._budget.acquire(0)
+                self._finish(item.uri, 0, error)
+                continue
+            await self._budget.acquire(len(data))
+            loaded = _Loaded(next(numbers), item.uri, reference, data, len(data), sha256)
+            self._in_flight[loaded.sequence] = loaded
+            yield loaded
+
+    def _embed_once(self, loaded: _Loaded) -> None:
+        """Send the image to the embedder, unless the same one is on its way there."""
+        waiting = self._awaiting_embedding.setdefault(loaded.sha256, [])
+        if not waiting:
+            self._to_embed.put_nowait(embedder.EmbedStreamRequest(sequence=loaded.sequence, image=loaded.data))
+        waiting.append(loaded)
+        loaded.data = b""
+
+    async def _embed_all(self) -> None:
+        async for answer in self._embedding.answers():
+            for loaded in self._awaiting_embedding.pop(self._in_flight[answer.sequence].sha256):
+                if answer.HasField("error"):
+                    del self._in_flight[loaded.sequence]
+                    self._finish(loaded.uri, loaded.size, from_item(answer.error))
+                else:
+                    self._store(loaded, answer)
+        self._to_store.put_nowait(None)  # checking ended before embedding could: nothing more will come
+
+    def _store(self, loaded: _Loaded, answer: embedder.EmbedStreamResponse | None) -> None:
+        request = searcher.IndexImagesRequest(
+            sequence=loaded.sequence, project=self._project, sha256=loaded.sha256, reference=loaded.reference
+        )
+        if answer is not None:
+            request.embedding.CopyFrom(answer.embedding)
+            request.width, request.height = answer.image_info.width, answer.image_info.height
+        loaded.data = b""
+        self._to_store.put_nowait(request)
+
+    async def _store_all(self) -> None:
+        async for answer in self._storing.answers():
+            loaded = self._in_flight.pop(answer.sequence)
+            if answer.HasField("error"):
+                self._finish(loaded.uri, loaded.size, from_item(answer.error))
+            else:
+                changed = answer.indexed.status == searcher.INDEX_STATUS_INDEXED
+                self._finish(loaded.uri, loaded.size, Status.INDEXED if changed else Status.UNCHANGED)
+
+    def _finish(self, uri: str, size: int, result: Status | LookalikeError) -> None:
+        error = result if isinstance(result, LookalikeError) else None
+        status = Status.FAILED if isinstance(result, LookalikeError) else result
+        self._finished.put_nowait((Outcome(uri, status, error), size))
+
+
+async def _each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+def _read_and_hash(item: Item) -> tuple[bytes, bytes]:
+    data = photo.read(item.image)
+    return data, hashlib.sha256(data).digest()
