@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lookalike_embedder.errors import InvalidImage
 
@@ -20,8 +20,8 @@ Pixels = NDArray[np.uint8]
 SIZE: Final = 224
 """Side of the square that the model sees, in pixels. The aspect ratio is not kept: squashing measured no worse."""
 
-FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""Accepted file formats, by Pillow's names. MPO is what cameras make of JPEG; of animations the first frame counts."""
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""Accepted file formats, by Pillow's names. Of animations the first frame counts, of a camera's MPO its first JPEG."""
 
 DRAFT_SIZE: Final = 2 * SIZE
 """JPEGs are decoded at the smallest of 1/1, 1/2, 1/4, 1/8 of their size that leaves so many pixels a side."""
@@ -29,8 +29,9 @@ DRAFT_SIZE: Final = 2 * SIZE
 PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},bilinear{SIZE}x{SIZE}"
 """Names everything here that changes a vector. It is part of the space's digest: change it with the code."""
 
-# Our own limit is checked before any pixel is decoded; Pillow's, which some plugins check only while they decode, must
-# be an error too, never a warning that nobody reads.
+_BOMBS: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+# Pillow's own check of the number of pixels must be an error, never a warning that nobody reads.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 Image.init()
 
@@ -80,8 +81,10 @@ def decode(data: bytes, limits: Limits) -> DecodedImage:
         image.load()
         orientation = _orientation(image)
         small = _to_rgb(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    except _BOMBS as error:
+        raise _too_many_pixels(limits, _brief(error)) from error
     except Exception as error:  # decoders raise anything at all on hostile bytes
-        raise InvalidImage("CORRUPT_IMAGE", f"image: a broken {file_format} file: {_brief(error)}") from error
+        raise _corrupt(file_format, error) from error
     if orientation in _TRANSPOSITIONS:  # after the resize: the same picture, for a fraction of the work
         small = small.transpose(_TRANSPOSITIONS[orientation])
     if orientation in _TURNED:
@@ -100,16 +103,19 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
             limit_bytes=limits.max_bytes,
             bytes=len(data),
         )
+    Image.MAX_IMAGE_PIXELS = limits.max_pixels  # for plugins that learn an image's size only while they decode
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception as error:
-        if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-            raise _too_many_pixels(limits, _brief(error)) from error
+    except UnidentifiedImageError as error:
         raise InvalidImage(
             "UNSUPPORTED_FORMAT",
             f"image: must be one of {', '.join(FORMATS)}, got {len(data)} bytes that begin with {data[:8]!r}",
             formats=",".join(FORMATS),
         ) from error
+    except _BOMBS as error:
+        raise _too_many_pixels(limits, _brief(error)) from error
+    except Exception as error:
+        raise _corrupt("", error) from error
     if image.width * image.height > limits.max_pixels:
         raise _too_many_pixels(limits, f"{image.width}x{image.height} = {image.width * image.height}")
     return image
@@ -119,6 +125,10 @@ def _too_many_pixels(limits: Limits, found: str) -> InvalidImage:
     return InvalidImage(
         "TOO_MANY_PIXELS", f"image: at most {limits.max_pixels} pixels, got {found}", limit_pixels=limits.max_pixels
     )
+
+
+def _corrupt(file_format: str, error: Exception) -> InvalidImage:
+    return InvalidImage("CORRUPT_IMAGE", f"image: a broken {file_format or 'image'} file: {_brief(error)}")
 
 
 def _orientation(image: Image.Image) -> int:

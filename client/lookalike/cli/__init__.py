@@ -1,0 +1,5 @@
+"""The command line, `lookalike`."""
+
+from lookalike.cli.app import main
+
+__all__ = ["main"]

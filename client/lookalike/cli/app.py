@@ -1,0 +1,35 @@
+"""Puts the commands together."""
+
+import importlib.metadata
+from typing import Annotated
+
+import typer
+
+from lookalike.cli import demo, index, project, search, up
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.add_typer(project.app, name="project")
+app.command("index")(index.index)
+app.command("search")(search.search)
+app.command("up")(up.up)
+app.command("demo")(demo.demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lookalike {importlib.metadata.version('lookalike')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _lookalike(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Find the pictures that look like a picture."""
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="lookalike")

@@ -1,0 +1,46 @@
+"""What the commands share: the servers' addresses, the console, and how a failure is told."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from rich.console import Console
+
+from lookalike.client import DEFAULT_EMBEDDER, DEFAULT_SEARCHER
+from lookalike.errors import LookalikeError, UnavailableError
+from lookalike.processes import ServerFailed
+from lookalike.records import Match
+
+console: Final = Console(highlight=False)
+if not console.is_terminal:  # a file or a pipe has no width; our tables need about this much
+    console.width = 120
+errors: Final = Console(stderr=True, highlight=False)
+
+EXIT_COULD_NOT_RUN: Final = 2
+
+MATCH_STYLES: Final[Mapping[Match, str]] = {
+    Match.EXACT: "bold green",
+    Match.NEAR_DUPLICATE: "green",
+    Match.SIMILAR: "yellow",
+}
+
+Embedder = Annotated[str, typer.Option(envvar="LOOKALIKE_EMBEDDER", help="Address of the embedder.")]
+Searcher = Annotated[str, typer.Option(envvar="LOOKALIKE_SEARCHER", help="Address of the searcher.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds until a call gives up.")]
+
+__all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
+
+
+def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
+    """Run a command's coroutine and end the program with its exit code; tell failures in one sentence."""
+    try:
+        code = asyncio.run(work) or 0
+    except (LookalikeError, ServerFailed, OSError) as error:
+        errors.print(f"[red]lookalike:[/] {error}", markup=True, soft_wrap=True)
+        if isinstance(error, UnavailableError):
+            errors.print("Are the servers running? `lookalike up` starts them on this machine.")
+        code = EXIT_COULD_NOT_RUN
+    except KeyboardInterrupt:
+        code = 130
+    raise SystemExit(code)

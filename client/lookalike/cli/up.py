@@ -1,0 +1,55 @@
+"""`lookalike up`: everything on one machine."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lookalike.cli.common import console, errors, run
+from lookalike.processes import require, running
+from lookalike.wire import EMBEDDER_PORT, SEARCHER_PORT
+
+
+def up(
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="LOOKALIKE_DATA_DIR", help="Folder of the embedded PostgreSQL.")
+    ] = None,
+    embedder_port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = EMBEDDER_PORT,
+    searcher_port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = SEARCHER_PORT,
+) -> None:
+    """Run a searcher with its embedded PostgreSQL and an embedder, until Ctrl-C."""
+
+    async def work() -> int:
+        require("asyncpg", "torch")
+        data = ["--data-dir", str(data_dir)] if data_dir else []
+        async with AsyncExitStack() as stack:
+            searcher = await stack.enter_async_context(
+                running("lookalike_searcher", ["--port", str(searcher_port), *data])
+            )
+            embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", str(embedder_port)]))
+            console.print(f"searcher  {searcher.address}  {searcher.description}", soft_wrap=True)
+            console.print(f"embedder  {embedder.address}  {embedder.description}", soft_wrap=True)
+            console.print("Ready. Ctrl-C stops both.")
+            ended = await _first_to_end(searcher.process, embedder.process)
+            if ended is not None:
+                errors.print(f"a server ended with exit code {ended}; stopping the other one")
+                return 1
+        console.print("stopped")
+        return 0
+
+    run(work())
+
+
+async def _first_to_end(*processes: asyncio.subprocess.Process) -> int | None:
+    """Wait for a signal (None) or for the first process that ends by itself (its exit code)."""
+    signalled = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+    waits = [asyncio.ensure_future(signalled.wait()), *(asyncio.ensure_future(process.wait()) for process in processes)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    return None if signalled.is_set() else next(p.returncode for p in processes if p.returncode is not None)

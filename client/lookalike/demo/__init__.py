@@ -1,0 +1,1 @@
+"""The demonstration: real photos, altered copies of them, real servers, real answers."""

@@ -1,0 +1,146 @@
+"""The demonstration itself, step by step."""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from lookalike.client import Client
+from lookalike.demo import sheet
+from lookalike.demo.copies import ALTERATIONS, make_copies
+from lookalike.processes import running
+from lookalike.records import Hit, Item, Match, SearchResult, Status
+
+PROJECT: Final = "demo"
+FAMILY: Final = 1 + len(ALTERATIONS)
+"""A photo and its copies: what a query should find first."""
+
+_OTHER: Final = "another photo"
+_LEFT: Final[dict[str, Any]] = {"title_justify": "left", "title_style": "bold"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query's result. The hits' product is the photo's number; their variant the alteration, empty for the photo."""
+
+    photo: Path
+    product: str
+    result: SearchResult
+
+    @property
+    def complete(self) -> bool:
+        """Whether the photo and all its copies come first."""
+        return all(self.kind(hit) != _OTHER for hit in self.result.hits[:FAMILY])
+
+    def kind(self, hit: Hit) -> str:
+        """What the hit is to the query: `itself`, the name of an alteration, or `another photo`."""
+        reference = hit.references[0]
+        return (reference.variant or "itself") if reference.product == self.product else _OTHER
+
+
+class Clock:
+    """Prints each step with the seconds that it took."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = time.perf_counter()
+
+    def tell(self, step: str, what: str) -> None:
+        """Print a step that has just ended."""
+        now = time.perf_counter()
+        self._console.print(f"[bold]{step:<9}[/] {what}  [dim]{now - self._started:.1f} s[/]", soft_wrap=True)
+        self._started = now
+
+
+async def show(photos: Sequence[Path], output: Path, console: Console) -> list[Answer]:
+    """Copy, index, search and tell; the contact sheet and the servers' log are left in `output`."""
+    clock = Clock(console)
+    with TemporaryDirectory(prefix="lookalike-demo-") as scratch:
+        items = _catalogue(photos, Path(scratch, "copies"))
+        clock.tell(
+            "copies", f"{len(items) - len(photos)} altered copies of {len(photos)} photos: {', '.join(ALTERATIONS)}"
+        )
+        async with _servers(Path(scratch, "data"), output / "servers.log", clock) as client:
+            await client.create_project(PROJECT)
+            outcomes = Counter([outcome.status async for outcome in client.index(PROJECT, items)])
+            clock.tell("index", ", ".join(f"{outcomes[status]} {status}" for status in Status if outcomes[status]))
+            answers = [
+                Answer(photo, str(number), await client.search(PROJECT, image=photo, limit=FAMILY + 1))
+                for number, photo in enumerate(photos)
+            ]
+            clock.tell("search", _latencies(answers))
+            picture = output / "contact-sheet.png"
+            sheet.draw([sheet.Row(answer.photo, answer.result.hits) for answer in answers], picture)
+            clock.tell("sheet", str(picture))
+        clock.tell("stop", "both servers and PostgreSQL ended cleanly")
+    console.print()
+    _print_queries(answers, console)
+    _print_matches(answers, console)
+    return answers
+
+
+@asynccontextmanager
+async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[Client]:
+    """A searcher and an embedder on free ports, and a client of both."""
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(log_path.open("wb"))
+        searcher = await stack.enter_async_context(
+            running("lookalike_searcher", ["--port", "0", "--data-dir", str(data)], log)
+        )
+        clock.tell("searcher", f"{searcher.address}, with an embedded PostgreSQL")
+        embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", "0"], log))
+        clock.tell("embedder", f"{embedder.address}, {embedder.description}")
+        yield await stack.enter_async_context(Client(embedder.address, searcher.address))
+
+
+def _catalogue(photos: Sequence[Path], folder: Path) -> list[Item]:
+    items = []
+    for number, photo in enumerate(photos):
+        family = {"": photo, **make_copies(photo, folder / str(number))}
+        items += [
+            Item(image=path, uri=path.resolve().as_uri(), product=str(number), variant=alteration)
+            for alteration, path in family.items()
+        ]
+    return items
+
+
+def _latencies(answers: Sequence[Answer]) -> str:
+    embed = statistics.median(answer.result.embed_seconds for answer in answers) * 1000
+    search = statistics.median(answer.result.search_seconds for answer in answers) * 1000
+    return f"{len(answers)} queries; the median one is embedded in {embed:.0f} ms and searched in {search:.0f} ms"
+
+
+def _print_queries(answers: Sequence[Answer], console: Console) -> None:
+    """A row for each query: rank and similarity of the photo itself, of each copy, and of the best other photo."""
+    table = Table(box=None, header_style="bold", title="Each photo as a query: rank and similarity of", **_LEFT)
+    for title in ("query", "itself", *ALTERATIONS, "another photo"):
+        table.add_column(title)
+    for answer in answers:
+        ranked = {"itself": "", **dict.fromkeys(ALTERATIONS, "[red]missed[/]"), _OTHER: ""}
+        for rank, hit in reversed([*enumerate(answer.result.hits, start=1)]):
+            ranked[answer.kind(hit)] = f"{rank}  {hit.similarity:.2f}"
+        table.add_row(answer.photo.stem, *ranked.values(), style="" if answer.complete else "red")
+    console.print(table)
+    complete = sum(answer.complete for answer in answers)
+    console.print(
+        f"{complete} of {len(answers)} queries find all {FAMILY - 1} copies of the photo before anything else.\n"
+    )
+
+
+def _print_matches(answers: Sequence[Answer], console: Console) -> None:
+    told = Counter((answer.kind(hit), hit.match) for answer in answers for hit in answer.result.hits)
+    table = Table(box=None, header_style="bold", title="What the hits were taken for", **_LEFT)
+    table.add_column("hit")
+    for match in Match:
+        table.add_column(match, justify="right")
+    for kind in ("itself", *ALTERATIONS, _OTHER):
+        table.add_row(kind, *(str(told[kind, match] or "") for match in Match))
+    console.print(table)
