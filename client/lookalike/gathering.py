@@ -1,7 +1,8 @@
-"""Groups what arrives one by one into batches, without a timer."""
+"""Groups what arrives one by one into batches."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final, TypeVar, cast
 
 T = TypeVar("T")
@@ -9,11 +10,17 @@ T = TypeVar("T")
 _END: Final = object()
 
 
-async def gathered(items: AsyncIterator[T], most: int) -> AsyncIterator[list[T]]:
+async def gathered(items: AsyncIterator[T], most: int, *, linger: float = 0.0) -> AsyncIterator[list[T]]:
     """Lists of 1 to `most` items: whatever has arrived while the consumer was busy with the list before.
 
-    A single item is passed on at once; under load the lists fill by themselves. At most `most` items are read ahead.
-    What `items` raises is raised after the items before it.
+    Under load the lists fill by themselves. At most `most` items are read ahead. What `items` raises is raised after
+    the items before it.
+
+    Args:
+        items: what to group.
+        most: the most items in a list.
+        linger: seconds to wait for more before a list that is not full is passed on, unless `items` has ended.
+
     """
     waiting: asyncio.Queue[T | object] = asyncio.Queue(most)
     reader = asyncio.create_task(_read(items, waiting))
@@ -21,8 +28,10 @@ async def gathered(items: AsyncIterator[T], most: int) -> AsyncIterator[list[T]]
         ended = False
         while not ended:
             batch = [await waiting.get()]
-            while len(batch) < most and not waiting.empty():
-                batch.append(waiting.get_nowait())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(linger):
+                    while len(batch) < most and batch[-1] is not _END:
+                        batch.append(await waiting.get())
             if ended := batch[-1] is _END:
                 batch.pop()
             if batch:

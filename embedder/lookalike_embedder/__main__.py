@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +10,7 @@ import typer
 from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
 
 from lookalike_embedder import weights as weights_module
-from lookalike_embedder.config import Config
+from lookalike_embedder.config import CORES, Config
 from lookalike_embedder.server import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -36,7 +35,10 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"], typer.Option(envvar=_env("PRECISION"), help="How to compute.")
 ]
 MaxBatchSize = Annotated[
-    int, typer.Option(envvar=_env("MAX_BATCH_SIZE"), min=0, help="Most images per batch; 0: 64 on a GPU, 2 on a CPU.")
+    int, typer.Option(envvar=_env("MAX_BATCH_SIZE"), min=0, help="Most images per batch; 0: 64 on a GPU, 1 on a CPU.")
+]
+Workers = Annotated[
+    int, typer.Option(envvar=_env("WORKERS"), min=0, help="Batches computed at once; 0: 2 on a GPU, one per CPU core.")
 ]
 MaxWaiting = Annotated[int, typer.Option(envvar=_env("MAX_WAITING"), min=1, help="Most images that wait for a batch.")]
 DecodeThreads = Annotated[int, typer.Option(envvar=_env("DECODE_THREADS"), min=1, help="Threads that decode images.")]
@@ -54,7 +56,6 @@ LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOOKALIKE_LOG_LEVEL", help="Least level logged.")
 ]
 
-_CORES = os.cpu_count() or 1
 _CACHE_DIR = platformdirs.user_cache_path("lookalike")
 
 
@@ -68,9 +69,10 @@ def serve(
     cache_dir: CacheDir = _CACHE_DIR,
     device: Device = "auto",
     precision: Precision = "auto",
+    workers: Workers = 0,
     max_batch_size: MaxBatchSize = 0,
     max_waiting: MaxWaiting = 256,
-    decode_threads: DecodeThreads = _CORES,
+    decode_threads: DecodeThreads = CORES,
     max_image_bytes: MaxImageBytes = MAX_IMAGE_BYTES,
     max_image_pixels: MaxImagePixels = 64_000_000,
     probe_interval: ProbeInterval = 10,
@@ -87,6 +89,7 @@ def serve(
         weights_sha256=weights_sha256,
         device=device,
         precision=precision,
+        workers=workers,
         max_batch_size=max_batch_size,
         max_waiting=max_waiting,
         decode_threads=decode_threads,

@@ -1,15 +1,17 @@
 """Makes batches of images that arrive one by one.
 
-There is no timer: a batch is whatever has gathered while the batch before it was computed. An idle embedder therefore
-answers a single image at once, and a busy one fills its batches by itself.
+There is no timer: a batch is whatever has gathered while the batches before it were computed. An idle embedder
+therefore answers a single image at once, and a busy one fills its batches by itself.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +22,16 @@ from lookalike_embedder.image import SIZE, Pixels
 logger = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
-Compute = Callable[[Pixels], NDArray[np.float32]]
-"""Computes vectors [n, dimensions] from pixels [n, SIZE, SIZE, 3]."""
+
+
+class Compute(Protocol):
+    """The model's forward pass."""
+
+    def __call__(self, pixels: Pixels, *, alone: bool) -> NDArray[np.float32]:
+        """Vectors [n, dimensions] from pixels [n, SIZE, SIZE, 3].
+
+        `alone` says that this is the first worker and that the others are idle: it may use the whole machine.
+        """
 
 
 @dataclass(eq=False)
@@ -31,29 +41,34 @@ class _Job:
 
 
 class Batcher:
-    """Runs `compute` over batches, one at a time, on `executor`.
+    """Runs `compute` over batches.
 
     Args:
         compute: the model's forward pass.
-        executor: where it runs, off the event loop.
+        workers: where it runs, off the event loop: a thread each. The first one that is idle takes the next batch.
         max_batch_size: the most images in one batch.
         max_waiting: the most images that wait in the queue; beyond it `embed` waits before it enters.
 
     """
 
-    def __init__(self, compute: Compute, executor: Executor, *, max_batch_size: int, max_waiting: int) -> None:
-        self.max_batch_size = max_batch_size
+    def __init__(self, compute: Compute, workers: Sequence[Executor], *, max_batch_size: int, max_waiting: int) -> None:
         self._compute = compute
-        self._executor = executor
+        self._workers = workers
+        self._max_batch_size = max_batch_size
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue(max_waiting)
+        self._idle: asyncio.PriorityQueue[int] = asyncio.PriorityQueue()
+        for number in range(len(workers)):
+            self._idle.put_nowait(number)
         self._seconds_per_image = 0.0
         self._last_success = -float("inf")
 
     async def run(self) -> None:
         """Make and compute batches for ever. No failure ends this loop; cancelling it does."""
-        while True:
-            if batch := self._without_cancelled(await self._gather()):
-                await self._answer(batch)
+        async with asyncio.TaskGroup() as working:
+            while True:
+                first = await self._jobs.get()
+                worker = await self._idle.get()
+                working.create_task(self._work(worker, [first, *self._others()]))
 
     async def embed(self, pixels: Pixels) -> Vector:
         """The vector of one image; waits while the queue is full, and so slows the caller down.
@@ -81,25 +96,28 @@ class Batcher:
         waiting = self._jobs.qsize()
         return Overloaded(waiting, retry_seconds=max(0.1, waiting * self._seconds_per_image))
 
-    async def _gather(self) -> list[_Job]:
-        """Wait for one job, then take what else is there."""
-        batch = [await self._jobs.get()]
-        while len(batch) < self.max_batch_size and not self._jobs.empty():
-            batch.append(self._jobs.get_nowait())
-        return batch
+    def _others(self) -> list[_Job]:
+        """What else is waiting, as far as the batch has room."""
+        return [self._jobs.get_nowait() for _ in range(min(self._max_batch_size - 1, self._jobs.qsize()))]
 
-    @staticmethod
-    def _without_cancelled(batch: list[_Job]) -> list[_Job]:
-        return [job for job in batch if not job.vector.cancelled()]
-
-    async def _answer(self, batch: list[_Job]) -> None:
+    async def _work(self, worker: int, batch: list[_Job]) -> None:
         try:
-            vectors = await self._run(batch)
-        except Exception:
-            logger.exception("the model failed on a batch of %d", len(batch))
-            await self._answer_singly(batch)
+            await self._answer(worker, batch)
+        finally:
+            self._idle.put_nowait(worker)
+
+    async def _answer(self, worker: int, batch: list[_Job]) -> None:
+        """Compute the batch and answer each job whose caller is still there."""
+        wanted = [job for job in batch if not job.vector.cancelled()]
+        if not wanted:
             return
-        for job, vector in zip(batch, vectors, strict=True):
+        try:
+            vectors = await self._run(worker, wanted)
+        except Exception:
+            logger.exception("the model failed on a batch of %d", len(wanted))
+            await self._answer_singly(worker, wanted)
+            return
+        for job, vector in zip(wanted, vectors, strict=True):
             if job.vector.cancelled():
                 continue
             if np.isfinite(vector).all():
@@ -107,18 +125,19 @@ class Batcher:
             else:
                 job.vector.set_exception(ModelFailure())
 
-    async def _answer_singly(self, batch: list[_Job]) -> None:
+    async def _answer_singly(self, worker: int, failed: list[_Job]) -> None:
         """A batch failed: only the image at fault shall pay for it."""
-        if len(batch) > 1:
-            for job in self._without_cancelled(batch):
-                await self._answer([job])
-        elif not batch[0].vector.cancelled():
-            batch[0].vector.set_exception(ModelFailure())
+        if len(failed) > 1:
+            for job in failed:
+                await self._answer(worker, [job])
+        elif not failed[0].vector.cancelled():
+            failed[0].vector.set_exception(ModelFailure())
 
-    async def _run(self, batch: list[_Job]) -> NDArray[np.float32]:
+    async def _run(self, worker: int, batch: list[_Job]) -> NDArray[np.float32]:
+        alone = worker == 0 and self._idle.qsize() == len(self._workers) - 1
+        compute = partial(self._compute, np.stack([job.pixels for job in batch]), alone=alone)
         started = time.perf_counter()
-        pixels = np.stack([job.pixels for job in batch])
-        vectors = await asyncio.get_running_loop().run_in_executor(self._executor, self._compute, pixels)
+        vectors = await asyncio.get_running_loop().run_in_executor(self._workers[worker], compute)
         self._last_success = time.monotonic()
-        self._seconds_per_image = (time.perf_counter() - started) / len(batch)
+        self._seconds_per_image = (time.perf_counter() - started) / len(batch) / len(self._workers)
         return vectors

@@ -1,12 +1,17 @@
 """The embedder's configuration."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
 
 from lookalike_embedder.image import Limits
 from lookalike_embedder.weights import PUBLISHED_SHA256
+
+CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Processors that this process may run on."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +25,10 @@ class Config:
     weights_sha256: str = PUBLISHED_SHA256
     device: str = "auto"
     precision: str = "auto"
+    workers: int = 0
     max_batch_size: int = 0
     max_waiting: int = 256
-    decode_threads: int = 2
+    decode_threads: int = CORES
     max_image_bytes: int = MAX_IMAGE_BYTES
     max_image_pixels: int = 64_000_000
     probe_interval: float = 10.0
@@ -39,5 +45,9 @@ class Config:
         return Limits(self.max_image_bytes, self.max_image_pixels)
 
     def batch_size_on(self, device: str) -> int:
-        """The most images per batch: as set, else what the device needs to be busy."""
-        return self.max_batch_size or (64 if device == "cuda" else 2)
+        """The most images per batch: as set, else what keeps the device busy. On a CPU, one: more measured slower."""
+        return self.max_batch_size or (64 if device == "cuda" else 1)
+
+    def workers_on(self, device: str) -> int:
+        """How many batches at once: as set, else one per core, or two on a GPU, where one is copied meanwhile."""
+        return self.workers or (2 if device == "cuda" else CORES)

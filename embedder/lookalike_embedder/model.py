@@ -43,13 +43,20 @@ class Model:
         trunk.load_state_dict({name.removeprefix("features."): torch.from_numpy(t) for name, t in tensors.items()})
         trunk = trunk.eval().to(self.device, self._dtype, memory_format=torch.channels_last)
         self._trunk: nn.Module = trunk.requires_grad_(requires_grad=False)
+        self._cores = torch.get_num_threads()
         self._mean = torch.tensor(MEAN, device=self.device).view(1, 3, 1, 1) * 255
 
-    def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Vectors [n, 512], each of length 1, from pixels [n, SIZE, SIZE, 3]."""
+    def __call__(self, pixels: Pixels, *, alone: bool = True) -> NDArray[np.float32]:
+        """Vectors [n, 512], each of length 1, from pixels [n, SIZE, SIZE, 3]. May be called from several threads.
+
+        On a CPU a call that is `alone` uses all cores, others one core each: two calls of one core each measured a
+        sixth faster than two calls of two cores one after the other, as no core waits for another. Only one thread may
+        ever be alone: the OpenMP of a second thread makes that of the first one slower by a quarter.
+        """
+        if self.device == "cpu":
+            torch.set_num_threads(self._cores if alone else 1)  # of this thread's calls only
         with torch.inference_mode():
-            features = self._trunk(self.prepare(pixels))
-            return rmac(features.float()).cpu().numpy()
+            return rmac(self._trunk(self.prepare(pixels))).cpu().numpy()
 
     def prepare(self, pixels: Pixels) -> Tensor:
         """The trunk's input [n, 3, SIZE, SIZE] on the device, channels last, from pixels [n, SIZE, SIZE, 3]."""
@@ -77,8 +84,9 @@ def rmac(features: Tensor) -> Tensor:
 
     The maximum over each region is normalised, the regions are added, and the sum is normalised.
     """
+    cells = features.permute(0, 2, 3, 1)  # as they lie in memory: four times faster than reducing across it
     regions = [
-        features[:, :, top : top + side, left : left + side].amax(dim=(2, 3))
+        cells[:, top : top + side, left : left + side].flatten(1, 2).amax(dim=1).float()
         for top, left, side in square_regions(features.shape[-1])
     ]
     total = torch.stack([functional.normalize(region) for region in regions]).sum(dim=0)

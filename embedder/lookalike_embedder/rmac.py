@@ -28,6 +28,6 @@ def square_regions(size: int, levels: int = LEVELS) -> list[Region]:
     regions = []
     for level in range(1, levels + 1):
         side = max(1, 2 * size // (level + 1))
-        edges = [round(step * (size - side) / max(1, level - 1)) for step in range(level)]
+        edges = [step * (size - side) // max(1, level - 1) for step in range(level)]
         regions += [Region(top, left, side) for top, left in product(edges, edges)]
     return regions

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 
 from lookalike.serving import Draining, Server, until_signalled
 from lookalike.v1 import embedder_pb2 as wire
@@ -32,14 +32,16 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         announce: is told one line, once, when the server is ready; it names the address.
 
     """
-    compute, description = await asyncio.to_thread(load, config)
-    async with serving(config, compute, description) as server:
-        announce(
-            f"lookalike-embedder ready on {config.host}:{server.port} ({description.space}, {description.device},"
-            f" {description.precision}, batches of {description.max_batch_size})"
-        )
-        await until_signalled()
-        logger.info("signalled; draining for at most %g s", config.grace)
+    with _worker() as first:
+        compute, description = await asyncio.wrap_future(first.submit(load, config))
+        async with serving(config, compute, description, first) as server:
+            at_once = f"{config.workers_on(description.device)} x {description.max_batch_size} at once"
+            announce(
+                f"lookalike-embedder ready on {config.host}:{server.port} ({description.space}, {description.device},"
+                f" {description.precision}, {at_once})"
+            )
+            await until_signalled()
+            logger.info("signalled; draining for at most %g s", config.grace)
 
 
 def load(config: Config) -> tuple[Compute, wire.GetModelResponse]:
@@ -76,19 +78,32 @@ def describe(config: Config, weights_sha256: str, *, device: str, precision: str
 
 
 @asynccontextmanager
-async def serving(config: Config, compute: Compute, description: wire.GetModelResponse) -> AsyncIterator[Server]:
-    """A running server over `compute`; leaving the context drains it."""
+async def serving(
+    config: Config, compute: Compute, description: wire.GetModelResponse, first: Executor
+) -> AsyncIterator[Server]:
+    """A running server; leaving the context drains it.
+
+    Args:
+        config: the configuration.
+        compute: the model's forward pass.
+        description: the answer to GetModel.
+        first: the thread on which the model was loaded; it stays the first worker.
+
+    """
     draining = Draining()
     batch_size = description.max_batch_size
-    with ThreadPoolExecutor(1, "compute") as computer, ThreadPoolExecutor(config.decode_threads, "decode") as decoders:
-        batcher = Batcher(compute, computer, max_batch_size=batch_size, max_waiting=config.max_waiting)
+    with ExitStack() as stack:
+        others = (stack.enter_context(_worker()) for _ in range(1, config.workers_on(description.device)))
+        workers = [first, *others]
+        decoders = stack.enter_context(ThreadPoolExecutor(config.decode_threads, "decode"))
+        batcher = Batcher(compute, workers, max_batch_size=batch_size, max_waiting=config.max_waiting)
         service = EmbedderService(
             description,
             batcher,
             decoders,
             draining,
             max_interactive=config.max_waiting,
-            window=max(16, 4 * batch_size),
+            window=max(16, 2 * len(workers) * batch_size),
         )
         server = Server(
             SERVICE,
@@ -107,3 +122,7 @@ async def serving(config: Config, compute: Compute, description: wire.GetModelRe
                 yield server
         finally:
             batching.cancel()
+
+
+def _worker() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "compute")

@@ -45,8 +45,9 @@ class SearcherServiceStub:
     IndexImages: _aio.StreamStreamMultiCallable[_searcher_pb2.IndexImagesRequest, _searcher_pb2.IndexImagesResponse]
     """Stores images and their references. Each request is answered once, after its transaction has committed: what is
     acknowledged is stored. Sending a request again does no harm, so that after a lost connection everything
-    unacknowledged can be sent again. Many requests share one transaction; the searcher takes what is waiting, without
-    a timer. Transactions on one project follow one another; when two write the same reference, the later one wins.
+    unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a tenth of a second
+    for others, but not once the client has closed its side. Transactions on one project follow one another; when two
+    write the same reference, the later one wins.
 
     Errors of an item, in ItemError: INVALID_ARGUMENT (a field), FAILED_PRECONDITION (wrong space, or no embedding for
     an image that is not stored yet). Errors that end the stream: INVALID_ARGUMENT (no project, or a second one),
@@ -126,8 +127,9 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_searcher_pb2.IndexImagesResponse]:
         """Stores images and their references. Each request is answered once, after its transaction has committed: what is
         acknowledged is stored. Sending a request again does no harm, so that after a lost connection everything
-        unacknowledged can be sent again. Many requests share one transaction; the searcher takes what is waiting, without
-        a timer. Transactions on one project follow one another; when two write the same reference, the later one wins.
+        unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a tenth of a second
+        for others, but not once the client has closed its side. Transactions on one project follow one another; when two
+        write the same reference, the later one wins.
 
         Errors of an item, in ItemError: INVALID_ARGUMENT (a field), FAILED_PRECONDITION (wrong space, or no embedding for
         an image that is not stored yet). Errors that end the stream: INVALID_ARGUMENT (no project, or a second one),

@@ -1,0 +1,47 @@
+# Everything a checkout needs, from nothing but Python 3.11+ and a package index.
+# Each target sets up .venv by itself; the second time that takes no time.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+AGAINST ?= .git\#branch=main
+
+.PHONY: demo test lint format protos bench-path clean help
+
+help:  ## Show the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.demo  ## Index real photos and their altered copies, search them, show what was found.
+	$(BIN)/lookalike demo
+
+test: $(VENV)/.dev  ## Run all tests: unit, integration, end to end.
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code is fresh.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/buf lint
+	@if git rev-parse -q --verify main >/dev/null 2>&1; \
+	then $(BIN)/buf breaking --against '$(AGAINST)'; \
+	else echo 'buf breaking: there is no branch main here to compare with'; fi
+	$(BIN)/python tools/protos.py --check
+
+format: $(VENV)/.dev  ## Format the code and mend what can be mended.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+protos: $(VENV)/.dev  ## Generate client/lookalike/v1 from protos.
+	$(BIN)/python tools/protos.py
+
+bench-path: $(VENV)/.dev  ## Measure the whole path: indexing against the bare model, and queries.
+	$(BIN)/python tests/bench/path.py $(BENCH_ARGS)
+
+clean:  ## Remove what the targets made.
+	rm -rf $(VENV) lookalike-demo .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
