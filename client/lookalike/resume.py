@@ -24,6 +24,7 @@ Response = TypeVar("Response", bound=_Sequenced)
 
 MAX_ATTEMPTS: Final = 8
 """Attempts without a single answer, after which the server counts as gone: about half a minute in all."""
+_UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
 _FIRST_DELAY_SECONDS: Final = 0.2
 _MAX_DELAY_SECONDS: Final = 8.0
 
@@ -64,23 +65,37 @@ class ResumableStream(Generic[Request, Response]):
 
         """
         attempt = 0
-        while True:
+        while await self._has_work():
             try:
                 async for response in self._answers_of_one_call():
                     attempt = 0
                     if self._unanswered.pop(response.sequence, None) is not None:
                         yield response
             except grpc.aio.AioRpcError as error:
-                attempt += 1
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt >= MAX_ATTEMPTS:
-                    raise from_rpc(error, self._server) from error
+                failure = from_rpc(error, self._server)
+                if error.code() is not _UNAVAILABLE:
+                    raise failure from error
             else:
-                if self._ended and not self._unanswered:
-                    return
-                attempt += 1
-                if attempt >= MAX_ATTEMPTS:
-                    raise UnavailableError(f"{self._server}: ends every stream", code=grpc.StatusCode.UNAVAILABLE)
+                if not self._unanswered:
+                    continue
+                failure = UnavailableError(f"{self._server}: ends its streams unanswered", code=_UNAVAILABLE)
+            attempt += 1
+            if attempt >= MAX_ATTEMPTS:
+                raise failure
             await asyncio.sleep(_delay(attempt))
+
+    async def _has_work(self) -> bool:
+        """Wait for something to send: a server that is not needed is not called."""
+        if not self._unanswered and not self._ended:
+            self._take(await self._requests.get())
+        return bool(self._unanswered)
+
+    def _take(self, request: Request | None) -> None:
+        """Note a request from the queue before anything else can happen to it."""
+        if request is None:
+            self._ended = True
+        else:
+            self._unanswered[request.sequence] = request
 
     async def _answers_of_one_call(self) -> AsyncIterator[Response]:
         call = self._open_call()
@@ -95,15 +110,13 @@ class ResumableStream(Generic[Request, Response]):
     async def _write(self, call: "grpc.aio.StreamStreamCall[Request, Response]") -> None:
         """Send again what is unanswered, then what the queue holds. Never lets go of a request before its answer."""
         try:
-            for request in list(self._unanswered.values()):
-                await call.write(request)
+            for unanswered in list(self._unanswered.values()):
+                await call.write(unanswered)
             while not self._ended:
-                following = await self._requests.get()
-                if following is None:
-                    self._ended = True
-                else:
-                    self._unanswered[following.sequence] = following
-                    await call.write(following)
+                request = await self._requests.get()
+                self._take(request)
+                if request is not None:
+                    await call.write(request)
             await call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the call is over; the reader learns why

@@ -1,0 +1,224 @@
+"""The console scripts as processes: started, used, killed, started again, stopped."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+from lookalike import Client, Item, Status, UnavailableError
+from lookalike.processes import ServerFailed, ServerProcess, running, stop
+
+BIN = Path(sys.executable).parent
+
+
+def lookalike(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line to its end."""
+    return subprocess.run(
+        [BIN / "lookalike", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+def postgres_of(data: Path) -> list[psutil.Process]:
+    """The PostgreSQL servers, not their children, that run on the data directory."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        command = process.info["cmdline"] or []
+        if process.info["name"] == "postgres" and str(data / "postgres") in command:
+            found.append(process)
+    return found
+
+
+@pytest.fixture(scope="module")
+async def embedder() -> AsyncIterator[ServerProcess]:
+    async with running("lookalike_embedder", ["--port", "0"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def searcher(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
+    data = tmp_path_factory.mktemp("searcher")
+    async with running("lookalike_searcher", ["--port", "0", "--data-dir", str(data)]) as server:
+        yield server
+
+
+@pytest.fixture
+def addresses(embedder: ServerProcess, searcher: ServerProcess) -> dict[str, str]:
+    return {"LOOKALIKE_EMBEDDER": embedder.address, "LOOKALIKE_SEARCHER": searcher.address}
+
+
+def test_a_shop_is_indexed_and_searched_from_the_command_line(
+    addresses: dict[str, str], photos: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "shoes"
+    folder.mkdir()
+    for photo in photos[:4]:
+        (folder / photo.name).write_bytes(photo.read_bytes())
+    (folder / "broken.jpg").write_text("no image")
+
+    created = lookalike("project", "create", "shop", **addresses)
+    assert created.returncode == 0, created.stderr
+    indexed = lookalike("index", "shop", str(folder), "--product-from", "name", **addresses)
+    assert indexed.returncode == 1
+    assert "5 images" in indexed.stdout
+    assert "4 indexed, 0 unchanged, 1 failed" in indexed.stdout
+    assert "UNSUPPORTED_FORMAT: 1" in indexed.stderr
+    assert "broken.jpg" in indexed.stderr
+    (folder / "broken.jpg").unlink()
+    again = lookalike("index", "shop", str(folder), "--product-from", "name", **addresses)
+    assert again.returncode == 0
+    assert "0 indexed, 4 unchanged, 0 failed" in again.stdout
+
+    shown = lookalike("project", "show", "shop", **addresses)
+    assert "shop" in shown.stdout
+    searched = lookalike("search", "shop", str(photos[1]), "--limit", "2", "--json", **addresses)
+    answer = json.loads(searched.stdout)
+    assert answer["hits"][0]["match"] == "exact"
+    assert answer["hits"][0]["references"][0]["product"] == photos[1].stem
+    table = lookalike("search", "shop", str(photos[1]), **addresses)
+    assert photos[1].stem in table.stdout
+    assert "exact search over 4 images" in table.stdout
+
+    assert lookalike("project", "delete", "shop", "--yes", **addresses).returncode == 0
+    assert "shop" not in lookalike("project", "list", **addresses).stdout
+
+
+def test_a_failure_is_told_in_a_sentence_and_exits_with_2(addresses: dict[str, str], photos: list[Path]) -> None:
+    missing = lookalike("search", "nowhere", str(photos[0]), **addresses)
+    assert missing.returncode == 2
+    assert missing.stderr.strip() == "lookalike: project 'nowhere' does not exist"
+    away = lookalike("project", "list", LOOKALIKE_SEARCHER="127.0.0.1:1")
+    assert away.returncode == 2
+    assert "lookalike up" in away.stderr
+    unreadable = lookalike("index", "shop", "/nowhere", **addresses)
+    assert unreadable.returncode == 2
+    assert "/nowhere does not exist" in unreadable.stderr
+
+
+async def test_a_killed_searcher_starts_again_on_the_same_data(embedder: ServerProcess, tmp_path: Path) -> None:
+    """Kill -9 costs nothing that was acknowledged, and leaves nothing that hinders the next start."""
+    arguments = ["--port", "0", "--data-dir", str(tmp_path)]
+    async with running("lookalike_searcher", arguments) as first, Client(embedder.address, first.address) as client:
+        await client.create_project("shop", space="any-space")
+        first.process.kill()
+        await first.process.wait()
+        with pytest.raises(UnavailableError):
+            await client.get_project("shop")
+    assert postgres_of(tmp_path), "the killed searcher's PostgreSQL is expected to be left running"
+    async with running("lookalike_searcher", arguments) as second, Client(searcher=second.address) as client:
+        assert (await client.get_project("shop")).space == "any-space"
+        assert len(postgres_of(tmp_path)) == 1
+        with pytest.raises(ServerFailed):
+            async with running("lookalike_searcher", arguments):
+                pass
+        await stop(second.process)
+        assert second.process.returncode == 0
+    await asyncio.to_thread(psutil.wait_procs, postgres_of(tmp_path), 10)
+    assert not [process for process in postgres_of(tmp_path) if process.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_indexing_survives_a_searcher_that_is_killed_in_the_middle(
+    embedder: ServerProcess, photos: list[Path], tmp_path: Path
+) -> None:
+    """Another one starts on the same port and data, and the run goes on by itself: everything is there once."""
+    data = ["--data-dir", str(tmp_path)]
+    async with running("lookalike_searcher", ["--port", "0", *data]) as first:
+        port = first.address.rpartition(":")[2]
+        async with Client(embedder.address, first.address) as client:
+            await client.create_project("shop")
+            outcomes = client.index("shop", [Item(image=photo, uri=photo.as_uri()) for photo in photos])
+            seen = [await anext(outcomes)]
+            first.process.kill()
+            await first.process.wait()
+            async with running("lookalike_searcher", ["--port", port, *data]):
+                seen += [outcome async for outcome in outcomes]
+                assert {outcome.uri for outcome in seen} == {photo.as_uri() for photo in photos}
+                assert Status.FAILED not in {outcome.status for outcome in seen}
+                found = await client.get_project("shop")
+    assert (found.image_count, found.reference_count) == (len(photos), len(photos))
+
+
+async def test_indexing_survives_an_embedder_that_is_killed_in_the_middle(
+    searcher: ServerProcess, photos: list[Path]
+) -> None:
+    async with running("lookalike_embedder", ["--port", "0"]) as first:
+        port = first.address.rpartition(":")[2]
+        async with Client(first.address, searcher.address, timeout=60) as client:
+            await client.create_project("killed-embedder")
+            items = [Item(image=photo, uri=photo.as_uri()) for photo in photos]
+            outcomes = client.index("killed-embedder", items)
+            seen = [await anext(outcomes)]
+            first.process.kill()
+            await first.process.wait()
+            async with running("lookalike_embedder", ["--port", port]):
+                seen += [outcome async for outcome in outcomes]
+            assert {outcome.status for outcome in seen} == {Status.INDEXED}
+            assert len(seen) == len(photos)
+            await client.delete_project("killed-embedder")
+
+
+async def test_a_server_that_is_told_to_end_ends_cleanly(tmp_path: Path) -> None:
+    async with running("lookalike_embedder", ["--port", "0"]) as server:
+        await stop(server.process)
+        assert server.process.returncode == 0
+
+
+async def test_a_taken_port_is_a_clear_error(searcher: ServerProcess, tmp_path: Path) -> None:
+    port = searcher.address.rpartition(":")[2]
+    with (tmp_path / "log").open("wb") as log, pytest.raises(ServerFailed) as caught:
+        async with running("lookalike_searcher", ["--port", port, "--data-dir", str(tmp_path / "data")], log):
+            pass
+    assert f":{port}" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+async def test_up_runs_both_until_it_is_interrupted(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        BIN / "lookalike",
+        *("up", "--data-dir", str(tmp_path), "--embedder-port", "0", "--searcher-port", "0"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    lines = [(await process.stdout.readline()).decode() for _ in range(3)]
+    assert "Ready." in lines[2]
+    async with Client(lines[1].split()[1], lines[0].split()[1]) as client:
+        await client.create_project("shop")
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+    assert b"stopped" in await process.stdout.read()
+    assert not [process for process in postgres_of(tmp_path) if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_the_weights_command_says_where_they_are_and_that_they_are_right() -> None:
+    done = subprocess.run([BIN / "lookalike-embedder", "weights"], capture_output=True, text=True, check=True)
+    kept = Path(done.stdout.splitlines()[0])
+    assert kept.stat().st_size > 58_000_000
+    assert "sha256 over the tensors: f3ed44fd" in done.stdout
+
+
+def test_no_weights_anywhere_is_a_clear_error(tmp_path: Path) -> None:
+    """Without cache, network and pip the embedder ends, and says what to do."""
+    nowhere = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "TORCH_HOME": str(tmp_path / "torch")}
+    environment = {name: value for name, value in os.environ.items() if name != "PIP_FIND_LINKS"} | nowhere
+    done = subprocess.run(
+        [BIN / "lookalike-embedder", "--cache-dir", tmp_path, "weights"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"},
+    )
+    assert done.returncode == 1
+    assert "no VGG16 weights could be had" in done.stderr
+    assert "--weights FILE" in done.stderr
+    assert "Traceback" not in done.stderr

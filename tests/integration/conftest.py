@@ -1,0 +1,112 @@
+"""Real servers in this process, on free ports, over a real database and the real model."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import platformdirs
+import pytest
+from lookalike import Client
+from lookalike.serving import Server
+from lookalike_embedder import server as embedder_server
+from lookalike_embedder import weights
+from lookalike_embedder.config import Config as EmbedderConfig
+from lookalike_embedder.model import Model
+from lookalike_searcher import database as database_module
+from lookalike_searcher import postgres
+from lookalike_searcher import server as searcher_server
+from lookalike_searcher.config import Config as SearcherConfig
+from lookalike_searcher.database import Database
+
+
+@pytest.fixture(scope="session")
+def embedder_config() -> EmbedderConfig:
+    return EmbedderConfig(cache_dir=platformdirs.user_cache_path("lookalike"), port=0, grace=10)
+
+
+@pytest.fixture(scope="session")
+def trunk(embedder_config: EmbedderConfig) -> weights.Weights:
+    """The real weights."""
+    return weights.resolve(None, embedder_config.cache_dir)
+
+
+@pytest.fixture(scope="session")
+def first_worker() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="session")
+def model(trunk: weights.Weights, first_worker: ThreadPoolExecutor) -> Model:
+    """The real model, on the device and in the precision that this machine is served with."""
+    return first_worker.submit(Model, trunk.tensors).result()
+
+
+@pytest.fixture(scope="session")
+async def embedder(
+    embedder_config: EmbedderConfig, trunk: weights.Weights, model: Model, first_worker: ThreadPoolExecutor
+) -> AsyncIterator[Server]:
+    description = embedder_server.describe(
+        embedder_config, trunk.sha256, device=model.device, precision=model.precision
+    )
+    async with embedder_server.serving(embedder_config, model, description, first_worker) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """DATABASE_URL where it is set, so that the tests can be pointed at any cluster; else an embedded PostgreSQL."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield url
+    else:
+        with postgres.embedded(tmp_path_factory.mktemp("data")) as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with database_module.connect(database_url, pool_size=5, command_timeout=30) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+async def searcher(database: Database) -> AsyncIterator[Server]:
+    config = SearcherConfig(data_dir=Path("unused"), port=0, grace=10)
+    async with searcher_server.serving(config, database) as server:
+        yield server
+
+
+def address(server: Server) -> str:
+    return f"127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="session")
+async def client(embedder: Server, searcher: Server) -> AsyncIterator[Client]:
+    async with Client(address(embedder), address(searcher)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+async def embedder_channel(embedder: Server) -> AsyncIterator[grpc.aio.Channel]:
+    """A bare channel, for what another language's client would send."""
+    options = [("grpc.max_send_message_length", -1)]
+    async with grpc.aio.insecure_channel(address(embedder), options=options) as channel:
+        yield channel
+
+
+@pytest.fixture(scope="session")
+async def searcher_channel(searcher: Server) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(address(searcher)) as channel:
+        yield channel
+
+
+@pytest.fixture
+async def project(client: Client, trunk: weights.Weights) -> AsyncIterator[str]:
+    """An empty project of its own."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    await client.create_project(name)
+    yield name
+    await client.delete_project(name)

@@ -1,0 +1,215 @@
+"""The embedder over a real socket: answers, refusals, streams, health, reflection, and the end."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from lookalike import InvalidRequestError, OverloadedError, errors
+from lookalike.serving import Server
+from lookalike.v1 import embedder_pb2 as wire
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
+from lookalike_embedder import server as embedder_server
+from lookalike_embedder.config import Config
+from lookalike_embedder.image import Pixels
+from lookalike_embedder.weights import Weights
+from PIL import Image
+
+from tests.pictures import encoded, jpeg
+
+
+@pytest.fixture(scope="session")
+def stub(embedder_channel: grpc.aio.Channel) -> EmbedderServiceStub:
+    return EmbedderServiceStub(embedder_channel)
+
+
+async def requests(*images: bytes) -> AsyncIterator[wire.EmbedStreamRequest]:
+    for sequence, data in enumerate(images, start=1):
+        yield wire.EmbedStreamRequest(sequence=sequence, image=data)
+
+
+async def test_get_model_says_what_answers_and_what_is_accepted(stub: EmbedderServiceStub, trunk: Weights) -> None:
+    described = await stub.GetModel(wire.GetModelRequest())
+    assert described.space.startswith("vgg16-rmac512-")
+    assert described.dimensions == 512
+    assert described.weights_sha256 == trunk.sha256
+    assert "JPEG" in described.formats
+    assert described.max_image_bytes == 16 * 1024 * 1024
+
+
+async def test_embed_answers_with_vector_and_what_the_image_is(stub: EmbedderServiceStub, photos: list[Path]) -> None:
+    data = photos[0].read_bytes()
+    answer = await stub.Embed(wire.EmbedRequest(image=data))
+    assert np.linalg.norm(answer.embedding.values) == pytest.approx(1, abs=1e-5)
+    assert answer.image_info.sha256 == hashlib.sha256(data).digest()
+    assert (answer.image_info.format, answer.image_info.width, answer.image_info.height) == ("PNG", 512, 512)
+
+
+async def test_embed_and_embed_stream_give_the_same_vectors(stub: EmbedderServiceStub, photos: list[Path]) -> None:
+    images = [photo.read_bytes() for photo in photos]
+    alone = [(await stub.Embed(wire.EmbedRequest(image=data))).embedding.values for data in images]
+    streamed = {answer.sequence: answer async for answer in stub.EmbedStream(requests(*images))}
+    assert sorted(streamed) == list(range(1, len(images) + 1))
+    for number, vector in enumerate(alone, start=1):
+        assert np.dot(vector, streamed[number].embedding.values) >= 0.9999
+
+
+BAD = {
+    "EMPTY_IMAGE": b"",
+    "UNSUPPORTED_FORMAT": b"text, not an image",
+    "CORRUPT_IMAGE": jpeg(800, 600)[:1500],
+    "TOO_MANY_PIXELS": encoded(Image.new("1", (10_000, 10_000)), "PNG"),
+    "IMAGE_TOO_LARGE": jpeg() + bytes(16 * 1024 * 1024),
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+async def test_embed_refuses_bad_input_with_details(stub: EmbedderServiceStub, reason: str) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Embed(wire.EmbedRequest(image=BAD[reason]))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    error = errors.from_rpc(caught.value, "embedder")
+    assert isinstance(error, InvalidRequestError)
+    assert error.reason == reason
+    assert "image" in error.violations
+
+
+async def test_bad_images_fail_alone_and_the_stream_goes_on(stub: EmbedderServiceStub, photos: list[Path]) -> None:
+    good = photos[0].read_bytes()
+    images = [good, *BAD.values(), good]
+    answers = {answer.sequence: answer async for answer in stub.EmbedStream(requests(*images))}
+    assert len(answers) == len(images)
+    for sequence, reason in enumerate(BAD, start=2):
+        assert answers[sequence].error.reason == reason
+        assert answers[sequence].error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert answers[1].embedding.values == answers[len(images)].embedding.values
+
+
+async def test_a_message_over_the_limit_is_refused_and_the_server_goes_on(stub: EmbedderServiceStub) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Embed(wire.EmbedRequest(image=bytes(17 * 1024 * 1024)))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await stub.Embed(wire.EmbedRequest(image=jpeg()))).embedding.values
+
+
+async def test_health_is_told_per_service_and_for_the_whole(embedder_channel: grpc.aio.Channel) -> None:
+    health = health_pb2_grpc.HealthStub(embedder_channel)
+    for service in ("", "lookalike.v1.EmbedderService"):
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=service))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_reflection_lists_the_services(embedder_channel: grpc.aio.Channel) -> None:
+    reflection = reflection_pb2_grpc.ServerReflectionStub(embedder_channel)
+
+    async def ask() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+
+    names = [
+        service.name
+        async for answer in reflection.ServerReflectionInfo(ask())
+        for service in answer.list_services_response.service
+    ]
+    assert "lookalike.v1.EmbedderService" in names
+
+
+class HeldModel:
+    """A null model that can be held, or broken."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.broken = False
+
+    def __call__(self, pixels: Pixels, *, alone: bool) -> np.ndarray:
+        self.go_on.wait(30)
+        if self.broken:
+            raise RuntimeError("the device is gone")
+        return np.full((len(pixels), 512), 512**-0.5, np.float32)
+
+
+@asynccontextmanager
+async def serving(model: HeldModel, config: Config) -> AsyncIterator[tuple[Server, EmbedderServiceStub]]:
+    """A server of its own over a null model."""
+    description = embedder_server.describe(config, "0" * 64, device="cpu", precision="fp32")
+    with ThreadPoolExecutor(1) as worker:
+        async with (
+            embedder_server.serving(config, model, description, worker) as server,
+            grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+        ):
+            yield server, EmbedderServiceStub(channel)
+
+
+async def test_a_full_server_refuses_at_once_and_says_when_to_come_back(tmp_path: Path) -> None:
+    model = HeldModel()
+    config = Config(cache_dir=tmp_path, port=0, max_waiting=2, workers=1)
+    async with serving(model, config) as (_, stub):
+        model.go_on.clear()
+        calls = [asyncio.ensure_future(stub.Embed(wire.EmbedRequest(image=jpeg()))) for _ in range(5)]
+        done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
+        refused = errors.from_rpc(done.pop().exception(), "embedder")
+        assert isinstance(refused, OverloadedError)
+        assert refused.reason == "OVERLOADED"
+        assert refused.retry_after is not None
+        assert refused.retry_after > 0
+        model.go_on.set()
+        await asyncio.wait(waiting)
+        served = [call for call in calls if call.exception() is None]
+        assert len(served) == 2
+
+
+async def test_a_draining_server_answers_what_it_read_and_ends_the_stream(tmp_path: Path) -> None:
+    model = HeldModel()
+    answered = 0
+    async with serving(model, Config(cache_dir=tmp_path, port=0)) as (server, stub):
+        model.go_on.clear()
+        call = stub.EmbedStream()
+        for sequence in range(5):
+            await call.write(wire.EmbedStreamRequest(sequence=sequence, image=jpeg()))
+        model.go_on.set()
+        await call.read()  # by now the server has read the others too, or will not have
+        drain = asyncio.create_task(server.__aexit__(None, None, None))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            while await call.read() is not grpc.aio.EOF:
+                answered += 1
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert errors.from_rpc(caught.value, "embedder").reason == "SHUTTING_DOWN"
+        await drain
+
+
+async def test_health_follows_real_work(tmp_path: Path) -> None:
+    """A model that fails turns the health to NOT_SERVING, and back when it works again."""
+    model = HeldModel()
+    async with (
+        serving(model, Config(cache_dir=tmp_path, port=0, probe_interval=0.1)) as (server, _),
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
+        statuses = [(await watch.read()).status]
+        model.broken = True
+        statuses.append((await watch.read()).status)
+        model.broken = False
+        statuses.append((await watch.read()).status)
+        watch.cancel()
+    status = health_pb2.HealthCheckResponse
+    assert statuses == [status.SERVING, status.NOT_SERVING, status.SERVING]
+
+
+async def test_a_model_failure_is_the_images_own(tmp_path: Path) -> None:
+    model = HeldModel()
+    async with serving(model, Config(cache_dir=tmp_path, port=0)) as (_, stub):
+        model.broken = True
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Embed(wire.EmbedRequest(image=jpeg()))
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert errors.from_rpc(caught.value, "embedder").reason == "MODEL_FAILURE"
+        model.broken = False
+        assert (await stub.Embed(wire.EmbedRequest(image=jpeg()))).embedding.values

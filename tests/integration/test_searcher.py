@@ -1,0 +1,386 @@
+"""The searcher over a real socket and a real PostgreSQL."""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncIterator
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from lookalike import (
+    AlreadyExistsError,
+    Client,
+    InvalidRequestError,
+    LookalikeError,
+    Match,
+    NotFoundError,
+    PreconditionError,
+    errors,
+)
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_searcher.database import Database
+
+from tests.pictures import jpeg
+
+INDEXED, UNCHANGED = wire.INDEX_STATUS_INDEXED, wire.INDEX_STATUS_UNCHANGED
+
+
+@pytest.fixture(scope="session")
+def stub(searcher_channel: grpc.aio.Channel) -> SearcherServiceStub:
+    return SearcherServiceStub(searcher_channel)
+
+
+@pytest.fixture(scope="session")
+async def space(client: Client) -> str:
+    return (await client.model()).space
+
+
+def vector(seed: int) -> np.ndarray:
+    raw = np.random.default_rng(seed).normal(size=512)
+    return (raw / np.linalg.norm(raw)).astype(np.float32)
+
+
+def sha256(seed: int) -> bytes:
+    return hashlib.sha256(str(seed).encode()).digest()
+
+
+class Writer:
+    """Sends images made from numbers to one project."""
+
+    def __init__(self, stub: SearcherServiceStub, project: str, space: str) -> None:
+        self.stub, self.project, self.space = stub, project, space
+
+    def request(
+        self, seed: int, uri: str = "", *, embedded: bool = True, **reference: object
+    ) -> wire.IndexImagesRequest:
+        made = wire.IndexImagesRequest(
+            sha256=sha256(seed),
+            width=4,
+            height=3,
+            reference=wire.Reference(uri=uri or f"https://shop/{seed}.jpg", **reference),
+        )
+        if embedded:
+            made.embedding.CopyFrom(common.Embedding(space=self.space, values=vector(seed)))
+        return made
+
+    async def send(self, *requests: wire.IndexImagesRequest) -> list[int | str]:
+        """Index status of each request, or the reason of its error, in the requests' order."""
+
+        async def stream() -> AsyncIterator[wire.IndexImagesRequest]:
+            for sequence, request in enumerate(requests):
+                request.sequence = sequence
+                request.project = "" if sequence else self.project
+                yield request
+
+        answers = {answer.sequence: answer async for answer in self.stub.IndexImages(stream())}
+        assert sorted(answers) == list(range(len(requests)))
+        ordered = [answers[sequence] for sequence in range(len(requests))]
+        return [answer.error.reason if answer.HasField("error") else answer.indexed.status for answer in ordered]
+
+    async def counts(self) -> tuple[int, int]:
+        found = (await self.stub.GetProject(wire.GetProjectRequest(name=self.project))).project
+        return found.image_count, found.reference_count
+
+
+@pytest.fixture
+def writer(stub: SearcherServiceStub, project: str, space: str) -> Writer:
+    return Writer(stub, project, space)
+
+
+async def refused(call: "grpc.aio.UnaryUnaryCall[object, object]") -> LookalikeError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return errors.from_rpc(caught.value, "searcher")
+
+
+async def test_projects_are_created_found_listed_and_deleted(client: Client, space: str) -> None:
+    names = [f"t{uuid.uuid4().hex}" for _ in range(3)]
+    for name in names:
+        created = await client.create_project(name)
+        assert (created.name, created.space, created.image_count) == (name, space, 0)
+        assert await client.get_project(name) == created
+    listed = [project.name async for project in client.list_projects()]
+    assert set(names) <= set(listed)
+    assert listed == sorted(listed)
+    for name in names:
+        await client.delete_project(name)
+    assert not set(names) & {project.name async for project in client.list_projects()}
+
+
+async def test_projects_are_listed_page_by_page(client: Client, stub: SearcherServiceStub) -> None:
+    names = sorted(f"page-{uuid.uuid4().hex}" for _ in range(5))
+    for name in names:
+        await client.create_project(name)
+    seen, token = [], ""
+    while True:
+        page = await stub.ListProjects(wire.ListProjectsRequest(page_size=2, page_token=token))
+        assert len(page.projects) <= 2
+        seen += [project.name for project in page.projects]
+        if not (token := page.next_page_token):
+            break
+    assert [name for name in seen if name in names] == names
+    for name in names:
+        await client.delete_project(name)
+
+
+async def test_a_name_is_taken_once(client: Client, project: str) -> None:
+    with pytest.raises(AlreadyExistsError) as caught:
+        await client.create_project(project)
+    assert caught.value.metadata == {"project": project}
+
+
+async def test_an_unknown_project_is_not_found_at_every_door(client: Client, stub: SearcherServiceStub) -> None:
+    unit = common.Embedding(space="s", values=vector(1))
+    for call in (
+        stub.GetProject(wire.GetProjectRequest(name="nowhere")),
+        stub.DeleteProject(wire.DeleteProjectRequest(name="nowhere")),
+        stub.CheckImages(wire.CheckImagesRequest(project="nowhere")),
+        stub.Search(wire.SearchRequest(project="nowhere", embedding=unit)),
+    ):
+        error = await refused(call)
+        assert isinstance(error, NotFoundError)
+        assert error.reason == "PROJECT_NOT_FOUND"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await Writer(stub, "nowhere", "s").send(Writer(stub, "nowhere", "s").request(1))
+    assert errors.from_rpc(caught.value, "searcher").reason == "PROJECT_NOT_FOUND"
+
+
+async def test_errors_carry_google_rpc_details(stub: SearcherServiceStub) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetProject(wire.GetProjectRequest(name="nowhere"))
+    status = rpc_status.from_call(caught.value)
+    info, resource = error_details_pb2.ErrorInfo(), error_details_pb2.ResourceInfo()
+    assert status.details[0].Unpack(info)
+    assert status.details[1].Unpack(resource)
+    assert (info.domain, info.reason, dict(info.metadata)) == ("lookalike", "PROJECT_NOT_FOUND", {"project": "nowhere"})
+    assert (resource.resource_type, resource.resource_name) == ("lookalike.project", "nowhere")
+
+
+async def test_indexing_again_changes_nothing(writer: Writer) -> None:
+    requests = [writer.request(1), writer.request(2)]
+    assert await writer.send(*requests) == [INDEXED, INDEXED]
+    assert await writer.send(*requests) == [UNCHANGED, UNCHANGED]
+    assert await writer.counts() == (2, 2)
+
+
+async def test_an_image_shown_by_many_products_is_stored_once(writer: Writer) -> None:
+    requests = [writer.request(1, product=f"p{number}") for number in range(10)]
+    assert await writer.send(*requests) == [INDEXED] * 10
+    assert await writer.counts() == (1, 10)
+
+
+async def test_labels_are_replaced(writer: Writer, client: Client) -> None:
+    assert await writer.send(writer.request(1, labels={"colour": "red", "size": "m"})) == [INDEXED]
+    assert await writer.send(writer.request(1, labels={"colour": "blue"})) == [INDEXED]
+    hit = (await client.search(writer.project, sha256=sha256(1).hex())).hits[0]
+    assert hit.references[0].labels == {"colour": "blue"}
+    assert await writer.counts() == (1, 1)
+
+
+async def test_a_reference_moves_to_its_new_image_and_the_old_image_goes_with_its_last_one(writer: Writer) -> None:
+    await writer.send(writer.request(1, "u"), writer.request(1, "v"))
+    assert await writer.send(writer.request(2, "u")) == [INDEXED]
+    assert await writer.counts() == (2, 2)
+    assert await writer.send(writer.request(2, "v")) == [INDEXED]
+    assert await writer.counts() == (1, 2)
+    checked = await writer.stub.CheckImages(
+        wire.CheckImagesRequest(project=writer.project, sha256s=[sha256(1), sha256(2)])
+    )
+    assert list(checked.stored_sha256s) == [sha256(2)]
+
+
+async def test_of_two_images_for_one_reference_in_one_stream_the_later_one_counts(writer: Writer) -> None:
+    await writer.send(writer.request(1, "u"), writer.request(2, "u"), writer.request(3, "u"))
+    assert await writer.counts() == (1, 1)
+    checked = await writer.stub.CheckImages(
+        wire.CheckImagesRequest(project=writer.project, sha256s=[sha256(number) for number in (1, 2, 3)])
+    )
+    assert list(checked.stored_sha256s) == [sha256(3)]
+
+
+async def test_a_reference_to_a_stored_image_needs_no_vector_and_to_another_does(writer: Writer) -> None:
+    assert await writer.send(writer.request(1)) == [INDEXED]
+    known, unknown = writer.request(1, "again", embedded=False), writer.request(2, embedded=False)
+    assert await writer.send(known, unknown) == [INDEXED, "EMBEDDING_NEEDED"]
+    assert await writer.counts() == (1, 2)
+
+
+async def test_bad_images_fail_alone_store_nothing_and_the_stream_goes_on(writer: Writer) -> None:
+    short, foreign, nameless = writer.request(2), writer.request(3), writer.request(4)
+    short.embedding.values.pop()
+    foreign.embedding.space = "another-space"
+    nameless.reference.uri = ""
+    assert await writer.send(writer.request(1), short, foreign, nameless, writer.request(5)) == [
+        INDEXED,
+        "INVALID_FIELD",
+        "WRONG_SPACE",
+        "INVALID_FIELD",
+        INDEXED,
+    ]
+    assert await writer.counts() == (2, 2)
+
+
+async def test_a_stream_is_about_one_project(stub: SearcherServiceStub, writer: Writer) -> None:
+    first, second = writer.request(1), writer.request(2)
+    first.project, second.project = writer.project, "another"
+
+    async def stream() -> AsyncIterator[wire.IndexImagesRequest]:
+        yield first
+        yield second
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in stub.IndexImages(stream()):
+            pass
+    assert isinstance(errors.from_rpc(caught.value, "searcher"), InvalidRequestError)
+    assert "another" in caught.value.details()
+
+
+async def test_search_ranks_by_cosine(writer: Writer, client: Client) -> None:
+    """The same ranking and similarities as numpy's, within the precision of half floats."""
+    await writer.send(*(writer.request(seed) for seed in range(200)))
+    query = vector(1000)
+    similarities = np.array([vector(seed) @ query for seed in range(200)])
+    response = await writer.stub.Search(
+        wire.SearchRequest(
+            project=writer.project, embedding=common.Embedding(space=writer.space, values=query), limit=20
+        )
+    )
+    expected = np.argsort(-similarities)[:20]
+    assert [hit.sha256 for hit in response.hits] == [sha256(int(seed)) for seed in expected]
+    np.testing.assert_allclose([hit.similarity for hit in response.hits], similarities[expected], atol=1e-3)
+    assert response.mode == wire.SEARCH_MODE_EXACT
+    assert response.images_ranked == 200
+
+
+async def test_limits_are_kept(writer: Writer) -> None:
+    await writer.send(*(writer.request(seed) for seed in range(30)))
+    query = common.Embedding(space=writer.space, values=vector(0))
+    for limit, found in ((1, 1), (0, 10), (30, 30), (1000, 30)):
+        response = await writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=query, limit=limit))
+        assert len(response.hits) == found
+    for limit in (-1, 1001):
+        error = await refused(
+            writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=query, limit=limit))
+        )
+        assert isinstance(error, InvalidRequestError)
+        assert error.violations == {"limit": f"limit: must be 1 to 1000, or 0 for 10, got {limit}"}
+
+
+async def test_a_hit_lists_its_first_hundred_references_and_counts_all(writer: Writer, client: Client) -> None:
+    await writer.send(*(writer.request(1, product=f"p{number:03}") for number in range(130)))
+    hit = (await client.search(writer.project, sha256=sha256(1).hex())).hits[0]
+    assert hit.reference_count == 130
+    assert [reference.product for reference in hit.references] == [f"p{number:03}" for number in range(100)]
+
+
+async def test_match_tells_exact_near_and_similar_apart(writer: Writer) -> None:
+    await writer.send(writer.request(1), writer.request(2))
+    near = vector(1) + 0.2 * vector(3)
+    near /= np.linalg.norm(near)
+    response = await writer.stub.Search(
+        wire.SearchRequest(
+            project=writer.project, embedding=common.Embedding(space=writer.space, values=near), sha256=sha256(2)
+        )
+    )
+    assert [hit.match for hit in response.hits] == [wire.MATCH_NEAR_DUPLICATE, wire.MATCH_EXACT]
+    without_hash = await writer.stub.Search(
+        wire.SearchRequest(project=writer.project, embedding=common.Embedding(space=writer.space, values=vector(2)))
+    )
+    assert [hit.match for hit in without_hash.hits] == [wire.MATCH_NEAR_DUPLICATE, wire.MATCH_SIMILAR]
+
+
+async def test_an_image_of_the_project_can_be_the_query(writer: Writer, client: Client) -> None:
+    await writer.send(writer.request(1), writer.request(2))
+    result = await client.search(writer.project, sha256=sha256(1).hex())
+    assert result.hits[0].match is Match.EXACT
+    assert result.hits[0].similarity == pytest.approx(1, abs=1e-5)
+    with pytest.raises(NotFoundError) as caught:
+        await client.search(writer.project, sha256=sha256(3).hex())
+    assert caught.value.reason == "IMAGE_NOT_FOUND"
+
+
+async def test_a_vector_of_another_space_or_length_is_refused(writer: Writer) -> None:
+    foreign = common.Embedding(space="another-space", values=vector(1))
+    error = await refused(writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=foreign)))
+    assert isinstance(error, PreconditionError)
+    assert error.metadata == {"expected": writer.space, "found": "another-space"}
+    short = common.Embedding(space=writer.space, values=vector(1)[:511])
+    error = await refused(writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=short)))
+    assert isinstance(error, InvalidRequestError)
+    assert "embedding.values" in error.violations
+
+
+async def test_searching_an_empty_project_finds_nothing(client: Client, project: str) -> None:
+    result = await client.search(project, image=jpeg(colour="red"))
+    assert result.hits == ()
+    assert result.images_ranked == 0
+
+
+async def test_writers_of_one_project_do_not_disturb_each_other(writer: Writer) -> None:
+    """Eight at once, over the same images and references: everything is there once, and the counts are exact."""
+    batches = [
+        [writer.request(seed, f"u{seed % 7}") for seed in range(start, start + 40)] for start in range(0, 80, 10)
+    ]
+    results = await asyncio.gather(*(writer.send(*batch) for batch in batches))
+    assert all(isinstance(status, int) for result in results for status in result)
+    images, references = await writer.counts()
+    assert references == 7
+    assert 1 <= images <= 7
+    found = await writer.stub.Search(
+        wire.SearchRequest(
+            project=writer.project, embedding=common.Embedding(space=writer.space, values=vector(0)), limit=100
+        )
+    )
+    assert len(found.hits) == images
+    assert sum(hit.reference_count for hit in found.hits) == references
+
+
+async def test_deleting_a_project_under_its_writers_ends_them_and_leaves_nothing(
+    client: Client, stub: SearcherServiceStub, space: str, database: Database
+) -> None:
+    name = f"doomed-{uuid.uuid4().hex}"
+    await client.create_project(name)
+    async with database.connection() as connection:
+        project_id = await connection.fetchval("SELECT id FROM lookalike_project WHERE name = $1", name)
+    writer = Writer(stub, name, space)
+    writers = [asyncio.create_task(writer.send(*(writer.request(seed) for seed in range(200)))) for _ in range(3)]
+    await writer.send(writer.request(0))
+    await client.delete_project(name)
+    for result in await asyncio.gather(*writers, return_exceptions=True):
+        if isinstance(result, grpc.aio.AioRpcError):
+            assert result.code() is grpc.StatusCode.NOT_FOUND
+    async with database.connection() as connection:
+        assert not await connection.fetchval(
+            "SELECT count(*) FROM information_schema.schemata WHERE schema_name = $1", f"p{project_id}"
+        )
+
+
+async def test_a_lost_connection_to_the_database_is_unavailable_and_heals(writer: Writer, database: Database) -> None:
+    """PostgreSQL ends all our sessions: what was acknowledged is stored, and the next calls work."""
+    assert await writer.send(writer.request(1)) == [INDEXED]
+    async with database.connection() as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    codes = []
+    for _ in range(10):  # as many as the pool may have dead connections, and more
+        try:
+            assert await writer.counts() == (1, 1)
+        except grpc.aio.AioRpcError as error:
+            codes.append(error.code())
+    assert set(codes) <= {grpc.StatusCode.UNAVAILABLE}
+    assert len(codes) < 10
+    assert await writer.send(writer.request(2)) == [INDEXED]
+
+
+async def test_health_is_told(searcher_channel: grpc.aio.Channel) -> None:
+    health = health_pb2_grpc.HealthStub(searcher_channel)
+    answer = await health.Check(health_pb2.HealthCheckRequest(service="lookalike.v1.SearcherService"))
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -1,0 +1,81 @@
+"""From a server's domain error, over the wire, to the exception that a user catches."""
+
+import grpc
+import lookalike
+import pytest
+from grpc_status import rpc_status
+from lookalike import errors
+from lookalike.status import DomainError, InternalError, ShuttingDown, StatusTable
+from lookalike_embedder.errors import STATUS as EMBEDDER
+from lookalike_embedder.errors import InvalidImage, ModelFailure, Overloaded
+from lookalike_searcher.errors import STATUS as SEARCHER
+from lookalike_searcher.errors import (
+    AlreadyExists,
+    DatabaseError,
+    DatabaseUnavailable,
+    FailedPrecondition,
+    InvalidField,
+    NotFound,
+)
+
+
+def over_the_wire(table: StatusTable, error: DomainError) -> lookalike.LookalikeError:
+    status = rpc_status.to_status(table.status(error))
+    raised = grpc.aio.AioRpcError(
+        status.code, grpc.aio.Metadata(), grpc.aio.Metadata(*status.trailing_metadata), status.details
+    )
+    return errors.from_rpc(raised, "the server")
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "kind"),
+    [
+        (EMBEDDER, InvalidImage("EMPTY_IMAGE", "image: must not be empty"), lookalike.InvalidRequestError),
+        (EMBEDDER, Overloaded(7, 2.5), lookalike.OverloadedError),
+        (EMBEDDER, ModelFailure(), lookalike.ServerError),
+        (EMBEDDER, ShuttingDown(), lookalike.UnavailableError),
+        (EMBEDDER, InternalError(), lookalike.ServerError),
+        (SEARCHER, InvalidField("limit", "must be 1 to 1000", 0), lookalike.InvalidRequestError),
+        (SEARCHER, NotFound.project("shop"), lookalike.NotFoundError),
+        (SEARCHER, NotFound.image("shop", bytes(32)), lookalike.NotFoundError),
+        (SEARCHER, AlreadyExists.project("shop"), lookalike.AlreadyExistsError),
+        (SEARCHER, FailedPrecondition.wrong_space("shop", "a", "b"), lookalike.PreconditionError),
+        (SEARCHER, FailedPrecondition.embedding_needed("shop", bytes(32)), lookalike.PreconditionError),
+        (SEARCHER, DatabaseUnavailable(), lookalike.UnavailableError),
+        (SEARCHER, DatabaseError(), lookalike.ServerError),
+    ],
+)
+def test_every_domain_error_arrives_with_reason_message_and_metadata(
+    table: StatusTable, error: DomainError, kind: type[lookalike.LookalikeError]
+) -> None:
+    whole = over_the_wire(table, error)
+    item = errors.from_item(table.item_error(error))
+    for arrived in (whole, item):
+        assert type(arrived) is kind
+        assert str(arrived) == error.message
+        assert arrived.reason == error.reason
+        assert arrived.metadata == error.metadata
+
+
+def test_details_arrive() -> None:
+    invalid = over_the_wire(SEARCHER, InvalidField("limit", "must be 1 to 1000", 0))
+    assert isinstance(invalid, lookalike.InvalidRequestError)
+    assert invalid.violations == {"limit": "limit: must be 1 to 1000, got 0"}
+    overloaded = over_the_wire(EMBEDDER, Overloaded(7, 2.5))
+    assert isinstance(overloaded, lookalike.OverloadedError)
+    assert overloaded.retry_after == pytest.approx(2.5)
+
+
+def test_an_error_without_details_names_the_server() -> None:
+    raised = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "no route")
+    error = errors.from_rpc(raised, "the embedder at pod:50051")
+    assert isinstance(error, lookalike.UnavailableError)
+    assert str(error) == "the embedder at pod:50051: no route"
+
+
+def test_a_status_that_a_proxy_rewrote_counts_as_the_proxy_says() -> None:
+    details = rpc_status.to_status(SEARCHER.status(DatabaseError())).trailing_metadata
+    raised = grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(*details), "upstream reset"
+    )
+    assert isinstance(errors.from_rpc(raised, "it"), lookalike.UnavailableError)

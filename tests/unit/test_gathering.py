@@ -1,0 +1,72 @@
+"""Batches of what arrives one by one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from lookalike.gathering import gathered
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+async def test_everything_arrives_once_in_order_in_lists_no_longer_than_asked() -> None:
+    batches = [batch async for batch in gathered(numbers(10), 4)]
+    assert [number for batch in batches for number in batch] == list(range(10))
+    assert max(len(batch) for batch in batches) <= 4
+
+
+async def test_nothing_gives_nothing() -> None:
+    assert [batch async for batch in gathered(numbers(0), 4)] == []
+
+
+async def test_a_list_fills_while_the_consumer_is_busy() -> None:
+    ready = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        yield 0
+        await ready.wait()
+        for number in range(1, 5):
+            yield number
+
+    batches = []
+    async for batch in gathered(source(), 10):
+        batches.append(batch)
+        ready.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert batches == [[0], [1, 2, 3, 4]]
+
+
+async def test_lingering_ends_with_the_source_not_with_the_clock() -> None:
+    """A linger of an hour does not keep a source that has ended waiting."""
+    async with asyncio.timeout(30):
+        assert [batch async for batch in gathered(numbers(3), 10, linger=3600)] == [[0, 1, 2]]
+
+
+async def test_lingering_ends_when_the_list_is_full() -> None:
+    never = asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        for number in range(2):
+            yield number
+        await never.wait()
+
+    async with asyncio.timeout(30):
+        batches = gathered(source(), 2, linger=3600)
+        assert await anext(batches) == [0, 1]
+        await batches.aclose()
+
+
+async def test_a_failure_of_the_source_comes_after_what_was_before_it() -> None:
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    seen = []
+    with pytest.raises(ValueError, match="broken"):
+        async for batch in gathered(source(), 4):
+            seen += batch
+    assert seen == [1]

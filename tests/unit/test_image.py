@@ -1,0 +1,152 @@
+"""Admission and decoding: what is accepted, what is refused and how, and that all modes end as the right pixels."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from lookalike_embedder import image
+from lookalike_embedder.errors import InvalidImage
+from lookalike_embedder.image import SIZE, Limits
+from PIL import Image
+
+from tests.pictures import encoded, jpeg
+
+LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
+
+
+def refusal(data: bytes, limits: Limits = LIMITS) -> InvalidImage:
+    with pytest.raises(InvalidImage) as caught:
+        image.decode(data, limits)
+    return caught.value
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and has no pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_a_jpeg_becomes_the_models_pixels_and_is_described() -> None:
+    data = jpeg(640, 480)
+    decoded = image.decode(data, LIMITS)
+    assert decoded.pixels.shape == (SIZE, SIZE, 3)
+    assert decoded.pixels.dtype == np.uint8
+    assert (decoded.format, decoded.width, decoded.height) == ("JPEG", 640, 480)
+    assert len(decoded.sha256) == 32
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "EMPTY_IMAGE"),
+        (b"this is no image at all", "UNSUPPORTED_FORMAT"),
+        (jpeg(900, 900)[:2000], "CORRUPT_IMAGE"),
+        (png_header(10_000, 10_000), "TOO_MANY_PIXELS"),
+        (png_header(100, 100), "CORRUPT_IMAGE"),
+        (jpeg() + b"\0" * 1_000_000, "IMAGE_TOO_LARGE"),
+        (b"%PDF-1.7 hello", "UNSUPPORTED_FORMAT"),
+    ],
+)
+def test_bad_input_is_refused_for_a_precise_reason(data: bytes, reason: str) -> None:
+    assert refusal(data).reason == reason
+
+
+def test_a_refusal_names_field_limit_and_value() -> None:
+    error = refusal(png_header(10_000, 10_000))
+    assert error.message == "image: at most 1000000 pixels, got 100000000"
+    assert error.metadata == {"limit_pixels": "1000000"}
+    assert refusal(b"x" * 1_000_001).metadata == {"limit_bytes": "1000000", "bytes": "1000001"}
+
+
+def test_a_bomb_is_refused_before_it_is_decoded() -> None:
+    """A PNG of 100 megapixels that packs into a few hundred kilobytes costs nothing to refuse."""
+    bomb = encoded(Image.new("1", (10_000, 10_000)), "PNG")
+    assert refusal(bomb).reason == "TOO_MANY_PIXELS"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_exif_orientation_is_applied(orientation: int) -> None:
+    """All eight ways to store the same upright picture give the same pixels and the same upright size."""
+    upright = Image.new("RGB", (400, 300), "white")
+    upright.paste("red", (0, 0, 200, 150))
+    stored = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    turned = upright.transpose(stored[orientation]) if orientation in stored else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = image.decode(encoded(turned, "PNG", exif=exif), LIMITS)
+    expected = image.decode(encoded(upright, "PNG"), LIMITS)
+    assert (decoded.width, decoded.height) == (400, 300)
+    assert np.abs(decoded.pixels.astype(int) - expected.pixels).max() <= 2
+
+
+def centre(data: bytes) -> tuple[int, ...]:
+    return tuple(int(v) for v in image.decode(data, LIMITS).pixels[SIZE // 2, SIZE // 2])
+
+
+def test_transparency_is_laid_on_white() -> None:
+    assert centre(encoded(Image.new("RGBA", (50, 50), (0, 0, 0, 0)), "PNG")) == (255, 255, 255)
+    assert centre(encoded(Image.new("LA", (50, 50), (0, 128)), "PNG")) == (127, 127, 127)
+    palette = Image.new("P", (50, 50), 0)
+    palette.putpalette([10, 20, 30] * 256)
+    assert centre(encoded(palette, "PNG", transparency=0)) == (255, 255, 255)
+
+
+def test_deep_grey_is_scaled_to_eight_bits() -> None:
+    deep = Image.fromarray(np.full((50, 50), 32_896, np.uint16))
+    assert centre(encoded(deep, "PNG")) == (128, 128, 128)
+    assert centre(encoded(deep, "TIFF")) == (128, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "file_format"),
+    [
+        ("RGB", (200, 30, 40), "PNG"),
+        ("RGB", (200, 30, 40), "WEBP"),
+        ("RGB", (200, 30, 40), "BMP"),
+        ("RGB", (200, 30, 40), "TIFF"),
+        ("RGB", (200, 30, 40), "AVIF"),
+        ("CMYK", (0, 217, 204, 55), "JPEG"),
+        ("L", 90, "PNG"),
+        ("1", 1, "PNG"),
+        ("P", 7, "GIF"),
+    ],
+)
+def test_every_accepted_format_and_mode_is_decoded(mode: str, colour: object, file_format: str) -> None:
+    stored = Image.new(mode, (50, 50), colour)
+    expected = stored.convert("RGB").getpixel((25, 25))
+    lossless = {"lossless": True} if file_format == "WEBP" else {}
+    found = centre(encoded(stored, file_format, **lossless))
+    assert np.abs(np.subtract(found, expected)).max() <= 6
+
+
+def test_of_an_animation_the_first_frame_counts() -> None:
+    frames = [Image.new("RGB", (50, 50), colour) for colour in ("red", "blue")]
+    assert centre(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])) == (255, 0, 0)
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
+    """The picture stays the same, within what scaling costs."""
+    ramp = np.linspace(0, 255, 2000, dtype=np.uint8)
+    photo = Image.fromarray(np.stack([np.tile(ramp, (1600, 1))] * 3, axis=-1))
+    limits = Limits(10_000_000, 10_000_000)
+    scaled = image.decode(encoded(photo, "JPEG", quality=95), limits).pixels.astype(int)
+    full = image.decode(encoded(photo, "PNG"), limits).pixels
+    assert np.abs(scaled - full).max() <= 6
+
+
+def test_broken_metadata_does_not_spoil_a_good_picture() -> None:
+    data = encoded(Image.new("RGB", (50, 50), "red"), "JPEG", exif=b"Exif\0\0garbage")
+    assert image.decode(data, LIMITS).width == 50

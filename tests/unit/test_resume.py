@@ -1,0 +1,104 @@
+"""A stream that survives: every request is answered once, whatever happens to the connection."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+from lookalike import DeadlineExceededError, InvalidRequestError, UnavailableError, resume
+from lookalike.resume import ResumableStream
+from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
+
+Answer = EmbedStreamResponse | grpc.StatusCode | None
+
+
+class FakeCall:
+    """A call that answers as `script` says: None waits for the next request's own answer, a code ends the call."""
+
+    def __init__(self, script: list[Answer]) -> None:
+        self.script = script
+        self.written: list[int] = []
+        self.requests: asyncio.Queue[EmbedStreamRequest | None] = asyncio.Queue()
+
+    async def write(self, request: EmbedStreamRequest) -> None:
+        self.written.append(request.sequence)
+        self.requests.put_nowait(request)
+
+    async def done_writing(self) -> None:
+        self.requests.put_nowait(None)
+
+    async def read(self) -> Any:  # noqa: ANN401 - a response or EOF, as in gRPC
+        step = self.script.pop(0) if self.script else None
+        if isinstance(step, grpc.StatusCode):
+            raise grpc.aio.AioRpcError(step, grpc.aio.Metadata(), grpc.aio.Metadata(), "scripted")
+        request = await self.requests.get()
+        return grpc.aio.EOF if request is None else EmbedStreamResponse(sequence=request.sequence)
+
+    def cancel(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "_FIRST_DELAY_SECONDS", 0.0)
+
+
+def queue_of(*numbers: int) -> "asyncio.Queue[EmbedStreamRequest | None]":
+    queue: asyncio.Queue[EmbedStreamRequest | None] = asyncio.Queue()
+    for number in numbers:
+        queue.put_nowait(EmbedStreamRequest(sequence=number))
+    queue.put_nowait(None)
+    return queue
+
+
+async def answered(open_call: Callable[[], FakeCall], *numbers: int, timeout: float = 30) -> list[int]:
+    stream: ResumableStream[EmbedStreamRequest, EmbedStreamResponse] = ResumableStream(
+        open_call,
+        queue_of(*numbers),
+        server="embedder",
+        timeout=timeout,
+    )
+    return [answer.sequence async for answer in stream.answers()]
+
+
+async def test_what_is_unanswered_is_sent_again_and_nothing_is_answered_twice() -> None:
+    calls = [FakeCall([None, grpc.StatusCode.UNAVAILABLE]), FakeCall([None, grpc.StatusCode.UNAVAILABLE]), FakeCall([])]
+    opened = iter(calls)
+    assert await answered(lambda: next(opened), 1, 2, 3, 4) == [1, 2, 3, 4]
+    assert 1 not in calls[1].written + calls[2].written
+    assert 2 not in calls[2].written
+
+
+async def test_a_server_that_stays_away_is_given_up() -> None:
+    opened = 0
+
+    def open_call() -> FakeCall:
+        nonlocal opened
+        opened += 1
+        return FakeCall([grpc.StatusCode.UNAVAILABLE])
+
+    with pytest.raises(UnavailableError, match="embedder: scripted"):
+        await answered(open_call, 1)
+    assert opened == resume.MAX_ATTEMPTS
+
+
+async def test_progress_resets_the_patience() -> None:
+    """Twenty lost connections are no reason to give up when each brought an answer."""
+    numbers = range(1, 21)
+    answers = await answered(lambda: FakeCall([None, grpc.StatusCode.UNAVAILABLE]), *numbers)
+    assert sorted(answers) == list(numbers)
+
+
+async def test_a_refusal_is_not_repeated() -> None:
+    with pytest.raises(InvalidRequestError):
+        await answered(lambda: FakeCall([grpc.StatusCode.INVALID_ARGUMENT]), 1)
+
+
+async def test_a_server_that_owes_an_answer_too_long_is_given_up() -> None:
+    class Silent(FakeCall):
+        async def read(self) -> Any:  # noqa: ANN401
+            await asyncio.Event().wait()
+
+    with pytest.raises(DeadlineExceededError, match=r"no answer for 0\.01 s"):
+        await answered(lambda: Silent([]), 1, timeout=0.01)

