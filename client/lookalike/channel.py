@@ -5,7 +5,7 @@ from typing import Final
 
 import grpc
 
-from lookalike.wire import CLIENT_KEEPALIVE, MAX_IMAGE_BYTES, MESSAGE_OVERHEAD_BYTES, message_limits
+from lookalike.wire import CLIENT_KEEPALIVE, MAX_IMAGE_BYTES, MESSAGE_OVERHEAD_BYTES
 
 EMBEDDER: Final = "lookalike.v1.EmbedderService"
 SEARCHER: Final = "lookalike.v1.SearcherService"
@@ -40,7 +40,9 @@ def open_channel(address: str, service: str) -> grpc.aio.Channel:
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
     options = [
-        *message_limits(),
+        ("grpc.max_send_message_length", MAX_IMAGE_BYTES + MESSAGE_OVERHEAD_BYTES),
+        ("grpc.max_receive_message_length", -1),  # the servers bound their answers, to somewhat more than that
+        ("grpc.max_reconnect_backoff_ms", 2_000),  # a server that is back should be found soon
         *CLIENT_KEEPALIVE,
         ("grpc.service_config", json.dumps(config)),
         # A request larger than this buffer is not retried; gRPC's default would leave out most photos.

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -16,13 +18,15 @@ from lookalike.channel import EMBEDDER, SEARCHER, open_channel
 from lookalike.errors import from_rpc
 from lookalike.pipeline import Pipeline
 from lookalike.records import Embedding, Item, Model, Outcome, Project, SearchResult
+from lookalike.resume import not_closed, patiently
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2, searcher_pb2
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike.wire import EMBEDDER_PORT, SEARCHER_PORT
 
-T = TypeVar("T")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 DEFAULT_EMBEDDER: Final = f"localhost:{EMBEDDER_PORT}"
 DEFAULT_SEARCHER: Final = f"localhost:{SEARCHER_PORT}"
@@ -46,9 +50,7 @@ class Client:
         self, embedder: str = DEFAULT_EMBEDDER, searcher: str = DEFAULT_SEARCHER, *, timeout: float = 30.0
     ) -> None:
         self._addresses = {EMBEDDER: embedder, SEARCHER: searcher}
-        self._channels = [open_channel(embedder, EMBEDDER), open_channel(searcher, SEARCHER)]
-        self._embedder = EmbedderServiceStub(self._channels[0])
-        self._searcher = SearcherServiceStub(self._channels[1])
+        self._channels: dict[str, grpc.aio.Channel] = {}
         self._timeout = timeout
 
     @classmethod
@@ -72,13 +74,13 @@ class Client:
 
     async def close(self) -> None:
         """Close the connections; what is in flight is cancelled."""
-        for channel in self._channels:
+        for channel in self._channels.values():
             await channel.close()
 
     async def model(self) -> Model:
         """The embedder's model: its space, limits and precision."""
         request = embedder_pb2.GetModelRequest()
-        return convert.model(await self._ask(EMBEDDER, self._embedder.GetModel(request, timeout=self._timeout)))
+        return convert.model(await self._ask(EMBEDDER, self._embedder.GetModel, request))
 
     async def embed(self, image: bytes | Path) -> Embedding:
         """The vector of one image.
@@ -103,13 +105,13 @@ class Client:
 
         """
         request = searcher_pb2.CreateProjectRequest(name=name, space=space or (await self.model()).space)
-        response = await self._ask(SEARCHER, self._searcher.CreateProject(request, timeout=self._timeout))
+        response = await self._ask(SEARCHER, self._searcher.CreateProject, request)
         return convert.project(response.project)
 
     async def get_project(self, name: str) -> Project:
         """The project of that name. Raises NotFoundError."""
         request = searcher_pb2.GetProjectRequest(name=name)
-        response = await self._ask(SEARCHER, self._searcher.GetProject(request, timeout=self._timeout))
+        response = await self._ask(SEARCHER, self._searcher.GetProject, request)
         return convert.project(response.project)
 
     async def list_projects(self) -> AsyncIterator[Project]:
@@ -117,7 +119,7 @@ class Client:
         token = ""
         while True:
             request = searcher_pb2.ListProjectsRequest(page_token=token)
-            page = await self._ask(SEARCHER, self._searcher.ListProjects(request, timeout=self._timeout))
+            page = await self._ask(SEARCHER, self._searcher.ListProjects, request)
             for project in page.projects:
                 yield convert.project(project)
             if not (token := page.next_page_token):
@@ -126,33 +128,40 @@ class Client:
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
         request = searcher_pb2.DeleteProjectRequest(name=name)
-        await self._ask(SEARCHER, self._searcher.DeleteProject(request, timeout=self._timeout))
+        await self._ask(SEARCHER, self._searcher.DeleteProject, request)
 
     async def check_images(self, project: str, sha256s: Sequence[bytes]) -> set[bytes]:
         """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds."""
         request = searcher_pb2.CheckImagesRequest(project=project, sha256s=sha256s)
-        response = await self._ask(SEARCHER, self._searcher.CheckImages(request, timeout=self._timeout))
+        response = await self._ask(SEARCHER, self._searcher.CheckImages, request)
         return set(response.stored_sha256s)
 
-    def index(self, project: str, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Outcome]:
+    async def index(self, project: str, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Outcome, None]:
         """Embed and store items of any number; yield an outcome for each as it is acknowledged, in no set order.
 
         What the project holds already, by content, is not embedded again; a run that was interrupted can simply be
-        repeated. A bounded number of items is in flight, and a caller who is slow to take outcomes slows the run down.
-        A sync iterable is advanced on the event loop, so it should not block for long.
+        repeated. A bounded number of items is in flight, and a caller who is slow to take outcomes slows the run down;
+        one who stops early closes the generator (`contextlib.aclosing`). A server may be away for a minute.
+
+        A sync iterable is advanced on the event loop, so it should not block for long. Items of one run that name the
+        same reference should be alike: which of them is stored last is not set.
 
         Raises:
             NotFoundError: there is no such project.
             LookalikeError: a server stayed away, or failed; items without an outcome may or may not be stored.
 
         """
-        return Pipeline(
+        await self.get_project(project)  # says at once what is wrong with the project, or that nobody is there
+        pipeline = Pipeline(
             project,
-            check=lambda sha256s: self.check_images(project, sha256s),
+            check=lambda sha256s: patiently(lambda: self.check_images(project, sha256s)),
             open_embed=lambda: self._embedder.EmbedStream(),
             open_index=lambda: self._searcher.IndexImages(),
             timeout=self._timeout,
-        ).outcomes(items)
+        )
+        async with aclosing(pipeline.outcomes(items)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
 
     async def search(
         self,
@@ -181,18 +190,16 @@ class Client:
         """
         if sum(query is not None for query in (image, sha256, embedding)) != 1:
             raise ValueError("search takes exactly one of image, sha256 and embedding")
-        request = searcher_pb2.SearchRequest(project=project, limit=limit)
         started = time.perf_counter()
+        message = None
         if image is not None:
             data = await asyncio.to_thread(photo.read, image)
-            request.sha256 = hashlib.sha256(data).digest()
-            request.embedding.CopyFrom(await self._embed(data))
+            sha256, message = hashlib.sha256(data).hexdigest(), await self._embed(data)
         elif embedding is not None:
-            request.embedding.CopyFrom(convert.embedding_message(embedding))
-        else:
-            request.sha256 = bytes.fromhex(sha256 or "")
+            message = convert.embedding_message(embedding)
         embedded = time.perf_counter()
-        response = await self._ask(SEARCHER, self._searcher.Search(request, timeout=self._timeout))
+        request = convert.search_request(project, message, sha256, limit)
+        response = await self._ask(SEARCHER, self._searcher.Search, request)
         return SearchResult(
             hits=tuple(convert.hit(hit) for hit in response.hits),
             mode=convert.mode(response.mode),
@@ -203,11 +210,26 @@ class Client:
 
     async def _embed(self, data: bytes) -> common.Embedding:
         request = embedder_pb2.EmbedRequest(image=data)
-        return (await self._ask(EMBEDDER, self._embedder.Embed(request, timeout=self._timeout))).embedding
+        return (await self._ask(EMBEDDER, self._embedder.Embed, request)).embedding
 
-    async def _ask(self, service: str, call: Awaitable[T]) -> T:
+    @cached_property
+    def _embedder(self) -> EmbedderServiceStub:
+        return EmbedderServiceStub(self._channel(EMBEDDER))
+
+    @cached_property
+    def _searcher(self) -> SearcherServiceStub:
+        return SearcherServiceStub(self._channel(SEARCHER))
+
+    def _channel(self, service: str) -> grpc.aio.Channel:
+        """Open a channel on first use: it belongs to the event loop that runs then."""
+        self._channels[service] = open_channel(self._addresses[service], service)
+        return self._channels[service]
+
+    async def _ask(
+        self, service: str, method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", request: Request
+    ) -> Response:
         try:
-            return await call
+            return await not_closed(method, request, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
             name = service.rpartition(".")[2].removesuffix("Service").lower()
             raise from_rpc(error, f"the {name} at {self._addresses[service]}") from error

@@ -3,6 +3,9 @@
 from datetime import UTC
 from typing import Final
 
+import grpc
+
+from lookalike.errors import InvalidRequestError
 from lookalike.records import (
     Embedding,
     Hit,
@@ -57,6 +60,23 @@ def reference_message(item: Item) -> searcher_pb2.Reference:
     )
 
 
+def search_request(
+    project_name: str, embedding: common.Embedding | None, sha256: str | None, limit: int
+) -> searcher_pb2.SearchRequest:
+    """A search, for the wire.
+
+    Raises:
+        InvalidRequestError: a value cannot be sent.
+
+    """
+    try:
+        return searcher_pb2.SearchRequest(
+            project=project_name, embedding=embedding, sha256=bytes.fromhex(sha256 or ""), limit=limit
+        )
+    except ValueError as error:  # hexadecimal digits that are none, a limit of more than 32 bits
+        raise InvalidRequestError(str(error), reason="INVALID_FIELD", code=grpc.StatusCode.INVALID_ARGUMENT) from error
+
+
 def project(message: searcher_pb2.Project) -> Project:
     """A project."""
     return Project(
@@ -84,7 +104,7 @@ def hit(message: searcher_pb2.Hit) -> Hit:
 
 def mode(value: "searcher_pb2.SearchMode.ValueType") -> SearchMode:
     """How a ranking was made."""
-    return _MODES[value]
+    return _MODES.get(value, SearchMode.OTHER)
 
 
 def _reference(message: searcher_pb2.Reference) -> Reference:

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -113,6 +114,11 @@ _BY_CODE: Final[Mapping[grpc.StatusCode, type[LookalikeError]]] = {
 _BY_NUMBER: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 
 
+def closed() -> LookalikeError:
+    """The client was closed while it was used, or before."""
+    return LookalikeError("the client is closed", reason="CLIENT_CLOSED", code=grpc.StatusCode.CANCELLED)
+
+
 def from_item(error: ItemError) -> LookalikeError:
     """The failure of one item of a stream."""
     code = _BY_NUMBER.get(error.code, grpc.StatusCode.UNKNOWN)
@@ -133,7 +139,7 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
     """
     status = _status(error)
     if status is None:
-        return _BY_CODE.get(error.code(), ServerError)(f"{server}: {error.details()}", code=error.code())
+        return _of_grpc_itself(error, server)
     info = _detail(status, error_details_pb2.ErrorInfo())
     failure = _BY_CODE.get(error.code(), ServerError)(
         status.message,
@@ -150,10 +156,19 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
     return failure
 
 
+def _of_grpc_itself(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
+    """A failure that the server's code never saw."""
+    details = error.details() or ""
+    kind = _BY_CODE.get(error.code(), ServerError)
+    if kind is OverloadedError and "larger than max" in details:  # sending it again would not make it smaller
+        kind = InvalidRequestError
+    return kind(f"{server}: {details}", code=error.code())
+
+
 def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
     try:
         return rpc_status.from_call(error)  # type: ignore[arg-type] # it asks for no more than the error has
-    except ValueError:  # a proxy rewrote the status: what it says now counts
+    except (ValueError, DecodeError):  # a proxy rewrote the status: what it says now counts
         return None
 
 

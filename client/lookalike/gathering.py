@@ -39,12 +39,18 @@ async def gathered(items: AsyncIterator[T], most: int, *, linger: float = 0.0) -
         await reader
     finally:
         reader.cancel()
+        await asyncio.wait({reader})
 
 
 async def _read(items: AsyncIterator[T], waiting: "asyncio.Queue[T | object]") -> None:
     try:
         async for item in items:
             await waiting.put(item)
+    except asyncio.CancelledError as error:
+        if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
+            raise
+        await waiting.put(_END)  # it was not this reader that was cancelled, but something that the source awaited
+        raise RuntimeError("the source of the items was cancelled") from error
     except Exception:
         await waiting.put(_END)
         raise

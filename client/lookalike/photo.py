@@ -1,5 +1,6 @@
 """The bytes of an image, from wherever the caller has them."""
 
+import os
 from pathlib import Path
 
 import grpc
@@ -8,7 +9,7 @@ from lookalike.errors import InvalidRequestError, UnreadableImageError
 from lookalike.wire import MAX_IMAGE_BYTES
 
 
-def read(image: bytes | Path) -> bytes:
+def read(image: bytes | str | os.PathLike[str]) -> bytes:
     """The bytes of an image file; blocks while it reads.
 
     Raises:
@@ -16,7 +17,7 @@ def read(image: bytes | Path) -> bytes:
         InvalidRequestError: it is larger than what can be sent.
 
     """
-    data = image if isinstance(image, bytes) else _read_file(image)
+    data = bytes(image) if isinstance(image, bytes | bytearray | memoryview) else _read_file(Path(image))
     if len(data) > MAX_IMAGE_BYTES:
         raise InvalidRequestError(
             f"image: at most {MAX_IMAGE_BYTES} bytes can be sent, got more",
@@ -34,3 +35,5 @@ def _read_file(path: Path) -> bytes:
             return file.read(MAX_IMAGE_BYTES + 1)
     except OSError as error:
         raise UnreadableImageError(f"cannot read {path}: {error.strerror}", reason="UNREADABLE") from error
+    except ValueError as error:  # a name that no file system has
+        raise UnreadableImageError(f"cannot read {str(path)!r}: {error}", reason="UNREADABLE") from error

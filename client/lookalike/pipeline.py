@@ -9,22 +9,22 @@ the pace:
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import grpc
 
 from lookalike import convert, photo
 from lookalike.budget import Budget
-from lookalike.errors import LookalikeError, from_item
+from lookalike.errors import InvalidRequestError, LookalikeError, from_item
 from lookalike.gathering import gathered
 from lookalike.records import Item, Outcome, Status
 from lookalike.resume import ResumableStream
 from lookalike.v1 import embedder_pb2 as embedder
 from lookalike.v1 import searcher_pb2 as searcher
-
-if TYPE_CHECKING:
-    import grpc
+from lookalike.wire import MESSAGE_OVERHEAD_BYTES
 
 MAX_ITEMS: Final = 512
 """Items in flight: enough to keep a GPU's batches full while the searcher commits."""
@@ -32,6 +32,14 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 """Bytes of images in flight."""
 _MAX_CHECKED: Final = 256
 """Hashes in one CheckImages."""
+_MAX_AGAIN: Final = 1000
+"""Items that are tried a second time; where more fail, it is not by chance."""
+_TRANSIENT: Final = ("RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE")
+"""Codes of item errors that may pass when the item is sent again, as the proto says."""
+
+_MAX_REFERENCE_BYTES: Final = MESSAGE_OVERHEAD_BYTES // 2
+"""More than a reference that keeps the searcher's rules can have, and less than a message may."""
+_INVALID: Final = grpc.StatusCode.INVALID_ARGUMENT
 
 Check = Callable[[Sequence[bytes]], Awaitable[set[bytes]]]
 OpenEmbed = Callable[[], "grpc.aio.StreamStreamCall[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]"]
@@ -40,10 +48,10 @@ OpenIndex = Callable[[], "grpc.aio.StreamStreamCall[searcher.IndexImagesRequest,
 
 @dataclass(eq=False)
 class _Loaded:
-    """An item that was read; `data` is let go of as soon as it is sent for the last time."""
+    """An item that was read; `data` is let go of as soon as it is on its way."""
 
     sequence: int
-    uri: str
+    item: Item
     reference: searcher.Reference
     data: bytes
     size: int
@@ -67,16 +75,17 @@ class Pipeline:
     ) -> None:
         self._project = project
         self._check = check
+        self._open_embed, self._open_index, self._timeout = open_embed, open_index, timeout
         self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
         self._to_store: asyncio.Queue[searcher.IndexImagesRequest | None] = asyncio.Queue()
         self._finished: asyncio.Queue[tuple[Outcome, int] | None] = asyncio.Queue()
-        self._embedding = ResumableStream(open_embed, self._to_embed, server="embedder", timeout=timeout)
-        self._storing = ResumableStream(open_index, self._to_store, server="searcher", timeout=timeout)
         self._budget = Budget(MAX_ITEMS, MAX_BYTES)  # bounds all three queues
         self._in_flight: dict[int, _Loaded] = {}
         self._awaiting_embedding: dict[bytes, list[_Loaded]] = {}
+        self._again: list[Item] = []
+        self._last_try = False
 
-    async def outcomes(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Outcome]:
+    async def outcomes(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Outcome, None]:
         """Yield an outcome for each item, as it is acknowledged. A caller who is slow to take them slows the run.
 
         Raises:
@@ -93,20 +102,28 @@ class Pipeline:
             await running
         finally:
             running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     async def _run(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
+        """Pass the items through all stages, and those that failed by chance once more."""
+        await self._pass(items)
+        if self._again:
+            self._last_try = True
+            await self._pass(self._again)
+
+    async def _pass(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
         try:
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._check_all(items))
                 stages.create_task(self._embed_all())
                 stages.create_task(self._store_all())
         except ExceptionGroup as group:
-            raise group.exceptions[0] from None
+            raise group.exceptions[0] from group.exceptions[0].__cause__
 
     async def _check_all(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
         """Send each item on to where it belongs: to be embedded, or straight to be stored."""
         async for batch in gathered(self._read_all(items), _MAX_CHECKED):
-            known = await self._check([loaded.sha256 for loaded in batch])
+            known = set() if self._last_try else await self._check([loaded.sha256 for loaded in batch])
             for loaded in batch:
                 if loaded.sha256 in known:
                     self._store(loaded, None)
@@ -118,14 +135,14 @@ class Pipeline:
         numbers = count(1)
         async for item in _each(items):
             try:
-                reference = convert.reference_message(item)
+                reference = _reference(item)
                 data, sha256 = await asyncio.to_thread(_read_and_hash, item)
             except LookalikeError as error:
                 await self._budget.acquire(0)
-                self._finish(item.uri, 0, error)
+                self._finish(item, 0, error)
                 continue
             await self._budget.acquire(len(data))
-            loaded = _Loaded(next(numbers), item.uri, reference, data, len(data), sha256)
+            loaded = _Loaded(next(numbers), item, reference, data, len(data), sha256)
             self._in_flight[loaded.sequence] = loaded
             yield loaded
 
@@ -138,11 +155,11 @@ class Pipeline:
         loaded.data = b""
 
     async def _embed_all(self) -> None:
-        async for answer in self._embedding.answers():
+        stream = ResumableStream(self._open_embed, self._to_embed, server="embedder", timeout=self._timeout)
+        async for answer in stream.answers():
             for loaded in self._awaiting_embedding.pop(self._in_flight[answer.sequence].sha256):
                 if answer.HasField("error"):
-                    del self._in_flight[loaded.sequence]
-                    self._finish(loaded.uri, loaded.size, from_item(answer.error))
+                    self._fail(loaded, from_item(answer.error))
                 else:
                     self._store(loaded, answer)
         self._to_store.put_nowait(None)  # checking ended before embedding could: nothing more will come
@@ -158,18 +175,53 @@ class Pipeline:
         self._to_store.put_nowait(request)
 
     async def _store_all(self) -> None:
-        async for answer in self._storing.answers():
-            loaded = self._in_flight.pop(answer.sequence)
+        stream = ResumableStream(self._open_index, self._to_store, server="searcher", timeout=self._timeout)
+        async for answer in stream.answers():
+            loaded = self._in_flight[answer.sequence]
             if answer.HasField("error"):
-                self._finish(loaded.uri, loaded.size, from_item(answer.error))
+                self._fail(loaded, from_item(answer.error))
             else:
+                del self._in_flight[answer.sequence]
                 changed = answer.indexed.status == searcher.INDEX_STATUS_INDEXED
-                self._finish(loaded.uri, loaded.size, Status.INDEXED if changed else Status.UNCHANGED)
+                self._finish(loaded.item, loaded.size, Status.INDEXED if changed else Status.UNCHANGED)
 
-    def _finish(self, uri: str, size: int, result: Status | LookalikeError) -> None:
+    def _fail(self, loaded: _Loaded, error: LookalikeError) -> None:
+        """Let the item fail, or try it once more where that may help.
+
+        EMBEDDING_NEEDED: when it was checked, the project held the image, but since then its last reference moved away.
+        """
+        del self._in_flight[loaded.sequence]
+        by_chance = error.code.name in _TRANSIENT or error.reason == "EMBEDDING_NEEDED"
+        if by_chance and not self._last_try and len(self._again) < _MAX_AGAIN:
+            self._again.append(loaded.item)
+            self._budget.release(loaded.size)
+        else:
+            self._finish(loaded.item, loaded.size, error)
+
+    def _finish(self, item: Item, size: int, result: Status | LookalikeError) -> None:
         error = result if isinstance(result, LookalikeError) else None
         status = Status.FAILED if isinstance(result, LookalikeError) else result
-        self._finished.put_nowait((Outcome(uri, status, error), size))
+        self._finished.put_nowait((Outcome(item.uri, status, error), size))
+
+
+def _reference(item: Item) -> searcher.Reference:
+    """The item's reference, for the wire.
+
+    Raises:
+        InvalidRequestError: a field has a type or characters that cannot be sent, or all of it is too large.
+
+    """
+    try:
+        reference = convert.reference_message(item)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"reference: {error}", reason="INVALID_FIELD", code=_INVALID) from error
+    if (size := reference.ByteSize()) > _MAX_REFERENCE_BYTES:
+        raise InvalidRequestError(
+            f"reference: at most {_MAX_REFERENCE_BYTES} bytes can be sent, got {size}",
+            reason="INVALID_FIELD",
+            code=_INVALID,
+        )
+    return reference
 
 
 async def _each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:

@@ -117,6 +117,8 @@ class SearchMode(StrEnum):
 
     EXACT = "exact"
     """Every image was compared."""
+    OTHER = "other"
+    """In a way that is newer than this library."""
 
 
 @dataclass(frozen=True)

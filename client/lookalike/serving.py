@@ -9,10 +9,10 @@ from typing import Any, Self, TypeVar, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from lookalike.status import ErrorInterceptor, StatusTable
+from lookalike.health import Health
+from lookalike.status import ErrorInterceptor, ShuttingDown, StatusTable
 from lookalike.wire import SERVER_KEEPALIVE, ChannelOptions
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,12 @@ class Draining:
             read.cancel()
 
     async def until(self, requests: AsyncIterator[T]) -> AsyncIterator[T]:
-        """The requests of a stream, up to its end or to the beginning of the drain."""
+        """The requests of a stream, up to its end.
+
+        Raises:
+            ShuttingDown: the drain began before the end. What was yielded is still to be answered.
+
+        """
         while not self.has_begun():
             read: asyncio.Future[Any] = asyncio.ensure_future(anext(requests, None))
             self._reads.add(read)
@@ -46,13 +51,14 @@ class Draining:
                 request = await read
             except asyncio.CancelledError:
                 if self.has_begun() and not cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
-                    return  # it was the read that was cancelled, not its reader
+                    break  # it was the read that was cancelled, not its reader
                 raise
             finally:
                 self._reads.discard(read)
             if request is None:
                 return
             yield request
+        raise ShuttingDown
 
 
 class Server:
@@ -85,14 +91,14 @@ class Server:
         grace: float,
     ) -> None:
         self.port = 0
-        self._service, self._address = service, address
+        self._address = address
         self._probe, self._probe_interval = probe, probe_interval
         self._draining, self._grace = draining, grace
         self._server = grpc.aio.server(
             interceptors=[ErrorInterceptor(table)],
             options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # a taken port is an error, not a lottery
         )
-        self._health = health_aio.HealthServicer()
+        self._health = Health(service)
         register(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
@@ -102,8 +108,8 @@ class Server:
         """Probe once, then listen."""
         await self._probe()
         self.port = self._server.add_insecure_port(self._address)
-        await self._set_health(healthy=True)
         await self._server.start()
+        self._health.tell(serving=True)
         self._watch = asyncio.create_task(self._watch_health())
         return self
 
@@ -112,31 +118,30 @@ class Server:
     ) -> None:
         """Say NOT_SERVING, take no new work, let what is in flight end."""
         self._watch.cancel()
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
         self._draining.begin()
         await self._server.stop(self._grace)
 
     async def _watch_health(self) -> None:
+        """Probe again and again. A probe that hangs counts as failed at once, and no second one joins it."""
         healthy = True
         while True:
             await asyncio.sleep(self._probe_interval)
+            probe = asyncio.ensure_future(self._probe())
             try:
-                async with asyncio.timeout(self._probe_interval):
-                    await self._probe()
-            except Exception as error:  # whatever it is, this server cannot do its work
-                if healthy:
-                    logger.error("not serving: the health probe failed: %r", error)  # noqa: TRY400 - the cause is enough
-                healthy = False
-            else:
-                if not healthy:
+                await asyncio.wait({probe}, timeout=self._probe_interval)
+                failure = (
+                    probe.exception() if probe.done() else TimeoutError(f"no answer in {self._probe_interval:g} s")
+                )
+                if failure and healthy:
+                    logger.error("not serving: the health probe failed: %r", failure)
+                elif not failure and not healthy:
                     logger.info("serving again")
-                healthy = True
-            await self._set_health(healthy=healthy)
-
-    async def _set_health(self, *, healthy: bool) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if healthy else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", self._service):
-            await self._health.set(name, status)
+                healthy = failure is None
+                self._health.tell(serving=healthy)
+                await asyncio.wait({probe})
+            finally:
+                probe.cancel()
 
 
 async def until_signalled() -> None:

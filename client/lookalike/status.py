@@ -54,7 +54,11 @@ class StatusTable:
     """One server's table from domain errors to gRPC status codes. Subclasses share their parent's code."""
 
     def __init__(self, codes: Mapping[type[DomainError], grpc.StatusCode]) -> None:
-        self._codes = {ShuttingDown: grpc.StatusCode.UNAVAILABLE, InternalError: grpc.StatusCode.INTERNAL, **codes}
+        self._codes: dict[type, grpc.StatusCode] = {
+            ShuttingDown: grpc.StatusCode.UNAVAILABLE,
+            InternalError: grpc.StatusCode.INTERNAL,
+            **codes,
+        }
 
     def code(self, error: DomainError) -> grpc.StatusCode:
         """The status code of a domain error."""

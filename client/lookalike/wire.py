@@ -19,20 +19,19 @@ ChannelOptions = list[tuple[str, int | str]]
 
 
 def message_limits(max_image_bytes: int = MAX_IMAGE_BYTES) -> ChannelOptions:
-    """Channel or server options that let through messages with an image of `max_image_bytes`."""
-    limit = max_image_bytes + MESSAGE_OVERHEAD_BYTES
-    return [("grpc.max_send_message_length", limit), ("grpc.max_receive_message_length", limit)]
+    """Server options that let in messages with an image of `max_image_bytes`."""
+    return [("grpc.max_receive_message_length", max_image_bytes + MESSAGE_OVERHEAD_BYTES)]
 
 
 # Client and server must agree on pings, or the server drops the connection as abusive (ENHANCE_YOUR_CALM).
 CLIENT_KEEPALIVE: Final[ChannelOptions] = [
-    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
 ]
 SERVER_KEEPALIVE: Final[ChannelOptions] = [
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]

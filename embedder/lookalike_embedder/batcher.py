@@ -121,6 +121,7 @@ class Batcher:
             if job.vector.cancelled():
                 continue
             if np.isfinite(vector).all():
+                self._last_success = time.monotonic()
                 job.vector.set_result(vector)
             else:
                 job.vector.set_exception(ModelFailure())
@@ -138,6 +139,5 @@ class Batcher:
         compute = partial(self._compute, np.stack([job.pixels for job in batch]), alone=alone)
         started = time.perf_counter()
         vectors = await asyncio.get_running_loop().run_in_executor(self._workers[worker], compute)
-        self._last_success = time.monotonic()
         self._seconds_per_image = (time.perf_counter() - started) / len(batch) / len(self._workers)
         return vectors

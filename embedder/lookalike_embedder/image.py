@@ -8,11 +8,11 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from lookalike_embedder.errors import InvalidImage
 
@@ -27,8 +27,11 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 DRAFT_SIZE: Final = 2 * SIZE
 """JPEGs are decoded at the smallest of 1/1, 1/2, 1/4, 1/8 of their size that leaves so many pixels a side."""
 
-PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},bilinear{SIZE}x{SIZE}"
+PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},deep-range,bilinear{SIZE}x{SIZE}"
 """Names everything here that changes a vector. It is part of the space's digest: change it with the code."""
+
+_MAX_SCANS: Final = 100
+"""Of a progressive JPEG; each costs a pass over all its pixels. Encoders write about ten."""
 
 _BOMBS: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _PIXELS: Final = re.compile(r"\((\d+) pixels\)")
@@ -119,9 +122,21 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
         raise _too_many_pixels(limits, "".join(_PIXELS.findall(str(error)))) from error
     except Exception as error:
         raise _corrupt("", error) from error
+    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MAX_SCANS:
+        scans = data.count(b"\xff\xda")
+        raise InvalidImage("CORRUPT_IMAGE", f"image: at most {_MAX_SCANS} JPEG scans, got {scans}", limit=_MAX_SCANS)
+    if (tile := _tile_pixels(image)) > limits.max_pixels:
+        raise _too_many_pixels(limits, f"{tile} in one TIFF tile")
     if image.width * image.height > limits.max_pixels:
         raise _too_many_pixels(limits, f"{image.width * image.height} ({image.width} x {image.height})")
     return image
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Pixels of one tile of a TIFF, which may be larger than the image and is decoded whole; 0 for other files."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = (tags.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
+    return int(width) * int(height)
 
 
 def _too_many_pixels(limits: Limits, found: str) -> InvalidImage:
@@ -154,11 +169,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """16- and 32-bit grey: scaled to 8 bits by the range that the values show, as the file does not say."""
-    values: NDArray[Any] = np.asarray(image, dtype=np.float32)
-    top = float(values.max(initial=0))
-    full = 255.0 if top <= 255 and not image.mode.startswith("I;16") else 65535.0 if top <= 65535 else top
-    return Image.fromarray((values * (255 / full)).clip(0, 255).astype(np.uint8)).convert("RGB")
+    """16- and 32-bit grey, scaled to 8 bits.
+
+    A PNG uses all its 16 bits. Other files do not say how many they use: 16-bit ones by the bits that their values
+    need (cameras and scanners write 10, 12 or 14), 32-bit ones by the range from the least value to the greatest.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16"):
+        low, high = 0.0, 65535.0 if image.format == "PNG" else max(255.0, 2.0 ** np.ceil(np.log2(high + 1)) - 1)
+    scaled = (values - low) * (255 / max(high - low, 1e-30))
+    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _brief(error: Exception) -> str:

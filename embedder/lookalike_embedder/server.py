@@ -9,7 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 from lookalike.serving import Draining, Server, until_signalled
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
-from lookalike.wire import message_limits
+from lookalike.wire import MAX_IMAGE_BYTES, message_limits
 
 from lookalike_embedder import weights
 from lookalike_embedder.batcher import Batcher, Compute
@@ -95,7 +95,8 @@ async def serving(
     with ExitStack() as stack:
         others = (stack.enter_context(_worker()) for _ in range(1, config.workers_on(description.device)))
         workers = [first, *others]
-        decoders = stack.enter_context(ThreadPoolExecutor(config.decode_threads, "decode"))
+        decoders = ThreadPoolExecutor(config.decode_threads, "decode")
+        stack.callback(decoders.shutdown, wait=False, cancel_futures=True)  # nobody waits for these images any more
         batcher = Batcher(compute, workers, max_batch_size=batch_size, max_waiting=config.max_waiting)
         service = EmbedderService(
             description,
@@ -112,7 +113,7 @@ async def serving(
             table=STATUS,
             probe=lambda: batcher.probe(config.probe_interval),
             draining=draining,
-            options=message_limits(config.max_image_bytes),
+            options=message_limits(max(config.max_image_bytes, MAX_IMAGE_BYTES)),  # refusing is admission's, per image
             probe_interval=config.probe_interval,
             grace=config.grace,
         )

@@ -83,8 +83,6 @@ class EmbedderService(EmbedderServiceServicer):
         finally:
             for task in (reader, *in_flight):
                 task.cancel()
-        if self._draining.has_begun():
-            raise ShuttingDown
 
     async def _read(
         self,
@@ -100,9 +98,9 @@ class EmbedderService(EmbedderServiceServicer):
                 task = asyncio.create_task(self._answer(request, answers))
                 in_flight.add(task)
                 task.add_done_callback(in_flight.discard)
+        finally:
             if in_flight:
                 await asyncio.wait(in_flight)
-        finally:
             answers.put_nowait(None)
 
     async def _answer(

@@ -6,6 +6,7 @@ the source, one digest over the tensors decides.
 
 import hashlib
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,11 +146,14 @@ def _checked(tensors: Tensors, expected_sha256: str) -> Tensors:
 
 
 def _keep(tensors: Tensors, cached: Path) -> None:
-    """Write the cache so that a reader, or a second writer, never sees half a file."""
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    partial = cached.with_suffix(f".{socket.gethostname()}.partial")
-    save_file(tensors, partial)
-    partial.replace(cached)
+    """Write the cache so that nobody ever reads half a file. Without a cache the next start downloads again."""
+    partial = cached.with_suffix(f".{socket.gethostname()}-{os.getpid()}.partial")
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial)
+        partial.replace(cached)
+    except OSError as error:
+        logger.warning("cannot keep the weights in %s: %s", cached, error)
 
 
 @contextmanager

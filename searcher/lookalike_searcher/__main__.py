@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
+import asyncpg
 import platformdirs
 import typer
 from lookalike.wire import SEARCHER_PORT
@@ -42,6 +43,14 @@ LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOOKALIKE_LOG_LEVEL", help="Least level logged.")
 ]
 
+_STARTUP_FAILURES = (
+    UnusableDataDir,
+    UnusableDatabase,
+    asyncpg.PostgresError,  # wrong name, password or rights
+    OSError,
+    ValueError,  # DATABASE_URL is no URL
+    RuntimeError,  # the port is taken
+)
 _DATA_DIR = platformdirs.user_data_path("lookalike")
 
 
@@ -72,12 +81,7 @@ def serve(
     )
     try:
         asyncio.run(run(config, announce=typer.echo))
-    except (
-        UnusableDataDir,
-        UnusableDatabase,
-        OSError,
-        RuntimeError,
-    ) as error:  # RuntimeError: gRPC cannot listen there
+    except _STARTUP_FAILURES as error:
         raise SystemExit(f"lookalike-searcher: {error}") from error
 
 

@@ -1,5 +1,7 @@
 """From the domain's types to responses."""
 
+from typing import Final
+
 from lookalike.status import DomainError
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -7,6 +9,9 @@ from lookalike_searcher.errors import STATUS
 from lookalike_searcher.image import Reference
 from lookalike_searcher.project import Project
 from lookalike_searcher.search import NEAR_DUPLICATE, Hit, Ranking
+
+_MAX_REFERENCE_BYTES: Final = 8 * 1024 * 1024
+"""Of all references in one answer together."""
 
 
 def project(found: Project) -> wire.Project:
@@ -28,22 +33,33 @@ def indexed(sequence: int, outcome: bool | DomainError) -> wire.IndexImagesRespo
 
 
 def ranking(found: Ranking, query_sha256: bytes | None) -> wire.SearchResponse:
-    """The answer to a search."""
+    """The answer to a search. References beyond a hit's first are left out once they would fill the message."""
+    room = _MAX_REFERENCE_BYTES
+    hits = []
+    for hit in found.hits:
+        hits.append(_hit(hit, query_sha256, room))
+        room -= hits[-1].ByteSize()
     return wire.SearchResponse(
-        hits=[_hit(hit, query_sha256) for hit in found.hits],
+        hits=hits,
         mode=wire.SEARCH_MODE_EXACT,
         images_ranked=found.images_ranked,
     )
 
 
-def _hit(hit: Hit, query_sha256: bytes | None) -> wire.Hit:
+def _hit(hit: Hit, query_sha256: bytes | None, room: int) -> wire.Hit:
+    listed: list[wire.Reference] = []
+    for message in map(_reference, hit.references):
+        room -= message.ByteSize()
+        if listed and room < 0:
+            break
+        listed.append(message)
     return wire.Hit(
         similarity=hit.similarity,
         match=_match(hit, query_sha256),
         sha256=hit.sha256,
         width=hit.width,
         height=hit.height,
-        references=[_reference(reference) for reference in hit.references],
+        references=listed,
         reference_count=hit.reference_count,
     )
 

@@ -20,6 +20,7 @@ _UNAVAILABLE: Final = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # the connection was lost before or during the call
+    asyncpg.InternalClientError,  # the same, seen in the middle of the protocol
     asyncpg.OperatorInterventionError,  # PostgreSQL is starting, stopping, or was told to end the session
     asyncpg.TooManyConnectionsError,
 )
@@ -45,6 +46,9 @@ class Database:
                 yield connection
         except DomainError:
             raise
+        except asyncpg.DataError as error:  # asyncpg's own: we passed what the statement does not take
+            logger.exception("a statement does not take its arguments")
+            raise DatabaseError from error
         except _UNAVAILABLE as error:
             logger.warning("the database is unavailable: %r", error)
             raise DatabaseUnavailable from error

@@ -60,8 +60,7 @@ Result = bool | FailedPrecondition
 
 async def stored(database: Database, project: str, sha256s: Sequence[bytes]) -> list[bytes]:
     """Those of the hashes that the project holds. Raises NotFound."""
-    async with database.reading() as connection:
-        found = await registry.find(connection, project)
+    async with database.reading() as connection, registry.found(connection, project) as found:
         return await _stored(connection, found, sha256s)
 
 

@@ -4,6 +4,8 @@ Safe when several searchers start at once, and resumable: what has been applied 
 """
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -49,9 +51,11 @@ async def migrate(connection: Connection) -> None:
         UnusableDatabase: pgvector is missing or too old.
 
     """
-    await connection.execute(
-        "CREATE TABLE IF NOT EXISTS lookalike_migration (number integer PRIMARY KEY, apply_time timestamptz NOT NULL)"
-    )
+    async with _locked(connection):  # IF NOT EXISTS alone is not safe against another one that does the same
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS lookalike_migration"
+            " (number integer PRIMARY KEY, apply_time timestamptz NOT NULL)"
+        )
     for step in migrations("registry"):
         await _apply_to_registry(connection, step)
     await _check_pgvector(connection)
@@ -72,9 +76,16 @@ def latest_project_version() -> int:
     return migrations("project")[-1].number
 
 
-async def _apply_to_registry(connection: Connection, step: Migration) -> None:
+@asynccontextmanager
+async def _locked(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that no other searcher's migration runs beside."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        yield
+
+
+async def _apply_to_registry(connection: Connection, step: Migration) -> None:
+    async with _locked(connection):
         if await connection.fetchval("SELECT true FROM lookalike_migration WHERE number = $1", step.number):
             return
         try:

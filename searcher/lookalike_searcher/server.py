@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from lookalike.serving import Draining, Server, until_signalled
 from lookalike.v1 import searcher_pb2 as wire
@@ -31,18 +32,30 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
     """
     async with AsyncExitStack() as stack:
         url = config.database_url
+        lost: Coroutine[Any, Any, object] = asyncio.Event().wait()
         if url is None:
-            embedded = postgres.embedded(config.data_dir)
-            url = await asyncio.to_thread(embedded.__enter__)
-            stack.callback(embedded.__exit__, None, None, None)
+            embedding = postgres.embedded(config.data_dir)
+            embedded = await asyncio.to_thread(embedding.__enter__)
+            stack.callback(embedding.__exit__, None, None, None)
+            url, lost = embedded.url, embedded.ended()
         pool = await stack.enter_async_context(
             database.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout)
         )
         server = await stack.enter_async_context(serving(config, pool))
         where = "DATABASE_URL" if config.database_url else f"embedded PostgreSQL in {config.data_dir}"
         announce(f"lookalike-searcher ready on {config.host}:{server.port} ({where})")
-        await until_signalled()
+        await _until_signalled_or(lost)
         logger.info("signalled; draining for at most %g s", config.grace)
+
+
+async def _until_signalled_or(lost: Coroutine[Any, Any, object]) -> None:
+    """Wait for a signal. Raises UnusableDataDir if the embedded PostgreSQL is lost first: without it we are no use."""
+    signalled, losing = asyncio.ensure_future(until_signalled()), asyncio.ensure_future(lost)
+    await asyncio.wait({signalled, losing}, return_when=asyncio.FIRST_COMPLETED)
+    losing.cancel()
+    if not signalled.done():
+        signalled.cancel()
+        raise postgres.UnusableDataDir("the embedded PostgreSQL has ended; the next start recovers its data")
 
 
 @asynccontextmanager

@@ -1,13 +1,12 @@
 """The searcher's RPCs."""
 
 import base64
-import binascii
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from lookalike.gathering import gathered
 from lookalike.serving import Draining
-from lookalike.status import Context, DomainError, ShuttingDown
+from lookalike.status import Context, DomainError
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceServicer
 
@@ -77,8 +76,6 @@ class SearcherService(SearcherServiceServicer):
             project = _one_project(project, batch)
             for response in await self._index(project, batch):
                 yield response
-        if self._draining.has_begun():
-            raise ShuttingDown
 
     async def _index(self, project: str, batch: Sequence[wire.IndexImagesRequest]) -> list[wire.IndexImagesResponse]:
         """Store what is valid of the batch in one transaction; the answers to all of it."""
@@ -111,7 +108,10 @@ def _token(name: str) -> str:
 
 
 def _after(token: str) -> str:
+    if not token:
+        return ""
     try:
-        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        name = base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except ValueError:  # among them broken base64, broken UTF-8 and text that is not ASCII
         raise InvalidField("page_token", "must be a next_page_token of this service", token) from None
+    return validation.project_name(name, "page_token")

@@ -33,10 +33,10 @@ def project_name(value: str, field: str = "name") -> str:
     return value
 
 
-def space(value: str) -> str:
+def space(value: str, field: str = "space") -> str:
     """The name of an embedding space."""
     if not _SPACE.fullmatch(value):
-        raise InvalidField("space", "must be 1 to 128 letters, digits, '.', '_' or '-'", value)
+        raise InvalidField(field, "must be 1 to 128 letters, digits, '.', '_' or '-'", value)
     return value
 
 
@@ -94,7 +94,7 @@ def _embedding(message: common.Embedding) -> Embedding:
     length = float(np.linalg.norm(vector))
     if not abs(length - 1) <= _LENGTH_TOLERANCE:  # also refuses NaN and infinity
         raise InvalidField("embedding.values", "must be finite and of length 1, within 1 %", f"length {length:g}")
-    return Embedding(message.space, HalfVector(vector))
+    return Embedding(space(message.space, "embedding.space"), HalfVector(vector))
 
 
 def _side(field: str, value: int) -> int:

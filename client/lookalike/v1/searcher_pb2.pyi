@@ -414,9 +414,9 @@ class IndexImagesRequest(_message.Message):
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     width: _builtins.int
-    """Width in pixels, 1 to 1,000,000; 0 if unknown."""
+    """Width in pixels, 1 to 1,000,000; 0 if unknown. Kept from the request that first stores the image."""
     height: _builtins.int
-    """Height in pixels, 1 to 1,000,000; 0 if unknown."""
+    """Height in pixels, 1 to 1,000,000; 0 if unknown. Kept as the width is."""
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The image's vector; may be left out if the image is stored already (see CheckImages)."""
@@ -650,10 +650,12 @@ class Hit(_message.Message):
     height: _builtins.int
     """Height in pixels; 0 if unknown."""
     reference_count: _builtins.int
-    """How many references the image has; more than 100 are not listed in `references`."""
+    """How many references the image has; it may be more than `references` lists."""
     @_builtins.property
     def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
-        """Where the image is used, oldest reference first: the first 100."""
+        """Where the image is used, oldest reference first: at most 100, and fewer, but at least one, where the references of
+        all hits would exceed 8 MiB.
+        """
 
     def __init__(
         self,
