@@ -46,7 +46,7 @@ class EmbeddedPostgres:
 
     async def ended(self) -> None:
         """Wait until it has ended, which it should not do by itself."""
-        while self._runs():
+        while self._runs():  # noqa: ASYNC110 - no event tells of another process' end
             await asyncio.sleep(_WATCH_SECONDS)
 
     def _runs(self) -> bool:

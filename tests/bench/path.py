@@ -80,7 +80,7 @@ async def measure(paths: list[Path], folder: Path, rounds: int, seconds: float) 
     figures = Figures()
     async with AsyncExitStack() as stack:
         log = stack.enter_context((folder / "servers.log").open("wb"))
-        arguments = ["--port", "0", "--data-dir", str(folder / "data")]
+        arguments = ["--port", "0", "--data-dir", str(folder / "data"), "--database-url", ""]
         searcher = await stack.enter_async_context(running("lookalike_searcher", arguments, log))
         embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", "0"], log))
         client = await stack.enter_async_context(Client(embedder.address, searcher.address))

@@ -1,6 +1,7 @@
-"""What the commands share: the servers' addresses, the console, and how a failure is told."""
+"""What the commands share: the servers' addresses, the consoles, signals, and how a failure is told."""
 
 import asyncio
+import signal
 from collections.abc import Coroutine, Mapping
 from typing import Annotated, Any, Final, NoReturn
 
@@ -12,10 +13,11 @@ from lookalike.errors import LookalikeError, UnavailableError
 from lookalike.processes import ServerFailed
 from lookalike.records import Match
 
-console: Final = Console(highlight=False)
+# Names of files and projects are printed: nothing in them is markup.
+console: Final = Console(highlight=False, markup=False, emoji=False)
+errors: Final = Console(stderr=True, highlight=False, markup=False, emoji=False)
 if not console.is_terminal:  # a file or a pipe has no width; our tables need about this much
     console.width = 120
-errors: Final = Console(stderr=True, highlight=False)
 
 EXIT_COULD_NOT_RUN: Final = 2
 
@@ -35,12 +37,26 @@ __all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
 def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
     """Run a command's coroutine and end the program with its exit code; tell failures in one sentence."""
     try:
-        code = asyncio.run(work) or 0
+        code = asyncio.run(_until_terminated(work)) or 0
     except (LookalikeError, ServerFailed, OSError) as error:
-        errors.print(f"[red]lookalike:[/] {error}", markup=True, soft_wrap=True)
+        tell_failure(str(error))
         if isinstance(error, UnavailableError):
             errors.print("Are the servers running? `lookalike up` starts them on this machine.")
         code = EXIT_COULD_NOT_RUN
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         code = 130
     raise SystemExit(code)
+
+
+def tell_failure(message: str) -> None:
+    """Say on standard error why a command could not run."""
+    errors.print("lookalike:", style="red", end=" ")
+    errors.print(message, soft_wrap=True)
+
+
+async def _until_terminated(work: Coroutine[Any, Any, int | None]) -> int | None:
+    """Do the work; when we are told to end, or the terminal is closed, it is cancelled and cleans up first."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task

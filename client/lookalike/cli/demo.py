@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, errors, run
+from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, run, tell_failure
 from lookalike.processes import require
 
 
@@ -32,10 +32,10 @@ def demo(
         chosen = photos.photos_in(folder, most) if folder else photos.shipped_photos()
         if not chosen:
             where = str(folder) if folder else "scikit-image or scikit-learn; pip install 'lookalike[demo]'"
-            errors.print(f"there are no photos in {where}")
+            tell_failure(f"there are no photos in {where}")
             return EXIT_COULD_NOT_RUN
         output.mkdir(parents=True, exist_ok=True)
         answers = await show.show(chosen, output, console)
-        return 0 if all(answer.complete for answer in answers) else 1
+        return 0 if answers and all(answer.complete for answer in answers) else 1
 
     run(work())

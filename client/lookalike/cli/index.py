@@ -6,11 +6,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lookalike import files
-from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Timeout, console, errors, run
+from lookalike.cli.common import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_SEARCHER,
+    EXIT_COULD_NOT_RUN,
+    Embedder,
+    Searcher,
+    Timeout,
+    console,
+    errors,
+    run,
+    tell_failure,
+)
 from lookalike.client import Client
 from lookalike.errors import AlreadyExistsError
 from lookalike.files import ProductFrom
@@ -35,12 +45,17 @@ def index(
 
     async def work() -> int:
         paths = list(files.image_files(sources))
+        if not paths:
+            tell_failure(f"there are no image files in {', '.join(map(str, sources))}")
+            return EXIT_COULD_NOT_RUN
         async with Client(embedder, searcher, timeout=timeout) as client:
             if create:
                 await _create(client, project)
-            started = time.perf_counter()
-            summary = await _index(client, project, paths, product_from)
-            summary.print(time.perf_counter() - started)
+            summary = _Summary()
+            try:
+                await _index(client, project, paths, product_from, summary)
+            finally:  # also of a run that was ended: what is acknowledged is stored
+                summary.print()
         return 1 if summary.failures else 0
 
     run(work())
@@ -60,26 +75,27 @@ class _Summary:
     def __init__(self) -> None:
         self.counts: Counter[Status] = Counter()
         self.failures: defaultdict[str, list[Outcome]] = defaultdict(list)
+        self._started = time.perf_counter()
 
     def add(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
         if outcome.error:
             self.failures[outcome.error.reason or type(outcome.error).__name__].append(outcome)
 
-    def print(self, seconds: float) -> None:
+    def print(self) -> None:
+        seconds = time.perf_counter() - self._started
         total = self.counts.total()
         parts = ", ".join(f"{self.counts[status]:,} {status}" for status in Status)
         console.print(f"{total:,} images in {seconds:.1f} s ({total / max(seconds, 1e-9):.1f} images/s): {parts}")
         for reason, outcomes in sorted(self.failures.items()):
-            errors.print(f"[red]{reason}[/]: {len(outcomes):,}")
+            errors.print(f"{reason}: {len(outcomes):,}", style="red")
             for outcome in outcomes[:_EXAMPLES]:
-                errors.print(f"  {escape(outcome.uri)}: {escape(str(outcome.error))}", soft_wrap=True)
+                errors.print(f"  {outcome.uri}: {outcome.error}", soft_wrap=True)
             if len(outcomes) > _EXAMPLES:
                 errors.print(f"  … and {len(outcomes) - _EXAMPLES:,} more")
 
 
-async def _index(client: Client, project: str, paths: list[Path], product_from: ProductFrom) -> _Summary:
-    summary = _Summary()
+async def _index(client: Client, project: str, paths: list[Path], product_from: ProductFrom, summary: _Summary) -> None:
     with Progress(
         TextColumn("indexing"),
         BarColumn(),
@@ -101,4 +117,3 @@ async def _index(client: Client, project: str, paths: list[Path], product_from: 
                 rate=f"{speed:.1f} images/s" if speed else "",
                 failed=f"[red]{failed} failed[/]" if failed else "",
             )
-    return summary

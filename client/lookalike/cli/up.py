@@ -20,7 +20,7 @@ def up(
     embedder_port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = EMBEDDER_PORT,
     searcher_port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = SEARCHER_PORT,
 ) -> None:
-    """Run a searcher with its embedded PostgreSQL and an embedder, until Ctrl-C."""
+    """Run a searcher and an embedder until Ctrl-C, over an embedded PostgreSQL or the one that DATABASE_URL names."""
 
     async def work() -> int:
         require("asyncpg", "torch")

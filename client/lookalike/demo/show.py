@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lookalike.client import Client
 from lookalike.demo import sheet
@@ -29,7 +30,7 @@ _LEFT: Final[dict[str, Any]] = {"title_justify": "left", "title_style": "bold"}
 
 @dataclass(frozen=True)
 class Answer:
-    """A query's result. The hits' product is the photo's number; their variant the alteration, empty for the photo."""
+    """A query's result. The hits' product is the photo's path; their variant the alteration, empty for the photo."""
 
     photo: Path
     product: str
@@ -56,7 +57,8 @@ class Clock:
     def tell(self, step: str, what: str) -> None:
         """Print a step that has just ended."""
         now = time.perf_counter()
-        self._console.print(f"[bold]{step:<9}[/] {what}  [dim]{now - self._started:.1f} s[/]", soft_wrap=True)
+        line = Text.assemble((f"{step:<9} ", "bold"), what, (f"  {now - self._started:.1f} s", "dim"))
+        self._console.print(line, soft_wrap=True)
         self._started = now
 
 
@@ -64,22 +66,25 @@ async def show(photos: Sequence[Path], output: Path, console: Console) -> list[A
     """Copy, index, search and tell; the contact sheet and the servers' log are left in `output`."""
     clock = Clock(console)
     with TemporaryDirectory(prefix="lookalike-demo-") as scratch:
-        items = _catalogue(photos, Path(scratch, "copies"))
-        clock.tell(
-            "copies", f"{len(items) - len(photos)} altered copies of {len(photos)} photos: {', '.join(ALTERATIONS)}"
-        )
+        families = _families(photos, Path(scratch, "copies"), console)
+        copied = f"{len(families) * len(ALTERATIONS)} altered copies of {len(families)} photos"
+        clock.tell("copies", f"{copied}: {', '.join(ALTERATIONS)}")
         async with _servers(Path(scratch, "data"), output / "servers.log", clock) as client:
             await client.create_project(PROJECT)
-            outcomes = Counter([outcome.status async for outcome in client.index(PROJECT, items)])
-            clock.tell("index", ", ".join(f"{outcomes[status]} {status}" for status in Status if outcomes[status]))
+            outcomes = [outcome async for outcome in client.index(PROJECT, _catalogue(families))]
+            counts = Counter(outcome.status for outcome in outcomes)
+            clock.tell("index", ", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
+            failed = {outcome.uri for outcome in outcomes if outcome.error}
             answers = [
-                Answer(photo, str(number), await client.search(PROJECT, image=photo, limit=FAMILY + 1))
-                for number, photo in enumerate(photos)
+                Answer(photo, str(photo), await client.search(PROJECT, image=photo, limit=FAMILY + 1))
+                for photo in families
+                if photo.resolve().as_uri() not in failed
             ]
-            clock.tell("search", _latencies(answers))
-            picture = output / "contact-sheet.png"
-            sheet.draw([sheet.Row(answer.photo, answer.result.hits) for answer in answers], picture)
-            clock.tell("sheet", str(picture))
+            if answers:
+                clock.tell("search", _latencies(answers))
+                picture = output / "contact-sheet.png"
+                sheet.draw([sheet.Row(answer.photo, answer.result.hits) for answer in answers], picture)
+                clock.tell("sheet", str(picture))
         clock.tell("stop", "both servers and PostgreSQL ended cleanly")
     console.print()
     _print_queries(answers, console)
@@ -93,7 +98,7 @@ async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[Cl
     async with AsyncExitStack() as stack:
         log = stack.enter_context(log_path.open("wb"))
         searcher = await stack.enter_async_context(
-            running("lookalike_searcher", ["--port", "0", "--data-dir", str(data)], log)
+            running("lookalike_searcher", ["--port", "0", "--data-dir", str(data), "--database-url", ""], log)
         )
         clock.tell("searcher", f"{searcher.address}, with an embedded PostgreSQL")
         embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", "0"], log))
@@ -101,15 +106,21 @@ async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[Cl
         yield await stack.enter_async_context(Client(embedder.address, searcher.address))
 
 
-def _catalogue(photos: Sequence[Path], folder: Path) -> list[Item]:
-    items = []
+def _families(photos: Sequence[Path], folder: Path, console: Console) -> dict[Path, dict[str, Path]]:
+    """Each photo with its copies, by the name of the alteration; the photo itself has the empty name."""
+    families = {}
     for number, photo in enumerate(photos):
-        family = {"": photo, **make_copies(photo, folder / str(number))}
-        items += [
-            Item(image=path, uri=path.resolve().as_uri(), product=str(number), variant=alteration)
-            for alteration, path in family.items()
-        ]
-    return items
+        try:
+            families[photo] = {"": photo, **make_copies(photo, folder / str(number))}
+        except Exception as error:  # decoders raise anything at all on broken files
+            console.print(f"skipped   {photo}: {error}", soft_wrap=True)
+    return families
+
+
+def _catalogue(families: Mapping[Path, Mapping[str, Path]]) -> Iterator[Item]:
+    for photo, family in families.items():
+        for alteration, path in family.items():
+            yield Item(image=path, uri=path.resolve().as_uri(), product=str(photo), variant=alteration)
 
 
 def _latencies(answers: Sequence[Answer]) -> str:
@@ -124,7 +135,7 @@ def _print_queries(answers: Sequence[Answer], console: Console) -> None:
     for title in ("query", "itself", *ALTERATIONS, "another photo"):
         table.add_column(title)
     for answer in answers:
-        ranked = {"itself": "", **dict.fromkeys(ALTERATIONS, "[red]missed[/]"), _OTHER: ""}
+        ranked = {"itself": "", **dict.fromkeys(ALTERATIONS, "missed"), _OTHER: ""}
         for rank, hit in reversed([*enumerate(answer.result.hits, start=1)]):
             ranked[answer.kind(hit)] = f"{rank}  {hit.similarity:.2f}"
         table.add_row(answer.photo.stem, *ranked.values(), style="" if answer.complete else "red")
