@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -142,12 +141,3 @@ class Server:
                 await asyncio.wait({probe})
             finally:
                 probe.cancel()
-
-
-async def until_signalled() -> None:
-    """Wait for SIGTERM or SIGINT."""
-    signalled = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled.set)
-    await signalled.wait()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import platformdirs
 import typer
+from lookalike.signals import cancelled_when_terminated
 from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
 
 from lookalike_embedder import weights as weights_module
@@ -102,9 +103,11 @@ def serve(
         context.obj = config
         return
     try:
-        asyncio.run(run(config, announce=typer.echo))
-    except (weights_module.WeightsUnavailable, RuntimeError) as error:  # RuntimeError: gRPC cannot listen there
+        asyncio.run(cancelled_when_terminated(run(config, announce=typer.echo)))
+    except (weights_module.WeightsUnavailable, RuntimeError) as error:  # RuntimeError: the port is taken
         raise SystemExit(f"lookalike-embedder: {error}") from error
+    except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
+        raise SystemExit(130) from None
 
 
 @app.command()

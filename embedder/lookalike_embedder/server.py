@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 
-from lookalike.serving import Draining, Server, until_signalled
+from lookalike.serving import Draining, Server
+from lookalike.signals import until_signalled
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
 from lookalike.wire import MAX_IMAGE_BYTES, message_limits

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import asyncpg
 import platformdirs
 import typer
+from lookalike.signals import cancelled_when_terminated
 from lookalike.wire import SEARCHER_PORT
 
 from lookalike_searcher.config import Config
@@ -80,9 +81,11 @@ def serve(
         grace=grace,
     )
     try:
-        asyncio.run(run(config, announce=typer.echo))
+        asyncio.run(cancelled_when_terminated(run(config, announce=typer.echo)))
     except _STARTUP_FAILURES as error:
         raise SystemExit(f"lookalike-searcher: {error}") from error
+    except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
+        raise SystemExit(130) from None
 
 
 def main() -> None:

@@ -98,24 +98,39 @@ def _owned(data_dir: Path) -> Iterator[None]:
 
 
 def _clean_up_after_the_killed(cluster: Path) -> None:
-    """Stop the server that a killed owner left running, so that there is only one way to start."""
+    """Stop the server that a killed owner left running, and remove the locks that a killed server left behind.
+
+    Its own check is by process number, which after a reboot is another program's, and in a container a zombie's. Ours
+    is that no PostgreSQL works in the directory; the processes of a killed one may take a moment to notice.
+    """
     pid_file = cluster / "postmaster.pid"
-    if not pid_file.exists():
-        return
-    if postmaster := _postmaster(pid_file.read_text(), cluster):
+    if pid_file.exists() and (postmaster := _postmaster(pid_file.read_text(), cluster)):
         logger.info("stopping the PostgreSQL that a killed searcher left running")
         _stop(postmaster, cluster)
-    else:  # the library would take whatever runs under that number for the server
-        pid_file.unlink()
+    deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
+    while any(_works_in(process, cluster) for process in psutil.process_iter()):
+        if time.monotonic() > deadline:
+            raise UnusableDataDir(f"PostgreSQL processes of an earlier run do not end; they work in {cluster}")
+        time.sleep(0.05)
+    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+        (cluster / name).unlink(missing_ok=True)
 
 
 def _postmaster(pid_file: str, cluster: Path) -> psutil.Process | None:
     """The server that the file names, unless its number is stale and by now another program's, or another server's."""
     try:
         process = psutil.Process(int(pid_file.split()[0]))
-        return process if process.name() == "postgres" and Path(process.cwd()) == cluster else None
-    except (IndexError, ValueError, psutil.Error):
+    except (IndexError, ValueError, psutil.NoSuchProcess):
         return None
+    return process if _works_in(process, cluster) else None
+
+
+def _works_in(process: psutil.Process, cluster: Path) -> bool:
+    """Whether it is a living PostgreSQL process of this data directory, which is where they all work."""
+    try:
+        return process.name() == "postgres" and Path(process.cwd()) == cluster
+    except psutil.Error:  # gone, a zombie, or somebody else's
+        return False
 
 
 def _stop(postmaster: psutil.Process, cluster: Path) -> None:

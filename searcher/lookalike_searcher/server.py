@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from lookalike.serving import Draining, Server, until_signalled
+from lookalike.serving import Draining, Server
+from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
 from lookalike.wire import message_limits
@@ -32,12 +33,10 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
     """
     async with AsyncExitStack() as stack:
         url = config.database_url
-        lost: Coroutine[Any, Any, object] = asyncio.Event().wait()
+        lost: Callable[[], Coroutine[Any, Any, object]] = asyncio.Event().wait  # which never happens
         if url is None:
-            embedding = postgres.embedded(config.data_dir)
-            embedded = await asyncio.to_thread(embedding.__enter__)
-            stack.callback(embedding.__exit__, None, None, None)
-            url, lost = embedded.url, embedded.ended()
+            embedded = stack.enter_context(postgres.embedded(config.data_dir))  # blocks, but nothing else runs yet
+            url, lost = embedded.url, embedded.ended
         pool = await stack.enter_async_context(
             database.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout)
         )
@@ -48,9 +47,9 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         logger.info("signalled; draining for at most %g s", config.grace)
 
 
-async def _until_signalled_or(lost: Coroutine[Any, Any, object]) -> None:
+async def _until_signalled_or(lost: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Wait for a signal. Raises UnusableDataDir if the embedded PostgreSQL is lost first: without it we are no use."""
-    signalled, losing = asyncio.ensure_future(until_signalled()), asyncio.ensure_future(lost)
+    signalled, losing = asyncio.ensure_future(until_signalled()), asyncio.ensure_future(lost())
     await asyncio.wait({signalled, losing}, return_when=asyncio.FIRST_COMPLETED)
     losing.cancel()
     if not signalled.done():

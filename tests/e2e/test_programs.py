@@ -167,6 +167,68 @@ async def test_indexing_survives_an_embedder_that_is_killed_in_the_middle(
             await client.delete_project("killed-embedder")
 
 
+async def test_a_searcher_that_lost_its_postgres_ends_and_says_so(tmp_path: Path) -> None:
+    """Whoever runs it starts it again, and the data is recovered."""
+    data = ["--port", "0", "--data-dir", str(tmp_path / "data")]
+    with (tmp_path / "log").open("wb") as log:
+        async with running("lookalike_searcher", data, log) as server:
+            postgres_of(tmp_path / "data")[0].kill()
+            assert await server.process.wait() == 1
+    text = (tmp_path / "log").read_text()
+    assert "the embedded PostgreSQL has ended" in text
+    assert "Traceback" not in text.partition("has ended")[2]
+    async with running("lookalike_searcher", data) as again, Client(searcher=again.address) as client:
+        assert [project async for project in client.list_projects()] == []
+
+
+async def test_a_stale_process_number_stops_nobody_elses_postgres(searcher: ServerProcess, tmp_path: Path) -> None:
+    """After a reboot the number in postmaster.pid may be another server's."""
+    foreign = next(
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "postgres" and "-D" in (process.info["cmdline"] or [])
+    )
+    data = ["--port", "0", "--data-dir", str(tmp_path)]
+    async with running("lookalike_searcher", data) as first:
+        kept = (tmp_path / "postgres" / "postmaster.pid").read_text()
+        await stop(first.process)
+    lines = kept.splitlines()
+    (tmp_path / "postgres" / "postmaster.pid").write_text("\n".join([str(foreign.pid), *lines[1:]]) + "\n")
+    async with running("lookalike_searcher", data), Client(searcher=searcher.address) as client:
+        assert foreign.is_running()
+        assert isinstance([project async for project in client.list_projects()], list)
+
+
+def test_names_of_files_are_no_markup(addresses: dict[str, str]) -> None:
+    name = "/nowhere/[/red] :warning: [bold]x.jpg"
+    done = lookalike("search", "shop", name, **addresses)
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"lookalike: cannot read {name}: No such file or directory"
+
+
+def test_nothing_to_index_is_an_error(addresses: dict[str, str], tmp_path: Path) -> None:
+    done = lookalike("index", "shop", str(tmp_path), **addresses)
+    assert done.returncode == 2
+    assert "there are no image files in" in done.stderr
+
+
+async def test_up_that_is_terminated_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        BIN / "lookalike",
+        *("up", "--data-dir", str(tmp_path), "--embedder-port", "0", "--searcher-port", "0"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while b"embedded PostgreSQL runs" not in await process.stderr.readline():
+        pass
+    children = psutil.Process(process.pid).children()
+    process.terminate()
+    await process.communicate()
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert not [found for found in postgres_of(tmp_path) if found.status() != psutil.STATUS_ZOMBIE]
+
+
 async def test_a_server_that_is_told_to_end_ends_cleanly(tmp_path: Path) -> None:
     async with running("lookalike_embedder", ["--port", "0"]) as server:
         await stop(server.process)

@@ -99,7 +99,8 @@ async def embedder_channel(embedder: Server) -> AsyncIterator[grpc.aio.Channel]:
 
 @pytest.fixture(scope="session")
 async def searcher_channel(searcher: Server) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(address(searcher)) as channel:
+    options = [("grpc.max_receive_message_length", -1)]
+    async with grpc.aio.insecure_channel(address(searcher), options=options) as channel:
         yield channel
 
 

@@ -3,11 +3,24 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import lookalike
 import pytest
-from lookalike import Client, Item, Match, NotFoundError, Outcome, PreconditionError, Status, UnavailableError
+from lookalike import (
+    Client,
+    InvalidRequestError,
+    Item,
+    LookalikeError,
+    Match,
+    NotFoundError,
+    Outcome,
+    PreconditionError,
+    Status,
+    UnavailableError,
+)
 from lookalike.demo.copies import ALTERATIONS, make_copies
 from lookalike.serving import Server
 
@@ -112,6 +125,63 @@ async def test_what_is_broken_fails_alone_and_says_why(
     }
     assert sum(outcome.status is Status.INDEXED for outcome in outcomes.values()) == 3
     assert (await client.get_project(project)).image_count == 3
+
+
+async def test_images_that_change_places_are_all_found_at_their_new_ones(client: Client, project: str) -> None:
+    """Numbered files after one was put before them: every image is known, and loses its last place for a moment."""
+    pictures = [jpeg(64, 48 + number) for number in range(700)]
+    await index(client, project, [Item(image=data, uri=f"{number}.jpg") for number, data in enumerate(pictures)])
+    turned = [Item(image=pictures[number - 1], uri=f"{number}.jpg") for number in range(len(pictures))]
+    outcomes = await index(client, project, turned)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.INDEXED}
+    found = await client.get_project(project)
+    assert (found.image_count, found.reference_count) == (len(pictures), len(pictures))
+
+
+async def test_an_odd_item_fails_alone(client: Client, project: str) -> None:
+    odd = [
+        Item(image=jpeg(), uri="\udcff"),
+        Item(image=Path("a\0b"), uri="nul"),
+        Item(image=jpeg(), uri="labels", labels=cast("dict[str, str]", {"size": 7})),
+        Item(image=jpeg(), uri="large", labels={"note": "x" * 1_000_000}),
+        Item(image=bytearray(jpeg()), uri="bytes-like"),
+    ]
+    outcomes = await index(client, project, [*odd, Item(image=jpeg(), uri="good")])
+    assert [outcomes[item.uri].status for item in odd] == [Status.FAILED] * 4 + [Status.INDEXED]
+    assert outcomes["good"].status is Status.INDEXED
+
+
+def test_a_client_may_be_made_before_there_is_an_event_loop() -> None:
+    """As a module does that is imported once, and used by whatever runs later."""
+    made = Client("127.0.0.1:1", "127.0.0.1:1", timeout=10)
+
+    async def use() -> None:
+        with pytest.raises(UnavailableError):
+            await made.get_project("shop")
+        await made.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, use()).result()
+
+
+async def test_a_client_that_is_closed_says_so(
+    client: Client, embedder: Server, searcher: Server, project: str
+) -> None:
+    closing = Client(address(embedder), address(searcher))
+    outcomes = closing.index(project, [Item(image=jpeg(), uri=str(number)) for number in range(2000)])
+    await anext(outcomes)
+    await closing.close()
+    with pytest.raises(LookalikeError, match="the client is closed"):
+        async for _ in outcomes:
+            pass
+    with pytest.raises(LookalikeError, match="the client is closed"):
+        await closing.get_project(project)
+
+
+async def test_values_that_cannot_be_sent_are_invalid(client: Client, project: str) -> None:
+    for query in ({"sha256": "no hexadecimal"}, {"image": jpeg(), "limit": 2**40}):
+        with pytest.raises(InvalidRequestError):
+            await client.search(project, **query)
 
 
 async def test_no_items_give_no_outcomes(client: Client, project: str) -> None:

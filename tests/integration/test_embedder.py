@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from lookalike import InvalidRequestError, OverloadedError, errors
+from lookalike import Client, InvalidRequestError, Item, OverloadedError, Status, errors
 from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
@@ -122,18 +123,19 @@ async def test_reflection_lists_the_services(embedder_channel: grpc.aio.Channel)
 
 
 class HeldModel:
-    """A null model that can be held, or broken."""
+    """A null model that can be held, or broken, or answer what is no number."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
         self.go_on.set()
         self.broken = False
+        self.value = 512**-0.5
 
     def __call__(self, pixels: Pixels, *, alone: bool) -> np.ndarray:
         self.go_on.wait(30)
         if self.broken:
             raise RuntimeError("the device is gone")
-        return np.full((len(pixels), 512), 512**-0.5, np.float32)
+        return np.full((len(pixels), 512), self.value, np.float32)
 
 
 @asynccontextmanager
@@ -213,3 +215,68 @@ async def test_a_model_failure_is_the_images_own(tmp_path: Path) -> None:
         assert errors.from_rpc(caught.value, "embedder").reason == "MODEL_FAILURE"
         model.broken = False
         assert (await stub.Embed(wire.EmbedRequest(image=jpeg()))).embedding.values
+
+
+async def test_a_model_that_answers_no_numbers_is_not_healthy(tmp_path: Path) -> None:
+    """Though it never fails: traffic alone, all of it refused, does not make a server healthy."""
+    model = HeldModel()
+    async with (
+        serving(model, Config(cache_dir=tmp_path, port=0, probe_interval=0.1)) as (server, stub),
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        model.value = float("nan")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.Embed(wire.EmbedRequest(image=jpeg()))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+
+
+async def test_every_watch_is_told_and_ends_with_the_server(tmp_path: Path) -> None:
+    """A drain does not wait for those who watch the health, and one who leaves takes no other along."""
+    async with (
+        serving(HeldModel(), Config(cache_dir=tmp_path, port=0, grace=3600)) as (server, _),
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest(service="")) for _ in range(3)]
+        assert {(await watch.read()).status for watch in watches} == {health_pb2.HealthCheckResponse.SERVING}
+        watches[0].cancel()
+        async with asyncio.timeout(30):
+            await server.__aexit__(None, None, None)
+            for watch in watches[1:]:
+                assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+                assert await watch.read() is grpc.aio.EOF
+
+
+async def test_an_embedder_with_a_lower_limit_refuses_each_large_image_alone(tmp_path: Path) -> None:
+    config = Config(cache_dir=tmp_path, port=0, max_image_bytes=1000)
+    async with serving(HeldModel(), config) as (_, stub):
+        large = encoded(Image.effect_noise((500, 500), 50), "PNG")
+        answers = {answer.sequence: answer async for answer in stub.EmbedStream(requests(jpeg(), large, jpeg()))}
+    assert answers[2].error.reason == "IMAGE_TOO_LARGE"
+    assert answers[1].embedding.values
+    assert answers[3].embedding.values
+
+
+async def test_indexing_survives_an_embedder_that_drains_while_it_is_written_to(
+    tmp_path: Path, searcher: Server
+) -> None:
+    """Large images fill the send window, so that a write is under way when the stream ends."""
+    photo = encoded(Image.effect_noise((900, 900), 80), "PNG")
+    name = f"drained-{tmp_path.name}".lower()[:60]
+    config = Config(cache_dir=tmp_path, port=0, grace=30)
+    items = [Item(image=photo + bytes([number]), uri=f"https://shop/{number}") for number in range(60)]
+    async with serving(HeldModel(), config) as (first, _):
+        address = f"127.0.0.1:{first.port}"
+        async with Client(address, f"127.0.0.1:{searcher.port}") as client:
+            await client.create_project(name)
+            outcomes = client.index(name, items)
+            seen = [await anext(outcomes)]
+            await first.__aexit__(None, None, None)
+            async with serving(HeldModel(), replace(config, port=first.port)):
+                seen += [outcome async for outcome in outcomes]
+            await client.delete_project(name)
+    assert {outcome.status for outcome in seen} == {Status.INDEXED}
+    assert len(seen) == len(items)

@@ -2,6 +2,8 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -11,14 +13,25 @@ from lookalike_searcher.database import Database
 from lookalike_searcher.migration import Migration
 
 
-async def test_searchers_that_start_together_migrate_once(database_url: str, database: Database) -> None:
-    connections = [await asyncpg.connect(database_url) for _ in range(4)]
+@pytest.fixture
+async def fresh_database_url(database_url: str) -> AsyncIterator[str]:
+    """A database of its own, empty."""
+    name = f"fresh_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(f"CREATE DATABASE {name}")
+    parts = urlsplit(database_url)
+    yield urlunsplit(parts._replace(path=f"/{name}"))
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+async def test_searchers_that_start_together_on_a_fresh_database_migrate_once(fresh_database_url: str) -> None:
+    connections = [await asyncpg.connect(fresh_database_url) for _ in range(6)]
     await asyncio.gather(*(migration.migrate(connection) for connection in connections))
+    numbers = await connections[0].fetch("SELECT number FROM lookalike_migration ORDER BY number")
+    assert [row["number"] for row in numbers] == [step.number for step in migration.migrations("registry")]
     for connection in connections:
         await connection.close()
-    async with database.connection() as pooled:
-        numbers = await pooled.fetch("SELECT number FROM lookalike_migration ORDER BY number")
-    assert [row["number"] for row in numbers] == [step.number for step in migration.migrations("registry")]
 
 
 async def test_a_new_migration_reaches_every_project(

@@ -364,6 +364,50 @@ async def test_deleting_a_project_under_its_writers_ends_them_and_leaves_nothing
         )
 
 
+async def test_deleting_a_project_under_its_searches_is_not_found_to_them(
+    client: Client, stub: SearcherServiceStub, space: str
+) -> None:
+    """And no deadlock between them, and nothing internal."""
+    query = common.Embedding(space=space, values=vector(0))
+    codes = set()
+
+    async def search(name: str) -> None:
+        try:
+            while True:
+                await stub.Search(wire.SearchRequest(project=name, embedding=query))
+        except grpc.aio.AioRpcError as error:
+            codes.add(error.code())
+
+    for number in range(5):
+        name = f"searched-{number}-{uuid.uuid4().hex}"
+        await client.create_project(name)
+        await Writer(stub, name, space).send(*(Writer(stub, name, space).request(seed) for seed in range(100)))
+        searches = [asyncio.create_task(search(name)) for _ in range(4)]
+        await stub.Search(wire.SearchRequest(project=name, embedding=query))
+        await client.delete_project(name)
+        await asyncio.gather(*searches)
+    assert codes == {grpc.StatusCode.NOT_FOUND}
+
+
+@pytest.mark.parametrize("token", ["!", "é", "AGE=", "U2hvcA==", "====", "x" * 100_000])
+async def test_a_page_token_of_somebody_elses_is_refused(stub: SearcherServiceStub, token: str) -> None:
+    error = await refused(stub.ListProjects(wire.ListProjectsRequest(page_token=token)))
+    assert isinstance(error, InvalidRequestError)
+    assert "page_token" in error.violations
+
+
+async def test_a_large_answer_lists_fewer_references_and_still_counts_all(writer: Writer) -> None:
+    long = {str(number): "x" * 256 for number in range(64)}
+    images = [writer.request(seed, product=f"p{number}", labels=long) for seed in range(10) for number in range(100)]
+    await writer.send(*images)
+    query = common.Embedding(space=writer.space, values=vector(0))
+    response = await writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=query))
+    assert response.ByteSize() < 10 * 1024 * 1024
+    assert [hit.reference_count for hit in response.hits] == [100] * 10
+    assert len(response.hits[0].references) == 100
+    assert len(response.hits[-1].references) == 1
+
+
 async def test_a_lost_connection_to_the_database_is_unavailable_and_heals(writer: Writer, database: Database) -> None:
     """PostgreSQL ends all our sessions: what was acknowledged is stored, and the next calls work."""
     assert await writer.send(writer.request(1)) == [INDEXED]

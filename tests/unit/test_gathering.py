@@ -70,3 +70,14 @@ async def test_a_failure_of_the_source_comes_after_what_was_before_it() -> None:
         async for batch in gathered(source(), 4):
             seen += batch
     assert seen == [1]
+
+
+async def test_a_source_that_was_cancelled_from_elsewhere_is_a_failure_and_no_hang() -> None:
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        raise asyncio.CancelledError
+
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match="cancelled"):
+            async for _ in gathered(source(), 4):
+                pass

@@ -105,9 +105,39 @@ def test_transparency_is_laid_on_white() -> None:
 
 
 def test_deep_grey_is_scaled_to_eight_bits() -> None:
+    """A PNG uses all its bits; a TIFF of a 12-bit camera does not, and must not end up black."""
     deep = Image.fromarray(np.full((50, 50), 32_896, np.uint16))
     assert centre(encoded(deep, "PNG")) == (128, 128, 128)
     assert centre(encoded(deep, "TIFF")) == (128, 128, 128)
+    twelve_bits = Image.fromarray(np.full((50, 50), 2056, np.uint16))
+    assert centre(encoded(twelve_bits, "TIFF"))[0] == pytest.approx(128, abs=1)
+
+
+def test_floating_point_grey_uses_its_own_range_and_survives_what_is_no_number() -> None:
+    values = np.tile(np.linspace(-1, 1, 51, dtype=np.float32), (51, 1))
+    values[0, 0], values[0, 1] = np.nan, np.inf
+    assert centre(encoded(Image.fromarray(values), "TIFF"))[0] == pytest.approx(128, abs=3)
+
+
+def test_a_jpeg_of_too_many_scans_is_refused() -> None:
+    """Each scan of a progressive JPEG costs a pass over all its pixels: a small file could cost hours."""
+    data = encoded(Image.new("L", (64, 64)), "JPEG", progressive=True)
+    scan = data.rindex(b"\xff\xda")
+    bomb = data[:scan] + data[scan:-2] * 200 + b"\xff\xd9"
+    error = refusal(bomb)
+    assert error.reason == "CORRUPT_IMAGE"
+    assert "at most 100 JPEG scans" in error.message
+
+
+def test_a_tiff_of_one_giant_tile_is_refused() -> None:
+    """The tile is decoded whole, however small the picture in it claims to be."""
+    pixels = zlib.compress(bytes(64))
+    tags = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: 20_000, 323: 20_000, 324: 200, 325: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    bomb = (b"II*\0" + struct.pack("<I", 8) + directory).ljust(200, b"\0") + pixels
+    error = refusal(bomb)
+    assert error.message == "image: at most 1000000 pixels, got 400000000 in one TIFF tile"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,10 @@ def test_a_good_request_passes() -> None:
             {"embedding": common.Embedding(space="s", values=[np.nan] * 512)},
             "embedding.values: must be finite and of length 1, within 1 %, got 'length nan'",
         ),
+        (
+            {"embedding": common.Embedding(space="a space", values=UNIT)},
+            "embedding.space: must be 1 to 128 letters, digits, '.', '_' or '-', got 'a space'",
+        ),
         ({"width": -1}, "width: must be 0 to 1000000 pixels, got -1"),
         ({"height": 2_000_000}, "height: must be 0 to 1000000 pixels, got 2000000"),
         ({"reference": wire.Reference()}, "reference.uri: must be 1 to 2048 bytes, got '0 bytes'"),

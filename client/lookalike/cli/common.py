@@ -1,7 +1,6 @@
-"""What the commands share: the servers' addresses, the consoles, signals, and how a failure is told."""
+"""What the commands share: the servers' addresses, the consoles, and how a failure is told."""
 
 import asyncio
-import signal
 from collections.abc import Coroutine, Mapping
 from typing import Annotated, Any, Final, NoReturn
 
@@ -12,6 +11,7 @@ from lookalike.client import DEFAULT_EMBEDDER, DEFAULT_SEARCHER
 from lookalike.errors import LookalikeError, UnavailableError
 from lookalike.processes import ServerFailed
 from lookalike.records import Match
+from lookalike.signals import cancelled_when_terminated
 
 # Names of files and projects are printed: nothing in them is markup.
 console: Final = Console(highlight=False, markup=False, emoji=False)
@@ -37,7 +37,7 @@ __all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
 def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
     """Run a command's coroutine and end the program with its exit code; tell failures in one sentence."""
     try:
-        code = asyncio.run(_until_terminated(work)) or 0
+        code = asyncio.run(cancelled_when_terminated(work)) or 0
     except (LookalikeError, ServerFailed, OSError) as error:
         tell_failure(str(error))
         if isinstance(error, UnavailableError):
@@ -52,11 +52,3 @@ def tell_failure(message: str) -> None:
     """Say on standard error why a command could not run."""
     errors.print("lookalike:", style="red", end=" ")
     errors.print(message, soft_wrap=True)
-
-
-async def _until_terminated(work: Coroutine[Any, Any, int | None]) -> int | None:
-    """Do the work; when we are told to end, or the terminal is closed, it is cancelled and cleans up first."""
-    task = asyncio.ensure_future(work)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await task

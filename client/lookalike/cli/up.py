@@ -1,7 +1,6 @@
 """`lookalike up`: everything on one machine."""
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ import typer
 
 from lookalike.cli.common import console, errors, run
 from lookalike.processes import require, running
+from lookalike.signals import until_signalled
 from lookalike.wire import EMBEDDER_PORT, SEARCHER_PORT
 
 
@@ -45,11 +45,9 @@ def up(
 
 async def _first_to_end(*processes: asyncio.subprocess.Process) -> int | None:
     """Wait for a signal (None) or for the first process that ends by itself (its exit code)."""
-    signalled = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
-    waits = [asyncio.ensure_future(signalled.wait()), *(asyncio.ensure_future(process.wait()) for process in processes)]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
+    signalled = asyncio.ensure_future(until_signalled())
+    waits = [signalled, *(asyncio.ensure_future(process.wait()) for process in processes)]
+    done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in pending:
         wait.cancel()
-    return None if signalled.is_set() else next(p.returncode for p in processes if p.returncode is not None)
+    return None if signalled in done else next(p.returncode for p in processes if p.returncode is not None)
