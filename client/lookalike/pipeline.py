@@ -26,8 +26,8 @@ from lookalike.v1 import embedder_pb2 as embedder
 from lookalike.v1 import searcher_pb2 as searcher
 from lookalike.wire import MESSAGE_OVERHEAD_BYTES
 
-MAX_ITEMS: Final = 512
-"""Items in flight: enough to keep a GPU's batches full while the searcher commits."""
+MAX_ITEMS: Final = 1024
+"""Items in flight: enough to keep a GPU's batches full while the searcher gathers a transaction and commits it."""
 MAX_BYTES: Final = 256 * 1024 * 1024
 """Bytes of images in flight."""
 _MAX_CHECKED: Final = 256

@@ -32,7 +32,8 @@ def require(*modules: str) -> None:
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise ServerFailed(
-            f"this needs {', '.join(missing)}, which the base install leaves out: pip install 'lookalike[demo]'"
+            f"this needs {', '.join(missing)}, which the base install leaves out: install lookalike with the extra"
+            " `demo` (or `embedder` and `searcher`), for example, in a checkout, pip install '.[demo]'"
         )
 
 

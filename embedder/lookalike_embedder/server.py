@@ -1,6 +1,7 @@
 """Puts the embedder together: weights, model, batcher, service, server."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -35,6 +36,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
     """
     with _worker() as first:
         compute, description = await asyncio.wrap_future(first.submit(load, config))
+        gc.freeze()  # what is loaded stays: the collector need not look at torch again and again
         async with serving(config, compute, description, first) as server:
             at_once = f"{config.workers_on(description.device)} x {description.max_batch_size} at once"
             announce(

@@ -105,18 +105,23 @@ async def _store_accepted(
     coming = _columns(list(last.values()))
     displaced = await connection.fetch(statement("reference_displaced", project.id), *coming[:5])
     changed = await connection.fetch(statement("reference_upsert", project.id), *coming)
-    deleted = await connection.fetch(
-        statement("image_delete_unreferenced", project.id), [row["id"] for row in displaced]
-    )
+    deleted = await _delete_unreferenced(connection, project, [row["id"] for row in displaced])
     if changed:
         references_added = sum(row["inserted"] for row in changed)
-        await connection.execute(statement("project_count"), project.id, len(needed) - len(deleted), references_added)
+        await connection.execute(statement("project_count"), project.id, len(needed) - deleted, references_added)
     return {(row["uri"], row["product"], row["variant"], row["staged"]) for row in changed}
 
 
 async def _stored(connection: Connection, project: Project, sha256s: Sequence[bytes]) -> list[bytes]:
     rows = await connection.fetch(statement("image_stored", project.id), list(set(sha256s)))
     return [row["sha256"] for row in rows]
+
+
+async def _delete_unreferenced(connection: Connection, project: Project, image_ids: Sequence[int]) -> int:
+    """Delete those of the images that have lost their last reference; how many."""
+    if not image_ids:
+        return 0
+    return len(await connection.fetch(statement("image_delete_unreferenced", project.id), image_ids))
 
 
 async def _insert_images(connection: Connection, project: Project, entries: Sequence[Entry]) -> None:

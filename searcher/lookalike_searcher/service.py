@@ -18,7 +18,7 @@ from lookalike_searcher.image import Entry
 
 _MAX_TRANSACTION: Final = 512
 """The most images in one transaction. More gains little and delays acknowledgements."""
-_LINGER_SECONDS: Final = 0.1
+_LINGER_SECONDS: Final = 0.2
 """How long a transaction waits for more images of its stream. A commit of one image costs nearly that of a hundred."""
 
 

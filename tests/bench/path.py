@@ -100,12 +100,17 @@ async def measure(paths: list[Path], folder: Path, rounds: int, seconds: float) 
 
 
 def catalogue(photos: Path | None, folder: Path, most: int) -> list[Path]:
-    """The image files to index, each different."""
+    """The image files to index, each different: a folder's, or the demo's photos, copies and copies of copies."""
     if photos:
         return photos_in(photos.resolve(), most)
     shipped = shipped_photos()
-    copies = [make_copies(photo, folder / str(number)) for number, photo in enumerate(shipped)]
-    return [*shipped, *(path for family in copies for path in family.values())][:most]
+    copies = _copies_of(shipped, folder / "copies")
+    return [*shipped, *copies, *_copies_of(copies, folder / "second")][:most]
+
+
+def _copies_of(photos: list[Path], folder: Path) -> list[Path]:
+    families = (make_copies(photo, folder / str(number)) for number, photo in enumerate(photos))
+    return [path for family in families for path in family.values()]
 
 
 def milliseconds(values: list[float], quantile: float) -> float:

@@ -31,7 +31,7 @@ def demo(
 
         chosen = photos.photos_in(folder, most) if folder else photos.shipped_photos()
         if not chosen:
-            where = str(folder) if folder else "scikit-image or scikit-learn; pip install 'lookalike[demo]'"
+            where = str(folder) if folder else "scikit-image or scikit-learn; install lookalike with the extra `demo`"
             tell_failure(f"there are no photos in {where}")
             return EXIT_COULD_NOT_RUN
         output.mkdir(parents=True, exist_ok=True)

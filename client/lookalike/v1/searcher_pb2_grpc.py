@@ -125,7 +125,7 @@ class SearcherServiceServicer(object):
     def IndexImages(self, request_iterator, context):
         """Stores images and their references. Each request is answered once, after its transaction has committed: what is
         acknowledged is stored. Sending a request again does no harm, so that after a lost connection everything
-        unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a tenth of a second
+        unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a fifth of a second
         for others, but not once the client has closed its side. Transactions on one project follow one another; when two
         write the same reference, the later one wins.
 

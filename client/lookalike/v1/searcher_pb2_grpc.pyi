@@ -45,7 +45,7 @@ class SearcherServiceStub:
     IndexImages: _aio.StreamStreamMultiCallable[_searcher_pb2.IndexImagesRequest, _searcher_pb2.IndexImagesResponse]
     """Stores images and their references. Each request is answered once, after its transaction has committed: what is
     acknowledged is stored. Sending a request again does no harm, so that after a lost connection everything
-    unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a tenth of a second
+    unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a fifth of a second
     for others, but not once the client has closed its side. Transactions on one project follow one another; when two
     write the same reference, the later one wins.
 
@@ -127,7 +127,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_searcher_pb2.IndexImagesResponse]:
         """Stores images and their references. Each request is answered once, after its transaction has committed: what is
         acknowledged is stored. Sending a request again does no harm, so that after a lost connection everything
-        unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a tenth of a second
+        unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a fifth of a second
         for others, but not once the client has closed its side. Transactions on one project follow one another; when two
         write the same reference, the later one wins.
 
