@@ -9,7 +9,6 @@ class Budget:
     Args:
         max_items: the most items in flight.
         max_bytes: the most bytes in flight; one item that is larger than this passes when it is alone.
-
     """
 
     def __init__(self, max_items: int, max_bytes: int) -> None:

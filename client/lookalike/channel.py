@@ -31,7 +31,6 @@ def open_channel(address: str, service: str) -> grpc.aio.Channel:
     Args:
         address: a gRPC target, for example `localhost:50051` or `dns:///embedder.shop.svc:50051`.
         service: the full name of the service there.
-
     """
     names = [{"service": service, "method": method} for method in _IDEMPOTENT[service]]
     config = {

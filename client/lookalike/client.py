@@ -43,7 +43,6 @@ class Client:
         embedder: the embedder's address, any gRPC target: all addresses it resolves to are used in turn.
         searcher: the searcher's address.
         timeout: seconds until a call gives up, and the most that a stream may owe an answer.
-
     """
 
     def __init__(
@@ -88,7 +87,6 @@ class Client:
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
-
         """
         return convert.embedding(await self._embed(await asyncio.to_thread(photo.read, image)))
 
@@ -102,7 +100,6 @@ class Client:
         Raises:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name or the space breaks a rule.
-
         """
         request = searcher_pb2.CreateProjectRequest(name=name, space=space or (await self.model()).space)
         response = await self._ask(SEARCHER, self._searcher.CreateProject, request)
@@ -149,7 +146,6 @@ class Client:
         Raises:
             NotFoundError: there is no such project.
             LookalikeError: a server stayed away, or failed; items without an outcome may or may not be stored.
-
         """
         await self.get_project(project)  # says at once what is wrong with the project, or that nobody is there
         pipeline = Pipeline(
@@ -186,7 +182,6 @@ class Client:
             InvalidRequestError: the image is not accepted, or the limit is out of range.
             PreconditionError: the vector is of another space than the project's.
             ValueError: not exactly one of image, sha256 and embedding was given.
-
         """
         if sum(query is not None for query in (image, sha256, embedding)) != 1:
             raise ValueError("search takes exactly one of image, sha256 and embedding")

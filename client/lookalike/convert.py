@@ -67,7 +67,6 @@ def search_request(
 
     Raises:
         InvalidRequestError: a value cannot be sent.
-
     """
     try:
         return searcher_pb2.SearchRequest(

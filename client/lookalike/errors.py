@@ -34,7 +34,6 @@ class LookalikeError(Exception):
         reason: the stable name of what went wrong, for example `PROJECT_NOT_FOUND`; empty if the server gave none.
         metadata: the values of the message, by name.
         code: the gRPC status code.
-
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class InvalidRequestError(LookalikeError):
 
     Attributes:
         violations: what is wrong, by the field's path.
-
     """
 
     violations: Mapping[str, str] = {}
@@ -83,7 +81,6 @@ class OverloadedError(LookalikeError):
 
     Attributes:
         retry_after: seconds until it is worth trying again; None if the server did not say.
-
     """
 
     retry_after: float | None = None
@@ -135,7 +132,6 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
     Args:
         error: what gRPC raised.
         server: which server it was, for the message of a failure that gRPC itself found.
-
     """
     status = _status(error)
     if status is None:

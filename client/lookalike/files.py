@@ -29,7 +29,6 @@ def image_files(sources: Iterable[Path]) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: a source does not exist.
-
     """
     for source in sources:
         if source.is_dir():

@@ -20,7 +20,6 @@ async def gathered(items: AsyncIterator[T], most: int, *, linger: float = 0.0) -
         items: what to group.
         most: the most items in a list.
         linger: seconds to wait for more before a list that is not full is passed on, unless `items` has ended.
-
     """
     waiting: asyncio.Queue[T | object] = asyncio.Queue(most)
     reader = asyncio.create_task(_read(items, waiting))

@@ -15,7 +15,6 @@ def read(image: bytes | str | os.PathLike[str]) -> bytes:
     Raises:
         UnreadableImageError: the file cannot be read.
         InvalidRequestError: it is larger than what can be sent.
-
     """
     data = bytes(image) if isinstance(image, bytes | bytearray | memoryview) else _read_file(Path(image))
     if len(data) > MAX_IMAGE_BYTES:

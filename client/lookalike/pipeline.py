@@ -67,7 +67,6 @@ class Pipeline:
         open_embed: opens an EmbedStream.
         open_index: opens an IndexImages.
         timeout: the most seconds that a stream may owe an answer.
-
     """
 
     def __init__(
@@ -90,7 +89,6 @@ class Pipeline:
 
         Raises:
             LookalikeError: the run cannot go on; items without an outcome may or may not be stored.
-
         """
         running = asyncio.create_task(self._run(items))
         running.add_done_callback(lambda _: self._finished.put_nowait(None))
@@ -209,7 +207,6 @@ def _reference(item: Item) -> searcher.Reference:
 
     Raises:
         InvalidRequestError: a field has a type or characters that cannot be sent, or all of it is too large.
-
     """
     try:
         reference = convert.reference_message(item)

@@ -48,7 +48,6 @@ async def running(module: str, arguments: Sequence[str], log: IO[bytes] | None =
 
     Raises:
         ServerFailed: it ended before it was ready.
-
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,

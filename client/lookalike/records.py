@@ -23,7 +23,6 @@ class Item:
         variant: the product's variant; at most 256 bytes.
         staged: whether this is the product's staged (not yet published) version.
         labels: anything else to filter by; at most 64.
-
     """
 
     image: bytes | Path
@@ -133,7 +132,6 @@ class Hit:
         height: in pixels; 0 if unknown.
         references: where it is used, oldest first: at most 100.
         reference_count: in how many places it is used.
-
     """
 
     similarity: float
@@ -155,7 +153,6 @@ class SearchResult:
         images_ranked: over how many images.
         embed_seconds: how long the embedder took, as the client saw it; 0 if it was not asked.
         search_seconds: how long the searcher took, as the client saw it.
-
     """
 
     hits: tuple[Hit, ...]

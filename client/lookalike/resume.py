@@ -73,7 +73,6 @@ class ResumableStream(Generic[Request, Response]):
         requests: what to send; None is the end.
         server: the server's name, for error messages.
         timeout: the most seconds without any answer while there are unanswered requests.
-
     """
 
     def __init__(
@@ -98,7 +97,6 @@ class ResumableStream(Generic[Request, Response]):
             UnavailableError: the server stayed away.
             DeadlineExceededError: the server is there but does not answer.
             LookalikeError: the server ended the stream for a reason that a new stream would not mend.
-
         """
         patience = _Patience()
         while await self._has_work():

@@ -41,7 +41,6 @@ class Draining:
 
         Raises:
             ShuttingDown: the drain began before the end. What was yielded is still to be answered.
-
         """
         while not self.has_begun():
             read: asyncio.Future[Any] = asyncio.ensure_future(anext(requests, None))
@@ -73,7 +72,6 @@ class Server:
         options: server options, for example message limits.
         probe_interval: seconds between two probes; a probe may take as long before it counts as failed.
         grace: seconds that calls in flight have to end once the drain has begun.
-
     """
 
     def __init__(

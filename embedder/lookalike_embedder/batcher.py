@@ -48,7 +48,6 @@ class Batcher:
         workers: where it runs, off the event loop: a thread each. The first one that is free takes the next batch.
         max_batch_size: the most images in one batch.
         max_waiting: the most images that wait in the queue; beyond it `embed` waits before it enters.
-
     """
 
     def __init__(self, compute: Compute, workers: Sequence[Executor], *, max_batch_size: int, max_waiting: int) -> None:
@@ -80,7 +79,6 @@ class Batcher:
 
         Raises:
             ModelFailure: the model failed on this very image.
-
         """
         job = _Job(pixels)
         await self._jobs.put(job)
@@ -91,15 +89,14 @@ class Batcher:
 
         Args:
             fresh_seconds: how old a success may be to count.
-
         """
         if time.monotonic() - self._last_success > fresh_seconds:
             await self.embed(np.zeros((SIZE, SIZE, 3), np.uint8))
 
-    def overloaded(self) -> Overloaded:
-        """The refusal for a caller who should not wait: it says when the queue, at the measured pace, has drained."""
-        waiting = self._jobs.qsize()
-        return Overloaded(waiting, retry_seconds=max(0.1, waiting * self._seconds_per_image))
+    def overloaded(self, in_flight: int) -> Overloaded:
+        """The refusal of one caller more than may be in flight: it says when, at the measured pace, they are done."""
+        ahead = max(in_flight, self._jobs.qsize())
+        return Overloaded(in_flight, retry_seconds=max(0.1, ahead * self._seconds_per_image))
 
     def _others(self) -> list[_Job]:
         """What else is waiting, as far as the batch has room."""

@@ -25,19 +25,19 @@ class InvalidImage(DomainError):
 
 
 class Overloaded(DomainError):
-    """The queue is full.
+    """Too many calls are in flight.
 
     Args:
-        waiting: how many images wait.
-        retry_seconds: when to come back: the time that the queue takes to drain.
-
+        in_flight: how many.
+        retry_seconds: when to come back: the time that they take.
     """
 
-    def __init__(self, waiting: int, retry_seconds: float) -> None:
+    def __init__(self, in_flight: int, retry_seconds: float) -> None:
         super().__init__(
             "OVERLOADED",
-            f"the queue is full with {waiting} images; come back in {retry_seconds:.1f} s or ask another embedder",
-            waiting=waiting,
+            f"{in_flight} calls are in flight, and no more are taken; come back in {retry_seconds:.1f} s or ask another"
+            " embedder",
+            in_flight=in_flight,
         )
         self.retry_seconds = retry_seconds
 

@@ -77,7 +77,6 @@ def decode(data: bytes, limits: Limits) -> DecodedImage:
 
     Raises:
         InvalidImage: the bytes are empty, too many, of no accepted format, of too many pixels, or broken.
-
     """
     image = _open(data, limits)
     width, height = image.size

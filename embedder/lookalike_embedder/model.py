@@ -32,7 +32,6 @@ class Model:
         device: `cpu`, `cuda`, or `auto`: a GPU where there is one.
         precision: `fp32`, `bf16`, `fp16`, or `auto`: bf16 where the hardware computes in it, else fp16 on a GPU and
             fp32 on a CPU.
-
     """
 
     def __init__(self, tensors: Tensors, *, device: str = "auto", precision: str = "auto") -> None:

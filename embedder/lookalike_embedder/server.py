@@ -32,7 +32,6 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
     Args:
         config: the configuration.
         announce: is told one line, once, when the server is ready; it names the address.
-
     """
     with _worker() as first:
         compute, description = await asyncio.wrap_future(first.submit(load, config))
@@ -52,7 +51,6 @@ def load(config: Config) -> tuple[Compute, wire.GetModelResponse]:
 
     Raises:
         weights.WeightsUnavailable: no source has the weights.
-
     """
     from lookalike_embedder.model import Model
 
@@ -91,7 +89,6 @@ async def serving(
         compute: the model's forward pass.
         description: the answer to GetModel.
         first: the thread on which the model was loaded; it stays the first worker.
-
     """
     draining = Draining()
     batch_size = description.max_batch_size

@@ -28,7 +28,6 @@ class EmbedderService(EmbedderServiceServicer):
         draining: says when streams must end themselves.
         max_interactive: the most Embed calls in flight; more are refused at once.
         window: the most images of one stream in flight; flow control slows the client down beyond it.
-
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class EmbedderService(EmbedderServiceServicer):
         if self._draining.has_begun():
             raise ShuttingDown
         if self._interactive >= self._max_interactive:
-            raise self._batcher.overloaded()
+            raise self._batcher.overloaded(self._interactive)
         self._interactive += 1
         try:
             embedding, info = await self._embed(request.image)

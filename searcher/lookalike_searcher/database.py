@@ -39,7 +39,6 @@ class Database:
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or went away; what was not committed is undone.
             DatabaseError: PostgreSQL refused a statement.
-
         """
         try:
             async with self._pool.acquire() as connection:
@@ -85,7 +84,6 @@ async def connect(url: str, *, pool_size: int, command_timeout: float) -> AsyncI
         url: a PostgreSQL connection URL.
         pool_size: the most connections.
         command_timeout: the most seconds that one statement may take.
-
     """
     first = await asyncpg.connect(url)
     try:

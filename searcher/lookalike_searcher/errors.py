@@ -24,7 +24,6 @@ class InvalidField(DomainError):
         field: the field's path in the request, for example `reference.uri`.
         rule: what is asked of it.
         value: what was found.
-
     """
 
     def __init__(self, field: str, rule: str, value: object) -> None:

@@ -69,7 +69,6 @@ async def store(database: Database, project: str, entries: Sequence[Entry]) -> l
 
     Raises:
         NotFound: there is no such project.
-
     """
     async with database.writing() as connection:
         locked = await registry.lock(connection, project)

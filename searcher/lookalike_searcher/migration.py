@@ -49,7 +49,6 @@ async def migrate(connection: Connection) -> None:
 
     Raises:
         UnusableDatabase: pgvector is missing or too old.
-
     """
     async with _locked(connection):  # IF NOT EXISTS alone is not safe against another one that does the same
         await connection.execute(

@@ -62,7 +62,6 @@ def embedded(data_dir: Path) -> "Iterator[EmbeddedPostgres]":
 
     Raises:
         UnusableDataDir: another process has it, or PostgreSQL does not start on it.
-
     """
     data_dir = data_dir.expanduser().resolve()
     cluster = data_dir / "postgres"

@@ -35,7 +35,6 @@ async def create(database: Database, name: str, space: str) -> Project:
 
     Raises:
         AlreadyExists: the name is taken.
-
     """
     async with database.writing() as connection:
         row = await connection.fetchrow(statement("project_insert"), name, space, migration.latest_project_version())

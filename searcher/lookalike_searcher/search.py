@@ -61,7 +61,6 @@ async def rank(database: Database, project: str, query: Query, limit: int) -> Ra
     Raises:
         NotFound: there is no such project, or no such image in it.
         FailedPrecondition: the query's vector is of another space.
-
     """
     async with database.reading() as connection, registry.found(connection, project) as found:
         vector = await _vector(connection, found, query)

@@ -29,7 +29,6 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
     Args:
         config: the configuration.
         announce: is told one line, once, when the server is ready; it names the address.
-
     """
     async with AsyncExitStack() as stack:
         url = config.database_url

@@ -125,15 +125,18 @@ async def test_the_queue_is_bounded_and_a_full_one_makes_callers_wait() -> None:
         await model.has_started()
         for _ in range(5):
             await asyncio.sleep(0)
-        assert batcher.overloaded().metadata == {"waiting": "2"}
+        assert batcher._jobs.qsize() == 2
         model.go_on.set()
         assert len(await asyncio.gather(*calls)) == 10
 
 
-async def test_overload_says_when_to_come_back() -> None:
+async def test_overload_says_how_many_are_ahead_and_when_to_come_back() -> None:
+    """The more calls are in flight, the later; never sooner than a tenth of a second."""
     async with batching(FakeModel()) as batcher:
         await batcher.embed(picture(1))
-        assert batcher.overloaded().retry_seconds == pytest.approx(0.1)
+        assert batcher.overloaded(7).metadata == {"in_flight": "7"}
+        assert batcher.overloaded(0).retry_seconds == pytest.approx(0.1)
+        assert batcher.overloaded(10**9).retry_seconds > batcher.overloaded(10**8).retry_seconds
 
 
 async def test_a_fresh_success_saves_the_probe_a_forward_pass() -> None:

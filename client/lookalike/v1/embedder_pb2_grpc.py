@@ -78,8 +78,8 @@ class EmbedderServiceServicer(object):
     def Embed(self, request, context):
         """Embeds one image, for somebody who waits for the answer.
 
-        Errors: INVALID_ARGUMENT (the image; see the reasons above), RESOURCE_EXHAUSTED (the queue is full; come back after
-        RetryInfo), UNAVAILABLE (shutting down), INTERNAL (the model failed on this image).
+        Errors: INVALID_ARGUMENT (the image; see the reasons above), RESOURCE_EXHAUSTED (too many calls in flight; come back
+        after RetryInfo), UNAVAILABLE (shutting down), INTERNAL (the model failed on this image).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

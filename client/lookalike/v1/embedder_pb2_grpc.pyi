@@ -30,8 +30,8 @@ class EmbedderServiceStub:
     Embed: _aio.UnaryUnaryMultiCallable[_embedder_pb2.EmbedRequest, _embedder_pb2.EmbedResponse]
     """Embeds one image, for somebody who waits for the answer.
 
-    Errors: INVALID_ARGUMENT (the image; see the reasons above), RESOURCE_EXHAUSTED (the queue is full; come back after
-    RetryInfo), UNAVAILABLE (shutting down), INTERNAL (the model failed on this image).
+    Errors: INVALID_ARGUMENT (the image; see the reasons above), RESOURCE_EXHAUSTED (too many calls in flight; come back
+    after RetryInfo), UNAVAILABLE (shutting down), INTERNAL (the model failed on this image).
     """
     EmbedStream: _aio.StreamStreamMultiCallable[_embedder_pb2.EmbedStreamRequest, _embedder_pb2.EmbedStreamResponse]
     """Embeds many images. Answers may come out of order and carry the request's `sequence`; each request gets exactly
@@ -69,8 +69,8 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_embedder_pb2.EmbedResponse]:
         """Embeds one image, for somebody who waits for the answer.
 
-        Errors: INVALID_ARGUMENT (the image; see the reasons above), RESOURCE_EXHAUSTED (the queue is full; come back after
-        RetryInfo), UNAVAILABLE (shutting down), INTERNAL (the model failed on this image).
+        Errors: INVALID_ARGUMENT (the image; see the reasons above), RESOURCE_EXHAUSTED (too many calls in flight; come back
+        after RetryInfo), UNAVAILABLE (shutting down), INTERNAL (the model failed on this image).
         """
 
     @_abc_1.abstractmethod
