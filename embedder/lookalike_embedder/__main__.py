@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import platformdirs
 import typer
+
 from lookalike.signals import cancelled_when_terminated
 from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
-
 from lookalike_embedder import weights as weights_module
 from lookalike_embedder.config import CORES, Config
 from lookalike_embedder.server import run

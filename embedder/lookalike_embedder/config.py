@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
-
 from lookalike_embedder.image import Limits
 from lookalike_embedder.weights import PUBLISHED_SHA256
 

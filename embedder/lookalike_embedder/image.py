@@ -114,7 +114,7 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
     except UnidentifiedImageError as error:
         raise InvalidImage(
             "UNSUPPORTED_FORMAT",
-            f"image: must be one of {', '.join(FORMATS)}, got {len(data)} bytes that begin with {data[:8]!r}",
+            f"image: cannot be read as {', '.join(FORMATS)}: {len(data)} bytes that begin with {data[:8]!r}",
             formats=",".join(FORMATS),
         ) from error
     except _BOMBS as error:

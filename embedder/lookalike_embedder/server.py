@@ -12,7 +12,6 @@ from lookalike.signals import until_signalled
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
 from lookalike.wire import MAX_IMAGE_BYTES, message_limits
-
 from lookalike_embedder import weights
 from lookalike_embedder.batcher import Batcher, Compute
 from lookalike_embedder.config import Config

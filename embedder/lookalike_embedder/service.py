@@ -10,7 +10,6 @@ from lookalike.status import Context, DomainError, InternalError, ShuttingDown
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
-
 from lookalike_embedder import image
 from lookalike_embedder.batcher import Batcher
 from lookalike_embedder.errors import STATUS

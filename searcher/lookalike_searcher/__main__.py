@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import asyncpg
 import platformdirs
 import typer
+
 from lookalike.signals import cancelled_when_terminated
 from lookalike.wire import SEARCHER_PORT
-
 from lookalike_searcher.config import Config
 from lookalike_searcher.migration import UnusableDatabase
 from lookalike_searcher.postgres import UnusableDataDir

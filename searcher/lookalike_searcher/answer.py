@@ -4,7 +4,6 @@ from typing import Final
 
 from lookalike.status import DomainError
 from lookalike.v1 import searcher_pb2 as wire
-
 from lookalike_searcher.errors import STATUS
 from lookalike_searcher.image import Reference
 from lookalike_searcher.project import Project

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from lookalike.status import DomainError
 from pgvector.asyncpg import register_vector
 
+from lookalike.status import DomainError
 from lookalike_searcher import migration
 from lookalike_searcher.errors import DatabaseError, DatabaseUnavailable
 from lookalike_searcher.statement import Connection

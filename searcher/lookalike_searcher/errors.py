@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
+
 from lookalike.status import DomainError, StatusTable
 
 

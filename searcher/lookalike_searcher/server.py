@@ -11,7 +11,6 @@ from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
 from lookalike.wire import message_limits
-
 from lookalike_searcher import database, postgres
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database

@@ -9,7 +9,6 @@ from lookalike.serving import Draining
 from lookalike.status import Context, DomainError
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceServicer
-
 from lookalike_searcher import answer, image, search, validation
 from lookalike_searcher import project as registry
 from lookalike_searcher.database import Database

@@ -4,10 +4,10 @@ import re
 from typing import Final
 
 import numpy as np
-from lookalike.v1 import common_pb2 as common
-from lookalike.v1 import searcher_pb2 as wire
 from pgvector import HalfVector
 
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.image import DIMENSIONS, Embedding, Entry, Reference
 from lookalike_searcher.search import Query

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import platformdirs
+from rich.console import Console
+from rich.table import Table
+
 from lookalike import Client, Item, Status
 from lookalike.demo.copies import make_copies
 from lookalike.demo.photos import photos_in, shipped_photos
@@ -25,8 +28,6 @@ from lookalike.processes import running
 from lookalike_embedder import weights
 from lookalike_embedder.image import SIZE
 from lookalike_embedder.model import Model
-from rich.console import Console
-from rich.table import Table
 
 console = Console(width=110, highlight=False)
 

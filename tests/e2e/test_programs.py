@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from lookalike import Client, Item, Status, UnavailableError
 from lookalike.processes import ServerFailed, ServerProcess, running, stop
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import platformdirs
 import pytest
+
 from lookalike import Client
 from lookalike.serving import Server
 from lookalike_embedder import server as embedder_server

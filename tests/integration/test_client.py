@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
-import lookalike
 import pytest
+
+import lookalike
 from lookalike import (
     Client,
     InvalidRequestError,
@@ -23,7 +24,6 @@ from lookalike import (
 )
 from lookalike.demo.copies import ALTERATIONS, make_copies
 from lookalike.serving import Server
-
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from PIL import Image
+
 from lookalike import Client, InvalidRequestError, Item, OverloadedError, Status, errors
 from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2 as wire
@@ -22,8 +24,6 @@ from lookalike_embedder import server as embedder_server
 from lookalike_embedder.config import Config
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.weights import Weights
-from PIL import Image
-
 from tests.pictures import encoded, jpeg
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+
 from lookalike_searcher import migration
 from lookalike_searcher import project as registry
 from lookalike_searcher.database import Database

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lookalike_embedder import image, weights, wheel
 from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.model import Model

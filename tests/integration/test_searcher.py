@@ -12,6 +12,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+
 from lookalike import (
     AlreadyExistsError,
     Client,
@@ -28,7 +29,6 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
-
 from tests.pictures import jpeg
 
 INDEXED, UNCHANGED = wire.INDEX_STATUS_INDEXED, wire.INDEX_STATUS_UNCHANGED

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+
 from lookalike_embedder.batcher import Batcher
 from lookalike_embedder.errors import ModelFailure
 from lookalike_embedder.image import Pixels

@@ -1,9 +1,10 @@
 """From a server's domain error, over the wire, to the exception that a user catches."""
 
 import grpc
-import lookalike
 import pytest
 from grpc_status import rpc_status
+
+import lookalike
 from lookalike import errors
 from lookalike.status import DomainError, InternalError, ShuttingDown, StatusTable
 from lookalike_embedder.errors import STATUS as EMBEDDER

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from lookalike.files import ProductFrom, image_files, item
 
 

@@ -5,11 +5,11 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from lookalike_embedder import image
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import SIZE, Limits
-from PIL import Image
-
 from tests.pictures import encoded, jpeg
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+
 from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, UnavailableError, resume
 from lookalike.resume import ResumableStream
 from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse

@@ -1,6 +1,7 @@
 """The regions of R-MAC."""
 
 import pytest
+
 from lookalike_embedder.rmac import Region, square_regions
 
 

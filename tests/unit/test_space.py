@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from lookalike_embedder import space
 
 

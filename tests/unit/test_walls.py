@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import lookalike
 import pytest
+
+import lookalike
 from lookalike import errors
 from lookalike_searcher import migration
 

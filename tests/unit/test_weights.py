@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
+
 from lookalike_embedder import weights
 from lookalike_embedder.weights import Tensors, WeightsUnavailable
-from safetensors.numpy import save_file
 
 GOOD = {"features.0.bias": np.arange(4, dtype=np.float32)}
 BAD = {"features.0.bias": np.zeros(4, dtype=np.float32)}
