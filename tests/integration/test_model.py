@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lookalike_embedder import image, weights, wheel
 from lookalike_embedder.image import Limits, Pixels
@@ -66,3 +67,12 @@ def test_the_weights_see_red_green_and_blue(model: Model) -> None:
     red = np.zeros((1, image.SIZE, image.SIZE, 3), np.uint8)
     red[:, 60:160, 60:160, 0] = 255
     assert cosines(model(red), model(np.ascontiguousarray(red[..., ::-1])))[0] < 0.99
+
+
+def test_a_checkpoint_of_torch_is_a_source_of_weights(trunk: Weights, tmp_path: Path) -> None:
+    """With the classifier's tensors beside the trunk's, as torchvision saves them; they are left out."""
+    state = {name: torch.from_numpy(tensor) for name, tensor in trunk.tensors.items()}
+    torch.save({**state, "classifier.0.weight": torch.full((2, 2), torch.nan)}, tmp_path / "vgg16.pth")
+    found = weights.resolve(tmp_path / "vgg16.pth", tmp_path)
+    assert found.sha256 == weights.PUBLISHED_SHA256
+    assert found.tensors.keys() == weights.SHAPES.keys()
