@@ -5,7 +5,7 @@ from typing import Final
 
 import grpc
 
-from lookalike.wire import CLIENT_KEEPALIVE, MAX_IMAGE_BYTES, MESSAGE_OVERHEAD_BYTES
+from lookalike.wire import CLIENT_KEEPALIVE, MAX_MESSAGE_BYTES
 
 EMBEDDER: Final = "lookalike.v1.EmbedderService"
 SEARCHER: Final = "lookalike.v1.SearcherService"
@@ -39,12 +39,12 @@ def open_channel(address: str, service: str) -> grpc.aio.Channel:
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
     options = [
-        ("grpc.max_send_message_length", MAX_IMAGE_BYTES + MESSAGE_OVERHEAD_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", -1),  # the servers bound their answers, to somewhat more than that
         ("grpc.max_reconnect_backoff_ms", 2_000),  # a server that is back should be found soon
         *CLIENT_KEEPALIVE,
         ("grpc.service_config", json.dumps(config)),
         # A request larger than this buffer is not retried; gRPC's default would leave out most photos.
-        ("grpc.per_rpc_retry_buffer_size", MAX_IMAGE_BYTES + MESSAGE_OVERHEAD_BYTES),
+        ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
     ]
     return grpc.aio.insecure_channel(address, options=options)

@@ -23,16 +23,16 @@ class Draining:
     """Begins once, when the server must end: streams stop reading, answer what they read, and end themselves."""
 
     def __init__(self) -> None:
-        self._begun = asyncio.Event()
+        self._begun = False
         self._reads: set[asyncio.Future[Any]] = set()
 
     def has_begun(self) -> bool:
         """Whether it is time to end."""
-        return self._begun.is_set()
+        return self._begun
 
     def begin(self) -> None:
         """Stop reading, everywhere."""
-        self._begun.set()
+        self._begun = True
         for read in self._reads:
             read.cancel()
 

@@ -51,7 +51,7 @@ class InternalError(DomainError):
 
 
 class StatusTable:
-    """One server's table from domain errors to gRPC status codes. Subclasses share their parent's code."""
+    """One server's table from domain errors to gRPC status codes."""
 
     def __init__(self, codes: Mapping[type[DomainError], grpc.StatusCode]) -> None:
         self._codes: dict[type, grpc.StatusCode] = {
@@ -62,7 +62,7 @@ class StatusTable:
 
     def code(self, error: DomainError) -> grpc.StatusCode:
         """The status code of a domain error."""
-        return next(self._codes[kind] for kind in type(error).__mro__ if kind in self._codes)
+        return self._codes[type(error)]
 
     def item_error(self, error: DomainError) -> ItemError:
         """The error as the failure of one item of a stream."""

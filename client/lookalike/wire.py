@@ -15,6 +15,9 @@ many a camera's photo)."""
 MESSAGE_OVERHEAD_BYTES: Final = 64 * 1024
 """What a message may hold beside the image."""
 
+MAX_MESSAGE_BYTES: Final = MAX_IMAGE_BYTES + MESSAGE_OVERHEAD_BYTES
+"""The largest message that a client sends."""
+
 ChannelOptions = list[tuple[str, int | str]]
 
 

@@ -9,9 +9,8 @@ import platformdirs
 import typer
 
 from lookalike.signals import cancelled_when_terminated
-from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
 from lookalike_embedder import weights as weights_module
-from lookalike_embedder.config import CORES, Config
+from lookalike_embedder.config import Config
 from lookalike_embedder.server import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -63,21 +62,21 @@ _CACHE_DIR = platformdirs.user_cache_path("lookalike")
 @app.callback(invoke_without_command=True)
 def serve(
     context: typer.Context,
-    host: Host = "127.0.0.1",
-    port: Port = EMBEDDER_PORT,
-    weights: WeightsFile = None,
-    weights_sha256: WeightsSha256 = weights_module.PUBLISHED_SHA256,
+    host: Host = Config.host,
+    port: Port = Config.port,
+    weights: WeightsFile = Config.weights,
+    weights_sha256: WeightsSha256 = Config.weights_sha256,
     cache_dir: CacheDir = _CACHE_DIR,
     device: Device = "auto",
     precision: Precision = "auto",
-    workers: Workers = 0,
-    max_batch_size: MaxBatchSize = 0,
-    max_waiting: MaxWaiting = 256,
-    decode_threads: DecodeThreads = CORES,
-    max_image_bytes: MaxImageBytes = MAX_IMAGE_BYTES,
-    max_image_pixels: MaxImagePixels = 64_000_000,
-    probe_interval: ProbeInterval = 10,
-    grace: Grace = 20,
+    workers: Workers = Config.workers,
+    max_batch_size: MaxBatchSize = Config.max_batch_size,
+    max_waiting: MaxWaiting = Config.max_waiting,
+    decode_threads: DecodeThreads = Config.decode_threads,
+    max_image_bytes: MaxImageBytes = Config.max_image_bytes,
+    max_image_pixels: MaxImagePixels = Config.max_image_pixels,
+    probe_interval: ProbeInterval = Config.probe_interval,
+    grace: Grace = Config.grace,
     log_level: LogLevel = "INFO",
 ) -> None:
     """Serve embeddings over gRPC until SIGTERM or SIGINT."""

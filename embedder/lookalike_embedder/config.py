@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
-from lookalike_embedder.image import Limits
 from lookalike_embedder.weights import PUBLISHED_SHA256
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -37,11 +36,6 @@ class Config:
     def address(self) -> str:
         """Where to listen, as `host:port`."""
         return f"{self.host}:{self.port}"
-
-    @property
-    def limits(self) -> Limits:
-        """What images are admitted."""
-        return Limits(self.max_image_bytes, self.max_image_pixels)
 
     def batch_size_on(self, device: str) -> int:
         """The most images per batch: as set, else what keeps the device busy. On a CPU, one: more measured slower."""

@@ -87,7 +87,7 @@ def decode(data: bytes, limits: Limits) -> DecodedImage:
         orientation = _orientation(image)
         small = _to_rgb(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     except _BOMBS as error:
-        raise _too_many_pixels(limits, "".join(_PIXELS.findall(str(error)))) from error
+        raise _bomb(limits, error) from error
     except Exception as error:  # decoders raise anything at all on hostile bytes
         raise _corrupt(file_format, error) from error
     if orientation in _TRANSPOSITIONS:  # after the resize: the same picture, for a fraction of the work
@@ -118,11 +118,10 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
             formats=",".join(FORMATS),
         ) from error
     except _BOMBS as error:
-        raise _too_many_pixels(limits, "".join(_PIXELS.findall(str(error)))) from error
+        raise _bomb(limits, error) from error
     except Exception as error:
         raise _corrupt("", error) from error
-    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MAX_SCANS:
-        scans = data.count(b"\xff\xda")
+    if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > _MAX_SCANS:
         raise InvalidImage("CORRUPT_IMAGE", f"image: at most {_MAX_SCANS} JPEG scans, got {scans}", limit=_MAX_SCANS)
     if (tile := _tile_pixels(image)) > limits.max_pixels:
         raise _too_many_pixels(limits, f"{tile} in one TIFF tile")
@@ -142,6 +141,10 @@ def _too_many_pixels(limits: Limits, found: str) -> InvalidImage:
     return InvalidImage(
         "TOO_MANY_PIXELS", f"image: at most {limits.max_pixels} pixels, got {found}", limit_pixels=limits.max_pixels
     )
+
+
+def _bomb(limits: Limits, error: Exception) -> InvalidImage:
+    return _too_many_pixels(limits, "".join(_PIXELS.findall(str(error))))
 
 
 def _corrupt(file_format: str, error: Exception) -> InvalidImage:

@@ -10,7 +10,6 @@ import platformdirs
 import typer
 
 from lookalike.signals import cancelled_when_terminated
-from lookalike.wire import SEARCHER_PORT
 from lookalike_searcher.config import Config
 from lookalike_searcher.migration import UnusableDatabase
 from lookalike_searcher.postgres import UnusableDataDir
@@ -57,14 +56,14 @@ _DATA_DIR = platformdirs.user_data_path("lookalike")
 
 @app.command()
 def serve(
-    host: Host = "127.0.0.1",
-    port: Port = SEARCHER_PORT,
-    database_url: DatabaseUrl = None,
+    host: Host = Config.host,
+    port: Port = Config.port,
+    database_url: DatabaseUrl = Config.database_url,
     data_dir: DataDir = _DATA_DIR,
-    pool_size: PoolSize = 10,
-    command_timeout: CommandTimeout = 60,
-    probe_interval: ProbeInterval = 5,
-    grace: Grace = 20,
+    pool_size: PoolSize = Config.pool_size,
+    command_timeout: CommandTimeout = Config.command_timeout,
+    probe_interval: ProbeInterval = Config.probe_interval,
+    grace: Grace = Config.grace,
     log_level: LogLevel = "INFO",
 ) -> None:
     """Serve projects and searches over gRPC until SIGTERM or SIGINT."""

@@ -85,6 +85,6 @@ async def delete(database: Database, name: str) -> None:
     """Drop the project's schema and forget its name, both or neither. Raises NotFound."""
     async with database.writing() as connection:
         project = await lock(connection, name)
-        await connection.execute(statement("project_lock_readers"), project.id, _READERS)
+        await connection.execute(statement("project_lock_readers"), _READERS, project.id)
         await connection.execute(f"DROP SCHEMA {schema_of(project.id)} CASCADE")
         await connection.execute(statement("project_delete"), project.id)

@@ -30,6 +30,16 @@ def lookalike(*arguments: str, **environment: str) -> "subprocess.CompletedProce
     )
 
 
+async def up(data: Path, *, stderr: int) -> asyncio.subprocess.Process:
+    """Start `lookalike up` on free ports."""
+    return await asyncio.create_subprocess_exec(
+        BIN / "lookalike",
+        *("up", "--data-dir", str(data), "--embedder-port", "0", "--searcher-port", "0"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+    )
+
+
 def postgres_of(data: Path) -> list[psutil.Process]:
     """The PostgreSQL servers, not their children, that run on the data directory."""
     found = []
@@ -233,12 +243,7 @@ def test_nothing_to_index_is_an_error(addresses: dict[str, str], tmp_path: Path)
 
 
 async def test_up_that_is_terminated_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        BIN / "lookalike",
-        *("up", "--data-dir", str(tmp_path), "--embedder-port", "0", "--searcher-port", "0"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await up(tmp_path, stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None
     while b"embedded PostgreSQL runs" not in await process.stderr.readline():
         pass
@@ -265,12 +270,7 @@ async def test_a_taken_port_is_a_clear_error(searcher: ServerProcess, tmp_path: 
 
 
 async def test_up_runs_both_until_it_is_interrupted(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        BIN / "lookalike",
-        *("up", "--data-dir", str(tmp_path), "--embedder-port", "0", "--searcher-port", "0"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    process = await up(tmp_path, stderr=asyncio.subprocess.DEVNULL)
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode() for _ in range(3)]
     assert "Ready." in lines[2]

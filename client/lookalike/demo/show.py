@@ -132,7 +132,7 @@ def _latencies(answers: Sequence[Answer]) -> str:
 def _print_queries(answers: Sequence[Answer], console: Console) -> None:
     """A row for each query: rank and similarity of the photo itself, of each copy, and of the best other photo."""
     table = Table(box=None, header_style="bold", title="Each photo as a query: rank and similarity of", **_LEFT)
-    for title in ("query", "itself", *ALTERATIONS, "another photo"):
+    for title in ("query", "itself", *ALTERATIONS, _OTHER):
         table.add_column(title)
     for answer in answers:
         ranked = {"itself": "", **dict.fromkeys(ALTERATIONS, "missed"), _OTHER: ""}

@@ -1,2 +1,2 @@
 -- Waits for those who read the project; see project_read.
-SELECT pg_advisory_xact_lock($2, $1::bigint::integer)
+SELECT pg_advisory_xact_lock($1, $2)
