@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lookalike.health import Health
-from lookalike.status import ErrorInterceptor, ShuttingDown, StatusTable
+from lookalike.request import RequestInterceptor
+from lookalike.status import DomainError, ShuttingDown, StatusTable, StreamAged
 from lookalike.wire import SERVER_KEEPALIVE, ChannelOptions
 
 logger = logging.getLogger(__name__)
@@ -19,12 +22,27 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(eq=False)
+class _Reading:
+    """A stream that is being read: by which task while it waits for the next request, and why it must stop."""
+
+    task: "asyncio.Task[Any] | None" = None
+    stopped: DomainError | None = None
+
+    def stop(self, why: DomainError) -> None:
+        """Interrupt the wait, if there is one; no request is read any more."""
+        self.stopped = self.stopped or why
+        if self.task:
+            self.task.cancel()
+            self.task = None
+
+
 class Draining:
     """Begins once, when the server must end: streams stop reading, answer what they read, and end themselves."""
 
     def __init__(self) -> None:
         self._begun = False
-        self._reads: set[asyncio.Future[Any]] = set()
+        self._readings: set[_Reading] = set()
 
     def has_begun(self) -> bool:
         """Whether it is time to end."""
@@ -33,30 +51,44 @@ class Draining:
     def begin(self) -> None:
         """Stop reading, everywhere."""
         self._begun = True
-        for read in self._reads:
-            read.cancel()
+        for reading in self._readings:
+            reading.stop(ShuttingDown())
 
-    async def until(self, requests: AsyncIterator[T]) -> AsyncIterator[T]:
+    async def until(self, requests: AsyncIterator[T], *, max_age: float = math.inf) -> AsyncIterator[T]:
         """The requests of a stream, up to its end.
+
+        Args:
+            requests: what the client sends.
+            max_age: seconds after which the stream is to end by itself.
 
         Raises:
             ShuttingDown: the drain began before the end. What was yielded is still to be answered.
+            StreamAged: the stream became too old; likewise.
         """
-        while not self.has_begun():
-            read: asyncio.Future[Any] = asyncio.ensure_future(anext(requests, None))
-            self._reads.add(read)
-            try:
-                request = await read
-            except asyncio.CancelledError:
-                if self.has_begun() and not cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
-                    break  # it was the read that was cancelled, not its reader
-                raise
-            finally:
-                self._reads.discard(read)
-            if request is None:
-                return
-            yield request
-        raise ShuttingDown
+        reading = _Reading(stopped=ShuttingDown() if self._begun else None)
+        self._readings.add(reading)
+        loop = asyncio.get_running_loop()
+        timer = None if max_age == math.inf else loop.call_later(max_age, lambda: reading.stop(StreamAged()))
+        task = asyncio.current_task()  # the one that iterates
+        try:
+            while not reading.stopped:
+                reading.task = task
+                try:
+                    request = await anext(requests, None)
+                except asyncio.CancelledError:
+                    if reading.stopped and task and not task.uncancel():
+                        break  # it was we who interrupted, nobody else
+                    raise
+                finally:
+                    reading.task = None
+                if request is None:
+                    return
+                yield request
+        finally:
+            self._readings.discard(reading)
+            if timer:
+                timer.cancel()
+        raise reading.stopped
 
 
 class Server:
@@ -72,6 +104,7 @@ class Server:
         options: server options, for example message limits.
         probe_interval: seconds between two probes; a probe may take as long before it counts as failed.
         grace: seconds that calls in flight have to end once the drain has begun.
+        tell: is told whether the server is healthy, whenever that is known.
     """
 
     def __init__(
@@ -86,13 +119,15 @@ class Server:
         options: ChannelOptions,
         probe_interval: float,
         grace: float,
+        tell: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.port = 0
         self._address = address
         self._probe, self._probe_interval = probe, probe_interval
         self._draining, self._grace = draining, grace
+        self._tell = tell
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(table)],
+            interceptors=[RequestInterceptor(service, table)],
             options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # a taken port is an error, not a lottery
         )
         self._health = Health(service)
@@ -106,7 +141,7 @@ class Server:
         await self._probe()
         self.port = self._server.add_insecure_port(self._address)
         await self._server.start()
-        self._health.tell(serving=True)
+        self._note_health(serving=True)
         self._watch = asyncio.create_task(self._watch_health())
         return self
 
@@ -115,9 +150,14 @@ class Server:
     ) -> None:
         """Say NOT_SERVING, take no new work, let what is in flight end."""
         self._watch.cancel()
+        self._note_health(serving=False)
         self._health.end()
         self._draining.begin()
         await self._server.stop(self._grace)
+
+    def _note_health(self, *, serving: bool) -> None:
+        self._health.tell(serving=serving)
+        self._tell(serving)
 
     async def _watch_health(self) -> None:
         """Probe again and again. A probe that hangs counts as failed at once, and no second one joins it."""
@@ -135,7 +175,7 @@ class Server:
                 elif not failure and not healthy:
                     logger.info("serving again")
                 healthy = failure is None
-                self._health.tell(serving=healthy)
+                self._note_health(serving=healthy)
                 await asyncio.wait({probe})
             finally:
                 probe.cancel()

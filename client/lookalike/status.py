@@ -1,23 +1,19 @@
 """How our servers refuse: a domain error becomes a `google.rpc.Status` with details, or an `ItemError` in a stream.
 
 Domain code raises `DomainError`s and knows nothing of gRPC; each server has one table from its errors to status codes;
-`ErrorInterceptor` applies it to whole RPCs and `StatusTable.item_error` to single items of a stream.
+`lookalike.request` applies it to whole RPCs and `StatusTable.item_error` to single items of a stream.
 """
 
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from lookalike.v1.common_pb2 import ItemError
 from lookalike.wire import ERROR_DOMAIN
-
-logger = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -43,6 +39,13 @@ class ShuttingDown(DomainError):
         super().__init__("SHUTTING_DOWN", "this server is shutting down; send the request again to reach another one")
 
 
+class StreamAged(DomainError):
+    """The stream has been open for long; the next one may reach a server that has come since."""
+
+    def __init__(self) -> None:
+        super().__init__("STREAM_AGED", "this stream has been open for long; open a new one for what is unanswered")
+
+
 class InternalError(DomainError):
     """Something failed that is not the caller's fault. The log has the cause; the answer does not."""
 
@@ -56,6 +59,7 @@ class StatusTable:
     def __init__(self, codes: Mapping[type[DomainError], grpc.StatusCode]) -> None:
         self._codes: dict[type, grpc.StatusCode] = {
             ShuttingDown: grpc.StatusCode.UNAVAILABLE,
+            StreamAged: grpc.StatusCode.UNAVAILABLE,
             InternalError: grpc.StatusCode.INTERNAL,
             **codes,
         }
@@ -70,63 +74,12 @@ class StatusTable:
             code=self.code(error).value[0], reason=error.reason, message=error.message, metadata=error.metadata
         )
 
-    def status(self, error: DomainError) -> status_pb2.Status:
-        """The error as the failure of a whole RPC."""
+    def status(self, error: DomainError, *further: Message) -> status_pb2.Status:
+        """The error as the failure of a whole RPC, with further details."""
         info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
         status = status_pb2.Status(code=self.code(error).value[0], message=error.message)
-        for detail in (info, *error.details()):
+        for detail in (info, *error.details(), *further):
             packed = any_pb2.Any()
             packed.Pack(detail)
             status.details.append(packed)
         return status
-
-
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Ends an RPC that raised a `DomainError` with its status; any other exception is logged and becomes INTERNAL."""
-
-    def __init__(self, table: StatusTable) -> None:
-        self._table = table
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:  # noqa: ANN401 - None for an unknown method, which gRPC's types forget
-        """Wrap the two kinds of handler that our services have."""
-        handler: Any = await continuation(handler_call_details)
-        if handler is None:  # no such method: gRPC answers UNIMPLEMENTED itself
-            return None
-        serializers = (handler.request_deserializer, handler.response_serializer)
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary), *serializers)
-        if handler.stream_stream:
-            return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream), *serializers)
-        return handler
-
-    def _unary(self, method: Callable[[Any, Context], Awaitable[Any]]) -> Any:  # noqa: ANN401 - gRPC's own type
-        async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
-            try:
-                return await method(request, context)
-            except Exception as error:
-                await self._abort(context, error)
-
-        return answer
-
-    def _stream(self, method: Callable[[Any, Context], AsyncIterator[Any]]) -> Any:  # noqa: ANN401
-        async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
-            try:
-                async for response in method(requests, context):
-                    yield response
-            except Exception as error:
-                await self._abort(context, error)
-
-        return answer
-
-    async def _abort(self, context: Context, error: Exception) -> None:
-        if isinstance(error, grpc.aio.AbortError):
-            raise error
-        if not isinstance(error, DomainError):
-            logger.error("unexpected failure", exc_info=error)
-            error = InternalError()
-        status = rpc_status.to_status(self._table.status(error))
-        await context.abort(status.code, status.details, status.trailing_metadata)

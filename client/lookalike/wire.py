@@ -26,6 +26,17 @@ def message_limits(max_image_bytes: int = MAX_IMAGE_BYTES) -> ChannelOptions:
     return [("grpc.max_receive_message_length", max_image_bytes + MESSAGE_OVERHEAD_BYTES)]
 
 
+def connection_age(seconds: float) -> ChannelOptions:
+    """Server options that close a connection after so long, so that its client looks up the addresses again.
+
+    Streams end themselves before: the grace for those that were opened late is as long as the age.
+    """
+    return [
+        ("grpc.max_connection_age_ms", int(seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(seconds * 1000)),
+    ]
+
+
 # Client and server must agree on pings, or the server drops the connection as abusive (ENHANCE_YOUR_CALM).
 CLIENT_KEEPALIVE: Final[ChannelOptions] = [
     ("grpc.keepalive_time_ms", 10_000),

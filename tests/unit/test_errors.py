@@ -2,6 +2,8 @@
 
 import grpc
 import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 import lookalike
@@ -20,8 +22,8 @@ from lookalike_searcher.errors import (
 )
 
 
-def over_the_wire(table: StatusTable, error: DomainError) -> lookalike.LookalikeError:
-    status = rpc_status.to_status(table.status(error))
+def over_the_wire(table: StatusTable, error: DomainError, *details: Message) -> lookalike.LookalikeError:
+    status = rpc_status.to_status(table.status(error, *details))
     raised = grpc.aio.AioRpcError(
         status.code, grpc.aio.Metadata(), grpc.aio.Metadata(*status.trailing_metadata), status.details
     )
@@ -80,3 +82,9 @@ def test_a_status_that_a_proxy_rewrote_counts_as_the_proxy_says() -> None:
         grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(*details), "upstream reset"
     )
     assert isinstance(errors.from_rpc(raised, "it"), lookalike.UnavailableError)
+
+
+def test_the_servers_request_id_arrives() -> None:
+    raised = over_the_wire(SEARCHER, NotFound.project("shop"), error_details_pb2.RequestInfo(request_id="order 7"))
+    assert raised.request_id == "order 7"
+    assert over_the_wire(SEARCHER, NotFound.project("shop")).request_id == ""

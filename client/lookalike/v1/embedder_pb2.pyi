@@ -63,7 +63,9 @@ class GetModelResponse(_message.Message):
     device: _builtins.str
     """Where it computes: `cpu` or `cuda`."""
     precision: _builtins.str
-    """How it computes: `fp32`, `bf16` or `fp16`. Vectors of different precisions of one space may be compared."""
+    """How it computes: `fp32`, `bf16`, `fp16` or `int8`. The vectors of the first three may be compared and are of one
+    space; int8 has its own.
+    """
     max_batch_size: _builtins.int
     """The most images that are computed at once."""
     max_image_bytes: _builtins.int
@@ -106,6 +108,7 @@ class ImageInfo(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
+    ORIENTATION_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the file's bytes (32 bytes): the image's identity everywhere in Lookalike."""
     format: _builtins.str
@@ -114,6 +117,8 @@ class ImageInfo(_message.Message):
     """Width in pixels, after the EXIF orientation was applied."""
     height: _builtins.int
     """Height in pixels, after the EXIF orientation was applied."""
+    orientation: _builtins.int
+    """The EXIF orientation that was applied, 1 to 8; 1 means that there was nothing to do."""
     def __init__(
         self,
         *,
@@ -121,14 +126,49 @@ class ImageInfo(_message.Message):
         format: _builtins.str = ...,
         width: _builtins.int = ...,
         height: _builtins.int = ...,
+        orientation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "height", b"height", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "height", b"height", "orientation", b"orientation", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImageInfo: _TypeAlias = ImageInfo  # noqa: Y015
+
+@_typing.final
+class Timings(_message.Message):
+    """Where the time of one image went, on the embedder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECODE_MICROSECONDS_FIELD_NUMBER: _builtins.int
+    COMPUTE_MICROSECONDS_FIELD_NUMBER: _builtins.int
+    QUEUE_MICROSECONDS_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
+    decode_microseconds: _builtins.int
+    """Admission and decoding, in microseconds; 0 for an answer from the cache."""
+    compute_microseconds: _builtins.int
+    """The forward pass of the batch that the image was in, in microseconds; 0 for an answer from the cache."""
+    queue_microseconds: _builtins.int
+    """All the rest, from arrival to answer, in microseconds: waiting for a decoder and for a batch."""
+    cached: _builtins.bool
+    """Whether the answer was known from before, as the same file had been embedded."""
+    def __init__(
+        self,
+        *,
+        decode_microseconds: _builtins.int = ...,
+        compute_microseconds: _builtins.int = ...,
+        queue_microseconds: _builtins.int = ...,
+        cached: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "compute_microseconds", b"compute_microseconds", "decode_microseconds", b"decode_microseconds", "queue_microseconds", b"queue_microseconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Timings: _TypeAlias = Timings  # noqa: Y015
 
 @_typing.final
 class EmbedRequest(_message.Message):
@@ -160,6 +200,7 @@ class EmbedResponse(_message.Message):
 
     EMBEDDING_FIELD_NUMBER: _builtins.int
     IMAGE_INFO_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The vector."""
@@ -168,15 +209,20 @@ class EmbedResponse(_message.Message):
     def image_info(self) -> Global___ImageInfo:
         """What the image was found to be."""
 
+    @_builtins.property
+    def timings(self) -> Global___Timings:
+        """Where the time went."""
+
     def __init__(
         self,
         *,
         embedding: _common_pb2.Embedding | None = ...,
         image_info: Global___ImageInfo | None = ...,
+        timings: Global___Timings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "image_info", b"image_info"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "image_info", b"image_info", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "image_info", b"image_info"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "image_info", b"image_info", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -218,6 +264,7 @@ class EmbedStreamResponse(_message.Message):
     EMBEDDING_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     IMAGE_INFO_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The request's `sequence`."""
     @_builtins.property
@@ -232,6 +279,10 @@ class EmbedStreamResponse(_message.Message):
     def image_info(self) -> Global___ImageInfo:
         """What the image was found to be; set with `embedding`."""
 
+    @_builtins.property
+    def timings(self) -> Global___Timings:
+        """Where the time went; set with `embedding`."""
+
     def __init__(
         self,
         *,
@@ -239,10 +290,11 @@ class EmbedStreamResponse(_message.Message):
         embedding: _common_pb2.Embedding | None = ...,
         error: _common_pb2.ItemError | None = ...,
         image_info: Global___ImageInfo | None = ...,
+        timings: Global___Timings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "error", b"error", "image_info", b"image_info", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "error", b"error", "image_info", b"image_info", "result", b"result", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "error", b"error", "image_info", b"image_info", "result", b"result", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "error", b"error", "image_info", b"image_info", "result", b"result", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["embedding", "error"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015

@@ -30,8 +30,11 @@ class EmbedderServiceStub(object):
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons. For an image:
     EMPTY_IMAGE, IMAGE_TOO_LARGE (bytes), UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE (all INVALID_ARGUMENT).
-    For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), SHUTTING_DOWN (UNAVAILABLE), MODEL_FAILURE and
-    INTERNAL (INTERNAL).
+    For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
+    STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
+
+    Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
+    (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
 
     def __init__(self, channel):
@@ -62,8 +65,11 @@ class EmbedderServiceServicer(object):
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons. For an image:
     EMPTY_IMAGE, IMAGE_TOO_LARGE (bytes), UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE (all INVALID_ARGUMENT).
-    For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), SHUTTING_DOWN (UNAVAILABLE), MODEL_FAILURE and
-    INTERNAL (INTERNAL).
+    For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
+    STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
+
+    Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
+    (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
 
     def GetModel(self, request, context):
@@ -76,10 +82,12 @@ class EmbedderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Embed(self, request, context):
-        """Embeds one image, for somebody who waits for the answer.
+        """Embeds one image, for somebody who waits for the answer: it goes before all bulk work. A call is refused at once
+        where too much is in flight, or where what is ahead of it takes longer than its deadline allows.
 
-        Errors: INVALID_ARGUMENT (the image; see the reasons above), RESOURCE_EXHAUSTED (too many calls in flight; come back
-        after RetryInfo), UNAVAILABLE (shutting down), INTERNAL (the model failed on this image).
+        Errors: INVALID_ARGUMENT (the image; see the reasons above), RESOURCE_EXHAUSTED (too much is ahead; come back after
+        RetryInfo), DEADLINE_EXCEEDED, UNAVAILABLE (shutting down, or the device has failed), INTERNAL (the model failed on
+        this image).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,9 +96,12 @@ class EmbedderServiceServicer(object):
     def EmbedStream(self, request_iterator, context):
         """Embeds many images. Answers may come out of order and carry the request's `sequence`; each request gets exactly
         one. A bad image fails alone. The stream is slowed by flow control: a client should read answers while it writes.
+        A stream stays on the pod where it was opened, so each ends by itself after a while: a client opens the next one,
+        which may reach another pod, and sends what is unanswered again. Several streams at once use several pods.
 
-        Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream:
-        UNAVAILABLE (shutting down, every request that was read has been answered; send the rest elsewhere).
+        Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream, after all
+        that was accepted has been answered: UNAVAILABLE with reason SHUTTING_DOWN, STREAM_AGED or DEVICE_LOST (open a new
+        one), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,8 +138,11 @@ class EmbedderService(object):
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons. For an image:
     EMPTY_IMAGE, IMAGE_TOO_LARGE (bytes), UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE (all INVALID_ARGUMENT).
-    For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), SHUTTING_DOWN (UNAVAILABLE), MODEL_FAILURE and
-    INTERNAL (INTERNAL).
+    For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
+    STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
+
+    Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
+    (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
 
     @staticmethod

@@ -1,0 +1,136 @@
+"""What surrounds every RPC of our services: its id, its span, the status that it ends with, its line in the log."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Final
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from lookalike import tracing
+from lookalike.status import Context, DomainError, InternalError, StatusTable
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
+"""The id of the RPC that is served here, also in the tasks that it starts; empty outside of one."""
+
+_ID: Final = re.compile(r"[\x20-\x7e]{1,128}")
+
+
+def request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """The caller's `x-request-id`, or a new one where it is missing or not 1 to 128 printable ASCII characters."""
+    for name, value in metadata:
+        if name == "x-request-id" and isinstance(value, str) and _ID.fullmatch(value):
+            return value
+    return uuid.uuid4().hex
+
+
+class _Rpc:
+    """One RPC, as the block that serves it.
+
+    Whatever leaves the block ends the RPC: a `DomainError` with its status; any other exception is logged and becomes
+    INTERNAL. The block is entered and left once, so that the messages of a stream cost nothing.
+
+    Args:
+        details: what was called.
+        context: its other end.
+        table: the status codes of the service's errors.
+        success_level: how the end of a successful one is logged.
+    """
+
+    def __init__(
+        self, details: grpc.HandlerCallDetails, context: Context, table: StatusTable, success_level: int
+    ) -> None:
+        self._method = details.method.removeprefix("/")
+        self._metadata = details.invocation_metadata or ()
+        self._context, self._table, self._success_level = context, table, success_level
+        self._id = request_id(self._metadata)
+
+    async def __aenter__(self) -> None:
+        """Set the id, for this task and those that it starts."""
+        self._began = time.monotonic()
+        REQUEST_ID.set(self._id)
+        self._span = tracing.begin(self._method, self._metadata, self._id)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        if error is None:
+            self._end(grpc.StatusCode.OK, self._success_level)
+        elif isinstance(error, Exception):
+            await self._refuse(error)
+        else:  # the caller has gone, or its deadline has passed: nobody hears an answer
+            late = self._context.time_remaining() == 0
+            self._end(grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED, logging.INFO)
+
+    async def _refuse(self, error: Exception) -> None:
+        if not isinstance(error, DomainError):
+            logger.error("unexpected failure", exc_info=error)
+            error = InternalError()
+        code = self._table.code(error)
+        self._end(code, logging.WARNING if code is grpc.StatusCode.INTERNAL else logging.INFO, error.reason)
+        id_detail = error_details_pb2.RequestInfo(request_id=self._id)
+        status = rpc_status.to_status(self._table.status(error, id_detail))
+        await self._context.abort(status.code, status.details, status.trailing_metadata)
+
+    def _end(self, code: grpc.StatusCode, level: int, reason: str = "") -> None:
+        if self._span:
+            tracing.end(self._span, code)
+        if logger.isEnabledFor(level):
+            seconds = round(time.monotonic() - self._began, 6)
+            fields = {
+                "method": self._method,
+                "code": code.name,
+                "seconds": seconds,
+                "request_id": self._id,  # not left to the context: a stream that was left is closed by another task
+            }
+            if reason:
+                fields["reason"] = reason
+            logger.log(level, "%s: %s in %g s", self._method, reason or code.name, seconds, extra=fields)
+
+
+class RequestInterceptor(grpc.aio.ServerInterceptor):
+    """Surrounds the RPCs of `service`; those of others, health and reflection, pass untouched."""
+
+    def __init__(self, service: str, table: StatusTable) -> None:
+        self._prefix = f"/{service}/"
+        self._table = table
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:  # noqa: ANN401 - None for an unknown method, which gRPC's types forget
+        """Wrap the two kinds of handler that our services have."""
+        handler: Any = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(self._prefix):
+            return handler  # no such method: gRPC answers UNIMPLEMENTED itself
+        serializers = (handler.request_deserializer, handler.response_serializer)
+        if handler.unary_unary:
+            unary = self._unary(handler.unary_unary, handler_call_details)
+            return grpc.unary_unary_rpc_method_handler(unary, *serializers)
+        stream = self._stream(handler.stream_stream, handler_call_details)
+        return grpc.stream_stream_rpc_method_handler(stream, *serializers)
+
+    def _unary(self, method: Callable[[Any, Context], Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
+        async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
+            async with _Rpc(details, context, self._table, logging.DEBUG):
+                return await method(request, context)
+
+        return answer
+
+    def _stream(self, method: Callable[[Any, Context], AsyncIterator[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
+        async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+            async with _Rpc(details, context, self._table, logging.INFO):
+                async for response in method(requests, context):
+                    yield response
+
+        return answer

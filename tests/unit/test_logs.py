@@ -1,0 +1,69 @@
+"""Lines for people and JSON for programs."""
+
+import contextvars
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lookalike.logs import formatter, identify
+from lookalike.request import REQUEST_ID
+
+
+def record(message: str, *arguments: object, **attributes: Any) -> logging.LogRecord:  # noqa: ANN401
+    made = logging.LogRecord("lookalike.thing", logging.WARNING, "thing.py", 1, message, arguments, None)
+    vars(made).update(attributes)
+    return made
+
+
+def about(request_id: str, made: logging.LogRecord) -> logging.LogRecord:
+    """The record, logged while a request is served."""
+
+    def serve() -> None:
+        REQUEST_ID.set(request_id)
+        assert identify(made)
+
+    contextvars.copy_context().run(serve)
+    return made
+
+
+def test_json_is_one_object_a_line_with_these_fields() -> None:
+    made = about("order 7", record("%d images\nwith ä", 3, code="OK", seconds=0.25))
+    text = formatter("json").format(made)
+    assert "\n" not in text
+    fields = json.loads(text)
+    assert datetime.fromisoformat(fields.pop("time")) == datetime.fromtimestamp(made.created, UTC)
+    assert text.count("+00:00") == 1
+    assert fields == {
+        "level": "WARNING",
+        "logger": "lookalike.thing",
+        "message": "3 images\nwith ä",
+        "request_id": "order 7",
+        "code": "OK",
+        "seconds": 0.25,
+    }
+
+
+def test_json_has_the_exception() -> None:
+    bug = ZeroDivisionError("a bug")
+    made = record("unexpected failure", exc_info=(type(bug), bug, None))
+    fields = json.loads(formatter("json").format(made))
+    assert fields["exception"] == "ZeroDivisionError: a bug"
+    assert "request_id" not in fields
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (about("order 7", record("done")), "WARNING lookalike.thing [order 7]: done"),
+        (record("done"), "WARNING lookalike.thing [-]: done"),
+    ],
+)
+def test_text_names_the_request_if_there_is_one(made: logging.LogRecord, expected: str) -> None:
+    assert formatter("text").format(made).endswith(expected)
+
+
+def test_a_record_that_names_its_request_is_believed() -> None:
+    assert vars(about("another", record("done", request_id="mine")))["request_id"] == "mine"
