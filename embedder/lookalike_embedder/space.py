@@ -13,10 +13,13 @@ MEAN: Final = (0.48235, 0.45882, 0.40784)
 """Subtracted from RGB in [0, 1]; the deviation is 1/255. From torchvision's `VGG16_Weights.IMAGENET1K_FEATURES`."""
 
 
-def space_of(weights_sha256: str) -> str:
+def space_of(weights_sha256: str, int8: str = "") -> str:
     """The space of trunk weights with the given digest, under this code's preprocessing and head.
 
-    Device and precision are not part of it: their vectors differ by less than they rank (cosine ≥ .999, tested).
+    Device and floating-point precision are not part of it: their vectors differ by less than they rank (cosine ≥ .999,
+    tested). int8 is a space of its own, by the digest of its calibration.
     """
     recipe = "|".join((weights_sha256, PREPROCESSING, f"mean{MEAN}", f"conv5_3,rmac{LEVELS},l2"))
+    if int8:
+        recipe += f"|int8-{int8}"
     return f"{ARCHITECTURE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"

@@ -26,10 +26,11 @@ logger = logging.getLogger(__name__)
 Tensors = dict[str, NDArray[np.float32]]
 
 _CHANNELS: Final = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
-_POSITIONS: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+POSITIONS: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+"""Of the 13 convolutions in torchvision's `features`; ReLUs and poolings have the numbers between."""
 SHAPES: Final[dict[str, tuple[int, ...]]] = {
     f"features.{position}.{kind}": (outputs, inputs, 3, 3) if kind == "weight" else (outputs,)
-    for position, outputs, inputs in zip(_POSITIONS, _CHANNELS, (3, *_CHANNELS), strict=False)
+    for position, outputs, inputs in zip(POSITIONS, _CHANNELS, (3, *_CHANNELS), strict=False)
     for kind in ("weight", "bias")
 }
 """The 13 convolutions of VGG16, by torchvision's names."""

@@ -5,17 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from lookalike_embedder import image, weights, wheel
+from lookalike_embedder import calibration, image, weights, wheel
+from lookalike_embedder.errors import InvalidImage, Unsupported
 from lookalike_embedder.image import Limits, Pixels
-from lookalike_embedder.model import Model
+from lookalike_embedder.job import Lane
+from lookalike_embedder.model import CpuModel, CudaModel, GpuJpegs, load
+from lookalike_embedder.model.onednn import growth_of
 from lookalike_embedder.weights import Weights
+from tests.pictures import encoded
 
 
 @pytest.fixture(scope="module")
 def pixels(photos: list[Path]) -> Pixels:
     limits = Limits(1 << 24, 64_000_000)
-    return np.stack([image.decode(photo.read_bytes(), limits).pixels for photo in photos[:8]])
+    return np.stack([image.decode(photo.read_bytes(), limits=limits)[1] for photo in photos[:8]])
 
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -28,41 +33,113 @@ def test_the_wheel_on_the_package_index_holds_the_published_weights() -> None:
     assert weights.digest(wheel.trunk_tensors()) == weights.PUBLISHED_SHA256
 
 
-def test_vectors_have_512_dimensions_and_length_one(model: Model, pixels: Pixels) -> None:
+def test_vectors_have_512_dimensions_and_length_one(model: CpuModel | CudaModel, pixels: Pixels) -> None:
     vectors = model(pixels)
     assert vectors.shape == (len(pixels), 512)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_embeddings_are_deterministic(model: Model, pixels: Pixels) -> None:
+def test_embeddings_are_deterministic(model: CpuModel | CudaModel, pixels: Pixels) -> None:
     np.testing.assert_array_equal(model(pixels), model(pixels))
 
 
-def test_a_vector_is_the_same_alone_and_in_any_batch(model: Model, pixels: Pixels) -> None:
+def test_a_vector_is_the_same_alone_and_in_any_batch(model: CpuModel | CudaModel, pixels: Pixels) -> None:
     alone = np.concatenate([model(pixels[i : i + 1]) for i in range(len(pixels))])
     for size in (2, 3, 8):
         batched = np.concatenate([model(pixels[i : i + size]) for i in range(0, len(pixels), size)])
         assert cosines(alone, batched).min() >= 0.9999
 
 
-def test_a_vector_is_the_same_on_one_core_and_on_all(model: Model, pixels: Pixels) -> None:
-    assert cosines(model(pixels, alone=True), model(pixels, alone=False)).min() >= 0.9999
+def test_a_vector_is_the_same_on_one_core_and_on_all(model: CpuModel | CudaModel, pixels: Pixels) -> None:
+    assert cosines(model(pixels, Lane.INTERACTIVE), model(pixels, Lane.BULK)).min() >= 0.9999
 
 
 def test_bf16_and_fp32_agree(trunk: Weights, pixels: Pixels) -> None:
-    fp32, bf16 = (Model(trunk.tensors, device="cpu", precision=precision) for precision in ("fp32", "bf16"))
+    fp32, bf16 = (load(trunk.tensors, device="cpu", precision=precision) for precision in ("fp32", "bf16"))
     assert cosines(fp32(pixels), bf16(pixels)).min() >= 0.999
 
 
-def test_different_photos_are_told_apart(model: Model, pixels: Pixels) -> None:
+def test_int8_and_fp32_agree(trunk: Weights, pixels: Pixels) -> None:
+    """Over photos that were altered: those as they are were calibrated on."""
+    try:
+        int8 = load(trunk.tensors, device="cpu", precision="int8", growth=calibration.find(Path(), trunk.sha256))
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+    altered = np.ascontiguousarray(pixels[:, ::-1, ::-1] // 4 * 3 + 30)
+    assert cosines(load(trunk.tensors, device="cpu", precision="fp32")(altered), int8(altered)).min() >= 0.998
+
+
+def test_the_shipped_calibration_is_what_its_command_measures(trunk: Weights, photos: list[Path]) -> None:
+    limits = Limits(1 << 24, 64_000_000)
+    pixels = [image.decode(photo.read_bytes(), limits=limits)[1] for photo in photos]
+    shipped = calibration.find(Path(), trunk.sha256)
+    np.testing.assert_allclose(growth_of(trunk.tensors, pixels), shipped, rtol=1e-3)
+
+
+def test_the_cpus_trunk_computes_what_torchvisions_does(trunk: Weights, pixels: Pixels) -> None:
+    """The GPU's model is torchvision's VGG16: here on the CPU, without streams and graphs, but with its batches."""
+    plain = CudaModel(trunk.tensors, "fp32", device="cpu")
+    fused = load(trunk.tensors, device="cpu", precision="fp32")
+    assert cosines(plain(pixels[:3]), fused(pixels[:3])).min() >= 0.9999
+    assert plain(pixels[:3]).shape == (3, 512)  # computed as four
+
+
+def test_bulk_work_pauses_before_each_layer(trunk: Weights, pixels: Pixels) -> None:
+    pauses = []
+    load(trunk.tensors, device="cpu")(pixels[:1], Lane.BULK, lambda: pauses.append(1))
+    assert len(pauses) == 13 + 4
+
+
+def test_the_gpus_way_of_decoding_gives_nearly_the_same_vectors(
+    model: CpuModel | CudaModel, photos: list[Path]
+) -> None:
+    """All pixels decoded, then scaled, instead of decoded scaled: here on the CPU, of photos enlarged fourfold."""
+    limits, jpegs = Limits(1 << 24, 64_000_000), GpuJpegs(1_000_000, device="cpu")
+    for photo in photos[:6]:
+        with Image.open(photo) as opened:
+            data = encoded(opened.convert("RGB").resize((opened.width * 4, opened.height * 4)), "JPEG", quality=90)
+        info, one = image.decode(data, limits=limits, jpegs=jpegs)
+        same, other = image.decode(data, limits=limits)
+        assert info == same
+        assert not np.array_equal(one, other)
+        assert cosines(model([one]), model([other])).min() >= 0.998
+
+
+def test_what_the_gpu_cannot_decode_is_left_to_pillow(photos: list[Path]) -> None:
+    limits, jpegs = Limits(1 << 24, 64_000_000), GpuJpegs(0, device="cpu")
+    assert jpegs(b"no JPEG") is None
+    with Image.open(photos[0]) as opened:
+        small = opened.convert("RGB").resize((300, 200))
+    assert image.decode(encoded(small.convert("CMYK"), "JPEG"), limits=limits, jpegs=jpegs)[0].format == "JPEG"
+    with pytest.raises(InvalidImage):
+        image.decode(encoded(small, "JPEG")[:400], limits=limits, jpegs=jpegs)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said_so(trunk: Weights) -> None:
+    with pytest.raises(Unsupported, match="no GPU"):
+        load(trunk.tensors, device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("lane", Lane)
+def test_the_gpu_computes_what_the_cpu_does(trunk: Weights, pixels: Pixels, lane: Lane) -> None:
+    """Through streams, pinned memory and captured graphs, twice: captured and replayed."""
+    gpu, cpu = load(trunk.tensors, device="cuda"), load(trunk.tensors, device="cpu", precision="fp32")
+    expected = cpu(pixels)
+    for size in (1, 3, 8, 3):
+        assert cosines(gpu(pixels[:size], lane), expected[:size]).min() >= 0.999
+
+
+def test_different_photos_are_told_apart(model: CpuModel | CudaModel, pixels: Pixels) -> None:
     vectors = model(pixels)
     similarities = vectors @ vectors.T
     np.fill_diagonal(similarities, 0)
     assert similarities.max() < 0.9
 
 
-def test_the_weights_see_red_green_and_blue(model: Model) -> None:
+def test_the_weights_see_red_green_and_blue(model: CpuModel | CudaModel) -> None:
     """The trunk was trained on BGR and its first kernel flipped: swapped channels are another picture to it."""
     red = np.zeros((1, image.SIZE, image.SIZE, 3), np.uint8)
     red[:, 60:160, 60:160, 0] = 255

@@ -19,3 +19,7 @@ def test_other_preprocessing_is_another_space(monkeypatch: pytest.MonkeyPatch) -
     before = space.space_of("0" * 64)
     monkeypatch.setattr(space, "PREPROCESSING", "bicubic")
     assert space.space_of("0" * 64) != before
+
+
+def test_int8_is_a_space_of_its_own_and_so_is_each_calibration() -> None:
+    assert len({space.space_of("0" * 64), space.space_of("0" * 64, "a"), space.space_of("0" * 64, "b")}) == 3

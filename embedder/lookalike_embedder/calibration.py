@@ -1,0 +1,64 @@
+"""The calibration of int8: how far activations grow from one convolution to the next. No torch.
+
+Twelve numbers, measured once over photos (see `model.onednn.growth_of`). Those for the published weights come with the
+package, measured over the demo's photos, so that nothing has to be measured at start. Other weights are calibrated by
+`lookalike-embedder calibrate FOLDER`, into the cache.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from lookalike_embedder.weights import POSITIONS
+
+SHIPPED: Final = Path(__file__).with_name("calibration.json")
+
+
+class Uncalibrated(Exception):
+    """There is no calibration for these weights. The message says what to do."""
+
+
+def find(cache: Path, weights_sha256: str) -> tuple[float, ...]:
+    """The calibration for the weights with this digest: those that came with the package, or those in the cache.
+
+    Raises:
+        Uncalibrated: there are none.
+    """
+    for file in (SHIPPED, cache_file(cache, weights_sha256)):
+        try:
+            kept = json.loads(file.read_text())
+            if kept["weights_sha256"] == weights_sha256:
+                return _checked(kept["growth"])
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, TypeError) as error:
+            raise Uncalibrated(f"cannot use the calibration in {file}: {error}") from error
+    raise Uncalibrated(
+        f"precision: int8 has no calibration for the weights {weights_sha256}; measure one with"
+        " `lookalike-embedder … calibrate FOLDER` over some dozens of typical photos"
+    )
+
+
+def keep(file: Path, weights_sha256: str, growth: Sequence[float]) -> None:
+    """Write a calibration."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rounded = [float(f"{ratio:.6g}") for ratio in growth]
+    file.write_text(json.dumps({"weights_sha256": weights_sha256, "growth": rounded}) + "\n")
+
+
+def cache_file(cache: Path, weights_sha256: str) -> Path:
+    """Where a calibration for the weights with this digest is kept."""
+    return cache / f"vgg16-{weights_sha256[:16]}-int8.json"
+
+
+def digest(growth: Sequence[float]) -> str:
+    """Names a calibration: part of the embedding space."""
+    return hashlib.sha256(json.dumps(list(growth)).encode()).hexdigest()[:16]
+
+
+def _checked(growth: Sequence[float]) -> tuple[float, ...]:
+    if len(growth) != len(POSITIONS) - 1 or not all(ratio > 0 for ratio in growth):
+        raise ValueError(f"{len(POSITIONS) - 1} numbers above 0 are needed, got {growth}")
+    return tuple(float(ratio) for ratio in growth)

@@ -1,0 +1,54 @@
+"""VGG16 with an R-MAC head, on a CPU or on a GPU. The only package that imports torch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.models import VGG16_Weights
+
+from lookalike_embedder.model import hardware
+from lookalike_embedder.model.cpu import CpuModel
+from lookalike_embedder.model.cuda import CudaModel
+from lookalike_embedder.model.jpeg import GpuJpegs
+from lookalike_embedder.model.jpeg import choose as choose_jpegs
+
+__all__ = ["CpuModel", "CudaModel", "GpuJpegs", "choose_jpegs", "download_torchvision", "load", "read_checkpoint"]
+
+Tensors = Mapping[str, NDArray[np.float32]]
+
+
+def load(
+    tensors: Tensors, *, device: str = "auto", precision: str = "auto", growth: Sequence[float] = ()
+) -> CpuModel | CudaModel:
+    """The model on its device, ready to compute.
+
+    Args:
+        tensors: the trunk's weights, by torchvision's names; see `weights`.
+        device: `cpu`, `cuda`, or `auto`: a GPU where there is one.
+        precision: `fp32`, `bf16`, `fp16`, `int8` (on a CPU), or `auto`: bf16 where the hardware computes in it, else
+            fp16 on a GPU and fp32 on a CPU.
+        growth: the calibration of int8; see `calibration`.
+
+    Raises:
+        Unsupported: this machine does not compute on that device, or in that precision.
+    """
+    device = hardware.choose_device(device)
+    precision = hardware.choose_precision(precision, device)
+    return CudaModel(tensors, precision) if device == "cuda" else CpuModel(tensors, precision, growth)
+
+
+def read_checkpoint(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The tensors of a .pth file. Unpickling is restricted to tensors."""
+    return _as_arrays(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def download_torchvision() -> dict[str, NDArray[np.float32]]:
+    """The tensors of torchvision's `IMAGENET1K_FEATURES`, from its cache or its download, checked by its own hash."""
+    return _as_arrays(VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(progress=False, check_hash=True))
+
+
+def _as_arrays(state: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+    return {name: tensor.float().numpy() for name, tensor in state.items() if name.startswith("features.")}

@@ -1,0 +1,84 @@
+"""The model on a CPU."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lookalike_embedder.errors import OutOfMemory
+from lookalike_embedder.image import Pixels
+from lookalike_embedder.job import Lane
+from lookalike_embedder.model import onednn
+from lookalike_embedder.model.hardware import DTYPES
+from lookalike_embedder.model.head import rmac
+
+
+class CpuModel:
+    """See `batcher.Compute`.
+
+    An interactive call uses all cores. Bulk calls use one core each, side by side: two of one core measured up to a
+    sixth faster than one after the other on two cores, as no core waits for another. Only one thread may ever make
+    interactive calls: the OpenMP of a second thread makes that of the first one slower by a quarter.
+
+    Args:
+        tensors: the trunk's weights.
+        precision: `fp32`, `bf16`, `fp16` or `int8`.
+        growth: the calibration of int8.
+    """
+
+    device = "cpu"
+
+    def __init__(
+        self, tensors: Mapping[str, NDArray[np.float32]], precision: str, growth: Sequence[float] = ()
+    ) -> None:
+        self.precision = precision
+        self._cores = torch.get_num_threads()
+        self._input: onednn.Layer
+        with torch.inference_mode():
+            if precision == "int8":
+                self._input, self._layers = onednn.pixels_as_they_are, onednn.int8_layers(tensors, growth)
+            else:
+                dtype = DTYPES[precision]
+                self._input, self._layers = onednn.pixels_to_float(dtype), onednn.float_layers(tensors, dtype)
+
+    def __call__(
+        self, pixels: Sequence[Pixels], lane: Lane = Lane.INTERACTIVE, pause: Callable[[], None] = lambda: None
+    ) -> NDArray[np.float32]:
+        """Vectors [n, 512], each of length 1, from n times pixels [SIZE, SIZE, 3]."""
+        torch.set_num_threads(self._cores if lane is Lane.INTERACTIVE else 1)  # of this thread's calls only
+        try:
+            with torch.inference_mode():
+                return np.concatenate([self._vectors(part, pause) for part in self._parts(pixels)])
+        except RuntimeError as error:
+            if "can't allocate memory" in str(error):  # what torch's allocator for CPUs says
+                raise OutOfMemory from error
+            raise
+
+    def prepare(self, pixels: Sequence[Pixels]) -> Any:  # noqa: ANN401 - what the layers take
+        """The trunk's input from n images; of int8, n is 1."""
+        return self._input(torch.from_numpy(np.stack(pixels)))
+
+    def forward(self, batch: Any) -> Tensor:  # noqa: ANN401 - as above
+        """The bare forward pass over a prepared batch, without head or copies: what a benchmark compares with."""
+        with torch.inference_mode():
+            return self._features(batch, lambda: None)
+
+    def _vectors(self, pixels: Sequence[Pixels], pause: Callable[[], None]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = rmac(self._features(self.prepare(pixels), pause)).numpy()
+        return vectors
+
+    def _features(self, x: Any, pause: Callable[[], None]) -> Tensor:  # noqa: ANN401 - as above
+        for layer in self._layers:
+            pause()
+            x = layer(x)
+        features: Tensor = x
+        return features
+
+    def _parts(self, pixels: Sequence[Pixels]) -> Sequence[Sequence[Pixels]]:
+        """What is computed at once: in int8 one image, as each has its own scales."""
+        if self.precision == "int8":
+            return [pixels[n : n + 1] for n in range(len(pixels))]
+        return [pixels]

@@ -1,0 +1,162 @@
+"""The trunk on a CPU: oneDNN's convolutions with the ReLU fused and the weights reordered once, in float or in int8.
+
+These are the operators that torch's compiler lowers to; called directly they need no compiler at start. Measured beside
+torch's eager layers they are a tenth faster in bf16, and int8 is nearly twice as fast as bf16 (Zen 4 with VNNI).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from lookalike_embedder.image import SIZE, Pixels
+from lookalike_embedder.space import MEAN
+from lookalike_embedder.weights import POSITIONS
+
+Tensors = Mapping[str, NDArray[np.float32]]
+Layer = Callable[[Any], Any]
+"""From a Tensor to one, or in int8 from Quantized to Quantized."""
+
+_ONES: Final = [1, 1]
+"""Stride, padding and dilation of all of VGG's convolutions."""
+_PIXEL_ZERO: Final = 115
+"""The pixel value that stands for zero in int8: the mean over the channels. Their own means go into the bias."""
+_STEPS: Final = 255
+"""Of an activation in int8: from 0 to the greatest that is expected."""
+
+
+class Quantized(NamedTuple):
+    """Activations of one image: uint8 [1, channels, height, width], channels last, in steps of `scale`."""
+
+    values: Tensor
+    scale: float
+
+
+def pixels_as_they_are(pixels: Tensor) -> Quantized:
+    """The int8 trunk's input from uint8 pixels [1, SIZE, SIZE, 3]; that order in memory is channels last."""
+    return Quantized(pixels.permute(0, 3, 1, 2), 1.0)
+
+
+def pixels_to_float(dtype: torch.dtype) -> Layer:
+    """The float trunk's input from uint8 pixels [n, SIZE, SIZE, 3]; that order in memory is channels last."""
+    mean = torch.tensor(MEAN).view(1, 3, 1, 1) * 255
+    return lambda pixels: (pixels.permute(0, 3, 1, 2) - mean).to(dtype)
+
+
+def float_layers(tensors: Tensors, dtype: torch.dtype) -> list[Layer]:
+    """The trunk up to conv5_3, from its prepared input."""
+    return _with_pools(
+        [_float_convolution(*_parameters(tensors, n), dtype, _side(n)) for n in range(len(POSITIONS))], _pool
+    )
+
+
+def int8_layers(tensors: Tensors, growth: Sequence[float]) -> list[Layer]:
+    """The trunk up to conv5_3 in int8, from the pixels [1, 3, SIZE, SIZE] of one image to float32.
+
+    Weights: symmetric, a scale per output channel. Activations: uint8, a scale per layer and image: the greatest
+    activation that was found, times what it can grow to in the next layer. A flat or dark picture has small activations
+    and would lose most of its bits to a scale fixed for all. The pixels are taken as they are, so that nothing is lost.
+
+    Args:
+        tensors: the trunk's weights.
+        growth: see `growth_of`.
+    """
+    last = len(POSITIONS) - 1
+    layers = [
+        _int8_convolution(*_parameters(tensors, n), growth[n] if n < last else None, first=n == 0)
+        for n in range(len(POSITIONS))
+    ]
+    return _with_pools(layers, _pool_quantized)
+
+
+def growth_of(tensors: Tensors, photos: Iterable[Pixels]) -> list[float]:
+    """How far activations grow, at most, over photos [SIZE, SIZE, 3]: the calibration of int8.
+
+    The greatest activation after the first convolution; then, for each further one but the last, the greatest ratio of
+    its greatest activation to that of the convolution before.
+    """
+    prepare, layers = pixels_to_float(torch.float32), float_layers(tensors, torch.float32)
+    growth: list[list[float]] = []
+    with torch.inference_mode():
+        for pixels in photos:
+            x = prepare(torch.from_numpy(pixels.copy())[None])
+            maxima = [1.0]
+            for layer in layers:
+                x = layer(x)
+                if layer is not _pool:
+                    maxima.append(float(x.amax()))
+            growth.append([after / max(before, 1e-6) for before, after in pairwise(maxima[:-1])])
+    return [max(column) for column in zip(*growth, strict=True)]
+
+
+def _with_pools(convolutions: Sequence[Layer], pool: Layer) -> list[Layer]:
+    """The convolutions with VGG's pooling between them: where torchvision's numbering leaves a gap of three."""
+    layers: list[Layer] = []
+    for n, convolution in enumerate(convolutions):
+        if n and POSITIONS[n] - POSITIONS[n - 1] > 2:
+            layers.append(pool)
+        layers.append(convolution)
+    return layers
+
+
+def _side(n: int) -> int:
+    """The side of the n-th convolution's input."""
+    pools = sum(right - left > 2 for left, right in pairwise(POSITIONS[: n + 1]))
+    return int(SIZE >> pools)
+
+
+def _parameters(tensors: Tensors, n: int) -> tuple[Tensor, Tensor]:
+    name = f"features.{POSITIONS[n]}"
+    return torch.from_numpy(tensors[f"{name}.weight"]), torch.from_numpy(tensors[f"{name}.bias"])
+
+
+def _float_convolution(weight: Tensor, bias: Tensor, dtype: torch.dtype, side: int) -> Layer:
+    shape = [1, weight.shape[1], side, side]
+    packed = torch.ops.mkldnn._reorder_convolution_weight(weight.to(dtype), _ONES, _ONES, _ONES, 1, shape)
+    typed = bias.to(dtype)
+
+    def convolve(x: Tensor) -> Tensor:
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, packed, typed, _ONES, _ONES, _ONES, 1, "relu", [], "")
+        return y
+
+    return convolve
+
+
+def _int8_convolution(weight: Tensor, bias: Tensor, growth: float | None, *, first: bool) -> Layer:
+    scales = weight.abs().amax(dim=(1, 2, 3)) / 127
+    quantized = (weight / scales.view(-1, 1, 1, 1)).round().to(torch.int8)
+    zero = _PIXEL_ZERO if first else 0
+    if first:
+        offsets = _PIXEL_ZERO - torch.tensor(MEAN) * 255
+        bias = bias + torch.einsum("oihw,i,o->o", quantized.float(), offsets, scales)
+    packed = torch.ops.onednn.qconv_prepack(quantized, scales, 1.0, zero, _ONES, _ONES, _ONES, 1, None)
+    zeros = torch.zeros(len(scales), dtype=torch.int64)
+
+    def convolve(x: Quantized) -> Any:  # noqa: ANN401 - Quantized, or what the last one ends with
+        found = 1.0 if first else max(1, int(x.values.amax())) * x.scale
+        scale = found * growth / _STEPS if growth else 1.0
+        dtype = torch.uint8 if growth else torch.float32
+        y: Tensor = torch.ops.onednn.qconv_pointwise(
+            *(x.values, x.scale, zero, packed, scales, zeros, bias, _ONES, _ONES, _ONES, 1),
+            *(scale, 0, dtype, "relu", [None], ""),
+        )
+        return Quantized(y, scale) if growth else y
+
+    return convolve
+
+
+def _pool(x: Tensor) -> Tensor:
+    return functional.max_pool2d(x, 2)
+
+
+def _pool_quantized(x: Quantized) -> Quantized:
+    """Maxima over 2 × 2; torch's own pooling does not know uint8 in this memory order."""
+    images, channels, height, width = x.values.shape
+    rows = x.values.permute(0, 2, 3, 1).reshape(images, height // 2, 2, width * channels)
+    columns = torch.maximum(rows[:, :, 0], rows[:, :, 1]).view(images, height // 2, width // 2, 2, channels)
+    return Quantized(torch.maximum(columns[:, :, :, 0], columns[:, :, :, 1]).permute(0, 3, 1, 2), x.scale)
