@@ -1,145 +1,158 @@
-"""Makes batches of images that arrive one by one.
+"""The second stage: threads that make batches of decoded images and compute them.
 
-There is no timer: a batch is whatever has gathered while the batches before it were computed. An idle embedder
-therefore answers a single image at once, and a busy one fills its batches by itself.
+There is no timer: a batch is whatever has gathered while the batch before it was computed. An idle embedder therefore
+answers a single image at once, and a busy one fills its batches by itself.
+
+Each lane has workers of its own, so that an interactive image never waits for a bulk batch to end. On a CPU, where both
+need the same cores, bulk work stands aside between two layers while interactive work computes; on a GPU the
+interactive worker's stream has priority.
 """
 
-import asyncio
 import logging
+import math
 import time
-from collections.abc import Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike_embedder.errors import ModelFailure, Overloaded
-from lookalike_embedder.image import SIZE, Pixels
+from lookalike_embedder.cache import Cache
+from lookalike_embedder.decoder import Finish
+from lookalike_embedder.errors import DeviceLost, ModelFailure, OutOfMemory
+from lookalike_embedder.gate import Gate
+from lookalike_embedder.image import Info, Pixels
+from lookalike_embedder.job import Embedded, Job, Lane
+from lookalike_embedder.lanes import Lanes
+from lookalike_embedder.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-Vector = NDArray[np.float32]
+STAND_ASIDE: Final = 4.0
+"""A bulk batch stands aside for at most so many times as long as it computes: bulk work keeps a fifth of its pace even
+under interactive work without a gap."""
+_SMOOTHING: Final = 0.2
+"""The weight of the last batch in the measured pace."""
 
 
 class Compute(Protocol):
     """The model's forward pass."""
 
-    def __call__(self, pixels: Pixels, *, alone: bool) -> NDArray[np.float32]:
-        """Vectors [n, dimensions] from pixels [n, SIZE, SIZE, 3].
+    def __call__(self, pixels: Sequence[Pixels], lane: Lane, pause: Callable[[], None]) -> NDArray[np.float32]:
+        """Vectors [n, dimensions] of n images [SIZE, SIZE, 3]. Calls of different workers run at the same time.
 
-        `alone` says that this is the first worker and that the others are idle: it may use the whole machine.
+        On a CPU an interactive call may use all cores; a bulk call uses one, and calls `pause` between two layers.
+
+        Raises:
+            OutOfMemory: there is not enough memory for so many images.
+            DeviceLost: the device will not compute any more, until this process is started again.
         """
-
-
-@dataclass(eq=False)
-class _Job:
-    pixels: Pixels
-    vector: asyncio.Future[Vector] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Batcher:
-    """Runs `compute` over batches.
+    """Computes what is decoded, and ends each job with its vector or with why there is none.
 
     Args:
         compute: the model's forward pass.
-        workers: where it runs, off the event loop: a thread each. The first one that is free takes the next batch.
-        max_batch_size: the most images in one batch.
-        max_waiting: the most images that wait in the queue; beyond it `embed` waits before it enters.
+        lanes: where decoded jobs wait.
+        cache: keeps the answers.
+        finish: ends a job.
+        metrics: counts.
+        max_batch_size: the most images in one batch; halved when memory runs out.
     """
 
-    def __init__(self, compute: Compute, workers: Sequence[Executor], *, max_batch_size: int, max_waiting: int) -> None:
-        self._compute = compute
-        self._workers = workers
-        self._max_batch_size = max_batch_size
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(max_waiting)
-        # A worker's places: one, or two where a batch is one image. There is nothing to gather then, and the next image
-        # lies ready when the one before is done: handing it over only then left the cores idle for a tenth of the time.
-        self._places = [
-            (ahead, worker) for ahead in range(2 if max_batch_size == 1 else 1) for worker in range(len(workers))
-        ]
-        self._free: asyncio.PriorityQueue[tuple[int, int]] = asyncio.PriorityQueue()
-        for place in self._places:
-            self._free.put_nowait(place)
-        self._seconds_per_image = 0.0
-        self._last_success = -float("inf")
+    def __init__(
+        self, compute: Compute, lanes: Lanes, cache: Cache, finish: Finish, metrics: Metrics, max_batch_size: int
+    ) -> None:
+        self._compute, self._lanes, self._cache, self._finish = compute, lanes, cache, finish
+        self._metrics = metrics
+        self._gate = Gate()
+        self.max_batch_size = max_batch_size
+        self.seconds_per_image = dict.fromkeys(Lane, 0.0)
+        self.last_success = -float("inf")
+        self.device_lost = False
 
-    async def run(self) -> None:
-        """Make and compute batches for ever. No failure ends this loop; cancelling it does."""
-        async with asyncio.TaskGroup() as working:
-            while True:
-                first = await self._jobs.get()
-                place = await self._free.get()
-                working.create_task(self._work(place, [first, *self._others()]))
+    def work(self, lane: Lane) -> None:
+        """One worker's work: batch after batch of a lane until the lanes are closed."""
+        while batch := self._lanes.batch(lane, self.max_batch_size):
+            wanted = []
+            for job in batch:
+                if job.is_wanted():
+                    wanted.append(job)
+                else:
+                    self._finish(job, None)
+            if wanted:
+                self._answer(lane, wanted)
 
-    async def embed(self, pixels: Pixels) -> Vector:
-        """The vector of one image; waits while the queue is full, and so slows the caller down.
-
-        Raises:
-            ModelFailure: the model failed on this very image.
-        """
-        job = _Job(pixels)
-        await self._jobs.put(job)
-        return await job.vector
-
-    async def probe(self, fresh_seconds: float) -> None:
-        """Prove that the model computes: by a batch that it has just computed, or else by one of its own.
-
-        Args:
-            fresh_seconds: how old a success may be to count.
-        """
-        if time.monotonic() - self._last_success > fresh_seconds:
-            await self.embed(np.zeros((SIZE, SIZE, 3), np.uint8))
-
-    def overloaded(self, in_flight: int) -> Overloaded:
-        """The refusal of one caller more than may be in flight: it says when, at the measured pace, they are done."""
-        ahead = max(in_flight, self._jobs.qsize())
-        return Overloaded(in_flight, retry_seconds=max(0.1, ahead * self._seconds_per_image))
-
-    def _others(self) -> list[_Job]:
-        """What else is waiting, as far as the batch has room."""
-        return [self._jobs.get_nowait() for _ in range(min(self._max_batch_size - 1, self._jobs.qsize()))]
-
-    async def _work(self, place: tuple[int, int], batch: list[_Job]) -> None:
+    def _answer(self, lane: Lane, jobs: list[Job]) -> None:
+        """Compute a batch. If that fails, only the image at fault shall pay for it: it is found by bisection."""
         try:
-            await self._answer(place[1], batch)
-        finally:
-            self._free.put_nowait(place)
-
-    async def _answer(self, worker: int, batch: list[_Job]) -> None:
-        """Compute the batch and answer each job whose caller is still there."""
-        wanted = [job for job in batch if not job.vector.cancelled()]
-        if not wanted:
-            return
-        try:
-            vectors = await self._run(worker, wanted)
-        except Exception:
-            logger.exception("the model failed on a batch of %d", len(wanted))
-            await self._answer_singly(worker, wanted)
-            return
-        for job, vector in zip(wanted, vectors, strict=True):
-            if job.vector.cancelled():
-                continue
-            if np.isfinite(vector).all():
-                self._last_success = time.monotonic()
-                job.vector.set_result(vector)
+            vectors = self._run(lane, jobs)
+        except DeviceLost as error:
+            logger.critical("the device is lost: %s", error.__cause__ or error)
+            self.device_lost = True
+            for job in jobs:
+                self._finish(job, error)
+        except Exception as error:
+            half = len(jobs) // 2
+            if isinstance(error, OutOfMemory) and half:
+                self.max_batch_size = min(self.max_batch_size, half)
+                self._metrics.out_of_memory.inc()
+                logger.warning("out of memory in a batch of %d: at most %d from now on", len(jobs), self.max_batch_size)
             else:
-                job.vector.set_exception(ModelFailure())
+                logger.exception("the model failed on a batch of %d", len(jobs))
+            if not half:
+                self._finish(jobs[0], ModelFailure())
+                return
+            self._answer(lane, jobs[:half])
+            self._answer(lane, jobs[half:])
+        else:
+            sums = vectors.sum(axis=1).tolist()  # one call for all: numpy lets go of the interpreter's lock in each
+            for job, vector, total in zip(jobs, vectors, sums, strict=True):
+                if math.isfinite(total):
+                    self._succeed(job, vector.tobytes())
+                else:
+                    logger.error("the model answered with what is no number")
+                    self._finish(job, ModelFailure())
 
-    async def _answer_singly(self, worker: int, failed: list[_Job]) -> None:
-        """A batch failed: only the image at fault shall pay for it."""
-        if len(failed) > 1:
-            for job in failed:
-                await self._answer(worker, [job])
-        elif not failed[0].vector.cancelled():
-            failed[0].vector.set_exception(ModelFailure())
-
-    async def _run(self, worker: int, batch: list[_Job]) -> NDArray[np.float32]:
-        alone = worker == 0 and self._free.qsize() == len(self._places) - 1
-        compute = partial(self._compute, np.stack([job.pixels for job in batch]), alone=alone)
-        started = time.perf_counter()
-        vectors = await asyncio.get_running_loop().run_in_executor(self._workers[worker], compute)
-        self._seconds_per_image = (time.perf_counter() - started) / len(batch) / len(self._workers)
+    def _run(self, lane: Lane, jobs: list[Job]) -> NDArray[np.float32]:
+        pixels = [job.pixels for job in jobs if job.pixels is not None]
+        started = time.monotonic()
+        if lane is Lane.INTERACTIVE:
+            with self._gate.urgent():
+                vectors = self._compute(pixels, lane, _never)
+        else:
+            vectors = self._compute(pixels, lane, self._pauses(len(jobs)))
+        seconds = time.monotonic() - started
+        self._metrics.batch(lane, len(jobs), seconds)
+        for job in jobs:
+            job.compute_seconds = seconds
+        self._note_pace(lane, seconds / len(jobs))
         return vectors
+
+    def _pauses(self, images: int) -> Callable[[], None]:
+        """What a bulk batch calls between two layers."""
+        left = STAND_ASIDE * images * self.seconds_per_image[Lane.BULK]
+
+        def pause() -> None:
+            nonlocal left
+            if waited := self._gate.wait(left):
+                left -= waited
+                self._metrics.stood_aside.inc(waited)
+
+        return pause
+
+    def _note_pace(self, lane: Lane, seconds: float) -> None:
+        before = self.seconds_per_image[lane]
+        self.seconds_per_image[lane] = before + _SMOOTHING * (seconds - before) if before else seconds
+
+    def _succeed(self, job: Job, vector: bytes) -> None:
+        assert isinstance(job.info, Info)  # noqa: S101 - it was decoded
+        self.last_success = time.monotonic()
+        job.result = Embedded(vector, job.sha256, job.info)
+        self._cache.put(job.result)
+        self._finish(job, None)
+
+
+def _never() -> None:
+    """Interactive work stands aside for nobody."""

@@ -12,6 +12,10 @@ CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") 
 """Processors that this process may run on."""
 
 
+METRICS_PORT: Final = 9464
+"""Where Prometheus reads: the port that OpenTelemetry's Prometheus exporters use by default."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Everything that can be set, read from flags and environment in `__main__` alone. Times are in seconds."""
@@ -26,9 +30,15 @@ class Config:
     workers: int = 0
     max_batch_size: int = 0
     max_waiting: int = 256
+    max_streams: int = 64
+    max_in_flight_bytes: int = 512 * 1024 * 1024
+    max_decoding_pixels: int = 128_000_000
     decode_threads: int = CORES
+    cache_size: int = 16_384
     max_image_bytes: int = MAX_IMAGE_BYTES
     max_image_pixels: int = 64_000_000
+    max_connection_age: float = 300.0
+    metrics_port: int | None = None
     probe_interval: float = 10.0
     grace: float = 20.0
 
@@ -37,10 +47,16 @@ class Config:
         """Where to listen, as `host:port`."""
         return f"{self.host}:{self.port}"
 
-    def batch_size_on(self, device: str) -> int:
-        """The most images per batch: as set, else what keeps the device busy. On a CPU, one: more measured slower."""
-        return self.max_batch_size or (64 if device == "cuda" else 1)
+    @property
+    def metrics_address(self) -> tuple[str, int]:
+        """Where Prometheus reads: as set, else on METRICS_PORT, or on a free port where `port` is one too."""
+        return self.host, (METRICS_PORT if self.port else 0) if self.metrics_port is None else self.metrics_port
+
+    @property
+    def max_stream_age(self) -> float:
+        """Seconds after which a stream ends by itself: well before its connection is closed, see `server`."""
+        return 0.8 * self.max_connection_age
 
     def workers_on(self, device: str) -> int:
-        """How many batches at once: as set, else one per core, or two on a GPU, where one is copied meanwhile."""
+        """How many bulk batches at once: as set, else one per core, or two on a GPU, where one is copied meanwhile."""
         return self.workers or (2 if device == "cuda" else CORES)

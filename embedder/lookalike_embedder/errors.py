@@ -3,9 +3,14 @@
 DomainError
 ├── InvalidImage   EMPTY_IMAGE, IMAGE_TOO_LARGE, UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE
 ├── Overloaded     OVERLOADED
-└── ModelFailure   MODEL_FAILURE
+├── TooLate        DEADLINE_EXCEEDED
+├── ModelFailure   MODEL_FAILURE
+└── DeviceLost     DEVICE_LOST
+
+OutOfMemory never leaves the embedder: the batch is halved.
 """
 
+import math
 from collections.abc import Iterable
 
 import grpc
@@ -26,18 +31,22 @@ class InvalidImage(DomainError):
 
 
 class Overloaded(DomainError):
-    """Too many calls are in flight.
+    """Too much is in flight, or so much that the answer would come too late.
 
     Args:
-        in_flight: how many.
+        in_flight: how many are in flight, of `what`.
         retry_seconds: when to come back: the time that they take.
+        deadline_seconds: how long the caller would have waited.
+        what: calls, or streams.
     """
 
-    def __init__(self, in_flight: int, retry_seconds: float) -> None:
+    def __init__(
+        self, in_flight: int, retry_seconds: float, *, deadline_seconds: float = math.inf, what: str = "calls"
+    ) -> None:
+        late = f", and the deadline is in {deadline_seconds:.1f} s" if deadline_seconds < retry_seconds else ""
         super().__init__(
             "OVERLOADED",
-            f"{in_flight} calls are in flight, and no more are taken; come back in {retry_seconds:.1f} s or ask another"
-            " embedder",
+            f"{in_flight} {what} are in flight{late}; come back in {retry_seconds:.1f} s or ask another embedder",
             in_flight=in_flight,
         )
         self.retry_seconds = retry_seconds
@@ -49,6 +58,13 @@ class Overloaded(DomainError):
         )
 
 
+class TooLate(DomainError):
+    """The deadline passed while the image waited; nothing was computed."""
+
+    def __init__(self) -> None:
+        super().__init__("DEADLINE_EXCEEDED", "the deadline passed while the image waited; it was not computed")
+
+
 class ModelFailure(DomainError):
     """The model failed on this image, alone."""
 
@@ -56,10 +72,29 @@ class ModelFailure(DomainError):
         super().__init__("MODEL_FAILURE", "the model failed on this image; the embedder's log has the cause")
 
 
+class DeviceLost(DomainError):
+    """The device does not compute any more; another embedder's does."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DEVICE_LOST", "this embedder's device has failed; send the request again to reach another one"
+        )
+
+
+class Unsupported(Exception):
+    """The device, or the precision, that was asked for is not to be had on this machine."""
+
+
+class OutOfMemory(MemoryError):
+    """There is not enough memory for a batch of this size."""
+
+
 STATUS = StatusTable(
     {
         InvalidImage: grpc.StatusCode.INVALID_ARGUMENT,
         Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+        TooLate: grpc.StatusCode.DEADLINE_EXCEEDED,
         ModelFailure: grpc.StatusCode.INTERNAL,
+        DeviceLost: grpc.StatusCode.UNAVAILABLE,
     }
 )

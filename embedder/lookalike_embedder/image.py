@@ -3,12 +3,14 @@
 Everything that is wrong with a file is found here, one image at a time, before it can touch a batch.
 """
 
-import hashlib
 import io
 import re
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from importlib.util import find_spec
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +23,11 @@ Pixels = NDArray[np.uint8]
 SIZE: Final = 224
 """Side of the square that the model sees, in pixels. The aspect ratio is not kept: squashing measured no worse."""
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""Accepted file formats, by Pillow's names. Of animations the first frame counts, of a camera's MPO its first JPEG."""
+_HEIF: Final = find_spec("pi_heif") is not None
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIF",) if _HEIF else ()))
+"""Accepted file formats, by Pillow's names; HEIF (telephones' HEIC) where the extra `heic` is installed. Of animations
+the first frame counts, of a camera's MPO its first JPEG."""
 
 DRAFT_SIZE: Final = 2 * SIZE
 """JPEGs are decoded at the smallest of 1/1, 1/2, 1/4, 1/8 of their size that leaves so many pixels a side."""
@@ -40,6 +45,10 @@ _PIXELS: Final = re.compile(r"\((\d+) pixels\)")
 # Pillow's own check of the number of pixels must be an error, never a warning that nobody reads.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 Image.init()
+if _HEIF:
+    import pi_heif
+
+    pi_heif.register_heif_opener()
 
 _TRANSPOSITIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -61,40 +70,74 @@ class Limits:
     max_pixels: int
 
 
-@dataclass(frozen=True)
-class DecodedImage:
-    """An admitted image: `pixels` is uint8 RGB [SIZE, SIZE, 3]; width and height are the file's, upright."""
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a file was found to be: width and height in pixels, upright; orientation is EXIF's, 1 to 8, applied."""
 
-    pixels: Pixels
-    sha256: bytes
     format: str
     width: int
     height: int
+    orientation: int
 
 
-def decode(data: bytes, limits: Limits) -> DecodedImage:
-    """Admit and decode an image file.
+Room = Callable[[int], AbstractContextManager[None]]
+"""Holds room for so many pixels while they are decoded; waits until there is some."""
+
+
+def _endless(_: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+class JpegDecoder(Protocol):
+    """Another decoder for JPEGs, from `least_pixels` on."""
+
+    least_pixels: int
+
+    def __call__(self, data: bytes) -> Pixels | None:
+        """Pixels [SIZE, SIZE, 3] as the file has them, before its orientation; None if this decoder cannot."""
+
+
+def decode(
+    data: bytes, room: Room = _endless, *, limits: Limits, jpegs: JpegDecoder | None = None
+) -> tuple[Info, Pixels]:
+    """Admit and decode an image file: what it is, and uint8 RGB pixels [SIZE, SIZE, 3].
+
+    Args:
+        data: the image file.
+        room: holds room for the pixels while they are decoded.
+        limits: what is admitted.
+        jpegs: decodes large JPEGs, where there is something faster than Pillow.
 
     Raises:
         InvalidImage: the bytes are empty, too many, of no accepted format, of too many pixels, or broken.
     """
     image = _open(data, limits)
-    width, height = image.size
-    file_format = image.format or ""
+    size = image.size  # the file's: a draft has another
     try:
         image.draft("RGB", (DRAFT_SIZE, DRAFT_SIZE))
-        image.load()
-        orientation = _orientation(image)
-        small = _to_rgb(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+        with room(max(image.width * image.height, _tile_pixels(image))):
+            orientation = _orientation(image)
+            small = _by_other(image, size, data, jpegs) or _by_pillow(image)
     except _BOMBS as error:
         raise _bomb(limits, error) from error
     except Exception as error:  # decoders raise anything at all on hostile bytes
-        raise _corrupt(file_format, error) from error
+        raise _corrupt(image.format or "", error) from error
     if orientation in _TRANSPOSITIONS:  # after the resize: the same picture, for a fraction of the work
         small = small.transpose(_TRANSPOSITIONS[orientation])
-    if orientation in _TURNED:
-        width, height = height, width
-    return DecodedImage(np.asarray(small), hashlib.sha256(data).digest(), file_format, width, height)
+    width, height = reversed(size) if orientation in _TURNED else size
+    return Info(image.format or "", width, height, orientation), np.asarray(small)
+
+
+def _by_pillow(image: Image.Image) -> Image.Image:
+    image.load()
+    return _to_rgb(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+
+
+def _by_other(image: Image.Image, size: tuple[int, int], data: bytes, jpegs: JpegDecoder | None) -> Image.Image | None:
+    if not jpegs or image.format != "JPEG" or image.mode not in ("RGB", "L") or size[0] * size[1] < jpegs.least_pixels:
+        return None
+    pixels = jpegs(data)
+    return None if pixels is None else Image.fromarray(pixels)
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:
@@ -154,9 +197,10 @@ def _corrupt(file_format: str, error: Exception) -> InvalidImage:
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; broken metadata does not spoil a good picture."""
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
         return 1
+    return orientation if orientation in _TRANSPOSITIONS else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

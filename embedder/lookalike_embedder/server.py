@@ -1,28 +1,46 @@
-"""Puts the embedder together: weights, model, batcher, service, server."""
+"""Puts the embedder together: weights, model, engine, service, server."""
 
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from prometheus_client import start_http_server
 
 from lookalike.serving import Draining, Server
 from lookalike.signals import until_signalled
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
-from lookalike.wire import MAX_IMAGE_BYTES, message_limits
-from lookalike_embedder import weights
-from lookalike_embedder.batcher import Batcher, Compute
+from lookalike.wire import MAX_IMAGE_BYTES, connection_age, message_limits
+from lookalike_embedder import calibration, image, knee, weights
+from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config
+from lookalike_embedder.decoder import Decode
+from lookalike_embedder.engine import Bounds, Engine
 from lookalike_embedder.errors import STATUS
-from lookalike_embedder.image import FORMATS
+from lookalike_embedder.image import FORMATS, SIZE
+from lookalike_embedder.job import Lane
+from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
 
 logger = logging.getLogger(__name__)
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, warm, its description, and what decodes large JPEGs if it is not Pillow."""
+
+    compute: Compute
+    description: wire.GetModelResponse
+    jpegs: image.JpegDecoder | None = None
 
 
 async def run(config: Config, announce: Callable[[str], None]) -> None:
@@ -32,97 +50,144 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         config: the configuration.
         announce: is told one line, once, when the server is ready; it names the address.
     """
-    with _worker() as first:
-        compute, description = await asyncio.wrap_future(first.submit(load, config))
-        gc.freeze()  # what is loaded stays: the collector need not look at torch again and again
-        async with serving(config, compute, description, first) as server:
-            at_once = f"{config.workers_on(description.device)} x {description.max_batch_size} at once"
-            announce(
-                f"lookalike-embedder ready on {config.host}:{server.port} ({description.space}, {description.device},"
-                f" {description.precision}, {at_once})"
-            )
-            await until_signalled()
-            logger.info("signalled; draining for at most %g s", config.grace)
+    with ThreadPoolExecutor(1, "interactive") as first:
+        loaded = await asyncio.wrap_future(first.submit(load, config))
+        calm_collector()
+        metrics = Metrics()
+        with metrics_served(config, metrics) as metrics_port:
+            async with serving(config, loaded, first, metrics=metrics) as server:
+                model = loaded.description
+                announce(
+                    f"lookalike-embedder ready on {config.host}:{server.port} ({model.space}, {model.device},"
+                    f" {model.precision}, {config.workers_on(model.device)} x {model.max_batch_size} at once, metrics"
+                    f" on port {metrics_port})"
+                )
+                await until_signalled()
+                logger.info("signalled; draining for at most %g s", config.grace)
 
 
-def load(config: Config) -> tuple[Compute, wire.GetModelResponse]:
-    """The model, warm, and its description.
+def calm_collector() -> None:
+    """Let Python's garbage collector look less often, and never again at what is loaded by now.
+
+    Requests leave no cycles behind; looking for some after every 700 objects cost an eighth of the transport's pace.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def load(config: Config) -> Loaded:
+    """The model, warm, and its description. To be called on the interactive worker's thread.
 
     Raises:
         weights.WeightsUnavailable: no source has the weights.
+        calibration.Uncalibrated: int8 was asked for, for weights without a calibration.
+        Unsupported: the device or precision was asked for and cannot be had.
     """
-    from lookalike_embedder.model import Model
+    from lookalike_embedder import model
 
     trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
-    model = Model(trunk.tensors, device=config.device, precision=config.precision)
-    batch_size = config.batch_size_on(model.device)
-    seconds = model.warm_up(batch_size)
-    logger.info("weights from %s; warm: %.0f images/s in batches of %d", trunk.source, batch_size / seconds, batch_size)
-    return model, describe(config, trunk.sha256, device=model.device, precision=model.precision)
+    growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
+    loaded = model.load(trunk.tensors, device=config.device, precision=config.precision, growth=growth)
+    batch_size = config.max_batch_size or _knee(loaded)
+    loaded([_BLACK])  # an interactive call, on all cores
+    logger.info("weights from %s", trunk.source)
+    description = describe(config, trunk.sha256, growth, loaded.device, loaded.precision, batch_size)
+    return Loaded(loaded, description, model.choose_jpegs(config.decode_threads) if loaded.device == "cuda" else None)
 
 
-def describe(config: Config, weights_sha256: str, *, device: str, precision: str) -> wire.GetModelResponse:
+def describe(
+    config: Config, weights_sha256: str, growth: tuple[float, ...], device: str, precision: str, max_batch_size: int
+) -> wire.GetModelResponse:
     """The answer to GetModel."""
     return wire.GetModelResponse(
-        space=space_of(weights_sha256),
+        space=space_of(weights_sha256, calibration.digest(growth) if growth else ""),
         dimensions=DIMENSIONS,
         architecture=ARCHITECTURE,
         weights_sha256=weights_sha256,
         device=device,
         precision=precision,
-        max_batch_size=config.batch_size_on(device),
+        max_batch_size=max_batch_size,
         max_image_bytes=config.max_image_bytes,
         max_image_pixels=config.max_image_pixels,
         formats=FORMATS,
     )
 
 
+@contextmanager
+def metrics_served(config: Config, metrics: Metrics) -> Iterator[int]:
+    """Serve the metrics over HTTP on their own port, which is yielded."""
+    host, port = config.metrics_address
+    try:
+        http, thread = start_http_server(port, host, metrics.registry)
+    except OSError as error:
+        raise RuntimeError(f"metrics port {port}: {error.strerror}; see --metrics-port") from error
+    try:
+        yield http.server_port
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+
 @asynccontextmanager
 async def serving(
-    config: Config, compute: Compute, description: wire.GetModelResponse, first: Executor
+    config: Config, loaded: Loaded, first: Executor, *, metrics: Metrics, decode: Decode | None = None
 ) -> AsyncIterator[Server]:
     """A running server; leaving the context drains it.
 
     Args:
         config: the configuration.
-        compute: the model's forward pass.
-        description: the answer to GetModel.
-        first: the thread on which the model was loaded; it stays the first worker.
+        loaded: the model.
+        first: the thread on which the model was loaded; it becomes the interactive worker.
+        metrics: counts.
+        decode: admission and decoding; left out, the real one.
     """
     draining = Draining()
-    batch_size = description.max_batch_size
-    with ExitStack() as stack:
-        others = (stack.enter_context(_worker()) for _ in range(1, config.workers_on(description.device)))
-        workers = [first, *others]
-        decoders = ThreadPoolExecutor(config.decode_threads, "decode")
-        stack.callback(decoders.shutdown, wait=False, cancel_futures=True)  # nobody waits for these images any more
-        batcher = Batcher(compute, workers, max_batch_size=batch_size, max_waiting=config.max_waiting)
+    description = loaded.description
+    metrics.describe(space=description.space, device=description.device, precision=description.precision)
+    limits = image.Limits(config.max_image_bytes, config.max_image_pixels)
+    async with Engine(
+        loaded.compute,
+        decode or partial(image.decode, limits=limits, jpegs=loaded.jpegs),
+        metrics,
+        Bounds(config.max_waiting, config.max_in_flight_bytes, config.max_decoding_pixels, config.cache_size),
+        first=first,
+        bulk_workers=config.workers_on(description.device),
+        decode_threads=config.decode_threads,
+        max_batch_size=description.max_batch_size,
+    ) as engine:
         service = EmbedderService(
             description,
-            batcher,
-            decoders,
+            engine,
             draining,
-            max_interactive=config.max_waiting,
-            window=max(16, 2 * len(workers) * batch_size),
+            metrics,
+            max_streams=config.max_streams,
+            max_stream_age=config.max_stream_age,
         )
-        server = Server(
+        async with Server(
             SERVICE,
             lambda grpc_server: add_EmbedderServiceServicer_to_server(service, grpc_server),
             address=config.address,
             table=STATUS,
-            probe=lambda: batcher.probe(config.probe_interval),
+            probe=lambda: engine.probe(config.probe_interval),
+            tell=metrics.serving.set,
             draining=draining,
-            options=message_limits(max(config.max_image_bytes, MAX_IMAGE_BYTES)),  # refusing is admission's, per image
+            options=[
+                *message_limits(max(config.max_image_bytes, MAX_IMAGE_BYTES)),  # refusing is admission's, per image
+                *connection_age(config.max_connection_age),
+            ],
             probe_interval=config.probe_interval,
             grace=config.grace,
-        )
-        batching = asyncio.create_task(batcher.run())
-        try:
-            async with server:
-                yield server
-        finally:
-            batching.cancel()
+        ) as server:
+            yield server
 
 
-def _worker() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "compute")
+_BLACK = np.zeros((SIZE, SIZE, 3), np.uint8)
+
+
+def _knee(compute: Compute) -> int:
+    """The knee of the bulk lane's pace over batch sizes."""
+    best, paces = knee.find(lambda size: knee.measure(lambda: compute([_BLACK] * size, Lane.BULK, lambda: None), size))
+    measured = ", ".join(f"{size}: {pace:.1f}" for size, pace in paces.items())
+    logger.info("batches of %d; images/s of one worker by batch size: %s", best, measured)
+    return best

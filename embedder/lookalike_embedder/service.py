@@ -1,52 +1,52 @@
-"""The embedder's RPCs: from request to decode to batcher to answer."""
+"""The embedder's RPCs: from request to engine to answer."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+from typing import Final
 
+from lookalike import tracing
 from lookalike.serving import Draining
 from lookalike.status import Context, DomainError, InternalError, ShuttingDown
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
-from lookalike_embedder import image
-from lookalike_embedder.batcher import Batcher
-from lookalike_embedder.errors import STATUS
+from lookalike_embedder.engine import Engine
+from lookalike_embedder.errors import STATUS, Overloaded
+from lookalike_embedder.job import Embedded, Job
+from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.stream import BulkStream
 
-logger = logging.getLogger(__name__)
+_RETRY_STREAM_SECONDS: Final = 1.0
 
 
 class EmbedderService(EmbedderServiceServicer):
     """Answers from the model that `description` describes.
 
     Args:
-        description: the answer to GetModel; its limits are applied.
-        batcher: computes vectors.
-        decoders: where images are decoded, off the event loop.
+        description: the answer to GetModel.
+        engine: computes.
         draining: says when streams must end themselves.
-        max_interactive: the most Embed calls in flight; more are refused at once.
-        window: the most images of one stream in flight; flow control slows the client down beyond it.
+        metrics: counts.
+        max_streams: the most streams at once; more are refused.
+        max_stream_age: seconds after which a stream ends by itself.
     """
 
     def __init__(
         self,
         description: wire.GetModelResponse,
-        batcher: Batcher,
-        decoders: Executor,
+        engine: Engine,
         draining: Draining,
+        metrics: Metrics,
         *,
-        max_interactive: int,
-        window: int,
+        max_streams: int,
+        max_stream_age: float,
     ) -> None:
         self._description = description
-        self._batcher = batcher
-        self._decoders = decoders
+        self._engine = engine
         self._draining = draining
-        self._max_interactive = max_interactive
-        self._interactive = 0
-        self._window = window
-        self._limits = image.Limits(description.max_image_bytes, description.max_image_pixels)
+        self._metrics = metrics
+        self._max_streams, self._max_stream_age = max_streams, max_stream_age
+        self._streams = 0
+        self._embedding_head = _head(description)
 
     async def GetModel(self, request: wire.GetModelRequest, context: Context) -> wire.GetModelResponse:
         """See the proto."""
@@ -56,71 +56,60 @@ class EmbedderService(EmbedderServiceServicer):
         """See the proto."""
         if self._draining.has_begun():
             raise ShuttingDown
-        if self._interactive >= self._max_interactive:
-            raise self._batcher.overloaded(self._interactive)
-        self._interactive += 1
-        try:
-            embedding, info = await self._embed(request.image)
-        finally:
-            self._interactive -= 1
-        return wire.EmbedResponse(embedding=embedding, image_info=info)
+        job = await self._engine.embed(request.image, seconds=context.time_remaining())
+        tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
+        embedding, info, timings = self._found(job)
+        return wire.EmbedResponse(embedding=embedding, image_info=info, timings=timings)
 
     async def EmbedStream(
         self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context
     ) -> AsyncIterator[wire.EmbedStreamResponse]:
         """See the proto."""
-        answers: asyncio.Queue[wire.EmbedStreamResponse | None] = asyncio.Queue()
-        window = asyncio.Semaphore(self._window)
-        in_flight: set[asyncio.Task[None]] = set()
-        reader = asyncio.create_task(self._read(request_iterator, answers, window, in_flight))
+        if self._streams >= self._max_streams:
+            raise Overloaded(self._streams, _RETRY_STREAM_SECONDS, what="streams")
+        self._streams += 1
+        self._metrics.streams.set(self._streams)
         try:
-            while (answer := await answers.get()) is not None:
+            requests = self._draining.until(request_iterator, max_age=self._max_stream_age)
+            async for answer in BulkStream(self._engine, self._answer).answers(requests):
                 yield answer
-                window.release()
-            await reader
         finally:
-            for task in (reader, *in_flight):
-                task.cancel()
+            self._streams -= 1
+            self._metrics.streams.set(self._streams)
 
-    async def _read(
-        self,
-        requests: AsyncIterator[wire.EmbedStreamRequest],
-        answers: asyncio.Queue[wire.EmbedStreamResponse | None],
-        window: asyncio.Semaphore,
-        in_flight: set[asyncio.Task[None]],
-    ) -> None:
-        """Start each request as soon as the window has room; end when all have been answered."""
-        try:
-            async for request in self._draining.until(requests):
-                await window.acquire()
-                task = asyncio.create_task(self._answer(request, answers))
-                in_flight.add(task)
-                task.add_done_callback(in_flight.discard)
-        finally:
-            if in_flight:
-                await asyncio.wait(in_flight)
-            answers.put_nowait(None)
+    def _answer(self, sequence: int, job: Job) -> wire.EmbedStreamResponse:
+        if job.failure:
+            failure = job.failure if isinstance(job.failure, DomainError) else InternalError()
+            return wire.EmbedStreamResponse(sequence=sequence, error=STATUS.item_error(failure))
+        embedding, info, timings = self._found(job)
+        return wire.EmbedStreamResponse(sequence=sequence, embedding=embedding, image_info=info, timings=timings)
 
-    async def _answer(
-        self, request: wire.EmbedStreamRequest, answers: asyncio.Queue[wire.EmbedStreamResponse | None]
-    ) -> None:
-        answer = wire.EmbedStreamResponse(sequence=request.sequence)
-        try:
-            embedding, info = await self._embed(request.image)
-        except DomainError as error:
-            answer.error.CopyFrom(STATUS.item_error(error))
-        except Exception:
-            logger.exception("unexpected failure on one image of a stream")
-            answer.error.CopyFrom(STATUS.item_error(InternalError()))
-        else:
-            answer.embedding.CopyFrom(embedding)
-            answer.image_info.CopyFrom(info)
-        answers.put_nowait(answer)
+    def _found(self, job: Job) -> tuple[common.Embedding, wire.ImageInfo, wire.Timings]:
+        """A job that succeeded, as messages."""
+        found = job.result
+        assert isinstance(found, Embedded)  # noqa: S101 - it succeeded
+        return (
+            common.Embedding.FromString(self._embedding_head + found.vector),
+            wire.ImageInfo(
+                sha256=found.sha256,
+                format=found.info.format,
+                width=found.info.width,
+                height=found.info.height,
+                orientation=found.info.orientation,
+            ),
+            wire.Timings(
+                decode_microseconds=round(job.decode_seconds * 1e6),
+                compute_microseconds=round(job.compute_seconds * 1e6),
+                queue_microseconds=round(job.queue_seconds * 1e6),
+                cached=job.cached,
+            ),
+        )
 
-    async def _embed(self, data: bytes) -> tuple[common.Embedding, wire.ImageInfo]:
-        loop = asyncio.get_running_loop()
-        decoded = await loop.run_in_executor(self._decoders, image.decode, data, self._limits)
-        vector = await self._batcher.embed(decoded.pixels)
-        embedding = common.Embedding(space=self._description.space, values=vector.tolist())
-        info = wire.ImageInfo(sha256=decoded.sha256, format=decoded.format, width=decoded.width, height=decoded.height)
-        return embedding, info
+
+def _head(description: wire.GetModelResponse) -> bytes:
+    """An Embedding's bytes on the wire up to its values, which are packed there as they lie in memory.
+
+    To put bytes together is 15 µs faster than to hand over 512 Python floats.
+    """
+    packed = common.Embedding(space=description.space, values=[0.0] * description.dimensions).SerializeToString()
+    return packed[: -4 * description.dimensions]

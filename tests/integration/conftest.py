@@ -15,7 +15,8 @@ from lookalike.serving import Server
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder import weights
 from lookalike_embedder.config import Config as EmbedderConfig
-from lookalike_embedder.model import Model
+from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.model import CpuModel, CudaModel, load
 from lookalike_searcher import database as database_module
 from lookalike_searcher import postgres
 from lookalike_searcher import server as searcher_server
@@ -41,19 +42,21 @@ def first_worker() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture(scope="session")
-def model(trunk: weights.Weights, first_worker: ThreadPoolExecutor) -> Model:
+def model(trunk: weights.Weights, first_worker: ThreadPoolExecutor) -> CpuModel | CudaModel:
     """The real model, on the device and in the precision that this machine is served with."""
-    return first_worker.submit(Model, trunk.tensors).result()
+    return first_worker.submit(load, trunk.tensors).result()
 
 
 @pytest.fixture(scope="session")
 async def embedder(
-    embedder_config: EmbedderConfig, trunk: weights.Weights, model: Model, first_worker: ThreadPoolExecutor
+    embedder_config: EmbedderConfig,
+    trunk: weights.Weights,
+    model: CpuModel | CudaModel,
+    first_worker: ThreadPoolExecutor,
 ) -> AsyncIterator[Server]:
-    description = embedder_server.describe(
-        embedder_config, trunk.sha256, device=model.device, precision=model.precision
-    )
-    async with embedder_server.serving(embedder_config, model, description, first_worker) as server:
+    description = embedder_server.describe(embedder_config, trunk.sha256, (), model.device, model.precision, 2)
+    loaded = embedder_server.Loaded(model, description)
+    async with embedder_server.serving(embedder_config, loaded, first_worker, metrics=Metrics()) as server:
         yield server
 
 

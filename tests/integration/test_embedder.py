@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -22,7 +23,10 @@ from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder.config import Config
+from lookalike_embedder.errors import DeviceLost
 from lookalike_embedder.image import Pixels
+from lookalike_embedder.job import Lane
+from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.weights import Weights
 from tests.pictures import encoded, jpeg
 
@@ -51,7 +55,22 @@ async def test_embed_answers_with_vector_and_what_the_image_is(stub: EmbedderSer
     answer = await stub.Embed(wire.EmbedRequest(image=data))
     assert np.linalg.norm(answer.embedding.values) == pytest.approx(1, abs=1e-5)
     assert answer.image_info.sha256 == hashlib.sha256(data).digest()
-    assert (answer.image_info.format, answer.image_info.width, answer.image_info.height) == ("PNG", 512, 512)
+    found = answer.image_info
+    assert (found.format, found.width, found.height, found.orientation) == ("PNG", 512, 512, 1)
+
+
+async def test_an_answer_says_where_the_time_went_and_the_same_file_is_embedded_once(
+    stub: EmbedderServiceStub,
+) -> None:
+    data = jpeg(300, 200, "olive")
+    first, again = [await stub.Embed(wire.EmbedRequest(image=data)) for _ in range(2)]
+    assert first.timings.decode_microseconds > 0
+    assert first.timings.compute_microseconds > 0
+    assert not first.timings.cached
+    assert again.timings.cached
+    assert again.timings.compute_microseconds == 0
+    assert again.embedding == first.embedding
+    assert again.image_info == first.image_info
 
 
 async def test_embed_and_embed_stream_give_the_same_vectors(stub: EmbedderServiceStub, photos: list[Path]) -> None:
@@ -129,10 +148,13 @@ class HeldModel:
         self.go_on = threading.Event()
         self.go_on.set()
         self.broken = False
+        self.lost = False
         self.value = 512**-0.5
 
-    def __call__(self, pixels: Pixels, *, alone: bool) -> np.ndarray:
+    def __call__(self, pixels: Sequence[Pixels], lane: Lane, pause: Callable[[], None]) -> np.ndarray:
         self.go_on.wait(30)
+        if self.lost:
+            raise DeviceLost
         if self.broken:
             raise RuntimeError("the device is gone")
         return np.full((len(pixels), 512), self.value, np.float32)
@@ -141,10 +163,10 @@ class HeldModel:
 @asynccontextmanager
 async def serving(model: HeldModel, config: Config) -> AsyncIterator[tuple[Server, EmbedderServiceStub]]:
     """A server of its own over a null model."""
-    description = embedder_server.describe(config, "0" * 64, device="cpu", precision="fp32")
+    loaded = embedder_server.Loaded(model, embedder_server.describe(config, "0" * 64, (), "cpu", "fp32", 1))
     with ThreadPoolExecutor(1) as worker:
         async with (
-            embedder_server.serving(config, model, description, worker) as server,
+            embedder_server.serving(config, loaded, worker, metrics=Metrics()) as server,
             grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
         ):
             yield server, EmbedderServiceStub(channel)
@@ -216,6 +238,78 @@ async def test_a_model_failure_is_the_images_own(tmp_path: Path) -> None:
         assert errors.from_rpc(caught.value, "embedder").reason == "MODEL_FAILURE"
         model.broken = False
         assert (await stub.Embed(wire.EmbedRequest(image=jpeg()))).embedding.values
+
+
+async def test_a_lost_device_ends_streams_refuses_calls_and_is_not_healthy(tmp_path: Path) -> None:
+    """With a status that sends the client to another embedder; a process that restarts it reads the health."""
+    model = HeldModel()
+    async with (
+        serving(model, Config(cache_dir=tmp_path, port=0, probe_interval=0.1)) as (server, stub),
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        model.lost = True
+        for call in (stub.Embed(wire.EmbedRequest(image=jpeg())), stub.EmbedStream(requests(jpeg(), jpeg())).read()):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert errors.from_rpc(caught.value, "embedder").reason == "DEVICE_LOST"
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+
+
+async def test_a_stream_ends_by_itself_and_answers_all_that_it_read(tmp_path: Path) -> None:
+    """So that its client looks for other embedders before the connection is closed over it."""
+    config = Config(cache_dir=tmp_path, port=0, max_connection_age=1)
+    async with serving(HeldModel(), config) as (_, stub):
+        call = stub.EmbedStream()
+        answers = 0
+        for sequence in range(5):
+            await call.write(wire.EmbedStreamRequest(sequence=sequence, image=jpeg()))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            while await call.read() is not grpc.aio.EOF:
+                answers += 1
+        assert answers == 5
+        assert errors.from_rpc(caught.value, "embedder").reason == "STREAM_AGED"
+
+
+async def test_more_streams_than_told_are_refused(tmp_path: Path) -> None:
+    async with serving(HeldModel(), Config(cache_dir=tmp_path, port=0, max_streams=1)) as (_, stub):
+        first = stub.EmbedStream()
+        await first.write(wire.EmbedStreamRequest(sequence=1, image=jpeg()))
+        await first.read()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.EmbedStream(requests(jpeg())).read()
+        refused = errors.from_rpc(caught.value, "embedder")
+        assert isinstance(refused, OverloadedError)
+        assert refused.retry_after == 1
+        await first.done_writing()
+        assert await first.read() is grpc.aio.EOF
+        assert [answer async for answer in stub.EmbedStream(requests(jpeg()))]
+
+
+async def test_a_deadline_that_cannot_be_kept_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    model = HeldModel()
+    async with serving(model, Config(cache_dir=tmp_path, port=0)) as (_, stub):
+        model.go_on.clear()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Embed(wire.EmbedRequest(image=jpeg()), timeout=0.2)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        model.go_on.set()
+
+
+async def test_metrics_are_served_on_their_own_port(tmp_path: Path) -> None:
+    config = Config(cache_dir=tmp_path, metrics_port=0)
+    metrics = Metrics()
+    with embedder_server.metrics_served(config, metrics) as port:
+        text = await asyncio.to_thread(lambda: urlopen(f"http://127.0.0.1:{port}/metrics").read().decode())
+        assert "lookalike_embedder_queue_wait_seconds_bucket" in text
+        with (
+            pytest.raises(RuntimeError, match=f"metrics port {port}"),
+            embedder_server.metrics_served(replace(config, metrics_port=port), metrics),
+        ):
+            pass
 
 
 async def test_a_model_that_answers_no_numbers_is_not_healthy(tmp_path: Path) -> None:

@@ -1,150 +1,132 @@
-"""The batcher: batches without a timer, bounded, deaf to the cancelled, and never ended by a failure."""
+"""The batcher: batches without a timer, blame by bisection, memory, lost devices, and deafness to the cancelled.
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+A batcher works until its lanes are closed and empty, so that it can be run here in the test's own thread.
+"""
 
 import numpy as np
 import pytest
 
 from lookalike_embedder.batcher import Batcher
-from lookalike_embedder.errors import ModelFailure
-from lookalike_embedder.image import Pixels
+from lookalike_embedder.cache import Cache
+from lookalike_embedder.errors import DeviceLost, ModelFailure, OutOfMemory, TooLate
+from lookalike_embedder.image import Info
+from lookalike_embedder.job import Job, Lane
+from lookalike_embedder.lanes import Lanes
+from lookalike_embedder.metrics import Metrics
 
-
-def picture(value: int) -> Pixels:
-    return np.full((1, 1, 3), value, np.uint8)
+UNLUCKY, NOT_FINITE = 13, 99
 
 
 class FakeModel:
-    """Answers each picture with its own value; can be held, and fails on pictures of value 13."""
+    """Answers each picture with its own value; fails on 13; has memory for so many at once, and may lose its device."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = 100) -> None:
         self.batches: list[list[int]] = []
-        self.alone: list[bool] = []
-        self.started = threading.Semaphore(0)
-        self.go_on = threading.Event()
-        self.go_on.set()
+        self.memory = memory
+        self.lost = False
 
-    def __call__(self, pixels: Pixels, *, alone: bool) -> np.ndarray:
-        values = [int(value) for value in pixels[:, 0, 0, 0]]
+    def __call__(self, pixels: list[np.ndarray], lane: Lane, pause: object) -> np.ndarray:
+        values = [int(picture.flat[0]) for picture in pixels]
         self.batches.append(values)
-        self.alone.append(alone)
-        self.started.release()
-        self.go_on.wait(30)
-        if 13 in values:
+        if self.lost:
+            raise DeviceLost
+        if len(values) > self.memory:
+            raise OutOfMemory
+        if UNLUCKY in values:
             raise RuntimeError("unlucky")
-        return np.array([[np.nan if value == 99 else value] for value in values], np.float32)
-
-    async def has_started(self) -> None:
-        await asyncio.to_thread(self.started.acquire, timeout=30)
+        return np.array([[np.nan if value == NOT_FINITE else value] for value in values], np.float32)
 
 
-@asynccontextmanager
-async def batching(
-    model: Callable[..., np.ndarray], *, workers: int = 1, size: int = 4, waiting: int = 100
-) -> AsyncIterator[Batcher]:
-    threads = [ThreadPoolExecutor(1) for _ in range(workers)]
-    batcher = Batcher(model, threads, max_batch_size=size, max_waiting=waiting)
-    task = asyncio.create_task(batcher.run())
-    yield batcher
-    task.cancel()
-    for thread in threads:
-        thread.shutdown()
+class Desk:
+    """A batcher over lanes that hold pictures of these values; `answers` has what became of each, in order."""
+
+    def __init__(self, model: FakeModel, values: list[int], *, size: int = 4, lane: Lane = Lane.BULK) -> None:
+        self.lanes = Lanes(100)
+        self.cache = Cache(100)
+        self.jobs = [Job(b"", lane, lambda _: None) for _ in values]
+        self.failures: dict[Job, Exception | None] = {}
+        self.batcher = Batcher(model, self.lanes, self.cache, self.finish, Metrics(), size)
+        for job, value in zip(self.jobs, values, strict=True):
+            job.info, job.pixels = Info("JPEG", 1, 1, 1), np.full((1, 1, 3), value, np.uint8)
+            job.sha256 = bytes([value])
+            self.lanes.pass_on(job)
+        self.lane = lane
+
+    def finish(self, job: Job, failure: Exception | None) -> None:
+        self.failures[job] = failure
+
+    def work(self) -> "list[float | type[Exception] | None]":
+        """Run to the end: each job's value, or the kind of its failure; None where it was dropped."""
+        self.lanes.close()
+        self.batcher.work(self.lane)
+        return [self.outcome(job) for job in self.jobs]
+
+    def outcome(self, job: Job) -> "float | type[Exception] | None":
+        if job.result:
+            return float(np.frombuffer(job.result.vector, "<f4")[0])
+        failure = self.failures[job]
+        return type(failure) if failure else None
 
 
-async def test_a_batch_forms_while_the_one_before_it_computes() -> None:
-    """The first image goes alone at once; those that arrive meanwhile go together, in order, no more than fit."""
+def test_a_batch_is_what_has_gathered_in_order_and_no_more_than_fits() -> None:
     model = FakeModel()
-    async with batching(model) as batcher:
-        model.go_on.clear()
-        first = asyncio.create_task(batcher.embed(picture(1)))
-        await model.has_started()
-        others = [asyncio.create_task(batcher.embed(picture(value))) for value in range(2, 8)]
-        await asyncio.sleep(0)
-        model.go_on.set()
-        vectors = await asyncio.gather(first, *others)
-    assert [int(vector[0]) for vector in vectors] == [1, 2, 3, 4, 5, 6, 7]
-    assert model.batches == [[1], [2, 3, 4, 5], [6, 7]]
+    assert Desk(model, [1, 2, 3, 4, 5, 6]).work() == [1, 2, 3, 4, 5, 6]
+    assert model.batches == [[1, 2, 3, 4], [5, 6]]
 
 
-async def test_workers_compute_at_the_same_time_and_only_a_lone_one_gets_the_machine() -> None:
+def test_only_the_image_at_fault_fails_and_is_found_by_bisection() -> None:
     model = FakeModel()
-    async with batching(model, workers=2, size=1) as batcher:
-        model.go_on.clear()
-        first = asyncio.create_task(batcher.embed(picture(1)))
-        await model.has_started()
-        second = asyncio.create_task(batcher.embed(picture(2)))
-        await model.has_started()
-        model.go_on.set()
-        await asyncio.gather(first, second)
-        await batcher.embed(picture(3))
-    assert model.alone == [True, False, True]
+    values = [1, 2, 3, 4, 5, UNLUCKY, 7, 8]
+    assert Desk(model, values, size=8).work() == [1, 2, 3, 4, 5, ModelFailure, 7, 8]
+    assert model.batches == [values, [1, 2, 3, 4], [5, 13, 7, 8], [5, 13], [5], [13], [7, 8]]
 
 
-async def test_one_bad_image_fails_alone_and_the_loop_goes_on() -> None:
+def test_a_vector_that_is_not_finite_is_a_failure_of_its_own_image() -> None:
+    assert Desk(FakeModel(), [1, NOT_FINITE, 3]).work() == [1, ModelFailure, 3]
+
+
+def test_out_of_memory_halves_the_batch_for_good_and_fails_nobody() -> None:
+    model = FakeModel(memory=2)
+    desk = Desk(model, [1, 2, 3, 4, 5, 6, 7, 8], size=8)
+    assert desk.work() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert desk.batcher.max_batch_size == 2
+
+
+def test_memory_that_does_not_suffice_for_one_image_is_its_failure() -> None:
+    assert Desk(FakeModel(memory=0), [1]).work() == [ModelFailure]
+
+
+def test_a_lost_device_fails_all_and_is_remembered() -> None:
     model = FakeModel()
-    async with batching(model) as batcher:
-        model.go_on.clear()
-        first = asyncio.create_task(batcher.embed(picture(1)))
-        await model.has_started()
-        others = [asyncio.create_task(batcher.embed(picture(value))) for value in (2, 13, 4)]
-        await asyncio.sleep(0)
-        model.go_on.set()
-        results = await asyncio.gather(first, *others, return_exceptions=True)
-        assert [isinstance(result, ModelFailure) for result in results] == [False, False, True, False]
-        assert int((await batcher.embed(picture(5)))[0]) == 5
+    model.lost = True
+    desk = Desk(model, [1, 2, 3])
+    assert desk.work() == [DeviceLost] * 3
+    assert desk.batcher.device_lost
+    assert len(model.batches) == 1  # nothing is tried again
 
 
-async def test_a_vector_that_is_not_finite_is_a_failure() -> None:
-    async with batching(FakeModel()) as batcher:
-        with pytest.raises(ModelFailure):
-            await batcher.embed(picture(99))
-
-
-async def test_a_caller_who_has_gone_is_not_computed_for() -> None:
+def test_who_has_gone_and_whose_time_is_up_are_not_computed_for() -> None:
     model = FakeModel()
-    async with batching(model) as batcher:
-        model.go_on.clear()
-        first = asyncio.create_task(batcher.embed(picture(1)))
-        await model.has_started()
-        gone, stays = (asyncio.create_task(batcher.embed(picture(value))) for value in (2, 3))
-        await asyncio.sleep(0)
-        gone.cancel()
-        model.go_on.set()
-        await asyncio.gather(first, stays)
-    assert model.batches == [[1], [3]]
+    desk = Desk(model, [1, 2, 3])
+    desk.jobs[0].cancel()
+    desk.jobs[2].deadline = 0
+    assert desk.work() == [None, 2, None]
+    assert model.batches == [[2]]
 
 
-async def test_the_queue_is_bounded_and_a_full_one_makes_callers_wait() -> None:
-    model = FakeModel()
-    async with batching(model, size=1, waiting=2) as batcher:
-        model.go_on.clear()
-        calls = [asyncio.create_task(batcher.embed(picture(value))) for value in range(10)]
-        await model.has_started()
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert batcher._jobs.qsize() == 2
-        model.go_on.set()
-        assert len(await asyncio.gather(*calls)) == 10
+def test_answers_are_kept_and_outlive_their_batch() -> None:
+    desk = Desk(FakeModel(), [1, 2])
+    desk.work()
+    assert len(desk.cache) == 2
+    assert all(isinstance(job.result and job.result.vector, bytes) for job in desk.jobs)
 
 
-async def test_overload_says_how_many_are_ahead_and_when_to_come_back() -> None:
-    """The more calls are in flight, the later; never sooner than a tenth of a second."""
-    async with batching(FakeModel()) as batcher:
-        await batcher.embed(picture(1))
-        assert batcher.overloaded(7).metadata == {"in_flight": "7"}
-        assert batcher.overloaded(0).retry_seconds == pytest.approx(0.1)
-        assert batcher.overloaded(10**9).retry_seconds > batcher.overloaded(10**8).retry_seconds
+@pytest.mark.parametrize("lane", Lane)
+def test_the_pace_is_measured_by_lane(lane: Lane) -> None:
+    desk = Desk(FakeModel(), [1, 2], lane=lane)
+    desk.work()
+    assert [desk.batcher.seconds_per_image[each] > 0 for each in Lane] == [each is lane for each in Lane]
 
 
-async def test_a_fresh_success_saves_the_probe_a_forward_pass() -> None:
-    model = FakeModel()
-    async with batching(model) as batcher:
-        await batcher.probe(fresh_seconds=60)
-        await batcher.probe(fresh_seconds=60)
-        assert len(model.batches) == 1
-        await batcher.probe(fresh_seconds=0)
-        assert len(model.batches) == 2
+def test_too_late_says_so() -> None:
+    assert TooLate().reason == "DEADLINE_EXCEEDED"

@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from PIL import Image
 
 from lookalike_embedder import image
 from lookalike_embedder.errors import InvalidImage
-from lookalike_embedder.image import SIZE, Limits
+from lookalike_embedder.image import SIZE, Info, Limits
 from tests.pictures import encoded, jpeg
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
@@ -17,7 +19,7 @@ LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
 
 def refusal(data: bytes, limits: Limits = LIMITS) -> InvalidImage:
     with pytest.raises(InvalidImage) as caught:
-        image.decode(data, limits)
+        image.decode(data, limits=limits)
     return caught.value
 
 
@@ -33,11 +35,10 @@ def png_header(width: int, height: int) -> bytes:
 
 def test_a_jpeg_becomes_the_models_pixels_and_is_described() -> None:
     data = jpeg(640, 480)
-    decoded = image.decode(data, LIMITS)
-    assert decoded.pixels.shape == (SIZE, SIZE, 3)
-    assert decoded.pixels.dtype == np.uint8
-    assert (decoded.format, decoded.width, decoded.height) == ("JPEG", 640, 480)
-    assert len(decoded.sha256) == 32
+    info, pixels = image.decode(data, limits=LIMITS)
+    assert pixels.shape == (SIZE, SIZE, 3)
+    assert pixels.dtype == np.uint8
+    assert info == Info("JPEG", 640, 480, orientation=1)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +87,47 @@ def test_the_exif_orientation_is_applied(orientation: int) -> None:
     turned = upright.transpose(stored[orientation]) if orientation in stored else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    decoded = image.decode(encoded(turned, "PNG", exif=exif), LIMITS)
-    expected = image.decode(encoded(upright, "PNG"), LIMITS)
-    assert (decoded.width, decoded.height) == (400, 300)
-    assert np.abs(decoded.pixels.astype(int) - expected.pixels).max() <= 2
+    info, pixels = image.decode(encoded(turned, "PNG", exif=exif), limits=LIMITS)
+    _, expected = image.decode(encoded(upright, "PNG"), limits=LIMITS)
+    assert info == Info("PNG", 400, 300, orientation)
+    assert np.abs(pixels.astype(int) - expected).max() <= 2
+
+
+def test_an_orientation_that_does_not_exist_is_none() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    assert image.decode(encoded(Image.new("RGB", (40, 30)), "PNG", exif=exif), limits=LIMITS)[0].orientation == 1
+
+
+def test_room_is_held_for_the_pixels_that_are_decoded_and_given_back() -> None:
+    """A JPEG's draft needs less of it than its size."""
+    held: list[int] = []
+
+    @contextmanager
+    def room(pixels: int) -> Iterator[None]:
+        held.append(pixels)
+        yield
+        held.append(-pixels)
+
+    image.decode(encoded(Image.new("RGB", (40, 30)), "PNG"), room, limits=LIMITS)
+    image.decode(jpeg(1000, 900), room, limits=LIMITS)
+    with pytest.raises(InvalidImage):
+        image.decode(png_header(100, 100), room, limits=LIMITS)
+    assert held == [1200, -1200, 500 * 450, -500 * 450, 10_000]  # an exception passes through the room
+
+
+def test_heic_is_accepted_where_its_extra_is_installed() -> None:
+    """It is in the tests' environment."""
+    pi_heif = pytest.importorskip("pi_heif", reason="the extra `heic` is not installed")
+    assert "HEIF" in image.FORMATS
+    assert pi_heif.libheif_info()
+    with pytest.raises(InvalidImage) as caught:
+        image.decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100, limits=LIMITS)
+    assert caught.value.reason in ("CORRUPT_IMAGE", "UNSUPPORTED_FORMAT")
 
 
 def centre(data: bytes) -> tuple[int, ...]:
-    return tuple(int(v) for v in image.decode(data, LIMITS).pixels[SIZE // 2, SIZE // 2])
+    return tuple(int(v) for v in image.decode(data, limits=LIMITS)[1][SIZE // 2, SIZE // 2])
 
 
 def test_transparency_is_laid_on_white() -> None:
@@ -172,11 +206,11 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
     ramp = np.linspace(0, 255, 2000, dtype=np.uint8)
     photo = Image.fromarray(np.stack([np.tile(ramp, (1600, 1))] * 3, axis=-1))
     limits = Limits(10_000_000, 10_000_000)
-    scaled = image.decode(encoded(photo, "JPEG", quality=95), limits).pixels.astype(int)
-    full = image.decode(encoded(photo, "PNG"), limits).pixels
+    scaled = image.decode(encoded(photo, "JPEG", quality=95), limits=limits)[1].astype(int)
+    full = image.decode(encoded(photo, "PNG"), limits=limits)[1]
     assert np.abs(scaled - full).max() <= 6
 
 
 def test_broken_metadata_does_not_spoil_a_good_picture() -> None:
     data = encoded(Image.new("RGB", (50, 50), "red"), "JPEG", exif=b"Exif\0\0garbage")
-    assert image.decode(data, LIMITS).width == 50
+    assert image.decode(data, limits=LIMITS)[0].width == 50

@@ -1,0 +1,220 @@
+"""The engine: from the bytes of an image to its vector, over both lanes.
+
+    bytes ─ admit ─ [lanes] ─ hash, known?, decode ─ [lanes] ─ batch, compute ─ answer
+            event loop         decoder threads                 worker threads    event loop
+
+What is in flight is bounded: bulk callers wait for room, interactive ones are refused at once and told when to return.
+"""
+
+import asyncio
+import io
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Self
+
+from PIL import Image
+
+from lookalike.budget import Budget
+from lookalike.status import DomainError
+from lookalike_embedder.batcher import Batcher, Compute
+from lookalike_embedder.cache import Cache
+from lookalike_embedder.decoder import Decode, Decoder, PixelRoom
+from lookalike_embedder.errors import DeviceLost, Overloaded, TooLate
+from lookalike_embedder.job import Job, Lane
+from lookalike_embedder.lanes import Lanes
+from lookalike_embedder.metrics import Metrics
+
+_INTERACTIVE_SHARE: Final = 0.25
+"""Of the bytes in flight: kept for interactive work, so that bulk work cannot take all."""
+_HASHED_AT_ONCE: Final = 128 * 1024
+"""Files up to this size are hashed on the event loop, in 70 µs at most: a thread would wait longer than that for the
+interpreter's lock after each hash (3,700 instead of 5,600 images of 50 kB per second, measured with a null model)."""
+_LEAST_RETRY_SECONDS: Final = 0.1
+_PROBE_SIDE: Final = 8
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is in flight at most, and how much is kept.
+
+    Attributes:
+        interactive: interactive images.
+        in_flight_bytes: bytes of image files, over both lanes.
+        decoding_pixels: pixels that are decoded at once.
+        cached: answers in the cache.
+    """
+
+    interactive: int
+    in_flight_bytes: int
+    decoding_pixels: int
+    cached: int
+
+
+class Engine:
+    """Decoder threads and workers over the lanes; an async context manager, within which they run.
+
+    Args:
+        compute: the model's forward pass.
+        decode: admission and decoding.
+        metrics: counts.
+        bounds: how much is in flight at most.
+        first: the thread of the interactive worker. It is the caller's, as the model must be loaded on it: only one
+            thread of a process may use all cores, since the OpenMP of a second one slows the first one by a quarter.
+        bulk_workers: how many batches of the bulk lane are computed at once.
+        decode_threads: how many images are decoded at once.
+        max_batch_size: the most images in one batch.
+    """
+
+    def __init__(
+        self,
+        compute: Compute,
+        decode: Decode,
+        metrics: Metrics,
+        bounds: Bounds,
+        *,
+        first: Executor,
+        bulk_workers: int,
+        decode_threads: int,
+        max_batch_size: int,
+    ) -> None:
+        interactive_bytes = int(bounds.in_flight_bytes * _INTERACTIVE_SHARE)
+        self._budgets = {
+            Lane.INTERACTIVE: Budget(bounds.interactive, interactive_bytes),
+            Lane.BULK: Budget(None, bounds.in_flight_bytes - interactive_bytes),
+        }
+        self.window = max(16, 2 * (decode_threads + bulk_workers * max_batch_size))
+        self._metrics = metrics
+        self._cache, self._room = Cache(bounds.cached), PixelRoom(bounds.decoding_pixels)
+        self._lanes = Lanes(max_decoded=decode_threads + 2 * bulk_workers * max_batch_size)
+        self._decoder = Decoder(self._lanes, decode, self._cache, self._room, self._finish)
+        self._batcher = Batcher(compute, self._lanes, self._cache, self._finish, metrics, max_batch_size)
+        self._first = first
+        self._bulk_workers, self._decode_threads = bulk_workers, decode_threads
+        self._finished: deque[Job] = deque()
+        self._told = False
+        metrics.watch(
+            depth=self._lanes.waiting,
+            in_flight_bytes=lambda lane: self._budgets[lane].bytes,
+            decoding_pixels=lambda: self._room.taken,
+            cache_entries=lambda: len(self._cache),
+            max_batch_size=lambda: self._batcher.max_batch_size,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Start the threads."""
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(self._decode_threads + self._bulk_workers, "embedder")
+        for _ in range(self._decode_threads):
+            self._threads.submit(self._decoder.work)
+        for _ in range(self._bulk_workers):
+            self._threads.submit(self._batcher.work, Lane.BULK)
+        self._interactive = self._first.submit(self._batcher.work, Lane.INTERACTIVE)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let the threads end after what they are at."""
+        self._lanes.close()
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.wrap_future(self._interactive)
+
+    async def embed(self, data: bytes, *, seconds: float | None = None) -> Job:
+        """The job of one interactive image, done.
+
+        Args:
+            data: the image file.
+            seconds: how long the caller will wait; None: for ever.
+
+        Raises:
+            Overloaded: too much is in flight, or the caller would give up before it is done.
+            DomainError: the image is not accepted, or the model failed on it.
+        """
+        self._admit(len(data), math.inf if seconds is None else seconds)
+        answered = self._loop.create_future()
+
+        def done(_: Job) -> None:
+            if not answered.done():
+                answered.set_result(None)
+
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        job = Job(data, Lane.INTERACTIVE, done, deadline)
+        self._begin(job)
+        try:
+            await answered
+        finally:
+            job.cancel()
+        if job.failure:
+            raise job.failure
+        return job
+
+    async def submit(self, data: bytes, done: Callable[[Job], None]) -> Job:
+        """Begin the job of one bulk image, as soon as there is room for it; `done` is called when it is done.
+
+        Raises:
+            DeviceLost: nothing will be computed any more.
+        """
+        if self._batcher.device_lost:
+            raise DeviceLost
+        await self._budgets[Lane.BULK].acquire(len(data))
+        job = Job(data, Lane.BULK, done)
+        self._begin(job)
+        return job
+
+    async def probe(self, fresh_seconds: float) -> None:
+        """Prove that images become vectors: by one of late, or else by one that is made for it.
+
+        Args:
+            fresh_seconds: how old a success may be to count.
+        """
+        if self._batcher.device_lost:
+            raise DeviceLost
+        if time.monotonic() - self._batcher.last_success > fresh_seconds:
+            await self.embed(_probe_photo())
+
+    def _admit(self, size: int, seconds: float) -> None:
+        """Take an interactive image in, or refuse it."""
+        if self._batcher.device_lost:
+            raise DeviceLost
+        budget = self._budgets[Lane.INTERACTIVE]
+        drained = budget.items * self._batcher.seconds_per_image[Lane.INTERACTIVE]
+        if drained > seconds or not budget.try_acquire(size):
+            raise Overloaded(budget.items, max(_LEAST_RETRY_SECONDS, drained), deadline_seconds=seconds)
+
+    def _begin(self, job: Job) -> None:
+        """Answer from the cache, or line up. A large file is hashed by a decoder: here it would hold up all others."""
+        if job.size <= _HASHED_AT_ONCE and self._cache.answers(job):
+            self._finish(job, None)
+        else:
+            self._lanes.put(job)
+
+    def _finish(self, job: Job, failure: Exception | None) -> None:
+        """End a job, from any thread. The event loop is told once for all that end until it looks."""
+        job.data, job.pixels = b"", None
+        job.failure = failure or (TooLate() if job.result is None else None)
+        job.total_seconds = time.monotonic() - job.entered
+        self._finished.append(job)
+        if not self._told:
+            self._told = True
+            self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        self._told = False  # first: what ends from now on tells again
+        while self._finished:
+            job = self._finished.popleft()
+            self._budgets[job.lane].release(job.size)
+            if job.cancelled:
+                continue
+            if isinstance(job.failure, DomainError):
+                self._metrics.failed(job.lane, job.failure.reason)
+            self._metrics.answered(job)
+            job.done(job)
+
+
+def _probe_photo() -> bytes:
+    """A picture that no cache knows, below any sensible limit: some 150 bytes."""
+    file = io.BytesIO()
+    Image.effect_noise((_PROBE_SIDE, _PROBE_SIDE), 64).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,73 @@
+"""One EmbedStream: reads as fast as its images are answered, and no faster."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+from lookalike.v1 import embedder_pb2 as wire
+from lookalike_embedder.engine import Engine
+from lookalike_embedder.errors import DeviceLost
+from lookalike_embedder.job import Job
+
+Answer = Callable[[int, Job], wire.EmbedStreamResponse]
+"""The message for a request's sequence and its job, which is done."""
+
+
+class BulkStream:
+    """The jobs of one stream. At most `engine.window` images are in flight; flow control slows the client beyond it.
+
+    Args:
+        engine: computes.
+        answer: makes the messages.
+    """
+
+    def __init__(self, engine: Engine, answer: Answer) -> None:
+        self._engine, self._answer = engine, answer
+        self._window = asyncio.Semaphore(engine.window)
+        self._answers: asyncio.Queue[wire.EmbedStreamResponse | None] = asyncio.Queue()
+        self._jobs: set[Job] = set()
+        self._all_read = False
+        self._lost: DeviceLost | None = None
+
+    async def answers(
+        self, requests: AsyncIterator[wire.EmbedStreamRequest]
+    ) -> AsyncIterator[wire.EmbedStreamResponse]:
+        """Yield one answer for each request, as they come. What `requests` raises is raised after the last answer.
+
+        Raises:
+            DeviceLost: nothing more will be computed.
+        """
+        reader = asyncio.create_task(self._read(requests))
+        try:
+            while (answer := await self._answers.get()) is not None:
+                yield answer
+                self._window.release()
+            if self._lost:
+                raise self._lost
+            await reader
+        finally:
+            reader.cancel()
+            for job in self._jobs:
+                job.cancel()
+
+    async def _read(self, requests: AsyncIterator[wire.EmbedStreamRequest]) -> None:
+        try:
+            async for request in requests:
+                await self._window.acquire()
+                self._jobs.add(await self._engine.submit(request.image, partial(self._done, request.sequence)))
+        finally:
+            self._all_read = True
+            self._end_after_last()
+
+    def _done(self, sequence: int, job: Job) -> None:
+        self._jobs.discard(job)
+        if isinstance(job.failure, DeviceLost):
+            self._lost = job.failure
+            self._answers.put_nowait(None)
+            return
+        self._answers.put_nowait(self._answer(sequence, job))
+        self._end_after_last()
+
+    def _end_after_last(self) -> None:
+        if self._all_read and not self._jobs:
+            self._answers.put_nowait(None)

@@ -1,0 +1,98 @@
+"""Files that were good once: 2,000 seeded mutations, each decoded or refused for a reason, in bounded memory."""
+
+import resource
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lookalike_embedder import image
+from lookalike_embedder.errors import InvalidImage
+from lookalike_embedder.image import SIZE, Limits
+from tests.pictures import encoded
+
+LIMITS = Limits(max_bytes=1 << 20, max_pixels=4_000_000)
+REASONS = {"EMPTY_IMAGE", "IMAGE_TOO_LARGE", "UNSUPPORTED_FORMAT", "TOO_MANY_PIXELS", "CORRUPT_IMAGE"}
+_HEADER = 64
+"""Half of the mutations hit the beginning of a file, where sizes and kinds are."""
+_MOST_GROWTH_KILOBYTES = 300_000
+
+
+def good_files() -> list[bytes]:
+    """One small file of each kind that decoders have code of their own for."""
+    noise = Image.effect_noise((90, 70), 60)
+    rgb = Image.merge("RGB", [noise, noise.rotate(90), noise.rotate(180)])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = Image.fromarray(np.arange(90 * 70, dtype=np.uint16).reshape(70, 90) * 10)
+    return [
+        encoded(rgb, "JPEG", exif=exif),
+        encoded(rgb, "JPEG", progressive=True),
+        encoded(rgb.convert("CMYK"), "JPEG"),
+        encoded(rgb, "PNG"),
+        encoded(rgb.quantize(16), "PNG", transparency=3),
+        encoded(deep, "PNG"),
+        encoded(rgb, "WEBP"),
+        encoded(rgb.convert("RGBA"), "WEBP", lossless=True),
+        encoded(rgb, "GIF", save_all=True, append_images=[rgb.rotate(180)]),
+        encoded(rgb, "BMP"),
+        encoded(rgb, "TIFF", compression="tiff_lzw"),
+        encoded(deep, "TIFF"),
+        encoded(rgb, "AVIF"),
+    ]
+
+
+GOOD = good_files()
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> bytes:
+    """One of the good files, changed in one to four places."""
+    data = draw(st.sampled_from(GOOD))
+    for _ in range(draw(st.integers(1, 4))):
+        reach = draw(st.sampled_from([_HEADER, len(data)]))
+        place = draw(st.integers(0, max(0, min(reach, len(data)) - 1)))
+        some = draw(st.binary(min_size=1, max_size=4))
+        kind = draw(st.sampled_from(["overwrite", "insert", "delete", "truncate", "repeat"]))
+        before, after = data[:place], data[place:]
+        data = {
+            "overwrite": before + some + after[len(some) :],
+            "insert": before + some + after,
+            "delete": before + after[len(some) :],
+            "truncate": before,
+            "repeat": before + after[:200] + after,
+        }[kind]
+    return data
+
+
+@settings(max_examples=2000, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(mutations())
+def test_every_mutation_is_decoded_or_refused_for_a_precise_reason(data: bytes) -> None:
+    try:
+        info, pixels = image.decode(data, limits=LIMITS)
+    except InvalidImage as error:
+        assert error.reason in REASONS  # noqa: PT017 - either outcome is right
+        assert error.message.startswith("image: ")  # noqa: PT017
+    else:
+        assert info.format in image.FORMATS or info.format == "MPO"
+        assert pixels.shape == (SIZE, SIZE, 3)
+        assert info.width * info.height <= LIMITS.max_pixels
+
+
+def test_the_good_files_are_good() -> None:
+    for data in GOOD:
+        image.decode(data, limits=LIMITS)
+
+
+def test_memory_stays_bounded_over_broken_files() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for place in range(400):
+        for data in GOOD[:4]:
+            broken = bytearray(data)
+            broken[place % len(data)] ^= 0xFF
+            try:
+                image.decode(bytes(broken), limits=LIMITS)
+            except InvalidImage:
+                continue
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < _MOST_GROWTH_KILOBYTES

@@ -1,0 +1,286 @@
+"""The engine: both lanes from bytes to answers, bounds, refusals, priorities, the cache, and the probe."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from lookalike_embedder.decoder import PixelRoom
+from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.errors import DeviceLost, InvalidImage, Overloaded
+from lookalike_embedder.image import Info, Pixels, Room
+from lookalike_embedder.job import Embedded, Job, Lane
+from lookalike_embedder.metrics import Metrics
+
+BOUNDS = Bounds(interactive=4, in_flight_bytes=4000, decoding_pixels=100, cached=10)
+
+
+class FakeModel:
+    """Answers each picture with its value; each lane can be held, and says which batches it began."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[Lane, list[int]]] = []
+        self.go_on = {lane: threading.Event() for lane in Lane}
+        self.started = {lane: threading.Semaphore(0) for lane in Lane}
+        self.pauses: list[float] = []
+        self.lost = False
+        for event in self.go_on.values():
+            event.set()
+
+    def __call__(self, pixels: Sequence[Pixels], lane: Lane, pause: Callable[[], None]) -> np.ndarray:
+        values = [int(picture.flat[0]) for picture in pixels]
+        self.batches.append((lane, values))
+        self.started[lane].release()
+        assert self.go_on[lane].wait(30)
+        if self.lost:
+            raise DeviceLost
+        started = time.monotonic()
+        pause()
+        self.pauses.append(time.monotonic() - started)
+        return np.array([[value] for value in values], np.float32)
+
+    async def has_started(self, lane: Lane) -> None:
+        assert await asyncio.to_thread(self.started[lane].acquire, timeout=30)
+
+
+def decode(data: bytes, room: Room) -> tuple[Info, Pixels]:
+    """The first byte is the picture; 0 is no picture."""
+    if not data[0]:
+        raise InvalidImage("CORRUPT_IMAGE", "image: broken")
+    with room(len(data)):
+        return Info("JPEG", 1, 1, 1), np.full((1, 1, 3), data[0], np.uint8)
+
+
+@asynccontextmanager
+async def running(model: FakeModel, bounds: Bounds = BOUNDS, *, size: int = 4) -> AsyncIterator[tuple[Engine, Metrics]]:
+    metrics = Metrics()
+    with ThreadPoolExecutor(1) as first:
+        engine = Engine(
+            model, decode, metrics, bounds, first=first, bulk_workers=1, decode_threads=1, max_batch_size=size
+        )
+        async with engine:
+            yield engine, metrics
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float:
+    return metrics.registry.get_sample_value(f"lookalike_embedder_{name}", labels) or 0.0
+
+
+def value(job: Job) -> float:
+    assert isinstance(job.result, Embedded)
+    return float(np.frombuffer(job.result.vector, "<f4")[0])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the other threads go on until something is so; the test's own time limit bounds it."""
+    while not condition():  # noqa: ASYNC110 - what is waited for happens on threads that tell nobody
+        await asyncio.sleep(0)
+
+
+class Bulk:
+    """Collects the answers to bulk images."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.jobs: list[Job] = []
+        self.answered: asyncio.Queue[Job] = asyncio.Queue()
+
+    async def send(self, *images: bytes) -> None:
+        for data in images:
+            self.jobs.append(await self.engine.submit(data, self.answered.put_nowait))
+
+    async def values(self, number: int) -> list[float]:
+        return [value(await asyncio.wait_for(self.answered.get(), 30)) for _ in range(number)]
+
+
+async def test_an_image_becomes_a_vector_and_says_where_the_time_went() -> None:
+    async with running(FakeModel()) as (engine, _):
+        job = await engine.embed(b"\7")
+    assert value(job) == 7
+    assert job.result
+    assert job.result.info == Info("JPEG", 1, 1, 1)
+    assert job.compute_seconds > 0
+    assert job.total_seconds >= job.decode_seconds + job.compute_seconds
+    assert not job.cached
+
+
+async def test_interactive_work_is_answered_while_a_bulk_batch_computes_and_others_wait() -> None:
+    model = FakeModel()
+    async with running(model, size=1) as (engine, _):
+        model.go_on[Lane.BULK].clear()
+        bulk = Bulk(engine)
+        await bulk.send(b"\1", b"\2", b"\3")
+        await model.has_started(Lane.BULK)
+        assert value(await engine.embed(b"\7")) == 7
+        assert bulk.answered.empty()
+        model.go_on[Lane.BULK].set()
+        assert await bulk.values(3) == [1, 2, 3]
+    assert model.batches[:2] == [(Lane.BULK, [1]), (Lane.INTERACTIVE, [7])]
+
+
+async def test_a_bulk_batch_forms_while_the_one_before_it_computes() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, metrics):
+        model.go_on[Lane.BULK].clear()
+        bulk = Bulk(engine)
+        await bulk.send(b"\1")
+        await model.has_started(Lane.BULK)
+        await bulk.send(b"\2", b"\3", b"\4")
+        await until(lambda: sample(metrics, "queue_depth", lane="bulk", stage="compute") == 3)
+        model.go_on[Lane.BULK].set()
+        assert sorted(await bulk.values(4)) == [1, 2, 3, 4]
+    assert model.batches == [(Lane.BULK, [1]), (Lane.BULK, [2, 3, 4])]
+
+
+async def test_bulk_stands_aside_between_layers_while_interactive_work_computes() -> None:
+    model = FakeModel()
+    async with running(model, size=1) as (engine, metrics):
+        bulk = Bulk(engine)
+        await bulk.send(b"\1")
+        await bulk.values(1)  # its pace is known now: it bounds how long the next one stands aside
+        model.go_on[Lane.INTERACTIVE].clear()
+        urgent = asyncio.create_task(engine.embed(b"\7"))
+        await model.has_started(Lane.INTERACTIVE)
+        await bulk.send(b"\2")
+        assert await bulk.values(1) == [2]  # it stood aside for its share, and went on: bulk never starves
+        assert sample(metrics, "stood_aside_seconds_total") > 0
+        model.go_on[Lane.INTERACTIVE].set()
+        assert value(await urgent) == 7
+
+
+async def test_a_broken_image_fails_alone_and_is_counted_by_reason() -> None:
+    async with running(FakeModel()) as (engine, metrics):
+        with pytest.raises(InvalidImage):
+            await engine.embed(b"\0")
+        bulk = Bulk(engine)
+        await bulk.send(b"\0", b"\5")
+        failed, good = [await bulk.answered.get() for _ in range(2)]
+        assert isinstance(failed.failure, InvalidImage)
+        assert value(good) == 5
+        assert sample(metrics, "errors_total", lane="bulk", reason="CORRUPT_IMAGE") == 1
+
+
+async def test_what_is_in_flight_is_bounded_and_a_full_engine_refuses_and_says_when_to_return() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, _):
+        await engine.embed(b"\1")  # the pace is known now
+        model.go_on[Lane.INTERACTIVE].clear()
+        calls = [asyncio.create_task(engine.embed(bytes([number]))) for number in range(2, 6)]
+        await model.has_started(Lane.INTERACTIVE)
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as caught:
+            await engine.embed(b"\6")
+        assert caught.value.metadata == {"in_flight": "4"}
+        assert caught.value.retry_seconds >= 0.1
+        assert list(caught.value.details())
+        model.go_on[Lane.INTERACTIVE].set()
+        assert [value(job) for job in await asyncio.gather(*calls)] == [2, 3, 4, 5]
+
+
+async def test_bytes_in_flight_are_bounded_too_and_bulk_leaves_interactive_its_share() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, metrics):
+        model.go_on[Lane.BULK].clear()
+        bulk = Bulk(engine)
+        sending = asyncio.create_task(bulk.send(*(bytes([number]) * 900 for number in range(1, 6))))
+        await model.has_started(Lane.BULK)
+        await until(lambda: len(bulk.jobs) == 3)  # 3,000 of the 4,000 bytes are bulk's
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(bulk.jobs) == 3
+        assert sample(metrics, "in_flight_bytes", lane="bulk") == 2700
+        assert value(await engine.embed(b"\7" * 900)) == 7
+        model.go_on[Lane.BULK].set()
+        await sending
+        assert sorted(await bulk.values(5)) == [1, 2, 3, 4, 5]
+        assert sample(metrics, "in_flight_bytes", lane="bulk") == 0
+
+
+async def test_nothing_is_accepted_that_would_come_too_late() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, _):
+        await engine.embed(b"\1")
+        model.go_on[Lane.INTERACTIVE].clear()
+        ahead = asyncio.create_task(engine.embed(b"\2"))
+        await model.has_started(Lane.INTERACTIVE)
+        with pytest.raises(Overloaded, match="deadline"):
+            await engine.embed(b"\3", seconds=0)
+        model.go_on[Lane.INTERACTIVE].set()
+        await ahead
+        assert value(await engine.embed(b"\4", seconds=30)) == 4
+
+
+async def test_a_caller_who_has_gone_is_not_computed_for() -> None:
+    model = FakeModel()
+    async with running(model, size=1) as (engine, _):
+        model.go_on[Lane.INTERACTIVE].clear()
+        first = asyncio.create_task(engine.embed(b"\1"))
+        await model.has_started(Lane.INTERACTIVE)
+        gone, stays = (asyncio.create_task(engine.embed(bytes([number]))) for number in (2, 3))
+        await asyncio.sleep(0)
+        gone.cancel()
+        model.go_on[Lane.INTERACTIVE].set()
+        await asyncio.gather(first, stays)
+    assert (Lane.INTERACTIVE, [2]) not in model.batches
+
+
+@pytest.mark.parametrize("size", [1, 300_000], ids=["hashed on the loop", "hashed by a decoder"])
+async def test_the_same_file_is_embedded_once(size: int) -> None:
+    bounds = Bounds(interactive=4, in_flight_bytes=10_000_000, decoding_pixels=100, cached=10)
+    model = FakeModel()
+    async with running(model, bounds) as (engine, metrics):
+        first, again = [await engine.embed(b"\7" * size) for _ in range(2)]
+        bulk = Bulk(engine)
+        await bulk.send(b"\7" * size)
+        assert await bulk.values(1) == [7]
+        assert (first.cached, again.cached) == (False, True)
+        assert sample(metrics, "cache_lookups_total", result="hit") == 2
+        assert sample(metrics, "cache_entries") == 1
+        assert sample(metrics, "images_total", lane="bulk", source="cache") == 1
+    assert len(model.batches) == 1
+
+
+async def test_a_lost_device_ends_all_work() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, _):
+        model.lost = True
+        with pytest.raises(DeviceLost):
+            await engine.embed(b"\1")
+        with pytest.raises(DeviceLost):
+            await engine.embed(b"\2")
+        with pytest.raises(DeviceLost):
+            await engine.submit(b"\3", lambda _: None)
+        with pytest.raises(DeviceLost):
+            await engine.probe(60)
+    assert len(model.batches) == 1
+
+
+async def test_a_fresh_success_saves_the_probe_a_forward_pass() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, _):
+        await engine.probe(fresh_seconds=60)
+        await engine.probe(fresh_seconds=60)
+        assert len(model.batches) == 1
+        await engine.probe(fresh_seconds=0)  # the probe's picture is another one each time: no cache knows it
+        assert len(model.batches) == 2
+
+
+def test_pixels_being_decoded_are_bounded_but_a_large_image_passes_alone() -> None:
+    room = PixelRoom(100)
+    with ThreadPoolExecutor(1) as thread, room.hold(60):
+
+        def hold() -> int:
+            with room.hold(1000):
+                return room.taken
+
+        waiting = thread.submit(hold)
+        with room.hold(40):
+            assert room.taken == 100
+        assert not waiting.done()
+    assert waiting.result(10) == 1000
+    assert room.taken == 0

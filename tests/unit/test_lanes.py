@@ -1,0 +1,71 @@
+"""The lanes: interactive first, bulk never starved, nothing decoded too far ahead, and an end for all who wait."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lookalike_embedder.job import Job, Lane
+from lookalike_embedder.lanes import MOST_IN_A_ROW, Lanes
+
+
+def job(lane: Lane) -> Job:
+    return Job(b"", lane, lambda _: None)
+
+
+def filled(interactive: int, bulk: int, *, max_decoded: int = 100) -> Lanes:
+    lanes = Lanes(max_decoded)
+    for lane, number in ((Lane.BULK, bulk), (Lane.INTERACTIVE, interactive)):
+        for _ in range(number):
+            lanes.put(job(lane))
+    return lanes
+
+
+def taken(lanes: Lanes, number: int) -> list[Lane]:
+    return [found.lane for _ in range(number) if (found := lanes.take())]
+
+
+def test_interactive_jobs_go_first_though_they_came_last() -> None:
+    assert taken(filled(2, 2), 4) == [Lane.INTERACTIVE] * 2 + [Lane.BULK] * 2
+
+
+def test_bulk_jobs_get_a_turn_however_many_interactive_ones_wait() -> None:
+    order = taken(filled(3 * MOST_IN_A_ROW, 2), 2 * MOST_IN_A_ROW + 2)
+    assert [place for place, lane in enumerate(order) if lane is Lane.BULK] == [MOST_IN_A_ROW, 2 * MOST_IN_A_ROW + 1]
+
+
+def test_bulk_images_are_not_decoded_further_ahead_than_told() -> None:
+    lanes = filled(0, 5, max_decoded=2)
+    first, second = lanes.take(), lanes.take()
+    assert first
+    assert second
+    lanes.put(job(Lane.INTERACTIVE))
+    assert taken(lanes, 1) == [Lane.INTERACTIVE]  # which the bound does not hold up
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(lanes.take)
+        lanes.pass_on(first)
+        assert not waiting.done()  # decoded is still ahead
+        assert lanes.batch(Lane.BULK, 8) == [first]
+        assert waiting.result(10)
+        waiting = thread.submit(lanes.take)
+        lanes.drop(second)  # refused: nothing to compute
+        assert waiting.result(10)
+
+
+def test_a_batch_has_what_is_there_in_order_and_of_its_lane_alone() -> None:
+    lanes = Lanes(10)
+    jobs = [job(Lane.BULK) for _ in range(3)]
+    for each in (*jobs, job(Lane.INTERACTIVE)):
+        lanes.pass_on(each)
+    assert lanes.batch(Lane.BULK, 2) == jobs[:2]
+    assert lanes.batch(Lane.BULK, 2) == jobs[2:]
+    assert lanes.waiting(Lane.INTERACTIVE) == (0, 1)
+
+
+@pytest.mark.parametrize("wait", [Lanes.take, lambda lanes: lanes.batch(Lane.BULK, 1)])
+def test_closing_ends_every_wait(wait: Callable[[Lanes], object]) -> None:
+    lanes = Lanes(1)
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(wait, lanes) for _ in range(3)]
+        lanes.close()
+        assert not any(each.result(10) for each in waiting)
