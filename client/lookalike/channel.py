@@ -36,12 +36,15 @@ def open_channel(address: str, service: str) -> grpc.aio.Channel:
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [{"name": names, "retryPolicy": _RETRY}],
+        "healthCheckConfig": {"serviceName": service},  # a pod that says NOT_SERVING gets no new calls
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
     options = [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", -1),  # the servers bound their answers, to somewhat more than that
         ("grpc.max_reconnect_backoff_ms", 2_000),  # a server that is back should be found soon
+        # Addresses are looked up again when a connection is lost or has come of age, but no more often than this.
+        ("grpc.dns_min_time_between_resolutions_ms", 10_000),
         *CLIENT_KEEPALIVE,
         ("grpc.service_config", json.dumps(config)),
         # A request larger than this buffer is not retried; gRPC's default would leave out most photos.

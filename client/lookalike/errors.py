@@ -11,8 +11,8 @@
     ├── UnavailableError         the server cannot be reached, also after retries
     └── ServerError              the server failed, or answered with something that this version does not know
 
-Every one has `reason` (stable, for programs, as the protos list them), `metadata` (the values of the message by name)
-and `code` (the gRPC status code).
+Every one has `reason` (stable, for programs, as the protos list them), `metadata` (the values of the message by name),
+`code` (the gRPC status code) and `request_id` (by which the server's log can be searched).
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,7 @@ class LookalikeError(Exception):
         reason: the stable name of what went wrong, for example `PROJECT_NOT_FOUND`; empty if the server gave none.
         metadata: the values of the message, by name.
         code: the gRPC status code.
+        request_id: the `x-request-id` of the call, as the server told it or as it was sent; empty if there was no call.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class LookalikeError(Exception):
         reason: str = "",
         metadata: Mapping[str, str] | None = None,
         code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.metadata = dict(metadata or {})
         self.code = code
+        self.request_id = request_id
 
 
 class UnreadableImageError(LookalikeError):
@@ -142,6 +145,7 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
         reason=info.reason if info.domain == ERROR_DOMAIN else "",
         metadata=info.metadata,
         code=error.code(),
+        request_id=_detail(status, error_details_pb2.RequestInfo()).request_id,
     )
     if isinstance(failure, InvalidRequestError):
         bad = _detail(status, error_details_pb2.BadRequest())

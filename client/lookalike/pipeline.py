@@ -3,13 +3,14 @@
 All stages run at once over a bounded number of items in flight, so that memory stays flat and the slowest stage sets
 the pace:
 
-    items ─ read ─ CheckImages ─┬─ new ─── EmbedStream ─┬─ IndexImages ─ outcomes
-                                └─ known ───────────────┘
+    items ─ read ─ CheckImages ─┬─ new ─── EmbedStream, several ─┬─ IndexImages ─ outcomes
+                                └─ known ────────────────────────┘
 """
 
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -22,6 +23,7 @@ from lookalike.errors import InvalidRequestError, LookalikeError, from_item
 from lookalike.gathering import gathered
 from lookalike.records import Item, Outcome, Status
 from lookalike.resume import ResumableStream
+from lookalike.spread import Spread
 from lookalike.v1 import embedder_pb2 as embedder
 from lookalike.v1 import searcher_pb2 as searcher
 from lookalike.wire import MESSAGE_OVERHEAD_BYTES
@@ -66,19 +68,26 @@ class Pipeline:
         check: says which hashes the project holds.
         open_embed: opens an EmbedStream.
         open_index: opens an IndexImages.
+        embed_streams: the most EmbedStreams at once.
         timeout: the most seconds that a stream may owe an answer.
     """
 
     def __init__(
-        self, project: str, *, check: Check, open_embed: OpenEmbed, open_index: OpenIndex, timeout: float
+        self,
+        project: str,
+        *,
+        check: Check,
+        open_embed: OpenEmbed,
+        open_index: OpenIndex,
+        embed_streams: int,
+        timeout: float,
     ) -> None:
         self._project = project
         self._check = check
-        self._open_embed, self._open_index, self._timeout = open_embed, open_index, timeout
-        self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
-        self._to_store: asyncio.Queue[searcher.IndexImagesRequest | None] = asyncio.Queue()
+        self._open_embed, self._open_index = open_embed, open_index
+        self._embed_streams, self._timeout = embed_streams, timeout
         self._finished: asyncio.Queue[tuple[Outcome, int] | None] = asyncio.Queue()
-        self._budget = Budget(MAX_ITEMS, MAX_BYTES)  # bounds all three queues
+        self._budget = Budget(MAX_ITEMS, MAX_BYTES)  # bounds all the queues
         self._in_flight: dict[int, _Loaded] = {}
         self._awaiting_embedding: dict[bytes, list[_Loaded]] = {}
         self._again: list[Item] = []
@@ -110,6 +119,8 @@ class Pipeline:
             await self._pass(self._again)
 
     async def _pass(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
+        self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
+        self._to_store: asyncio.Queue[searcher.IndexImagesRequest | None] = asyncio.Queue()
         try:
             async with asyncio.TaskGroup() as stages:
                 stages.create_task(self._check_all(items))
@@ -153,13 +164,20 @@ class Pipeline:
         loaded.data = b""
 
     async def _embed_all(self) -> None:
-        stream = ResumableStream(self._open_embed, self._to_embed, server="embedder", timeout=self._timeout)
-        async for answer in stream.answers():
-            for loaded in self._awaiting_embedding.pop(self._in_flight[answer.sequence].sha256):
-                if answer.HasField("error"):
-                    self._fail(loaded, from_item(answer.error))
-                else:
-                    self._store(loaded, answer)
+        streams = Spread(
+            self._open_embed,
+            self._to_embed,
+            streams=self._embed_streams,
+            server="embedder",
+            timeout=self._timeout,
+        )
+        async with aclosing(streams.answers()) as answers:
+            async for answer in answers:
+                for loaded in self._awaiting_embedding.pop(self._in_flight[answer.sequence].sha256):
+                    if answer.HasField("error"):
+                        self._fail(loaded, from_item(answer.error))
+                    else:
+                        self._store(loaded, answer)
         self._to_store.put_nowait(None)  # checking ended before embedding could: nothing more will come
 
     def _store(self, loaded: _Loaded, answer: embedder.EmbedStreamResponse | None) -> None:

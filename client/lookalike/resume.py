@@ -1,68 +1,36 @@
-"""Patience with servers that go away: calls and streams that can be repeated are, until they have been away too long.
+"""Streams that survive: whatever happens to the connection, every request is answered once.
 
 gRPC retries a stream only until its first answer; afterwards it is the application's turn. Ours may do it, as every
 request of our streams can be repeated without harm.
 """
 
 import asyncio
-import random
-import time
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import grpc
 
-from lookalike.errors import DeadlineExceededError, LookalikeError, UnavailableError, closed, from_rpc
+from lookalike.errors import (
+    DeadlineExceededError,
+    LookalikeError,
+    OverloadedError,
+    UnavailableError,
+    closed,
+    from_rpc,
+)
+from lookalike.patience import Patience
+from lookalike.window import Sequenced, Window
 
-
-class _Sequenced(Protocol):
-    @property
-    def sequence(self) -> int: ...
-
-
-Request = TypeVar("Request", bound=_Sequenced)
-Response = TypeVar("Response", bound=_Sequenced)
+Request = TypeVar("Request", bound=Sequenced)
+Response = TypeVar("Response", bound=Sequenced)
 T = TypeVar("T")
 P = ParamSpec("P")
 
-PATIENCE_SECONDS: Final = 60.0
-"""How long a server may be away, without a single answer: long enough for another one to load its model."""
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
-_FIRST_DELAY_SECONDS: Final = 0.2
-_MAX_DELAY_SECONDS: Final = 3.0
-
-
-class _Patience:
-    """Counts what failed since the last progress, and waits before the next attempt."""
-
-    def __init__(self) -> None:
-        self.progress()
-
-    def progress(self) -> None:
-        """Begin anew."""
-        self._attempts = 0
-        self._since: float | None = None
-
-    async def wait(self, failure: LookalikeError) -> None:
-        """Wait a moment, the longer the more has failed, with jitter; or raise the failure, if it has been too long."""
-        now = time.monotonic()
-        self._since = self._since or now
-        if now - self._since >= PATIENCE_SECONDS:
-            raise failure
-        delay = min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2.0**self._attempts)
-        self._attempts += 1
-        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret about it
-
-
-async def patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Make a call that can be repeated without harm, again and again while the server is away."""
-    patience = _Patience()
-    while True:
-        try:
-            return await call()
-        except UnavailableError as error:
-            await patience.wait(error)
+_DELIBERATE: Final = ("STREAM_AGED", "SHUTTING_DOWN")
+"""Reasons of a server that ends a stream so that the client goes elsewhere: no failure, and nothing to wait for."""
 
 
 class ResumableStream(Generic[Request, Response]):
@@ -70,9 +38,11 @@ class ResumableStream(Generic[Request, Response]):
 
     Args:
         open_call: opens the RPC.
-        requests: what to send; None is the end.
+        requests: what to send; None is the end, and stays there for the other streams that take from the same queue.
         server: the server's name, for error messages.
         timeout: the most seconds without any answer while there are unanswered requests.
+        soon: where streams share a queue, each takes no more than is answered in so many seconds; see `Window`.
+        patience: where streams share it, one does not give up while others get answers.
     """
 
     def __init__(
@@ -82,12 +52,15 @@ class ResumableStream(Generic[Request, Response]):
         *,
         server: str,
         timeout: float,
+        soon: float = math.inf,
+        patience: Patience | None = None,
     ) -> None:
         self._open_call = open_call
         self._requests = requests
         self._server = server
         self._timeout = timeout
-        self._unanswered: dict[int, Request] = {}
+        self._unanswered: Window[Request] = Window(soon)
+        self._patience = patience or Patience()
         self._ended = False
 
     async def answers(self) -> AsyncIterator[Response]:
@@ -98,12 +71,13 @@ class ResumableStream(Generic[Request, Response]):
             DeadlineExceededError: the server is there but does not answer.
             LookalikeError: the server ended the stream for a reason that a new stream would not mend.
         """
-        patience = _Patience()
         while await self._has_work():
+            progress = False
             try:
                 async for response in self._answers_of_one_call():
-                    patience.progress()
-                    if self._unanswered.pop(response.sequence, None) is not None:
+                    progress = True
+                    self._patience.progress()
+                    if self._unanswered.answered(response.sequence):
                         yield response
             except grpc.aio.AioRpcError as error:
                 failure = from_rpc(error, self._server)
@@ -113,8 +87,8 @@ class ResumableStream(Generic[Request, Response]):
                 failure = error
             else:
                 failure = UnavailableError(f"{self._server}: ends its streams unanswered", code=_UNAVAILABLE)
-            if self._unanswered:
-                await patience.wait(failure)
+            if self._unanswered and not (progress and failure.reason in _DELIBERATE):
+                await self._patience.wait(failure)
 
     async def _has_work(self) -> bool:
         """Wait for something to send: a server that is not needed is not called."""
@@ -126,8 +100,9 @@ class ResumableStream(Generic[Request, Response]):
         """Note a request from the queue before anything else can happen to it."""
         if request is None:
             self._ended = True
+            self._requests.put_nowait(None)
         else:
-            self._unanswered[request.sequence] = request
+            self._unanswered.add(request)
 
     async def _answers_of_one_call(self) -> AsyncIterator[Response]:
         call = self._open_call()
@@ -143,9 +118,10 @@ class ResumableStream(Generic[Request, Response]):
     async def _write(self, call: "grpc.aio.StreamStreamCall[Request, Response]") -> None:
         """Send again what is unanswered, then what the queue holds. Never lets go of a request before its answer."""
         try:
-            for unanswered in list(self._unanswered.values()):
+            for unanswered in self._unanswered.requests():
                 await call.write(unanswered)
             while not self._ended:
+                await self._unanswered.room()
                 request = await self._requests.get()
                 self._take(request)
                 if request is not None:
@@ -193,4 +169,6 @@ def _is_lost(failure: LookalikeError) -> bool:
     When a stream ends while a write is under way, grpc.aio may replace the status by an INTERNAL of its own
     (grpc/grpc#36066). An INTERNAL of ours always has a reason.
     """
+    if isinstance(failure, OverloadedError):
+        return failure.retry_after is not None  # too many streams there, for now
     return failure.code is _UNAVAILABLE or (failure.code is grpc.StatusCode.INTERNAL and not failure.reason)

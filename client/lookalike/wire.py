@@ -18,6 +18,9 @@ MESSAGE_OVERHEAD_BYTES: Final = 64 * 1024
 MAX_MESSAGE_BYTES: Final = MAX_IMAGE_BYTES + MESSAGE_OVERHEAD_BYTES
 """The largest message that a client sends."""
 
+STREAM_GRACE_SECONDS: Final = 30.0
+"""How long a stream that ends by itself may take to answer what it has read."""
+
 ChannelOptions = list[tuple[str, int | str]]
 
 
@@ -29,11 +32,12 @@ def message_limits(max_image_bytes: int = MAX_IMAGE_BYTES) -> ChannelOptions:
 def connection_age(seconds: float) -> ChannelOptions:
     """Server options that close a connection after so long, so that its client looks up the addresses again.
 
-    Streams end themselves before: the grace for those that were opened late is as long as the age.
+    Streams end themselves before; those that were opened late have as long again, and time for what they still answer.
     """
+    grace = seconds + STREAM_GRACE_SECONDS
     return [
         ("grpc.max_connection_age_ms", int(seconds * 1000)),
-        ("grpc.max_connection_age_grace_ms", int(seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(grace * 1000)),
     ]
 
 

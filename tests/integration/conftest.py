@@ -2,11 +2,13 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
+import numpy as np
 import platformdirs
 import pytest
 
@@ -15,6 +17,8 @@ from lookalike.serving import Server
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder import weights
 from lookalike_embedder.config import Config as EmbedderConfig
+from lookalike_embedder.image import Pixels
+from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.model import CpuModel, CudaModel, load
 from lookalike_searcher import database as database_module
@@ -93,6 +97,24 @@ async def client(embedder: Server, searcher: Server) -> AsyncIterator[Client]:
         yield client
 
 
+def null_model(pixels: Sequence[Pixels], _lane: Lane, _pause: Callable[[], None]) -> np.ndarray:
+    """Vectors of length 1 without a network: for what is not about vectors."""
+    return np.full((len(pixels), 512), 512**-0.5, np.float32)
+
+
+@pytest.fixture(scope="session")
+async def quick_client(embedder_config: EmbedderConfig, searcher: Server) -> AsyncIterator[Client]:
+    """A client of an embedder with a null model."""
+    description = embedder_server.describe(embedder_config, "0" * 64, (), "cpu", "null", 1)
+    loaded = embedder_server.Loaded(null_model, description)
+    with ThreadPoolExecutor(1) as worker:
+        async with (
+            embedder_server.serving(embedder_config, loaded, worker, metrics=Metrics()) as server,
+            Client(address(server), address(searcher)) as client,
+        ):
+            yield client
+
+
 @pytest.fixture(scope="session")
 async def embedder_channel(embedder: Server) -> AsyncIterator[grpc.aio.Channel]:
     """A bare channel, for what another language's client would send."""
@@ -109,8 +131,21 @@ async def searcher_channel(searcher: Server) -> AsyncIterator[grpc.aio.Channel]:
 
 
 @pytest.fixture
-async def project(client: Client, trunk: weights.Weights) -> AsyncIterator[str]:
+async def project(client: Client) -> AsyncIterator[str]:
     """An empty project of its own."""
+    async with _project(client) as name:
+        yield name
+
+
+@pytest.fixture
+async def quick_project(quick_client: Client) -> AsyncIterator[str]:
+    """The same, in the space of the quick client."""
+    async with _project(quick_client) as name:
+        yield name
+
+
+@asynccontextmanager
+async def _project(client: Client) -> AsyncIterator[str]:
     name = f"test-{uuid.uuid4().hex[:12]}"
     await client.create_project(name)
     yield name

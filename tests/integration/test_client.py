@@ -127,8 +127,11 @@ async def test_what_is_broken_fails_alone_and_says_why(
     assert (await client.get_project(project)).image_count == 3
 
 
-async def test_images_that_change_places_are_all_found_at_their_new_ones(client: Client, project: str) -> None:
+async def test_images_that_change_places_are_all_found_at_their_new_ones(
+    quick_client: Client, quick_project: str
+) -> None:
     """Numbered files after one was put before them: every image is known, and loses its last place for a moment."""
+    client, project = quick_client, quick_project
     pictures = [jpeg(64, 48 + number) for number in range(700)]
     await index(client, project, [Item(image=data, uri=f"{number}.jpg") for number, data in enumerate(pictures)])
     turned = [Item(image=pictures[number - 1], uri=f"{number}.jpg") for number in range(len(pictures))]

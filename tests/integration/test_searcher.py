@@ -356,8 +356,8 @@ async def test_deleting_a_project_under_its_writers_ends_them_and_leaves_nothing
     await writer.send(writer.request(0))
     await client.delete_project(name)
     for result in await asyncio.gather(*writers, return_exceptions=True):
-        if isinstance(result, grpc.aio.AioRpcError):
-            assert result.code() is grpc.StatusCode.NOT_FOUND
+        if isinstance(result, grpc.aio.AioRpcError):  # which may replace the status if a write was under way (#36066)
+            assert result.code() is grpc.StatusCode.NOT_FOUND or result.details() == "Internal error from Core"
     async with database.connection() as connection:
         assert not await connection.fetchval(
             "SELECT count(*) FROM information_schema.schemata WHERE schema_name = $1", f"p{project_id}"

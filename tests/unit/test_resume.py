@@ -2,20 +2,33 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
+from grpc_status import rpc_status
 
-from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, UnavailableError, resume
+from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, UnavailableError, patience, resume
 from lookalike.resume import ResumableStream
+from lookalike.status import DomainError, ShuttingDown, StreamAged
 from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
+from lookalike_embedder.errors import STATUS, Overloaded
 
-Answer = EmbedStreamResponse | grpc.StatusCode | None
+Answer = grpc.StatusCode | grpc.aio.AioRpcError | None
+
+
+def ended_by(error: DomainError) -> grpc.aio.AioRpcError:
+    """What gRPC raises for an embedder's refusal."""
+    status = rpc_status.to_status(STATUS.status(error))
+    return grpc.aio.AioRpcError(
+        status.code, grpc.aio.Metadata(), grpc.aio.Metadata(*status.trailing_metadata), status.details
+    )
 
 
 class FakeCall:
-    """A call that answers as `script` says: None waits for the next request's own answer, a code ends the call."""
+    """A call that answers as `script` says: None waits for the next request's own answer, all else ends the call."""
 
     def __init__(self, script: list[Answer]) -> None:
         self.script = script
@@ -31,6 +44,8 @@ class FakeCall:
 
     async def read(self) -> Any:  # noqa: ANN401 - a response or EOF, as in gRPC
         step = self.script.pop(0) if self.script else None
+        if isinstance(step, grpc.aio.AioRpcError):
+            raise step
         if isinstance(step, grpc.StatusCode):
             raise grpc.aio.AioRpcError(step, grpc.aio.Metadata(), grpc.aio.Metadata(), "scripted")
         request = await self.requests.get()
@@ -45,8 +60,8 @@ class FakeCall:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "_FIRST_DELAY_SECONDS", 0.0)
-    monkeypatch.setattr(resume, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "_FIRST_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.01)
 
 
 def queue_of(*numbers: int) -> "asyncio.Queue[EmbedStreamRequest | None]":
@@ -73,6 +88,28 @@ async def test_what_is_unanswered_is_sent_again_and_nothing_is_answered_twice() 
     assert await answered(lambda: next(opened), 1, 2, 3, 4) == [1, 2, 3, 4]
     assert 1 not in calls[1].written + calls[2].written
     assert 2 not in calls[2].written
+
+
+async def test_a_stream_that_was_ended_on_purpose_is_opened_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has aged it, or drains: that is no failure, as long as it answered something."""
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.0)  # whoever waits, fails
+    for error in (StreamAged(), ShuttingDown()):
+        opened = iter([FakeCall([None, ended_by(error)]), FakeCall([None, None, ended_by(error)]), FakeCall([])])
+        assert await answered(partial(next, opened), 1, 2, 3, 4, 5) == [1, 2, 3, 4, 5]
+    with pytest.raises(UnavailableError, match="shutting down"):
+        await answered(lambda: FakeCall([ended_by(ShuttingDown())]), 1)
+
+
+async def test_a_server_with_too_many_streams_is_asked_again_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(sleep=sleep))
+    opened = iter([FakeCall([ended_by(Overloaded(64, 7.5, what="streams"))]), FakeCall([])])
+    assert await answered(lambda: next(opened), 1, 2) == [1, 2]
+    assert waits == [7.5]
 
 
 async def test_a_server_that_stays_away_is_given_up() -> None:
@@ -132,7 +169,7 @@ async def test_a_call_is_repeated_while_the_server_is_away() -> None:
             raise failure
         return "here"
 
-    assert await resume.patiently(call) == "here"
+    assert await patience.patiently(call) == "here"
 
 
 async def test_a_channel_closed_under_a_call_is_an_error_and_not_a_cancellation() -> None:

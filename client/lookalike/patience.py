@@ -1,0 +1,54 @@
+"""Patience with servers that go away: what can be repeated is, until they have been away too long."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from lookalike.errors import LookalikeError, OverloadedError, UnavailableError
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a server may be away, without a single answer: long enough for another one to load its model."""
+_FIRST_DELAY_SECONDS: Final = 0.2
+_MAX_DELAY_SECONDS: Final = 3.0
+
+
+class Patience:
+    """Counts what failed since the last progress, and waits before the next attempt.
+
+    Streams to the same servers share one: as long as any of them gets answers, the servers are not away.
+    """
+
+    def __init__(self) -> None:
+        self.progress()
+
+    def progress(self) -> None:
+        """Begin anew."""
+        self._attempts = 0
+        self._since: float | None = None
+
+    async def wait(self, failure: LookalikeError) -> None:
+        """Wait a moment, the longer the more has failed, with jitter; or raise the failure, if it has been too long."""
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since >= PATIENCE_SECONDS:
+            raise failure
+        delay = min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2.0**self._attempts)
+        delay *= random.uniform(0.5, 1.0)  # noqa: S311 - nothing secret about it
+        self._attempts += 1
+        if isinstance(failure, OverloadedError):
+            delay = max(delay, failure.retry_after or 0)
+        await asyncio.sleep(delay)
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call that can be repeated without harm, again and again while the server is away."""
+    patience = Patience()
+    while True:
+        try:
+            return await call()
+        except UnavailableError as error:
+            await patience.wait(error)

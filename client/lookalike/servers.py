@@ -1,0 +1,77 @@
+"""The two servers as the client sees them: one channel each, one way to call, and an id by which calls are found."""
+
+import uuid
+from functools import cached_property
+from typing import Final, TypeVar
+
+import grpc
+
+from lookalike.channel import EMBEDDER, SEARCHER, open_channel
+from lookalike.errors import from_rpc
+from lookalike.resume import not_closed
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
+from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+_NAMES: Final = {EMBEDDER: "embedder", SEARCHER: "searcher"}
+
+
+def new_request_id() -> str:
+    """An id for the servers' logs: all that one call of the library's user sends bears the same."""
+    return uuid.uuid4().hex
+
+
+def metadata(request_id: str) -> grpc.aio.Metadata:
+    """What a call carries beside its message."""
+    return grpc.aio.Metadata(("x-request-id", request_id))
+
+
+class Servers:
+    """Opens a channel on first use: it belongs to the event loop that runs then.
+
+    Args:
+        embedder: the embedder's address.
+        searcher: the searcher's address.
+        timeout: seconds until a call gives up.
+    """
+
+    def __init__(self, embedder: str, searcher: str, timeout: float) -> None:
+        self._addresses = {EMBEDDER: embedder, SEARCHER: searcher}
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._timeout = timeout
+
+    @cached_property
+    def embedder(self) -> EmbedderServiceStub:
+        """The embedder's RPCs."""
+        return EmbedderServiceStub(self._channel(EMBEDDER))
+
+    @cached_property
+    def searcher(self) -> SearcherServiceStub:
+        """The searcher's RPCs."""
+        return SearcherServiceStub(self._channel(SEARCHER))
+
+    async def ask(
+        self,
+        service: str,
+        method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
+        request: Request,
+        request_id: str,
+    ) -> Response:
+        """Make a call. Raises LookalikeError."""
+        try:
+            return await not_closed(method, request, timeout=self._timeout, metadata=metadata(request_id))
+        except grpc.aio.AioRpcError as error:
+            failure = from_rpc(error, f"the {_NAMES[service]} at {self._addresses[service]}")
+            failure.request_id = failure.request_id or request_id
+            raise failure from error
+
+    async def close(self) -> None:
+        """Close the channels; what is in flight is cancelled."""
+        for channel in self._channels.values():
+            await channel.close()
+
+    def _channel(self, service: str) -> grpc.aio.Channel:
+        self._channels[service] = open_channel(self._addresses[service], service)
+        return self._channels[service]

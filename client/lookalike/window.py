@@ -1,0 +1,76 @@
+"""How many requests a stream holds: as many as its server answers soon."""
+
+import asyncio
+import math
+import time
+from typing import Final, Generic, Protocol, TypeVar
+
+
+class Sequenced(Protocol):
+    """A request, or an answer, with the number that joins the two."""
+
+    @property
+    def sequence(self) -> int: ...  # noqa: D102
+
+
+Request = TypeVar("Request", bound=Sequenced)
+
+SOON_SECONDS: Final = 1.0
+"""Long enough for a GPU's batches, each way through the network included; what a slow server holds in the end, while
+the others have nothing left to do, takes no longer."""
+LEAST: Final = 8
+"""Enough to keep a CPU's cores busy, however slow they are."""
+
+
+class Window(Generic[Request]):
+    """The requests of a stream that are not answered yet.
+
+    Streams that share a queue leave to the others what they would not get answered soon, so that a fast server is given
+    more than a slow one. The window begins small; with every answer it grows by one if the request was answered soon,
+    and shrinks by one if not.
+
+    Args:
+        soon: in how many seconds a request should be answered; infinite: any number is held.
+    """
+
+    def __init__(self, soon: float) -> None:
+        self._soon = soon
+        self._size = math.inf if soon == math.inf else LEAST
+        self._unanswered: dict[int, tuple[Request, float]] = {}
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def __len__(self) -> int:
+        """How many are unanswered."""
+        return len(self._unanswered)
+
+    def requests(self) -> list[Request]:
+        """What is unanswered, in the order in which it came."""
+        return [request for request, _ in self._unanswered.values()]
+
+    async def room(self) -> None:
+        """Wait until there is room for one more."""
+        await self._room.wait()
+
+    def add(self, request: Request) -> None:
+        """Hold a request."""
+        self._unanswered[request.sequence] = request, time.monotonic()
+        self._note_room()
+
+    def answered(self, sequence: int) -> bool:
+        """Let go of a request that was answered; whether it was held."""
+        was_full = len(self) >= self._size
+        if (held := self._unanswered.pop(sequence, None)) is None:
+            return False
+        if time.monotonic() - held[1] > self._soon:
+            self._size = max(LEAST, self._size - 1)
+        elif was_full:
+            self._size += 1
+        self._note_room()
+        return True
+
+    def _note_room(self) -> None:
+        if len(self) < self._size:
+            self._room.set()
+        else:
+            self._room.clear()

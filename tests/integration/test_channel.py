@@ -1,0 +1,154 @@
+"""What the client's calls carry, and which pods they go to: over real sockets, to servers that only take notes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2_grpc
+
+from lookalike import Client, Item, LookalikeError
+from lookalike.channel import EMBEDDER, SEARCHER
+from lookalike.health import Health
+from lookalike.v1 import embedder_pb2, embedder_pb2_grpc, searcher_pb2, searcher_pb2_grpc
+from tests.pictures import jpeg
+
+
+class Notes:
+    """The method and the `x-request-id` of each call; says that it serves the service."""
+
+    def __init__(self, service: str) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.health = Health(service)
+        self.health.tell(serving=True)
+
+    def note(self, method: str, context: Any) -> None:  # noqa: ANN401
+        self.calls.append((method, dict(context.invocation_metadata())["x-request-id"]))
+
+
+class Embedder(Notes, embedder_pb2_grpc.EmbedderServiceServicer):
+    async def GetModel(self, request: Any, context: Any) -> embedder_pb2.GetModelResponse:  # noqa: ANN401, N802
+        self.note("GetModel", context)
+        return embedder_pb2.GetModelResponse(space="space")
+
+    async def Embed(self, request: Any, context: Any) -> embedder_pb2.EmbedResponse:  # noqa: ANN401, N802
+        self.note("Embed", context)
+        return embedder_pb2.EmbedResponse()
+
+    async def EmbedStream(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401, N802
+        self.note("EmbedStream", context)
+        async for request in requests:
+            yield embedder_pb2.EmbedStreamResponse(sequence=request.sequence)
+
+
+class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
+    async def CreateProject(self, request: Any, context: Any) -> searcher_pb2.CreateProjectResponse:  # noqa: ANN401, N802
+        self.note("CreateProject", context)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "not just now")
+        return searcher_pb2.CreateProjectResponse()
+
+    async def GetProject(self, request: Any, context: Any) -> searcher_pb2.GetProjectResponse:  # noqa: ANN401, N802
+        self.note("GetProject", context)
+        return searcher_pb2.GetProjectResponse()
+
+    async def CheckImages(self, request: Any, context: Any) -> searcher_pb2.CheckImagesResponse:  # noqa: ANN401, N802
+        self.note("CheckImages", context)
+        return searcher_pb2.CheckImagesResponse()
+
+    async def IndexImages(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401, N802
+        self.note("IndexImages", context)
+        async for request in requests:
+            await context.abort(grpc.StatusCode.DATA_LOSS, "all is lost")
+            yield searcher_pb2.IndexImagesResponse(sequence=request.sequence)
+
+    async def Search(self, request: Any, context: Any) -> searcher_pb2.SearchResponse:  # noqa: ANN401, N802
+        self.note("Search", context)
+        return searcher_pb2.SearchResponse()
+
+
+@asynccontextmanager
+async def served(notes: Notes) -> AsyncIterator[str]:
+    """A server on a free port; its address."""
+    server = grpc.aio.server()
+    match notes:
+        case Embedder():
+            embedder_pb2_grpc.add_EmbedderServiceServicer_to_server(notes, server)
+        case Searcher():
+            searcher_pb2_grpc.add_SearcherServiceServicer_to_server(notes, server)
+    health_pb2_grpc.add_HealthServicer_to_server(notes.health, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    notes.health.end()
+    await server.stop(0)
+
+
+@pytest.fixture
+async def noting() -> AsyncIterator[tuple[Client, Embedder, Searcher]]:
+    embedder = Embedder(EMBEDDER)
+    searcher = Searcher(SEARCHER)  # type: ignore[abstract] # the other methods are not called here
+    async with (
+        served(embedder) as embedder_address,
+        served(searcher) as searcher_address,
+        Client(embedder_address, searcher_address) as client,
+    ):
+        yield client, embedder, searcher
+
+
+def ids(*servers: Notes) -> set[str]:
+    return {request_id for server in servers for _, request_id in server.calls}
+
+
+async def test_a_pod_that_says_it_is_not_serving_gets_no_calls_until_it_serves_again() -> None:
+    pods = Embedder(EMBEDDER), Embedder(EMBEDDER)
+    async with AsyncExitStack() as stack:
+        addresses = [await stack.enter_async_context(served(pod)) for pod in pods]
+        client = await stack.enter_async_context(Client(f"ipv4:{','.join(addresses)}"))
+
+        async def until_they_are_asked(expected: set[Embedder]) -> None:
+            """Ask until a round of calls reaches just these; health comes to the client by itself, when it may."""
+            async with asyncio.timeout(30):
+                while True:
+                    for pod in pods:
+                        pod.calls.clear()
+                    for _ in range(10):
+                        await client.model()
+                    if {pod for pod in pods if pod.calls} == expected:
+                        return
+
+        await until_they_are_asked(set(pods))
+        pods[0].health.tell(serving=False)
+        await until_they_are_asked({pods[1]})
+        pods[0].health.tell(serving=True)
+        await until_they_are_asked(set(pods))
+
+
+async def test_a_search_bears_one_request_id_at_both_servers_and_the_next_bears_another(
+    noting: tuple[Client, Embedder, Searcher],
+) -> None:
+    client, embedder, searcher = noting
+    await client.search("shop", image=jpeg())
+    assert [method for method, _ in embedder.calls + searcher.calls] == ["Embed", "Search"]
+    assert len(ids(embedder, searcher)) == 1
+    await client.search("shop", image=jpeg())
+    assert len(ids(embedder, searcher)) == 2
+    assert all(len(request_id) == 32 for request_id in ids(embedder, searcher))
+
+
+async def test_a_run_bears_one_request_id_and_so_does_what_ends_it(noting: tuple[Client, Embedder, Searcher]) -> None:
+    client, embedder, searcher = noting
+    with pytest.raises(LookalikeError, match="all is lost") as caught:
+        async for _ in client.index("shop", [Item(image=jpeg(64 + number), uri=str(number)) for number in range(2)]):
+            pass
+    assert {method for method, _ in embedder.calls} == {"EmbedStream"}
+    assert {method for method, _ in searcher.calls} == {"GetProject", "CheckImages", "IndexImages"}
+    assert ids(embedder, searcher) == {caught.value.request_id}
+
+
+async def test_a_call_that_failed_tells_its_request_id(noting: tuple[Client, Embedder, Searcher]) -> None:
+    client, embedder, searcher = noting
+    with pytest.raises(LookalikeError, match="not just now") as caught:
+        await client.create_project("shop")
+    assert ids(embedder, searcher) == {caught.value.request_id}
