@@ -181,7 +181,9 @@ class Engine:
         budget = self._budgets[Lane.INTERACTIVE]
         drained = budget.items * self._batcher.seconds_per_image[Lane.INTERACTIVE]
         if drained > seconds or not budget.try_acquire(size):
-            raise Overloaded(budget.items, max(_LEAST_RETRY_SECONDS, drained), deadline_seconds=seconds)
+            refusal = Overloaded(budget.items, max(_LEAST_RETRY_SECONDS, drained), deadline_seconds=seconds)
+            self._metrics.failed(Lane.INTERACTIVE, refusal.reason)
+            raise refusal
 
     def _begin(self, job: Job) -> None:
         """Answer from the cache, or line up. A large file is hashed by a decoder: here it would hold up all others."""

@@ -175,6 +175,8 @@ async def serving(
             options=[
                 *message_limits(max(config.max_image_bytes, MAX_IMAGE_BYTES)),  # refusing is admission's, per image
                 *connection_age(config.max_connection_age),
+                # Of one connection: what comes on top waits in the client, before its bytes are sent.
+                ("grpc.max_concurrent_streams", config.max_waiting + config.max_streams),
             ],
             probe_interval=config.probe_interval,
             grace=config.grace,

@@ -11,7 +11,7 @@ from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
 from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import STATUS, Overloaded
-from lookalike_embedder.job import Embedded, Job
+from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.stream import BulkStream
 
@@ -66,7 +66,9 @@ class EmbedderService(EmbedderServiceServicer):
     ) -> AsyncIterator[wire.EmbedStreamResponse]:
         """See the proto."""
         if self._streams >= self._max_streams:
-            raise Overloaded(self._streams, _RETRY_STREAM_SECONDS, what="streams")
+            refusal = Overloaded(self._streams, _RETRY_STREAM_SECONDS, what="streams")
+            self._metrics.failed(Lane.BULK, refusal.reason)
+            raise refusal
         self._streams += 1
         self._metrics.streams.set(self._streams)
         try:

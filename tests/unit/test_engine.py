@@ -167,7 +167,7 @@ async def test_a_broken_image_fails_alone_and_is_counted_by_reason() -> None:
 
 async def test_what_is_in_flight_is_bounded_and_a_full_engine_refuses_and_says_when_to_return() -> None:
     model = FakeModel()
-    async with running(model) as (engine, _):
+    async with running(model) as (engine, metrics):
         await engine.embed(b"\1")  # the pace is known now
         model.go_on[Lane.INTERACTIVE].clear()
         calls = [asyncio.create_task(engine.embed(bytes([number]))) for number in range(2, 6)]
@@ -175,6 +175,7 @@ async def test_what_is_in_flight_is_bounded_and_a_full_engine_refuses_and_says_w
         await asyncio.sleep(0)
         with pytest.raises(Overloaded) as caught:
             await engine.embed(b"\6")
+        assert sample(metrics, "errors_total", lane="interactive", reason="OVERLOADED") == 1
         assert caught.value.metadata == {"in_flight": "4"}
         assert caught.value.retry_seconds >= 0.1
         assert list(caught.value.details())
@@ -224,6 +225,7 @@ async def test_a_caller_who_has_gone_is_not_computed_for() -> None:
         gone, stays = (asyncio.create_task(engine.embed(bytes([number]))) for number in (2, 3))
         await asyncio.sleep(0)
         gone.cancel()
+        await asyncio.wait({gone})
         model.go_on[Lane.INTERACTIVE].set()
         await asyncio.gather(first, stays)
     assert (Lane.INTERACTIVE, [2]) not in model.batches
