@@ -155,6 +155,7 @@ class Client:
             check=lambda sha256s: patiently(lambda: self._check_images(project, sha256s, request_id)),
             open_embed=lambda: self._servers.embedder.EmbedStream(metadata=metadata(request_id)),
             open_index=lambda: self._servers.searcher.IndexImages(metadata=metadata(request_id)),
+            request_id=request_id,
             embed_streams=self._embed_streams,
             timeout=self._timeout,
         )

@@ -119,11 +119,12 @@ def closed() -> LookalikeError:
     return LookalikeError("the client is closed", reason="CLIENT_CLOSED", code=grpc.StatusCode.CANCELLED)
 
 
-def from_item(error: ItemError) -> LookalikeError:
-    """The failure of one item of a stream."""
+def from_item(error: ItemError, request_id: str = "") -> LookalikeError:
+    """The failure of one item of a stream that bore this request id."""
     code = _BY_NUMBER.get(error.code, grpc.StatusCode.UNKNOWN)
     kind = _BY_CODE.get(code, ServerError)
     failure = kind(error.message, reason=error.reason, metadata=error.metadata, code=code)
+    failure.request_id = request_id
     if isinstance(failure, InvalidRequestError) and "field" in error.metadata:
         failure.violations = {error.metadata["field"]: error.message}
     return failure

@@ -1,8 +1,8 @@
 """Groups what arrives one by one into batches."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import Final, TypeVar, cast
 
 T = TypeVar("T")
@@ -10,7 +10,7 @@ T = TypeVar("T")
 _END: Final = object()
 
 
-async def gathered(items: AsyncIterator[T], most: int, *, linger: float = 0.0) -> AsyncIterator[list[T]]:
+async def gathered(items: AsyncGenerator[T, None], most: int, *, linger: float = 0.0) -> AsyncGenerator[list[T], None]:
     """Lists of 1 to `most` items: whatever has arrived while the consumer was busy with the list before.
 
     Under load the lists fill by themselves. At most `most` items are read ahead. What `items` raises is raised after
@@ -41,16 +41,17 @@ async def gathered(items: AsyncIterator[T], most: int, *, linger: float = 0.0) -
         await asyncio.wait({reader})
 
 
-async def _read(items: AsyncIterator[T], waiting: "asyncio.Queue[T | object]") -> None:
+async def _read(items: AsyncGenerator[T, None], waiting: "asyncio.Queue[T | object]") -> None:
     try:
-        async for item in items:
-            await waiting.put(item)
+        async with aclosing(items):  # what the source holds goes with this task, not when the collector comes
+            async for item in items:
+                await waiting.put(item)
     except asyncio.CancelledError as error:
         if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
             raise
         await waiting.put(_END)  # it was not this reader that was cancelled, but something that the source awaited
         raise RuntimeError("the source of the items was cancelled") from error
-    except Exception:
+    except BaseException:
         await waiting.put(_END)
         raise
     await waiting.put(_END)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from lookalike.errors import LookalikeError, OverloadedError, UnavailableError
+from lookalike.errors import DeadlineExceededError, LookalikeError, OverloadedError, UnavailableError
 
 T = TypeVar("T")
 
@@ -50,5 +50,5 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await call()
-        except UnavailableError as error:
+        except (UnavailableError, DeadlineExceededError) as error:
             await patience.wait(error)

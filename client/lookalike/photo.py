@@ -16,7 +16,7 @@ def read(image: bytes | str | os.PathLike[str]) -> bytes:
         UnreadableImageError: the file cannot be read.
         InvalidRequestError: it is larger than what can be sent.
     """
-    data = bytes(image) if isinstance(image, bytes | bytearray | memoryview) else _read_file(Path(image))
+    data = bytes(image) if isinstance(image, bytes | bytearray | memoryview) else _read_file(_path(image))
     if len(data) > MAX_IMAGE_BYTES:
         raise InvalidRequestError(
             f"image: at most {MAX_IMAGE_BYTES} bytes can be sent, got more",
@@ -25,6 +25,17 @@ def read(image: bytes | str | os.PathLike[str]) -> bytes:
             code=grpc.StatusCode.INVALID_ARGUMENT,
         )
     return data
+
+
+def _path(image: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(image)
+    except TypeError as error:  # types are not checked in everybody's code
+        raise InvalidRequestError(
+            f"image: must be bytes or a path, got {type(image).__name__}",
+            reason="INVALID_FIELD",
+            code=grpc.StatusCode.INVALID_ARGUMENT,
+        ) from error
 
 
 def _read_file(path: Path) -> bytes:

@@ -68,6 +68,7 @@ class Pipeline:
         check: says which hashes the project holds.
         open_embed: opens an EmbedStream.
         open_index: opens an IndexImages.
+        request_id: what the run's calls bear.
         embed_streams: the most EmbedStreams at once.
         timeout: the most seconds that a stream may owe an answer.
     """
@@ -79,9 +80,11 @@ class Pipeline:
         check: Check,
         open_embed: OpenEmbed,
         open_index: OpenIndex,
+        request_id: str,
         embed_streams: int,
         timeout: float,
     ) -> None:
+        self._request_id = request_id
         self._project = project
         self._check = check
         self._open_embed, self._open_index = open_embed, open_index
@@ -140,7 +143,7 @@ class Pipeline:
                     self._embed_once(loaded)
         self._to_embed.put_nowait(None)
 
-    async def _read_all(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[_Loaded]:
+    async def _read_all(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[_Loaded, None]:
         numbers = count(1)
         async for item in _each(items):
             try:
@@ -175,7 +178,7 @@ class Pipeline:
             async for answer in answers:
                 for loaded in self._awaiting_embedding.pop(self._in_flight[answer.sequence].sha256):
                     if answer.HasField("error"):
-                        self._fail(loaded, from_item(answer.error))
+                        self._fail(loaded, from_item(answer.error, self._request_id))
                     else:
                         self._store(loaded, answer)
         self._to_store.put_nowait(None)  # checking ended before embedding could: nothing more will come
@@ -195,7 +198,7 @@ class Pipeline:
         async for answer in stream.answers():
             loaded = self._in_flight[answer.sequence]
             if answer.HasField("error"):
-                self._fail(loaded, from_item(answer.error))
+                self._fail(loaded, from_item(answer.error, self._request_id))
             else:
                 del self._in_flight[answer.sequence]
                 changed = answer.indexed.status == searcher.INDEX_STATUS_INDEXED

@@ -29,6 +29,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
+_NOT_OURS: Final = (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
 _DELIBERATE: Final = ("STREAM_AGED", "SHUTTING_DOWN")
 """Reasons of a server that ends a stream so that the client goes elsewhere: no failure, and nothing to wait for."""
 
@@ -105,7 +106,10 @@ class ResumableStream(Generic[Request, Response]):
             self._unanswered.add(request)
 
     async def _answers_of_one_call(self) -> AsyncIterator[Response]:
-        call = self._open_call()
+        try:
+            call = self._open_call()
+        except grpc.aio.UsageError as error:
+            raise closed() from error
         writer = asyncio.create_task(self._write(call))
         call.add_done_callback(partial(_cancel, writer))  # a write under way would hide why the call has ended
         try:
@@ -131,11 +135,11 @@ class ResumableStream(Generic[Request, Response]):
             pass  # the call is over; the reader learns why
 
     async def _read(self, call: "grpc.aio.StreamStreamCall[Request, Response]") -> Any:  # noqa: ANN401 - or EOF
-        """The next answer. Waiting is no failure as long as there is nothing to answer."""
+        """The next answer, or the end. Waiting is no failure while there is nothing to answer and more may come."""
         reading = asyncio.ensure_future(call.read())
         try:
             while True:
-                waited_for_answer = bool(self._unanswered)
+                waited_for_answer = bool(self._unanswered) or self._ended
                 done, _ = await asyncio.wait({reading}, timeout=self._timeout)
                 if done:
                     return await not_closed(lambda: reading)
@@ -167,8 +171,8 @@ def _is_lost(failure: LookalikeError) -> bool:
     """Whether a new stream may mend it.
 
     When a stream ends while a write is under way, grpc.aio may replace the status by an INTERNAL of its own
-    (grpc/grpc#36066). An INTERNAL of ours always has a reason.
+    (grpc/grpc#36066). A proxy that resets a stream makes it CANCELLED. What our servers say always has a reason.
     """
     if isinstance(failure, OverloadedError):
         return failure.retry_after is not None  # too many streams there, for now
-    return failure.code is _UNAVAILABLE or (failure.code is grpc.StatusCode.INTERNAL and not failure.reason)
+    return failure.code is _UNAVAILABLE or (failure.code in _NOT_OURS and not failure.reason)

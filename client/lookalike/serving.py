@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -54,7 +54,7 @@ class Draining:
         for reading in self._readings:
             reading.stop(ShuttingDown())
 
-    async def until(self, requests: AsyncIterator[T], *, max_age: float = math.inf) -> AsyncIterator[T]:
+    async def until(self, requests: AsyncIterator[T], *, max_age: float = math.inf) -> AsyncGenerator[T, None]:
         """The requests of a stream, up to its end.
 
         Args:

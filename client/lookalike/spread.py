@@ -31,7 +31,9 @@ class Spread(Generic[Request, Response]):
         requests: what to send; None is the end.
         streams: the most streams at once; none is opened before there is something for it to send.
         server: the server's name, for error messages.
-        timeout: the most seconds that a stream may be without any answer while it has unanswered requests.
+        timeout: the most seconds that one stream alone would be without any answer while it has unanswered requests.
+            Each of several gets as many times that, as they share the way to the servers: large images on a slow
+            line arrive no sooner than they would one after the other.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Spread(Generic[Request, Response]):
     ) -> None:
         patience = Patience()
         self._streams = [
-            ResumableStream(open_call, requests, server=server, timeout=timeout, soon=SOON_SECONDS, patience=patience)
+            ResumableStream(
+                open_call, requests, server=server, timeout=timeout * streams, soon=SOON_SECONDS, patience=patience
+            )
             for _ in range(streams)
         ]
         self._answers: asyncio.Queue[Response | None] = asyncio.Queue()

@@ -1,6 +1,8 @@
 """`lookalike-embedder`: serve, or fetch the weights and end."""
 
 import asyncio
+import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +16,7 @@ from lookalike.signals import cancelled_when_terminated
 from lookalike_embedder import calibration
 from lookalike_embedder import weights as weights_module
 from lookalike_embedder.config import METRICS_PORT, Config
-from lookalike_embedder.errors import InvalidImage, Unsupported
+from lookalike_embedder.errors import InvalidImage, Stuck, Unsupported
 from lookalike_embedder.image import Limits, Pixels, decode
 from lookalike_embedder.server import run
 
@@ -166,6 +168,9 @@ def serve(
     try:
         with tracing.exporting("lookalike-embedder"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(cancelled_when_terminated(run(config, announce=typer.echo)))
+    except Stuck as error:  # the interpreter would wait for them for ever
+        logging.getLogger(__name__).critical("%s", error)
+        os._exit(1)
     except _STARTUP_FAILURES as error:
         raise SystemExit(f"lookalike-embedder: {error}") from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.status import DomainError, InternalError
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.decoder import Finish
 from lookalike_embedder.errors import DeviceLost, ModelFailure, OutOfMemory
@@ -25,14 +26,13 @@ from lookalike_embedder.image import Info, Pixels
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.pace import smoothed
 
 logger = logging.getLogger(__name__)
 
 STAND_ASIDE: Final = 4.0
 """A bulk batch stands aside for at most so many times as long as it computes: bulk work keeps a fifth of its pace even
 under interactive work without a gap."""
-_SMOOTHING: Final = 0.2
-"""The weight of the last batch in the measured pace."""
 
 
 class Compute(Protocol):
@@ -73,85 +73,94 @@ class Batcher:
         self.device_lost = False
 
     def work(self, lane: Lane) -> None:
-        """One worker's work: batch after batch of a lane until the lanes are closed."""
+        """One worker's work: batch after batch of a lane until the lanes are closed. No failure ends it."""
         while batch := self._lanes.batch(lane, self.max_batch_size):
-            wanted = []
+            try:
+                wanted = [job for job in batch if job.is_wanted()]
+                if wanted:
+                    self._answer(lane, wanted)
+            except Exception:
+                logger.exception("unexpected failure of a worker")
             for job in batch:
-                if job.is_wanted():
-                    wanted.append(job)
-                else:
-                    self._finish(job, None)
-            if wanted:
-                self._answer(lane, wanted)
+                if not job.ended:
+                    self._finish(job, InternalError() if job.is_wanted() else None)
 
     def _answer(self, lane: Lane, jobs: list[Job]) -> None:
         """Compute a batch. If that fails, only the image at fault shall pay for it: it is found by bisection."""
+        failure = None
         try:
             vectors = self._run(lane, jobs)
-        except DeviceLost as error:
-            logger.critical("the device is lost: %s", error.__cause__ or error)
-            self.device_lost = True
-            for job in jobs:
-                self._finish(job, error)
         except Exception as error:
+            failure = self._note_failure(error, jobs)
+        # Not within `except`: what failed holds its memory, all of its layers' activations, until the block is left.
+        if failure is None:
+            self._succeed(jobs, vectors)
+        elif len(jobs) == 1 or isinstance(failure, DeviceLost):
+            for job in jobs:
+                self._finish(job, failure)
+        else:
             half = len(jobs) // 2
-            if isinstance(error, OutOfMemory) and half:
-                self.max_batch_size = min(self.max_batch_size, half)
-                self._metrics.out_of_memory.inc()
-                logger.warning("out of memory in a batch of %d: at most %d from now on", len(jobs), self.max_batch_size)
-            else:
-                logger.exception("the model failed on a batch of %d", len(jobs))
-            if not half:
-                self._finish(jobs[0], ModelFailure())
-                return
             self._answer(lane, jobs[:half])
             self._answer(lane, jobs[half:])
+
+    def _note_failure(self, error: Exception, jobs: list[Job]) -> DomainError:
+        """Log it, remember what follows from it, and say what an image that is at fault alone is told."""
+        if isinstance(error, DeviceLost):
+            logger.critical("the device is lost: %s", error.__cause__ or error)
+            self.device_lost = True
+            return DeviceLost()
+        if isinstance(error, OutOfMemory) and len(jobs) > 1:
+            self.max_batch_size = min(self.max_batch_size, len(jobs) // 2)
+            self._metrics.out_of_memory.inc()
+            logger.warning("out of memory in a batch of %d: at most %d from now on", len(jobs), self.max_batch_size)
         else:
-            sums = vectors.sum(axis=1).tolist()  # one call for all: numpy lets go of the interpreter's lock in each
-            for job, vector, total in zip(jobs, vectors, sums, strict=True):
-                if math.isfinite(total):
-                    self._succeed(job, vector.tobytes())
-                else:
-                    logger.error("the model answered with what is no number")
-                    self._finish(job, ModelFailure())
+            whose = {"request_id": jobs[0].request_id} if len(jobs) == 1 else None
+            logger.error("the model failed on a batch of %d", len(jobs), exc_info=error, extra=whose)
+        return ModelFailure()
 
     def _run(self, lane: Lane, jobs: list[Job]) -> NDArray[np.float32]:
         pixels = [job.pixels for job in jobs if job.pixels is not None]
-        started = time.monotonic()
+        started, aside = time.monotonic(), 0.0
         if lane is Lane.INTERACTIVE:
             with self._gate.urgent():
                 vectors = self._compute(pixels, lane, _never)
         else:
-            vectors = self._compute(pixels, lane, self._pauses(len(jobs)))
+            pauses = _Pauses(self._gate, STAND_ASIDE * len(jobs) * self.seconds_per_image[Lane.BULK])
+            vectors = self._compute(pixels, lane, pauses)
+            aside = pauses.waited
+            self._metrics.stood_aside.inc(aside)
         seconds = time.monotonic() - started
         self._metrics.batch(lane, len(jobs), seconds)
         for job in jobs:
             job.compute_seconds = seconds
-        self._note_pace(lane, seconds / len(jobs))
+        # Without what it stood aside: that is measured by this very pace, and would grow without bound.
+        self.seconds_per_image[lane] = smoothed(self.seconds_per_image[lane], (seconds - aside) / len(jobs))
         return vectors
 
-    def _pauses(self, images: int) -> Callable[[], None]:
-        """What a bulk batch calls between two layers."""
-        left = STAND_ASIDE * images * self.seconds_per_image[Lane.BULK]
+    def _succeed(self, jobs: list[Job], vectors: NDArray[np.float32]) -> None:
+        sums = vectors.sum(axis=1).tolist()  # one call for all: numpy lets go of the interpreter's lock in each
+        for job, vector, total in zip(jobs, vectors, sums, strict=True):
+            assert isinstance(job.info, Info)  # noqa: S101 - it was decoded
+            if not math.isfinite(total):
+                logger.error("the model answered with what is no number", extra={"request_id": job.request_id})
+                self._finish(job, ModelFailure())
+                continue
+            if job.lane is Lane.INTERACTIVE:
+                self.last_success = time.monotonic()
+            job.result = Embedded(vector.tobytes(), job.sha256, job.info)
+            self._cache.put(job.result)
+            self._finish(job, None)
 
-        def pause() -> None:
-            nonlocal left
-            if waited := self._gate.wait(left):
-                left -= waited
-                self._metrics.stood_aside.inc(waited)
 
-        return pause
+class _Pauses:
+    """What a bulk batch calls between two layers: it waits, in all at most `left` seconds; `waited` says how many."""
 
-    def _note_pace(self, lane: Lane, seconds: float) -> None:
-        before = self.seconds_per_image[lane]
-        self.seconds_per_image[lane] = before + _SMOOTHING * (seconds - before) if before else seconds
+    def __init__(self, gate: Gate, left: float) -> None:
+        self._gate, self._left = gate, left
+        self.waited = 0.0
 
-    def _succeed(self, job: Job, vector: bytes) -> None:
-        assert isinstance(job.info, Info)  # noqa: S101 - it was decoded
-        self.last_success = time.monotonic()
-        job.result = Embedded(vector, job.sha256, job.info)
-        self._cache.put(job.result)
-        self._finish(job, None)
+    def __call__(self) -> None:
+        self.waited += self._gate.wait(self._left - self.waited)
 
 
 def _never() -> None:

@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from lookalike.status import DomainError, InternalError
+from lookalike.status import DomainError, InternalError, ShuttingDown
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.image import Info, Pixels, Room
-from lookalike_embedder.job import Job
+from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
+from lookalike_embedder.pace import smoothed
 
 logger = logging.getLogger(__name__)
 
@@ -21,25 +23,46 @@ Finish = Callable[[Job, Exception | None], None]
 
 
 class PixelRoom:
-    """Bounds the pixels that are being decoded, over all threads; an image that is larger passes when it is alone."""
+    """Bounds the pixels that are being decoded, over all threads; an image that is larger passes when it is alone.
+
+    Bulk images leave half of the room free, so that interactive ones do not wait for them.
+    """
 
     def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
-        self.taken = 0
+        self._most = {Lane.INTERACTIVE: max_pixels, Lane.BULK: max_pixels // 2}
+        self._held = dict.fromkeys(Lane, 0)
+        self._closed = False
         self._freed = threading.Condition()
 
+    @property
+    def taken(self) -> int:
+        """How many pixels are being decoded."""
+        return sum(self._held.values())
+
     @contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
-        """Room for so many pixels; waits until there is some."""
+    def hold(self, lane: Lane, pixels: int) -> Iterator[None]:
+        """Room for so many pixels; waits until there is some. Raises ShuttingDown when it is closed."""
         with self._freed:
-            self._freed.wait_for(lambda: not self.taken or self.taken + pixels <= self._max_pixels)
-            self.taken += pixels
+            self._freed.wait_for(lambda: self._closed or self._fits(lane, pixels))
+            if self._closed:
+                raise ShuttingDown
+            self._held[lane] += pixels
         try:
             yield
         finally:
             with self._freed:
-                self.taken -= pixels
+                self._held[lane] -= pixels
                 self._freed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        with self._freed:
+            self._closed = True
+            self._freed.notify_all()
+
+    def _fits(self, lane: Lane, pixels: int) -> bool:
+        ahead = self._held[lane] if lane is Lane.BULK else self.taken
+        return not ahead or ahead + pixels <= self._most[lane]
 
 
 class Decoder:
@@ -47,6 +70,7 @@ class Decoder:
 
     def __init__(self, lanes: Lanes, decode: Decode, cache: Cache, room: PixelRoom, finish: Finish) -> None:
         self._lanes, self._decode, self._cache, self._room, self._finish = lanes, decode, cache, room, finish
+        self.seconds_per_image = 0.0  # of one thread, in the interactive lane
 
     def work(self) -> None:
         """One thread's work: job after job until the lanes are closed."""
@@ -68,7 +92,9 @@ class Decoder:
     def _fill(self, job: Job) -> None:
         started = time.monotonic()
         try:
-            job.info, job.pixels = self._decode(job.data, self._room.hold)
+            job.info, job.pixels = self._decode(job.data, partial(self._room.hold, job.lane))
         finally:
             job.decode_seconds = time.monotonic() - started
+            if job.lane is Lane.INTERACTIVE:
+                self.seconds_per_image = smoothed(self.seconds_per_image, job.decode_seconds)
             job.data = b""

@@ -23,7 +23,7 @@ from lookalike.status import DomainError
 from lookalike_embedder.batcher import Batcher, Compute
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.decoder import Decode, Decoder, PixelRoom
-from lookalike_embedder.errors import DeviceLost, Overloaded, TooLate
+from lookalike_embedder.errors import DeviceLost, Overloaded, Stuck, TooLate
 from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_embedder.metrics import Metrics
@@ -35,6 +35,8 @@ _HASHED_AT_ONCE: Final = 128 * 1024
 interpreter's lock after each hash (3,700 instead of 5,600 images of 50 kB per second, measured with a null model)."""
 _LEAST_RETRY_SECONDS: Final = 0.1
 _PROBE_SIDE: Final = 8
+_END_SECONDS: Final = 5.0
+"""How long threads may take to end what they are at, after the drain."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Engine:
         self.window = max(16, 2 * (decode_threads + bulk_workers * max_batch_size))
         self._metrics = metrics
         self._cache, self._room = Cache(bounds.cached), PixelRoom(bounds.decoding_pixels)
-        self._lanes = Lanes(max_decoded=decode_threads + 2 * bulk_workers * max_batch_size)
+        self._lanes = Lanes(decode_threads + 2 * bulk_workers * max_batch_size, decode_threads)
         self._decoder = Decoder(self._lanes, decode, self._cache, self._room, self._finish)
         self._batcher = Batcher(compute, self._lanes, self._cache, self._finish, metrics, max_batch_size)
         self._first = first
@@ -108,18 +110,27 @@ class Engine:
         """Start the threads."""
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(self._decode_threads + self._bulk_workers, "embedder")
-        for _ in range(self._decode_threads):
-            self._threads.submit(self._decoder.work)
-        for _ in range(self._bulk_workers):
-            self._threads.submit(self._batcher.work, Lane.BULK)
-        self._interactive = self._first.submit(self._batcher.work, Lane.INTERACTIVE)
+        self._working = [
+            self._first.submit(self._batcher.work, Lane.INTERACTIVE),
+            *(self._threads.submit(self._batcher.work, Lane.BULK) for _ in range(self._bulk_workers)),
+            *(self._threads.submit(self._decoder.work) for _ in range(self._decode_threads)),
+        ]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let the threads end after what they are at."""
+        """Let the threads end after what they are at.
+
+        Raises:
+            Stuck: some do not, for example because the device hangs.
+        """
         self._lanes.close()
-        await asyncio.to_thread(self._threads.shutdown)
-        await asyncio.wrap_future(self._interactive)
+        self._room.close()
+        done, stuck = await asyncio.wait(map(asyncio.wrap_future, self._working), timeout=_END_SECONDS)
+        self._threads.shutdown(wait=False)
+        for work in done:
+            work.result()
+        if stuck:
+            raise Stuck(f"{len(stuck)} threads are still at work {_END_SECONDS:g} s after the end")
 
     async def embed(self, data: bytes, *, seconds: float | None = None) -> Job:
         """The job of one interactive image, done.
@@ -157,7 +168,7 @@ class Engine:
             DeviceLost: nothing will be computed any more.
         """
         if self._batcher.device_lost:
-            raise DeviceLost
+            raise self._refusal(Lane.BULK, DeviceLost())
         await self._budgets[Lane.BULK].acquire(len(data))
         job = Job(data, Lane.BULK, done)
         self._begin(job)
@@ -177,13 +188,21 @@ class Engine:
     def _admit(self, size: int, seconds: float) -> None:
         """Take an interactive image in, or refuse it."""
         if self._batcher.device_lost:
-            raise DeviceLost
+            raise self._refusal(Lane.INTERACTIVE, DeviceLost())
         budget = self._budgets[Lane.INTERACTIVE]
-        drained = budget.items * self._batcher.seconds_per_image[Lane.INTERACTIVE]
+        drained = budget.items * self._seconds_per_image()
         if drained > seconds or not budget.try_acquire(size):
-            refusal = Overloaded(budget.items, max(_LEAST_RETRY_SECONDS, drained), deadline_seconds=seconds)
-            self._metrics.failed(Lane.INTERACTIVE, refusal.reason)
-            raise refusal
+            retry = max(_LEAST_RETRY_SECONDS, drained)
+            raise self._refusal(Lane.INTERACTIVE, Overloaded(budget.items, retry, deadline_seconds=seconds))
+
+    def _seconds_per_image(self) -> float:
+        """How fast the interactive lane drains: as fast as the slower of its two stages."""
+        decoding = self._decoder.seconds_per_image / self._decode_threads
+        return max(decoding, self._batcher.seconds_per_image[Lane.INTERACTIVE])
+
+    def _refusal(self, lane: Lane, error: DomainError) -> DomainError:
+        self._metrics.failed(lane, error.reason)
+        return error
 
     def _begin(self, job: Job) -> None:
         """Answer from the cache, or line up. A large file is hashed by a decoder: here it would hold up all others."""
@@ -194,8 +213,8 @@ class Engine:
 
     def _finish(self, job: Job, failure: Exception | None) -> None:
         """End a job, from any thread. The event loop is told once for all that end until it looks."""
-        job.data, job.pixels = b"", None
-        job.failure = failure or (TooLate() if job.result is None else None)
+        job.data, job.pixels, job.ended = b"", None, True
+        job.failure = failure or (TooLate() if job.result is None and job.is_late() else None)
         job.total_seconds = time.monotonic() - job.entered
         self._finished.append(job)
         if not self._told:
@@ -207,12 +226,13 @@ class Engine:
         while self._finished:
             job = self._finished.popleft()
             self._budgets[job.lane].release(job.size)
-            if job.cancelled:
+            if job.cancelled and not isinstance(job.failure, TooLate):
                 continue
             if isinstance(job.failure, DomainError):
                 self._metrics.failed(job.lane, job.failure.reason)
             self._metrics.answered(job)
-            job.done(job)
+            if not job.cancelled:
+                job.done(job)
 
 
 def _probe_photo() -> bytes:

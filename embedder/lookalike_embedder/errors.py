@@ -85,6 +85,10 @@ class Unsupported(Exception):
     """The device, or the precision, that was asked for is not to be had on this machine."""
 
 
+class Stuck(Exception):
+    """Threads do not end: the process must be ended from within."""
+
+
 class OutOfMemory(MemoryError):
     """There is not enough memory for a batch of this size."""
 

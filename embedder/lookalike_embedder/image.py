@@ -38,6 +38,9 @@ PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},deep-range,bilinear{SI
 _MAX_SCANS: Final = 100
 """Of a progressive JPEG; each costs a pass over all its pixels. Encoders write about ten."""
 
+_MARKER: Final = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+"""A JPEG's marker; within a scan, 0xff is followed by 0, or is a restart."""
+
 _BOMBS: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _PIXELS: Final = re.compile(r"\((\d+) pixels\)")
 """In the message of Pillow's own check, which comes first where an image is over the limit."""
@@ -115,7 +118,7 @@ def decode(
     size = image.size  # the file's: a draft has another
     try:
         image.draft("RGB", (DRAFT_SIZE, DRAFT_SIZE))
-        with room(max(image.width * image.height, _tile_pixels(image))):
+        with room(_pixels_held(image, size, jpegs)):
             orientation = _orientation(image)
             small = _by_other(image, size, data, jpegs) or _by_pillow(image)
     except _BOMBS as error:
@@ -134,9 +137,7 @@ def _by_pillow(image: Image.Image) -> Image.Image:
 
 
 def _by_other(image: Image.Image, size: tuple[int, int], data: bytes, jpegs: JpegDecoder | None) -> Image.Image | None:
-    if not jpegs or image.format != "JPEG" or image.mode not in ("RGB", "L") or size[0] * size[1] < jpegs.least_pixels:
-        return None
-    pixels = jpegs(data)
+    pixels = jpegs(data) if jpegs and _is_for(jpegs, image, size) else None
     return None if pixels is None else Image.fromarray(pixels)
 
 
@@ -164,13 +165,39 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
         raise _bomb(limits, error) from error
     except Exception as error:
         raise _corrupt("", error) from error
-    if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > _MAX_SCANS:
-        raise InvalidImage("CORRUPT_IMAGE", f"image: at most {_MAX_SCANS} JPEG scans, got {scans}", limit=_MAX_SCANS)
-    if (tile := _tile_pixels(image)) > limits.max_pixels:
+    if image.format in ("JPEG", "MPO") and _scans(data) > _MAX_SCANS:
+        raise InvalidImage("CORRUPT_IMAGE", f"image: at most {_MAX_SCANS} JPEG scans, got more", limit=_MAX_SCANS)
+    try:
+        tile = _tile_pixels(image)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise _corrupt(image.format or "", error) from error
+    if tile > limits.max_pixels:
         raise _too_many_pixels(limits, f"{tile} in one TIFF tile")
     if image.width * image.height > limits.max_pixels:
         raise _too_many_pixels(limits, f"{image.width * image.height} ({image.width} x {image.height})")
     return image
+
+
+def _scans(data: bytes) -> int:
+    """The scans of a JPEG up to its end, or one more than are allowed; not of a thumbnail, or of what lies behind."""
+    scans, position = 0, 2
+    while scans <= _MAX_SCANS and (found := _MARKER.search(data, position)) and found[1] != b"\xd9":
+        scans += found[1] == b"\xda"
+        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    return scans
+
+
+def _pixels_held(image: Image.Image, size: tuple[int, int], jpegs: JpegDecoder | None) -> int:
+    """How many pixels decoding holds: a draft's, but of a progressive JPEG all, as it keeps all its coefficients."""
+    if image.info.get("progressive") or _is_for(jpegs, image, size):
+        return size[0] * size[1]
+    return max(image.width * image.height, _tile_pixels(image))
+
+
+def _is_for(jpegs: JpegDecoder | None, image: Image.Image, size: tuple[int, int]) -> bool:
+    if not jpegs or image.format != "JPEG" or image.mode not in ("RGB", "L"):
+        return False
+    return size[0] * size[1] >= jpegs.least_pixels
 
 
 def _tile_pixels(image: Image.Image) -> int:

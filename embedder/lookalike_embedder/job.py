@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lookalike.request import REQUEST_ID
 from lookalike_embedder.image import Info, Pixels
 
 
@@ -38,7 +39,9 @@ class Job:
     Attributes:
         data: the image file, of `size` bytes; let go of as soon as it is decoded.
         lane: who waits.
+        request_id: of the call that it came with.
         done: called on the event loop, once, when `result` is there; never after `cancel`.
+        cancelled, ended: whether nobody waits any more; whether `result` or `failure` stands.
         deadline: when the answer is of no use any more.
         sha256, info, pixels: what decoding found.
         result: the answer, if there is one.
@@ -52,8 +55,10 @@ class Job:
     done: "Callable[[Job], None]"
     deadline: float = math.inf
     size: int = field(init=False)
+    request_id: str = field(default_factory=REQUEST_ID.get)
     entered: float = field(default_factory=time.monotonic)
     cancelled: bool = False
+    ended: bool = False
     sha256: bytes = b""
     info: Info | None = None
     pixels: Pixels | None = None
@@ -79,4 +84,8 @@ class Job:
 
     def is_wanted(self) -> bool:
         """Whether somebody still waits for the answer."""
-        return not self.cancelled and time.monotonic() < self.deadline
+        return not self.cancelled and not self.is_late()
+
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.deadline

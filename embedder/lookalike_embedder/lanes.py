@@ -19,13 +19,17 @@ class Lanes:
 
     Args:
         max_decoded: the most bulk images that are being decoded or lie decoded.
+        decoders: how many threads decode: bulk jobs leave one of several free, so that an interactive job never waits
+            until a large image is decoded.
     """
 
-    def __init__(self, max_decoded: int) -> None:
+    def __init__(self, max_decoded: int, decoders: int) -> None:
         self._max_decoded = max_decoded
+        self._max_decoding = max(1, decoders - 1)
         self._encoded: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
         self._decoded: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
         self._bulk_ahead = 0  # being decoded, or decoded and not yet taken
+        self._bulk_decoding = 0
         self._in_a_row = 0
         self._closed = False
         lock = threading.Lock()
@@ -45,6 +49,7 @@ class Lanes:
                 if lane := self._turn():
                     self._in_a_row = self._in_a_row + 1 if lane is Lane.INTERACTIVE else 0
                     self._bulk_ahead += lane is Lane.BULK
+                    self._bulk_decoding += lane is Lane.BULK
                     return self._encoded[lane].popleft()
                 self._decodable.wait()
         return None
@@ -55,12 +60,16 @@ class Lanes:
         with waiting:
             self._decoded[job.lane].append(job)
             waiting.notify()
+            if job.lane is Lane.BULK:
+                self._bulk_decoding -= 1
+                self._decodable.notify()
 
     def drop(self, job: Job) -> None:
         """A job that was taken needs no computing."""
         if job.lane is Lane.BULK:
             with self._decodable:
                 self._bulk_ahead -= 1
+                self._bulk_decoding -= 1
                 self._decodable.notify()
 
     def batch(self, lane: Lane, most: int) -> list[Job]:
@@ -88,7 +97,8 @@ class Lanes:
 
     def _turn(self) -> Lane | None:
         """Whose job is decoded next."""
-        bulk = self._encoded[Lane.BULK] and self._bulk_ahead < self._max_decoded
+        may_begin = self._bulk_ahead < self._max_decoded and self._bulk_decoding < self._max_decoding
+        bulk = self._encoded[Lane.BULK] and may_begin
         if self._encoded[Lane.INTERACTIVE] and not (bulk and self._in_a_row >= MOST_IN_A_ROW):
             return Lane.INTERACTIVE
         return Lane.BULK if bulk else None

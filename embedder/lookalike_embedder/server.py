@@ -49,8 +49,12 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
     Args:
         config: the configuration.
         announce: is told one line, once, when the server is ready; it names the address.
+
+    Raises:
+        Stuck: the server has ended, but threads have not.
     """
-    with ThreadPoolExecutor(1, "interactive") as first:
+    first = ThreadPoolExecutor(1, "interactive")
+    try:
         loaded = await asyncio.wrap_future(first.submit(load, config))
         calm_collector()
         metrics = Metrics()
@@ -64,6 +68,8 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
                 )
                 await until_signalled()
                 logger.info("signalled; draining for at most %g s", config.grace)
+    finally:
+        first.shutdown(wait=False)
 
 
 def calm_collector() -> None:
@@ -189,7 +195,12 @@ _BLACK = np.zeros((SIZE, SIZE, 3), np.uint8)
 
 def _knee(compute: Compute) -> int:
     """The knee of the bulk lane's pace over batch sizes."""
-    best, paces = knee.find(lambda size: knee.measure(lambda: compute([_BLACK] * size, Lane.BULK, lambda: None), size))
+
+    def pace(size: int) -> float:
+        return knee.measure(lambda: compute([_BLACK] * size, Lane.BULK, lambda: None), size)
+
+    with ThreadPoolExecutor(1) as bulk:  # a thread of that lane: what the model keeps for it goes with it
+        best, paces = bulk.submit(knee.find, pace).result()
     measured = ", ".join(f"{size}: {pace:.1f}" for size, pace in paces.items())
     logger.info("batches of %d; images/s of one worker by batch size: %s", best, measured)
     return best

@@ -55,6 +55,7 @@ class EmbedderService(EmbedderServiceServicer):
     async def Embed(self, request: wire.EmbedRequest, context: Context) -> wire.EmbedResponse:
         """See the proto."""
         if self._draining.has_begun():
+            self._metrics.failed(Lane.INTERACTIVE, ShuttingDown().reason)
             raise ShuttingDown
         job = await self._engine.embed(request.image, seconds=context.time_remaining())
         tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)

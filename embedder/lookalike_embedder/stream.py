@@ -1,7 +1,8 @@
 """One EmbedStream: reads as fast as its images are answered, and no faster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from functools import partial
 
 from lookalike.v1 import embedder_pb2 as wire
@@ -30,7 +31,7 @@ class BulkStream:
         self._lost: DeviceLost | None = None
 
     async def answers(
-        self, requests: AsyncIterator[wire.EmbedStreamRequest]
+        self, requests: AsyncGenerator[wire.EmbedStreamRequest, None]
     ) -> AsyncIterator[wire.EmbedStreamResponse]:
         """Yield one answer for each request, as they come. What `requests` raises is raised after the last answer.
 
@@ -50,11 +51,12 @@ class BulkStream:
             for job in self._jobs:
                 job.cancel()
 
-    async def _read(self, requests: AsyncIterator[wire.EmbedStreamRequest]) -> None:
+    async def _read(self, requests: AsyncGenerator[wire.EmbedStreamRequest, None]) -> None:
         try:
-            async for request in requests:
-                await self._window.acquire()
-                self._jobs.add(await self._engine.submit(request.image, partial(self._done, request.sequence)))
+            async with aclosing(requests):  # what it holds goes with the stream, not when the collector comes
+                async for request in requests:
+                    await self._window.acquire()
+                    self._jobs.add(await self._engine.submit(request.image, partial(self._done, request.sequence)))
         finally:
             self._all_read = True
             self._end_after_last()

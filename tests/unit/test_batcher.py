@@ -6,6 +6,7 @@ A batcher works until its lanes are closed and empty, so that it can be run here
 import numpy as np
 import pytest
 
+from lookalike.status import InternalError
 from lookalike_embedder.batcher import Batcher
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.errors import DeviceLost, ModelFailure, OutOfMemory, TooLate
@@ -41,7 +42,7 @@ class Desk:
     """A batcher over lanes that hold pictures of these values; `answers` has what became of each, in order."""
 
     def __init__(self, model: FakeModel, values: list[int], *, size: int = 4, lane: Lane = Lane.BULK) -> None:
-        self.lanes = Lanes(100)
+        self.lanes = Lanes(100, decoders=1)
         self.cache = Cache(100)
         self.jobs = [Job(b"", lane, lambda _: None) for _ in values]
         self.failures: dict[Job, Exception | None] = {}
@@ -53,7 +54,8 @@ class Desk:
         self.lane = lane
 
     def finish(self, job: Job, failure: Exception | None) -> None:
-        self.failures[job] = failure
+        assert not job.ended
+        self.failures[job], job.ended = failure, True
 
     def work(self) -> "list[float | type[Exception] | None]":
         """Run to the end: each job's value, or the kind of its failure; None where it was dropped."""
@@ -90,6 +92,51 @@ def test_out_of_memory_halves_the_batch_for_good_and_fails_nobody() -> None:
     desk = Desk(model, [1, 2, 3, 4, 5, 6, 7, 8], size=8)
     assert desk.work() == [1, 2, 3, 4, 5, 6, 7, 8]
     assert desk.batcher.max_batch_size == 2
+
+
+class SmallDevice(FakeModel):
+    """Holds what it computes with until nobody refers to it any more, and has room for so many images."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self.held = 0
+
+    def __call__(self, pixels: list[np.ndarray], lane: Lane, pause: object) -> np.ndarray:
+        activations = Activations(self, len(pixels))
+        if self.held > self.room:
+            raise OutOfMemory
+        del activations
+        return super().__call__(pixels, lane, pause)
+
+
+class Activations:
+    def __init__(self, device: SmallDevice, images: int) -> None:
+        self.device, self.images = device, images
+        device.held += images
+
+    def __del__(self) -> None:
+        self.device.held -= self.images
+
+
+def test_the_memory_of_what_failed_is_free_again_before_the_halves_are_tried() -> None:
+    desk = Desk(SmallDevice(room=50), list(range(1, 12)) * 8, size=88)
+    assert None not in desk.work()
+    assert ModelFailure not in desk.work()
+    assert desk.batcher.max_batch_size == 44
+
+
+def test_no_failure_ends_a_worker_and_every_job_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(FakeModel(), [1, 2, 3], size=1)
+    put = desk.cache.put
+
+    def put_once(embedded: object) -> None:
+        monkeypatch.setattr(desk.cache, "put", put)
+        raise MemoryError
+
+    monkeypatch.setattr(desk.cache, "put", put_once)
+    desk.work()
+    assert [type(desk.failures[job]) for job in desk.jobs] == [InternalError, type(None), type(None)]
 
 
 def test_memory_that_does_not_suffice_for_one_image_is_its_failure() -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from lookalike.status import ShuttingDown
 from lookalike_embedder.decoder import PixelRoom
 from lookalike_embedder.engine import Bounds, Engine
 from lookalike_embedder.errors import DeviceLost, InvalidImage, Overloaded
@@ -274,15 +275,63 @@ async def test_a_fresh_success_saves_the_probe_a_forward_pass() -> None:
 
 def test_pixels_being_decoded_are_bounded_but_a_large_image_passes_alone() -> None:
     room = PixelRoom(100)
-    with ThreadPoolExecutor(1) as thread, room.hold(60):
+    with ThreadPoolExecutor(1) as thread, room.hold(Lane.INTERACTIVE, 60):
 
         def hold() -> int:
-            with room.hold(1000):
+            with room.hold(Lane.INTERACTIVE, 1000):
                 return room.taken
 
         waiting = thread.submit(hold)
-        with room.hold(40):
+        with room.hold(Lane.INTERACTIVE, 40):
             assert room.taken == 100
         assert not waiting.done()
     assert waiting.result(10) == 1000
     assert room.taken == 0
+
+
+def test_bulk_leaves_half_of_the_room_to_interactive_images() -> None:
+    room = PixelRoom(100)
+    with ThreadPoolExecutor(1) as thread, room.hold(Lane.BULK, 50):
+
+        def hold() -> int:
+            with room.hold(Lane.BULK, 1):
+                return room.taken
+
+        waiting = thread.submit(hold)
+        with room.hold(Lane.INTERACTIVE, 50):
+            assert room.taken == 100
+        assert not waiting.done()
+    assert waiting.result(10) == 1
+
+
+def test_a_closed_room_lets_nobody_in() -> None:
+    room = PixelRoom(100)
+    with ThreadPoolExecutor(1) as thread, room.hold(Lane.BULK, 50):
+
+        def hold() -> None:
+            with room.hold(Lane.BULK, 1):
+                pass
+
+        waiting = thread.submit(hold)
+        room.close()
+        assert isinstance(waiting.exception(10), ShuttingDown)
+
+
+async def test_bulk_keeps_its_pace_beside_interactive_work_without_a_gap() -> None:
+    """What it stands aside for does not count as its pace, or it would stand aside the longer the longer it does."""
+    model = FakeModel()
+    async with running(model, size=1) as (engine, _):
+        bulk = Bulk(engine)
+        await bulk.send(b"\1")
+        await bulk.values(1)
+        model.go_on[Lane.INTERACTIVE].clear()
+        urgent = asyncio.create_task(engine.embed(b"\7"))
+        await model.has_started(Lane.INTERACTIVE)
+        for number in range(20, 40):
+            await bulk.send(bytes([number]))
+            await bulk.values(1)
+        pace = engine._batcher.seconds_per_image[Lane.BULK]
+        assert max(model.pauses) > pace  # it did stand aside
+        assert max(model.pauses) < 1  # and not ever longer: 1.6 to the power of 20 is 12,000
+        model.go_on[Lane.INTERACTIVE].set()
+        await urgent

@@ -1,14 +1,14 @@
 """Batches of what arrives one by one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from lookalike.gathering import gathered
 
 
-async def numbers(count: int) -> AsyncIterator[int]:
+async def numbers(count: int) -> AsyncGenerator[int, None]:
     for number in range(count):
         yield number
 
@@ -26,7 +26,7 @@ async def test_nothing_gives_nothing() -> None:
 async def test_a_list_fills_while_the_consumer_is_busy() -> None:
     ready = asyncio.Event()
 
-    async def source() -> AsyncIterator[int]:
+    async def source() -> AsyncGenerator[int, None]:
         yield 0
         await ready.wait()
         for number in range(1, 5):
@@ -50,7 +50,7 @@ async def test_lingering_ends_with_the_source_not_with_the_clock() -> None:
 async def test_lingering_ends_when_the_list_is_full() -> None:
     never = asyncio.Event()
 
-    async def source() -> AsyncIterator[int]:
+    async def source() -> AsyncGenerator[int, None]:
         for number in range(2):
             yield number
         await never.wait()
@@ -62,7 +62,7 @@ async def test_lingering_ends_when_the_list_is_full() -> None:
 
 
 async def test_a_failure_of_the_source_comes_after_what_was_before_it() -> None:
-    async def source() -> AsyncIterator[int]:
+    async def source() -> AsyncGenerator[int, None]:
         yield 1
         raise ValueError("broken")
 
@@ -74,7 +74,7 @@ async def test_a_failure_of_the_source_comes_after_what_was_before_it() -> None:
 
 
 async def test_a_source_that_was_cancelled_from_elsewhere_is_a_failure_and_no_hang() -> None:
-    async def source() -> AsyncIterator[int]:
+    async def source() -> AsyncGenerator[int, None]:
         yield 1
         raise asyncio.CancelledError
 

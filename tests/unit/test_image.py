@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin, TiffTags
 
 from lookalike_embedder import image
 from lookalike_embedder.errors import InvalidImage
@@ -209,6 +209,38 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
     scaled = image.decode(encoded(photo, "JPEG", quality=95), limits=limits)[1].astype(int)
     full = image.decode(encoded(photo, "PNG"), limits=limits)[1]
     assert np.abs(scaled - full).max() <= 6
+
+
+def test_scans_are_counted_in_the_picture_alone() -> None:
+    """Not in what telephones put behind it: the frames of a moving photo."""
+    assert image.decode(jpeg() + b"\xff\xda" * 1000, limits=LIMITS)[0].format == "JPEG"
+    head, scan = jpeg()[:-2].split(b"\xff\xda", 1)
+    many = head + (b"\xff\xda" + scan) * 101 + b"\xff\xd9"
+    assert refusal(many).reason == "CORRUPT_IMAGE"
+    assert "scans" in refusal(many).message
+
+
+def test_a_progressive_jpeg_needs_room_for_all_its_pixels() -> None:
+    held: list[int] = []
+
+    @contextmanager
+    def room(pixels: int) -> Iterator[None]:
+        held.append(pixels)
+        yield
+
+    image.decode(encoded(Image.new("RGB", (1000, 900)), "JPEG", progressive=True), room, limits=LIMITS)
+    assert held == [900_000]
+
+
+def test_a_tiff_with_an_absurd_tile_is_corrupt() -> None:
+    """Its width is no number: Pillow writes that for a private tag only, which is renamed here."""
+    private = 65000
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[private] = TiffTags.FLOAT
+    tags[private] = float("nan")
+    good = encoded(Image.new("RGB", (50, 50)), "TIFF", tiffinfo=tags)
+    renamed = (struct.pack("<HH", tag, TiffTags.FLOAT) for tag in (private, TiffImagePlugin.TILEWIDTH))
+    assert refusal(good.replace(*renamed)).reason == "CORRUPT_IMAGE"
 
 
 def test_broken_metadata_does_not_spoil_a_good_picture() -> None:

@@ -14,7 +14,7 @@ def job(lane: Lane) -> Job:
 
 
 def filled(interactive: int, bulk: int, *, max_decoded: int = 100) -> Lanes:
-    lanes = Lanes(max_decoded)
+    lanes = Lanes(max_decoded, decoders=9)
     for lane, number in ((Lane.BULK, bulk), (Lane.INTERACTIVE, interactive)):
         for _ in range(number):
             lanes.put(job(lane))
@@ -52,8 +52,23 @@ def test_bulk_images_are_not_decoded_further_ahead_than_told() -> None:
         assert waiting.result(10)
 
 
+def test_bulk_leaves_a_decoder_free_for_interactive_jobs() -> None:
+    lanes = Lanes(100, decoders=3)
+    for _ in range(4):
+        lanes.put(job(Lane.BULK))
+    assert taken(lanes, 2) == [Lane.BULK] * 2
+    with ThreadPoolExecutor(1) as thread:
+        third = thread.submit(lanes.take)
+        lanes.put(job(Lane.INTERACTIVE))
+        found = third.result(10)
+        assert found
+        assert found.lane is Lane.INTERACTIVE
+        lanes.pass_on(job(Lane.BULK))  # one of the two is decoded
+        assert taken(lanes, 1) == [Lane.BULK]
+
+
 def test_a_batch_has_what_is_there_in_order_and_of_its_lane_alone() -> None:
-    lanes = Lanes(10)
+    lanes = Lanes(10, decoders=9)
     jobs = [job(Lane.BULK) for _ in range(3)]
     for each in (*jobs, job(Lane.INTERACTIVE)):
         lanes.pass_on(each)
@@ -64,7 +79,7 @@ def test_a_batch_has_what_is_there_in_order_and_of_its_lane_alone() -> None:
 
 @pytest.mark.parametrize("wait", [Lanes.take, lambda lanes: lanes.batch(Lane.BULK, 1)])
 def test_closing_ends_every_wait(wait: Callable[[Lanes], object]) -> None:
-    lanes = Lanes(1)
+    lanes = Lanes(1, decoders=9)
     with ThreadPoolExecutor(3) as threads:
         waiting = [threads.submit(wait, lanes) for _ in range(3)]
         lanes.close()

@@ -44,9 +44,9 @@ class EmbedderServiceStub:
     A stream stays on the pod where it was opened, so each ends by itself after a while: a client opens the next one,
     which may reach another pod, and sends what is unanswered again. Several streams at once use several pods.
 
-    Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream, after all
-    that was accepted has been answered: UNAVAILABLE with reason SHUTTING_DOWN, STREAM_AGED or DEVICE_LOST (open a new
-    one), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo).
+    Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream: UNAVAILABLE
+    with reason SHUTTING_DOWN or STREAM_AGED (all that was read has been answered; open a new one) or DEVICE_LOST (open
+    a new one for all that is unanswered), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo).
     """
 
 class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -97,9 +97,9 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         A stream stays on the pod where it was opened, so each ends by itself after a while: a client opens the next one,
         which may reach another pod, and sends what is unanswered again. Several streams at once use several pods.
 
-        Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream, after all
-        that was accepted has been answered: UNAVAILABLE with reason SHUTTING_DOWN, STREAM_AGED or DEVICE_LOST (open a new
-        one), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo).
+        Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream: UNAVAILABLE
+        with reason SHUTTING_DOWN or STREAM_AGED (all that was read has been answered; open a new one) or DEVICE_LOST (open
+        a new one for all that is unanswered), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo).
         """
 
 def add_EmbedderServiceServicer_to_server(servicer: EmbedderServiceServicer, server: _aio.Server) -> None: ...

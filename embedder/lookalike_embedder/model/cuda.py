@@ -46,18 +46,16 @@ class CudaModel:
         self, pixels: Sequence[Pixels], lane: Lane = Lane.INTERACTIVE, pause: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
         """Vectors [n, 512], each of length 1, from n times pixels [SIZE, SIZE, 3]."""
-        worker = getattr(self._workers, "worker", None)
-        if worker is None:
-            worker = self._workers.worker = _Worker(self._vectors, self.device, _PRIORITY[lane])
         try:
-            return worker(pixels)
-        except torch.OutOfMemoryError as error:
-            worker.forget()
-            raise OutOfMemory from error
+            return self._worker(lane)(pixels)
+        except torch.OutOfMemoryError:
+            pass  # what failed holds its memory until this block is left
         except RuntimeError as error:
             if _is_lost(self.device):
                 raise DeviceLost from error
             raise
+        self._worker(lane).forget()
+        raise OutOfMemory
 
     def prepare(self, pixels: Sequence[Pixels]) -> Tensor:
         """The trunk's input [n, 3, SIZE, SIZE] on the device, channels last."""
@@ -68,6 +66,13 @@ class CudaModel:
         with torch.inference_mode():
             features: Tensor = self._trunk(batch)
             return features
+
+    def _worker(self, lane: Lane) -> "_Worker":
+        """What belongs to this thread, for the lane."""
+        workers: dict[Lane, _Worker] = self._workers.__dict__.setdefault("by_lane", {})
+        if lane not in workers:
+            workers[lane] = _Worker(self._vectors, self.device, _PRIORITY[lane])
+        return workers[lane]
 
     def _input(self, pixels: Tensor) -> Tensor:
         return (pixels.permute(0, 3, 1, 2) - self._mean).to(self._dtype)
@@ -101,7 +106,7 @@ class _Worker:
 class _Graph:
     """The forward pass at one batch size, captured once and replayed: one launch instead of some sixty."""
 
-    _capturing = threading.Lock()  # one thread at a time may capture
+    capturing = threading.Lock()  # one thread at a time may capture
 
     def __init__(self, vectors: Callable[[Tensor], Tensor], size: int, device: str) -> None:
         on_gpu = device == "cuda"
@@ -111,7 +116,7 @@ class _Graph:
         if self._graph is None:
             self._replay: Callable[[], Tensor] = lambda: vectors(self._pixels)
             return
-        with self._capturing:
+        with self.capturing:
             for _ in range(2):  # outside of the graph first: libraries choose their kernels and allocate
                 vectors(self._pixels)
             torch.cuda.current_stream().synchronize()
@@ -136,7 +141,8 @@ def _is_lost(device: str) -> bool:
     if device != "cuda":
         return False
     try:
-        torch.cuda.synchronize()
+        with _Graph.capturing:  # to ask while another thread captures would break that, and look like a loss
+            torch.cuda.synchronize()
     except RuntimeError:
         return True
     return False

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,12 +40,22 @@ class GpuJpegs:
     def __init__(self, least_pixels: int, device: str = "cuda") -> None:
         self.least_pixels = least_pixels
         self._device = device
+        self._threads = threading.local()
+
+    def _stream(self) -> "torch.cuda.Stream | None":
+        """One for each thread: memory is used again along a stream, not while another thread still reads it."""
+        if self._device != "cuda":
+            return None
+        if not hasattr(self._threads, "stream"):
+            self._threads.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream: torch.cuda.Stream = self._threads.stream
+        return stream
 
     def __call__(self, data: bytes) -> Pixels | None:
         """Pixels [SIZE, SIZE, 3] as the file has them, before its orientation; None if this decoder cannot."""
         file = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.cuda.stream(self._stream()):
                 decoded = decode_jpeg(file, ImageReadMode.RGB, device=self._device)
                 scaled = functional.interpolate(decoded[None].float(), SIZE, mode="bilinear", antialias=True)
                 pixels = scaled[0].round().clamp(0, 255).byte().permute(1, 2, 0)
