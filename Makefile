@@ -5,10 +5,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AGAINST ?= .git\#branch=main
 
-.PHONY: demo test lint format protos bench-path clean help
+.PHONY: demo test lint format protos bench-embedder bench-path clean help
 
 help:  ## Show the targets.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.demo  ## Index real photos and their altered copies, search them, show what was found.
 	$(BIN)/lookalike demo
@@ -34,7 +34,10 @@ protos: $(VENV)/.dev  ## Generate client/lookalike/v1 from protos.
 	$(BIN)/python tools/protos.py
 
 bench-path: $(VENV)/.dev  ## Measure the whole path: indexing against the bare model, and queries.
-	$(BIN)/python tests/bench/path.py $(BENCH_ARGS)
+	$(BIN)/python -m tests.bench.path $(BENCH_ARGS)
+
+bench-embedder: $(VENV)/.bench  ## Measure the embedder: beside the bare model and LitServe, latency, memory, decoding.
+	$(BIN)/python -m tests.bench.embedder $(BENCH_ARGS)
 
 clean:  ## Remove what the targets made.
 	rm -rf $(VENV) lookalike-demo .mypy_cache .pytest_cache .ruff_cache
@@ -42,6 +45,6 @@ clean:  ## Remove what the targets made.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

@@ -17,17 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from rich.console import Console
 from rich.table import Table
 
 from lookalike import Client, Item, Status
-from lookalike.demo.copies import make_copies
-from lookalike.demo.photos import photos_in, shipped_photos
 from lookalike.processes import running
-from lookalike_embedder import weights
-from lookalike_embedder.image import SIZE
-from lookalike_embedder.model import Model
+from lookalike_embedder import model
+from tests.bench import bare
+from tests.bench.photos import catalogue
+from tests.bench.setting import trunk
+
+EMBEDDER = ["--port", "0", "--metrics-port", "0", "--cache-size", "0"]
+"""Without its cache, which would answer for it from the second round on."""
 
 console = Console(width=110, highlight=False)
 
@@ -44,18 +45,6 @@ class Figures:
     def efficiency(self) -> float:
         """Indexing's pace over the bare loop's, the median over the rounds."""
         return statistics.median(done / bare for done, bare in zip(self.indexed, self.bare, strict=True))
-
-
-def bare_pace(model: Model, batch_size: int, seconds: float) -> float:
-    """Images per second of the trunk alone, over the same ready tensor again and again."""
-    pixels = np.random.default_rng(0).integers(0, 256, (batch_size, SIZE, SIZE, 3), np.uint8)
-    batch = model.prepare(pixels)
-    model.forward(batch)
-    done, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
-        model.forward(batch)
-        done += batch_size
-    return done / elapsed
 
 
 async def index_pace(client: Client, project: str, paths: list[Path]) -> float:
@@ -83,35 +72,19 @@ async def measure(paths: list[Path], folder: Path, rounds: int, seconds: float) 
         log = stack.enter_context((folder / "servers.log").open("wb"))
         arguments = ["--port", "0", "--data-dir", str(folder / "data"), "--database-url", ""]
         searcher = await stack.enter_async_context(running("lookalike_searcher", arguments, log))
-        embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", "0"], log))
+        embedder = await stack.enter_async_context(running("lookalike_embedder", EMBEDDER, log))
         client = await stack.enter_async_context(Client(embedder.address, searcher.address))
         served = await client.model()
-        trunk = weights.resolve(None, platformdirs.user_cache_path("lookalike"))
-        model = Model(trunk.tensors, device=served.device, precision=served.precision)
-        sizes = (1, 2, 4, 8) if served.device == "cpu" else (16, 32, 64, 128)
-        best = max(sizes, key=lambda size: bare_pace(model, size, 1.5))
+        loaded = model.load(trunk().tensors, device=served.device, precision=served.precision)
+        best = bare.best_size(loaded)
         for number in range(rounds):
-            figures.bare.append(bare_pace(model, best, seconds))
+            figures.bare.append(bare.pace(loaded, best, seconds))
             figures.indexed.append(await index_pace(client, f"round-{number}", paths))
             console.print(
                 f"round {number + 1}: bare {figures.bare[-1]:.1f}, indexed {figures.indexed[-1]:.1f} images/s"
             )
         await query(client, "round-0", (paths * 3)[:100], figures)
         return figures, f"{embedder.description}; bare loop in batches of {best}"
-
-
-def catalogue(photos: Path | None, folder: Path, most: int) -> list[Path]:
-    """The image files to index, each different: a folder's, or the demo's photos, copies and copies of copies."""
-    if photos:
-        return photos_in(photos.resolve(), most)
-    shipped = shipped_photos()
-    copies = _copies_of(shipped, folder / "copies")
-    return [*shipped, *copies, *_copies_of(copies, folder / "second")][:most]
-
-
-def _copies_of(photos: list[Path], folder: Path) -> list[Path]:
-    families = (make_copies(photo, folder / str(number)) for number, photo in enumerate(photos))
-    return [path for family in families for path in family.values()]
 
 
 def milliseconds(values: list[float], quantile: float) -> float:
