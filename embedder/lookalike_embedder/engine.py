@@ -215,6 +215,8 @@ class Engine:
         """End a job, from any thread. The event loop is told once for all that end until it looks."""
         job.data, job.pixels, job.ended = b"", None, True
         job.failure = failure or (TooLate() if job.result is None and job.is_late() else None)
+        if job.failure:
+            _forget_frames(job.failure)
         job.total_seconds = time.monotonic() - job.entered
         self._finished.append(job)
         if not self._told:
@@ -233,6 +235,11 @@ class Engine:
             self._metrics.answered(job)
             if not job.cancelled:
                 job.done(job)
+
+
+def _forget_frames(failure: Exception) -> None:
+    """Let go of where it came from, which holds the file, its pixels and, in a circle, itself; it was logged there."""
+    failure.__traceback__ = failure.__cause__ = failure.__context__ = None
 
 
 def _probe_photo() -> bytes:

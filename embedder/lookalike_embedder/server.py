@@ -25,6 +25,7 @@ from lookalike_embedder.engine import Bounds, Engine
 from lookalike_embedder.errors import STATUS
 from lookalike_embedder.image import FORMATS, SIZE
 from lookalike_embedder.job import Lane
+from lookalike_embedder.memory import trimmed
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
@@ -75,7 +76,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
 def calm_collector() -> None:
     """Let Python's garbage collector look less often, and never again at what is loaded by now.
 
-    Requests leave no cycles behind; looking for some after every 700 objects cost an eighth of the transport's pace.
+    Requests leave hardly a cycle behind; to look for some after every 700 objects cost an eighth of the pace.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -152,16 +153,19 @@ async def serving(
     description = loaded.description
     metrics.describe(space=description.space, device=description.device, precision=description.precision)
     limits = image.Limits(config.max_image_bytes, config.max_image_pixels)
-    async with Engine(
-        loaded.compute,
-        decode or partial(image.decode, limits=limits, jpegs=loaded.jpegs),
-        metrics,
-        Bounds(config.max_waiting, config.max_in_flight_bytes, config.max_decoding_pixels, config.cache_size),
-        first=first,
-        bulk_workers=config.workers_on(description.device),
-        decode_threads=config.decode_threads,
-        max_batch_size=description.max_batch_size,
-    ) as engine:
+    async with (
+        trimmed(),
+        Engine(
+            loaded.compute,
+            decode or partial(image.decode, limits=limits, jpegs=loaded.jpegs),
+            metrics,
+            Bounds(config.max_waiting, config.max_in_flight_bytes, config.max_decoding_pixels, config.cache_size),
+            first=first,
+            bulk_workers=config.workers_on(description.device),
+            decode_threads=config.decode_threads,
+            max_batch_size=description.max_batch_size,
+        ) as engine,
+    ):
         service = EmbedderService(
             description,
             engine,
