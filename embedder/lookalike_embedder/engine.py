@@ -168,7 +168,7 @@ class Engine:
             DeviceLost: nothing will be computed any more.
         """
         if self._batcher.device_lost:
-            raise self._refusal(Lane.BULK, DeviceLost())
+            raise self._metrics.refusing(Lane.BULK, DeviceLost())
         await self._budgets[Lane.BULK].acquire(len(data))
         job = Job(data, Lane.BULK, done)
         self._begin(job)
@@ -188,21 +188,17 @@ class Engine:
     def _admit(self, size: int, seconds: float) -> None:
         """Take an interactive image in, or refuse it."""
         if self._batcher.device_lost:
-            raise self._refusal(Lane.INTERACTIVE, DeviceLost())
+            raise self._metrics.refusing(Lane.INTERACTIVE, DeviceLost())
         budget = self._budgets[Lane.INTERACTIVE]
         drained = budget.items * self._seconds_per_image()
         if drained > seconds or not budget.try_acquire(size):
             retry = max(_LEAST_RETRY_SECONDS, drained)
-            raise self._refusal(Lane.INTERACTIVE, Overloaded(budget.items, retry, deadline_seconds=seconds))
+            raise self._metrics.refusing(Lane.INTERACTIVE, Overloaded(budget.items, retry, deadline_seconds=seconds))
 
     def _seconds_per_image(self) -> float:
         """How fast the interactive lane drains: as fast as the slower of its two stages."""
         decoding = self._decoder.seconds_per_image / self._decode_threads
         return max(decoding, self._batcher.seconds_per_image[Lane.INTERACTIVE])
-
-    def _refusal(self, lane: Lane, error: DomainError) -> DomainError:
-        self._metrics.failed(lane, error.reason)
-        return error
 
     def _begin(self, job: Job) -> None:
         """Answer from the cache, or line up. A large file is hashed by a decoder: here it would hold up all others."""

@@ -9,11 +9,13 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from lookalike.status import DomainError
 from lookalike_embedder.job import Job, Lane
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _PREFIX: Final = "lookalike_embedder"
+_MODEL_LABELS: Final = ("space", "device", "precision")
 
 
 class Metrics:
@@ -59,6 +61,11 @@ class Metrics:
         """An image or a call was refused, or failed."""
         self._errors.labels(lane, reason).inc()
 
+    def refusing(self, lane: Lane, error: DomainError) -> DomainError:
+        """Count a call that is refused before there is a job; the error, to be raised."""
+        self.failed(lane, error.reason)
+        return error
+
     def batch(self, lane: Lane, images: int, seconds: float) -> None:
         """A batch was computed."""
         self._batch[lane].observe(images)
@@ -99,6 +106,3 @@ class Metrics:
 
 def _pick(depth: Callable[[Lane], tuple[int, int]], lane: Lane, position: int) -> int:
     return depth(lane)[position]
-
-
-_MODEL_LABELS: Final = ("space", "device", "precision")

@@ -32,6 +32,7 @@ from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
 
 logger = logging.getLogger(__name__)
 
+_BLACK = np.zeros((SIZE, SIZE, 3), np.uint8)
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 
 
@@ -192,9 +193,6 @@ async def serving(
             grace=config.grace,
         ) as server:
             yield server
-
-
-_BLACK = np.zeros((SIZE, SIZE, 3), np.uint8)
 
 
 def _knee(compute: Compute) -> int:

@@ -55,8 +55,7 @@ class EmbedderService(EmbedderServiceServicer):
     async def Embed(self, request: wire.EmbedRequest, context: Context) -> wire.EmbedResponse:
         """See the proto."""
         if self._draining.has_begun():
-            self._metrics.failed(Lane.INTERACTIVE, ShuttingDown().reason)
-            raise ShuttingDown
+            raise self._metrics.refusing(Lane.INTERACTIVE, ShuttingDown())
         job = await self._engine.embed(request.image, seconds=context.time_remaining())
         tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
         embedding, info, timings = self._found(job)
@@ -67,9 +66,8 @@ class EmbedderService(EmbedderServiceServicer):
     ) -> AsyncIterator[wire.EmbedStreamResponse]:
         """See the proto."""
         if self._streams >= self._max_streams:
-            refusal = Overloaded(self._streams, _RETRY_STREAM_SECONDS, what="streams")
-            self._metrics.failed(Lane.BULK, refusal.reason)
-            raise refusal
+            overloaded = Overloaded(self._streams, _RETRY_STREAM_SECONDS, what="streams")
+            raise self._metrics.refusing(Lane.BULK, overloaded)
         self._streams += 1
         self._metrics.streams.set(self._streams)
         try:

@@ -273,15 +273,16 @@ async def test_a_fresh_success_saves_the_probe_a_forward_pass() -> None:
         assert len(model.batches) == 2
 
 
+def taken_within(room: PixelRoom, lane: Lane, pixels: int) -> int:
+    """How much is taken once there is room for so much more."""
+    with room.hold(lane, pixels):
+        return room.taken
+
+
 def test_pixels_being_decoded_are_bounded_but_a_large_image_passes_alone() -> None:
     room = PixelRoom(100)
     with ThreadPoolExecutor(1) as thread, room.hold(Lane.INTERACTIVE, 60):
-
-        def hold() -> int:
-            with room.hold(Lane.INTERACTIVE, 1000):
-                return room.taken
-
-        waiting = thread.submit(hold)
+        waiting = thread.submit(taken_within, room, Lane.INTERACTIVE, 1000)
         with room.hold(Lane.INTERACTIVE, 40):
             assert room.taken == 100
         assert not waiting.done()
@@ -292,12 +293,7 @@ def test_pixels_being_decoded_are_bounded_but_a_large_image_passes_alone() -> No
 def test_bulk_leaves_half_of_the_room_to_interactive_images() -> None:
     room = PixelRoom(100)
     with ThreadPoolExecutor(1) as thread, room.hold(Lane.BULK, 50):
-
-        def hold() -> int:
-            with room.hold(Lane.BULK, 1):
-                return room.taken
-
-        waiting = thread.submit(hold)
+        waiting = thread.submit(taken_within, room, Lane.BULK, 1)
         with room.hold(Lane.INTERACTIVE, 50):
             assert room.taken == 100
         assert not waiting.done()
@@ -307,12 +303,7 @@ def test_bulk_leaves_half_of_the_room_to_interactive_images() -> None:
 def test_a_closed_room_lets_nobody_in() -> None:
     room = PixelRoom(100)
     with ThreadPoolExecutor(1) as thread, room.hold(Lane.BULK, 50):
-
-        def hold() -> None:
-            with room.hold(Lane.BULK, 1):
-                pass
-
-        waiting = thread.submit(hold)
+        waiting = thread.submit(taken_within, room, Lane.BULK, 1)
         room.close()
         assert isinstance(waiting.exception(10), ShuttingDown)
 
