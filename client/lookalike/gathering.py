@@ -1,16 +1,24 @@
 """Groups what arrives one by one into batches."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import Final, TypeVar, cast
+
+from lookalike.budget import Budget
 
 T = TypeVar("T")
 
 _END: Final = object()
 
 
-async def gathered(items: AsyncGenerator[T, None], most: int, *, linger: float = 0.0) -> AsyncGenerator[list[T], None]:
+def _one(_: object) -> int:
+    return 1
+
+
+async def gathered(
+    items: AsyncGenerator[T, None], most: int, *, linger: float = 0.0, weight: Callable[[T], int] = _one
+) -> AsyncGenerator[list[T], None]:
     """Lists of 1 to `most` items: whatever has arrived while the consumer was busy with the list before.
 
     Under load the lists fill by themselves. At most `most` items are read ahead. What `items` raises is raised after
@@ -20,16 +28,23 @@ async def gathered(items: AsyncGenerator[T, None], most: int, *, linger: float =
         items: what to group.
         most: the most items in a list.
         linger: seconds to wait for more before a list that is not full is passed on, unless `items` has ended.
+        weight: as how many an item counts; the last one of a list may make it heavier than `most`.
     """
-    waiting: asyncio.Queue[T | object] = asyncio.Queue(most)
-    reader = asyncio.create_task(_read(items, waiting))
+    waiting: asyncio.Queue[T | object] = asyncio.Queue()
+    ahead = Budget(None, most)
+    reader = asyncio.create_task(_read(items, waiting, ahead, weight))
     try:
         ended = False
         while not ended:
-            batch = [await waiting.get()]
+            batch, heavy = [await waiting.get()], 0
             with suppress(TimeoutError):
                 async with asyncio.timeout(linger):
-                    while len(batch) < most and batch[-1] is not _END:
+                    while batch[-1] is not _END:
+                        size = weight(cast("T", batch[-1]))
+                        heavy += size
+                        ahead.release(size)
+                        if heavy >= most:
+                            break
                         batch.append(await waiting.get())
             if ended := batch[-1] is _END:
                 batch.pop()
@@ -41,17 +56,20 @@ async def gathered(items: AsyncGenerator[T, None], most: int, *, linger: float =
         await asyncio.wait({reader})
 
 
-async def _read(items: AsyncGenerator[T, None], waiting: "asyncio.Queue[T | object]") -> None:
+async def _read(
+    items: AsyncGenerator[T, None], waiting: "asyncio.Queue[T | object]", ahead: Budget, weight: Callable[[T], int]
+) -> None:
     try:
         async with aclosing(items):  # what the source holds goes with this task, not when the collector comes
             async for item in items:
-                await waiting.put(item)
+                await ahead.acquire(weight(item))
+                waiting.put_nowait(item)
     except asyncio.CancelledError as error:
         if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
             raise
-        await waiting.put(_END)  # it was not this reader that was cancelled, but something that the source awaited
+        waiting.put_nowait(_END)  # it was not this reader that was cancelled, but something that the source awaited
         raise RuntimeError("the source of the items was cancelled") from error
     except BaseException:
-        await waiting.put(_END)
+        waiting.put_nowait(_END)
         raise
-    await waiting.put(_END)
+    waiting.put_nowait(_END)

@@ -1,6 +1,7 @@
 """What surrounds every RPC of our services: its id, its span, the status that it ends with, its line in the log."""
 
 import logging
+import math
 import re
 import time
 import uuid
@@ -21,7 +22,16 @@ logger = logging.getLogger(__name__)
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
 """The id of the RPC that is served here, also in the tasks that it starts; empty outside of one."""
 
+_DEADLINE: Final[ContextVar[float]] = ContextVar("deadline", default=math.inf)
 _ID: Final = re.compile(r"[\x20-\x7e]{1,128}")
+
+
+def time_remaining() -> float:
+    """Seconds until the deadline of the RPC that is served here, also in the tasks that it starts; 0 after it.
+
+    Infinity without a deadline, and outside of an RPC.
+    """
+    return max(0.0, _DEADLINE.get() - time.monotonic())
 
 
 def request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
@@ -57,6 +67,8 @@ class _Rpc:
         """Set the id, for this task and those that it starts."""
         self._began = time.monotonic()
         REQUEST_ID.set(self._id)
+        remaining = self._context.time_remaining()
+        _DEADLINE.set(math.inf if remaining is None else self._began + remaining)
         self._span = tracing.begin(self._method, self._metadata, self._id)
 
     async def __aexit__(
@@ -109,7 +121,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:  # noqa: ANN401 - None for an unknown method, which gRPC's types forget
-        """Wrap the two kinds of handler that our services have."""
+        """Wrap the three kinds of handler that our services have."""
         handler: Any = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith(self._prefix):
             return handler  # no such method: gRPC answers UNIMPLEMENTED itself
@@ -117,6 +129,9 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary:
             unary = self._unary(handler.unary_unary, handler_call_details)
             return grpc.unary_unary_rpc_method_handler(unary, *serializers)
+        if handler.unary_stream:
+            stream = self._stream(handler.unary_stream, handler_call_details)
+            return grpc.unary_stream_rpc_method_handler(stream, *serializers)
         stream = self._stream(handler.stream_stream, handler_call_details)
         return grpc.stream_stream_rpc_method_handler(stream, *serializers)
 

@@ -1,6 +1,7 @@
 """The life of a server, the same for both: listen, say truthfully how it is, drain, end. Needs `grpcio-reflection`."""
 
 import asyncio
+import gc
 import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -20,6 +21,15 @@ from lookalike.wire import SERVER_KEEPALIVE, ChannelOptions
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+def calm_collector() -> None:
+    """Let Python's garbage collector look less often, and never again at what is loaded by now.
+
+    Requests leave hardly a cycle behind; to look for some after every 700 objects cost an eighth of the pace.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @dataclass(eq=False)

@@ -1,18 +1,17 @@
 """Puts the embedder together: weights, model, engine, service, server."""
 
 import asyncio
-import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from prometheus_client import start_http_server
 
-from lookalike.serving import Draining, Server
+from lookalike.scrape import metrics_served
+from lookalike.serving import Draining, Server, calm_collector
 from lookalike.signals import until_signalled
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
@@ -60,7 +59,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         loaded = await asyncio.wrap_future(first.submit(load, config))
         calm_collector()
         metrics = Metrics()
-        with metrics_served(config, metrics) as metrics_port:
+        with metrics_served(config.metrics_address, metrics.registry) as metrics_port:
             async with serving(config, loaded, first, metrics=metrics) as server:
                 model = loaded.description
                 announce(
@@ -72,15 +71,6 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
                 logger.info("signalled; draining for at most %g s", config.grace)
     finally:
         first.shutdown(wait=False)
-
-
-def calm_collector() -> None:
-    """Let Python's garbage collector look less often, and never again at what is loaded by now.
-
-    Requests leave hardly a cycle behind; to look for some after every 700 objects cost an eighth of the pace.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def load(config: Config) -> Loaded:
@@ -119,22 +109,6 @@ def describe(
         max_image_pixels=config.max_image_pixels,
         formats=FORMATS,
     )
-
-
-@contextmanager
-def metrics_served(config: Config, metrics: Metrics) -> Iterator[int]:
-    """Serve the metrics over HTTP on their own port, which is yielded."""
-    host, port = config.metrics_address
-    try:
-        http, thread = start_http_server(port, host, metrics.registry)
-    except OSError as error:
-        raise RuntimeError(f"metrics port {port}: {error.strerror}; see --metrics-port") from error
-    try:
-        yield http.server_port
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import asyncpg
 import platformdirs
 import typer
+import uvloop
 
 from lookalike import logs, tracing
 from lookalike.signals import cancelled_when_terminated
@@ -29,12 +30,64 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option(envvar="DATABASE_URL", help="PostgreSQL with pgvector; unset, an embedded one is started."),
 ]
+ReadDatabaseUrl = Annotated[
+    str | None,
+    typer.Option(envvar="READ_DATABASE_URL", help="A streaming replica of DATABASE_URL's, for searches."),
+]
+MaxReplicaLag = Annotated[
+    float,
+    typer.Option(envvar=_env("MAX_REPLICA_LAG"), min=0, help="Seconds that the replica may be behind to be searched."),
+]
 DataDir = Annotated[
     Path, typer.Option(envvar="LOOKALIKE_DATA_DIR", help="Folder of the embedded PostgreSQL; one searcher at a time.")
 ]
 PoolSize = Annotated[int, typer.Option(envvar=_env("POOL_SIZE"), min=1, help="Most connections to PostgreSQL.")]
 CommandTimeout = Annotated[
     float, typer.Option(envvar=_env("COMMAND_TIMEOUT"), min=0.1, help="Most seconds that one SQL statement may take.")
+]
+ExactThreshold = Annotated[
+    int,
+    typer.Option(envvar=_env("EXACT_THRESHOLD"), min=100, help="Images from which on a project gets an index (HNSW)."),
+]
+RecallTarget = Annotated[
+    float,
+    typer.Option(
+        envvar=_env("RECALL_TARGET"), min=0.5, max=0.999, help="Share of the true nearest that searches are to find."
+    ),
+]
+RecallSample = Annotated[
+    float,
+    typer.Option(
+        envvar=_env("RECALL_SAMPLE"), min=0, max=1, help="Share of approximate searches that are ranked exactly again."
+    ),
+]
+MaintenanceInterval = Annotated[
+    float, typer.Option(envvar=_env("MAINTENANCE_INTERVAL"), min=0.1, help="Seconds between two looks for work.")
+]
+BuildMemory = Annotated[
+    int, typer.Option(envvar=_env("BUILD_MEMORY_MB"), min=16, help="Memory of PostgreSQL to build an index in, in MiB.")
+]
+SlowQuery = Annotated[
+    float,
+    typer.Option(envvar=_env("SLOW_QUERY_SECONDS"), min=0, help="Searches that take longer are logged with plan."),
+]
+MaxImages = Annotated[
+    int, typer.Option(envvar=_env("MAX_IMAGES"), min=0, help="Most images of a project without a limit; 0: any.")
+]
+MaxHits = Annotated[
+    int, typer.Option(envvar=_env("MAX_HITS"), min=0, help="Most hits of a search, likewise; 0: 1,000.")
+]
+MaxBatch = Annotated[
+    int, typer.Option(envvar=_env("MAX_BATCH"), min=0, help="Most searches of a batch, likewise; 0: 100.")
+]
+SearchesPerSecond = Annotated[
+    float, typer.Option(envvar=_env("SEARCHES_PER_SECOND"), min=0, help="Most searches a second, likewise; 0: any.")
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        envvar=_env("METRICS_PORT"), min=0, max=65535, help="Port for Prometheus; 9465, or a free one if --port is 0."
+    ),
 ]
 ProbeInterval = Annotated[
     float, typer.Option(envvar=_env("PROBE_INTERVAL"), min=0.1, help="Seconds between two health probes.")
@@ -63,9 +116,22 @@ def serve(
     host: Host = Config.host,
     port: Port = Config.port,
     database_url: DatabaseUrl = Config.database_url,
+    read_database_url: ReadDatabaseUrl = Config.read_database_url,
+    max_replica_lag: MaxReplicaLag = Config.max_replica_lag,
     data_dir: DataDir = _DATA_DIR,
     pool_size: PoolSize = Config.pool_size,
     command_timeout: CommandTimeout = Config.command_timeout,
+    exact_threshold: ExactThreshold = Config.exact_threshold,
+    recall_target: RecallTarget = Config.recall_target,
+    recall_sample: RecallSample = Config.recall_sample,
+    maintenance_interval: MaintenanceInterval = Config.maintenance_interval,
+    build_memory_mb: BuildMemory = Config.build_memory_mb,
+    slow_query_seconds: SlowQuery = Config.slow_query_seconds,
+    max_images: MaxImages = Config.max_images,
+    max_hits: MaxHits = Config.max_hits,
+    max_batch: MaxBatch = Config.max_batch,
+    searches_per_second: SearchesPerSecond = Config.searches_per_second,
+    metrics_port: MetricsPort = Config.metrics_port,
     probe_interval: ProbeInterval = Config.probe_interval,
     grace: Grace = Config.grace,
     log_level: LogLevel = "INFO",
@@ -79,14 +145,27 @@ def serve(
         host=host,
         port=port,
         database_url=database_url or None,
+        read_database_url=read_database_url or None,
+        max_replica_lag=max_replica_lag,
         pool_size=pool_size,
         command_timeout=command_timeout,
+        exact_threshold=exact_threshold,
+        recall_target=recall_target,
+        recall_sample=recall_sample,
+        maintenance_interval=maintenance_interval,
+        build_memory_mb=build_memory_mb,
+        slow_query_seconds=slow_query_seconds,
+        max_images=max_images,
+        max_hits=max_hits,
+        max_batch=max_batch,
+        searches_per_second=searches_per_second,
+        metrics_port=metrics_port,
         probe_interval=probe_interval,
         grace=grace,
     )
     try:
-        with tracing.exporting("lookalike-searcher"):
-            asyncio.run(cancelled_when_terminated(run(config, announce=typer.echo)))
+        with tracing.exporting("lookalike-searcher"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(cancelled_when_terminated(run(config, announce=typer.echo)))
     except _STARTUP_FAILURES as error:
         raise SystemExit(f"lookalike-searcher: {error}") from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started

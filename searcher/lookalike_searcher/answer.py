@@ -1,72 +1,154 @@
 """From the domain's types to responses."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from lookalike.status import DomainError
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.errors import STATUS
-from lookalike_searcher.image import Reference
-from lookalike_searcher.project import Project
+from lookalike_searcher.image import Image, Reference
+from lookalike_searcher.index import IndexStatus
+from lookalike_searcher.project import Limits, Project
 from lookalike_searcher.search import NEAR_DUPLICATE, Hit, Ranking
+from lookalike_searcher.space import Space
+from lookalike_searcher.spaces import Comparison, Figures
 
 _MAX_REFERENCE_BYTES: Final = 8 * 1024 * 1024
 """Of all references in one answer together."""
 
 
-def project(found: Project) -> wire.Project:
-    """A project."""
+def project(found: Project, indexes: Mapping[int, IndexStatus] | None = None) -> wire.Project:
+    """A project; with its spaces, if the states of their indexes are given by the spaces' ids."""
     message = wire.Project(
-        name=found.name, space=found.space, image_count=found.image_count, reference_count=found.reference_count
+        name=found.name,
+        space=found.space,
+        image_count=found.image_count,
+        reference_count=found.reference_count,
+        limits=_limits(found.limits),
     )
     message.create_time.FromDatetime(found.create_time)
     message.update_time.FromDatetime(found.update_time)
+    if indexes is not None:
+        in_order = sorted(found.spaces, key=lambda space: space.name != found.space)
+        message.spaces.extend(_space(space, found.space, indexes[space.id]) for space in in_order)
     return message
 
 
-def indexed(sequence: int, outcome: bool | DomainError) -> wire.IndexImagesResponse:
-    """The acknowledgement of one image: whether storing it changed anything, or why it was not stored."""
+def _limits(limits: Limits) -> wire.Limits:
+    return wire.Limits(
+        max_images=limits.max_images,
+        max_hits=limits.max_hits,
+        searches_per_second=limits.searches_per_second,
+        max_batch=limits.max_batch,
+    )
+
+
+def _space(space: Space, serving: str, index: IndexStatus) -> wire.Space:
+    message = wire.Space(
+        name=space.name,
+        serves=space.name == serving,
+        vector_count=index.vector_count,
+        index=wire.Index(
+            state=index.state,
+            progress=index.progress,
+            phase=index.phase,
+            recall=space.recall if space.recall_count else None,
+            ef_search=(space.ef_search(10) or 0),
+        ),
+    )
+    message.create_time.FromDatetime(space.create_time)
+    return message
+
+
+def indexed(outcome: bool | DomainError) -> wire.EntryResult:
+    """What became of one entry: whether storing it changed anything, or why it was not stored."""
     if isinstance(outcome, DomainError):
-        return wire.IndexImagesResponse(sequence=sequence, error=STATUS.item_error(outcome))
-    status = wire.INDEX_STATUS_INDEXED if outcome else wire.INDEX_STATUS_UNCHANGED
-    return wire.IndexImagesResponse(sequence=sequence, indexed=wire.IndexedImage(status=status))
+        return wire.EntryResult(error=STATUS.item_error(outcome))
+    return wire.EntryResult(indexed=wire.IndexedImage(status=index_status(changed=outcome)))
 
 
-def ranking(found: Ranking, query_sha256: bytes | None) -> wire.SearchResponse:
+def acknowledged(request: wire.IndexImagesRequest, results: Iterator[wire.EntryResult]) -> wire.IndexImagesResponse:
+    """The acknowledgement of a request, which takes as many of the results as it brought images."""
+    if request.entries:
+        own = [next(results) for _ in request.entries]
+        return wire.IndexImagesResponse(sequence=request.sequence, entries=wire.EntryResults(results=own))
+    result = next(results)
+    if result.HasField("error"):
+        return wire.IndexImagesResponse(sequence=request.sequence, error=result.error)
+    return wire.IndexImagesResponse(sequence=request.sequence, indexed=result.indexed)
+
+
+def index_status(*, changed: bool) -> "wire.IndexStatus.ValueType":
+    """Whether storing changed anything."""
+    return wire.INDEX_STATUS_INDEXED if changed else wire.INDEX_STATUS_UNCHANGED
+
+
+def ranking(found: Ranking, next_page_token: str) -> wire.SearchResponse:
     """The answer to a search. References beyond a hit's first are left out once they would fill the message."""
     room = _MAX_REFERENCE_BYTES
     hits = []
     for hit in found.hits:
-        hits.append(_hit(hit, query_sha256, room))
+        hits.append(_hit(hit, found.query.sha256, room))
         room -= hits[-1].ByteSize()
     return wire.SearchResponse(
         hits=hits,
-        mode=wire.SEARCH_MODE_EXACT,
+        mode=wire.SEARCH_MODE_EXACT if found.exact else wire.SEARCH_MODE_APPROXIMATE,
         images_ranked=found.images_ranked,
+        next_page_token=next_page_token,
+        space=found.space,
     )
 
 
-def _hit(hit: Hit, query_sha256: bytes | None, room: int) -> wire.Hit:
-    listed: list[wire.Reference] = []
-    for message in map(_reference, hit.references):
-        room -= message.ByteSize()
-        if listed and room < 0:
-            break
-        listed.append(message)
+def _hit(hit: Hit, query_sha256: bytes, room: int) -> wire.Hit:
     return wire.Hit(
         similarity=hit.similarity,
         match=_match(hit, query_sha256),
         sha256=hit.sha256,
         width=hit.width,
         height=hit.height,
-        references=listed,
+        references=_listed(hit.references, room),
         reference_count=hit.reference_count,
+        product=hit.product,
     )
 
 
-def _match(hit: Hit, query_sha256: bytes | None) -> "wire.Match.ValueType":
+def _match(hit: Hit, query_sha256: bytes) -> "wire.Match.ValueType":
     if hit.sha256 == query_sha256:
         return wire.MATCH_EXACT
     return wire.MATCH_NEAR_DUPLICATE if hit.similarity >= NEAR_DUPLICATE else wire.MATCH_SIMILAR
+
+
+def images(found: Iterable[Image]) -> list[wire.Image]:
+    """Images, likewise."""
+    room = _MAX_REFERENCE_BYTES
+    messages = []
+    for image in found:
+        messages.append(_image(image, room))
+        room -= messages[-1].ByteSize()
+    return messages
+
+
+def _image(image: Image, room: int) -> wire.Image:
+    message = wire.Image(
+        sha256=image.sha256,
+        width=image.width,
+        height=image.height,
+        references=_listed(image.references, room),
+        reference_count=image.reference_count,
+    )
+    message.create_time.FromDatetime(image.create_time)
+    return message
+
+
+def _listed(references: Iterable[Reference], room: int) -> list[wire.Reference]:
+    """As many references as there is room for, but at least one."""
+    listed: list[wire.Reference] = []
+    for message in map(_reference, references):
+        room -= message.ByteSize()
+        if listed and room < 0:
+            break
+        listed.append(message)
+    return listed
 
 
 def _reference(reference: Reference) -> wire.Reference:
@@ -76,4 +158,20 @@ def _reference(reference: Reference) -> wire.Reference:
         variant=reference.variant,
         staged=reference.staged,
         labels=reference.labels,
+    )
+
+
+def comparison(found: Comparison) -> wire.CompareSpacesResponse:
+    """Two spaces side by side."""
+    return wire.CompareSpacesResponse(
+        sample_count=found.samples,
+        overlap=found.overlap,
+        serving=_figures(found.serving),
+        other=_figures(found.other),
+    )
+
+
+def _figures(figures: Figures) -> wire.SpaceFigures:
+    return wire.SpaceFigures(
+        space=figures.space, same_product=figures.same_product, median_seconds=figures.median_seconds
     )

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from lookalike.wire import SEARCHER_PORT
+
+METRICS_PORT: Final = 9465
+"""Where Prometheus reads: next to the embedder's."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +18,21 @@ class Config:
     host: str = "127.0.0.1"
     port: int = SEARCHER_PORT
     database_url: str | None = None
+    read_database_url: str | None = None
+    max_replica_lag: float = 5.0
     pool_size: int = 10
     command_timeout: float = 60.0
+    exact_threshold: int = 10_000
+    recall_target: float = 0.99
+    recall_sample: float = 0.01
+    maintenance_interval: float = 5.0
+    build_memory_mb: int = 1024
+    slow_query_seconds: float = 1.0
+    max_images: int = 0
+    max_hits: int = 0
+    max_batch: int = 0
+    searches_per_second: float = 0.0
+    metrics_port: int | None = None
     probe_interval: float = 5.0
     grace: float = 20.0
 
@@ -23,3 +40,8 @@ class Config:
     def address(self) -> str:
         """Where to listen, as `host:port`."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def metrics_address(self) -> tuple[str, int]:
+        """Where Prometheus reads: as set, else on METRICS_PORT, or on a free port where `port` is one too."""
+        return self.host, (METRICS_PORT if self.port else 0) if self.metrics_port is None else self.metrics_port

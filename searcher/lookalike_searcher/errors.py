@@ -2,20 +2,29 @@
 
 DomainError
 ├── InvalidField          INVALID_FIELD
-├── NotFound              PROJECT_NOT_FOUND, IMAGE_NOT_FOUND
-├── AlreadyExists         PROJECT_EXISTS
-├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED
+├── NotFound              PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND
+├── AlreadyExists         PROJECT_EXISTS, SPACE_EXISTS
+├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED, SPACE_INCOMPLETE, SPACE_SERVES
+├── QuotaExceeded         IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, SEARCH_QUOTA_EXCEEDED,
+│                         PROJECT_BUSY
+├── DatabaseTimeout       DATABASE_TIMEOUT
 ├── DatabaseUnavailable   DATABASE_UNAVAILABLE
 └── DatabaseError         DATABASE_ERROR
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import grpc
+from google.protobuf import duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
 from lookalike.status import DomainError, StatusTable
+
+_MAX_NAMED: Final = 50
+"""Hashes that an error names: gRPC's trailers have room for 8 KiB."""
+_BUSY_RETRY_SECONDS: Final = 0.5
 
 
 class InvalidField(DomainError):
@@ -30,7 +39,7 @@ class InvalidField(DomainError):
     def __init__(self, field: str, rule: str, value: object) -> None:
         found = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
         super().__init__("INVALID_FIELD", f"{field}: {rule}, got {found}", field=field)
-        self.field = field
+        self.field, self.rule, self.value = field, rule, value
 
     def details(self) -> Iterable[Message]:
         """Name the field."""
@@ -65,6 +74,16 @@ class NotFound(_OfResource):
         """The project has no such image."""
         return cls("IMAGE_NOT_FOUND", f"project {project!r} has no image {sha256.hex()}", "image", sha256.hex())
 
+    @classmethod
+    def image_at(cls, project: str, uri: str) -> "NotFound":
+        """The project uses no image at this URI."""
+        return cls("IMAGE_NOT_FOUND", f"project {project!r} has no image at {uri!r}", "image", uri)
+
+    @classmethod
+    def space(cls, project: str, name: str) -> "NotFound":
+        """The project has no such space."""
+        return cls("SPACE_NOT_FOUND", f"project {project!r} has no space {name!r}", "space", name)
+
 
 class AlreadyExists(_OfResource):
     """A thing of that name is there already."""
@@ -73,6 +92,11 @@ class AlreadyExists(_OfResource):
     def project(cls, name: str) -> "AlreadyExists":
         """There is such a project."""
         return cls("PROJECT_EXISTS", f"project {name!r} exists already", "project", name)
+
+    @classmethod
+    def space(cls, project: str, name: str) -> "AlreadyExists":
+        """The project has such a space."""
+        return cls("SPACE_EXISTS", f"project {project!r} has the space {name!r} already", "space", name)
 
 
 class FailedPrecondition(DomainError):
@@ -89,12 +113,108 @@ class FailedPrecondition(DomainError):
         )
 
     @classmethod
-    def embedding_needed(cls, project: str, sha256: bytes) -> "FailedPrecondition":
-        """A reference came without the vector of its image, and the image is not stored."""
+    def embedding_needed(cls, project: str, space: str, sha256s: Sequence[bytes]) -> "FailedPrecondition":
+        """References came without the vectors of their images, and the images are not stored."""
+        hashes = [sha256.hex() for sha256 in sha256s]
+        which = hashes[0] if len(hashes) == 1 else f"{hashes[0]} and {len(hashes) - 1} more"
         return cls(
             "EMBEDDING_NEEDED",
-            f"embedding: required, as project {project!r} has no image {sha256.hex()} yet",
-            sha256=sha256.hex(),
+            f"embedding: required in space {space!r}, as project {project!r} has no image {which} yet",
+            sha256=",".join(hashes[:_MAX_NAMED]),
+        )
+
+    @classmethod
+    def space_incomplete(cls, project: str, space: str, missing: int, *, indexed: bool) -> "FailedPrecondition":
+        """Images have no vector in the space, or its index is not ready."""
+        lack = f"{missing} images of project {project!r} have no vector in it" if missing else "its index is not ready"
+        return cls(
+            "SPACE_INCOMPLETE",
+            f"space {space!r} cannot serve yet: {lack}; see allow_incomplete",
+            missing_images=missing,
+            indexed=indexed,
+        )
+
+    @classmethod
+    def space_serves(cls, project: str, space: str) -> "FailedPrecondition":
+        """The space that serves cannot be deleted."""
+        return cls("SPACE_SERVES", f"space {space!r} serves project {project!r}: cut over to another one first")
+
+
+class QuotaExceeded(DomainError):
+    """A limit of the project. The sentence names it, and where it is set.
+
+    Args:
+        reason: which.
+        project: whose.
+        message: the sentence.
+        retry_seconds: when a try may succeed; 0 if that does not depend on time.
+        metadata: the values.
+    """
+
+    def __init__(self, reason: str, project: str, message: str, retry_seconds: float = 0.0, **metadata: object) -> None:
+        super().__init__(reason, message, project=project, **metadata)
+        self._project = project
+        self._retry_seconds = retry_seconds
+
+    def details(self) -> Iterable[Message]:
+        """Say whose quota it is, and when to come again."""
+        violation = error_details_pb2.QuotaFailure.Violation(
+            subject=f"project:{self._project}", description=self.message
+        )
+        yield error_details_pb2.QuotaFailure(violations=[violation])
+        if self._retry_seconds:
+            delay = duration_pb2.Duration()
+            delay.FromNanoseconds(round(self._retry_seconds * 1e9))
+            yield error_details_pb2.RetryInfo(retry_delay=delay)
+
+    @classmethod
+    def images(cls, project: str, limit: int) -> "QuotaExceeded":
+        """The project holds as many images as it may."""
+        return cls(
+            "IMAGE_QUOTA_EXCEEDED", project, f"project {project!r} may hold at most {limit} images", limit_images=limit
+        )
+
+    @classmethod
+    def hits(cls, project: str, limit: int, found: int) -> "QuotaExceeded":
+        """A search asks for more hits than the project's may."""
+        message = f"limit: a search of project {project!r} may ask for at most {limit} hits, got {found}"
+        return cls("HIT_QUOTA_EXCEEDED", project, message, limit_hits=limit)
+
+    @classmethod
+    def batch(cls, project: str, limit: int, found: int) -> "QuotaExceeded":
+        """A batch holds more searches of the project than it may."""
+        message = f"requests: a batch may hold at most {limit} searches of project {project!r}, got {found}"
+        return cls("BATCH_QUOTA_EXCEEDED", project, message, limit_batch=limit)
+
+    @classmethod
+    def searches(cls, project: str, limit: float, retry_seconds: float) -> "QuotaExceeded":
+        """The project's searches come too fast."""
+        return cls(
+            "SEARCH_QUOTA_EXCEEDED",
+            project,
+            f"project {project!r} may make {limit:g} searches a second; try again in {retry_seconds:.3f} s",
+            retry_seconds,
+            limit_searches_per_second=limit,
+        )
+
+    @classmethod
+    def busy(cls, project: str, waiting: int) -> "QuotaExceeded":
+        """Too many calls on the project are at work or wait."""
+        return cls(
+            "PROJECT_BUSY",
+            project,
+            f"{waiting} calls on project {project!r} wait at this searcher already; try again",
+            _BUSY_RETRY_SECONDS,
+            limit_waiting=waiting,
+        )
+
+
+class DatabaseTimeout(DomainError):
+    """The caller's deadline, or the searcher's limit for one statement, has passed in PostgreSQL."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DATABASE_TIMEOUT", "the database did not answer before the deadline, or the searcher's --command-timeout"
         )
 
 
@@ -118,6 +238,8 @@ STATUS = StatusTable(
         NotFound: grpc.StatusCode.NOT_FOUND,
         AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
         FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+        QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+        DatabaseTimeout: grpc.StatusCode.DEADLINE_EXCEEDED,
         DatabaseUnavailable: grpc.StatusCode.UNAVAILABLE,
         DatabaseError: grpc.StatusCode.INTERNAL,
     }

@@ -13,7 +13,7 @@ from typing import Final
 
 import asyncpg
 
-from lookalike_searcher.statement import Connection, schema_of
+from lookalike_searcher.statement import Connection, fill
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +64,10 @@ async def migrate(connection: Connection) -> None:
             await _bring_up_to_date(connection, row["id"])
 
 
-async def create_schema(connection: Connection, project_id: int) -> None:
+async def create_schema(connection: Connection, project_id: int, space_id: int) -> None:
     """Make the schema of a new project, in the caller's transaction."""
     for step in migrations("project"):
-        await _apply_to_project(connection, step, project_id)
+        await connection.execute(fill(step.sql, project_id, space_id))
 
 
 def latest_project_version() -> int:
@@ -106,14 +106,11 @@ async def _bring_up_to_date(connection: Connection, project_id: int) -> None:
     version = await connection.fetchval(
         "SELECT schema_version FROM lookalike_project WHERE id = $1 FOR UPDATE", project_id
     )
+    first_space = await connection.fetchval("SELECT min(id) FROM lookalike_space WHERE project_id = $1", project_id)
     for step in migrations("project"):
         if version is not None and step.number > version:
-            await _apply_to_project(connection, step, project_id)
+            await connection.execute(fill(step.sql, project_id, first_space))
             await connection.execute(
                 "UPDATE lookalike_project SET schema_version = $2 WHERE id = $1", project_id, step.number
             )
             logger.info("applied migration %d to project %d", step.number, project_id)
-
-
-async def _apply_to_project(connection: Connection, step: Migration, project_id: int) -> None:
-    await connection.execute(step.sql.replace("{schema}", schema_of(project_id)))

@@ -1,25 +1,32 @@
-"""The registry: projects by name."""
+"""The registry: projects by name, with their spaces."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final
 
 import asyncpg
 
 from lookalike_searcher import migration
 from lookalike_searcher.database import Database
 from lookalike_searcher.errors import AlreadyExists, NotFound
-from lookalike_searcher.statement import Connection, schema_of, statement
+from lookalike_searcher.space import Space
+from lookalike_searcher.statement import Connection, fragment, schema_of, statement
 
-_READERS: Final = 0x10CA1
-"""The class of the advisory locks that keep a project from being deleted under its readers."""
+
+@dataclass(frozen=True)
+class Limits:
+    """What a project may hold and ask for; 0 stands for the searcher's own limit."""
+
+    max_images: int = 0
+    max_hits: int = 0
+    searches_per_second: float = 0.0
+    max_batch: int = 0
 
 
 @dataclass(frozen=True)
 class Project:
-    """A row of the registry."""
+    """A row of the registry. `spaces` is empty where they were not asked for."""
 
     id: int
     name: str
@@ -28,63 +35,124 @@ class Project:
     reference_count: int
     create_time: datetime
     update_time: datetime
+    deleted_since_vacuum: int
+    deleted_since_index: int
+    limits: Limits
+    spaces: tuple[Space, ...] = ()
+
+    @property
+    def serving(self) -> Space:
+        """The space that serves."""
+        return self.in_space("")
+
+    def in_space(self, name: str) -> Space:
+        """The space of that name; of none, the one that serves. Raises NotFound."""
+        for space in self.spaces:
+            if space.name == (name or self.space):
+                return space
+        raise NotFound.space(self.name, name)
 
 
-def _project(row: asyncpg.Record) -> Project:
-    return Project(**dict(row))
+def _project(rows: Sequence[asyncpg.Record], spaces: tuple[Space, ...] = ()) -> Project:
+    columns = dict(rows[0])
+    limits = Limits(**{field.name: columns[field.name] for field in fields(Limits)})
+    own = {field.name: columns[field.name] for field in fields(Project) if field.name in columns}
+    return Project(**own, limits=limits, spaces=spaces)
 
 
-def _the_one(name: str, row: asyncpg.Record | None) -> Project:
-    if row is None:
+def _the_one(name: str, rows: Sequence[asyncpg.Record]) -> Project:
+    if not rows:
         raise NotFound.project(name)
-    return _project(row)
+    return _project(rows, tuple(Space.of(row) for row in rows))
 
 
-async def create(database: Database, name: str, space: str) -> Project:
+async def create(database: Database, name: str, space: str, limits: Limits) -> Project:
     """Register a project and make its schema, both or neither.
 
     Raises:
         AlreadyExists: the name is taken.
     """
     async with database.writing() as connection:
-        row = await connection.fetchrow(statement("project_insert"), name, space, migration.latest_project_version())
-        if row is None:
+        project_id = await connection.fetchval(
+            statement("project_insert"),
+            name,
+            space,
+            migration.latest_project_version(),
+            limits.max_images,
+            limits.max_hits,
+            limits.searches_per_second,
+            limits.max_batch,
+        )
+        if project_id is None:
             raise AlreadyExists.project(name)
-        await migration.create_schema(connection, row["id"])
-        return _project(row)
+        space_id = await connection.fetchval(statement("space_insert"), project_id, space, True)
+        await database.shard_schemas(connection)
+        await migration.create_schema(connection, project_id, space_id)
+        return await read(connection, name)
 
 
 async def get(database: Database, name: str) -> Project:
     """The project of that name. Raises NotFound."""
-    async with database.connection() as connection:
-        return _the_one(name, await connection.fetchrow(statement("project_get"), name))
+    async with database.reading() as connection:
+        return await read(connection, name)
+
+
+async def read(connection: Connection, name: str) -> Project:
+    """The project of that name, in the caller's transaction. Raises NotFound."""
+    return _the_one(name, await connection.fetch(statement("project_read", hold=""), name))
 
 
 @asynccontextmanager
-async def found(connection: Connection, name: str) -> AsyncIterator[Project]:
-    """The project of that name, to be read in the block. Raises NotFound, also if it has just been deleted."""
-    project = _the_one(name, await connection.fetchrow(statement("project_read"), name, _READERS))
-    try:
-        yield project
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
-        raise NotFound.project(name) from error
+async def reading(database: Database, name: str, settings: str = "") -> AsyncIterator[tuple[Connection, Project]]:
+    """The project of that name, to be read in the block, whose statements all see the same state.
+
+    Args:
+        database: where it is.
+        name: the project's.
+        settings: see `Database.reading`.
+
+    Raises:
+        NotFound: there is none, also if it has just been deleted.
+    """
+    async with database.reading(settings, project=name) as connection:
+        rows = await connection.fetch(statement("project_read", hold=fragment("project_hold")), name)
+        try:
+            yield connection, _the_one(name, rows)
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+            raise NotFound.project(name) from error
 
 
-async def lock(connection: Connection, name: str) -> Project:
-    """The project of that name, to be changed in this transaction alone. Raises NotFound."""
-    return _the_one(name, await connection.fetchrow(statement("project_lock"), name))
+@asynccontextmanager
+async def writing(database: Database, name: str) -> AsyncIterator[tuple[Connection, Project]]:
+    """The project of that name, to be changed in the block and by nobody else. Raises NotFound."""
+    async with database.writing(project=name) as connection:
+        await connection.execute(statement("project_lock"), name)
+        yield connection, await read(connection, name)  # read after the wait for the lock, which is what counts
 
 
 async def list_after(database: Database, name: str, limit: int) -> list[Project]:
-    """At most `limit` projects whose names come after `name`, in order."""
-    async with database.connection() as connection:
-        return [_project(row) for row in await connection.fetch(statement("project_list"), name, limit)]
+    """At most `limit` projects whose names come after `name`, in order, without their spaces."""
+    async with database.reading() as connection:
+        return [_project([row]) for row in await connection.fetch(statement("project_list"), name, limit)]
+
+
+async def update(database: Database, name: str, limits: Limits) -> Project:
+    """Replace the project's limits. Raises NotFound."""
+    async with writing(database, name) as (connection, project):
+        await connection.execute(
+            statement("project_update"),
+            project.id,
+            limits.max_images,
+            limits.max_hits,
+            limits.searches_per_second,
+            limits.max_batch,
+        )
+        return await read(connection, name)
 
 
 async def delete(database: Database, name: str) -> None:
     """Drop the project's schema and forget its name, both or neither. Raises NotFound."""
-    async with database.writing() as connection:
-        project = await lock(connection, name)
-        await connection.execute(statement("project_lock_readers"), _READERS, project.id)
+    async with writing(database, name) as (connection, project):
+        await connection.execute(statement("project_wait_for_readers"), project.id)
         await connection.execute(f"DROP SCHEMA {schema_of(project.id)} CASCADE")
         await connection.execute(statement("project_delete"), project.id)

@@ -6,15 +6,25 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from lookalike.serving import Draining, Server
+from lookalike.scrape import metrics_served
+from lookalike.serving import Draining, Server, calm_collector
 from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
 from lookalike.wire import message_limits
 from lookalike_searcher import database, postgres
+from lookalike_searcher import replica as replicas
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
 from lookalike_searcher.errors import STATUS
+from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.project import Limits
+from lookalike_searcher.rates import Rates
+from lookalike_searcher.reads import Reads
+from lookalike_searcher.recall import Recall
+from lookalike_searcher.replica import Replica
+from lookalike_searcher.searching import Searching
 from lookalike_searcher.service import SearcherService
 
 logger = logging.getLogger(__name__)
@@ -29,18 +39,22 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         config: the configuration.
         announce: is told one line, once, when the server is ready; it names the address.
     """
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
         url = config.database_url
         lost: Callable[[], Coroutine[Any, Any, object]] = asyncio.Event().wait  # which never happens
         if url is None:
             embedded = stack.enter_context(postgres.embedded(config.data_dir))  # blocks, but nothing else runs yet
             url, lost = embedded.url, embedded.ended
-        pool = await stack.enter_async_context(
-            database.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout)
+        metrics_port = stack.enter_context(metrics_served(config.metrics_address, metrics.registry))
+        primary = await stack.enter_async_context(
+            database.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout, metrics=metrics)
         )
-        server = await stack.enter_async_context(serving(config, pool))
+        replica = await stack.enter_async_context(replicas.following(config, primary, metrics))
+        server = await stack.enter_async_context(serving(config, primary, metrics=metrics, replica=replica))
+        calm_collector()
         where = "DATABASE_URL" if config.database_url else f"embedded PostgreSQL in {config.data_dir}"
-        announce(f"lookalike-searcher ready on {config.host}:{server.port} ({where})")
+        announce(f"lookalike-searcher ready on {config.host}:{server.port} ({where}, metrics on port {metrics_port})")
         await _until_signalled_or(lost)
         logger.info("signalled; draining for at most %g s", config.grace)
 
@@ -56,19 +70,44 @@ async def _until_signalled_or(lost: Callable[[], Coroutine[Any, Any, object]]) -
 
 
 @asynccontextmanager
-async def serving(config: Config, pool: Database) -> AsyncIterator[Server]:
-    """A running server over the database; leaving the context drains it."""
+async def serving(
+    config: Config, primary: Database, *, metrics: Metrics | None = None, replica: Replica | None = None
+) -> AsyncIterator[Server]:
+    """A running server over the database, with its background tasks; leaving the context drains it."""
+    metrics = metrics or Metrics()
     draining = Draining()
-    service = SearcherService(pool, draining)
-    async with Server(
-        SERVICE,
-        lambda grpc_server: add_SearcherServiceServicer_to_server(service, grpc_server),
-        address=config.address,
-        table=STATUS,
-        probe=pool.ping,
-        draining=draining,
-        options=message_limits(),
-        probe_interval=config.probe_interval,
-        grace=config.grace,
-    ) as server:
+    recall = Recall(primary, metrics, share=config.recall_sample, target=config.recall_target)
+    own_limits = Limits(0, config.max_hits, config.searches_per_second, config.max_batch)
+    searching = Searching(
+        Reads(primary, metrics, replica), Rates(own_limits), recall, metrics, config.slow_query_seconds
+    )
+    service = SearcherService(config, primary, searching, draining)
+    maintenance = Maintenance(config, primary, metrics)
+    async with (
+        running(recall.run()),
+        running(maintenance.run()),
+        Server(
+            SERVICE,
+            lambda grpc_server: add_SearcherServiceServicer_to_server(service, grpc_server),
+            address=config.address,
+            table=STATUS,
+            probe=primary.ping,
+            draining=draining,
+            options=message_limits(),
+            probe_interval=config.probe_interval,
+            grace=config.grace,
+            tell=metrics.serving.set,
+        ) as server,
+    ):
         yield server
+
+
+@asynccontextmanager
+async def running(task: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """A task that runs beside the block, and not longer."""
+    beside = asyncio.create_task(task)
+    try:
+        yield
+    finally:
+        beside.cancel()
+        await asyncio.wait({beside})

@@ -1,69 +1,71 @@
-"""The searcher's RPCs."""
+"""The searcher's RPCs: parse, do, answer."""
 
-import base64
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from lookalike.gathering import gathered
 from lookalike.serving import Draining
-from lookalike.status import Context, DomainError
+from lookalike.status import Context
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceServicer
-from lookalike_searcher import answer, image, search, validation
+from lookalike_searcher import answer, catalogue, index, parse, spaces, store, token, validation
 from lookalike_searcher import project as registry
+from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.image import Entry
+from lookalike_searcher.project import Project
+from lookalike_searcher.searching import Searching
 
 _MAX_TRANSACTION: Final = 512
-"""The most images in one transaction. More gains little and delays acknowledgements."""
+"""The most images in one transaction, or little more. More gains little and delays acknowledgements."""
 _LINGER_SECONDS: Final = 0.2
 """How long a transaction waits for more images of its stream. A commit of one image costs nearly that of a hundred."""
+_PROJECTS: Final = "projects"
+"""What page tokens of ListProjects are bound to."""
 
 
 class SearcherService(SearcherServiceServicer):
     """Answers from `database`; `draining` says when streams must end themselves."""
 
-    def __init__(self, database: Database, draining: Draining) -> None:
+    def __init__(self, config: Config, database: Database, searching: Searching, draining: Draining) -> None:
+        self._config = config
         self._database = database
+        self._searching = searching
         self._draining = draining
 
     async def CreateProject(self, request: wire.CreateProjectRequest, context: Context) -> wire.CreateProjectResponse:
         """See the proto."""
         name, space = validation.project_name(request.name), validation.space(request.space)
-        created = await registry.create(self._database, name, space)
-        return wire.CreateProjectResponse(project=answer.project(created))
+        created = await registry.create(self._database, name, space, parse.limits(request.limits))
+        return wire.CreateProjectResponse(project=await self._project(created))
 
     async def GetProject(self, request: wire.GetProjectRequest, context: Context) -> wire.GetProjectResponse:
         """See the proto."""
         found = await registry.get(self._database, validation.project_name(request.name))
-        return wire.GetProjectResponse(project=answer.project(found))
+        return wire.GetProjectResponse(project=await self._project(found))
 
     async def ListProjects(self, request: wire.ListProjectsRequest, context: Context) -> wire.ListProjectsResponse:
         """See the proto."""
-        size, after = validation.page_size(request.page_size), _after(request.page_token)
+        size, after = validation.page_size(request.page_size), ""
+        if request.page_token:
+            [after] = token.decode(request.page_token, _PROJECTS, (str,))
         found = await registry.list_after(self._database, after, size + 1)
-        page = found[:size]
-        more = len(found) > size
-        return wire.ListProjectsResponse(
-            projects=[answer.project(item) for item in page], next_page_token=_token(page[-1].name) if more else ""
-        )
+        more = token.encode(_PROJECTS, found[size - 1].name) if len(found) > size else ""
+        return wire.ListProjectsResponse(projects=map(answer.project, found[:size]), next_page_token=more)
+
+    async def UpdateProject(self, request: wire.UpdateProjectRequest, context: Context) -> wire.UpdateProjectResponse:
+        """See the proto."""
+        name = validation.project_name(request.name)
+        if not request.HasField("limits"):
+            raise InvalidField("limits", "is required", None)
+        updated = await registry.update(self._database, name, parse.limits(request.limits))
+        return wire.UpdateProjectResponse(project=await self._project(updated))
 
     async def DeleteProject(self, request: wire.DeleteProjectRequest, context: Context) -> wire.DeleteProjectResponse:
         """See the proto."""
         await registry.delete(self._database, validation.project_name(request.name))
         return wire.DeleteProjectResponse()
-
-    async def CheckImages(self, request: wire.CheckImagesRequest, context: Context) -> wire.CheckImagesResponse:
-        """See the proto."""
-        project, hashes = validation.project_name(request.project, "project"), validation.hashes(request)
-        return wire.CheckImagesResponse(stored_sha256s=await image.stored(self._database, project, hashes))
-
-    async def Search(self, request: wire.SearchRequest, context: Context) -> wire.SearchResponse:
-        """See the proto."""
-        project, query = validation.project_name(request.project, "project"), validation.query(request)
-        ranking = await search.rank(self._database, project, query, validation.limit(request.limit))
-        return answer.ranking(ranking, query.sha256)
 
     async def IndexImages(
         self, request_iterator: AsyncIterator[wire.IndexImagesRequest], context: Context
@@ -71,46 +73,124 @@ class SearcherService(SearcherServiceServicer):
         """See the proto."""
         project = ""
         requests = self._draining.until(request_iterator)
-        async for batch in gathered(requests, _MAX_TRANSACTION, linger=_LINGER_SECONDS):
-            project = _one_project(project, batch)
+        async for batch in gathered(requests, _MAX_TRANSACTION, linger=_LINGER_SECONDS, weight=_images):
+            project = parse.one_project(project, batch)
             for response in await self._index(project, batch):
                 yield response
 
+    async def SyncProduct(self, request: wire.SyncProductRequest, context: Context) -> wire.SyncProductResponse:
+        """See the proto."""
+        project = validation.project_name(request.project, "project")
+        product = validation.product("product", request.product, least=1)
+        entries = parse.synced(request, product)
+        changed, deleted = await store.sync(self._database, project, product, entries, self._config.max_images)
+        return wire.SyncProductResponse(
+            statuses=[answer.index_status(changed=one) for one in changed],
+            deleted_reference_count=deleted.references,
+            deleted_image_count=deleted.images,
+        )
+
+    async def DeleteImages(self, request: wire.DeleteImagesRequest, context: Context) -> wire.DeleteImagesResponse:
+        """See the proto."""
+        project, names = validation.project_name(request.project, "project"), parse.names(request)
+        deleted = await store.delete(self._database, project, names)
+        return wire.DeleteImagesResponse(deleted_reference_count=deleted.references, deleted_image_count=deleted.images)
+
+    async def CheckImages(self, request: wire.CheckImagesRequest, context: Context) -> wire.CheckImagesResponse:
+        """See the proto."""
+        project, hashes = validation.project_name(request.project, "project"), parse.hashes(request)
+        space = validation.space(request.space) if request.space else ""
+        stored = await catalogue.stored(self._database, project, hashes, space)
+        return wire.CheckImagesResponse(stored_sha256s=stored)
+
+    async def GetImage(self, request: wire.GetImageRequest, context: Context) -> wire.GetImageResponse:
+        """See the proto."""
+        project = validation.project_name(request.project, "project")
+        match request.WhichOneof("image"):
+            case "uri":
+                found = await catalogue.get(self._database, project, uri=validation.uri("uri", request.uri))
+            case "sha256":
+                found = await catalogue.get(self._database, project, sha256=validation.sha256(request.sha256))
+            case _:
+                raise InvalidField("sha256", "is required, or else uri", None)
+        [image] = answer.images([found])
+        return wire.GetImageResponse(image=image)
+
+    async def ListImages(self, request: wire.ListImagesRequest, context: Context) -> wire.ListImagesResponse:
+        """See the proto."""
+        project, size = validation.project_name(request.project, "project"), validation.page_size(request.page_size)
+        chosen = parse.filter_(request.filter)
+        missing = validation.space(request.missing_in_space, "missing_in_space") if request.missing_in_space else ""
+        asked, after = token.digest(request, "page_token", "page_size"), None
+        if request.page_token:
+            project_id, image_id = token.decode(request.page_token, asked, (int, int))
+            after = (project_id, image_id)
+        project_id, found = await catalogue.page(self._database, project, chosen, missing, size + 1, after)
+        more = token.encode(asked, project_id, found[size - 1].id) if len(found) > size else ""
+        return wire.ListImagesResponse(images=answer.images(found[:size]), next_page_token=more)
+
+    async def Search(self, request: wire.SearchRequest, context: Context) -> wire.SearchResponse:
+        """See the proto."""
+        return await self._searching.answer(request)
+
+    async def SearchBatch(self, request: wire.SearchBatchRequest, context: Context) -> wire.SearchBatchResponse:
+        """See the proto."""
+        validation.at_most("requests", request.requests, validation.MAX_BATCH, least=1)
+        return wire.SearchBatchResponse(results=await self._searching.answer_all(request.requests))
+
+    async def FindDuplicates(
+        self, request: wire.FindDuplicatesRequest, context: Context
+    ) -> AsyncIterator[wire.FindDuplicatesResponse]:
+        """See the proto."""
+        yield wire.FindDuplicatesResponse()
+
+    async def CreateSpace(self, request: wire.CreateSpaceRequest, context: Context) -> wire.CreateSpaceResponse:
+        """See the proto."""
+        project, space = validation.project_name(request.project, "project"), validation.space(request.space)
+        changed = await spaces.create(self._database, project, space)
+        return wire.CreateSpaceResponse(project=await self._project(changed))
+
+    async def CompareSpaces(self, request: wire.CompareSpacesRequest, context: Context) -> wire.CompareSpacesResponse:
+        """See the proto."""
+        project, space = validation.project_name(request.project, "project"), validation.space(request.space)
+        samples = int(validation.between("sample_size", request.sample_size, 0, 1000)) or 100
+        limit = int(validation.between("limit", request.limit, 0, 100)) or 10
+        found = await spaces.compare(self._database, project, space, samples=samples, limit=limit)
+        return answer.comparison(found)
+
+    async def CutOverSpace(self, request: wire.CutOverSpaceRequest, context: Context) -> wire.CutOverSpaceResponse:
+        """See the proto."""
+        project, space = validation.project_name(request.project, "project"), validation.space(request.space)
+        changed = await spaces.cut_over(
+            self._database,
+            project,
+            space,
+            allow_incomplete=request.allow_incomplete,
+            index_from=self._config.exact_threshold,
+        )
+        return wire.CutOverSpaceResponse(project=await self._project(changed))
+
+    async def DeleteSpace(self, request: wire.DeleteSpaceRequest, context: Context) -> wire.DeleteSpaceResponse:
+        """See the proto."""
+        project, space = validation.project_name(request.project, "project"), validation.space(request.space)
+        return wire.DeleteSpaceResponse(
+            project=await self._project(await spaces.delete(self._database, project, space))
+        )
+
+    async def _project(self, found: Project) -> wire.Project:
+        """The project with the states of its indexes."""
+        states = await index.states(self._database, found, threshold=self._config.exact_threshold)
+        return answer.project(found, states)
+
     async def _index(self, project: str, batch: Sequence[wire.IndexImagesRequest]) -> list[wire.IndexImagesResponse]:
         """Store what is valid of the batch in one transaction; the answers to all of it."""
-        parsed = [_parse(request) for request in batch]
-        results = iter(await image.store(self._database, project, [item for item in parsed if isinstance(item, Entry)]))
-        outcomes = [next(results) if isinstance(item, Entry) else item for item in parsed]
-        return [answer.indexed(request.sequence, outcome) for request, outcome in zip(batch, outcomes, strict=True)]
+        parsed = parse.entries([message for request in batch for message in request.entries or [request]])
+        valid = [item for item in parsed if isinstance(item, Entry)]
+        stored = iter(await store.store(self._database, project, valid, self._config.max_images))
+        results = (answer.indexed(next(stored) if isinstance(item, Entry) else item) for item in parsed)
+        return [answer.acknowledged(request, results) for request in batch]
 
 
-def _parse(request: wire.IndexImagesRequest) -> Entry | DomainError:
-    try:
-        return validation.entry(request)
-    except InvalidField as error:
-        return error
-
-
-def _one_project(project: str, batch: Sequence[wire.IndexImagesRequest]) -> str:
-    """The stream's project: named by its first request, and by no other differently."""
-    project = project or validation.project_name(batch[0].project, "project")
-    for request in batch:
-        if request.project not in ("", project):
-            raise InvalidField(
-                "project", f"must be empty or {project!r} after the stream's first request", request.project
-            )
-    return project
-
-
-def _token(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
-
-
-def _after(token: str) -> str:
-    if not token:
-        return ""
-    try:
-        name = base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except ValueError:  # among them broken base64, broken UTF-8 and text that is not ASCII
-        raise InvalidField("page_token", "must be a next_page_token of this service", token) from None
-    return validation.project_name(name, "page_token")
+def _images(request: wire.IndexImagesRequest) -> int:
+    """How many images a request brings."""
+    return len(request.entries) or 1

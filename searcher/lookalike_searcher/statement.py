@@ -1,4 +1,4 @@
-"""The SQL of this package: one statement a file, in `sql/`, with `{schema}` where a project's schema belongs."""
+"""The SQL of this package: one statement a file, in `sql/`, with names in braces where something must be filled in."""
 
 from functools import cache
 from importlib.resources import files
@@ -16,15 +16,44 @@ def schema_of(project_id: int) -> str:
     return f"p{project_id}"
 
 
+def vectors_of(space_id: int) -> str:
+    """The table, in its project's schema, of a space's vectors."""
+    return f"vector_{space_id}"
+
+
+def index_of(space_id: int) -> str:
+    """The HNSW index over a space's vectors, in the same schema."""
+    return f"vector_{space_id}_hnsw"
+
+
 @cache
-def _template(name: str) -> str:
+def fragment(name: str) -> str:
+    """A file of `sql/`, as it is."""
     return (files(__package__) / "sql" / f"{name}.sql").read_text()
 
 
-def statement(name: str, project_id: int | None = None) -> str:
-    """The statement of that name, for a project if it is about one.
+def statement(name: str, project_id: int | None = None, space_id: int | None = None, **parts: str) -> str:
+    """The statement of that name, for a project and a space if it is about them.
 
-    The text is the same for the same project, so that asyncpg's prepared statements are used again.
+    The text is the same for the same arguments, so that asyncpg's prepared statements are used again.
+
+    Args:
+        name: its file.
+        project_id: fills in `{schema}`.
+        space_id: fills in `{vectors}`, the table's name with its schema, and `{index}`, the index's without.
+        parts: SQL for further places.
     """
-    template = _template(name)
-    return template if project_id is None else template.replace("{schema}", schema_of(project_id))
+    text = fragment(name)
+    for part, sql in parts.items():  # parts may hold places of later parts
+        text = text.replace(f"{{{part}}}", sql)
+    return fill(text, project_id, space_id)
+
+
+def fill(text: str, project_id: int | None, space_id: int | None) -> str:
+    """The text with the names of a project's and a space's schema, table and index."""
+    if project_id is not None:
+        schema = schema_of(project_id)
+        if space_id is not None:
+            text = text.replace("{vectors}", f"{schema}.{vectors_of(space_id)}").replace("{index}", index_of(space_id))
+        text = text.replace("{schema}", schema)
+    return text

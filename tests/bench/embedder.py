@@ -14,8 +14,8 @@ from pathlib import Path
 
 import uvloop
 
+from lookalike.serving import calm_collector
 from lookalike.signals import cancelled_when_terminated
-from lookalike_embedder.server import calm_collector
 from tests.bench import contest, decoding, interactive, memory, quantized, transport
 from tests.bench.figures import Figure, show
 from tests.bench.photos import catalogue, jpegs_of

@@ -14,6 +14,7 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
+from lookalike.serving import calm_collector
 from lookalike.signals import until_signalled
 from lookalike_embedder import server
 from lookalike_embedder.config import CORES, Config
@@ -49,7 +50,7 @@ async def serve(*, decodes: bool) -> None:
         max_connection_age=3600,
     )
     loaded = server.Loaded(compute, server.describe(config, "0" * 64, (), "cpu", "null", _BATCH))
-    server.calm_collector()
+    calm_collector()
     with ThreadPoolExecutor(1) as first:
         decode = None if decodes else decode_nothing
         async with server.serving(config, loaded, first, metrics=Metrics(), decode=decode) as ready:

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from PIL import Image
 
 from lookalike import Client, InvalidRequestError, Item, OverloadedError, Status, errors
+from lookalike.scrape import metrics_served
 from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
@@ -302,12 +303,12 @@ async def test_a_deadline_that_cannot_be_kept_is_refused_before_anything_is_comp
 async def test_metrics_are_served_on_their_own_port(tmp_path: Path) -> None:
     config = Config(cache_dir=tmp_path, metrics_port=0)
     metrics = Metrics()
-    with embedder_server.metrics_served(config, metrics) as port:
+    with metrics_served(config.metrics_address, metrics.registry) as port:
         text = await asyncio.to_thread(lambda: urlopen(f"http://127.0.0.1:{port}/metrics").read().decode())
         assert "lookalike_embedder_queue_wait_seconds_bucket" in text
         with (
             pytest.raises(RuntimeError, match=f"metrics port {port}"),
-            embedder_server.metrics_served(replace(config, metrics_port=port), metrics),
+            metrics_served(replace(config, metrics_port=port).metrics_address, metrics.registry),
         ):
             pass
 

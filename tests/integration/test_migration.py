@@ -39,7 +39,7 @@ async def test_a_new_migration_reaches_every_project(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"old-{uuid.uuid4().hex}"
-    old = await registry.create(database, name, "space")
+    old = await registry.create(database, name, "space", registry.Limits())
     steps = migration.migrations
     added = Migration(len(steps("project")) + 1, "ALTER TABLE {schema}.image ADD COLUMN note text")
     monkeypatch.setattr(

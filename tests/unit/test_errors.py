@@ -43,7 +43,7 @@ def over_the_wire(table: StatusTable, error: DomainError, *details: Message) -> 
         (SEARCHER, NotFound.image("shop", bytes(32)), lookalike.NotFoundError),
         (SEARCHER, AlreadyExists.project("shop"), lookalike.AlreadyExistsError),
         (SEARCHER, FailedPrecondition.wrong_space("shop", "a", "b"), lookalike.PreconditionError),
-        (SEARCHER, FailedPrecondition.embedding_needed("shop", bytes(32)), lookalike.PreconditionError),
+        (SEARCHER, FailedPrecondition.embedding_needed("shop", "a", [bytes(32)]), lookalike.PreconditionError),
         (SEARCHER, DatabaseUnavailable(), lookalike.UnavailableError),
         (SEARCHER, DatabaseError(), lookalike.ServerError),
     ],

@@ -21,6 +21,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _IndexState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IndexStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IndexState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INDEX_STATE_UNSPECIFIED: _IndexState.ValueType  # 0
+    """Not used."""
+    INDEX_STATE_NONE: _IndexState.ValueType  # 1
+    """None, and none is needed: searches are exact."""
+    INDEX_STATE_PENDING: _IndexState.ValueType  # 2
+    """One is needed and will be built; until then searches are exact."""
+    INDEX_STATE_BUILDING: _IndexState.ValueType  # 3
+    """It is being built; until then searches are exact."""
+    INDEX_STATE_READY: _IndexState.ValueType  # 4
+    """It is there."""
+
+class IndexState(_IndexState, metaclass=_IndexStateEnumTypeWrapper):
+    """How far an index is."""
+
+INDEX_STATE_UNSPECIFIED: IndexState.ValueType  # 0
+"""Not used."""
+INDEX_STATE_NONE: IndexState.ValueType  # 1
+"""None, and none is needed: searches are exact."""
+INDEX_STATE_PENDING: IndexState.ValueType  # 2
+"""One is needed and will be built; until then searches are exact."""
+INDEX_STATE_BUILDING: IndexState.ValueType  # 3
+"""It is being built; until then searches are exact."""
+INDEX_STATE_READY: IndexState.ValueType  # 4
+"""It is there."""
+Global___IndexState: _TypeAlias = IndexState  # noqa: Y015
+
 class _IndexStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -30,7 +62,7 @@ class _IndexStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IndexStat
     INDEX_STATUS_UNSPECIFIED: _IndexStatus.ValueType  # 0
     """Not used."""
     INDEX_STATUS_INDEXED: _IndexStatus.ValueType  # 1
-    """The image, its reference or the reference's labels were stored or changed."""
+    """The image, a vector of it, its reference or the reference's labels were stored or changed."""
     INDEX_STATUS_UNCHANGED: _IndexStatus.ValueType  # 2
     """The project held all of it already."""
 
@@ -40,10 +72,34 @@ class IndexStatus(_IndexStatus, metaclass=_IndexStatusEnumTypeWrapper):
 INDEX_STATUS_UNSPECIFIED: IndexStatus.ValueType  # 0
 """Not used."""
 INDEX_STATUS_INDEXED: IndexStatus.ValueType  # 1
-"""The image, its reference or the reference's labels were stored or changed."""
+"""The image, a vector of it, its reference or the reference's labels were stored or changed."""
 INDEX_STATUS_UNCHANGED: IndexStatus.ValueType  # 2
 """The project held all of it already."""
 Global___IndexStatus: _TypeAlias = IndexStatus  # noqa: Y015
+
+class _Grouping:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GroupingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Grouping.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GROUPING_UNSPECIFIED: _Grouping.ValueType  # 0
+    """An image."""
+    GROUPING_PRODUCT: _Grouping.ValueType  # 1
+    """A product: its most similar image. An image that several products show is a hit for each; one without a product
+    stands for itself.
+    """
+
+class Grouping(_Grouping, metaclass=_GroupingEnumTypeWrapper):
+    """What a hit stands for."""
+
+GROUPING_UNSPECIFIED: Grouping.ValueType  # 0
+"""An image."""
+GROUPING_PRODUCT: Grouping.ValueType  # 1
+"""A product: its most similar image. An image that several products show is a hit for each; one without a product
+stands for itself.
+"""
+Global___Grouping: _TypeAlias = Grouping  # noqa: Y015
 
 class _SearchMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -54,7 +110,11 @@ class _SearchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchMode
     SEARCH_MODE_UNSPECIFIED: _SearchMode.ValueType  # 0
     """Not used."""
     SEARCH_MODE_EXACT: _SearchMode.ValueType  # 1
-    """Every image was compared: the hits are the nearest ones."""
+    """Every image, or every one that passes the filter, was compared: the hits are the nearest ones."""
+    SEARCH_MODE_APPROXIMATE: _SearchMode.ValueType  # 2
+    """The index was asked: some of the nearest may be missing; see Index.recall. There are as many hits as exist, up to the
+    limit, all the same.
+    """
 
 class SearchMode(_SearchMode, metaclass=_SearchModeEnumTypeWrapper):
     """How a ranking was made."""
@@ -62,7 +122,11 @@ class SearchMode(_SearchMode, metaclass=_SearchModeEnumTypeWrapper):
 SEARCH_MODE_UNSPECIFIED: SearchMode.ValueType  # 0
 """Not used."""
 SEARCH_MODE_EXACT: SearchMode.ValueType  # 1
-"""Every image was compared: the hits are the nearest ones."""
+"""Every image, or every one that passes the filter, was compared: the hits are the nearest ones."""
+SEARCH_MODE_APPROXIMATE: SearchMode.ValueType  # 2
+"""The index was asked: some of the nearest may be missing; see Index.recall. There are as many hits as exist, up to the
+limit, all the same.
+"""
 Global___SearchMode: _TypeAlias = SearchMode  # noqa: Y015
 
 class _Match:
@@ -109,10 +173,12 @@ class Project(_message.Message):
     REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    SPACES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: 1 to 63 characters, lower-case letters, digits, `-` and `_`, beginning with a letter or digit."""
     space: _builtins.str
-    """The embedding space of all its vectors."""
+    """The embedding space that serves: searches rank its vectors."""
     image_count: _builtins.int
     """How many different images it holds."""
     reference_count: _builtins.int
@@ -125,6 +191,14 @@ class Project(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When its images or references last changed."""
 
+    @_builtins.property
+    def limits(self) -> Global___Limits:
+        """Its limits, as they were set; a limit of 0 is the server's."""
+
+    @_builtins.property
+    def spaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Space]:
+        """Its spaces, the serving one first. Only GetProject, and the RPCs that change a space, fill it in."""
+
     def __init__(
         self,
         *,
@@ -134,14 +208,138 @@ class Project(_message.Message):
         reference_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        limits: Global___Limits | None = ...,
+        spaces: _abc.Iterable[Global___Space] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "image_count", b"image_count", "name", b"name", "reference_count", b"reference_count", "space", b"space", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Project: _TypeAlias = Project  # noqa: Y015
+
+@_typing.final
+class Limits(_message.Message):
+    """What a project may hold and ask for. In each field 0 stands for the server's own limit, which a project's may be
+    above or below.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_IMAGES_FIELD_NUMBER: _builtins.int
+    MAX_HITS_FIELD_NUMBER: _builtins.int
+    SEARCHES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_FIELD_NUMBER: _builtins.int
+    max_images: _builtins.int
+    """The most images."""
+    max_hits: _builtins.int
+    """The most hits of one search, or of one page: 1 to 1,000."""
+    searches_per_second: _builtins.float
+    """Searches per second, as the mean of some seconds, at each searcher."""
+    max_batch: _builtins.int
+    """Searches that one SearchBatch may hold: 1 to 100."""
+    def __init__(
+        self,
+        *,
+        max_images: _builtins.int = ...,
+        max_hits: _builtins.int = ...,
+        searches_per_second: _builtins.float = ...,
+        max_batch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch", b"max_batch", "max_hits", b"max_hits", "max_images", b"max_images", "searches_per_second", b"searches_per_second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Limits: _TypeAlias = Limits  # noqa: Y015
+
+@_typing.final
+class Space(_message.Message):
+    """An embedding space of a project: one vector for each image."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SERVES_FIELD_NUMBER: _builtins.int
+    VECTOR_COUNT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The embedding space; see Embedding."""
+    serves: _builtins.bool
+    """Whether searches are made in it."""
+    vector_count: _builtins.int
+    """How many images have a vector in it. Every image of the project has one in the space that serves, unless that was
+    cut over to before it was complete.
+    """
+    @_builtins.property
+    def index(self) -> Global___Index:
+        """How searches go through it."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was created."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        serves: _builtins.bool = ...,
+        vector_count: _builtins.int = ...,
+        index: Global___Index | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index", "name", b"name", "serves", b"serves", "vector_count", b"vector_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Space: _TypeAlias = Space  # noqa: Y015
+
+@_typing.final
+class Index(_message.Message):
+    """The approximate index (HNSW) of a space. Small projects have none and are ranked exactly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    EF_SEARCH_FIELD_NUMBER: _builtins.int
+    state: Global___IndexState.ValueType
+    """Whether there is one."""
+    progress: _builtins.float
+    """While it is built: how far the present phase has come, 0 to 1."""
+    phase: _builtins.str
+    """While it is built: what is being done, in PostgreSQL's words, for example `building index: loading tuples`."""
+    recall: _builtins.float
+    """The share of the true nearest that searches found, in the last samples of real searches, each ranked exactly once
+    more: 0 to 1; left out before the first sample.
+    """
+    ef_search: _builtins.int
+    """`hnsw.ef_search` of a search for ten hits; 0 without an index."""
+    def __init__(
+        self,
+        *,
+        state: Global___IndexState.ValueType = ...,
+        progress: _builtins.float = ...,
+        phase: _builtins.str = ...,
+        recall: _builtins.float | None = ...,
+        ef_search: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "ef_search", b"ef_search", "phase", b"phase", "progress", b"progress", "recall", b"recall", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
+
+Global___Index: _TypeAlias = Index  # noqa: Y015
 
 @_typing.final
 class Reference(_message.Message):
@@ -213,19 +411,25 @@ class CreateProjectRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name; see Project."""
     space: _builtins.str
     """The embedding space; see Embedding. EmbedderService.GetModel names it. 1 to 128 letters, digits, `.`, `_`, `-`."""
+    @_builtins.property
+    def limits(self) -> Global___Limits:
+        """Its limits; left out, the server's."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         space: _builtins.str = ...,
+        limits: Global___Limits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "name", b"name", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -356,6 +560,58 @@ class ListProjectsResponse(_message.Message):
 Global___ListProjectsResponse: _TypeAlias = ListProjectsResponse  # noqa: Y015
 
 @_typing.final
+class UpdateProjectRequest(_message.Message):
+    """Replaces a project's limits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The project's name."""
+    @_builtins.property
+    def limits(self) -> Global___Limits:
+        """The new limits: required, all of them are replaced."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        limits: Global___Limits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateProjectRequest: _TypeAlias = UpdateProjectRequest  # noqa: Y015
+
+@_typing.final
+class UpdateProjectResponse(_message.Message):
+    """The answer to UpdateProject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def project(self) -> Global___Project:
+        """The project as it is now."""
+
+    def __init__(
+        self,
+        *,
+        project: Global___Project | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateProjectResponse: _TypeAlias = UpdateProjectResponse  # noqa: Y015
+
+@_typing.final
 class DeleteProjectRequest(_message.Message):
     """Deletes a project."""
 
@@ -396,7 +652,7 @@ Global___DeleteProjectResponse: _TypeAlias = DeleteProjectResponse  # noqa: Y015
 
 @_typing.final
 class IndexImagesRequest(_message.Message):
-    """One image, with one reference, to store."""
+    """One image with one reference to store, or several in `entries`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -407,6 +663,8 @@ class IndexImagesRequest(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    FURTHER_EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The client's number for this request, unique in the stream; the answer carries it."""
     project: _builtins.str
@@ -419,12 +677,24 @@ class IndexImagesRequest(_message.Message):
     """Height in pixels, 1 to 1,000,000; 0 if unknown. Kept as the width is."""
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
-        """The image's vector; may be left out if the image is stored already (see CheckImages)."""
+        """The image's vector; may be left out if the image is stored already (see CheckImages). For an image that is not, it
+        must be of the space that serves; for one that is, it may be of any space of the project.
+        """
 
     @_builtins.property
     def reference(self) -> Global___Reference:
         """Where the image is used. If the reference exists with another image, it moves to this one, and an image that has
         lost its last reference is deleted.
+        """
+
+    @_builtins.property
+    def further_embeddings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Embedding]:
+        """Further vectors of the same image, in other spaces of the project: at most 4."""
+
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageEntry]:
+        """Instead of the fields from sha256 on: several images, at most 512. One large message costs both sides much less than
+        many small ones. The answer has a result for each.
         """
 
     def __init__(
@@ -437,14 +707,64 @@ class IndexImagesRequest(_message.Message):
         width: _builtins.int = ...,
         height: _builtins.int = ...,
         reference: Global___Reference | None = ...,
+        further_embeddings: _abc.Iterable[_common_pb2.Embedding] | None = ...,
+        entries: _abc.Iterable[Global___ImageEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "height", b"height", "project", b"project", "reference", b"reference", "sequence", b"sequence", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "further_embeddings", b"further_embeddings", "height", b"height", "project", b"project", "reference", b"reference", "sequence", b"sequence", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IndexImagesRequest: _TypeAlias = IndexImagesRequest  # noqa: Y015
+
+@_typing.final
+class ImageEntry(_message.Message):
+    """An image with one reference to store. See IndexImagesRequest, where the fields of the same names are described."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    EMBEDDING_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    FURTHER_EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """SHA-256 of the image file (32 bytes)."""
+    width: _builtins.int
+    """Width in pixels."""
+    height: _builtins.int
+    """Height in pixels."""
+    @_builtins.property
+    def embedding(self) -> _common_pb2.Embedding:
+        """The image's vector."""
+
+    @_builtins.property
+    def reference(self) -> Global___Reference:
+        """Where the image is used."""
+
+    @_builtins.property
+    def further_embeddings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Embedding]:
+        """Vectors in other spaces."""
+
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.bytes = ...,
+        embedding: _common_pb2.Embedding | None = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        reference: Global___Reference | None = ...,
+        further_embeddings: _abc.Iterable[_common_pb2.Embedding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "reference", b"reference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "further_embeddings", b"further_embeddings", "height", b"height", "reference", b"reference", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageEntry: _TypeAlias = ImageEntry  # noqa: Y015
 
 @_typing.final
 class IndexImagesResponse(_message.Message):
@@ -455,8 +775,71 @@ class IndexImagesResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     INDEXED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The request's `sequence`."""
+    @_builtins.property
+    def indexed(self) -> Global___IndexedImage:
+        """It is stored."""
+
+    @_builtins.property
+    def error(self) -> _common_pb2.ItemError:
+        """It is not stored, and why."""
+
+    @_builtins.property
+    def entries(self) -> Global___EntryResults:
+        """What became of the request's `entries`."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        indexed: Global___IndexedImage | None = ...,
+        error: _common_pb2.ItemError | None = ...,
+        entries: Global___EntryResults | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "error", b"error", "indexed", b"indexed", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "error", b"error", "indexed", b"indexed", "result", b"result", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["indexed", "error", "entries"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___IndexImagesResponse: _TypeAlias = IndexImagesResponse  # noqa: Y015
+
+@_typing.final
+class EntryResults(_message.Message):
+    """What became of several entries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryResult]:
+        """One for each entry, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___EntryResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntryResults: _TypeAlias = EntryResults  # noqa: Y015
+
+@_typing.final
+class EntryResult(_message.Message):
+    """What became of one entry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEXED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def indexed(self) -> Global___IndexedImage:
         """It is stored."""
@@ -468,19 +851,18 @@ class IndexImagesResponse(_message.Message):
     def __init__(
         self,
         *,
-        sequence: _builtins.int = ...,
         indexed: Global___IndexedImage | None = ...,
         error: _common_pb2.ItemError | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "indexed", b"indexed", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "indexed", b"indexed", "result", b"result", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "indexed", b"indexed", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["indexed", "error"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
-Global___IndexImagesResponse: _TypeAlias = IndexImagesResponse  # noqa: Y015
+Global___EntryResult: _TypeAlias = EntryResult  # noqa: Y015
 
 @_typing.final
 class IndexedImage(_message.Message):
@@ -505,6 +887,136 @@ class IndexedImage(_message.Message):
 Global___IndexedImage: _TypeAlias = IndexedImage  # noqa: Y015
 
 @_typing.final
+class SyncProductRequest(_message.Message):
+    """Makes a product show exactly these images."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    product: _builtins.str
+    """The product: 1 to 256 bytes."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageEntry]:
+        """The images: at most 1,000; none empties the product. The references' `product` is empty or the same."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        product: _builtins.str = ...,
+        entries: _abc.Iterable[Global___ImageEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "product", b"product", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncProductRequest: _TypeAlias = SyncProductRequest  # noqa: Y015
+
+@_typing.final
+class SyncProductResponse(_message.Message):
+    """What changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUSES_FIELD_NUMBER: _builtins.int
+    DELETED_REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    DELETED_IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    deleted_reference_count: _builtins.int
+    """How many references of the product were deleted."""
+    deleted_image_count: _builtins.int
+    """How many images were deleted, as they lost their last reference."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[Global___IndexStatus.ValueType]:
+        """What became of each entry, in their order."""
+
+    def __init__(
+        self,
+        *,
+        statuses: _abc.Iterable[Global___IndexStatus.ValueType] | None = ...,
+        deleted_reference_count: _builtins.int = ...,
+        deleted_image_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_image_count", b"deleted_image_count", "deleted_reference_count", b"deleted_reference_count", "statuses", b"statuses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncProductResponse: _TypeAlias = SyncProductResponse  # noqa: Y015
+
+@_typing.final
+class DeleteImagesRequest(_message.Message):
+    """Deletes what is named, in all three ways; at most 1,000 names in all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    URIS_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    SHA256S_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    @_builtins.property
+    def uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """References with these URIs, of all products and variants."""
+
+    @_builtins.property
+    def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All references of these products."""
+
+    @_builtins.property
+    def sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The images of these files (32 bytes each), with all their references."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        uris: _abc.Iterable[_builtins.str] | None = ...,
+        products: _abc.Iterable[_builtins.str] | None = ...,
+        sha256s: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "project", b"project", "sha256s", b"sha256s", "uris", b"uris"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteImagesRequest: _TypeAlias = DeleteImagesRequest  # noqa: Y015
+
+@_typing.final
+class DeleteImagesResponse(_message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    DELETED_IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    deleted_reference_count: _builtins.int
+    """How many references."""
+    deleted_image_count: _builtins.int
+    """How many images, as they lost their last reference."""
+    def __init__(
+        self,
+        *,
+        deleted_reference_count: _builtins.int = ...,
+        deleted_image_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_image_count", b"deleted_image_count", "deleted_reference_count", b"deleted_reference_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteImagesResponse: _TypeAlias = DeleteImagesResponse  # noqa: Y015
+
+@_typing.final
 class CheckImagesRequest(_message.Message):
     """Asks which images are stored."""
 
@@ -512,8 +1024,11 @@ class CheckImagesRequest(_message.Message):
 
     PROJECT_FIELD_NUMBER: _builtins.int
     SHA256S_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
+    space: _builtins.str
+    """The space in which they must have a vector; empty for the one that serves."""
     @_builtins.property
     def sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """SHA-256 of image files (32 bytes each): at most 10,000."""
@@ -523,10 +1038,11 @@ class CheckImagesRequest(_message.Message):
         *,
         project: _builtins.str = ...,
         sha256s: _abc.Iterable[_builtins.bytes] | None = ...,
+        space: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "sha256s", b"sha256s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "sha256s", b"sha256s", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -557,8 +1073,312 @@ class CheckImagesResponse(_message.Message):
 Global___CheckImagesResponse: _TypeAlias = CheckImagesResponse  # noqa: Y015
 
 @_typing.final
+class GetImageRequest(_message.Message):
+    """Asks for an image."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    sha256: _builtins.bytes
+    """The one with this SHA-256 (32 bytes)."""
+    uri: _builtins.str
+    """The one that is used at this URI; of several, the one of the newest reference."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        sha256: _builtins.bytes = ...,
+        uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "project", b"project", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_image: _TypeAlias = _typing.Literal["sha256", "uri"]  # noqa: Y015
+    _WhichOneofArgType_image: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_image) -> _WhichOneofReturnType_image | None: ...
+
+Global___GetImageRequest: _TypeAlias = GetImageRequest  # noqa: Y015
+
+@_typing.final
+class GetImageResponse(_message.Message):
+    """The answer to GetImage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def image(self) -> Global___Image:
+        """The image."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___Image | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetImageResponse: _TypeAlias = GetImageResponse  # noqa: Y015
+
+@_typing.final
+class Image(_message.Message):
+    """An image of a project."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """SHA-256 of the image file (32 bytes)."""
+    width: _builtins.int
+    """Width in pixels; 0 if unknown."""
+    height: _builtins.int
+    """Height in pixels; 0 if unknown."""
+    reference_count: _builtins.int
+    """How many such references it has; it may be more than `references` lists."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was first indexed."""
+
+    @_builtins.property
+    def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
+        """Where it is used, oldest reference first: at most 100, and fewer, but at least one, where the references of all
+        images of the answer would exceed 8 MiB. In an answer to a filter, only those that pass it.
+        """
+
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.bytes = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        references: _abc.Iterable[Global___Reference] | None = ...,
+        reference_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "height", b"height", "reference_count", b"reference_count", "references", b"references", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Image: _TypeAlias = Image  # noqa: Y015
+
+@_typing.final
+class ListImagesRequest(_message.Message):
+    """Asks for a page of images."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    MISSING_IN_SPACE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    missing_in_space: _builtins.str
+    """Only images without a vector in this space: what is left to be embedded by a new model."""
+    page_size: _builtins.int
+    """The most images to return: 0 means 100; more than 1,000 means 1,000; negative is an error."""
+    page_token: _builtins.str
+    """Where to go on: `next_page_token` of the page before; empty for the first page. All else stays the same."""
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Which images; left out, all."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        filter: Global___Filter | None = ...,
+        missing_in_space: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "missing_in_space", b"missing_in_space", "page_size", b"page_size", "page_token", b"page_token", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListImagesRequest: _TypeAlias = ListImagesRequest  # noqa: Y015
+
+@_typing.final
+class ListImagesResponse(_message.Message):
+    """A page of images."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty on the last one."""
+    @_builtins.property
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___Image]:
+        """The images."""
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[Global___Image] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListImagesResponse: _TypeAlias = ListImagesResponse  # noqa: Y015
+
+@_typing.final
+class Filter(_message.Message):
+    """Which images to rank or list: those with at least one reference that meets every condition that is given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    STAGED_FIELD_NUMBER: _builtins.int
+    URI_PREFIX_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    staged: _builtins.bool
+    """The reference is staged, or is not."""
+    uri_prefix: _builtins.str
+    """The reference's URI begins with this."""
+    @_builtins.property
+    def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The reference is of one of these products: at most 1,000."""
+
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The reference is of one of these variants: at most 1,000."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelGroup]:
+        """The reference has a label of each of these groups: at most 16."""
+
+    def __init__(
+        self,
+        *,
+        products: _abc.Iterable[_builtins.str] | None = ...,
+        variants: _abc.Iterable[_builtins.str] | None = ...,
+        staged: _builtins.bool | None = ...,
+        uri_prefix: _builtins.str = ...,
+        labels: _abc.Iterable[Global___LabelGroup] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_staged", b"_staged", "staged", b"staged"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_staged", b"_staged", "labels", b"labels", "products", b"products", "staged", b"staged", "uri_prefix", b"uri_prefix", "variants", b"variants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__staged: _TypeAlias = _typing.Literal["staged"]  # noqa: Y015
+    _WhichOneofArgType__staged: _TypeAlias = _typing.Literal["_staged", b"_staged"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__staged) -> _WhichOneofReturnType__staged | None: ...
+
+Global___Filter: _TypeAlias = Filter  # noqa: Y015
+
+@_typing.final
+class LabelGroup(_message.Message):
+    """Labels of which a reference must have one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANY_OF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def any_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___Label]:
+        """1 to 64 labels."""
+
+    def __init__(
+        self,
+        *,
+        any_of: _abc.Iterable[Global___Label] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelGroup: _TypeAlias = LabelGroup  # noqa: Y015
+
+@_typing.final
+class Label(_message.Message):
+    """A label with its value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name: 1 to 64 bytes."""
+    value: _builtins.str
+    """The value: at most 256 bytes."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Label: _TypeAlias = Label  # noqa: Y015
+
+@_typing.final
+class Example(_message.Message):
+    """A vector, or an image of the project and its vector."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMBEDDING_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """The image with this SHA-256 (32 bytes)."""
+    uri: _builtins.str
+    """The image that is used at this URI."""
+    @_builtins.property
+    def embedding(self) -> _common_pb2.Embedding:
+        """A vector."""
+
+    def __init__(
+        self,
+        *,
+        embedding: _common_pb2.Embedding | None = ...,
+        sha256: _builtins.bytes = ...,
+        uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "example", b"example", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "example", b"example", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_example: _TypeAlias = _typing.Literal["embedding", "sha256", "uri"]  # noqa: Y015
+    _WhichOneofArgType_example: _TypeAlias = _typing.Literal["example", b"example"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_example) -> _WhichOneofReturnType_example | None: ...
+
+Global___Example: _TypeAlias = Example  # noqa: Y015
+
+@_typing.final
 class SearchRequest(_message.Message):
-    """Asks for similar images."""
+    """Asks for similar images. The query is one of: `embedding` (with or without the `sha256` of its file), `sha256`, `uri`,
+    or `positives` with or without `negatives`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -566,17 +1386,54 @@ class SearchRequest(_message.Message):
     EMBEDDING_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    POSITIVES_FIELD_NUMBER: _builtins.int
+    NEGATIVES_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    MIN_SIMILARITY_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     sha256: _builtins.bytes
-    """SHA-256 of the query's image file (32 bytes). With an embedding it is optional and lets the hit with the same bytes
-    be told from near duplicates. Without one it is required.
+    """SHA-256 of the query's image file (32 bytes). With an embedding it lets the hit with the same bytes be told from near
+    duplicates. Alone, the image of the project with this hash is the query.
     """
     limit: _builtins.int
     """The most hits to return: 1 to 1,000; 0 means 10."""
+    uri: _builtins.str
+    """The image of the project that is used at this URI is the query."""
+    min_similarity: _builtins.float
+    """Hits have at least this similarity, -1 to 1; left out, any."""
+    page_token: _builtins.str
+    """Where to go on: `next_page_token` of the page before; empty for the first page. All else but the limit stays the
+    same. A page begins after the last hit of the one before, in the order of similarity, whatever changed meanwhile.
+    """
+    group_by: Global___Grouping.ValueType
+    """What a hit stands for."""
+    exact: _builtins.bool
+    """Compare every image, whatever it takes."""
+    space: _builtins.str
+    """Search in this space of the project; empty for the one that serves."""
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
-        """The vector to rank by. If it is left out, the image of the project with the given `sha256` is the query."""
+        """The vector to rank by."""
+
+    @_builtins.property
+    def positives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
+        """Rank by likeness to these, 1 to 100: by twice their mean, less the negatives' mean, normalised. Examples that are
+        images of the project are no hits.
+        """
+
+    @_builtins.property
+    def negatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
+        """Rank by unlikeness to these: at most 100."""
+
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Which images to rank; left out, all."""
 
     def __init__(
         self,
@@ -585,12 +1442,23 @@ class SearchRequest(_message.Message):
         embedding: _common_pb2.Embedding | None = ...,
         sha256: _builtins.bytes = ...,
         limit: _builtins.int = ...,
+        uri: _builtins.str = ...,
+        positives: _abc.Iterable[Global___Example] | None = ...,
+        negatives: _abc.Iterable[Global___Example] | None = ...,
+        filter: Global___Filter | None = ...,
+        min_similarity: _builtins.float | None = ...,
+        page_token: _builtins.str = ...,
+        group_by: Global___Grouping.ValueType = ...,
+        exact: _builtins.bool = ...,
+        space: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "filter", b"filter", "min_similarity", b"min_similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "limit", b"limit", "project", b"project", "sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "sha256", b"sha256", "space", b"space", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__min_similarity: _TypeAlias = _typing.Literal["min_similarity"]  # noqa: Y015
+    _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_similarity) -> _WhichOneofReturnType__min_similarity | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
 
@@ -603,10 +1471,16 @@ class SearchResponse(_message.Message):
     HITS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     IMAGES_RANKED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
     mode: Global___SearchMode.ValueType
     """How the ranking was made."""
     images_ranked: _builtins.int
-    """How many images were ranked over."""
+    """How many images were ranked over: where the filter was applied first, those that pass it; else all of the space."""
+    next_page_token: _builtins.str
+    """Where the next page begins; empty if this is the last one."""
+    space: _builtins.str
+    """The space that was searched."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """The hits, most similar first; equally similar ones in the order in which they were first indexed."""
@@ -617,10 +1491,12 @@ class SearchResponse(_message.Message):
         hits: _abc.Iterable[Global___Hit] | None = ...,
         mode: Global___SearchMode.ValueType = ...,
         images_ranked: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+        space: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "images_ranked", b"images_ranked", "mode", b"mode"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "images_ranked", b"images_ranked", "mode", b"mode", "next_page_token", b"next_page_token", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -639,6 +1515,7 @@ class Hit(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     REFERENCES_FIELD_NUMBER: _builtins.int
     REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
     similarity: _builtins.float
     """The cosine of the angle between query and image: 1 for the same direction, 0 for nothing in common, in [-1, 1]."""
     match: Global___Match.ValueType
@@ -650,11 +1527,13 @@ class Hit(_message.Message):
     height: _builtins.int
     """Height in pixels; 0 if unknown."""
     reference_count: _builtins.int
-    """How many references the image has; it may be more than `references` lists."""
+    """How many such references the image has; it may be more than `references` lists."""
+    product: _builtins.str
+    """Grouped by product: the product that the hit stands for; empty for an image without one."""
     @_builtins.property
     def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
         """Where the image is used, oldest reference first: at most 100, and fewer, but at least one, where the references of
-        all hits would exceed 8 MiB.
+        all hits would exceed 8 MiB. With a filter, only those that pass it; grouped by product, only those of the product.
         """
 
     def __init__(
@@ -667,11 +1546,478 @@ class Hit(_message.Message):
         height: _builtins.int = ...,
         references: _abc.Iterable[Global___Reference] | None = ...,
         reference_count: _builtins.int = ...,
+        product: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "match", b"match", "reference_count", b"reference_count", "references", b"references", "sha256", b"sha256", "similarity", b"similarity", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "match", b"match", "product", b"product", "reference_count", b"reference_count", "references", b"references", "sha256", b"sha256", "similarity", b"similarity", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hit: _TypeAlias = Hit  # noqa: Y015
+
+@_typing.final
+class SearchBatchRequest(_message.Message):
+    """Several searches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchRequest]:
+        """The searches, 1 to 100, each with its own project."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___SearchRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchBatchRequest: _TypeAlias = SearchBatchRequest  # noqa: Y015
+
+@_typing.final
+class SearchBatchResponse(_message.Message):
+    """The answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
+        """One for each search, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SearchResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchBatchResponse: _TypeAlias = SearchBatchResponse  # noqa: Y015
+
+@_typing.final
+class SearchResult(_message.Message):
+    """What became of one search."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___SearchResponse:
+        """Its answer."""
+
+    @_builtins.property
+    def error(self) -> _common_pb2.ItemError:
+        """Why there is none."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___SearchResponse | None = ...,
+        error: _common_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___SearchResult: _TypeAlias = SearchResult  # noqa: Y015
+
+@_typing.final
+class FindDuplicatesRequest(_message.Message):
+    """Asks for a project's duplicates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    MIN_SIMILARITY_FIELD_NUMBER: _builtins.int
+    SAME_FILE_ONLY_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    min_similarity: _builtins.float
+    """The least similarity of near duplicates, 0.5 to 1; left out, the threshold of MATCH_NEAR_DUPLICATE."""
+    same_file_only: _builtins.bool
+    """Only files that are used in several places, byte for byte the same: no vectors are compared."""
+    resume_token: _builtins.str
+    """Where to go on: the `resume_token` of the last answer that was received; empty to begin. All else stays the same."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        min_similarity: _builtins.float | None = ...,
+        same_file_only: _builtins.bool = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "min_similarity", b"min_similarity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "min_similarity", b"min_similarity", "project", b"project", "resume_token", b"resume_token", "same_file_only", b"same_file_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_similarity: _TypeAlias = _typing.Literal["min_similarity"]  # noqa: Y015
+    _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_similarity) -> _WhichOneofReturnType__min_similarity | None: ...
+
+Global___FindDuplicatesRequest: _TypeAlias = FindDuplicatesRequest  # noqa: Y015
+
+@_typing.final
+class FindDuplicatesResponse(_message.Message):
+    """A cluster, or a sign of progress where there is none for a while."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    EXAMINED_COUNT_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Where to go on if the stream ends here."""
+    examined_count: _builtins.int
+    """How many images were examined since the beginning."""
+    image_count: _builtins.int
+    """How many there are."""
+    @_builtins.property
+    def cluster(self) -> Global___DuplicateCluster:
+        """The cluster; left out in a sign of progress."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Global___DuplicateCluster | None = ...,
+        resume_token: _builtins.str = ...,
+        examined_count: _builtins.int = ...,
+        image_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "examined_count", b"examined_count", "image_count", b"image_count", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindDuplicatesResponse: _TypeAlias = FindDuplicatesResponse  # noqa: Y015
+
+@_typing.final
+class DuplicateCluster(_message.Message):
+    """Images that are duplicates of one another, or one image that is used in several places."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    image_count: _builtins.int
+    """How many images the cluster has; it may be more than `images` lists."""
+    @_builtins.property
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___DuplicateImage]:
+        """The images, the earliest-indexed first, then by similarity to it. At most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[Global___DuplicateImage] | None = ...,
+        image_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_count", b"image_count", "images", b"images"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DuplicateCluster: _TypeAlias = DuplicateCluster  # noqa: Y015
+
+@_typing.final
+class DuplicateImage(_message.Message):
+    """An image of a cluster."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    similarity: _builtins.float
+    """The cosine of the angle to the cluster's first image, in [-1, 1]; 1 for the first itself."""
+    @_builtins.property
+    def image(self) -> Global___Image:
+        """The image."""
+
+    def __init__(
+        self,
+        *,
+        image: Global___Image | None = ...,
+        similarity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "similarity", b"similarity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DuplicateImage: _TypeAlias = DuplicateImage  # noqa: Y015
+
+@_typing.final
+class CreateSpaceRequest(_message.Message):
+    """Adds a space."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    space: _builtins.str
+    """The embedding space; see CreateProjectRequest.space."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        space: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSpaceRequest: _TypeAlias = CreateSpaceRequest  # noqa: Y015
+
+@_typing.final
+class CreateSpaceResponse(_message.Message):
+    """The answer to CreateSpace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def project(self) -> Global___Project:
+        """The project as it is now."""
+
+    def __init__(
+        self,
+        *,
+        project: Global___Project | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSpaceResponse: _TypeAlias = CreateSpaceResponse  # noqa: Y015
+
+@_typing.final
+class CompareSpacesRequest(_message.Message):
+    """Compares a space with the serving one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    SAMPLE_SIZE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    space: _builtins.str
+    """The other space."""
+    sample_size: _builtins.int
+    """How many images to search for: 1 to 1,000; 0 means 100."""
+    limit: _builtins.int
+    """How many hits of each search to compare, the image itself left out: 1 to 100; 0 means 10."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        space: _builtins.str = ...,
+        sample_size: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "project", b"project", "sample_size", b"sample_size", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareSpacesRequest: _TypeAlias = CompareSpacesRequest  # noqa: Y015
+
+@_typing.final
+class CompareSpacesResponse(_message.Message):
+    """What the comparison found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    SERVING_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    sample_count: _builtins.int
+    """How many images were searched for."""
+    overlap: _builtins.float
+    """The mean share of hits that both spaces gave, 0 to 1."""
+    @_builtins.property
+    def serving(self) -> Global___SpaceFigures:
+        """The space that serves."""
+
+    @_builtins.property
+    def other(self) -> Global___SpaceFigures:
+        """The other one."""
+
+    def __init__(
+        self,
+        *,
+        sample_count: _builtins.int = ...,
+        overlap: _builtins.float = ...,
+        serving: Global___SpaceFigures | None = ...,
+        other: Global___SpaceFigures | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["other", b"other", "serving", b"serving"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other", b"other", "overlap", b"overlap", "sample_count", b"sample_count", "serving", b"serving"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareSpacesResponse: _TypeAlias = CompareSpacesResponse  # noqa: Y015
+
+@_typing.final
+class SpaceFigures(_message.Message):
+    """How a space did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPACE_FIELD_NUMBER: _builtins.int
+    SAME_PRODUCT_FIELD_NUMBER: _builtins.int
+    MEDIAN_SECONDS_FIELD_NUMBER: _builtins.int
+    space: _builtins.str
+    """The space."""
+    same_product: _builtins.float
+    """The mean share of hits that show the same product as the image searched for, over the images that have a product:
+    0 to 1.
+    """
+    median_seconds: _builtins.float
+    """The median seconds of a search."""
+    def __init__(
+        self,
+        *,
+        space: _builtins.str = ...,
+        same_product: _builtins.float = ...,
+        median_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["median_seconds", b"median_seconds", "same_product", b"same_product", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpaceFigures: _TypeAlias = SpaceFigures  # noqa: Y015
+
+@_typing.final
+class CutOverSpaceRequest(_message.Message):
+    """Makes a space serve."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    ALLOW_INCOMPLETE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    space: _builtins.str
+    """The space that is to serve."""
+    allow_incomplete: _builtins.bool
+    """Cut over although images have no vector in the space, and so are not found, or its index is not ready."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        space: _builtins.str = ...,
+        allow_incomplete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_incomplete", b"allow_incomplete", "project", b"project", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CutOverSpaceRequest: _TypeAlias = CutOverSpaceRequest  # noqa: Y015
+
+@_typing.final
+class CutOverSpaceResponse(_message.Message):
+    """The answer to CutOverSpace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def project(self) -> Global___Project:
+        """The project as it is now."""
+
+    def __init__(
+        self,
+        *,
+        project: Global___Project | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CutOverSpaceResponse: _TypeAlias = CutOverSpaceResponse  # noqa: Y015
+
+@_typing.final
+class DeleteSpaceRequest(_message.Message):
+    """Deletes a space."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    space: _builtins.str
+    """The space."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        space: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSpaceRequest: _TypeAlias = DeleteSpaceRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSpaceResponse(_message.Message):
+    """The answer to DeleteSpace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def project(self) -> Global___Project:
+        """The project as it is now."""
+
+    def __init__(
+        self,
+        *,
+        project: Global___Project | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSpaceResponse: _TypeAlias = DeleteSpaceResponse  # noqa: Y015

@@ -29,9 +29,12 @@ class SearcherServiceStub(object):
     """Stores and ranks images.
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
-    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND (NOT_FOUND, with ResourceInfo), PROJECT_EXISTS
-    (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED (FAILED_PRECONDITION), DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL).
+    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
+    ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
+    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
+    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     def __init__(self, channel):
@@ -55,6 +58,11 @@ class SearcherServiceStub(object):
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.ListProjectsRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListProjectsResponse.FromString,
                 _registered_method=True)
+        self.UpdateProject = channel.unary_unary(
+                '/lookalike.v1.SearcherService/UpdateProject',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.UpdateProjectRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.UpdateProjectResponse.FromString,
+                _registered_method=True)
         self.DeleteProject = channel.unary_unary(
                 '/lookalike.v1.SearcherService/DeleteProject',
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteProjectRequest.SerializeToString,
@@ -65,15 +73,65 @@ class SearcherServiceStub(object):
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.IndexImagesRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_searcher__pb2.IndexImagesResponse.FromString,
                 _registered_method=True)
+        self.SyncProduct = channel.unary_unary(
+                '/lookalike.v1.SearcherService/SyncProduct',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.SyncProductRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.SyncProductResponse.FromString,
+                _registered_method=True)
+        self.DeleteImages = channel.unary_unary(
+                '/lookalike.v1.SearcherService/DeleteImages',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteImagesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteImagesResponse.FromString,
+                _registered_method=True)
         self.CheckImages = channel.unary_unary(
                 '/lookalike.v1.SearcherService/CheckImages',
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.CheckImagesRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_searcher__pb2.CheckImagesResponse.FromString,
                 _registered_method=True)
+        self.GetImage = channel.unary_unary(
+                '/lookalike.v1.SearcherService/GetImage',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.GetImageRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.GetImageResponse.FromString,
+                _registered_method=True)
+        self.ListImages = channel.unary_unary(
+                '/lookalike.v1.SearcherService/ListImages',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.ListImagesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListImagesResponse.FromString,
+                _registered_method=True)
         self.Search = channel.unary_unary(
                 '/lookalike.v1.SearcherService/Search',
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.SearchRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_searcher__pb2.SearchResponse.FromString,
+                _registered_method=True)
+        self.SearchBatch = channel.unary_unary(
+                '/lookalike.v1.SearcherService/SearchBatch',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.SearchBatchRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.SearchBatchResponse.FromString,
+                _registered_method=True)
+        self.FindDuplicates = channel.unary_stream(
+                '/lookalike.v1.SearcherService/FindDuplicates',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesResponse.FromString,
+                _registered_method=True)
+        self.CreateSpace = channel.unary_unary(
+                '/lookalike.v1.SearcherService/CreateSpace',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.CreateSpaceRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.CreateSpaceResponse.FromString,
+                _registered_method=True)
+        self.CompareSpaces = channel.unary_unary(
+                '/lookalike.v1.SearcherService/CompareSpaces',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.CompareSpacesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.CompareSpacesResponse.FromString,
+                _registered_method=True)
+        self.CutOverSpace = channel.unary_unary(
+                '/lookalike.v1.SearcherService/CutOverSpace',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.CutOverSpaceRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.CutOverSpaceResponse.FromString,
+                _registered_method=True)
+        self.DeleteSpace = channel.unary_unary(
+                '/lookalike.v1.SearcherService/DeleteSpace',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceResponse.FromString,
                 _registered_method=True)
 
 
@@ -81,22 +139,25 @@ class SearcherServiceServicer(object):
     """Stores and ranks images.
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
-    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND (NOT_FOUND, with ResourceInfo), PROJECT_EXISTS
-    (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED (FAILED_PRECONDITION), DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL).
+    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
+    ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
+    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
+    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     def CreateProject(self, request, context):
         """Creates an empty project in one embedding space.
 
-        Errors: INVALID_ARGUMENT (name or space), ALREADY_EXISTS, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name, space or limits), ALREADY_EXISTS, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetProject(self, request, context):
-        """Returns one project.
+        """Returns one project, with the state of its spaces and their indexes.
 
         Errors: INVALID_ARGUMENT (name), NOT_FOUND, UNAVAILABLE.
         """
@@ -108,6 +169,15 @@ class SearcherServiceServicer(object):
         """Lists projects by name, page by page.
 
         Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateProject(self, request, context):
+        """Replaces a project's limits.
+
+        Errors: INVALID_ARGUMENT (name or limits), NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,13 +196,38 @@ class SearcherServiceServicer(object):
         """Stores images and their references. Each request is answered once, after its transaction has committed: what is
         acknowledged is stored. Sending a request again does no harm, so that after a lost connection everything
         unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a fifth of a second
-        for others, but not once the client has closed its side. Transactions on one project follow one another; when two
-        write the same reference, the later one wins.
+        for others, but not once the client has closed its side.
+
+        Order: transactions that write to one project follow one another, on whatever stream or searcher they come; within
+        a transaction, requests count in the order of the stream. When two write the same reference, the later one wins. A
+        stream's requests are stored in its order, those of two streams in any.
 
         Errors of an item, in ItemError: INVALID_ARGUMENT (a field), FAILED_PRECONDITION (wrong space, or no embedding for
-        an image that is not stored yet). Errors that end the stream: INVALID_ARGUMENT (no project, or a second one),
-        NOT_FOUND (the project), UNAVAILABLE (database away, or shutting down), INTERNAL. Nothing unacknowledged is stored
-        for certain.
+        an image that is not stored yet), RESOURCE_EXHAUSTED (the project holds as many images as it may). Errors that end
+        the stream: INVALID_ARGUMENT (no project, or a second one), NOT_FOUND (the project), RESOURCE_EXHAUSTED (too many
+        calls at once on the project), UNAVAILABLE (database away, or shutting down), INTERNAL. Nothing unacknowledged is
+        stored for certain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncProduct(self, request, context):
+        """Makes a product show exactly the given images, in one transaction: they are stored as by IndexImages, and all other
+        references of the product, staged or not, are deleted.
+
+        Errors: INVALID_ARGUMENT (a field), NOT_FOUND (the project), FAILED_PRECONDITION (wrong space; or EMBEDDING_NEEDED,
+        which names the images in ErrorInfo's `sha256`), RESOURCE_EXHAUSTED (the project's images), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteImages(self, request, context):
+        """Deletes references, and with them the images and vectors that have lost their last one, in one transaction. What is
+        not there is no error.
+
+        Errors: INVALID_ARGUMENT (a field, or nothing is named), NOT_FOUND (the project), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,17 +236,103 @@ class SearcherServiceServicer(object):
     def CheckImages(self, request, context):
         """Says which images are stored already, so that they need not be embedded again.
 
-        Errors: INVALID_ARGUMENT (project, or a hash), NOT_FOUND (the project), UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (project, or a hash), NOT_FOUND (the project or the space), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImage(self, request, context):
+        """Returns one image.
+
+        Errors: INVALID_ARGUMENT (project, sha256 or uri), NOT_FOUND (the project or the image), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListImages(self, request, context):
+        """Lists a project's images in the order in which they were first indexed, page by page. Images that are indexed
+        meanwhile come on later pages; none is listed twice.
+
+        Errors: INVALID_ARGUMENT (project, filter, page_size or page_token), NOT_FOUND (the project or the space),
+        UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """Ranks a project's images by their similarity to a vector or to an image of the project.
+        """Ranks a project's images by their similarity to a vector, to images of the project, or to several examples.
 
-        Errors: INVALID_ARGUMENT (project, query or limit), NOT_FOUND (the project, or the image named by sha256),
-        FAILED_PRECONDITION (the vector is of another space), UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (a field, or page_token is of another search), NOT_FOUND (the project, the space, or an
+        image that the query names), FAILED_PRECONDITION (the vector is of another space), RESOURCE_EXHAUSTED (the
+        project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchBatch(self, request, context):
+        """Makes several searches, and answers each by itself: one that fails does not fail the others.
+
+        Errors: INVALID_ARGUMENT (no searches, or too many), UNAVAILABLE. Errors of one search, in its result: as Search.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindDuplicates(self, request, context):
+        """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
+        duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
+        image is in one cluster at most, and is a near duplicate of at least one other image there.
+
+        Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
+        on where a stream ended. Images that change meanwhile may or may not be seen.
+
+        Errors: INVALID_ARGUMENT (a field, or resume_token is of another search), NOT_FOUND (the project or the space),
+        RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSpace(self, request, context):
+        """Adds a second space to a project, beside the one that serves: for a new model, to be filled by IndexImages with
+        embeddings of that space while the first one serves.
+
+        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project), ALREADY_EXISTS, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareSpaces(self, request, context):
+        """Compares a space with the one that serves: images of the project are sampled that have a vector in both, each is
+        searched for in both, and the answers are set side by side.
+
+        Errors: INVALID_ARGUMENT (a field), NOT_FOUND (the project or the space), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CutOverSpace(self, request, context):
+        """Makes another space the one that serves, atomically: each search is made in the one or the other. The space that
+        served so far is kept, so that cutting over to it again is the way back.
+
+        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (images have
+        no vector in the space yet, or its index is not ready; see allow_incomplete), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSpace(self, request, context):
+        """Deletes a space that does not serve, with its vectors. It cannot be undone.
+
+        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves),
+        UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,6 +356,11 @@ def add_SearcherServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListProjectsRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_searcher__pb2.ListProjectsResponse.SerializeToString,
             ),
+            'UpdateProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProject,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.UpdateProjectRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.UpdateProjectResponse.SerializeToString,
+            ),
             'DeleteProject': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteProject,
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteProjectRequest.FromString,
@@ -185,15 +371,65 @@ def add_SearcherServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.IndexImagesRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_searcher__pb2.IndexImagesResponse.SerializeToString,
             ),
+            'SyncProduct': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncProduct,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.SyncProductRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.SyncProductResponse.SerializeToString,
+            ),
+            'DeleteImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteImages,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteImagesRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteImagesResponse.SerializeToString,
+            ),
             'CheckImages': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckImages,
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.CheckImagesRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_searcher__pb2.CheckImagesResponse.SerializeToString,
             ),
+            'GetImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImage,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.GetImageRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.GetImageResponse.SerializeToString,
+            ),
+            'ListImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListImages,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListImagesRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.ListImagesResponse.SerializeToString,
+            ),
             'Search': grpc.unary_unary_rpc_method_handler(
                     servicer.Search,
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.SearchRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_searcher__pb2.SearchResponse.SerializeToString,
+            ),
+            'SearchBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchBatch,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.SearchBatchRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.SearchBatchResponse.SerializeToString,
+            ),
+            'FindDuplicates': grpc.unary_stream_rpc_method_handler(
+                    servicer.FindDuplicates,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesResponse.SerializeToString,
+            ),
+            'CreateSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSpace,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.CreateSpaceRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.CreateSpaceResponse.SerializeToString,
+            ),
+            'CompareSpaces': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareSpaces,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.CompareSpacesRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.CompareSpacesResponse.SerializeToString,
+            ),
+            'CutOverSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.CutOverSpace,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.CutOverSpaceRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.CutOverSpaceResponse.SerializeToString,
+            ),
+            'DeleteSpace': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSpace,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -207,9 +443,12 @@ class SearcherService(object):
     """Stores and ranks images.
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
-    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND (NOT_FOUND, with ResourceInfo), PROJECT_EXISTS
-    (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED (FAILED_PRECONDITION), DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL).
+    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
+    ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
+    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
+    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     @staticmethod
@@ -294,6 +533,33 @@ class SearcherService(object):
             _registered_method=True)
 
     @staticmethod
+    def UpdateProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/UpdateProject',
+            lookalike_dot_v1_dot_searcher__pb2.UpdateProjectRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.UpdateProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteProject(request,
             target,
             options=(),
@@ -348,6 +614,60 @@ class SearcherService(object):
             _registered_method=True)
 
     @staticmethod
+    def SyncProduct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/SyncProduct',
+            lookalike_dot_v1_dot_searcher__pb2.SyncProductRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.SyncProductResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/DeleteImages',
+            lookalike_dot_v1_dot_searcher__pb2.DeleteImagesRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.DeleteImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CheckImages(request,
             target,
             options=(),
@@ -375,6 +695,60 @@ class SearcherService(object):
             _registered_method=True)
 
     @staticmethod
+    def GetImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/GetImage',
+            lookalike_dot_v1_dot_searcher__pb2.GetImageRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.GetImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/ListImages',
+            lookalike_dot_v1_dot_searcher__pb2.ListImagesRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.ListImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Search(request,
             target,
             options=(),
@@ -391,6 +765,168 @@ class SearcherService(object):
             '/lookalike.v1.SearcherService/Search',
             lookalike_dot_v1_dot_searcher__pb2.SearchRequest.SerializeToString,
             lookalike_dot_v1_dot_searcher__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/SearchBatch',
+            lookalike_dot_v1_dot_searcher__pb2.SearchBatchRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.SearchBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindDuplicates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/FindDuplicates',
+            lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/CreateSpace',
+            lookalike_dot_v1_dot_searcher__pb2.CreateSpaceRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.CreateSpaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareSpaces(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/CompareSpaces',
+            lookalike_dot_v1_dot_searcher__pb2.CompareSpacesRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.CompareSpacesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CutOverSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/CutOverSpace',
+            lookalike_dot_v1_dot_searcher__pb2.CutOverSpaceRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.CutOverSpaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSpace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/DeleteSpace',
+            lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceResponse.FromString,
             options,
             channel_credentials,
             insecure,

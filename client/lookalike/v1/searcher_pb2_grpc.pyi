@@ -16,19 +16,22 @@ class SearcherServiceStub:
     """Stores and ranks images.
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
-    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND (NOT_FOUND, with ResourceInfo), PROJECT_EXISTS
-    (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED (FAILED_PRECONDITION), DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL).
+    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
+    ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
+    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
+    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CreateProjectRequest, _searcher_pb2.CreateProjectResponse]
     """Creates an empty project in one embedding space.
 
-    Errors: INVALID_ARGUMENT (name or space), ALREADY_EXISTS, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (name, space or limits), ALREADY_EXISTS, UNAVAILABLE.
     """
     GetProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.GetProjectRequest, _searcher_pb2.GetProjectResponse]
-    """Returns one project.
+    """Returns one project, with the state of its spaces and their indexes.
 
     Errors: INVALID_ARGUMENT (name), NOT_FOUND, UNAVAILABLE.
     """
@@ -36,6 +39,11 @@ class SearcherServiceStub:
     """Lists projects by name, page by page.
 
     Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
+    """
+    UpdateProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.UpdateProjectRequest, _searcher_pb2.UpdateProjectResponse]
+    """Replaces a project's limits.
+
+    Errors: INVALID_ARGUMENT (name or limits), NOT_FOUND, UNAVAILABLE.
     """
     DeleteProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteProjectRequest, _searcher_pb2.DeleteProjectResponse]
     """Deletes a project with all its images. It cannot be undone.
@@ -46,33 +54,107 @@ class SearcherServiceStub:
     """Stores images and their references. Each request is answered once, after its transaction has committed: what is
     acknowledged is stored. Sending a request again does no harm, so that after a lost connection everything
     unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a fifth of a second
-    for others, but not once the client has closed its side. Transactions on one project follow one another; when two
-    write the same reference, the later one wins.
+    for others, but not once the client has closed its side.
+
+    Order: transactions that write to one project follow one another, on whatever stream or searcher they come; within
+    a transaction, requests count in the order of the stream. When two write the same reference, the later one wins. A
+    stream's requests are stored in its order, those of two streams in any.
 
     Errors of an item, in ItemError: INVALID_ARGUMENT (a field), FAILED_PRECONDITION (wrong space, or no embedding for
-    an image that is not stored yet). Errors that end the stream: INVALID_ARGUMENT (no project, or a second one),
-    NOT_FOUND (the project), UNAVAILABLE (database away, or shutting down), INTERNAL. Nothing unacknowledged is stored
-    for certain.
+    an image that is not stored yet), RESOURCE_EXHAUSTED (the project holds as many images as it may). Errors that end
+    the stream: INVALID_ARGUMENT (no project, or a second one), NOT_FOUND (the project), RESOURCE_EXHAUSTED (too many
+    calls at once on the project), UNAVAILABLE (database away, or shutting down), INTERNAL. Nothing unacknowledged is
+    stored for certain.
+    """
+    SyncProduct: _aio.UnaryUnaryMultiCallable[_searcher_pb2.SyncProductRequest, _searcher_pb2.SyncProductResponse]
+    """Makes a product show exactly the given images, in one transaction: they are stored as by IndexImages, and all other
+    references of the product, staged or not, are deleted.
+
+    Errors: INVALID_ARGUMENT (a field), NOT_FOUND (the project), FAILED_PRECONDITION (wrong space; or EMBEDDING_NEEDED,
+    which names the images in ErrorInfo's `sha256`), RESOURCE_EXHAUSTED (the project's images), UNAVAILABLE.
+    """
+    DeleteImages: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteImagesRequest, _searcher_pb2.DeleteImagesResponse]
+    """Deletes references, and with them the images and vectors that have lost their last one, in one transaction. What is
+    not there is no error.
+
+    Errors: INVALID_ARGUMENT (a field, or nothing is named), NOT_FOUND (the project), UNAVAILABLE.
     """
     CheckImages: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CheckImagesRequest, _searcher_pb2.CheckImagesResponse]
     """Says which images are stored already, so that they need not be embedded again.
 
-    Errors: INVALID_ARGUMENT (project, or a hash), NOT_FOUND (the project), UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (project, or a hash), NOT_FOUND (the project or the space), UNAVAILABLE.
+    """
+    GetImage: _aio.UnaryUnaryMultiCallable[_searcher_pb2.GetImageRequest, _searcher_pb2.GetImageResponse]
+    """Returns one image.
+
+    Errors: INVALID_ARGUMENT (project, sha256 or uri), NOT_FOUND (the project or the image), UNAVAILABLE.
+    """
+    ListImages: _aio.UnaryUnaryMultiCallable[_searcher_pb2.ListImagesRequest, _searcher_pb2.ListImagesResponse]
+    """Lists a project's images in the order in which they were first indexed, page by page. Images that are indexed
+    meanwhile come on later pages; none is listed twice.
+
+    Errors: INVALID_ARGUMENT (project, filter, page_size or page_token), NOT_FOUND (the project or the space),
+    UNAVAILABLE.
     """
     Search: _aio.UnaryUnaryMultiCallable[_searcher_pb2.SearchRequest, _searcher_pb2.SearchResponse]
-    """Ranks a project's images by their similarity to a vector or to an image of the project.
+    """Ranks a project's images by their similarity to a vector, to images of the project, or to several examples.
 
-    Errors: INVALID_ARGUMENT (project, query or limit), NOT_FOUND (the project, or the image named by sha256),
-    FAILED_PRECONDITION (the vector is of another space), UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (a field, or page_token is of another search), NOT_FOUND (the project, the space, or an
+    image that the query names), FAILED_PRECONDITION (the vector is of another space), RESOURCE_EXHAUSTED (the
+    project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
+    """
+    SearchBatch: _aio.UnaryUnaryMultiCallable[_searcher_pb2.SearchBatchRequest, _searcher_pb2.SearchBatchResponse]
+    """Makes several searches, and answers each by itself: one that fails does not fail the others.
+
+    Errors: INVALID_ARGUMENT (no searches, or too many), UNAVAILABLE. Errors of one search, in its result: as Search.
+    """
+    FindDuplicates: _aio.UnaryStreamMultiCallable[_searcher_pb2.FindDuplicatesRequest, _searcher_pb2.FindDuplicatesResponse]
+    """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
+    duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
+    image is in one cluster at most, and is a near duplicate of at least one other image there.
+
+    Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
+    on where a stream ended. Images that change meanwhile may or may not be seen.
+
+    Errors: INVALID_ARGUMENT (a field, or resume_token is of another search), NOT_FOUND (the project or the space),
+    RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
+    """
+    CreateSpace: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CreateSpaceRequest, _searcher_pb2.CreateSpaceResponse]
+    """Adds a second space to a project, beside the one that serves: for a new model, to be filled by IndexImages with
+    embeddings of that space while the first one serves.
+
+    Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project), ALREADY_EXISTS, UNAVAILABLE.
+    """
+    CompareSpaces: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CompareSpacesRequest, _searcher_pb2.CompareSpacesResponse]
+    """Compares a space with the one that serves: images of the project are sampled that have a vector in both, each is
+    searched for in both, and the answers are set side by side.
+
+    Errors: INVALID_ARGUMENT (a field), NOT_FOUND (the project or the space), UNAVAILABLE.
+    """
+    CutOverSpace: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CutOverSpaceRequest, _searcher_pb2.CutOverSpaceResponse]
+    """Makes another space the one that serves, atomically: each search is made in the one or the other. The space that
+    served so far is kept, so that cutting over to it again is the way back.
+
+    Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (images have
+    no vector in the space yet, or its index is not ready; see allow_incomplete), UNAVAILABLE.
+    """
+    DeleteSpace: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteSpaceRequest, _searcher_pb2.DeleteSpaceResponse]
+    """Deletes a space that does not serve, with its vectors. It cannot be undone.
+
+    Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves),
+    UNAVAILABLE.
     """
 
 class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stores and ranks images.
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
-    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND (NOT_FOUND, with ResourceInfo), PROJECT_EXISTS
-    (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED (FAILED_PRECONDITION), DATABASE_UNAVAILABLE,
-    SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL).
+    (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
+    ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
+    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
+    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     @_abc_1.abstractmethod
@@ -83,7 +165,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_searcher_pb2.CreateProjectResponse]:
         """Creates an empty project in one embedding space.
 
-        Errors: INVALID_ARGUMENT (name or space), ALREADY_EXISTS, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name, space or limits), ALREADY_EXISTS, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -92,7 +174,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_pb2.GetProjectRequest,
         context: _aio.ServicerContext[_searcher_pb2.GetProjectRequest, _abc.Awaitable[_searcher_pb2.GetProjectResponse]],
     ) -> _abc.Awaitable[_searcher_pb2.GetProjectResponse]:
-        """Returns one project.
+        """Returns one project, with the state of its spaces and their indexes.
 
         Errors: INVALID_ARGUMENT (name), NOT_FOUND, UNAVAILABLE.
         """
@@ -106,6 +188,17 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists projects by name, page by page.
 
         Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateProject(
+        self,
+        request: _searcher_pb2.UpdateProjectRequest,
+        context: _aio.ServicerContext[_searcher_pb2.UpdateProjectRequest, _abc.Awaitable[_searcher_pb2.UpdateProjectResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.UpdateProjectResponse]:
+        """Replaces a project's limits.
+
+        Errors: INVALID_ARGUMENT (name or limits), NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -128,13 +221,42 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stores images and their references. Each request is answered once, after its transaction has committed: what is
         acknowledged is stored. Sending a request again does no harm, so that after a lost connection everything
         unacknowledged can be sent again. Many requests share one transaction: an acknowledgement may wait a fifth of a second
-        for others, but not once the client has closed its side. Transactions on one project follow one another; when two
-        write the same reference, the later one wins.
+        for others, but not once the client has closed its side.
+
+        Order: transactions that write to one project follow one another, on whatever stream or searcher they come; within
+        a transaction, requests count in the order of the stream. When two write the same reference, the later one wins. A
+        stream's requests are stored in its order, those of two streams in any.
 
         Errors of an item, in ItemError: INVALID_ARGUMENT (a field), FAILED_PRECONDITION (wrong space, or no embedding for
-        an image that is not stored yet). Errors that end the stream: INVALID_ARGUMENT (no project, or a second one),
-        NOT_FOUND (the project), UNAVAILABLE (database away, or shutting down), INTERNAL. Nothing unacknowledged is stored
-        for certain.
+        an image that is not stored yet), RESOURCE_EXHAUSTED (the project holds as many images as it may). Errors that end
+        the stream: INVALID_ARGUMENT (no project, or a second one), NOT_FOUND (the project), RESOURCE_EXHAUSTED (too many
+        calls at once on the project), UNAVAILABLE (database away, or shutting down), INTERNAL. Nothing unacknowledged is
+        stored for certain.
+        """
+
+    @_abc_1.abstractmethod
+    def SyncProduct(
+        self,
+        request: _searcher_pb2.SyncProductRequest,
+        context: _aio.ServicerContext[_searcher_pb2.SyncProductRequest, _abc.Awaitable[_searcher_pb2.SyncProductResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.SyncProductResponse]:
+        """Makes a product show exactly the given images, in one transaction: they are stored as by IndexImages, and all other
+        references of the product, staged or not, are deleted.
+
+        Errors: INVALID_ARGUMENT (a field), NOT_FOUND (the project), FAILED_PRECONDITION (wrong space; or EMBEDDING_NEEDED,
+        which names the images in ErrorInfo's `sha256`), RESOURCE_EXHAUSTED (the project's images), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteImages(
+        self,
+        request: _searcher_pb2.DeleteImagesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.DeleteImagesRequest, _abc.Awaitable[_searcher_pb2.DeleteImagesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.DeleteImagesResponse]:
+        """Deletes references, and with them the images and vectors that have lost their last one, in one transaction. What is
+        not there is no error.
+
+        Errors: INVALID_ARGUMENT (a field, or nothing is named), NOT_FOUND (the project), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +267,31 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_searcher_pb2.CheckImagesResponse]:
         """Says which images are stored already, so that they need not be embedded again.
 
-        Errors: INVALID_ARGUMENT (project, or a hash), NOT_FOUND (the project), UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (project, or a hash), NOT_FOUND (the project or the space), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetImage(
+        self,
+        request: _searcher_pb2.GetImageRequest,
+        context: _aio.ServicerContext[_searcher_pb2.GetImageRequest, _abc.Awaitable[_searcher_pb2.GetImageResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.GetImageResponse]:
+        """Returns one image.
+
+        Errors: INVALID_ARGUMENT (project, sha256 or uri), NOT_FOUND (the project or the image), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListImages(
+        self,
+        request: _searcher_pb2.ListImagesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.ListImagesRequest, _abc.Awaitable[_searcher_pb2.ListImagesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.ListImagesResponse]:
+        """Lists a project's images in the order in which they were first indexed, page by page. Images that are indexed
+        meanwhile come on later pages; none is listed twice.
+
+        Errors: INVALID_ARGUMENT (project, filter, page_size or page_token), NOT_FOUND (the project or the space),
+        UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -154,10 +300,88 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_pb2.SearchRequest,
         context: _aio.ServicerContext[_searcher_pb2.SearchRequest, _abc.Awaitable[_searcher_pb2.SearchResponse]],
     ) -> _abc.Awaitable[_searcher_pb2.SearchResponse]:
-        """Ranks a project's images by their similarity to a vector or to an image of the project.
+        """Ranks a project's images by their similarity to a vector, to images of the project, or to several examples.
 
-        Errors: INVALID_ARGUMENT (project, query or limit), NOT_FOUND (the project, or the image named by sha256),
-        FAILED_PRECONDITION (the vector is of another space), UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (a field, or page_token is of another search), NOT_FOUND (the project, the space, or an
+        image that the query names), FAILED_PRECONDITION (the vector is of another space), RESOURCE_EXHAUSTED (the
+        project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchBatch(
+        self,
+        request: _searcher_pb2.SearchBatchRequest,
+        context: _aio.ServicerContext[_searcher_pb2.SearchBatchRequest, _abc.Awaitable[_searcher_pb2.SearchBatchResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.SearchBatchResponse]:
+        """Makes several searches, and answers each by itself: one that fails does not fail the others.
+
+        Errors: INVALID_ARGUMENT (no searches, or too many), UNAVAILABLE. Errors of one search, in its result: as Search.
+        """
+
+    @_abc_1.abstractmethod
+    def FindDuplicates(
+        self,
+        request: _searcher_pb2.FindDuplicatesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.FindDuplicatesRequest, _abc.AsyncIterator[_searcher_pb2.FindDuplicatesResponse]],
+    ) -> _abc.AsyncIterator[_searcher_pb2.FindDuplicatesResponse]:
+        """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
+        duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
+        image is in one cluster at most, and is a near duplicate of at least one other image there.
+
+        Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
+        on where a stream ended. Images that change meanwhile may or may not be seen.
+
+        Errors: INVALID_ARGUMENT (a field, or resume_token is of another search), NOT_FOUND (the project or the space),
+        RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSpace(
+        self,
+        request: _searcher_pb2.CreateSpaceRequest,
+        context: _aio.ServicerContext[_searcher_pb2.CreateSpaceRequest, _abc.Awaitable[_searcher_pb2.CreateSpaceResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.CreateSpaceResponse]:
+        """Adds a second space to a project, beside the one that serves: for a new model, to be filled by IndexImages with
+        embeddings of that space while the first one serves.
+
+        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project), ALREADY_EXISTS, UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareSpaces(
+        self,
+        request: _searcher_pb2.CompareSpacesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.CompareSpacesRequest, _abc.Awaitable[_searcher_pb2.CompareSpacesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.CompareSpacesResponse]:
+        """Compares a space with the one that serves: images of the project are sampled that have a vector in both, each is
+        searched for in both, and the answers are set side by side.
+
+        Errors: INVALID_ARGUMENT (a field), NOT_FOUND (the project or the space), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CutOverSpace(
+        self,
+        request: _searcher_pb2.CutOverSpaceRequest,
+        context: _aio.ServicerContext[_searcher_pb2.CutOverSpaceRequest, _abc.Awaitable[_searcher_pb2.CutOverSpaceResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.CutOverSpaceResponse]:
+        """Makes another space the one that serves, atomically: each search is made in the one or the other. The space that
+        served so far is kept, so that cutting over to it again is the way back.
+
+        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (images have
+        no vector in the space yet, or its index is not ready; see allow_incomplete), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSpace(
+        self,
+        request: _searcher_pb2.DeleteSpaceRequest,
+        context: _aio.ServicerContext[_searcher_pb2.DeleteSpaceRequest, _abc.Awaitable[_searcher_pb2.DeleteSpaceResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.DeleteSpaceResponse]:
+        """Deletes a space that does not serve, with its vectors. It cannot be undone.
+
+        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves),
+        UNAVAILABLE.
         """
 
 def add_SearcherServiceServicer_to_server(servicer: SearcherServiceServicer, server: _aio.Server) -> None: ...

@@ -1,2 +1,3 @@
-INSERT INTO {schema}.image (sha256, vector, width, height)
-SELECT * FROM unnest($1::bytea[], $2::halfvec[], $3::integer[], $4::integer[])
+INSERT INTO {schema}.image (sha256, width, height)
+SELECT * FROM unnest($1::bytea[], $2::integer[], $3::integer[])
+RETURNING id, sha256

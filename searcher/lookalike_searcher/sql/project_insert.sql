@@ -1,4 +1,5 @@
-INSERT INTO lookalike_project (name, space, schema_version)
-VALUES ($1, $2, $3)
+INSERT INTO lookalike_project
+    (name, space, schema_version, max_images, max_hits, searches_per_second, max_batch)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (name) DO NOTHING
-RETURNING id, name, space, image_count, reference_count, create_time, update_time
+RETURNING id

@@ -1,4 +1,5 @@
-SELECT id, name, space, image_count, reference_count, create_time, update_time
+SELECT id, name, space, image_count, reference_count, create_time, update_time, deleted_since_vacuum,
+       deleted_since_index, max_images, max_hits, searches_per_second, max_batch
 FROM lookalike_project
 WHERE name > $1
 ORDER BY name

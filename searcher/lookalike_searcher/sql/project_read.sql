@@ -1,6 +1,15 @@
--- To be read in this transaction: whoever deletes the project waits until we are done, and we for nobody else. An
--- advisory lock, because table locks are taken in an order that PostgreSQL chooses, and met DROP SCHEMA in a deadlock.
-SELECT id, name, space, image_count, reference_count, create_time, update_time
-FROM lookalike_project
-CROSS JOIN LATERAL (SELECT pg_advisory_xact_lock_shared($2, id::integer)) AS held
-WHERE name = $1
+-- One row for each of the project's spaces.
+SELECT project.*, space.*
+FROM (
+    SELECT id, name, space, image_count, reference_count, create_time, update_time, deleted_since_vacuum,
+           deleted_since_index, max_images, max_hits, searches_per_second, max_batch
+    FROM lookalike_project
+    WHERE name = $1
+) AS project
+{hold}
+JOIN (
+    SELECT project_id, id AS space_id, name AS space_name, complete AS space_complete, create_time AS space_create_time,
+           index_time, ef_search_10, ef_search_100, recall_target, recall, recall_count
+    FROM lookalike_space
+) AS space ON space.project_id = project.id
+ORDER BY space_id

@@ -1,0 +1,51 @@
+"""Which images to rank or list, as conditions on their references."""
+
+import json
+from dataclasses import dataclass
+
+Label = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Conditions that one reference of an image must all meet; each is left out where it is empty or None."""
+
+    products: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    staged: bool | None = None
+    uri_prefix: str = ""
+    labels: tuple[tuple[Label, ...], ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any condition."""
+        return self != Filter()
+
+    def conditions(self, table: str, first_parameter: int) -> tuple[str, list[object]]:
+        """The conditions in SQL, and the arguments of their parameters.
+
+        Args:
+            table: the name under which the statement knows the references.
+            first_parameter: the number of the first parameter.
+
+        Returns:
+            Text that follows a WHERE, `true` without conditions, and the arguments.
+        """
+        terms: list[str] = []
+        arguments: list[object] = []
+
+        def parameter(argument: object) -> str:
+            arguments.append(argument)
+            return f"${first_parameter + len(arguments) - 1}"
+
+        if self.products:
+            terms.append(f"{table}.product = ANY ({parameter(list(self.products))}::text[])")
+        if self.variants:
+            terms.append(f"{table}.variant = ANY ({parameter(list(self.variants))}::text[])")
+        if self.staged is not None:
+            terms.append(f"{table}.staged = {parameter(self.staged)}::boolean")
+        if self.uri_prefix:
+            terms.append(f"{table}.uri ^@ {parameter(self.uri_prefix)}::text")
+        for group in self.labels:
+            alternatives = (f"{table}.labels @> {parameter(json.dumps({k: v}))}::jsonb" for k, v in group)
+            terms.append(f"({' OR '.join(alternatives)})")
+        return " AND ".join(terms) or "true", arguments

@@ -1,0 +1,160 @@
+"""The background task: builds, tunes and cleans the indexes of all projects, one searcher at a time on each.
+
+What is to be done is read from the registry; what was done is written there, after it is done. So a searcher that is
+killed leaves nothing but work for the next one.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+
+from lookalike.status import DomainError
+from lookalike_searcher import index
+from lookalike_searcher import project as registry
+from lookalike_searcher.config import Config
+from lookalike_searcher.database import Database
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.statement import Connection, statement
+
+logger = logging.getLogger(__name__)
+
+_QUIET_SECONDS: Final = 10
+"""An index is first built once writers pause for so long, as a large import is quicker without one."""
+_IMPATIENCE: Final = 4
+"""But at so many times the threshold in any case."""
+_DEAD_SHARE: Final = 0.05
+"""Share of deleted vectors from which on their places in the index are cleaned: each costs a step of every search."""
+_LEAST_DEAD: Final = 1_000
+_GROWTH: Final = 2.0
+"""How much a project grows before its index is calibrated anew."""
+_STALE_EF_SEARCH: Final = 400
+"""An index that must look so deep for ten hits is made anew: deletions have worn it out."""
+_FAILURES: Final = (DomainError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+Job = Callable[[Connection, asyncpg.Record], Awaitable[bool]]
+"""Does something about what is due, on a connection for long statements; whether there was something to do."""
+
+
+class Maintenance:
+    """Looks for work every `config.maintenance_interval` seconds.
+
+    Args:
+        config: thresholds and targets.
+        database: whose projects.
+        metrics: is told of jobs.
+    """
+
+    def __init__(self, config: Config, database: Database, metrics: Metrics) -> None:
+        self._config = config
+        self._database = database
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                await self.once()
+            except _FAILURES as error:
+                logger.warning("maintenance failed and will be tried again: %r", error)
+            await asyncio.sleep(self._config.maintenance_interval)
+
+    async def once(self) -> int:
+        """Do what is to be done now; how many jobs that were."""
+        arguments = (
+            self._config.exact_threshold,
+            self._config.exact_threshold * _IMPATIENCE,
+            float(_QUIET_SECONDS),
+            self._config.recall_target,
+            _GROWTH,
+            _DEAD_SHARE,
+            _LEAST_DEAD,
+        )
+        async with self._database.reading() as connection:
+            found = await connection.fetch(statement("maintenance_due"), *arguments)
+        return sum([await self._attempt(row) for row in found])
+
+    async def _attempt(self, due: asyncpg.Record) -> bool:
+        """Do a job, unless another searcher is at it; whether it was done."""
+        job: Job = getattr(self, f"_{due['job']}")
+        async with self._alone(due["space_id"]) as connection:
+            if connection is None:
+                return False
+            try:
+                done = await job(connection, due)
+            except _FAILURES:
+                self._metrics.maintenance.labels(due["job"], "failed").inc()
+                raise
+        if done:
+            self._metrics.maintenance.labels(due["job"], "done").inc()
+            logger.info("project %r, space %r: %s done", due["project"], due["space"], due["job"])
+        return done
+
+    @asynccontextmanager
+    async def _alone(self, space_id: int) -> AsyncIterator["Connection | None"]:
+        """A connection for long statements while nobody else works on the space; None if somebody does.
+
+        The lock is a transaction's, in a connection that is idle meanwhile: behind a pooler nothing else holds one. A
+        builder that was killed may still be at work in PostgreSQL without it.
+        """
+        memory = f"SET maintenance_work_mem = '{self._config.build_memory_mb}MB'"
+        settings = f"SET statement_timeout = 0; SET lock_timeout = 0; {memory}"
+        async with self._database.own_connection() as lock, self._database.own_connection(settings) as connection:
+            await lock.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
+            free = await lock.fetchval(statement("maintenance_lock"), space_id)
+            yield connection if free else None
+
+    async def _build(self, connection: Connection, due: asyncpg.Record) -> bool:
+        """Build the index, and calibrate it before it is used."""
+        project_id, space_id = due["project_id"], due["space_id"]
+        if await index.under_construction(connection, project_id, space_id, sharded=self._database.sharded):
+            return False  # by PostgreSQL for a searcher that was killed; when it is done, we find it
+        if not due["complete"]:
+            count = await connection.fetchval(statement("vector_count", project_id, space_id))
+            if count < due["image_count"]:
+                return False  # filled first, it is built much sooner
+        logger.info("project %r, space %r: building the index", due["project"], due["space"])
+        await index.build(connection, project_id, space_id)
+        return await self._calibrate(connection, due)
+
+    async def _calibrate(self, connection: Connection, due: asyncpg.Record) -> bool:
+        """Measure how deep searches must look. An index that deletions have worn out is made anew."""
+        for_10, for_100 = await self._calibrated(due)
+        if for_10 >= _STALE_EF_SEARCH and due["deleted_since_index"]:
+            await index.rebuild(connection, due["project_id"], due["space_id"])
+            await self._note("project_reindexed", due["project_id"], due["deleted_since_index"])
+            for_10, for_100 = await self._calibrated(due)
+        await self._note(
+            "space_indexed", due["space_id"], for_10, for_100, self._config.recall_target, due["image_count"]
+        )
+        return True
+
+    async def _calibrated(self, due: asyncpg.Record) -> tuple[int, int]:
+        target = self._config.recall_target
+        for_10, for_100 = await index.calibrate(self._database, due["project"], due["space"], target)
+        logger.info("project %r: hnsw.ef_search %d for 10 hits, %d for 100", due["project"], for_10, for_100)
+        return for_10, for_100
+
+    async def _vacuum(self, connection: Connection, due: asyncpg.Record) -> bool:
+        """Remove images without references, should there be any, then the places of all that was deleted."""
+        async with registry.writing(self._database, due["project"]) as (writer, project):
+            swept = await writer.fetch(statement("image_sweep", project.id))
+            await writer.execute(statement("project_count"), project.id, 0, len(swept), 0)
+        for name in ("maintenance_vacuum_vectors", "maintenance_vacuum_images", "maintenance_vacuum_references"):
+            await connection.execute(statement(name, due["project_id"], due["space_id"]))
+        await self._note("project_vacuumed", due["project_id"], due["deleted_since_vacuum"])
+        return await self._calibrate(connection, due)
+
+    async def _drop(self, connection: Connection, due: asyncpg.Record) -> bool:
+        """Do without an index again."""
+        await self._note("space_unindexed", due["space_id"])
+        await index.drop(connection, due["project_id"], due["space_id"])
+        return True
+
+    async def _note(self, name: str, *arguments: object) -> None:
+        """Write to the registry what was done."""
+        async with self._database.writing() as connection:
+            await connection.execute(statement(name), *arguments)

@@ -1,0 +1,53 @@
+"""What Prometheus reads. `docs/searcher.md` explains each; a test holds it to this list."""
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_IMAGES: Final = (10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+_PREFIX: Final = "lookalike_searcher"
+
+
+class Metrics:
+    """The searcher's own metrics, and those of its process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self.rpc_seconds = self._histogram("rpc_seconds", "Serving one RPC.", _SECONDS, "method", "code")
+        self.search_seconds = self._histogram("search_seconds", "Ranking in the database.", _SECONDS, "mode")
+        self.images_ranked = self._histogram("images_ranked", "Images that one search ranked over.", _IMAGES, "mode")
+        self.fallbacks = self._counter("fallbacks", "Approximate rankings that were made again exactly.", "reason")
+        self.stored = self._counter("images_stored", "Images acknowledged.", "result")
+        self.deleted = self._counter("images_deleted", "Images deleted.")
+        self.refused = self._counter("refused", "Calls refused for a project's limits.", "reason")
+        self.pool_wait = self._histogram("pool_wait_seconds", "Waiting for a connection.", _SECONDS)
+        self.pool_connections = self._gauge("pool_connections", "Connections to PostgreSQL.", "state")
+        self.index_progress = self._gauge("index_progress", "Progress of an index build here, 0 to 1.", "project")
+        self.maintenance = self._counter("maintenance", "Jobs of the maintenance task done.", "job", "result")
+        self.recall = self._gauge("recall", "Share of the true nearest found, over the last samples.", "project")
+        self.recall_samples = self._counter("recall_samples", "Approximate searches ranked exactly again.", "result")
+        self.replica_lag = self._gauge("replica_lag_seconds", "How far the read replica is behind.")
+        self.reads = self._counter("reads", "Searches by where they were made.", "server")
+        self.slow = self._counter("slow_queries", "Searches slower than --slow-query-seconds.")
+        self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
+
+    def watch_pool(self, size: Callable[[], int], idle: Callable[[], int]) -> None:
+        """Where to look whenever somebody reads the metrics."""
+        self.pool_connections.labels("open").set_function(size)
+        self.pool_connections.labels("idle").set_function(idle)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"{_PREFIX}_{name}", text, labels, registry=self.registry, buckets=buckets)

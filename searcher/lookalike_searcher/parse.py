@@ -1,0 +1,271 @@
+"""From requests to the domain's own types: every request is checked here, field by field, and nowhere else."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import token, validation
+from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.filter import Filter
+from lookalike_searcher.image import Embedding, Entry, Reference
+from lookalike_searcher.project import Limits
+from lookalike_searcher.query import Example, Query
+from lookalike_searcher.search import POSITION_TYPES, Position, Search
+from lookalike_searcher.store import Names
+from lookalike_searcher.vector import DIMENSIONS, encode
+
+_MAX_LABELS: Final = 64
+_MAX_LABEL_GROUPS: Final = 16
+_MAX_EXAMPLES: Final = 100
+_MAX_FURTHER_EMBEDDINGS: Final = 4
+MAX_ENTRIES: Final = 512
+MAX_SYNCED: Final = 1_000
+_LENGTH_TOLERANCE: Final = 0.01
+_FLOATS: Final = np.dtype("<f4")
+
+AnEntry = wire.IndexImagesRequest | wire.ImageEntry
+
+
+def limits(message: wire.Limits, field: str = "limits") -> Limits:
+    """A project's limits."""
+    return Limits(
+        max_images=int(validation.between(f"{field}.max_images", message.max_images, 0, 2**53)),
+        max_hits=int(validation.between(f"{field}.max_hits", message.max_hits, 0, validation.MAX_LIMIT)),
+        searches_per_second=validation.between(
+            f"{field}.searches_per_second", message.searches_per_second, 0, 1_000_000
+        ),
+        max_batch=int(validation.between(f"{field}.max_batch", message.max_batch, 0, validation.MAX_BATCH)),
+    )
+
+
+def hashes(request: wire.CheckImagesRequest) -> list[bytes]:
+    """The hashes to look up."""
+    validation.at_most("sha256s", request.sha256s, validation.MAX_HASHES)
+    return [validation.sha256(value, f"sha256s[{number}]") for number, value in enumerate(request.sha256s)]
+
+
+def names(request: wire.DeleteImagesRequest) -> Names:
+    """What to delete."""
+    count = len(request.uris) + len(request.products) + len(request.sha256s)
+    if not 1 <= count <= validation.MAX_NAMED:
+        rule = f"together with products and sha256s, must be 1 to {validation.MAX_NAMED}"
+        raise InvalidField("uris", rule, count)
+    return Names(
+        uris=[validation.uri(f"uris[{number}]", value) for number, value in enumerate(request.uris)],
+        products=[validation.product(f"products[{n}]", value, least=1) for n, value in enumerate(request.products)],
+        sha256s=[validation.sha256(value, f"sha256s[{number}]") for number, value in enumerate(request.sha256s)],
+    )
+
+
+def search(request: wire.SearchRequest) -> tuple[Search, str]:
+    """What to search for, and what identifies the request in page tokens."""
+    if request.group_by not in wire.Grouping.values():
+        raise InvalidField("group_by", "must be a known value", request.group_by)
+    asked, after = token.digest(request, "page_token", "limit"), None
+    if request.page_token:
+        after = Position(*token.decode(request.page_token, asked, POSITION_TYPES))
+    similarity = request.min_similarity if request.HasField("min_similarity") else -1.0
+    found = Search(
+        project=validation.project_name(request.project, "project"),
+        query=_query(request),
+        limit=limit(request.limit),
+        space=validation.space(request.space) if request.space else "",
+        filter=filter_(request.filter),
+        min_similarity=validation.between("min_similarity", similarity, -1, 1),
+        by_product=request.group_by == wire.GROUPING_PRODUCT,
+        exact=request.exact,
+        after=after,
+    )
+    return found, asked
+
+
+def limit(value: int) -> int:
+    """How many hits to return."""
+    if not 0 <= value <= validation.MAX_LIMIT:
+        rule = f"must be 1 to {validation.MAX_LIMIT}, or 0 for {validation.DEFAULT_LIMIT}"
+        raise InvalidField("limit", rule, value)
+    return value or validation.DEFAULT_LIMIT
+
+
+def filter_(message: wire.Filter) -> Filter:
+    """Which images."""
+    validation.at_most("filter.products", message.products, validation.MAX_NAMED)
+    validation.at_most("filter.variants", message.variants, validation.MAX_NAMED)
+    validation.at_most("filter.labels", message.labels, _MAX_LABEL_GROUPS)
+    prefix = message.uri_prefix
+    return Filter(
+        products=tuple(validation.product(f"filter.products[{n}]", value) for n, value in enumerate(message.products)),
+        variants=tuple(validation.product(f"filter.variants[{n}]", value) for n, value in enumerate(message.variants)),
+        staged=message.staged if message.HasField("staged") else None,
+        uri_prefix=validation.uri("filter.uri_prefix", prefix) if prefix else "",
+        labels=tuple(_group(f"filter.labels[{n}].any_of", group) for n, group in enumerate(message.labels)),
+    )
+
+
+def _group(field: str, group: wire.LabelGroup) -> tuple[tuple[str, str], ...]:
+    validation.at_most(field, group.any_of, _MAX_LABELS, least=1)
+    return tuple(validation.label(field, label.name, label.value) for label in group.any_of)
+
+
+def _query(request: wire.SearchRequest) -> Query:
+    """What to rank by: exactly one of the ways to say it."""
+    by_vector = request.HasField("embedding")
+    by_hash = bool(request.sha256) and not by_vector
+    if by_vector + by_hash + bool(request.uri) + bool(request.positives) != 1:
+        rule = "exactly one of embedding, sha256, uri and positives is required"
+        given = {descriptor.name for descriptor, _ in request.ListFields()} & {
+            "embedding",
+            "sha256",
+            "uri",
+            "positives",
+        }
+        raise InvalidField("embedding", rule, sorted(given))
+    if request.negatives and not request.positives:
+        raise InvalidField("negatives", "needs positives", len(request.negatives))
+    sha256 = validation.sha256(request.sha256) if request.sha256 else b""
+    if by_vector:
+        return Query((Example(embedding=_embedding(request.embedding)),), sha256=sha256)
+    if by_hash:
+        return Query((Example(sha256=sha256),))
+    if request.uri:
+        return Query((Example(uri=validation.uri("uri", request.uri)),))
+    validation.at_most("positives", request.positives, _MAX_EXAMPLES)
+    validation.at_most("negatives", request.negatives, _MAX_EXAMPLES)
+    positives = tuple(_example(f"positives[{n}]", message) for n, message in enumerate(request.positives))
+    negatives = tuple(_example(f"negatives[{n}]", message) for n, message in enumerate(request.negatives))
+    return Query(positives, negatives, leave_out=True)
+
+
+def _example(field: str, message: wire.Example) -> Example:
+    match message.WhichOneof("example"):
+        case "embedding":
+            return Example(embedding=_embedding(message.embedding, f"{field}.embedding"))
+        case "sha256":
+            return Example(sha256=validation.sha256(message.sha256, f"{field}.sha256"))
+        case "uri":
+            return Example(uri=validation.uri(f"{field}.uri", message.uri))
+        case _:
+            raise InvalidField(field, "must be an embedding, a sha256 or a uri", None)
+
+
+def entries(messages: Sequence[AnEntry]) -> list[Entry | InvalidField]:
+    """The images to store, or what is wrong with each. Their vectors are converted together, which is much quicker."""
+    embeddings = [[m.embedding] * m.HasField("embedding") + list(m.further_embeddings) for m in messages]
+    vectors = iter(_embeddings([message for of_entry in embeddings for message in of_entry]))
+    results: list[Entry | InvalidField] = []
+    for message, of_entry in zip(messages, embeddings, strict=True):
+        own = [next(vectors) for _ in of_entry]
+        try:
+            results.append(_entry(message, own))
+        except InvalidField as error:
+            results.append(error)
+    return results
+
+
+def synced(request: wire.SyncProductRequest, product: str) -> list[Entry]:
+    """The images that the product is to show."""
+    validation.at_most("entries", request.entries, MAX_SYNCED)
+    found = []
+    for number, message in enumerate(request.entries):
+        if message.reference.product not in ("", product):
+            field = f"entries[{number}].reference.product"
+            raise InvalidField(field, f"must be empty or {product!r}", message.reference.product)
+        message.reference.product = product
+    for number, entry in enumerate(entries(request.entries)):
+        if isinstance(entry, InvalidField):
+            raise InvalidField(f"entries[{number}].{entry.field}", entry.rule, entry.value)
+        found.append(entry)
+    return found
+
+
+def _entry(message: AnEntry, embeddings: Sequence[Embedding | InvalidField]) -> Entry:
+    validation.at_most("further_embeddings", message.further_embeddings, _MAX_FURTHER_EMBEDDINGS)
+    for embedding in embeddings:
+        if isinstance(embedding, InvalidField):
+            raise embedding
+    valid = tuple(embedding for embedding in embeddings if isinstance(embedding, Embedding))
+    if len({embedding.space for embedding in valid}) < len(valid):
+        raise InvalidField("further_embeddings", "must each be of another space", [e.space for e in valid])
+    return Entry(
+        sha256=validation.sha256(message.sha256),
+        embeddings=valid,
+        width=validation.side("width", message.width),
+        height=validation.side("height", message.height),
+        reference=_reference(message.reference),
+    )
+
+
+def _reference(message: wire.Reference) -> Reference:
+    labels = dict(message.labels)
+    if len(labels) > _MAX_LABELS:
+        raise InvalidField("reference.labels", f"must be at most {_MAX_LABELS}", len(labels))
+    for name, value in labels.items():
+        validation.label("reference.labels", name, value)
+    return Reference(
+        uri=validation.uri("reference.uri", message.uri),
+        product=validation.product("reference.product", message.product),
+        variant=validation.product("reference.variant", message.variant),
+        staged=message.staged,
+        labels=labels,
+    )
+
+
+def _embedding(message: common.Embedding, field: str = "embedding") -> Embedding:
+    [found] = _embeddings([message], field)
+    if isinstance(found, InvalidField):
+        raise found
+    return found
+
+
+def _embeddings(messages: Sequence[common.Embedding], field: str = "embedding") -> list[Embedding | InvalidField]:
+    """The vectors, or what is wrong with each."""
+    sized = [message for message in messages if len(message.values) == DIMENSIONS]
+    matrix = np.frombuffer(b"".join(map(_floats, sized)), _FLOATS).reshape(-1, DIMENSIONS)
+    with np.errstate(all="ignore"):  # what overflows is refused
+        lengths = iter(np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)).tolist())
+        halves = iter(encode(matrix))
+    results: list[Embedding | InvalidField] = []
+    for message in messages:
+        if len(message.values) != DIMENSIONS:
+            found = f"{len(message.values)} numbers"
+            results.append(InvalidField(f"{field}.values", f"must be {DIMENSIONS} numbers", found))
+            continue
+        length, half = next(lengths), next(halves)
+        if not abs(length - 1) <= _LENGTH_TOLERANCE:  # also refuses NaN and infinity
+            rule = "must be finite and of length 1, within 1 %"
+            results.append(InvalidField(f"{field}.values", rule, f"length {length:g}"))
+            continue
+        try:
+            results.append(Embedding(validation.space(message.space, f"{field}.space"), half))
+        except InvalidField as error:
+            results.append(error)
+    return results
+
+
+def _floats(message: common.Embedding) -> bytes:
+    """The vector as little-endian floats.
+
+    They end the message's own bytes, and are taken from there, as reading numbers one by one costs ten times as much.
+    """
+    data = message.SerializeToString()
+    size = DIMENSIONS * _FLOATS.itemsize
+    name = len(message.space.encode())
+    head = (2 if name < 128 else 3) + name if name else 0
+    if len(data) == head + 3 + size:
+        return data[-size:]
+    return np.fromiter(message.values, _FLOATS, DIMENSIONS).tobytes()  # the message has fields that we do not know
+
+
+def one_project(project: str, batch: Iterable[wire.IndexImagesRequest]) -> str:
+    """The stream's project: named by its first request, and by no other differently. No request is too large."""
+    for request in batch:
+        project = project or validation.project_name(request.project, "project")
+        validation.at_most("entries", request.entries, MAX_ENTRIES)
+        if request.project not in ("", project):
+            raise InvalidField(
+                "project", f"must be empty or {project!r} after the stream's first request", request.project
+            )
+    return project

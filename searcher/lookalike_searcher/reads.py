@@ -1,0 +1,34 @@
+"""Where searches are made: on a read replica while it is fresh, else on the primary."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from lookalike_searcher.database import Database
+from lookalike_searcher.errors import DatabaseError, DatabaseUnavailable, NotFound
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.replica import Replica
+
+T = TypeVar("T")
+
+
+class Reads:
+    """Asks the replica first, if there is one and it is fresh."""
+
+    def __init__(self, primary: Database, metrics: Metrics, replica: Replica | None = None) -> None:
+        self._primary = primary
+        self._metrics = metrics
+        self._replica = replica
+
+    async def ask(self, question: Callable[[Database], Awaitable[T]]) -> T:
+        """The answer of the replica; of the primary, where the replica is stale, fails, or does not know yet."""
+        if self._replica and self._replica.is_fresh():
+            try:
+                answer = await question(self._replica.database)
+            except (DatabaseError, DatabaseUnavailable, NotFound):
+                pass
+            else:
+                self._metrics.reads.labels("replica").inc()
+                return answer
+        answer = await question(self._primary)
+        self._metrics.reads.labels("primary").inc()
+        return answer

@@ -1,0 +1,81 @@
+"""Search and SearchBatch: admission, the ranking, what is measured of it, the answer."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from lookalike.status import DomainError
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import answer, parse, search, token
+from lookalike_searcher.errors import STATUS, QuotaExceeded
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.project import Project
+from lookalike_searcher.rates import Rates
+from lookalike_searcher.reads import Reads
+from lookalike_searcher.recall import Recall
+
+_AT_ONCE: Final = 4
+"""Searches of one batch that are made at once."""
+
+
+class Searching:
+    """Makes searches.
+
+    Args:
+        reads: where.
+        rates: admits them.
+        recall: is offered the approximate ones.
+        metrics: is told of them.
+        slow_seconds: from when on a search is logged with its plan.
+    """
+
+    def __init__(self, reads: Reads, rates: Rates, recall: Recall, metrics: Metrics, slow_seconds: float) -> None:
+        self._reads = reads
+        self._rates = rates
+        self._recall = recall
+        self._metrics = metrics
+        self._slow_seconds = slow_seconds
+
+    async def answer(self, request: wire.SearchRequest, batch: int = 1) -> wire.SearchResponse:
+        """The answer to a search, which may be one of several of its project in a batch. Raises as `search.rank`."""
+        wanted, asked = parse.search(request)
+        started = time.perf_counter()
+
+        admitted = False
+
+        def admit(project: Project) -> None:
+            nonlocal admitted
+            if not admitted:  # by the replica, which then failed
+                self._rates.admit(project, wanted.limit, batch)
+            admitted = True
+
+        try:
+            ranking = await self._reads.ask(
+                lambda database: search.rank(database, wanted, admit=admit, slow_seconds=self._slow_seconds)
+            )
+        except QuotaExceeded as error:
+            self._metrics.refused.labels(error.reason).inc()
+            raise
+        mode = "exact" if ranking.exact else "approximate"
+        self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
+        self._metrics.images_ranked.labels(mode).observe(ranking.images_ranked)
+        self._recall.offer(wanted, ranking)
+        return answer.ranking(ranking, token.encode(asked, *ranking.last) if ranking.last else "")
+
+    async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
+        """The answers to several searches, in their order; one that fails does not fail the others."""
+        of_project = Counter(request.project for request in requests)
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def result(request: wire.SearchRequest) -> wire.SearchResult:
+            async with places:
+                try:
+                    return wire.SearchResult(response=await self.answer(request, of_project[request.project]))
+                except DomainError as error:
+                    return wire.SearchResult(error=STATUS.item_error(error))
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(result(request)) for request in requests]
+        return [task.result() for task in tasks]

@@ -1,0 +1,5 @@
+SELECT image.id
+FROM {schema}.image
+WHERE image.id > $1 {missing} {matching}
+ORDER BY image.id
+LIMIT $2

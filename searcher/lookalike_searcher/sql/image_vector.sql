@@ -1,1 +1,0 @@
-SELECT vector FROM {schema}.image WHERE sha256 = $1

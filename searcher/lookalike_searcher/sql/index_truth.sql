@@ -1,0 +1,1 @@
+SELECT (vector <=> $1) + 0 AS distance FROM {vectors} ORDER BY distance LIMIT $2

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.image_reference WHERE id = ANY ($1::bigint[]) RETURNING image_id

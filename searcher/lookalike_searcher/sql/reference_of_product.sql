@@ -1,0 +1,1 @@
+SELECT id, uri, variant, staged FROM {schema}.image_reference WHERE product = $1

@@ -1,0 +1,1 @@
+DELETE FROM lookalike_space WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT vector FROM {vectors} ORDER BY random() LIMIT $1

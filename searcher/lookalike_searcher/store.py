@@ -1,0 +1,274 @@
+"""Writing images: each function is one transaction, during which nobody else writes to the project."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lookalike_searcher import project as registry
+from lookalike_searcher.database import Database
+from lookalike_searcher.errors import FailedPrecondition, QuotaExceeded
+from lookalike_searcher.image import Entry, Reference, ReferenceKey
+from lookalike_searcher.project import Project
+from lookalike_searcher.space import Space
+from lookalike_searcher.statement import Connection, schema_of, statement, vectors_of
+
+Refusal = FailedPrecondition | QuotaExceeded
+Result = bool | Refusal
+"""Whether storing an entry changed anything, or why it was not stored."""
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """How many references, and images that had lost their last one."""
+
+    references: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Names:
+    """What to delete: references by uri, by product, or of images by hash."""
+
+    uris: Sequence[str]
+    products: Sequence[str]
+    sha256s: Sequence[bytes]
+
+
+@dataclass
+class _Written:
+    """What a transaction has done so far."""
+
+    changed: set[ReferenceKey] = field(default_factory=set)
+    vectors: set[bytes] = field(default_factory=set)
+    """Images that got a vector."""
+    left: set[int] = field(default_factory=set)
+    """Images that have lost a reference."""
+    references: int = 0
+    """Added, less deleted."""
+    images: int = 0
+
+
+async def store(database: Database, project: str, entries: Sequence[Entry], max_images: int = 0) -> list[Result]:
+    """Store the entries as if one after the other; a result for each, when they are committed.
+
+    Args:
+        database: where.
+        project: the project's name.
+        entries: what to store.
+        max_images: the most images that the project may hold, if it has no limit of its own; 0 for any number.
+
+    Raises:
+        NotFound: there is no such project.
+    """
+    async with registry.writing(database, project) as (connection, locked):
+        known = await _known(connection, locked, entries)
+        refusals = _refusals(locked, entries, known, locked.limits.max_images or max_images)
+        accepted = [entry for entry, refusal in zip(entries, refusals, strict=True) if refusal is None]
+        written = _Written()
+        await _write(connection, locked, accepted, known, written)
+        await _settle(connection, locked, written)
+    return [refusal or _changed(entry, written) for entry, refusal in zip(entries, refusals, strict=True)]
+
+
+async def sync(
+    database: Database, project: str, product: str, entries: Sequence[Entry], max_images: int = 0
+) -> tuple[list[bool], Deleted]:
+    """Make the product show the entries, which are references of it, and nothing else.
+
+    Returns:
+        Whether each entry changed anything, and what was deleted.
+
+    Raises:
+        NotFound: there is no such project.
+        FailedPrecondition, QuotaExceeded: an entry cannot be stored, so none is.
+    """
+    async with registry.writing(database, project) as (connection, locked):
+        known = await _known(connection, locked, entries)
+        _refuse_all(locked, _refusals(locked, entries, known, locked.limits.max_images or max_images), entries, known)
+        written = _Written()
+        await _write(connection, locked, entries, known, written)
+        deleted_references = await _delete_others(connection, locked, product, entries, written)
+        deleted_images = await _settle(connection, locked, written)
+    return [_changed(entry, written) for entry in entries], Deleted(deleted_references, deleted_images)
+
+
+async def delete(database: Database, project: str, names: Names) -> Deleted:
+    """Delete what is named, as far as it is there. Raises NotFound."""
+    async with registry.writing(database, project) as (connection, locked):
+        rows = await connection.fetch(
+            statement("reference_delete_named", locked.id), names.uris, names.products, names.sha256s
+        )
+        written = _Written(left={row["image_id"] for row in rows}, references=-len(rows))
+        return Deleted(len(rows), await _settle(connection, locked, written))
+
+
+def _changed(entry: Entry, written: _Written) -> bool:
+    return entry.reference.key in written.changed or entry.sha256 in written.vectors
+
+
+async def _known(connection: Connection, project: Project, entries: Iterable[Entry]) -> dict[bytes, int]:
+    """The ids of those images that are stored, by hash."""
+    rows = await connection.fetch(statement("image_stored", project.id), list({entry.sha256 for entry in entries}))
+    return {row["sha256"]: row["id"] for row in rows}
+
+
+def _refusals(
+    project: Project, entries: Sequence[Entry], known: Mapping[bytes, int], max_images: int
+) -> list[Refusal | None]:
+    """Why each entry is refused, if it is. An entry may rely on the vector that another one brings."""
+    spaces = {space.name for space in project.spaces}
+    brought = {e.sha256 for e in entries if any(embedding.space == project.space for embedding in e.embeddings)}
+    room = max_images - project.image_count if max_images else len(entries)
+    admitted: set[bytes] = set()
+    refusals: list[Refusal | None] = []
+    for entry in entries:
+        foreign = next((embedding.space for embedding in entry.embeddings if embedding.space not in spaces), None)
+        new = entry.sha256 not in known and entry.sha256 not in admitted
+        if foreign:
+            refusals.append(FailedPrecondition.wrong_space(project.name, project.space, foreign))
+        elif new and entry.sha256 not in brought:
+            refusals.append(FailedPrecondition.embedding_needed(project.name, project.space, [entry.sha256]))
+        elif new and len(admitted) >= room:
+            refusals.append(QuotaExceeded.images(project.name, max_images))
+        else:
+            admitted |= {entry.sha256} if new else set()
+            refusals.append(None)
+    return refusals
+
+
+def _refuse_all(
+    project: Project, refusals: Sequence[Refusal | None], entries: Sequence[Entry], known: Mapping[bytes, int]
+) -> None:
+    """Raise what stands against any entry; of missing embeddings, all at once."""
+    for refusal in refusals:
+        if refusal and refusal.reason == "EMBEDDING_NEEDED":
+            missing = [
+                entry.sha256
+                for entry, found in zip(entries, refusals, strict=True)
+                if found and found.reason == refusal.reason and entry.sha256 not in known
+            ]
+            raise FailedPrecondition.embedding_needed(project.name, project.space, list(dict.fromkeys(missing)))
+        if refusal:
+            raise refusal
+
+
+async def _write(
+    connection: Connection,
+    project: Project,
+    entries: Sequence[Entry],
+    known: Mapping[bytes, int],
+    written: _Written,
+) -> None:
+    """Store images, their vectors, then references; notes what that changed."""
+    last = {entry.reference.key: entry for entry in entries}  # of two entries for one reference the later one counts
+    shown = {entry.sha256 for entry in last.values()}
+    kept = [entry for entry in entries if entry.sha256 in shown]
+    new = {entry.sha256: entry for entry in reversed(kept) if entry.sha256 not in known}
+    ids = {**known, **await _insert_images(connection, project, list(new.values()))}
+    written.images += len(new)
+    for space in project.spaces:
+        vectors = {e.sha256: v.vector for e in kept for v in e.embeddings if v.space == space.name}
+        await _insert_vectors(connection, project, space, vectors, ids, known, written)
+    await _write_references(connection, project, list(last.values()), ids, written)
+
+
+async def _insert_images(connection: Connection, project: Project, entries: Sequence[Entry]) -> dict[bytes, int]:
+    if not entries:
+        return {}
+    rows = await connection.fetch(
+        statement("image_insert", project.id),
+        [entry.sha256 for entry in entries],
+        [entry.width for entry in entries],
+        [entry.height for entry in entries],
+    )
+    return {row["sha256"]: row["id"] for row in rows}
+
+
+async def _insert_vectors(
+    connection: Connection,
+    project: Project,
+    space: Space,
+    vectors: Mapping[bytes, bytes],
+    ids: Mapping[bytes, int],
+    known: Mapping[bytes, int],
+    written: _Written,
+) -> None:
+    """Store those vectors that are not there yet, which only a space that is being filled lacks for a known image."""
+    coming = {ids[sha256]: sha256 for sha256 in vectors}
+    old = [ids[sha256] for sha256 in vectors if sha256 in known]
+    if old and not space.complete:
+        rows = await connection.fetch(statement("vector_missing", project.id, space.id), old)
+        missing = {row["image_id"] for row in rows}
+        written.vectors |= {coming[image_id] for image_id in missing}
+    else:
+        missing = set()
+    for image_id in set(old) - missing:
+        del coming[image_id]
+    if coming:
+        await connection.copy_records_to_table(
+            vectors_of(space.id),
+            schema_name=schema_of(project.id),
+            columns=["image_id", "vector"],
+            records=[(image_id, vectors[sha256]) for image_id, sha256 in coming.items()],
+        )
+
+
+async def _write_references(
+    connection: Connection, project: Project, entries: Sequence[Entry], ids: Mapping[bytes, int], written: _Written
+) -> None:
+    """Insert references that are new, and change those that are there with another image or other labels."""
+    columns: list[list[object]] = [list(column) for column in zip(*(e.reference.key for e in entries), strict=True)]
+    rows = await connection.fetch(statement("reference_existing", project.id), *(columns or [[]] * 4))
+    existing = {(row["uri"], row["product"], row["variant"], row["staged"]): row for row in rows}
+    fresh: list[tuple[object, ...]] = []
+    moved: list[tuple[object, ...]] = []
+    for entry in entries:
+        key, image_id = entry.reference.key, ids[entry.sha256]
+        row = existing.get(key)
+        if row is None:
+            fresh.append((image_id, *key, _labels(entry.reference)))
+        elif (row["image_id"], json.loads(row["labels"])) != (image_id, dict(entry.reference.labels)):
+            moved.append((row["id"], image_id, _labels(entry.reference)))
+            written.left |= {row["image_id"]} - {image_id}
+        else:
+            continue
+        written.changed.add(key)
+    if fresh:
+        await connection.copy_records_to_table(
+            "image_reference",
+            schema_name=schema_of(project.id),
+            columns=["image_id", "uri", "product", "variant", "staged", "labels"],
+            records=fresh,
+        )
+    if moved:
+        await connection.executemany(statement("reference_update", project.id), moved)
+    written.references += len(fresh)
+
+
+def _labels(reference: Reference) -> str:
+    return json.dumps(dict(reference.labels))
+
+
+async def _delete_others(
+    connection: Connection, project: Project, product: str, entries: Sequence[Entry], written: _Written
+) -> int:
+    """Delete the product's references that are none of the entries'; how many."""
+    keep = {entry.reference.key for entry in entries}
+    rows = await connection.fetch(statement("reference_of_product", project.id), product)
+    others = [row["id"] for row in rows if (row["uri"], product, row["variant"], row["staged"]) not in keep]
+    if others:
+        deleted = await connection.fetch(statement("reference_delete", project.id), others)
+        written.left |= {row["image_id"] for row in deleted}
+        written.references -= len(deleted)
+    return len(others)
+
+
+async def _settle(connection: Connection, project: Project, written: _Written) -> int:
+    """Delete the images that have lost their last reference, vectors and all, and keep the counts; how many."""
+    deleted = 0
+    if written.left:
+        rows = await connection.fetch(statement("image_delete_unreferenced", project.id), list(written.left))
+        deleted = len(rows)
+    if written.changed or written.vectors or written.left:
+        await connection.execute(statement("project_count"), project.id, written.images, deleted, written.references)
+    return deleted

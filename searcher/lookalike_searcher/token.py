@@ -1,0 +1,55 @@
+"""Page tokens: where an answer ended, bound to what was asked. Opaque to callers, and not to be trusted from them."""
+
+import base64
+import hashlib
+import json
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from lookalike_searcher.errors import InvalidField
+
+_MAX_BYTES: Final = 2048
+_RULE: Final = "must be what an answer to the same request gave"
+
+
+def digest(request: Message, *but: str) -> str:
+    """What identifies a request, some of its fields left out."""
+    asked = type(request)()
+    asked.CopyFrom(request)
+    for field in but:
+        asked.ClearField(field)
+    return hashlib.blake2b(asked.SerializeToString(deterministic=True), digest_size=8).hexdigest()
+
+
+def encode(asked: str, *position: object) -> str:
+    """A token: what was asked, and a position of numbers and strings."""
+    text = json.dumps([asked, *position], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def decode(token: str, asked: str, kinds: tuple[type, ...], field: str = "page_token") -> list[Any]:
+    """The position of a token.
+
+    Args:
+        token: as the caller sent it.
+        asked: what is asked now.
+        kinds: the types of the position's parts.
+        field: the request's field, for the error.
+
+    Raises:
+        InvalidField: it is none of ours, or was given for something else.
+    """
+    try:
+        parts = json.loads(base64.b64decode(token[:_MAX_BYTES], altchars=b"-_", validate=True))
+        first, *position = parts if isinstance(parts, list) else [None]
+    except (ValueError, RecursionError):  # among them broken base64, broken UTF-8, an empty list
+        raise InvalidField(field, _RULE, token) from None
+    if first != asked or [type(part) for part in position] != list(kinds) or not all(map(_storable, position)):
+        raise InvalidField(field, _RULE, token)
+    return position
+
+
+def _storable(part: object) -> bool:
+    """Whether PostgreSQL takes it: tokens may be forged."""
+    return not (isinstance(part, int) and not 0 <= part < 2**63) and not (isinstance(part, str) and "\0" in part)
