@@ -26,6 +26,14 @@ _DEADLINE: Final[ContextVar[float]] = ContextVar("deadline", default=math.inf)
 _ID: Final = re.compile(r"[\x20-\x7e]{1,128}")
 
 
+Observe = Callable[[str, grpc.StatusCode, str, float], None]
+"""Is told of an RPC's end: its method, `package.Service/Method`, status code, the reason if it was refused, seconds."""
+
+
+def unobserved(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
+    """For whom nobody listens."""
+
+
 def time_remaining() -> float:
     """Seconds until the deadline of the RPC that is served here, also in the tasks that it starts; 0 after it.
 
@@ -53,11 +61,18 @@ class _Rpc:
         context: its other end.
         table: the status codes of the service's errors.
         success_level: how the end of a successful one is logged.
+        observe: is told of its end.
     """
 
     def __init__(
-        self, details: grpc.HandlerCallDetails, context: Context, table: StatusTable, success_level: int
+        self,
+        details: grpc.HandlerCallDetails,
+        context: Context,
+        table: StatusTable,
+        success_level: int,
+        observe: Observe,
     ) -> None:
+        self._observe = observe
         self._method = details.method.removeprefix("/")
         self._metadata = details.invocation_metadata or ()
         self._context, self._table, self._success_level = context, table, success_level
@@ -96,8 +111,9 @@ class _Rpc:
     def _end(self, code: grpc.StatusCode, level: int, reason: str = "") -> None:
         if self._span:
             tracing.end(self._span, code)
+        seconds = round(time.monotonic() - self._began, 6)
+        self._observe(self._method, code, reason, seconds)
         if logger.isEnabledFor(level):
-            seconds = round(time.monotonic() - self._began, 6)
             fields = {
                 "method": self._method,
                 "code": code.name,
@@ -110,11 +126,18 @@ class _Rpc:
 
 
 class RequestInterceptor(grpc.aio.ServerInterceptor):
-    """Surrounds the RPCs of `service`; those of others, health and reflection, pass untouched."""
+    """Surrounds the RPCs of `service`; those of others, health and reflection, pass untouched.
 
-    def __init__(self, service: str, table: StatusTable) -> None:
+    Args:
+        service: its full name.
+        table: the status codes of its errors.
+        observe: is told of the end of each RPC.
+    """
+
+    def __init__(self, service: str, table: StatusTable, observe: Observe = unobserved) -> None:
         self._prefix = f"/{service}/"
         self._table = table
+        self._observe = observe
 
     async def intercept_service(
         self,
@@ -137,14 +160,14 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: Callable[[Any, Context], Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
         async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
-            async with _Rpc(details, context, self._table, logging.DEBUG):
+            async with _Rpc(details, context, self._table, logging.DEBUG, self._observe):
                 return await method(request, context)
 
         return answer
 
     def _stream(self, method: Callable[[Any, Context], AsyncIterator[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
         async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
-            async with _Rpc(details, context, self._table, logging.INFO):
+            async with _Rpc(details, context, self._table, logging.INFO, self._observe):
                 async for response in method(requests, context):
                     yield response
 

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lookalike.health import Health
-from lookalike.request import RequestInterceptor
+from lookalike.request import Observe, RequestInterceptor, unobserved
 from lookalike.status import DomainError, ShuttingDown, StatusTable, StreamAged
 from lookalike.wire import SERVER_KEEPALIVE, ChannelOptions
 
@@ -115,6 +115,7 @@ class Server:
         probe_interval: seconds between two probes; a probe may take as long before it counts as failed.
         grace: seconds that calls in flight have to end once the drain has begun.
         tell: is told whether the server is healthy, whenever that is known.
+        observe: is told of the end of each of the service's RPCs.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Server:
         probe_interval: float,
         grace: float,
         tell: Callable[[bool], None] = lambda _: None,
+        observe: Observe = unobserved,
     ) -> None:
         self.port = 0
         self._address = address
@@ -137,7 +139,7 @@ class Server:
         self._draining, self._grace = draining, grace
         self._tell = tell
         self._server = grpc.aio.server(
-            interceptors=[RequestInterceptor(service, table)],
+            interceptors=[RequestInterceptor(service, table, observe)],
             options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # a taken port is an error, not a lottery
         )
         self._health = Health(service)

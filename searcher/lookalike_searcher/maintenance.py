@@ -31,7 +31,7 @@ _DEAD_SHARE: Final = 0.05
 _LEAST_DEAD: Final = 1_000
 _GROWTH: Final = 2.0
 """How much a project grows before its index is calibrated anew."""
-_STALE_EF_SEARCH: Final = 400
+_STALE_EF_SEARCH: Final = 450
 """An index that must look so deep for ten hits is made anew: deletions have worn it out."""
 _FAILURES: Final = (DomainError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
@@ -104,8 +104,8 @@ class Maintenance:
         settings = f"SET statement_timeout = 0; SET lock_timeout = 0; {memory}"
         async with self._database.own_connection() as lock, self._database.own_connection(settings) as connection:
             await lock.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
-            free = await lock.fetchval(statement("maintenance_lock"), space_id)
-            yield connection if free else None
+            found = await lock.execute(statement("maintenance_lock", space_id=str(space_id)))
+            yield connection if found == "SELECT 1" else None
 
     async def _build(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Build the index, and calibrate it before it is used."""

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Final
 
+import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+
+from lookalike.status import DomainError
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _IMAGES: Final = (10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -26,7 +29,7 @@ class Metrics:
         self.fallbacks = self._counter("fallbacks", "Approximate rankings that were made again exactly.", "reason")
         self.stored = self._counter("images_stored", "Images acknowledged.", "result")
         self.deleted = self._counter("images_deleted", "Images deleted.")
-        self.refused = self._counter("refused", "Calls refused for a project's limits.", "reason")
+        self.refused = self._counter("refused", "Calls and items of streams refused.", "reason")
         self.pool_wait = self._histogram("pool_wait_seconds", "Waiting for a connection.", _SECONDS)
         self.pool_connections = self._gauge("pool_connections", "Connections to PostgreSQL.", "state")
         self.index_progress = self._gauge("index_progress", "Progress of an index build here, 0 to 1.", "project")
@@ -37,6 +40,20 @@ class Metrics:
         self.reads = self._counter("reads", "Searches by where they were made.", "server")
         self.slow = self._counter("slow_queries", "Searches slower than --slow-query-seconds.")
         self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
+
+    def rpc_ended(self, method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
+        """An RPC has ended; the reason is empty unless it was refused or failed."""
+        self.rpc_seconds.labels(method.rpartition("/")[2], code.name).observe(seconds)
+        if reason:
+            self.refused.labels(reason).inc()
+
+    def outcome(self, outcome: bool | DomainError) -> None:
+        """An image was stored, which changed something or nothing, or it was refused."""
+        if isinstance(outcome, DomainError):
+            self.stored.labels("failed").inc()
+            self.refused.labels(outcome.reason).inc()
+        else:
+            self.stored.labels("indexed" if outcome else "unchanged").inc()
 
     def watch_pool(self, size: Callable[[], int], idle: Callable[[], int]) -> None:
         """Where to look whenever somebody reads the metrics."""

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ SELECTIVE: Final = 10_000
 Beyond, the index is walked and what does not pass is skipped. By `make bench-searcher`, up to here the former is about
 as quick as the latter."""
 
+_VECTOR: Final = re.compile(r"\[[^\]]{100,}\]")
 _IMAGES_PER_PRODUCT: Final = 5
 """How many of the nearest images to look at for one product, at first."""
 _DEEPER: Final = 4
@@ -122,10 +124,11 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a statement found: hits, and how many images it looked at; with a filter applied first, how many passed."""
+    """What a statement found: hits; how many images it looked at, up to which distance; how many passed the filter."""
 
     hits: list[Hit]
     looked_at: int
+    reach: float
     matching: int | None
 
 
@@ -228,8 +231,9 @@ class _Ranker:
             )
             if found.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
                 return None  # the walk ended early
-            if not search.by_product or len(found.hits) > search.limit or found.looked_at < depth:
-                return found
+            all_seen = found.looked_at < depth or found.reach > 1 - search.min_similarity
+            if all_seen or len(found.hits) > search.limit:
+                return found  # else they were of few products, or better than the page before, which had missed them
             depth *= _DEEPER
         return None
 
@@ -266,7 +270,7 @@ class _Ranker:
             *self._arguments,
         ]
         rows = await self._timed(sql, arguments)
-        return _Found(list(_hits(rows)), rows[0]["found"], rows[0]["matching"])
+        return _Found(list(_hits(rows)), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
 
     async def _timed(self, sql: str, arguments: Sequence[object]) -> list[asyncpg.Record]:
         """Run the statement; if it is slow, log its plan."""
@@ -274,7 +278,7 @@ class _Ranker:
         rows = await self._connection.fetch(sql, *arguments)
         if (seconds := time.perf_counter() - started) >= self._slow_seconds:
             plan = await self._connection.fetch(f"EXPLAIN {sql}", *arguments)
-            lines = "\n".join(row[0] for row in plan)
+            lines = "\n".join(_VECTOR.sub("[…]", row[0]) for row in plan)
             fields = {"project": self._project.name, "seconds": round(seconds, 6), "plan": lines}
             logger.warning("slow search of project %r: %.3f s\n%s", self._project.name, seconds, lines, extra=fields)
         return rows

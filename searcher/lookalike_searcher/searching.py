@@ -9,7 +9,7 @@ from typing import Final
 from lookalike.status import DomainError
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import answer, parse, search, token
-from lookalike_searcher.errors import STATUS, QuotaExceeded
+from lookalike_searcher.errors import STATUS
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Project
 from lookalike_searcher.rates import Rates
@@ -51,13 +51,9 @@ class Searching:
                 self._rates.admit(project, wanted.limit, batch)
             admitted = True
 
-        try:
-            ranking = await self._reads.ask(
-                lambda database: search.rank(database, wanted, admit=admit, slow_seconds=self._slow_seconds)
-            )
-        except QuotaExceeded as error:
-            self._metrics.refused.labels(error.reason).inc()
-            raise
+        ranking = await self._reads.ask(
+            lambda database: search.rank(database, wanted, admit=admit, slow_seconds=self._slow_seconds)
+        )
         mode = "exact" if ranking.exact else "approximate"
         self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
         self._metrics.images_ranked.labels(mode).observe(ranking.images_ranked)
@@ -74,6 +70,7 @@ class Searching:
                 try:
                     return wire.SearchResult(response=await self.answer(request, of_project[request.project]))
                 except DomainError as error:
+                    self._metrics.refused.labels(error.reason).inc()
                     return wire.SearchResult(error=STATUS.item_error(error))
 
         async with asyncio.TaskGroup() as group:

@@ -81,7 +81,7 @@ async def serving(
     searching = Searching(
         Reads(primary, metrics, replica), Rates(own_limits), recall, metrics, config.slow_query_seconds
     )
-    service = SearcherService(config, primary, searching, draining)
+    service = SearcherService(config, primary, searching, draining, metrics)
     maintenance = Maintenance(config, primary, metrics)
     async with (
         running(recall.run()),
@@ -97,6 +97,7 @@ async def serving(
             probe_interval=config.probe_interval,
             grace=config.grace,
             tell=metrics.serving.set,
+            observe=metrics.rpc_ended,
         ) as server,
     ):
         yield server

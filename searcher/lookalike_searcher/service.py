@@ -1,19 +1,22 @@
 """The searcher's RPCs: parse, do, answer."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from lookalike.gathering import gathered
 from lookalike.serving import Draining
-from lookalike.status import Context
+from lookalike.status import Context, ShuttingDown
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceServicer
 from lookalike_searcher import answer, catalogue, index, parse, spaces, store, token, validation
 from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
+from lookalike_searcher.duplicates import Duplicates
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.image import Entry
+from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Project
 from lookalike_searcher.searching import Searching
 
@@ -26,13 +29,17 @@ _PROJECTS: Final = "projects"
 
 
 class SearcherService(SearcherServiceServicer):
-    """Answers from `database`; `draining` says when streams must end themselves."""
+    """Answers from `database`; `draining` says when streams must end themselves; `metrics` is told of images."""
 
-    def __init__(self, config: Config, database: Database, searching: Searching, draining: Draining) -> None:
+    def __init__(
+        self, config: Config, database: Database, searching: Searching, draining: Draining, metrics: Metrics
+    ) -> None:
         self._config = config
+        self._metrics = metrics
         self._database = database
         self._searching = searching
         self._draining = draining
+        self._duplicates = Duplicates(database)
 
     async def CreateProject(self, request: wire.CreateProjectRequest, context: Context) -> wire.CreateProjectResponse:
         """See the proto."""
@@ -84,6 +91,9 @@ class SearcherService(SearcherServiceServicer):
         product = validation.product("product", request.product, least=1)
         entries = parse.synced(request, product)
         changed, deleted = await store.sync(self._database, project, product, entries, self._config.max_images)
+        for one in changed:
+            self._metrics.outcome(one)
+        self._metrics.deleted.inc(deleted.images)
         return wire.SyncProductResponse(
             statuses=[answer.index_status(changed=one) for one in changed],
             deleted_reference_count=deleted.references,
@@ -94,6 +104,7 @@ class SearcherService(SearcherServiceServicer):
         """See the proto."""
         project, names = validation.project_name(request.project, "project"), parse.names(request)
         deleted = await store.delete(self._database, project, names)
+        self._metrics.deleted.inc(deleted.images)
         return wire.DeleteImagesResponse(deleted_reference_count=deleted.references, deleted_image_count=deleted.images)
 
     async def CheckImages(self, request: wire.CheckImagesRequest, context: Context) -> wire.CheckImagesResponse:
@@ -142,7 +153,12 @@ class SearcherService(SearcherServiceServicer):
         self, request: wire.FindDuplicatesRequest, context: Context
     ) -> AsyncIterator[wire.FindDuplicatesResponse]:
         """See the proto."""
-        yield wire.FindDuplicatesResponse()
+        asked, digest = parse.duplicates(request)
+        async with aclosing(self._duplicates.find(asked)) as progress:
+            async for found in progress:
+                yield answer.duplicates(found, token.encode(digest, *found.place))
+                if self._draining.has_begun():
+                    raise ShuttingDown
 
     async def CreateSpace(self, request: wire.CreateSpaceRequest, context: Context) -> wire.CreateSpaceResponse:
         """See the proto."""
@@ -187,7 +203,10 @@ class SearcherService(SearcherServiceServicer):
         parsed = parse.entries([message for request in batch for message in request.entries or [request]])
         valid = [item for item in parsed if isinstance(item, Entry)]
         stored = iter(await store.store(self._database, project, valid, self._config.max_images))
-        results = (answer.indexed(next(stored) if isinstance(item, Entry) else item) for item in parsed)
+        outcomes = [next(stored) if isinstance(item, Entry) else item for item in parsed]
+        for outcome in outcomes:
+            self._metrics.outcome(outcome)
+        results = map(answer.indexed, outcomes)
         return [answer.acknowledged(request, results) for request in batch]
 
 

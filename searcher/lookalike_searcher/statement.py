@@ -32,7 +32,7 @@ def fragment(name: str) -> str:
     return (files(__package__) / "sql" / f"{name}.sql").read_text()
 
 
-def statement(name: str, project_id: int | None = None, space_id: int | None = None, **parts: str) -> str:
+def statement(name: str, project_id: int | None = None, space: int | None = None, **parts: str) -> str:
     """The statement of that name, for a project and a space if it is about them.
 
     The text is the same for the same arguments, so that asyncpg's prepared statements are used again.
@@ -40,13 +40,13 @@ def statement(name: str, project_id: int | None = None, space_id: int | None = N
     Args:
         name: its file.
         project_id: fills in `{schema}`.
-        space_id: fills in `{vectors}`, the table's name with its schema, and `{index}`, the index's without.
+        space: a space's id; fills in `{vectors}`, the table's name with its schema, and `{index}`, the index's without.
         parts: SQL for further places.
     """
     text = fragment(name)
     for part, sql in parts.items():  # parts may hold places of later parts
         text = text.replace(f"{{{part}}}", sql)
-    return fill(text, project_id, space_id)
+    return fill(text, project_id, space)
 
 
 def fill(text: str, project_id: int | None, space_id: int | None) -> str:

@@ -82,7 +82,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 async def searcher(database: Database) -> AsyncIterator[Server]:
-    config = SearcherConfig(data_dir=Path("unused"), port=0, grace=10)
+    # maintenance is what single tests do, each with thresholds of its own
+    config = SearcherConfig(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600)
     async with searcher_server.serving(config, database) as server:
         yield server
 

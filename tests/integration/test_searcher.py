@@ -1,7 +1,6 @@
 """The searcher over a real socket and a real PostgreSQL."""
 
 import asyncio
-import hashlib
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from lookalike import (
     AlreadyExistsError,
     Client,
     InvalidRequestError,
-    LookalikeError,
     Match,
     NotFoundError,
     PreconditionError,
@@ -30,8 +28,7 @@ from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
 from tests.pictures import jpeg
-
-INDEXED, UNCHANGED = wire.INDEX_STATUS_INDEXED, wire.INDEX_STATUS_UNCHANGED
+from tests.writer import INDEXED, UNCHANGED, Writer, refused, sha256, vector
 
 
 @pytest.fixture(scope="session")
@@ -44,62 +41,9 @@ async def space(client: Client) -> str:
     return (await client.model()).space
 
 
-def vector(seed: int) -> np.ndarray:
-    raw = np.random.default_rng(seed).normal(size=512)
-    return (raw / np.linalg.norm(raw)).astype(np.float32)
-
-
-def sha256(seed: int) -> bytes:
-    return hashlib.sha256(str(seed).encode()).digest()
-
-
-class Writer:
-    """Sends images made from numbers to one project."""
-
-    def __init__(self, stub: SearcherServiceStub, project: str, space: str) -> None:
-        self.stub, self.project, self.space = stub, project, space
-
-    def request(
-        self, seed: int, uri: str = "", *, embedded: bool = True, **reference: object
-    ) -> wire.IndexImagesRequest:
-        made = wire.IndexImagesRequest(
-            sha256=sha256(seed),
-            width=4,
-            height=3,
-            reference=wire.Reference(uri=uri or f"https://shop/{seed}.jpg", **reference),
-        )
-        if embedded:
-            made.embedding.CopyFrom(common.Embedding(space=self.space, values=vector(seed)))
-        return made
-
-    async def send(self, *requests: wire.IndexImagesRequest) -> list[int | str]:
-        """Index status of each request, or the reason of its error, in the requests' order."""
-
-        async def stream() -> AsyncIterator[wire.IndexImagesRequest]:
-            for sequence, request in enumerate(requests):
-                request.sequence = sequence
-                request.project = "" if sequence else self.project
-                yield request
-
-        answers = {answer.sequence: answer async for answer in self.stub.IndexImages(stream())}
-        assert sorted(answers) == list(range(len(requests)))
-        ordered = [answers[sequence] for sequence in range(len(requests))]
-        return [answer.error.reason if answer.HasField("error") else answer.indexed.status for answer in ordered]
-
-    async def counts(self) -> tuple[int, int]:
-        found = (await self.stub.GetProject(wire.GetProjectRequest(name=self.project))).project
-        return found.image_count, found.reference_count
-
-
 @pytest.fixture
 def writer(stub: SearcherServiceStub, project: str, space: str) -> Writer:
     return Writer(stub, project, space)
-
-
-async def refused(call: "grpc.aio.UnaryUnaryCall[object, object]") -> LookalikeError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return errors.from_rpc(caught.value, "searcher")
 
 
 async def test_projects_are_created_found_listed_and_deleted(client: Client, space: str) -> None:

@@ -1,7 +1,7 @@
 -- $1 the query's vector; $2 how many hits; $3 how many references of each; $4 the greatest distance; $5, $6, $7 distance,
 -- image and product of the last hit of the page before, or null; $8 how many of the nearest to look at, or null for all;
--- $9 images to leave out; then the filter's. `found` says how many of the nearest there were, in a row of its own if
--- there is no hit.
+-- $9 images to leave out; then the filter's. `found` says how many of the nearest there were and
+-- `reach` how far they go, in a row of their own if there is no hit.
 WITH {matching}nearest AS MATERIALIZED (
     {nearest}
 ), {grouped}page AS MATERIALIZED (
@@ -12,8 +12,10 @@ WITH {matching}nearest AS MATERIALIZED (
     ORDER BY distance, image_id, product
     LIMIT $2
 )
-SELECT counted.found, counted.matching, hit.*
-FROM (SELECT (SELECT count(*) FROM nearest) AS found, {count_of_matching} AS matching) AS counted
+SELECT counted.*, hit.*
+FROM (
+    SELECT count(*) AS found, max(distance) AS reach, {count_of_matching} AS matching FROM nearest
+) AS counted
 LEFT JOIN (
     SELECT page.image_id, page.distance, page.product AS group_product, image.sha256, image.width, image.height, listed.*
     FROM page

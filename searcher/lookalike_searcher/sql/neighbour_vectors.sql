@@ -1,0 +1,1 @@
+SELECT image_id, vector FROM {vectors} WHERE image_id = ANY ($1::bigint[]) ORDER BY image_id

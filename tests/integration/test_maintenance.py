@@ -1,0 +1,249 @@
+"""What the maintenance task does to indexes, and what GetProject says of it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import grpc
+import numpy as np
+import pytest
+
+from lookalike import Client
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_searcher import index, maintenance
+from lookalike_searcher import project as registry
+from lookalike_searcher.config import Config
+from lookalike_searcher.database import Database
+from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.project import Project
+from lookalike_searcher.space import Space
+from lookalike_searcher.statement import index_of, schema_of, vectors_of
+from tests.polling import until
+from tests.writer import INDEXED, Writer, sha256, vector
+
+IMAGES = 420
+CONFIG = Config(data_dir=Path("unused"), exact_threshold=100, recall_target=0.95)
+
+
+@pytest.fixture(scope="module")
+def stub(searcher_channel: grpc.aio.Channel) -> SearcherServiceStub:
+    return SearcherServiceStub(searcher_channel)
+
+
+@pytest.fixture
+async def writer(client: Client, stub: SearcherServiceStub) -> AsyncIterator[Writer]:
+    """A project of IMAGES images, past four times the threshold, so that it is not waited for quiet."""
+    name = f"kept-{uuid.uuid4().hex[:12]}"
+    space = (await client.create_project(name)).space
+    writer = Writer(stub, name, space)
+    requests = [writer.request(seed, product=f"p{seed % 50}") for seed in range(IMAGES)]
+    assert await writer.send(*requests) == [INDEXED] * IMAGES
+    yield writer
+    await client.delete_project(name)
+
+
+async def work(database: Database, config: Config = CONFIG) -> Metrics:
+    """One look for work."""
+    metrics = Metrics()
+    await Maintenance(config, database, metrics).once()
+    return metrics
+
+
+def done(metrics: Metrics, job: str) -> float:
+    return float(metrics.maintenance.labels(job, "done")._value.get())
+
+
+async def space_of(database: Database, writer: Writer) -> tuple[Project, Space]:
+    project = await registry.get(database, writer.project)
+    return project, project.serving
+
+
+async def state(writer: Writer) -> "wire.IndexState.ValueType":
+    found = await writer.stub.GetProject(wire.GetProjectRequest(name=writer.project))
+    return found.project.spaces[0].index.state
+
+
+async def valid(database: Database, writer: Writer) -> bool | None:
+    project, space = await space_of(database, writer)
+    name = f"{schema_of(project.id)}.{index_of(space.id)}"
+    async with database.reading() as connection:
+        found = await connection.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", name)
+    assert found is None or isinstance(found, bool)
+    return found
+
+
+async def test_a_large_project_gets_an_index_and_a_small_one_none(
+    writer: Writer, database: Database, project: str
+) -> None:
+    assert await state(writer) == wire.INDEX_STATE_NONE  # by the threshold of the server that answers
+    await work(database)
+    assert await state(writer) == wire.INDEX_STATE_READY
+    assert await valid(database, writer) is True
+    small = await writer.stub.GetProject(wire.GetProjectRequest(name=project))
+    assert small.project.spaces[0].index.state == wire.INDEX_STATE_NONE
+    assert done(await work(database), "build") == 0
+
+
+async def test_an_index_waits_for_writers_to_pause(writer: Writer, database: Database) -> None:
+    busy = replace(CONFIG, exact_threshold=IMAGES - 1)  # past it, but not by far
+    assert done(await work(database, busy), "build") == 0
+    async with database.writing() as connection:
+        await connection.execute(
+            "UPDATE lookalike_project SET update_time = now() - interval '1 minute' WHERE name = $1", writer.project
+        )
+    assert done(await work(database, busy), "build") == 1
+
+
+async def test_what_a_killed_builder_left_invalid_is_built_again(writer: Writer, database: Database) -> None:
+    """As after kill -9 in the middle of the build."""
+    project, space = await space_of(database, writer)
+    table = f"{schema_of(project.id)}.{vectors_of(space.id)}"
+    async with database.own_connection() as blocker, database.own_connection() as builder:
+        await blocker.execute(f"BEGIN; LOCK {table} IN ROW EXCLUSIVE MODE")
+        pid = await builder.fetchval("SELECT pg_backend_pid()")
+        build = asyncio.create_task(index.build(builder, project.id, space.id))
+
+        async def begun() -> bool:
+            return await valid(database, writer) is False
+
+        await until(begun)
+        await blocker.execute(f"SELECT pg_terminate_backend({pid})")
+        with pytest.raises(asyncpg.PostgresConnectionError):
+            await build
+    assert await valid(database, writer) is False
+    await work(database)
+    assert await valid(database, writer) is True
+    assert await state(writer) == wire.INDEX_STATE_READY
+
+
+async def test_an_index_that_was_finished_for_a_killed_builder_is_adopted(writer: Writer, database: Database) -> None:
+    project, space = await space_of(database, writer)
+    async with database.own_connection() as connection:
+        await index.build(connection, project.id, space.id)
+    assert (await space_of(database, writer))[1].index_time is None
+    await work(database)
+    assert (await space_of(database, writer))[1].index_time is not None
+
+
+async def test_two_searchers_do_not_work_on_one_space_at_once(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    build = index.build
+
+    async def slow(*arguments: object) -> None:
+        entered.set()
+        await go_on.wait()
+        await build(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(index, "build", slow)
+    first = asyncio.create_task(work(database))
+    await entered.wait()
+    assert done(await work(database), "build") == 0
+    go_on.set()
+    assert done(await first, "build") == 1
+
+
+async def test_progress_is_told_while_an_index_is_built(writer: Writer, database: Database) -> None:
+    project, space = await space_of(database, writer)
+    table = f"{schema_of(project.id)}.{vectors_of(space.id)}"
+    async with database.own_connection() as blocker, database.own_connection() as builder:
+        await blocker.execute(f"BEGIN; LOCK {table} IN ROW EXCLUSIVE MODE")
+        build = asyncio.create_task(index.build(builder, project.id, space.id))
+
+        async def waits_for_the_blocker() -> bool:
+            status = (await index.states(database, project, threshold=100))[space.id]
+            assert 0 <= status.progress <= 1
+            return status.state == wire.INDEX_STATE_BUILDING and "waiting" in status.phase
+
+        await until(waits_for_the_blocker)
+        await blocker.execute("ROLLBACK")
+        await build
+
+
+async def test_deleted_images_are_cleaned_from_the_index(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await work(database)
+    monkeypatch.setattr(maintenance, "_LEAST_DEAD", 10)
+    await writer.stub.DeleteImages(
+        wire.DeleteImagesRequest(project=writer.project, sha256s=[sha256(seed) for seed in range(100)])
+    )
+    assert (await space_of(database, writer))[0].deleted_since_vacuum == 100
+    assert done(await work(database), "vacuum") == 1
+    assert (await space_of(database, writer))[0].deleted_since_vacuum == 0
+    assert done(await work(database), "vacuum") == 0
+    query = common.Embedding(space=writer.space, values=vector(5))  # deleted
+    found = await writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=query, limit=320))
+    assert {hit.sha256 for hit in found.hits} == {sha256(seed) for seed in range(100, IMAGES)}
+
+
+async def test_a_worn_out_index_is_made_anew(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await work(database)
+    await writer.stub.DeleteImages(wire.DeleteImagesRequest(project=writer.project, sha256s=[sha256(1)]))
+    monkeypatch.setattr(maintenance, "_STALE_EF_SEARCH", 0)
+    assert done(await work(database, replace(CONFIG, recall_target=0.9)), "calibrate") == 1
+    assert (await space_of(database, writer))[0].deleted_since_index == 0
+    assert await valid(database, writer) is True
+
+
+async def test_an_index_is_calibrated_for_the_target(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await work(database)
+    before = (await space_of(database, writer))[1]
+    assert before.ef_search_10 in index._LADDER
+    assert before.ef_search_100 >= 100
+    monkeypatch.setattr(index, "_LADDER", (1,))
+    await work(database, replace(CONFIG, recall_target=0.999))
+    after = (await space_of(database, writer))[1]
+    assert (after.ef_search_10, after.ef_search_100) == (index.BEYOND, index.BEYOND)
+    query = common.Embedding(space=writer.space, values=vector(5))
+    found = await writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=query))
+    assert found.mode == wire.SEARCH_MODE_EXACT  # rather than silently wrong
+
+
+async def test_a_project_that_has_shrunk_does_without_its_index(writer: Writer, database: Database) -> None:
+    await work(database)
+    products = [f"p{number}" for number in range(46)]
+    await writer.stub.DeleteImages(wire.DeleteImagesRequest(project=writer.project, products=products))
+    assert done(await work(database), "drop") == 1
+    assert await valid(database, writer) is None
+    assert await state(writer) == wire.INDEX_STATE_NONE
+
+
+async def test_what_fails_is_tried_again(writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    build, metrics, failures = index.build, Metrics(), iter([OSError("away")])
+
+    async def failing(*arguments: object) -> None:
+        for failure in failures:
+            raise failure
+        await build(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(index, "build", failing)
+    task = asyncio.create_task(Maintenance(replace(CONFIG, maintenance_interval=0.01), database, metrics).run())
+
+    async def ready() -> bool:
+        return await state(writer) == wire.INDEX_STATE_READY
+
+    await until(ready)
+    task.cancel()
+    assert metrics.maintenance.labels("build", "failed")._value.get() == 1
+
+
+def test_ef_search_follows_the_limit() -> None:
+    space = Space(1, "s", True, None, None, 80, 170, 0.99, 0.0, 0)  # type: ignore[arg-type]
+    assert space.ef_search(10) is None  # without an index
+    space = replace(space, index_time="now")  # type: ignore[arg-type]
+    assert [space.ef_search(depth) for depth in (1, 10, 55, 100, 900)] == [80, 80, 125, 170, 970]
+    assert space.ef_search(1000) is None  # more than pgvector can
+    assert replace(space, ef_search_100=80).ef_search(1000) is None
+    assert np.diff([space.ef_search(depth) or 0 for depth in range(1, 900)]).min() >= 0
