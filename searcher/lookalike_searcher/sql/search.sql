@@ -2,6 +2,7 @@
 -- image and product of the last hit of the page before, or null; $8 how many of the nearest to look at, or null for all;
 -- $9 images to leave out; then the filter's. `found` says how many of the nearest there were and
 -- `reach` how far they go, in a row of their own if there is no hit.
+-- (`id + 0`, as the planner, told not to sort, would walk the index over ids to find an image's references in order.)
 WITH {matching}nearest AS MATERIALIZED (
     {nearest}
 ), {grouped}page AS MATERIALIZED (
@@ -24,7 +25,7 @@ LEFT JOIN (
         SELECT uri, product, variant, staged, labels, count(*) OVER () AS reference_count
         FROM {schema}.image_reference AS reference
         WHERE reference.image_id = page.image_id {of_product} AND {filter}
-        ORDER BY id
+        ORDER BY id + 0
         LIMIT $3
     ) AS listed
 ) AS hit ON true
