@@ -56,6 +56,19 @@ async def gathered(
         await asyncio.wait({reader})
 
 
+async def ahead(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The items, of which the next one is made while the consumer is busy with the one before."""
+    upcoming = asyncio.ensure_future(anext(items, _END))
+    try:
+        while (item := await upcoming) is not _END:
+            upcoming = asyncio.ensure_future(anext(items, _END))
+            yield cast("T", item)
+    finally:
+        upcoming.cancel()
+        await asyncio.wait({upcoming})
+        await items.aclose()
+
+
 async def _read(
     items: AsyncGenerator[T, None], waiting: "asyncio.Queue[T | object]", ahead: Budget, weight: Callable[[T], int]
 ) -> None:

@@ -1,10 +1,10 @@
 """The searcher's RPCs: parse, do, answer."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from lookalike.gathering import gathered
+from lookalike.gathering import ahead, gathered
 from lookalike.serving import Draining
 from lookalike.status import Context, ShuttingDown
 from lookalike.v1 import searcher_pb2 as wire
@@ -78,12 +78,12 @@ class SearcherService(SearcherServiceServicer):
         self, request_iterator: AsyncIterator[wire.IndexImagesRequest], context: Context
     ) -> AsyncIterator[wire.IndexImagesResponse]:
         """See the proto."""
-        project = ""
         requests = self._draining.until(request_iterator)
-        async for batch in gathered(requests, _MAX_TRANSACTION, linger=_LINGER_SECONDS, weight=_images):
-            project = parse.one_project(project, batch)
-            for response in await self._index(project, batch):
-                yield response
+        batches = gathered(requests, _MAX_TRANSACTION, linger=_LINGER_SECONDS, weight=_images)
+        async with aclosing(ahead(_parsed(batches))) as transactions:  # parsed while PostgreSQL stores the one before
+            async for project, batch, parsed in transactions:
+                for response in await self._index(project, batch, parsed):
+                    yield response
 
     async def SyncProduct(self, request: wire.SyncProductRequest, context: Context) -> wire.SyncProductResponse:
         """See the proto."""
@@ -198,9 +198,10 @@ class SearcherService(SearcherServiceServicer):
         states = await index.states(self._database, found, threshold=self._config.exact_threshold)
         return answer.project(found, states)
 
-    async def _index(self, project: str, batch: Sequence[wire.IndexImagesRequest]) -> list[wire.IndexImagesResponse]:
+    async def _index(
+        self, project: str, batch: Sequence[wire.IndexImagesRequest], parsed: Sequence[Entry | InvalidField]
+    ) -> list[wire.IndexImagesResponse]:
         """Store what is valid of the batch in one transaction; the answers to all of it."""
-        parsed = parse.entries([message for request in batch for message in request.entries or [request]])
         valid = [item for item in parsed if isinstance(item, Entry)]
         stored = iter(await store.store(self._database, project, valid, self._config.max_images))
         outcomes = [next(stored) if isinstance(item, Entry) else item for item in parsed]
@@ -208,6 +209,18 @@ class SearcherService(SearcherServiceServicer):
             self._metrics.outcome(outcome)
         results = map(answer.indexed, outcomes)
         return [answer.acknowledged(request, results) for request in batch]
+
+
+async def _parsed(
+    batches: AsyncGenerator[list[wire.IndexImagesRequest], None],
+) -> AsyncGenerator[tuple[str, list[wire.IndexImagesRequest], list[Entry | InvalidField]], None]:
+    """The stream's project, and each batch with its images."""
+    project = ""
+    async with aclosing(batches):
+        async for batch in batches:
+            project = parse.one_project(project, batch)
+            messages = [message for request in batch for message in request.entries or [request]]
+            yield project, batch, parse.entries(messages)
 
 
 def _images(request: wire.IndexImagesRequest) -> int:

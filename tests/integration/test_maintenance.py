@@ -140,7 +140,7 @@ async def test_two_searchers_do_not_work_on_one_space_at_once(
     async def slow(*arguments: object) -> None:
         entered.set()
         await go_on.wait()
-        await build(*arguments)  # type: ignore[arg-type]
+        await build(*arguments)
 
     monkeypatch.setattr(index, "build", slow)
     first = asyncio.create_task(work(database))
@@ -226,7 +226,7 @@ async def test_what_fails_is_tried_again(writer: Writer, database: Database, mon
     async def failing(*arguments: object) -> None:
         for failure in failures:
             raise failure
-        await build(*arguments)  # type: ignore[arg-type]
+        await build(*arguments)
 
     monkeypatch.setattr(index, "build", failing)
     task = asyncio.create_task(Maintenance(replace(CONFIG, maintenance_interval=0.01), database, metrics).run())
@@ -240,9 +240,9 @@ async def test_what_fails_is_tried_again(writer: Writer, database: Database, mon
 
 
 def test_ef_search_follows_the_limit() -> None:
-    space = Space(1, "s", True, None, None, 80, 170, 0.99, 0.0, 0)  # type: ignore[arg-type]
+    space = Space(1, "s", True, None, None, 80, 170, 0.99, 0.0, 0)
     assert space.ef_search(10) is None  # without an index
-    space = replace(space, index_time="now")  # type: ignore[arg-type]
+    space = replace(space, index_time="now")
     assert [space.ef_search(depth) for depth in (1, 10, 55, 100, 900)] == [80, 80, 125, 170, 970]
     assert space.ef_search(1000) is None  # more than pgvector can
     assert replace(space, ef_search_100=80).ef_search(1000) is None

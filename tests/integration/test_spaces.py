@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import numpy as np
@@ -172,7 +173,7 @@ async def test_two_spaces_are_compared_on_sampled_images(writer: Writer) -> None
 
 
 async def test_a_space_that_does_not_serve_can_be_deleted(writer: Writer) -> None:
-    def call(space: str) -> "grpc.aio.UnaryUnaryCall[object, object]":
+    def call(space: str) -> "grpc.aio.UnaryUnaryCall[Any, Any]":
         return writer.stub.DeleteSpace(wire.DeleteSpaceRequest(project=writer.project, space=space))
 
     await fill(writer)

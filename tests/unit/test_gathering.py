@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import pytest
 
-from lookalike.gathering import gathered
+from lookalike.gathering import ahead, gathered
 
 
 async def numbers(count: int) -> AsyncGenerator[int, None]:
@@ -82,3 +83,52 @@ async def test_a_source_that_was_cancelled_from_elsewhere_is_a_failure_and_no_ha
         with pytest.raises(RuntimeError, match="cancelled"):
             async for _ in gathered(source(), 4):
                 pass
+
+
+async def test_the_next_item_is_made_while_the_consumer_is_busy_and_its_failure_comes_in_its_turn() -> None:
+    made: list[int] = []
+
+    async def source() -> AsyncGenerator[int, None]:
+        for number in range(3):
+            made.append(number)
+            yield number
+        raise ValueError("source")
+
+    taken = []
+    with pytest.raises(ValueError, match="source"):
+        async for number in ahead(source()):
+            for _ in range(5):
+                await asyncio.sleep(0)  # busy
+            assert made == list(range(min(number + 2, 3)))
+            taken.append(number)
+    assert taken == [0, 1, 2]
+
+
+async def test_a_consumer_that_leaves_closes_the_source() -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncGenerator[int, None]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    async with aclosing(ahead(source())) as items:
+        assert await anext(items) == 1
+    assert closed.is_set()
+
+
+async def test_heavy_items_count_for_several_and_no_more_is_read_ahead() -> None:
+    read: list[int] = []
+
+    async def source() -> AsyncGenerator[int, None]:
+        for number in range(8):
+            read.append(number)
+            yield number
+
+    async with aclosing(gathered(source(), 4, linger=1, weight=lambda _: 3)) as batches:
+        assert await anext(batches) == [0, 1]
+        await asyncio.sleep(0)
+        assert len(read) <= 4  # one waits, another for its turn
+        assert [number async for batch in batches for number in batch] == list(range(2, 8))
