@@ -19,6 +19,7 @@ from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.filter import Filter
 from lookalike_searcher.image import LISTED_REFERENCES, Reference
 from lookalike_searcher.index import ef_settings
+from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Project
 from lookalike_searcher.query import Query, Resolved
 from lookalike_searcher.space import Space
@@ -158,7 +159,7 @@ async def rank(
         if search.after and search.after[:2] != (project.id, space.name):
             raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
         resolved = await queries.resolve(connection, project, space, search.query)
-        ranker = _Ranker(connection, project, space, search, resolved, slow_seconds)
+        ranker = _Ranker(connection, project, space, search, resolved, slow_seconds, database.metrics)
         found = await ranker.approximate()
         exact = found is None
         if found is None:
@@ -194,8 +195,10 @@ class _Ranker:
         search: Search,
         resolved: Resolved,
         slow_seconds: float,
+        metrics: Metrics,
     ) -> None:
         self._connection = connection
+        self._metrics = metrics
         self._project, self._space, self._search, self._resolved = project, space, search, resolved
         self._slow_seconds = slow_seconds
         self._conditions, self._arguments = search.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
@@ -230,11 +233,12 @@ class _Ranker:
                 count_of_matching="NULL::bigint",
             )
             if found.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
-                return None  # the walk ended early
+                break  # the walk ended early
             all_seen = found.looked_at < depth or found.reach > 1 - search.min_similarity
             if all_seen or len(found.hits) > search.limit:
                 return found  # else they were of few products, or better than the page before, which had missed them
             depth *= _DEEPER
+        self._metrics.fallbacks.labels("too deep" if ef_search is None else "found too few").inc()
         return None
 
     async def _is_selective(self) -> bool:
@@ -280,6 +284,7 @@ class _Ranker:
             plan = await self._connection.fetch(f"EXPLAIN {sql}", *arguments)
             lines = "\n".join(_VECTOR.sub("[…]", row[0]) for row in plan)
             fields = {"project": self._project.name, "seconds": round(seconds, 6), "plan": lines}
+            self._metrics.slow.inc()
             logger.warning("slow search of project %r: %.3f s\n%s", self._project.name, seconds, lines, extra=fields)
         return rows
 

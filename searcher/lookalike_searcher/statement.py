@@ -1,14 +1,18 @@
 """The SQL of this package: one statement a file, in `sql/`, with names in braces where something must be filled in."""
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     import asyncpg
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """What statements run on: a connection of its own, or one that a pool lends."""
+
+
+_TEXTS: Final = 4096
+"""Texts of statements that are kept: a few for each project in use and each kind of filter."""
 
 
 def schema_of(project_id: int) -> str:
@@ -32,6 +36,7 @@ def fragment(name: str) -> str:
     return (files(__package__) / "sql" / f"{name}.sql").read_text()
 
 
+@lru_cache(_TEXTS)
 def statement(name: str, project_id: int | None = None, space: int | None = None, **parts: str) -> str:
     """The statement of that name, for a project and a space if it is about them.
 
