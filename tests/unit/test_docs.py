@@ -1,40 +1,60 @@
-"""The operator's page names every flag, variable and metric of the embedder, and none that is not there."""
+"""The operators' pages name every flag, variable and metric of their program, and none that is not there."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+import typer
+from prometheus_client import CollectorRegistry
 from typer.main import get_command
 
-from lookalike_embedder.__main__ import app
-from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.__main__ import app as embedder
+from lookalike_embedder.metrics import Metrics as EmbedderMetrics
+from lookalike_searcher.__main__ import app as searcher
+from lookalike_searcher.metrics import Metrics as SearcherMetrics
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "embedder.md").read_text()
-METRIC = r"`(lookalike_embedder_[a-z_]+)`"
-
-
-def first_cells(pattern: str) -> set[str]:
-    """What the tables' first columns name."""
-    return set(re.findall(rf"^\| {pattern} \|", PAGE, re.MULTILINE))
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-def test_every_flag_is_there_with_its_variable() -> None:
-    parameters = get_command(app).params
-    documented = set(re.findall(r"^\| `(--[a-z0-9-]+)` \| `([A-Z0-9_]+)` \|", PAGE, re.MULTILINE))
+@dataclass(frozen=True)
+class Program:
+    """A program, what it exports, and its page `docs/NAME.md`."""
+
+    name: str
+    app: typer.Typer
+    registry: CollectorRegistry
+
+    def rows(self, pattern: str) -> list[tuple[str, ...]]:
+        """What the groups of the pattern match in the tables' rows, which it begins."""
+        return re.findall(rf"^\| {pattern}", (DOCS / f"{self.name}.md").read_text(), re.MULTILINE)
+
+
+PROGRAMS = (
+    Program("embedder", embedder, EmbedderMetrics().registry),
+    Program("searcher", searcher, SearcherMetrics().registry),
+)
+
+
+@pytest.fixture(params=PROGRAMS, ids=lambda program: str(program.name))
+def program(request: pytest.FixtureRequest) -> Program:
+    found: Program = request.param
+    return found
+
+
+def test_every_flag_is_there_with_its_variable(program: Program) -> None:
+    parameters = get_command(program.app).params
+    documented = set(program.rows(r"`(--[a-z0-9-]+)` \| `([A-Z0-9_]+)` \|"))
     assert documented == {(parameter.opts[0], str(parameter.envvar)) for parameter in parameters}
 
 
-def test_every_metric_is_there() -> None:
-    exported = {
-        family.name + ("_total" if family.type == "counter" else "")
-        for family in Metrics().registry.collect()
-        if family.name.startswith("lookalike")
+def test_every_metric_is_there_with_its_labels(program: Program) -> None:
+    documented: dict[str, str] = dict(program.rows(rf"`(lookalike_{program.name}_[a-z_]+)` \| ([a-z, ]*?) *\|"))
+    labels = {
+        name: ", ".join(getattr(collector, "_labelnames", ()))
+        for collector, names in program.registry._collector_to_names.items()
+        for name in names
     }
-    assert first_cells(METRIC) == exported
-
-
-def test_labels_are_as_documented() -> None:
-    labels = dict(re.findall(rf"^\| {METRIC} \| ([a-z, ]*?) *\|", PAGE, re.MULTILINE))
-    metrics = Metrics()
-    for collector, names in metrics.registry._collector_to_names.items():
-        for name in names & labels.keys():
-            assert ", ".join(getattr(collector, "_labelnames", ())) == labels[name], name
+    families = [family for family in program.registry.collect() if family.name.startswith("lookalike")]
+    exported = [family.name + ("_total" if family.type == "counter" else "") for family in families]
+    assert documented == {name: labels[name] for name in exported}

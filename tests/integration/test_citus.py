@@ -1,0 +1,58 @@
+"""On a cluster: where a project lands. Anywhere: what its writers hold besides the row's lock, for the cluster's sake.
+
+DATABASE_URL points the tests at a cluster; see docs/citus.md.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lookalike_searcher import project as registry
+from lookalike_searcher import spaces, store
+from lookalike_searcher.database import Database
+from lookalike_searcher.project import Project
+from lookalike_searcher.statement import schema_of
+
+
+@pytest.fixture
+async def bare_project(database: Database) -> AsyncIterator[Project]:
+    """An empty project, made without a server."""
+    created = await registry.create(database, f"bare-{uuid.uuid4().hex}", "one", registry.Limits())
+    yield created
+    await registry.delete(database, created.name)
+
+
+async def test_all_of_a_project_is_on_one_worker(database: Database, bare_project: Project) -> None:
+    if not database.sharded:
+        pytest.skip("the database is not Citus")
+    await spaces.create(database, bare_project.name, "two")
+    async with database.connection() as connection:
+        placed = await connection.fetch(
+            "SELECT logicalrelid::text AS name, groupid"
+            " FROM pg_dist_shard JOIN pg_dist_placement USING (shardid)"
+            " WHERE logicalrelid::text LIKE $1",
+            f"{schema_of(bare_project.id)}.%",
+        )
+    assert len({row["name"] for row in placed}) == 4
+    assert len({row["groupid"] for row in placed}) == 1
+
+
+async def test_a_writer_comes_when_the_one_before_has_given_up_all_its_locks(
+    database: Database, bare_project: Project
+) -> None:
+    """On Citus the row is free just before a worker has committed."""
+    nothing = store.Names(uris=["nowhere"], products=[], sha256s=[])
+    async with database.connection() as connection:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(68771, $1)", bare_project.id)
+            writer = asyncio.create_task(store.delete(database, bare_project.name, nothing))
+            waiting = None
+            while not waiting and not writer.done():
+                waiting = await connection.fetchval(
+                    "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted",
+                    bare_project.id,
+                )
+            assert not writer.done()
+        assert await writer == store.Deleted(0, 0)

@@ -1,0 +1,81 @@
+"""What Citus needs of the searcher's own statements, as far as it can be seen without a cluster.
+
+Citus hands on the whole text that a statement came in: see docs/citus.md.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from lookalike_searcher import migration
+from lookalike_searcher.database import Database
+from lookalike_searcher.metrics import Metrics
+
+
+class Recorder:
+    """Stands for a connection: notes what is executed, each call's text apart."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    async def execute(self, text: str, *_: object) -> str:
+        self.texts.append(text)
+        return ""
+
+
+class Pool:
+    """Stands for a pool of one connection."""
+
+    def __init__(self, connection: Recorder) -> None:
+        self._connection = connection
+
+    def get_max_size(self) -> int:
+        return 1
+
+    @asynccontextmanager
+    async def acquire(self, **_: object) -> AsyncIterator[Recorder]:
+        yield self._connection
+
+
+def statements(text: str) -> list[str]:
+    """The statements of a text, without its comments."""
+    bare = re.sub(r"--.*", "", text)
+    return [part.strip() for part in bare.split(";") if part.strip()]
+
+
+async def read(*, sharded: bool, settings: str) -> list[str]:
+    """What is executed in a transaction that reads nothing."""
+    connection = Recorder()
+    pool: Any = Pool(connection)
+    database = Database("", pool, command_timeout=60, metrics=Metrics(), sharded=sharded)
+    async with database.reading(settings):
+        pass
+    return connection.texts
+
+
+async def test_each_statement_of_a_projects_migrations_is_sent_by_itself() -> None:
+    connection: Any = Recorder()
+    await migration.create_schema(connection, 7, 9)
+    assert all(len(statements(text)) == 1 for text in connection.texts)
+    written = [found for step in migration.migrations("project") for found in statements(step.sql)]
+    assert len(connection.texts) == len(written)
+    assert not any("{" in text for text in connection.texts)
+
+
+async def test_a_setting_for_workers_is_sent_without_the_begin_before_it() -> None:
+    begin, settings, commit = await read(sharded=True, settings="SET LOCAL work_mem = '8MB';")
+    assert begin.startswith("BEGIN ")
+    assert begin.endswith("SET LOCAL citus.propagate_set_commands = 'local'")
+    assert (settings, commit) == ("SET LOCAL work_mem = '8MB';", "COMMIT")
+
+
+@pytest.mark.parametrize("settings", ["", "SET LOCAL work_mem = '8MB';"])
+async def test_elsewhere_a_transaction_begins_in_one_round_trip(settings: str) -> None:
+    begin, commit = await read(sharded=False, settings=settings)
+    assert begin.startswith("BEGIN ")
+    assert begin.endswith(settings)
+    assert "citus" not in begin
+    assert commit == "COMMIT"
