@@ -31,11 +31,14 @@ class IndexStatus:
 
 
 async def states(database: Database, project: Project, *, threshold: int) -> Mapping[int, IndexStatus]:
-    """The state of each of the project's spaces, by id; from `threshold` images on there should be an index."""
+    """The state of each of the project's spaces that is still there, by id.
+
+    From `threshold` images on there should be an index.
+    """
     if all(space.complete for space in project.spaces) and project.image_count < threshold:
         return {space.id: _settled(project, space, project.image_count, threshold) for space in project.spaces}
     found: dict[int, IndexStatus] = {}
-    async with registry.reading(database, project.name) as (connection, _):
+    async with registry.reading(database, project.name) as (connection, project):
         for space in project.spaces:
             count = project.image_count
             if not space.complete:
@@ -84,7 +87,10 @@ async def build(connection: Connection, project_id: int, space_id: int) -> None:
         logger.warning("no shared memory for parallel workers (see --shm-size): building the index with one process")
         await connection.execute(statement("index_drop", project_id, space_id))
         await connection.execute("SET max_parallel_maintenance_workers = 0")
-        await connection.execute(statement("index_create", project_id, space_id))
+        try:
+            await connection.execute(statement("index_create", project_id, space_id))
+        finally:  # a pooler gives the connection to others
+            await connection.execute("RESET max_parallel_maintenance_workers")
 
 
 async def rebuild(connection: Connection, project_id: int, space_id: int) -> None:
@@ -100,7 +106,7 @@ async def drop(connection: Connection, project_id: int, space_id: int) -> None:
 
 
 _LADDER: Final = (80, 120, 200, 300, 450, 700, 1000)
-"""Values of hnsw.ef_search that are tried. Less than the first is hardly quicker, and fails queries unlike any image."""
+"""Values of hnsw.ef_search that are tried; less than the first is little quicker, and fails queries like no image."""
 BEYOND: Final = 2000
 """Stands for a value that pgvector does not have: nothing on the ladder was enough."""
 _SAMPLES: Final = 50

@@ -7,7 +7,7 @@ killed leaves nothing but work for the next one.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
@@ -31,6 +31,7 @@ _DEAD_SHARE: Final = 0.05
 _LEAST_DEAD: Final = 1_000
 _GROWTH: Final = 2.0
 """How much a project grows before its index is calibrated anew."""
+_WATCH_SECONDS: Final = 1.0
 _STALE_EF_SEARCH: Final = 450
 """An index that must look so deep for ten hits is made anew: deletions have worn it out."""
 _FAILURES: Final = (DomainError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
@@ -58,8 +59,8 @@ class Maintenance:
         while True:
             try:
                 await self.once()
-            except _FAILURES as error:
-                logger.warning("maintenance failed and will be tried again: %r", error)
+            except Exception:  # whatever it is, the indexes of all projects depend on this task
+                logger.exception("maintenance found no work, and will look again")
             await asyncio.sleep(self._config.maintenance_interval)
 
     async def once(self) -> int:
@@ -78,19 +79,19 @@ class Maintenance:
         return sum([await self._attempt(row) for row in found])
 
     async def _attempt(self, due: asyncpg.Record) -> bool:
-        """Do a job, unless another searcher is at it; whether it was done."""
+        """Do a job, unless another searcher is at it; whether it was done. A failure does not keep others waiting."""
         job: Job = getattr(self, f"_{due['job']}")
-        async with self._alone(due["space_id"]) as connection:
-            if connection is None:
-                return False
-            try:
-                done = await job(connection, due)
-            except _FAILURES:
-                self._metrics.maintenance.labels(due["job"], "failed").inc()
-                raise
+        where = f"project {due['project']!r}, space {due['space']!r}"
+        try:
+            async with self._alone(due["space_id"]) as connection:
+                done = connection is not None and await job(connection, due)
+        except _FAILURES as error:
+            self._metrics.maintenance.labels(due["job"], "failed").inc()
+            logger.warning("%s: %s failed and will be tried again: %r", where, due["job"], error)
+            return False
         if done:
             self._metrics.maintenance.labels(due["job"], "done").inc()
-            logger.info("project %r, space %r: %s done", due["project"], due["space"], due["job"])
+            logger.info("%s: %s done", where, due["job"])
         return done
 
     @asynccontextmanager
@@ -117,8 +118,28 @@ class Maintenance:
             if count < due["image_count"]:
                 return False  # filled first, it is built much sooner
         logger.info("project %r, space %r: building the index", due["project"], due["space"])
-        await index.build(connection, project_id, space_id)
+        watch = asyncio.create_task(self._watch(due))
+        try:
+            await index.build(connection, project_id, space_id)
+        finally:
+            watch.cancel()
+            await asyncio.wait({watch})
         return await self._calibrate(connection, due)
+
+    async def _watch(self, due: asyncpg.Record) -> None:
+        """Tell the metrics how far the build is, until cancelled."""
+        try:
+            while True:
+                with suppress(DomainError):
+                    async with self._database.reading() as connection:
+                        found = await index.under_construction(
+                            connection, due["project_id"], due["space_id"], sharded=self._database.sharded
+                        )
+                    self._metrics.index_progress.labels(due["project"]).set(found[0] if found else 0.0)
+                await asyncio.sleep(_WATCH_SECONDS)
+        finally:
+            with suppress(KeyError):  # cancelled before it looked
+                self._metrics.index_progress.remove(due["project"])
 
     async def _calibrate(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Measure how deep searches must look. An index that deletions have worn out is made anew."""
@@ -139,10 +160,15 @@ class Maintenance:
         return for_10, for_100
 
     async def _vacuum(self, connection: Connection, due: asyncpg.Record) -> bool:
-        """Remove images without references, should there be any, then the places of all that was deleted."""
+        """Clean up after what was deleted: its places in tables and indexes; and count anew, should that be wrong.
+
+        There should be no image without references, but if there is one, it goes.
+        """
         async with registry.writing(self._database, due["project"]) as (writer, project):
-            swept = await writer.fetch(statement("image_sweep", project.id))
-            await writer.execute(statement("project_count"), project.id, 0, len(swept), 0)
+            await writer.execute(statement("image_sweep", project.id))
+            images = await writer.fetchval(statement("image_count", project.id))
+            references = await writer.fetchval(statement("reference_count", project.id))
+            await writer.execute(statement("project_recount"), project.id, images, references)
         for name in ("maintenance_vacuum_vectors", "maintenance_vacuum_images", "maintenance_vacuum_references"):
             await connection.execute(statement(name, due["project_id"], due["space_id"]))
         await self._note("project_vacuumed", due["project_id"], due["deleted_since_vacuum"])

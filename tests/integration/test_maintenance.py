@@ -23,7 +23,7 @@ from lookalike_searcher.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Project
 from lookalike_searcher.space import Space
-from lookalike_searcher.statement import index_of, schema_of, vectors_of
+from lookalike_searcher.statement import Connection, index_of, schema_of, vectors_of
 from tests.polling import until
 from tests.writer import INDEXED, Writer, sha256, vector
 
@@ -247,3 +247,38 @@ def test_ef_search_follows_the_limit() -> None:
     assert space.ef_search(1000) is None  # more than pgvector can
     assert replace(space, ef_search_100=80).ef_search(1000) is None
     assert np.diff([space.ef_search(depth) or 0 for depth in range(1, 900)]).min() >= 0
+
+
+async def test_one_failing_project_does_not_keep_others_waiting(
+    writer: Writer, database: Database, stub: SearcherServiceStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"broken-{uuid.uuid4().hex[:12]}"
+    await stub.CreateProject(wire.CreateProjectRequest(name=name, space=writer.space))
+    broken = Writer(stub, name, writer.space)
+    await broken.send(*(broken.request(seed) for seed in range(401)))  # fewer than the other, so tried first
+    build, failed = index.build, (await registry.get(database, name)).id
+
+    async def failing(connection: Connection, project_id: int, space_id: int) -> None:
+        if project_id == failed:
+            raise OSError("away")
+        await build(connection, project_id, space_id)
+
+    monkeypatch.setattr(index, "build", failing)
+    await work(database)
+    assert await state(writer) == wire.INDEX_STATE_READY
+    await stub.DeleteProject(wire.DeleteProjectRequest(name=name))
+
+
+async def test_a_count_that_went_wrong_is_put_right(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await work(database)
+    monkeypatch.setattr(maintenance, "_LEAST_DEAD", 10)
+    async with database.writing() as connection:
+        await connection.execute(
+            "UPDATE lookalike_project SET image_count = 500, reference_count = 1, deleted_since_vacuum = 100"
+            " WHERE name = $1",
+            writer.project,
+        )
+    await work(database)
+    assert await writer.counts() == (IMAGES, IMAGES)

@@ -1,0 +1,1 @@
+SELECT count(*) FROM {schema}.image_reference
