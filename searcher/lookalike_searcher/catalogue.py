@@ -8,9 +8,9 @@ from lookalike_searcher import project as registry
 from lookalike_searcher.database import Database
 from lookalike_searcher.errors import InvalidField, NotFound
 from lookalike_searcher.filter import Filter
+from lookalike_searcher.hit import reference
 from lookalike_searcher.image import LISTED_REFERENCES, Image
 from lookalike_searcher.project import Project
-from lookalike_searcher.search import reference
 from lookalike_searcher.statement import Connection, fragment, statement
 
 

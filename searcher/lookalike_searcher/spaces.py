@@ -9,9 +9,10 @@ from lookalike_searcher import project as registry
 from lookalike_searcher import search
 from lookalike_searcher.database import Database
 from lookalike_searcher.errors import AlreadyExists, FailedPrecondition, NotFound
+from lookalike_searcher.hit import Hit
 from lookalike_searcher.project import Project
 from lookalike_searcher.query import Example, Query
-from lookalike_searcher.search import Hit, Search
+from lookalike_searcher.search import Search
 from lookalike_searcher.statement import schema_of, statement, vectors_of
 
 

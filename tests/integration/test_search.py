@@ -16,7 +16,7 @@ from lookalike import Client, InvalidRequestError
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import parse, search
+from lookalike_searcher import parse, ranker, search
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
 from lookalike_searcher.maintenance import Maintenance
@@ -82,7 +82,7 @@ async def exact(stub: SearcherServiceStub, space: str, indexed: Writer) -> Async
 def shop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, exact: Writer, indexed: Writer) -> Writer:
     """One after the other: every promise holds in each way of ranking."""
     if request.param.endswith("selective"):
-        monkeypatch.setattr(search, "SELECTIVE", 0)
+        monkeypatch.setattr(ranker, "SELECTIVE", 0)
     return exact if request.param == "exact" else indexed
 
 

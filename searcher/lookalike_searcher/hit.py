@@ -1,0 +1,53 @@
+"""What a search finds."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+import asyncpg
+
+from lookalike_searcher.image import Reference
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An image, its similarity in [-1, 1], and the first of its references that count."""
+
+    image_id: int
+    distance: float
+    product: str
+    sha256: bytes
+    width: int
+    height: int
+    references: tuple[Reference, ...]
+    reference_count: int
+
+    @property
+    def similarity(self) -> float:
+        """The cosine of the angle to the query."""
+        return max(-1.0, min(1.0, 1 - self.distance))  # rounding may step over the edge
+
+
+def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
+    """One hit per image or product; the rows, one per reference, come hit by hit."""
+    for (image_id, product), group in groupby(rows, key=lambda row: (row["image_id"], row["group_product"])):
+        if image_id is None:  # the row that says that there is no hit
+            continue
+        of_image = list(group)
+        first = of_image[0]
+        yield Hit(
+            image_id=image_id,
+            distance=first["distance"],
+            product=product,
+            sha256=first["sha256"],
+            width=first["width"],
+            height=first["height"],
+            references=tuple(reference(row) for row in of_image),
+            reference_count=first["reference_count"],
+        )
+
+
+def reference(row: asyncpg.Record) -> Reference:
+    """The reference of a row that has its columns."""
+    return Reference(row["uri"], row["product"], row["variant"], row["staged"], json.loads(row["labels"]))
