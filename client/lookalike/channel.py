@@ -12,7 +12,11 @@ SEARCHER: Final = "lookalike.v1.SearcherService"
 
 _IDEMPOTENT: Final = {
     EMBEDDER: ("GetModel", "Embed"),
-    SEARCHER: ("GetProject", "ListProjects", "CheckImages", "Search"),
+    SEARCHER: (
+        *("GetProject", "ListProjects", "UpdateProject", "CompareSpaces"),
+        *("CheckImages", "GetImage", "ListImages", "SyncProduct", "DeleteImages"),
+        *("Search", "SearchBatch"),
+    ),
 }
 """Unary RPCs that gRPC may try again by itself. Streams are resumed by `resume`, with what is unanswered."""
 

@@ -1,29 +1,39 @@
 """The client: embedder and searcher as one."""
 
 import asyncio
-import hashlib
 import os
-import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from lookalike import convert, photo
-from lookalike.channel import EMBEDDER, SEARCHER
+from lookalike import catalogue, convert, duplicates, embedding, indexing, photo, registry, search, sync
 from lookalike.errors import LookalikeError
-from lookalike.patience import patiently
-from lookalike.pipeline import Pipeline
-from lookalike.records import Embedding, Item, Model, Outcome, Project, SearchResult
-from lookalike.servers import Servers, metadata, new_request_id
-from lookalike.v1 import common_pb2 as common
-from lookalike.v1 import embedder_pb2, searcher_pb2
+from lookalike.records import (
+    DeleteResult,
+    DuplicateCluster,
+    DuplicateProgress,
+    Embedding,
+    Example,
+    Filter,
+    Image,
+    Item,
+    Limits,
+    Model,
+    Outcome,
+    Project,
+    Query,
+    SearchResult,
+    SpaceComparison,
+    SyncResult,
+)
+from lookalike.records.search import DEFAULT_LIMIT
+from lookalike.servers import Servers, new_request_id
 from lookalike.wire import EMBEDDER_PORT, SEARCHER_PORT
 
 DEFAULT_EMBEDDER: Final = f"localhost:{EMBEDDER_PORT}"
 DEFAULT_SEARCHER: Final = f"localhost:{SEARCHER_PORT}"
-DEFAULT_LIMIT: Final = 10
 DEFAULT_EMBED_STREAMS: Final = 4
 
 
@@ -53,7 +63,6 @@ class Client:
         if embed_streams < 1:
             raise ValueError(f"embed_streams must be at least 1, got {embed_streams}")
         self._servers = Servers(embedder, searcher, timeout)
-        self._timeout = timeout
         self._embed_streams = embed_streams
 
     @classmethod
@@ -82,7 +91,7 @@ class Client:
 
     async def model(self) -> Model:
         """The embedder's model: its space, limits and precision."""
-        return await self._model(new_request_id())
+        return await embedding.model(self._servers, new_request_id())
 
     async def embed(self, image: bytes | Path) -> Embedding:
         """The vector of one image.
@@ -91,54 +100,176 @@ class Client:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
-        return convert.embedding(await self._embed(await asyncio.to_thread(photo.read, image), new_request_id()))
+        data = await asyncio.to_thread(photo.read, image)
+        return convert.embedding(await embedding.embed(self._servers, data, new_request_id()))
 
-    async def create_project(self, name: str, *, space: str | None = None) -> Project:
+    async def create_project(self, name: str, *, space: str | None = None, limits: Limits | None = None) -> Project:
         """Create a project.
 
         Args:
             name: 1 to 63 lower-case letters, digits, `-` or `_`, beginning with a letter or digit.
             space: the embedding space of its vectors; the embedder's own if it is left out.
+            limits: what it may hold and ask for; the server's own limits if it is left out.
 
         Raises:
             AlreadyExistsError: there is one of that name.
-            InvalidRequestError: the name or the space breaks a rule.
+            InvalidRequestError: the name, the space or a limit breaks a rule.
         """
-        request_id = new_request_id()
-        space = space or (await self._model(request_id)).space
-        request = searcher_pb2.CreateProjectRequest(name=name, space=space)
-        response = await self._servers.ask(SEARCHER, self._servers.searcher.CreateProject, request, request_id)
-        return convert.project(response.project)
+        return await registry.create(self._servers, name, space, limits, new_request_id())
 
     async def get_project(self, name: str) -> Project:
-        """The project of that name. Raises NotFoundError."""
-        return await self._get_project(name, new_request_id())
+        """The project of that name, with the state of its spaces. Raises NotFoundError."""
+        return await registry.get(self._servers, name, new_request_id())
 
     async def list_projects(self) -> AsyncIterator[Project]:
-        """Yield all projects by name, fetching page after page."""
-        request_id, token = new_request_id(), ""
-        while True:
-            request = searcher_pb2.ListProjectsRequest(page_token=token)
-            page = await self._servers.ask(SEARCHER, self._servers.searcher.ListProjects, request, request_id)
-            for project in page.projects:
-                yield convert.project(project)
-            if not (token := page.next_page_token):
-                return
+        """Yield all projects by name, without their spaces, fetching page after page."""
+        async for project in registry.list_all(self._servers, new_request_id()):
+            yield project
+
+    async def update_project(self, name: str, *, limits: Limits) -> Project:
+        """Replace a project's limits, all of them.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: a limit is out of range.
+        """
+        return await registry.update(self._servers, name, limits, new_request_id())
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
-        request = searcher_pb2.DeleteProjectRequest(name=name)
-        await self._servers.ask(SEARCHER, self._servers.searcher.DeleteProject, request, new_request_id())
+        await registry.delete(self._servers, name, new_request_id())
 
-    async def check_images(self, project: str, sha256s: Sequence[bytes]) -> set[bytes]:
-        """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds."""
-        return await self._check_images(project, sha256s, new_request_id())
+    async def create_space(self, project: str, space: str | None = None) -> Project:
+        """Add a second space to a project, for a new model, to be filled by `index` while the first one serves.
+
+        Args:
+            project: the project's name.
+            space: the embedding space; the embedder's own if it is left out.
+
+        Raises:
+            NotFoundError: there is no such project.
+            AlreadyExistsError: it has such a space.
+            InvalidRequestError: the space breaks a rule.
+        """
+        return await registry.create_space(self._servers, project, space, new_request_id())
+
+    async def compare_spaces(
+        self, project: str, space: str, *, sample_size: int = 100, limit: int = DEFAULT_LIMIT
+    ) -> SpaceComparison:
+        """Search for sampled images of the project in a space and in the one that serves, and compare the answers.
+
+        Args:
+            project: the project's name.
+            space: the other space.
+            sample_size: how many images to search for, 1 to 1,000, of those that have a vector in both.
+            limit: how many hits of each search to compare, 1 to 100.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            InvalidRequestError: a number is out of range.
+        """
+        return await registry.compare_spaces(self._servers, project, space, sample_size, limit, new_request_id())
+
+    async def cut_over_space(self, project: str, space: str, *, allow_incomplete: bool = False) -> Project:
+        """Make another space the one that serves, atomically. The old one is kept: cutting over to it is the way back.
+
+        Args:
+            project: the project's name.
+            space: the space that is to serve.
+            allow_incomplete: cut over although images have no vector in it, and so are not found, or its index is not
+                ready.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            PreconditionError: the space is incomplete.
+        """
+        return await registry.cut_over_space(
+            self._servers, project, space, new_request_id(), allow_incomplete=allow_incomplete
+        )
+
+    async def delete_space(self, project: str, space: str) -> Project:
+        """Delete a space that does not serve, with its vectors. It cannot be undone.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            PreconditionError: it serves.
+        """
+        return await registry.delete_space(self._servers, project, space, new_request_id())
+
+    async def check_images(self, project: str, sha256s: Sequence[bytes], *, space: str | None = None) -> set[bytes]:
+        """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds.
+
+        With a space, those of them that have a vector in it. Raises NotFoundError.
+        """
+        return await catalogue.check(self._servers, project, sha256s, space or "", new_request_id())
+
+    async def get_image(self, project: str, *, sha256: str | None = None, uri: str | None = None) -> Image:
+        """The image with this hash, in hexadecimal, or at this URI; of several there, the newest reference's.
+
+        Raises:
+            NotFoundError: there is no such project, or no such image in it.
+            ValueError: not exactly one of sha256 and uri was given.
+        """
+        if (sha256 is None) == (uri is None):
+            raise ValueError("get_image takes exactly one of sha256 and uri")
+        return await catalogue.get(self._servers, project, sha256, uri, new_request_id())
+
+    async def list_images(
+        self,
+        project: str,
+        *,
+        filter: Filter | None = None,  # noqa: A002 - what else
+        missing_in_space: str | None = None,
+    ) -> AsyncGenerator[Image, None]:
+        """Yield a project's images in the order in which they were first indexed, fetching page after page.
+
+        Images that are indexed meanwhile come later; none comes twice.
+
+        Args:
+            project: the project's name.
+            filter: which images; None: all.
+            missing_in_space: only those without a vector in this space: what is left to be embedded by a new model.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            InvalidRequestError: the filter breaks a rule.
+        """
+        listed = catalogue.list_all(self._servers, project, filter, missing_in_space, new_request_id())
+        async with aclosing(listed) as images:
+            async for image in images:
+                yield image
+
+    async def delete_images(
+        self,
+        project: str,
+        *,
+        uris: str | Sequence[str] = (),
+        products: str | Sequence[str] = (),
+        sha256s: str | Sequence[str] = (),
+    ) -> DeleteResult:
+        """Delete references, and images that have lost their last one, in one transaction. It cannot be undone.
+
+        What is not there is no error. If an answer is lost, the searcher is asked again, and the counts are the second
+        answer's.
+
+        Args:
+            project: the project's name.
+            uris: references with these URIs, of all products.
+            products: all references of these products.
+            sha256s: images with these hashes, in hexadecimal, with all their references. At most 1,000 names in all.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: nothing is named, too much, or something that breaks a rule.
+        """
+        return await catalogue.delete(self._servers, project, uris, products, sha256s, new_request_id())
 
     async def index(self, project: str, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Outcome, None]:
         """Embed and store items of any number; yield an outcome for each as it is acknowledged, in no set order.
 
         What the project holds already, by content, is not embedded again; a run that was interrupted can simply be
-        repeated. A bounded number of items is in flight, and a caller who is slow to take outcomes slows the run down;
+        repeated. A project with several spaces is filled in the embedder's: images without a vector there are embedded.
+        A bounded number of items is in flight, and a caller who is slow to take outcomes slows the run down;
         one who stops early closes the generator (`contextlib.aclosing`). A server may be away for a minute.
 
         A sync iterable is advanced on the event loop, so it should not block for long. Items of one run that name the
@@ -146,26 +277,33 @@ class Client:
 
         Raises:
             NotFoundError: there is no such project.
+            PreconditionError: the embedder's space is none of the project's.
             LookalikeError: a server stayed away, or failed; items without an outcome may or may not be stored.
         """
-        request_id = new_request_id()
-        await self._get_project(project, request_id)  # says at once what is wrong with it, or that nobody is there
-        pipeline = Pipeline(
-            project,
-            check=lambda sha256s: patiently(lambda: self._check_images(project, sha256s, request_id)),
-            open_embed=lambda: self._servers.embedder.EmbedStream(metadata=metadata(request_id)),
-            open_index=lambda: self._servers.searcher.IndexImages(metadata=metadata(request_id)),
-            request_id=request_id,
-            embed_streams=self._embed_streams,
-            timeout=self._timeout,
-        )
-        try:
-            async with aclosing(pipeline.outcomes(items)) as outcomes:
-                async for outcome in outcomes:
-                    yield outcome
-        except LookalikeError as error:
-            error.request_id = error.request_id or request_id
-            raise
+        run = indexing.index(self._servers, project, items, self._embed_streams, new_request_id())
+        async with aclosing(run) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+    async def sync_product(self, project: str, product: str, items: Iterable[Item]) -> SyncResult:
+        """Make a product show exactly these images, in one transaction: all its other references are deleted.
+
+        What the project holds already is not embedded again. If an answer is lost, the searcher is asked again, and the
+        result is the second answer's.
+
+        Args:
+            project: the project's name.
+            product: 1 to 256 bytes.
+            items: at most 1,000, their product empty or the same; none empties the product.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: an image is not accepted, or a field breaks a rule; `metadata` has the item's uri.
+            UnreadableImageError: a file cannot be read; likewise.
+            PreconditionError: the embedder's space is none of the project's, or not the one that serves.
+            QuotaExceededError: the project would hold more images than it may.
+        """
+        return await sync.sync(self._servers, project, product, items, self._embed_streams, new_request_id())
 
     async def search(
         self,
@@ -173,59 +311,96 @@ class Client:
         *,
         image: bytes | Path | None = None,
         sha256: str | None = None,
+        uri: str | None = None,
         embedding: Embedding | None = None,
+        positives: Sequence[Example] = (),
+        negatives: Sequence[Example] = (),
         limit: int = DEFAULT_LIMIT,
+        filter: Filter | None = None,  # noqa: A002 - what else
+        min_similarity: float | None = None,
+        page_token: str = "",
+        group_by_product: bool = False,
+        exact: bool = False,
+        space: str | None = None,
     ) -> SearchResult:
-        """The project's images most similar to one of: an image, an image of the project, a vector.
+        """The project's images most similar to one of: an image, an image of the project, a vector, several examples.
 
-        Args:
-            project: where to search.
-            image: the bytes of an image file, or the path of one.
-            sha256: the hash, in hexadecimal, of an image that the project holds.
-            embedding: a vector of the project's space.
-            limit: the most hits, 1 to 1,000.
+        The arguments are those of `Query`, which has their ranges.
 
         Raises:
-            NotFoundError: there is no such project, or no such image in it.
-            InvalidRequestError: the image is not accepted, or the limit is out of range.
-            PreconditionError: the vector is of another space than the project's.
-            ValueError: not exactly one of image, sha256 and embedding was given.
+            NotFoundError: there is no such project or space, or an image that the query names is not in it.
+            InvalidRequestError: an image is not accepted, or a field breaks a rule.
+            PreconditionError: the vector is of another space than the searched one.
+            QuotaExceededError: the project's searches come too fast, or ask for too many hits.
+            ValueError: not exactly one query was given, or negatives without positives.
         """
-        if sum(query is not None for query in (image, sha256, embedding)) != 1:
-            raise ValueError("search takes exactly one of image, sha256 and embedding")
-        started, request_id = time.perf_counter(), new_request_id()
-        message = None
-        if image is not None:
-            data = await asyncio.to_thread(photo.read, image)
-            sha256, message = hashlib.sha256(data).hexdigest(), await self._embed(data, request_id)
-        elif embedding is not None:
-            message = convert.embedding_message(embedding)
-        embedded = time.perf_counter()
-        request = convert.search_request(project, message, sha256, limit)
-        response = await self._servers.ask(SEARCHER, self._servers.searcher.Search, request, request_id)
-        return SearchResult(
-            hits=tuple(convert.hit(hit) for hit in response.hits),
-            mode=convert.mode(response.mode),
-            images_ranked=response.images_ranked,
-            embed_seconds=embedded - started if image is not None else 0.0,
-            search_seconds=time.perf_counter() - embedded,
+        query = Query(
+            image=image,
+            sha256=sha256,
+            uri=uri,
+            embedding=embedding,
+            positives=positives,
+            negatives=negatives,
+            limit=limit,
+            filter=filter,
+            min_similarity=min_similarity,
+            page_token=page_token,
+            group_by_product=group_by_product,
+            exact=exact,
+            space=space,
         )
+        async with aclosing(search.pages(self._servers, project, query, new_request_id())) as pages:
+            return await anext(pages)
 
-    async def _model(self, request_id: str) -> Model:
-        request = embedder_pb2.GetModelRequest()
-        return convert.model(await self._servers.ask(EMBEDDER, self._servers.embedder.GetModel, request, request_id))
+    async def search_pages(self, project: str, query: Query) -> AsyncGenerator[SearchResult, None]:
+        """Yield the answer to a search page after page, of `query.limit` hits each. Raises as `search`.
 
-    async def _embed(self, data: bytes, request_id: str) -> common.Embedding:
-        request = embedder_pb2.EmbedRequest(image=data)
-        response = await self._servers.ask(EMBEDDER, self._servers.embedder.Embed, request, request_id)
-        return response.embedding
+        What has to be embedded is embedded once. A page begins after the last hit of the one before, in the order of
+        similarity, whatever changed meanwhile.
+        """
+        async with aclosing(search.pages(self._servers, project, query, new_request_id())) as pages:
+            async for page in pages:
+                yield page
 
-    async def _get_project(self, name: str, request_id: str) -> Project:
-        request = searcher_pb2.GetProjectRequest(name=name)
-        response = await self._servers.ask(SEARCHER, self._servers.searcher.GetProject, request, request_id)
-        return convert.project(response.project)
+    async def search_batch(self, project: str, queries: Sequence[Query]) -> list[SearchResult | LookalikeError]:
+        """The answers to 1 to 100 searches in their order; in the place of one that failed, its error.
 
-    async def _check_images(self, project: str, sha256s: Sequence[bytes], request_id: str) -> set[bytes]:
-        request = searcher_pb2.CheckImagesRequest(project=project, sha256s=sha256s)
-        response = await self._servers.ask(SEARCHER, self._servers.searcher.CheckImages, request, request_id)
-        return set(response.stored_sha256s)
+        Raises:
+            InvalidRequestError: there are no queries, or too many.
+            LookalikeError: the searcher cannot be reached, or failed.
+        """
+        return await search.batch(self._servers, project, queries, new_request_id())
+
+    async def find_duplicates(
+        self,
+        project: str,
+        *,
+        min_similarity: float | None = None,
+        same_file_only: bool = False,
+        resume_token: str = "",
+        on_progress: Callable[[DuplicateProgress], object] | None = None,
+    ) -> AsyncGenerator[DuplicateCluster, None]:
+        """Yield clusters of the project's images that are duplicates of one another, by their earliest image.
+
+        The searcher may be away for a minute: the search goes on where it was. To go on in another process, keep the
+        last cluster's `progress.resume_token`. One who stops early closes the generator (`contextlib.aclosing`).
+
+        Args:
+            project: the project's name.
+            min_similarity: of near duplicates, 0.5 to 1; None: the threshold of `Match.NEAR_DUPLICATE`.
+            same_file_only: only files that are used in several places: no vectors are compared.
+            resume_token: where to go on; all else stays the same. Empty: at the beginning.
+            on_progress: is told how far it has come, also while nothing is found.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: min_similarity is out of range, or resume_token is of another search.
+            LookalikeError: the searcher stayed away, or failed.
+        """
+        request = duplicates.request(project, min_similarity, resume_token, same_file_only=same_file_only)
+        async with aclosing(duplicates.answers(self._servers, request, new_request_id())) as answers:
+            async for answer in answers:
+                if on_progress:
+                    on_progress(convert.duplicate_progress(answer))
+                if answer.HasField("cluster"):
+                    yield convert.cluster(answer)

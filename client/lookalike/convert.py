@@ -1,20 +1,27 @@
-"""From the wire's messages to the library's records, and back."""
+"""From the wire's messages to the library's records."""
 
 from datetime import UTC
 from typing import Final
 
-import grpc
-
-from lookalike.errors import InvalidRequestError
 from lookalike.records import (
+    DuplicateCluster,
+    DuplicateImage,
+    DuplicateProgress,
     Embedding,
     Hit,
-    Item,
+    Image,
+    Index,
+    IndexState,
+    Limits,
     Match,
     Model,
     Project,
     Reference,
     SearchMode,
+    SearchResult,
+    Space,
+    SpaceComparison,
+    SpaceFigures,
 )
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2, searcher_pb2
@@ -24,7 +31,16 @@ _MATCHES: Final = {
     searcher_pb2.MATCH_NEAR_DUPLICATE: Match.NEAR_DUPLICATE,
     searcher_pb2.MATCH_SIMILAR: Match.SIMILAR,
 }
-_MODES: Final = {searcher_pb2.SEARCH_MODE_EXACT: SearchMode.EXACT}
+_MODES: Final = {
+    searcher_pb2.SEARCH_MODE_EXACT: SearchMode.EXACT,
+    searcher_pb2.SEARCH_MODE_APPROXIMATE: SearchMode.APPROXIMATE,
+}
+_INDEX_STATES: Final = {
+    searcher_pb2.INDEX_STATE_NONE: IndexState.NONE,
+    searcher_pb2.INDEX_STATE_PENDING: IndexState.PENDING,
+    searcher_pb2.INDEX_STATE_BUILDING: IndexState.BUILDING,
+    searcher_pb2.INDEX_STATE_READY: IndexState.READY,
+}
 
 
 def model(message: embedder_pb2.GetModelResponse) -> Model:
@@ -48,34 +64,6 @@ def embedding(message: common.Embedding) -> Embedding:
     return Embedding(message.space, tuple(message.values))
 
 
-def embedding_message(record: Embedding) -> common.Embedding:
-    """A vector, for the wire."""
-    return common.Embedding(space=record.space, values=record.values)
-
-
-def reference_message(item: Item) -> searcher_pb2.Reference:
-    """Where an item's image is used, for the wire."""
-    return searcher_pb2.Reference(
-        uri=item.uri, product=item.product, variant=item.variant, staged=item.staged, labels=item.labels
-    )
-
-
-def search_request(
-    project_name: str, embedding: common.Embedding | None, sha256: str | None, limit: int
-) -> searcher_pb2.SearchRequest:
-    """A search, for the wire.
-
-    Raises:
-        InvalidRequestError: a value cannot be sent.
-    """
-    try:
-        return searcher_pb2.SearchRequest(
-            project=project_name, embedding=embedding, sha256=bytes.fromhex(sha256 or ""), limit=limit
-        )
-    except ValueError as error:  # hexadecimal digits that are none, a limit of more than 32 bits
-        raise InvalidRequestError(str(error), reason="INVALID_FIELD", code=grpc.StatusCode.INVALID_ARGUMENT) from error
-
-
 def project(message: searcher_pb2.Project) -> Project:
     """A project."""
     return Project(
@@ -85,25 +73,91 @@ def project(message: searcher_pb2.Project) -> Project:
         reference_count=message.reference_count,
         create_time=message.create_time.ToDatetime(tzinfo=UTC),
         update_time=message.update_time.ToDatetime(tzinfo=UTC),
+        limits=_limits(message.limits),
+        spaces=tuple(map(_space, message.spaces)),
     )
 
 
-def hit(message: searcher_pb2.Hit) -> Hit:
-    """A hit."""
+def _limits(message: searcher_pb2.Limits) -> Limits:
+    return Limits(message.max_images, message.max_hits, message.searches_per_second, message.max_batch)
+
+
+def _space(message: searcher_pb2.Space) -> Space:
+    index = Index(
+        state=_INDEX_STATES.get(message.index.state, IndexState.OTHER),
+        progress=message.index.progress,
+        phase=message.index.phase,
+        recall=message.index.recall if message.index.HasField("recall") else None,
+        ef_search=message.index.ef_search,
+    )
+    created = message.create_time.ToDatetime(tzinfo=UTC)
+    return Space(message.name, message.serves, message.vector_count, index, created)
+
+
+def comparison(message: searcher_pb2.CompareSpacesResponse) -> SpaceComparison:
+    """Two spaces side by side."""
+    return SpaceComparison(
+        sample_count=message.sample_count,
+        overlap=message.overlap,
+        serving=_figures(message.serving),
+        other=_figures(message.other),
+    )
+
+
+def _figures(message: searcher_pb2.SpaceFigures) -> SpaceFigures:
+    return SpaceFigures(message.space, message.same_product, message.median_seconds)
+
+
+def image(message: searcher_pb2.Image) -> Image:
+    """An image."""
+    return Image(
+        sha256=message.sha256.hex(),
+        width=message.width,
+        height=message.height,
+        create_time=message.create_time.ToDatetime(tzinfo=UTC),
+        references=tuple(map(_reference, message.references)),
+        reference_count=message.reference_count,
+    )
+
+
+def duplicate_progress(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateProgress:
+    """How far a search for duplicates has come."""
+    return DuplicateProgress(message.examined_count, message.image_count, message.resume_token)
+
+
+def cluster(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateCluster:
+    """A cluster of duplicates."""
+    return DuplicateCluster(
+        images=tuple(DuplicateImage(image(found.image), found.similarity) for found in message.cluster.images),
+        image_count=message.cluster.image_count,
+        progress=duplicate_progress(message),
+    )
+
+
+def search_result(message: searcher_pb2.SearchResponse, embed_seconds: float, search_seconds: float) -> SearchResult:
+    """The answer to a search."""
+    return SearchResult(
+        hits=tuple(map(_hit, message.hits)),
+        mode=_MODES.get(message.mode, SearchMode.OTHER),
+        images_ranked=message.images_ranked,
+        next_page_token=message.next_page_token,
+        space=message.space,
+        embed_seconds=embed_seconds,
+        search_seconds=search_seconds,
+    )
+
+
+def _hit(message: searcher_pb2.Hit) -> Hit:
     return Hit(
         similarity=message.similarity,
         match=_MATCHES.get(message.match, Match.SIMILAR),
         sha256=message.sha256.hex(),
         width=message.width,
         height=message.height,
-        references=tuple(_reference(reference) for reference in message.references),
+        references=tuple(map(_reference, message.references)),
         reference_count=message.reference_count,
+        product=message.product,
     )
-
-
-def mode(value: "searcher_pb2.SearchMode.ValueType") -> SearchMode:
-    """How a ranking was made."""
-    return _MODES.get(value, SearchMode.OTHER)
 
 
 def _reference(message: searcher_pb2.Reference) -> Reference:

@@ -6,7 +6,8 @@
     ├── NotFoundError            no such project or image
     ├── AlreadyExistsError       the name is taken
     ├── PreconditionError        the request does not fit what is stored, for example a vector of another space
-    ├── OverloadedError          the server has too much to do; `retry_after` says when to come back
+    ├── OverloadedError          too much is asked for at once; `retry_after` says when to come back
+    │   └── QuotaExceededError   a limit of the project; where `retry_after` is None, waiting does not help
     ├── DeadlineExceededError    no answer within the timeout
     ├── UnavailableError         the server cannot be reached, also after retries
     └── ServerError              the server failed, or answered with something that this version does not know
@@ -80,13 +81,17 @@ class PreconditionError(LookalikeError):
 
 
 class OverloadedError(LookalikeError):
-    """The server has too much to do.
+    """Too much is asked for at once: the server has too much to do, or a limit of the project is reached.
 
     Attributes:
         retry_after: seconds until it is worth trying again; None if the server did not say.
     """
 
     retry_after: float | None = None
+
+
+class QuotaExceededError(OverloadedError):
+    """A limit of the project, in `metadata`: its images, its hits, its searches, or what it does at once."""
 
 
 class DeadlineExceededError(LookalikeError):
@@ -111,6 +116,8 @@ _BY_CODE: Final[Mapping[grpc.StatusCode, type[LookalikeError]]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
 }
+_QUOTA_REASONS: Final = ("_QUOTA_EXCEEDED", "PROJECT_BUSY")
+"""How the reasons of errors with a QuotaFailure end. The errors of items have a reason, but no details."""
 _BY_NUMBER: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -122,7 +129,7 @@ def closed() -> LookalikeError:
 def from_item(error: ItemError, request_id: str = "") -> LookalikeError:
     """The failure of one item of a stream that bore this request id."""
     code = _BY_NUMBER.get(error.code, grpc.StatusCode.UNKNOWN)
-    kind = _BY_CODE.get(code, ServerError)
+    kind = _kind(code, error.reason)
     failure = kind(error.message, reason=error.reason, metadata=error.metadata, code=code)
     failure.request_id = request_id
     if isinstance(failure, InvalidRequestError) and "field" in error.metadata:
@@ -141,9 +148,10 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
     if status is None:
         return _of_grpc_itself(error, server)
     info = _detail(status, error_details_pb2.ErrorInfo())
-    failure = _BY_CODE.get(error.code(), ServerError)(
+    reason = info.reason if info.domain == ERROR_DOMAIN else ""
+    failure = _kind(error.code(), reason)(
         status.message,
-        reason=info.reason if info.domain == ERROR_DOMAIN else "",
+        reason=reason,
         metadata=info.metadata,
         code=error.code(),
         request_id=_detail(status, error_details_pb2.RequestInfo()).request_id,
@@ -155,6 +163,11 @@ def from_rpc(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
         delay = _detail(status, error_details_pb2.RetryInfo()).retry_delay
         failure.retry_after = delay.ToTimedelta().total_seconds() or None
     return failure
+
+
+def _kind(code: grpc.StatusCode, reason: str) -> type[LookalikeError]:
+    kind = _BY_CODE.get(code, ServerError)
+    return QuotaExceededError if kind is OverloadedError and reason.endswith(_QUOTA_REASONS) else kind
 
 
 def _of_grpc_itself(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:

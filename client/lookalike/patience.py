@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+import grpc
+
 from lookalike.errors import DeadlineExceededError, LookalikeError, OverloadedError, UnavailableError
 
 T = TypeVar("T")
@@ -14,6 +16,7 @@ PATIENCE_SECONDS: Final = 60.0
 """How long a server may be away, without a single answer: long enough for another one to load its model."""
 _FIRST_DELAY_SECONDS: Final = 0.2
 _MAX_DELAY_SECONDS: Final = 3.0
+_NOT_OURS: Final = (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
 
 
 class Patience:
@@ -44,11 +47,25 @@ class Patience:
         await asyncio.sleep(delay)
 
 
+def may_pass(failure: LookalikeError) -> bool:
+    """Whether the same call, made again, may succeed.
+
+    When a stream ends while a write is under way, grpc.aio may replace the status by an INTERNAL of its own
+    (grpc/grpc#36066). A proxy that resets a stream makes it CANCELLED. What our servers say always has a reason.
+    """
+    if isinstance(failure, OverloadedError):
+        return failure.retry_after is not None  # too much there, for now
+    away = isinstance(failure, UnavailableError | DeadlineExceededError)
+    return away or (failure.code in _NOT_OURS and not failure.reason)
+
+
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:
     """Make a call that can be repeated without harm, again and again while the server is away."""
     patience = Patience()
     while True:
         try:
             return await call()
-        except (UnavailableError, DeadlineExceededError) as error:
+        except LookalikeError as error:
+            if not may_pass(error):
+                raise
             await patience.wait(error)

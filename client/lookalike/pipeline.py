@@ -8,25 +8,25 @@ the pace:
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import grpc
-
-from lookalike import convert, photo
+from lookalike import source
 from lookalike.budget import Budget
-from lookalike.errors import InvalidRequestError, LookalikeError, from_item
+from lookalike.errors import LookalikeError, QuotaExceededError, from_item
 from lookalike.gathering import gathered
 from lookalike.records import Item, Outcome, Status
 from lookalike.resume import ResumableStream
 from lookalike.spread import Spread
+from lookalike.together import together
 from lookalike.v1 import embedder_pb2 as embedder
 from lookalike.v1 import searcher_pb2 as searcher
-from lookalike.wire import MESSAGE_OVERHEAD_BYTES
+
+if TYPE_CHECKING:
+    import grpc
 
 MAX_ITEMS: Final = 1024
 """Items in flight: enough to keep a GPU's batches full while the searcher gathers a transaction and commits it."""
@@ -39,12 +39,9 @@ _MAX_AGAIN: Final = 1000
 _TRANSIENT: Final = ("RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE")
 """Codes of item errors that may pass when the item is sent again, as the proto says."""
 
-_MAX_REFERENCE_BYTES: Final = MESSAGE_OVERHEAD_BYTES // 2
-"""More than a reference that keeps the searcher's rules can have, and less than a message may."""
-_INVALID: Final = grpc.StatusCode.INVALID_ARGUMENT
-
 Check = Callable[[Sequence[bytes]], Awaitable[set[bytes]]]
 OpenEmbed = Callable[[], "grpc.aio.StreamStreamCall[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]"]
+CheckSpace = Callable[[str], None]
 OpenIndex = Callable[[], "grpc.aio.StreamStreamCall[searcher.IndexImagesRequest, searcher.IndexImagesResponse]"]
 
 
@@ -66,6 +63,7 @@ class Pipeline:
     Args:
         project: where to index.
         check: says which hashes the project holds.
+        check_space: raises if the project has no such space.
         open_embed: opens an EmbedStream.
         open_index: opens an IndexImages.
         request_id: what the run's calls bear.
@@ -78,6 +76,7 @@ class Pipeline:
         project: str,
         *,
         check: Check,
+        check_space: CheckSpace,
         open_embed: OpenEmbed,
         open_index: OpenIndex,
         request_id: str,
@@ -86,7 +85,7 @@ class Pipeline:
     ) -> None:
         self._request_id = request_id
         self._project = project
-        self._check = check
+        self._check, self._check_space = check, check_space
         self._open_embed, self._open_index = open_embed, open_index
         self._embed_streams, self._timeout = embed_streams, timeout
         self._finished: asyncio.Queue[tuple[Outcome, int] | None] = asyncio.Queue()
@@ -124,13 +123,10 @@ class Pipeline:
     async def _pass(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
         self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
         self._to_store: asyncio.Queue[searcher.IndexImagesRequest | None] = asyncio.Queue()
-        try:
-            async with asyncio.TaskGroup() as stages:
-                stages.create_task(self._check_all(items))
-                stages.create_task(self._embed_all())
-                stages.create_task(self._store_all())
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group.exceptions[0].__cause__
+        async with together() as stages:
+            stages.create_task(self._check_all(items))
+            stages.create_task(self._embed_all())
+            stages.create_task(self._store_all())
 
     async def _check_all(self, items: Iterable[Item] | AsyncIterable[Item]) -> None:
         """Send each item on to where it belongs: to be embedded, or straight to be stored."""
@@ -145,10 +141,10 @@ class Pipeline:
 
     async def _read_all(self, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[_Loaded, None]:
         numbers = count(1)
-        async for item in _each(items):
+        async for item in source.each(items):
             try:
-                reference = _reference(item)
-                data, sha256 = await asyncio.to_thread(_read_and_hash, item)
+                reference = source.reference(item)
+                data, sha256 = await asyncio.to_thread(source.read_and_hash, item)
             except LookalikeError as error:
                 await self._budget.acquire(0)
                 self._finish(item, 0, error)
@@ -188,6 +184,7 @@ class Pipeline:
             sequence=loaded.sequence, project=self._project, sha256=loaded.sha256, reference=loaded.reference
         )
         if answer is not None:
+            self._check_space(answer.embedding.space)
             request.embedding.CopyFrom(answer.embedding)
             request.width, request.height = answer.image_info.width, answer.image_info.height
         loaded.data = b""
@@ -210,7 +207,8 @@ class Pipeline:
         EMBEDDING_NEEDED: when it was checked, the project held the image, but since then its last reference moved away.
         """
         del self._in_flight[loaded.sequence]
-        by_chance = error.code.name in _TRANSIENT or error.reason == "EMBEDDING_NEEDED"
+        transient = error.code.name in _TRANSIENT and not isinstance(error, QuotaExceededError)
+        by_chance = transient or error.reason == "EMBEDDING_NEEDED"
         if by_chance and not self._last_try and len(self._again) < _MAX_AGAIN:
             self._again.append(loaded.item)
             self._budget.release(loaded.size)
@@ -221,36 +219,3 @@ class Pipeline:
         error = result if isinstance(result, LookalikeError) else None
         status = Status.FAILED if isinstance(result, LookalikeError) else result
         self._finished.put_nowait((Outcome(item.uri, status, error), size))
-
-
-def _reference(item: Item) -> searcher.Reference:
-    """The item's reference, for the wire.
-
-    Raises:
-        InvalidRequestError: a field has a type or characters that cannot be sent, or all of it is too large.
-    """
-    try:
-        reference = convert.reference_message(item)
-    except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"reference: {error}", reason="INVALID_FIELD", code=_INVALID) from error
-    if (size := reference.ByteSize()) > _MAX_REFERENCE_BYTES:
-        raise InvalidRequestError(
-            f"reference: at most {_MAX_REFERENCE_BYTES} bytes can be sent, got {size}",
-            reason="INVALID_FIELD",
-            code=_INVALID,
-        )
-    return reference
-
-
-async def _each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item
-
-
-def _read_and_hash(item: Item) -> tuple[bytes, bytes]:
-    data = photo.read(item.image)
-    return data, hashlib.sha256(data).digest()

@@ -12,15 +12,8 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import grpc
 
-from lookalike.errors import (
-    DeadlineExceededError,
-    LookalikeError,
-    OverloadedError,
-    UnavailableError,
-    closed,
-    from_rpc,
-)
-from lookalike.patience import Patience
+from lookalike.errors import DeadlineExceededError, UnavailableError, closed, from_rpc
+from lookalike.patience import Patience, may_pass
 from lookalike.window import Sequenced, Window
 
 Request = TypeVar("Request", bound=Sequenced)
@@ -29,7 +22,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE
-_NOT_OURS: Final = (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
 _DELIBERATE: Final = ("STREAM_AGED", "SHUTTING_DOWN")
 """Reasons of a server that ends a stream so that the client goes elsewhere: no failure, and nothing to wait for."""
 
@@ -82,7 +74,7 @@ class ResumableStream(Generic[Request, Response]):
                         yield response
             except grpc.aio.AioRpcError as error:
                 failure = from_rpc(error, self._server)
-                if not _is_lost(failure):
+                if not may_pass(failure):
                     raise failure from error
             except DeadlineExceededError as error:
                 failure = error
@@ -165,14 +157,3 @@ async def not_closed(method: Callable[P, Awaitable[T]], *args: P.args, **kwargs:
 
 def _cancel(task: "asyncio.Task[None]", _: object) -> None:
     task.cancel()
-
-
-def _is_lost(failure: LookalikeError) -> bool:
-    """Whether a new stream may mend it.
-
-    When a stream ends while a write is under way, grpc.aio may replace the status by an INTERNAL of its own
-    (grpc/grpc#36066). A proxy that resets a stream makes it CANCELLED. What our servers say always has a reason.
-    """
-    if isinstance(failure, OverloadedError):
-        return failure.retry_after is not None  # too many streams there, for now
-    return failure.code is _UNAVAILABLE or (failure.code in _NOT_OURS and not failure.reason)

@@ -50,6 +50,6 @@ CLIENT_KEEPALIVE: Final[ChannelOptions] = [
 SERVER_KEEPALIVE: Final[ChannelOptions] = [
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]

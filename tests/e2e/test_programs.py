@@ -104,6 +104,94 @@ def test_a_shop_is_indexed_and_searched_from_the_command_line(
     assert "shop" not in lookalike("project", "list", **addresses).stdout
 
 
+async def test_a_catalogue_is_looked_after_from_the_command_line(
+    addresses: dict[str, str], embedder: ServerProcess, searcher: ServerProcess, photos: list[Path]
+) -> None:
+    """Filters, limits, lists, deletions, and a new model: each command as an operator would type it."""
+
+    async def run(*arguments: str, code: int = 0) -> str:
+        done = await asyncio.to_thread(lookalike, *arguments, **addresses)
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    async def uris(*arguments: str) -> list[str]:
+        answer = json.loads(await run("search", "catalogue", str(photos[0]), "--json", *arguments))
+        return [hit["references"][0]["uri"] for hit in answer["hits"]]
+
+    items = [
+        Item(photos[0], "https://shop/0", "bag", labels={"colour": "red", "brand": "x"}),
+        Item(photos[0], "https://shop/0-again", "bag", "small", labels={"colour": "blue", "brand": "y"}),
+        Item(photos[1], "https://shop/1", "bag", labels={"colour": "blue", "brand": "x"}),
+        Item(photos[2], "https://shop/2", "hat", staged=True),
+    ]
+    async with Client(embedder.address, searcher.address) as client:
+        await client.create_project("catalogue")
+        for item in items:
+            assert [outcome.error async for outcome in client.index("catalogue", [item])] == [None]
+
+    assert len(await uris()) == 3
+    assert await uris("--product", "hat", "--staged") == ["https://shop/2"]
+    assert await uris("--not-staged", "--product", "bag", "--product", "hat", "--variant", "small") == [items[1].uri]
+    assert set(await uris("--label", "colour=red", "--label", "colour=blue", "--label", "brand=x")) == {
+        *("https://shop/0", "https://shop/1")
+    }
+    assert await uris("--uri-prefix", "https://shop/1", "--exact", "--limit", "5") == ["https://shop/1"]
+    assert await uris("--min-similarity", "0.99") == ["https://shop/0"]
+    table = await run("search", "catalogue", str(photos[0]), "--by-product")
+    assert [line.split()[3] for line in table.splitlines()[1:3]] == ["bag", "hat"]
+    assert "NAME=VALUE" in await run("search", "catalogue", str(photos[0]), "--label", "red", code=2)
+
+    assert "10,000" in await run("project", "limit", "catalogue", "--max-images", "10000")
+    limits = await run("project", "limit", "catalogue", "--max-hits", "2")
+    assert "10,000" in limits, "a limit that is not named stays"
+    assert "at most 2 hits" in await run("search", "catalogue", str(photos[0]), code=2)
+    assert "at least one limit" in await run("project", "limit", "catalogue", code=2)
+
+    listed = (await run("images", "catalogue")).splitlines()
+    assert [line.split(maxsplit=2)[2] for line in listed] == ["https://shop/0 (+1)", "https://shop/1", "https://shop/2"]
+    [image] = (await run("images", "catalogue", "--json", "--product", "hat")).splitlines()
+    assert json.loads(image)["references"][0]["staged"] is True
+    assert len((await run("images", "catalogue", "--limit", "1")).splitlines()) == 1
+
+    found = await run("duplicates", "catalogue")
+    assert "1 image in 2 places" in found
+    assert found.splitlines()[-1] == "1 clusters among 3 images"
+    [cluster] = map(json.loads, (await run("duplicates", "catalogue", "--same-file", "--json")).splitlines())
+    assert [reference["uri"] for reference in cluster["images"][0]["image"]["references"]] == [
+        items[0].uri,
+        items[1].uri,
+    ]
+    token = cluster["progress"]["resume_token"]
+    assert await run("duplicates", "catalogue", "--same-file", "--json", "--resume", token) == ""
+    piped = f"{BIN / 'lookalike'} images catalogue --json | true"
+    shell = await asyncio.create_subprocess_shell(
+        piped, stderr=asyncio.subprocess.PIPE, env={**os.environ, **addresses}
+    )
+    assert (await shell.communicate())[1] == b"", "a reader who has seen enough is no failure"
+    assert "resume_token" in await run("duplicates", "catalogue", "--resume", "none", code=2)
+
+    assert "0 of 3" in await run("space", "create", "catalogue", "new-model")
+    assert len((await run("images", "catalogue", "--missing-in-space", "new-model")).splitlines()) == 3
+    assert "0 images searched for" in await run("space", "compare", "catalogue", "new-model")
+    assert "3 images" in await run("space", "cut-over", "catalogue", "new-model", code=2)
+    cut_over = await run("space", "cut-over", "catalogue", "new-model", "--allow-incomplete")
+    assert cut_over.splitlines()[1].split()[:2] == ["new-model", "yes"]
+    shown = await run("project", "show", "catalogue")
+    assert "searches are exact" in shown
+    assert "max images" in shown
+    old = next(line.split()[0] for line in cut_over.splitlines()[2:])
+    await run("space", "cut-over", "catalogue", old)
+    await run("space", "delete", "catalogue", "new-model", "--yes")
+    assert "new-model" not in await run("space", "list", "catalogue")
+
+    deleted = await run("delete", "catalogue", "--uri", items[0].uri, "--product", "hat", "--yes")
+    assert deleted.strip() == "references deleted: 2; images: 1"
+    [rest] = (await run("images", "catalogue", "--product", "bag", "--variant", "small")).splitlines()
+    assert "deleted: 1; images: 1" in await run("delete", "catalogue", "--sha256", rest.split()[0], "--yes")
+    assert "--uri" in await run("delete", "catalogue", "--yes", code=2)
+    await run("project", "delete", "catalogue", "--yes")
+
+
 def test_the_readmes_program_runs(addresses: dict[str, str], photos: list[Path], tmp_path: Path) -> None:
     """As it stands there, but for the servers' addresses."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()

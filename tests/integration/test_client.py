@@ -243,13 +243,15 @@ async def test_search_takes_exactly_one_query(client: Client, project: str) -> N
         await client.search(project, image=b"x", sha256="00")
 
 
-async def test_a_project_of_another_space_refuses_each_image(client: Client) -> None:
+async def test_a_project_of_another_space_ends_the_run(client: Client) -> None:
+    """Nothing more is embedded in vain."""
     await client.create_project("foreign-space", space="another-space")
     try:
-        outcomes = await index(client, "foreign-space", [Item(image=jpeg(), uri="u")])
-        error = outcomes["u"].error
-        assert isinstance(error, PreconditionError)
-        assert error.reason == "WRONG_SPACE"
+        with pytest.raises(PreconditionError, match="'another-space'") as caught:
+            await index(client, "foreign-space", [Item(image=jpeg(), uri="u")])
+        assert caught.value.reason == "WRONG_SPACE"
+        assert (await client.model()).space in str(caught.value)
+        assert caught.value.request_id
         with pytest.raises(PreconditionError):
             await client.search("foreign-space", image=jpeg())
     finally:

@@ -6,9 +6,9 @@ from typing import Any
 import grpc
 import pytest
 
-from lookalike import Client, UnavailableError
+from lookalike import Client, UnavailableError, channel
+from lookalike.v1 import embedder_pb2, searcher_pb2_grpc
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike.v1 import searcher_pb2_grpc
 
 
 class Faltering(searcher_pb2_grpc.SearcherServiceServicer):
@@ -66,3 +66,13 @@ async def test_what_may_have_been_done_is_not_repeated(faltering: tuple[Falterin
     with pytest.raises(UnavailableError, match="not just now"):
         await client.delete_project("shop")
     assert servicer.calls == {"CreateProject": 1, "DeleteProject": 1}
+
+
+@pytest.mark.parametrize("service", [channel.EMBEDDER, channel.SEARCHER])
+def test_each_call_is_one_that_is_repeated_or_one_that_is_not(service: str) -> None:
+    """What makes and unmakes projects and spaces is done once; a lost answer is the caller's to judge."""
+    file = {channel.EMBEDDER: embedder_pb2, channel.SEARCHER: wire}[service]
+    methods = file.DESCRIPTOR.services_by_name[service.rpartition(".")[2]].methods
+    unary = {method.name for method in methods if not method.server_streaming}
+    once = {"CreateProject", "DeleteProject", "CreateSpace", "CutOverSpace", "DeleteSpace"}
+    assert unary - once == set(channel._IDEMPOTENT[service])

@@ -7,7 +7,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 import lookalike
-from lookalike import errors
+from lookalike import errors, patience
 from lookalike.status import DomainError, InternalError, ShuttingDown, StatusTable
 from lookalike_embedder.errors import STATUS as EMBEDDER
 from lookalike_embedder.errors import InvalidImage, ModelFailure, Overloaded
@@ -15,10 +15,12 @@ from lookalike_searcher.errors import STATUS as SEARCHER
 from lookalike_searcher.errors import (
     AlreadyExists,
     DatabaseError,
+    DatabaseTimeout,
     DatabaseUnavailable,
     FailedPrecondition,
     InvalidField,
     NotFound,
+    QuotaExceeded,
 )
 
 
@@ -44,6 +46,12 @@ def over_the_wire(table: StatusTable, error: DomainError, *details: Message) -> 
         (SEARCHER, AlreadyExists.project("shop"), lookalike.AlreadyExistsError),
         (SEARCHER, FailedPrecondition.wrong_space("shop", "a", "b"), lookalike.PreconditionError),
         (SEARCHER, FailedPrecondition.embedding_needed("shop", "a", [bytes(32)]), lookalike.PreconditionError),
+        (SEARCHER, QuotaExceeded.images("shop", 7), lookalike.QuotaExceededError),
+        (SEARCHER, QuotaExceeded.hits("shop", 7, 8), lookalike.QuotaExceededError),
+        (SEARCHER, QuotaExceeded.batch("shop", 7, 8), lookalike.QuotaExceededError),
+        (SEARCHER, QuotaExceeded.searches("shop", 7, 0.5), lookalike.QuotaExceededError),
+        (SEARCHER, QuotaExceeded.busy("shop", 7), lookalike.QuotaExceededError),
+        (SEARCHER, DatabaseTimeout(), lookalike.DeadlineExceededError),
         (SEARCHER, DatabaseUnavailable(), lookalike.UnavailableError),
         (SEARCHER, DatabaseError(), lookalike.ServerError),
     ],
@@ -67,6 +75,17 @@ def test_details_arrive() -> None:
     overloaded = over_the_wire(EMBEDDER, Overloaded(7, 2.5))
     assert isinstance(overloaded, lookalike.OverloadedError)
     assert overloaded.retry_after == pytest.approx(2.5)
+
+
+def test_a_quota_says_whether_waiting_helps() -> None:
+    rate = over_the_wire(SEARCHER, QuotaExceeded.searches("shop", 7, 0.5))
+    assert isinstance(rate, lookalike.OverloadedError)
+    assert rate.retry_after == pytest.approx(0.5)
+    images = over_the_wire(SEARCHER, QuotaExceeded.images("shop", 7))
+    assert isinstance(images, lookalike.OverloadedError)
+    assert images.retry_after is None
+    assert patience.may_pass(rate)
+    assert not patience.may_pass(images)
 
 
 def test_an_error_without_details_names_the_server() -> None:

@@ -5,12 +5,16 @@ from typing import Annotated
 
 import typer
 
-from lookalike.cli import demo, index, project, search, up
+from lookalike.cli import delete, demo, duplicates, images, index, project, search, space, up
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(project.app, name="project")
+app.add_typer(space.app, name="space")
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("duplicates")(duplicates.duplicates)
+app.command("images")(images.images)
+app.command("delete")(delete.delete)
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 

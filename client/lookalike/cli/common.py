@@ -1,8 +1,11 @@
 """What the commands share: the servers' addresses, the consoles, and how a failure is told."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Annotated, Any, Final, NoReturn
+import dataclasses
+import json
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -10,8 +13,11 @@ from rich.console import Console
 from lookalike.client import DEFAULT_EMBEDDER, DEFAULT_SEARCHER
 from lookalike.errors import LookalikeError, UnavailableError
 from lookalike.processes import ServerFailed
-from lookalike.records import Match
+from lookalike.records import Match, Reference
 from lookalike.signals import cancelled_when_terminated
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 # Names of files and projects are printed: nothing in them is markup.
 console: Final = Console(highlight=False, markup=False, emoji=False)
@@ -29,6 +35,7 @@ MATCH_STYLES: Final[Mapping[Match, str]] = {
 
 Embedder = Annotated[str, typer.Option(envvar="LOOKALIKE_EMBEDDER", help="Address of the embedder.")]
 Searcher = Annotated[str, typer.Option(envvar="LOOKALIKE_SEARCHER", help="Address of the searcher.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds until a call gives up.")]
 
 __all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
@@ -38,6 +45,9 @@ def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
     """Run a command's coroutine and end the program with its exit code; tell failures in one sentence."""
     try:
         code = asyncio.run(cancelled_when_terminated(work)) or 0
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        console.on_broken_pipe()  # ends the program with 1, as where rich itself prints
+        raise
     except (LookalikeError, ServerFailed, OSError) as error:
         tell_failure(str(error))
         if isinstance(error, UnavailableError):
@@ -52,3 +62,18 @@ def tell_failure(message: str) -> None:
     """Say on standard error why a command could not run."""
     errors.print("lookalike:", style="red", end=" ")
     errors.print(message, soft_wrap=True)
+
+
+def print_json(record: "DataclassInstance", indent: int | None = None) -> None:
+    """Print a record, all of it."""
+    typer.echo(json.dumps(dataclasses.asdict(record), indent=indent, default=datetime.isoformat))
+
+
+def where(references: Sequence[Reference], count: int) -> str:
+    """The first place where an image is used, and how many others there are."""
+    return references[0].uri + (f" (+{count - 1:,})" if count > 1 else "")
+
+
+def products(references: Sequence[Reference]) -> str:
+    """The products that an image shows."""
+    return ", ".join(dict.fromkeys(reference.product for reference in references if reference.product))

@@ -1,17 +1,23 @@
-"""`lookalike project`: create, list, show, delete."""
+"""`lookalike project`: create, list, show, limit, delete."""
 
-from typing import Annotated
+import dataclasses
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, console, run
+from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Yes, console, run
+from lookalike.cli.space import show_spaces
 from lookalike.client import Client
-from lookalike.records import Project
+from lookalike.records import Limits, Project
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, show and delete projects.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, limit and delete projects.")
 
 Name = Annotated[str, typer.Argument(help="The project's name.")]
+MaxImages = Annotated[int | None, typer.Option(min=0, help="Most images; 0: the server's limit.")]
+MaxHits = Annotated[int | None, typer.Option(min=0, max=1000, help="Most hits of a search; 0: the server's limit.")]
+Rate = Annotated[float | None, typer.Option(min=0, help="Searches at each searcher; 0: the server's limit.")]
+MaxBatch = Annotated[int | None, typer.Option(min=0, max=100, help="Most searches of a batch; 0: the server's limit.")]
 
 
 @app.command()
@@ -43,11 +49,43 @@ def list_(searcher: Searcher = DEFAULT_SEARCHER) -> None:
 
 @app.command()
 def show(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
-    """Show a project."""
+    """Show a project with its limits, its spaces, and the state of their indexes."""
 
     async def work() -> None:
         async with Client(searcher=searcher) as client:
-            _show([await client.get_project(name)])
+            project = await client.get_project(name)
+        _show([project])
+        _show_limits(project.limits)
+        show_spaces(project)
+
+    run(work())
+
+
+@app.command()
+def limit(
+    name: Name,
+    max_images: MaxImages = None,
+    max_hits: MaxHits = None,
+    searches_per_second: Rate = None,
+    max_batch: MaxBatch = None,
+    searcher: Searcher = DEFAULT_SEARCHER,
+) -> None:
+    """Set a project's limits; those that are not named stay as they are."""
+    given = {
+        "max_images": max_images,
+        "max_hits": max_hits,
+        "searches_per_second": searches_per_second,
+        "max_batch": max_batch,
+    }
+    named: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    if not named:
+        raise typer.BadParameter("name at least one limit")
+
+    async def work() -> None:
+        async with Client(searcher=searcher) as client:
+            present = (await client.get_project(name)).limits
+            project = await client.update_project(name, limits=dataclasses.replace(present, **named))
+        _show_limits(project.limits)
 
     run(work())
 
@@ -56,7 +94,7 @@ def show(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
 def delete(
     name: Name,
     searcher: Searcher = DEFAULT_SEARCHER,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete a project with all its images."""
     if not yes:
@@ -77,4 +115,13 @@ def _show(projects: list[Project]) -> None:
     for project in projects:
         changed = project.update_time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(project.name, f"{project.image_count:,}", f"{project.reference_count:,}", changed, project.space)
+    console.print(table)
+
+
+def _show_limits(limits: Limits) -> None:
+    table = Table(box=None, header_style="bold")
+    table.add_column("limit")
+    table.add_column("most", justify="right")
+    for name, value in dataclasses.asdict(limits).items():
+        table.add_row(name.replace("_", " "), f"{value:,}" if value else "the server's")
     console.print(table)

@@ -1,7 +1,5 @@
 """`lookalike search`: the most similar images, as a table or as JSON."""
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from lookalike.cli import filter as filters
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
     DEFAULT_SEARCHER,
@@ -17,28 +16,51 @@ from lookalike.cli.common import (
     Searcher,
     Timeout,
     console,
+    print_json,
+    products,
     run,
+    where,
 )
-from lookalike.client import DEFAULT_LIMIT, Client
-from lookalike.records import Hit, SearchResult
+from lookalike.client import Client
+from lookalike.records import SearchResult
+from lookalike.records.search import DEFAULT_LIMIT
 
 
 def search(
     project: Annotated[str, typer.Argument(help="The project to search in.")],
     image: Annotated[Path, typer.Argument(help="The image file to search with.")],
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most hits to show.")] = DEFAULT_LIMIT,
+    product: filters.Products = None,
+    variant: filters.Variants = None,
+    staged: filters.Staged = None,
+    uri_prefix: filters.UriPrefix = "",
+    label: filters.Labels = None,
+    min_similarity: Annotated[float | None, typer.Option(min=-1, max=1, help="Least similarity of hits.")] = None,
+    by_product: Annotated[bool, typer.Option("--by-product", help="Rank products, by their best image.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare every image, whatever it takes.")] = False,
+    space: Annotated[str | None, typer.Option(help="The project's space to search in, if not the serving one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 30,
 ) -> None:
     """Show the images that are most similar to an image."""
+    chosen = filters.filter_of(product, variant, staged, uri_prefix, label)
 
     async def work() -> None:
         async with Client(embedder, searcher, timeout=timeout) as client:
-            result = await client.search(project, image=image, limit=limit)
+            result = await client.search(
+                project,
+                image=image,
+                limit=limit,
+                filter=chosen,
+                min_similarity=min_similarity,
+                group_by_product=by_product,
+                exact=exact,
+                space=space,
+            )
         if as_json:
-            typer.echo(json.dumps(dataclasses.asdict(result), indent=2))
+            print_json(result, indent=2)
         else:
             _print(result)
 
@@ -50,16 +72,15 @@ def _print(result: SearchResult) -> None:
     for title in ("rank", "similarity", "match", "product", "where"):
         table.add_column(title, justify="right" if title in ("rank", "similarity") else "left", overflow="fold")
     for rank, hit in enumerate(result.hits, start=1):
-        style = MATCH_STYLES[hit.match]
-        products = ", ".join(dict.fromkeys(reference.product for reference in hit.references if reference.product))
-        table.add_row(str(rank), f"{hit.similarity:.4f}", Text(hit.match, style), Text(products), Text(_where(hit)))
+        table.add_row(
+            str(rank),
+            f"{hit.similarity:.4f}",
+            Text(hit.match, MATCH_STYLES[hit.match]),
+            Text(hit.product or products(hit.references)),
+            Text(where(hit.references, hit.reference_count)),
+        )
     console.print(table)
     console.print(
         f"{result.mode} search over {result.images_ranked:,} images:"
         f" embedded in {result.embed_seconds * 1000:.0f} ms, searched in {result.search_seconds * 1000:.0f} ms"
     )
-
-
-def _where(hit: Hit) -> str:
-    more = f" (+{hit.reference_count - 1})" if hit.reference_count > 1 else ""
-    return hit.references[0].uri + more

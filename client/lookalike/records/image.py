@@ -1,4 +1,4 @@
-"""What goes in and what comes out: frozen dataclasses, each field with its unit or range."""
+"""Images: what is indexed, where it is used, and what becomes of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,18 +78,6 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Project:
-    """A set of images that are searched together."""
-
-    name: str
-    space: str
-    image_count: int
-    reference_count: int
-    create_time: datetime
-    update_time: datetime
-
-
-@dataclass(frozen=True)
 class Reference:
     """A place where an image is used; see Item."""
 
@@ -100,63 +88,50 @@ class Reference:
     labels: Mapping[str, str]
 
 
-class Match(StrEnum):
-    """What kind of likeness a hit is."""
-
-    EXACT = "exact"
-    """The same file, byte for byte."""
-    NEAR_DUPLICATE = "near-duplicate"
-    """The same photo with slight changes: recompressed, resized, lightly retouched."""
-    SIMILAR = "similar"
-    """Another photo, or one that was changed much."""
-
-
-class SearchMode(StrEnum):
-    """How a ranking was made."""
-
-    EXACT = "exact"
-    """Every image was compared."""
-    OTHER = "other"
-    """In a way that is newer than this library."""
-
-
 @dataclass(frozen=True)
-class Hit:
-    """One similar image.
+class Image:
+    """An image of a project.
 
     Attributes:
-        similarity: the cosine between query and image, in [-1, 1].
-        match: what kind of likeness it is.
-        sha256: the image's hash, in hexadecimal.
+        sha256: the file's hash, in hexadecimal.
         width: in pixels; 0 if unknown.
         height: in pixels; 0 if unknown.
-        references: where it is used, oldest first: at most 100.
-        reference_count: in how many places it is used.
+        create_time: when it was first indexed.
+        references: where it is used, oldest first: at most 100. In an answer to a filter, only those that pass it.
+        reference_count: in how many such places it is used.
     """
 
-    similarity: float
-    match: Match
     sha256: str
     width: int
     height: int
+    create_time: datetime
     references: tuple[Reference, ...]
     reference_count: int
 
 
 @dataclass(frozen=True)
-class SearchResult:
-    """The answer to a search.
+class SyncResult:
+    """What it took to make a product show exactly its images.
 
     Attributes:
-        hits: most similar first.
-        mode: how the ranking was made.
-        images_ranked: over how many images.
-        embed_seconds: how long the embedder took, as the client saw it; 0 if it was not asked.
-        search_seconds: how long the searcher took, as the client saw it.
+        outcomes: one for each item, in their order; none has failed, as all is stored or nothing.
+        deleted_reference_count: how many other references of the product were deleted.
+        deleted_image_count: how many images were deleted, as they lost their last reference.
     """
 
-    hits: tuple[Hit, ...]
-    mode: SearchMode
-    images_ranked: int
-    embed_seconds: float
-    search_seconds: float
+    outcomes: tuple[Outcome, ...]
+    deleted_reference_count: int
+    deleted_image_count: int
+
+
+@dataclass(frozen=True)
+class DeleteResult:
+    """What was deleted.
+
+    Attributes:
+        reference_count: how many references.
+        image_count: how many images, as they lost their last reference.
+    """
+
+    reference_count: int
+    image_count: int

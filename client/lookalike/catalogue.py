@@ -1,0 +1,81 @@
+"""A project's images: which there are, where they are used, and their deletion."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+
+from lookalike import convert, message
+from lookalike.channel import SEARCHER
+from lookalike.patience import patiently
+from lookalike.records import DeleteResult, Filter, Image
+from lookalike.servers import Servers
+from lookalike.v1 import searcher_pb2 as wire
+
+_PAGE_SIZE: Final = 500
+
+
+async def check(servers: Servers, project: str, sha256s: Sequence[bytes], space: str, request_id: str) -> set[bytes]:
+    """Those of the hashes that the project holds with a vector in the space; in none, the one that serves."""
+    request = wire.CheckImagesRequest(project=project, sha256s=sha256s, space=space)
+    response = await servers.ask(SEARCHER, servers.searcher.CheckImages, request, request_id)
+    return set(response.stored_sha256s)
+
+
+async def get(servers: Servers, project: str, sha256: str | None, uri: str | None, request_id: str) -> Image:
+    """The image with this hash, or else at this URI."""
+    with message.sendable():
+        request = wire.GetImageRequest(project=project)
+        if sha256 is not None:
+            request.sha256 = bytes.fromhex(sha256)
+        if uri is not None:
+            request.uri = uri
+    response = await servers.ask(SEARCHER, servers.searcher.GetImage, request, request_id)
+    return convert.image(response.image)
+
+
+async def list_all(
+    servers: Servers, project: str, chosen: Filter | None, missing_in_space: str | None, request_id: str
+) -> AsyncGenerator[Image, None]:
+    """Yield images in the order in which they were first indexed, fetching page after page.
+
+    What is wrong with the request, or that nobody is there, is said at once; later, the searcher may be away for a
+    minute.
+    """
+    with message.sendable("filter"):
+        request = wire.ListImagesRequest(
+            project=project,
+            filter=message.filter_(chosen) if chosen else None,
+            missing_in_space=missing_in_space or "",
+            page_size=_PAGE_SIZE,
+        )
+
+    async def ask() -> wire.ListImagesResponse:
+        return await servers.ask(SEARCHER, servers.searcher.ListImages, request, request_id)
+
+    page = await ask()
+    while True:
+        for image in page.images:
+            yield convert.image(image)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+        page = await patiently(ask)
+
+
+async def delete(
+    servers: Servers,
+    project: str,
+    uris: str | Sequence[str],
+    products: str | Sequence[str],
+    sha256s: str | Sequence[str],
+    request_id: str,
+) -> DeleteResult:
+    """Delete references, and images that have lost their last one."""
+    with message.sendable():
+        request = wire.DeleteImagesRequest(
+            project=project,
+            uris=message.several(uris),
+            products=message.several(products),
+            sha256s=map(bytes.fromhex, message.several(sha256s)),
+        )
+    response = await servers.ask(SEARCHER, servers.searcher.DeleteImages, request, request_id)
+    return DeleteResult(response.deleted_reference_count, response.deleted_image_count)

@@ -1,0 +1,134 @@
+"""`lookalike space`: a new model for a project, without an outage."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from lookalike.cli.common import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_SEARCHER,
+    Embedder,
+    Searcher,
+    Timeout,
+    Yes,
+    console,
+    run,
+)
+from lookalike.client import Client
+from lookalike.records import Index, IndexState, Project, SpaceComparison
+
+app = typer.Typer(no_args_is_help=True, help="Create, list, compare, cut over to and delete a project's spaces.")
+
+ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
+SpaceName = Annotated[str, typer.Argument(metavar="SPACE", help="The embedding space.")]
+
+
+@app.command()
+def create(
+    project: ProjectName,
+    space: Annotated[str | None, typer.Argument(help="Embedding space; the embedder's own if left out.")] = None,
+    embedder: Embedder = DEFAULT_EMBEDDER,
+    searcher: Searcher = DEFAULT_SEARCHER,
+) -> None:
+    """Add a second space, to be filled by `lookalike index` with an embedder of that space."""
+
+    async def work() -> None:
+        async with Client(embedder, searcher) as client:
+            show_spaces(await client.create_space(project, space))
+
+    run(work())
+
+
+@app.command("list")
+def list_(project: ProjectName, searcher: Searcher = DEFAULT_SEARCHER) -> None:
+    """List a project's spaces, the serving one first."""
+
+    async def work() -> None:
+        async with Client(searcher=searcher) as client:
+            show_spaces(await client.get_project(project))
+
+    run(work())
+
+
+@app.command()
+def compare(
+    project: ProjectName,
+    space: SpaceName,
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="How many images to search for.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many hits of each search to compare.")] = 10,
+    searcher: Searcher = DEFAULT_SEARCHER,
+    timeout: Timeout = 120,
+) -> None:
+    """Search for sampled images in a space and in the one that serves, and compare the hits."""
+
+    async def work() -> None:
+        async with Client(searcher=searcher, timeout=timeout) as client:
+            _print(await client.compare_spaces(project, space, sample_size=samples, limit=limit))
+
+    run(work())
+
+
+@app.command("cut-over")
+def cut_over(
+    project: ProjectName,
+    space: SpaceName,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Although images have no vector in it, or it has no index.")
+    ] = False,
+    searcher: Searcher = DEFAULT_SEARCHER,
+) -> None:
+    """Make another space the one that serves. The old one is kept: cut over to it to go back."""
+
+    async def work() -> None:
+        async with Client(searcher=searcher) as client:
+            show_spaces(await client.cut_over_space(project, space, allow_incomplete=allow_incomplete))
+
+    run(work())
+
+
+@app.command()
+def delete(project: ProjectName, space: SpaceName, searcher: Searcher = DEFAULT_SEARCHER, yes: Yes = False) -> None:
+    """Delete a space that does not serve, with its vectors."""
+    if not yes:
+        typer.confirm(f"Delete space {space!r} of project {project!r} with all its vectors?", abort=True)
+
+    async def work() -> None:
+        async with Client(searcher=searcher) as client:
+            show_spaces(await client.delete_space(project, space))
+
+    run(work())
+
+
+def show_spaces(project: Project) -> None:
+    """Print a project's spaces."""
+    table = Table(box=None, header_style="bold")
+    for title in ("space", "serves", "vectors", "index", "recall", "ef_search"):
+        table.add_column(title, justify="right" if title in ("vectors", "recall", "ef_search") else "left")
+    for space in project.spaces:
+        table.add_row(
+            Text(space.name),
+            "yes" if space.serves else "",
+            f"{space.vector_count:,} of {project.image_count:,}",
+            _state(space.index),
+            "" if space.index.recall is None else f"{space.index.recall:.3f}",
+            str(space.index.ef_search or ""),
+        )
+    console.print(table)
+
+
+def _state(index: Index) -> str:
+    if index.state is IndexState.BUILDING:
+        return f"building, {index.progress:.0%} of {index.phase or 'what comes first'}"
+    return f"{index.state}" if index.state is IndexState.READY else f"{index.state}: searches are exact"
+
+
+def _print(comparison: SpaceComparison) -> None:
+    table = Table(box=None, header_style="bold")
+    for title in ("space", "same product", "median search"):
+        table.add_column(title, justify="left" if title == "space" else "right")
+    for figures in (comparison.serving, comparison.other):
+        table.add_row(Text(figures.space), f"{figures.same_product:.1%}", f"{figures.median_seconds * 1000:.1f} ms")
+    console.print(table)
+    console.print(f"{comparison.sample_count:,} images searched for; {comparison.overlap:.1%} of the hits are the same")

@@ -1,0 +1,101 @@
+"""From the library's records to the wire's messages."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import grpc
+
+from lookalike.errors import InvalidRequestError
+from lookalike.records import Embedding, Example, Filter, Item, Limits, Query
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import searcher_pb2 as wire
+
+
+@contextmanager
+def sendable(what: str = "request") -> Iterator[None]:
+    """A block that makes a message of what the caller gave.
+
+    Raises:
+        InvalidRequestError: a value has a type, a size or characters that cannot be sent.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = f"{what}: {error}"
+        raise InvalidRequestError(message, reason="INVALID_FIELD", code=grpc.StatusCode.INVALID_ARGUMENT) from error
+
+
+def reference(item: Item) -> wire.Reference:
+    """Where an item's image is used. Raises InvalidRequestError."""
+    with sendable("reference"):
+        return wire.Reference(
+            uri=item.uri, product=item.product, variant=item.variant, staged=item.staged, labels=item.labels
+        )
+
+
+def embedding(record: Embedding) -> common.Embedding:
+    """A vector."""
+    return common.Embedding(space=record.space, values=record.values)
+
+
+def limits(record: Limits) -> wire.Limits:
+    """A project's limits. Raises InvalidRequestError."""
+    with sendable("limits"):
+        return wire.Limits(
+            max_images=record.max_images,
+            max_hits=record.max_hits,
+            searches_per_second=record.searches_per_second,
+            max_batch=record.max_batch,
+        )
+
+
+def several(values: str | Sequence[str]) -> Sequence[str]:
+    """One value or several, as several: a string is one, not a sequence of letters."""
+    return [values] if isinstance(values, str) else values
+
+
+def filter_(record: Filter) -> wire.Filter:
+    """Which images."""
+    return wire.Filter(
+        products=several(record.products),
+        variants=several(record.variants),
+        staged=record.staged,
+        uri_prefix=record.uri_prefix,
+        labels=_label_groups(record),
+    )
+
+
+def _label_groups(record: Filter) -> Iterator[wire.LabelGroup]:
+    labels = record.labels
+    groups = [{name: labels[name]} for name in labels] if isinstance(labels, Mapping) else labels
+    for group in groups:
+        any_of = [wire.Label(name=name, value=value) for name in group for value in several(group[name])]
+        yield wire.LabelGroup(any_of=any_of)
+
+
+def search(project_name: str, query: Query) -> wire.SearchRequest:
+    """A search, but for what has to be embedded. Raises InvalidRequestError."""
+    with sendable("query"):
+        return wire.SearchRequest(
+            project=project_name,
+            embedding=embedding(query.embedding) if query.embedding else None,
+            sha256=bytes.fromhex(query.sha256 or ""),
+            uri=query.uri or "",
+            positives=map(_example, query.positives),
+            negatives=map(_example, query.negatives),
+            limit=query.limit,
+            filter=filter_(query.filter) if query.filter else None,
+            min_similarity=query.min_similarity,
+            page_token=query.page_token,
+            group_by=wire.GROUPING_PRODUCT if query.group_by_product else wire.GROUPING_UNSPECIFIED,
+            exact=query.exact,
+            space=query.space or "",
+        )
+
+
+def _example(record: Example) -> wire.Example:
+    if record.embedding is not None:
+        return wire.Example(embedding=embedding(record.embedding))
+    if record.sha256 is not None:
+        return wire.Example(sha256=bytes.fromhex(record.sha256))
+    return wire.Example() if record.uri is None else wire.Example(uri=record.uri)

@@ -1,0 +1,45 @@
+"""What goes in and what comes out: frozen dataclasses, each field with its unit or range."""
+
+from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress
+from lookalike.records.image import (
+    DeleteResult,
+    Embedding,
+    Image,
+    Item,
+    Model,
+    Outcome,
+    Reference,
+    Status,
+    SyncResult,
+)
+from lookalike.records.project import Index, IndexState, Limits, Project, Space, SpaceComparison, SpaceFigures
+from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchResult
+
+__all__ = [
+    "DeleteResult",
+    "DuplicateCluster",
+    "DuplicateImage",
+    "DuplicateProgress",
+    "Embedding",
+    "Example",
+    "Filter",
+    "Hit",
+    "Image",
+    "Index",
+    "IndexState",
+    "Item",
+    "Limits",
+    "Match",
+    "Model",
+    "Outcome",
+    "Project",
+    "Query",
+    "Reference",
+    "SearchMode",
+    "SearchResult",
+    "Space",
+    "SpaceComparison",
+    "SpaceFigures",
+    "Status",
+    "SyncResult",
+]

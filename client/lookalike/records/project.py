@@ -1,0 +1,133 @@
+"""Projects: their limits, their spaces, and how searches go through them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a project may hold and ask for; 0 stands for the server's own limit.
+
+    Attributes:
+        max_images: the most images.
+        max_hits: the most hits of one search, or of one page: at most 1,000.
+        searches_per_second: as the mean of some seconds, at each searcher.
+        max_batch: the searches that one `search_batch` may hold: at most 100.
+    """
+
+    max_images: int = 0
+    max_hits: int = 0
+    searches_per_second: float = 0.0
+    max_batch: int = 0
+
+
+class IndexState(StrEnum):
+    """How far a space's index is."""
+
+    NONE = "none"
+    """There is none, and none is needed: searches are exact."""
+    PENDING = "pending"
+    """One is needed and will be built; until then searches are exact."""
+    BUILDING = "building"
+    """It is being built; until then searches are exact."""
+    READY = "ready"
+    """It is there: searches are approximate."""
+    OTHER = "other"
+    """A state that is newer than this library."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """The approximate index of a space.
+
+    Attributes:
+        state: how far it is.
+        progress: while it is built, how far the present phase has come: 0 to 1.
+        phase: while it is built, what is being done, in PostgreSQL's words.
+        recall: the share of the true nearest that searches found, in the last samples: 0 to 1; None before the first.
+        ef_search: how widely a search for ten hits looks around; 0 without an index.
+    """
+
+    state: IndexState
+    progress: float
+    phase: str
+    recall: float | None
+    ef_search: int
+
+
+@dataclass(frozen=True)
+class Space:
+    """An embedding space of a project: one vector for each image.
+
+    Attributes:
+        name: the embedding space; see Embedding.
+        serves: whether searches are made in it, unless they ask for another one.
+        vector_count: how many of the project's images have a vector in it.
+        index: how searches go through it.
+        create_time: when it was created.
+    """
+
+    name: str
+    serves: bool
+    vector_count: int
+    index: Index
+    create_time: datetime
+
+
+@dataclass(frozen=True)
+class Project:
+    """A set of images that are searched together.
+
+    Attributes:
+        name: its name.
+        space: the embedding space that serves.
+        image_count: how many different images it holds.
+        reference_count: how many references they have.
+        create_time: when it was created.
+        update_time: when its images or references last changed.
+        limits: as they were set.
+        spaces: the serving one first; empty in a list of projects.
+    """
+
+    name: str
+    space: str
+    image_count: int
+    reference_count: int
+    create_time: datetime
+    update_time: datetime
+    limits: Limits
+    spaces: tuple[Space, ...]
+
+
+@dataclass(frozen=True)
+class SpaceFigures:
+    """How a space did in a comparison.
+
+    Attributes:
+        space: which.
+        same_product: the mean share of hits that show the product of the image searched for, over the images that
+            have one: 0 to 1.
+        median_seconds: of a search.
+    """
+
+    space: str
+    same_product: float
+    median_seconds: float
+
+
+@dataclass(frozen=True)
+class SpaceComparison:
+    """Two spaces side by side.
+
+    Attributes:
+        sample_count: how many images were searched for, in both.
+        overlap: the mean share of hits that both gave, 0 to 1.
+        serving: the space that serves.
+        other: the other one.
+    """
+
+    sample_count: int
+    overlap: float
+    serving: SpaceFigures
+    other: SpaceFigures

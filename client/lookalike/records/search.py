@@ -1,0 +1,179 @@
+"""Searches: what is asked, and what is answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from lookalike.records.image import Embedding, Reference
+
+DEFAULT_LIMIT: Final = 10
+
+Labels = Mapping[str, str | Sequence[str]]
+"""By a label's name, its value, or several of which any will do."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which images: those with at least one reference that meets every condition that is given.
+
+    Attributes:
+        products: the reference is of this product, or of one of these: at most 1,000.
+        variants: the reference is of this variant, or of one of these: at most 1,000.
+        staged: the reference is staged, or is not; None: either.
+        uri_prefix: the reference's URI begins with this.
+        labels: a mapping is met if each of its names is: `{"colour": ("red", "blue"), "brand": "x"}` stands for red or
+            blue, and of brand x. For alternatives between names, a sequence of mappings, each of which is met if any
+            one of its labels is: `[{"brand": "x", "maker": "x"}, {"colour": "red"}]` stands for brand or maker x, and
+            red. At most 16 names, or mappings, of at most 64 labels each.
+    """
+
+    products: str | Sequence[str] = ()
+    variants: str | Sequence[str] = ()
+    staged: bool | None = None
+    uri_prefix: str = ""
+    labels: Labels | Sequence[Labels] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Example:
+    """What hits should be like, or unlike: exactly one of an image, an image of the project, and a vector.
+
+    Attributes:
+        image: the bytes of an image file, or the path of one; the embedder makes the vector.
+        sha256: the hash, in hexadecimal, of an image that the project holds.
+        uri: where an image of the project is used.
+        embedding: a vector.
+
+    Raises:
+        ValueError: not exactly one was given.
+    """
+
+    image: bytes | Path | None = None
+    sha256: str | None = None
+    uri: str | None = None
+    embedding: Embedding | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is one."""
+        if sum(given is not None for given in (self.image, self.sha256, self.uri, self.embedding)) != 1:
+            raise ValueError("an example is exactly one of image, sha256, uri and embedding")
+
+
+@dataclass(frozen=True)
+class Query:
+    """A search: exactly one of image, sha256, uri, embedding and positives, and how the answer should be.
+
+    Attributes:
+        image: the bytes of an image file, or the path of one.
+        sha256: the hash, in hexadecimal, of an image that the project holds.
+        uri: where an image of the project is used.
+        embedding: a vector of the searched space.
+        positives: hits are like these: 1 to 100. Those that are images of the project are no hits.
+        negatives: and unlike these: at most 100, with positives only.
+        limit: the most hits, 1 to 1,000.
+        filter: which images to rank; None: all.
+        min_similarity: hits have at least this similarity, -1 to 1; None: any.
+        page_token: where to go on: a result's `next_page_token`. All else but the limit stays the same, vectors too;
+            for several pages of what has to be embedded see `Client.search_pages`.
+        group_by_product: rank products, each by its most similar image.
+        exact: compare every image, whatever it takes.
+        space: the project's space to search in; None: the one that serves.
+
+    Raises:
+        ValueError: not exactly one query was given, or negatives without positives.
+    """
+
+    image: bytes | Path | None = None
+    sha256: str | None = None
+    uri: str | None = None
+    embedding: Embedding | None = None
+    positives: Sequence[Example] = ()
+    negatives: Sequence[Example] = ()
+    limit: int = DEFAULT_LIMIT
+    filter: Filter | None = None
+    min_similarity: float | None = None
+    page_token: str = ""
+    group_by_product: bool = False
+    exact: bool = False
+    space: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is one way to ask."""
+        single = (self.image, self.sha256, self.uri, self.embedding)
+        if sum(given is not None for given in single) + bool(self.positives) != 1:
+            raise ValueError("a search takes exactly one of image, sha256, uri, embedding and positives")
+        if self.negatives and not self.positives:
+            raise ValueError("a search takes negatives only with positives")
+
+
+class Match(StrEnum):
+    """What kind of likeness a hit is."""
+
+    EXACT = "exact"
+    """The same file, byte for byte."""
+    NEAR_DUPLICATE = "near-duplicate"
+    """The same photo with slight changes: recompressed, resized, lightly retouched."""
+    SIMILAR = "similar"
+    """Another photo, or one that was changed much."""
+
+
+class SearchMode(StrEnum):
+    """How a ranking was made."""
+
+    EXACT = "exact"
+    """Every image, or every one that passes the filter, was compared: the hits are the nearest ones."""
+    APPROXIMATE = "approximate"
+    """The index was asked: some of the nearest may be missing, see Index.recall; the hits are as many all the same."""
+    OTHER = "other"
+    """In a way that is newer than this library."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One similar image.
+
+    Attributes:
+        similarity: the cosine between query and image, in [-1, 1].
+        match: what kind of likeness it is.
+        sha256: the image's hash, in hexadecimal.
+        width: in pixels; 0 if unknown.
+        height: in pixels; 0 if unknown.
+        references: where it is used, oldest first: at most 100. With a filter, only those that pass it; grouped by
+            product, only those of the product.
+        reference_count: in how many such places it is used.
+        product: grouped by product, the product that it stands for; empty for an image without one.
+    """
+
+    similarity: float
+    match: Match
+    sha256: str
+    width: int
+    height: int
+    references: tuple[Reference, ...]
+    reference_count: int
+    product: str
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The answer to a search.
+
+    Attributes:
+        hits: most similar first; equally similar ones in the order in which they were first indexed.
+        mode: how the ranking was made.
+        images_ranked: over how many images: where the filter was applied first, those that pass it; else all.
+        next_page_token: where the next page begins; empty if this is the last one.
+        space: the space that was searched.
+        embed_seconds: how long the embedder took, as the client saw it; 0 if it was not asked.
+        search_seconds: how long the searcher took, as the client saw it: with the whole batch, where it was one.
+    """
+
+    hits: tuple[Hit, ...]
+    mode: SearchMode
+    images_ranked: int
+    next_page_token: str
+    space: str
+    embed_seconds: float
+    search_seconds: float

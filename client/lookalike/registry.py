@@ -1,0 +1,111 @@
+"""Projects and their spaces."""
+
+from collections.abc import AsyncIterator
+
+import grpc
+
+from lookalike import convert, embedding, message
+from lookalike.channel import SEARCHER
+from lookalike.errors import PreconditionError
+from lookalike.records import Limits, Project, SpaceComparison
+from lookalike.servers import Servers
+from lookalike.v1 import searcher_pb2 as wire
+
+
+async def create(servers: Servers, name: str, space: str | None, limits: Limits | None, request_id: str) -> Project:
+    """Create a project, in the embedder's space if none is given."""
+    space = space or (await embedding.model(servers, request_id)).space
+    request = wire.CreateProjectRequest(name=name, space=space, limits=message.limits(limits or Limits()))
+    response = await servers.ask(SEARCHER, servers.searcher.CreateProject, request, request_id)
+    return convert.project(response.project)
+
+
+async def get(servers: Servers, name: str, request_id: str) -> Project:
+    """The project of that name."""
+    request = wire.GetProjectRequest(name=name)
+    response = await servers.ask(SEARCHER, servers.searcher.GetProject, request, request_id)
+    return convert.project(response.project)
+
+
+async def list_all(servers: Servers, request_id: str) -> AsyncIterator[Project]:
+    """Yield all projects by name, fetching page after page."""
+    request = wire.ListProjectsRequest()
+    while True:
+        page = await servers.ask(SEARCHER, servers.searcher.ListProjects, request, request_id)
+        for project in page.projects:
+            yield convert.project(project)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+async def update(servers: Servers, name: str, limits: Limits, request_id: str) -> Project:
+    """Replace a project's limits."""
+    request = wire.UpdateProjectRequest(name=name, limits=message.limits(limits))
+    response = await servers.ask(SEARCHER, servers.searcher.UpdateProject, request, request_id)
+    return convert.project(response.project)
+
+
+async def delete(servers: Servers, name: str, request_id: str) -> None:
+    """Delete a project."""
+    request = wire.DeleteProjectRequest(name=name)
+    await servers.ask(SEARCHER, servers.searcher.DeleteProject, request, request_id)
+
+
+async def create_space(servers: Servers, project: str, space: str | None, request_id: str) -> Project:
+    """Add a space to a project: the embedder's, if none is given."""
+    space = space or (await embedding.model(servers, request_id)).space
+    request = wire.CreateSpaceRequest(project=project, space=space)
+    response = await servers.ask(SEARCHER, servers.searcher.CreateSpace, request, request_id)
+    return convert.project(response.project)
+
+
+async def compare_spaces(
+    servers: Servers, project: str, space: str, sample_size: int, limit: int, request_id: str
+) -> SpaceComparison:
+    """Set a space beside the one that serves."""
+    with message.sendable():
+        request = wire.CompareSpacesRequest(project=project, space=space, sample_size=sample_size, limit=limit)
+    response = await servers.ask(SEARCHER, servers.searcher.CompareSpaces, request, request_id)
+    return convert.comparison(response)
+
+
+async def cut_over_space(
+    servers: Servers, project: str, space: str, request_id: str, *, allow_incomplete: bool
+) -> Project:
+    """Make a space serve."""
+    request = wire.CutOverSpaceRequest(project=project, space=space, allow_incomplete=allow_incomplete)
+    response = await servers.ask(SEARCHER, servers.searcher.CutOverSpace, request, request_id)
+    return convert.project(response.project)
+
+
+async def delete_space(servers: Servers, project: str, space: str, request_id: str) -> Project:
+    """Delete a space that does not serve."""
+    request = wire.DeleteSpaceRequest(project=project, space=space)
+    response = await servers.ask(SEARCHER, servers.searcher.DeleteSpace, request, request_id)
+    return convert.project(response.project)
+
+
+async def space_to_fill(servers: Servers, project: Project, request_id: str) -> str:
+    """In which of the project's spaces images must have a vector, or else be embedded; empty for its only one.
+
+    Raises:
+        PreconditionError: it has several, and none of them is the embedder's.
+    """
+    if len(project.spaces) <= 1:
+        return ""
+    space = (await embedding.model(servers, request_id)).space
+    check_space(project, space)
+    return space
+
+
+def check_space(project: Project, space: str) -> None:
+    """Check that the embedder's space is one of the project's. Raises PreconditionError."""
+    names = [own.name for own in project.spaces] or [project.space]
+    if space not in names:
+        raise PreconditionError(
+            f"the embedder's space is {space!r}, project {project.name!r} has {', '.join(map(repr, names))}",
+            reason="WRONG_SPACE",
+            metadata={"expected": ",".join(names), "found": space},
+            code=grpc.StatusCode.FAILED_PRECONDITION,
+        )

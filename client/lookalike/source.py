@@ -1,0 +1,48 @@
+"""What is to be indexed, read and checked before anything is sent."""
+
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Final
+
+import grpc
+
+from lookalike import message, photo
+from lookalike.errors import InvalidRequestError
+from lookalike.records import Item
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike.wire import MESSAGE_OVERHEAD_BYTES
+
+_MAX_REFERENCE_BYTES: Final = MESSAGE_OVERHEAD_BYTES // 2
+"""More than a reference that keeps the searcher's rules can have, and less than a message may."""
+
+
+async def each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:
+    """Yield the items, from wherever they come."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+def reference(item: Item) -> wire.Reference:
+    """The item's reference, for the wire.
+
+    Raises:
+        InvalidRequestError: a field has a type or characters that cannot be sent, or all of it is too large.
+    """
+    made = message.reference(item)
+    if (size := made.ByteSize()) > _MAX_REFERENCE_BYTES:
+        raise InvalidRequestError(
+            f"reference: at most {_MAX_REFERENCE_BYTES} bytes can be sent, got {size}",
+            reason="INVALID_FIELD",
+            code=grpc.StatusCode.INVALID_ARGUMENT,
+        )
+    return made
+
+
+def read_and_hash(item: Item) -> tuple[bytes, bytes]:
+    """The item's image and its SHA-256; blocks while it reads. Raises as `photo.read`."""
+    data = photo.read(item.image)
+    return data, hashlib.sha256(data).digest()
