@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
 
 from lookalike.request import time_remaining
 from lookalike.status import DomainError
+from lookalike_searcher import connection as connections
 from lookalike_searcher import migration
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
@@ -17,20 +18,9 @@ from lookalike_searcher.statement import Connection
 
 logger = logging.getLogger(__name__)
 
-_UNAVAILABLE: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,  # the connection was lost before or during the call
-    asyncpg.InternalClientError,  # the same, seen in the middle of the protocol
-    asyncpg.OperatorInterventionError,  # PostgreSQL is starting, stopping, or was told to end the session
-    asyncpg.TooManyConnectionsError,
-    asyncpg.SerializationError,  # on a replica: what we read was vacuumed away on the primary
-)
 _WRITERS: Final = 2
-"""Writers to one project that hold a connection: one that writes, and the next, as they follow one another."""
-_NET_SECONDS: Final = 5.0
-"""How much longer than PostgreSQL's own timeout we wait for its answer: then the connection is dead."""
+"""Writers to one project that hold a connection: one that writes, and the next, as they follow one another. In small
+pools one, so that from three connections on, one is always left for other projects."""
 
 
 class Database:
@@ -59,8 +49,9 @@ class Database:
         self._pool = pool
         self._pooled = pooled
         self._command_timeout = command_timeout
-        self._metrics = metrics
-        self._readers, self._writers = Shares(max(1, pool.get_max_size() // 2)), Shares(_WRITERS)
+        self.metrics = metrics
+        size = pool.get_max_size()
+        self._readers, self._writers = Shares(max(1, size // 2)), Shares(max(1, min(_WRITERS, size // 4)))
         self.sharded = sharded
 
     @asynccontextmanager
@@ -79,19 +70,19 @@ class Database:
         """
         try:
             async with AsyncExitStack() as stack:
-                with self._metrics.pool_wait.time():
+                with self.metrics.pool_wait.time():
                     if shares and project:
                         await stack.enter_async_context(shares.of(project))
                     connection = await stack.enter_async_context(self._pool.acquire(timeout=self._command_timeout))
                 yield connection
         except DomainError:
             raise
-        except asyncpg.QueryCanceledError as error:
+        except connections.TIMEOUTS as error:
             raise DatabaseTimeout from error
         except asyncpg.DataError as error:  # asyncpg's own: we passed what the statement does not take
             logger.exception("a statement does not take its arguments")
             raise DatabaseError from error
-        except _UNAVAILABLE as error:
+        except connections.UNAVAILABLE as error:
             logger.warning("the database is unavailable: %r", error)
             raise DatabaseUnavailable from error
         except asyncpg.PostgresError as error:
@@ -127,15 +118,18 @@ class Database:
     async def _transaction(self, connection: Connection, begin: str, settings: str = "") -> AsyncIterator[None]:
         """A transaction that is begun, with its settings, in one round trip. No setting outlives it."""
         milliseconds = max(1, round(min(self._command_timeout, time_remaining()) * 1000))
-        propagate = "SET LOCAL citus.propagate_set_commands = 'local'; " if self.sharded else ""
-        await connection.execute(f"{begin}; SET LOCAL statement_timeout = {milliseconds}; {propagate}{settings}")
+        opening = f"{begin}; SET LOCAL statement_timeout = {milliseconds}; "
         try:
+            if self.sharded:  # for each SET, Citus sends workers all of the text that it came in: BEGIN stands apart
+                await connection.execute(f"{opening}SET LOCAL citus.propagate_set_commands = 'local'")
+                opening = ""
+            if opening or settings:
+                await connection.execute(f"{opening}{settings}")
             yield
+            await connection.execute("COMMIT")
         except BaseException:
-            with suppress(*_UNAVAILABLE):
-                await connection.execute("ROLLBACK")
+            await connections.roll_back(connection)
             raise
-        await connection.execute("COMMIT")
 
     async def shard_schemas(self, connection: Connection) -> None:
         """In this transaction, let a schema that is created be placed on a worker, where there are workers."""
@@ -149,39 +143,19 @@ class Database:
         Args:
             settings: `SET` statements for it. Left out behind a pooler, where they would stay with others' connections.
         """
-        connection = await asyncpg.connect(self._url, statement_cache_size=0)
-        try:
+        async with connections.connected(self._url) as connection:
             if settings and not self._pooled:
                 await connection.execute(settings)
             yield connection
-        finally:
-            await connection.close(timeout=_NET_SECONDS)
+
+    def terminate(self) -> None:
+        """End all connections of the pool, and it: calls in flight, and later ones, raise DatabaseUnavailable."""
+        self._pool.terminate()
 
     async def ping(self) -> None:
         """Ask PostgreSQL for an answer. Raises DatabaseUnavailable if there is none."""
         async with self.connection() as connection:
             await connection.execute("SELECT FROM lookalike_project LIMIT 1")
-
-
-async def prepare(connection: "asyncpg.Connection[Any]") -> None:
-    """Make a new connection ready: vectors go in and out as bytes, see `vector`.
-
-    In a transaction, as behind a pooler the statements that look types up might else reach different servers.
-    """
-    async with connection.transaction():
-        schema = await connection.fetchval(
-            "SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace WHERE typname = 'halfvec'"
-        )
-        await connection.set_type_codec("halfvec", schema=schema, encoder=bytes, decoder=bytes, format="binary")
-
-
-async def _nothing(connection: "asyncpg.Connection[Any]") -> None:
-    """To reset a connection, as ours keep no state outside of transactions; asyncpg's way costs a round trip."""
-
-
-async def is_pooled(connection: "asyncpg.Connection[Any]") -> bool:
-    """Whether a pooler such as PgBouncer sits between us and PostgreSQL: it makes up the process number we are told."""
-    return connection.get_server_pid() != int(await connection.fetchval("SELECT pg_backend_pid()::text"))
 
 
 @asynccontextmanager
@@ -197,32 +171,39 @@ async def connect(
         metrics: is told of waits.
         migrate: whether to migrate; not on a replica, where that comes from the primary.
     """
-    first = await asyncpg.connect(url, statement_cache_size=0)
-    try:
-        async with first.transaction():
-            pooled = await is_pooled(first)
-        if migrate:
-            await migration.migrate(first)
-        async with first.transaction():
-            sharded = bool(await first.fetchval("SELECT true FROM pg_extension WHERE extname = 'citus'"))
-    finally:
-        await first.close()
-    if pooled:
-        logger.info("a pooler stands before PostgreSQL: statements are not kept prepared")
+    pooled, sharded = await _look(url, migrate=migrate)
     async with asyncpg.create_pool(
         url,
-        min_size=1,
+        min_size=0,
         max_size=pool_size,
-        command_timeout=command_timeout + _NET_SECONDS,
-        init=prepare,
-        reset=_nothing,
+        timeout=connections.CONNECT_SECONDS,
+        command_timeout=command_timeout + connections.NET_SECONDS,
+        init=connections.prepare,
+        reset=connections.keep,
         statement_cache_size=0 if pooled else 1000,
     ) as pool:
+        metrics = metrics or Metrics()
+        metrics.watch_pool(pool.get_size, pool.get_idle_size)
         yield Database(
             url,
             pool,
             command_timeout=command_timeout,
-            metrics=metrics or Metrics(),
+            metrics=metrics,
             pooled=pooled,
             sharded=sharded,
         )
+
+
+async def _look(url: str, *, migrate: bool) -> tuple[bool, bool]:
+    """Migrate, if that is asked; whether there is a pooler before PostgreSQL, and whether it is Citus."""
+    async with connections.connected(url) as connection:
+        async with connection.transaction():
+            pooled = await connections.is_pooled(connection)
+        if pooled:
+            logger.info("a pooler stands before PostgreSQL: statements are not kept prepared")
+        if migrate:
+            await migration.migrate(connection)
+        await connections.prepare(connection)
+        async with connection.transaction():
+            sharded = await connection.fetchval("SELECT true FROM pg_extension WHERE extname = 'citus'")
+        return pooled, bool(sharded)

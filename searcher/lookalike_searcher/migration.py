@@ -4,6 +4,7 @@ Safe when several searchers start at once, and resumable: what has been applied 
 """
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ LEAST_PGVECTOR: Final = (0, 8)
 
 _LOCK: Final = 0x100CA11CE
 """The advisory lock under which migrations run, one searcher at a time."""
+
+_STATEMENT_END: Final = re.compile(r";[ \t]*$", re.MULTILINE)
+"""In a migration: a semicolon at the end of a line."""
 
 
 class UnusableDatabase(Exception):
@@ -67,7 +71,7 @@ async def migrate(connection: Connection) -> None:
 async def create_schema(connection: Connection, project_id: int, space_id: int) -> None:
     """Make the schema of a new project, in the caller's transaction."""
     for step in migrations("project"):
-        await connection.execute(fill(step.sql, project_id, space_id))
+        await _apply_to_project(connection, step, project_id, space_id)
 
 
 def latest_project_version() -> int:
@@ -95,6 +99,13 @@ async def _apply_to_registry(connection: Connection, step: Migration) -> None:
         logger.info("applied migration %d to the registry", step.number)
 
 
+async def _apply_to_project(connection: Connection, step: Migration, project_id: int, space_id: int) -> None:
+    """Run its statements one by one, as Citus passes all of the text that one came in on to its workers."""
+    for sql in _STATEMENT_END.split(fill(step.sql, project_id, space_id)):
+        if sql.strip():
+            await connection.execute(sql)
+
+
 async def _check_pgvector(connection: Connection) -> None:
     version = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
     if tuple(int(part) for part in version.split(".")[:2]) < LEAST_PGVECTOR:
@@ -109,7 +120,7 @@ async def _bring_up_to_date(connection: Connection, project_id: int) -> None:
     first_space = await connection.fetchval("SELECT min(id) FROM lookalike_space WHERE project_id = $1", project_id)
     for step in migrations("project"):
         if version is not None and step.number > version:
-            await connection.execute(fill(step.sql, project_id, first_space))
+            await _apply_to_project(connection, step, project_id, first_space)
             await connection.execute(
                 "UPDATE lookalike_project SET schema_version = $2 WHERE id = $1", project_id, step.number
             )

@@ -114,12 +114,17 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
     Raises:
         NotFound: there is none, also if it has just been deleted.
     """
-    async with database.reading(settings, project=name) as connection:
-        rows = await connection.fetch(statement("project_read", hold=fragment("project_hold")), name)
-        try:
-            yield connection, _the_one(name, rows)
-        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
-            raise NotFound.project(name) from error
+    while True:
+        async with database.reading(settings, project=name) as connection:
+            rows = await connection.fetch(statement("project_read", hold=fragment("project_hold")), name)
+            if not all(row["held"] for row in rows):
+                await connection.execute(statement("project_wait_for_writer"), rows[0]["id"])
+                continue  # with a transaction that sees what is left
+            try:
+                yield connection, _the_one(name, rows)
+            except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+                raise NotFound.project(name) from error  # on a replica, which our locks do not reach
+            return
 
 
 @asynccontextmanager

@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from lookalike.request import time_remaining
+from lookalike.status import DomainError
 from lookalike_searcher.database import Database
-from lookalike_searcher.errors import DatabaseError, DatabaseUnavailable, NotFound
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.replica import Replica
 
@@ -20,12 +21,17 @@ class Reads:
         self._replica = replica
 
     async def ask(self, question: Callable[[Database], Awaitable[T]]) -> T:
-        """The answer of the replica; of the primary, where the replica is stale, fails, or does not know yet."""
-        if self._replica and self._replica.is_fresh():
+        """The answer of the replica; of the primary, where the replica is stale, fails, or refuses.
+
+        Whatever it refuses, it may not know yet: a project, an image, a space that serves by now, a limit.
+        """
+        database = self._replica.fresh() if self._replica else None
+        if database:
             try:
-                answer = await question(self._replica.database)
-            except (DatabaseError, DatabaseUnavailable, NotFound):
-                pass
+                answer = await question(database)
+            except DomainError:
+                if not time_remaining():
+                    raise
             else:
                 self._metrics.reads.labels("replica").inc()
                 return answer

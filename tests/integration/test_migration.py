@@ -1,55 +1,156 @@
-"""Migrations: together, again, and onto what an older version left."""
+"""Migrations: together, again, onto what an older version left, and after one that was killed."""
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
+import numpy as np
 import pytest
 
-from lookalike_searcher import migration
+from lookalike_searcher import database as database_module
+from lookalike_searcher import migration, search
 from lookalike_searcher import project as registry
-from lookalike_searcher.database import Database
+from lookalike_searcher.connection import connected
+from lookalike_searcher.image import Embedding
 from lookalike_searcher.migration import Migration
+from lookalike_searcher.query import Example, Query
+from lookalike_searcher.search import Search
+from lookalike_searcher.statement import Connection, fill
+from lookalike_searcher.vector import encode
+from tests.polling import until
+from tests.writer import sha256, vector
+
+SPACE = "vgg16"
+OLD_PROJECTS = ("first", "second", "third")
+IMAGES = 20
 
 
 @pytest.fixture
 async def fresh_database_url(database_url: str) -> AsyncIterator[str]:
     """A database of its own, empty."""
     name = f"fresh_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(f"CREATE DATABASE {name}")
-    parts = urlsplit(database_url)
-    yield urlunsplit(parts._replace(path=f"/{name}"))
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
+    async with connected(database_url) as connection:
+        await connection.execute(f"CREATE DATABASE {name}")
+        yield urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def old_database_url(fresh_database_url: str) -> str:
+    """A database as the first release left it: projects 1 to 3, with images 0, 1, 2 and so on."""
+    (registry_step, *_), (project_step, *_) = migration.migrations("registry"), migration.migrations("project")
+    async with connected(fresh_database_url) as connection:
+        await connection.execute(
+            "CREATE TABLE lookalike_migration (number integer PRIMARY KEY, apply_time timestamptz)"
+        )
+        await connection.execute("INSERT INTO lookalike_migration VALUES (1, now())")
+        await connection.execute(registry_step.sql)
+        for number, name in enumerate(OLD_PROJECTS, 1):
+            await connection.execute(
+                "INSERT INTO lookalike_project (name, space, schema_version, image_count, reference_count)"
+                " VALUES ($1, $2, 1, $3, $3)",
+                name,
+                SPACE,
+                IMAGES,
+            )
+            await connection.execute(fill(project_step.sql, number, None))
+            await fill_with_images(connection, f"p{number}")
+    return fresh_database_url
+
+
+async def fill_with_images(connection: Connection, schema: str) -> None:
+    """Write as the first release did."""
+    for seed in range(IMAGES):
+        image_id = await connection.fetchval(
+            f"INSERT INTO {schema}.image (sha256, vector, width, height)"  # noqa: S608 - a name of the test's
+            " VALUES ($1, $2::text::halfvec, 4, 3) RETURNING id",
+            sha256(seed),
+            str(vector(seed).tolist()),
+        )
+        await connection.execute(
+            f"INSERT INTO {schema}.image_reference (image_id, uri, product, variant, staged, labels)"  # noqa: S608
+            " VALUES ($1, $2, 'shoe', '', false, '{\"colour\": \"red\"}')",
+            image_id,
+            f"https://shop/{seed}.jpg",
+        )
+
+
+async def versions(connection: Connection) -> dict[str, int]:
+    """The schema version of each project."""
+    rows = await connection.fetch("SELECT name, schema_version FROM lookalike_project")
+    return {row["name"]: row["schema_version"] for row in rows}
 
 
 async def test_searchers_that_start_together_on_a_fresh_database_migrate_once(fresh_database_url: str) -> None:
-    connections = [await asyncpg.connect(fresh_database_url) for _ in range(6)]
-    await asyncio.gather(*(migration.migrate(connection) for connection in connections))
-    numbers = await connections[0].fetch("SELECT number FROM lookalike_migration ORDER BY number")
-    assert [row["number"] for row in numbers] == [step.number for step in migration.migrations("registry")]
-    for connection in connections:
-        await connection.close()
+    async def start() -> None:
+        async with connected(fresh_database_url) as connection:
+            await migration.migrate(connection)
+
+    await asyncio.gather(*(start() for _ in range(6)))
+    async with connected(fresh_database_url) as connection:
+        numbers = await connection.fetch("SELECT number FROM lookalike_migration ORDER BY number")
+        assert [row["number"] for row in numbers] == [step.number for step in migration.migrations("registry")]
 
 
-async def test_a_new_migration_reaches_every_project(
-    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = f"old-{uuid.uuid4().hex}"
-    old = await registry.create(database, name, "space", registry.Limits())
+async def test_a_new_migration_reaches_every_project(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with database_module.connect(fresh_database_url, pool_size=1, command_timeout=30) as database:
+        for name in OLD_PROJECTS:
+            await registry.create(database, name, SPACE, registry.Limits())
     steps = migration.migrations
     added = Migration(len(steps("project")) + 1, "ALTER TABLE {schema}.image ADD COLUMN note text")
     monkeypatch.setattr(
         migration, "migrations", lambda kind: (*steps(kind), added) if kind == "project" else steps(kind)
     )
-    connection = await asyncpg.connect(database_url)
-    await migration.migrate(connection)
-    await migration.migrate(connection)
-    assert await connection.fetch(f"SELECT note FROM p{old.id}.image") == []  # noqa: S608 - a number
-    await connection.execute("UPDATE lookalike_project SET schema_version = $1", added.number - 1)
-    await connection.execute(f"ALTER TABLE p{old.id}.image DROP COLUMN note")
-    await connection.close()
-    await registry.delete(database, name)
+    async with connected(fresh_database_url) as connection:
+        await migration.migrate(connection)
+        await migration.migrate(connection)
+        assert await versions(connection) == dict.fromkeys(OLD_PROJECTS, added.number)
+        for number in range(1, 4):
+            assert await connection.fetch(f"SELECT note FROM p{number}.image") == []  # noqa: S608 - a number
+
+
+async def test_what_the_first_release_stored_is_found(old_database_url: str) -> None:
+    async with database_module.connect(old_database_url, pool_size=2, command_timeout=30) as database:
+        for name in OLD_PROJECTS:
+            await assert_found(database, name)
+
+
+async def assert_found(database: database_module.Database, project: str) -> None:
+    """By their vectors, with their references; and the space is whole."""
+    for seed in range(IMAGES):
+        [encoded] = encode(vector(seed)[np.newaxis])
+        example = Example(embedding=Embedding(SPACE, encoded))
+        found = await search.rank(database, Search(project, Query((example,)), 3))
+        assert found.hits[0].sha256 == sha256(seed)
+        assert found.hits[0].similarity == pytest.approx(1, abs=1e-3)
+        [reference] = found.hits[0].references
+        assert (reference.uri, reference.labels) == (f"https://shop/{seed}.jpg", {"colour": "red"})
+    [space] = (await registry.get(database, project)).spaces
+    assert (space.name, space.complete) == (SPACE, True)
+
+
+async def test_a_migration_that_is_killed_halfway_leaves_whole_projects_and_the_next_start_goes_on(
+    old_database_url: str,
+) -> None:
+    """Killed when it has done with the first project, and with half of the second, whose table somebody reads."""
+    async with connected(old_database_url) as reader, connected(old_database_url) as watcher:
+        reading = reader.transaction()
+        await reading.start()
+        await reader.execute("LOCK TABLE p2.image IN ACCESS SHARE MODE")
+        start = "import asyncio, sys; from lookalike_searcher import database\n"
+        start += "asyncio.run(database.connect(sys.argv[1], pool_size=1, command_timeout=30).__aenter__())"
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", start, old_database_url)
+        locks = "SELECT count(*) {} FROM pg_locks WHERE relation = 'p2.image'::regclass"
+        await until(lambda: watcher.fetchval(locks.format("FILTER (WHERE NOT granted) = 1")))
+        process.kill()
+        await process.wait()
+        await reading.rollback()
+        await until(lambda: watcher.fetchval(locks.format("= 0")))
+        assert await versions(watcher) == {"first": migration.latest_project_version(), "second": 1, "third": 1}
+        assert await watcher.fetchval("SELECT count(vector) FROM p2.image") == IMAGES
+        assert await watcher.fetchval("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'vector%'") == 1
+    async with database_module.connect(old_database_url, pool_size=2, command_timeout=30) as database:
+        for name in OLD_PROJECTS:
+            await assert_found(database, name)

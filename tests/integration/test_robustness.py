@@ -1,0 +1,394 @@
+"""Deadlines, cancelled calls, a PostgreSQL that goes away, a full pool, a greedy project."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from lookalike import errors, request
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_searcher import database as database_module
+from lookalike_searcher import server as searcher_server
+from lookalike_searcher import shares
+from lookalike_searcher.config import Config
+from lookalike_searcher.connection import connected
+from lookalike_searcher.database import Database
+from lookalike_searcher.errors import DatabaseTimeout
+from lookalike_searcher.metrics import Metrics
+from tests import postgres
+from tests.polling import until
+from tests.postgres import Postgres
+from tests.writer import INDEXED, Writer, sha256, vector
+
+SPACE = "space"
+
+
+@dataclass
+class Searcher:
+    """A searcher of the test's own, with a client."""
+
+    database: Database
+    metrics: Metrics
+    stub: SearcherServiceStub
+    health: health_pb2_grpc.HealthStub
+    projects: list[str] = field(default_factory=list)
+
+    async def project(self) -> Writer:
+        """A new project with an image; it goes with the searcher."""
+        name = f"robust-{uuid.uuid4().hex[:12]}"
+        self.projects.append(name)
+        await self.stub.CreateProject(wire.CreateProjectRequest(name=name, space=SPACE))
+        writer = Writer(self.stub, name, SPACE)
+        assert await writer.send(writer.request(0)) == [INDEXED]
+        return writer
+
+    def search(self, project: str, **call: float) -> "grpc.aio.UnaryUnaryCall[Any, Any]":
+        query = common.Embedding(space=SPACE, values=vector(0))
+        return self.stub.Search(wire.SearchRequest(project=project, embedding=query), **call)
+
+    async def serves(self) -> bool:
+        answer = await self.health.Check(health_pb2.HealthCheckRequest(service=searcher_server.SERVICE))
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+@asynccontextmanager
+async def searching(url: str, *, pool_size: int = 4, command_timeout: float = 30) -> AsyncIterator[Searcher]:
+    config = Config(data_dir=Path("unused"), port=0, grace=1, probe_interval=0.1, maintenance_interval=0.1)
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        database = await enter(
+            database_module.connect(url, pool_size=pool_size, command_timeout=command_timeout, metrics=metrics)
+        )
+        server = await enter(searcher_server.serving(config, database, metrics=metrics))
+        channel = await enter(grpc.aio.insecure_channel(f"127.0.0.1:{server.port}"))
+        searcher = Searcher(database, metrics, SearcherServiceStub(channel), health_pb2_grpc.HealthStub(channel))
+        yield searcher
+        for project in searcher.projects:
+            await searcher.stub.DeleteProject(wire.DeleteProjectRequest(name=project))
+
+
+@dataclass
+class Blocker:
+    """Another client of the database, who holds locks, and sees who waits for them."""
+
+    connection: "asyncpg.Connection[Any]"
+    _transaction: Any = None
+
+    async def lock(self, project: str, *, tables: bool = False) -> None:
+        """Hold what writers to the project need; or its images, which its readers need too."""
+        self._transaction = self.connection.transaction()
+        await self._transaction.start()
+        statement = "SELECT id FROM lookalike_project WHERE name = $1 FOR UPDATE"
+        project_id = await self.connection.fetchval(statement.removesuffix(" FOR UPDATE" if tables else ""), project)
+        if tables:
+            await self.connection.execute(f"LOCK TABLE p{project_id}.image IN ACCESS EXCLUSIVE MODE")
+
+    async def unlock(self) -> None:
+        await self._transaction.rollback()
+
+    async def waiting(self) -> int:
+        """How many wait for what we hold."""
+        sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        return int(await self.connection.fetchval(sql))
+
+    async def until_waiting(self, count: int) -> None:
+        async def is_so() -> bool:
+            return await self.waiting() == count
+
+        await until(is_so)
+
+
+@pytest.fixture
+async def blocker(database_url: str) -> AsyncIterator[Blocker]:
+    async with connected(database_url) as connection:
+        yield Blocker(connection)
+
+
+def delete(writer: Writer, **call: float) -> "grpc.aio.UnaryUnaryCall[Any, Any]":
+    """A short write."""
+    return writer.stub.DeleteImages(wire.DeleteImagesRequest(project=writer.project, uris=["nothing"]), **call)
+
+
+async def code_of(call: Awaitable[object]) -> grpc.StatusCode:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code()
+
+
+async def number_of_connection(database: Database) -> int:
+    """What tells the connection from others that the pool's next call gets."""
+    async with database.connection() as connection:
+        return connection.get_server_pid()
+
+
+async def test_the_callers_deadline_is_postgresqls_too(database: Database) -> None:
+    milliseconds = "SELECT setting::integer FROM pg_settings WHERE name = 'statement_timeout'"
+    token = request._DEADLINE.set(time.monotonic() + 5)
+    async with database.reading() as connection:
+        assert 0 < await connection.fetchval(milliseconds) <= 5_000
+    request._DEADLINE.reset(token)
+    async with database.reading() as connection:
+        assert await connection.fetchval(milliseconds) == 30_000
+
+
+async def test_a_write_that_waits_for_another_ends_at_its_deadline_also_in_postgresql(
+    database_url: str, blocker: Blocker
+) -> None:
+    async with searching(database_url) as searcher:
+        writer = await searcher.project()
+        await blocker.lock(writer.project)
+        assert await code_of(delete(writer, timeout=0.3)) is grpc.StatusCode.DEADLINE_EXCEEDED
+        await blocker.until_waiting(0)
+        await blocker.unlock()
+        await delete(writer)
+
+
+async def test_a_statement_that_takes_too_long_is_a_timeout_to_a_caller_without_deadline(
+    database_url: str, blocker: Blocker
+) -> None:
+    async with searching(database_url) as searcher, searching(database_url, command_timeout=0.3) as hasty:
+        writer = await searcher.project()
+        await blocker.lock(writer.project)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await delete(Writer(hasty.stub, writer.project, SPACE))
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert errors.from_rpc(caught.value, "searcher").reason == "DATABASE_TIMEOUT"
+        await blocker.unlock()
+
+
+async def test_a_lock_timeout_that_an_operator_has_set_is_a_timeout(database: Database, blocker: Blocker) -> None:
+    await blocker.connection.execute("BEGIN; SELECT pg_advisory_xact_lock(68771, 1)")
+    with pytest.raises(DatabaseTimeout):
+        async with database.writing() as connection:
+            await connection.execute("SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock(68771, 1)")
+    await blocker.connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_cancelled_call_ends_its_statement_in_postgresql_and_leaves_its_connection_usable(
+    database_url: str, blocker: Blocker, *, stream: bool
+) -> None:
+    async with searching(database_url, pool_size=1) as searcher:
+        writer = await searcher.project()
+        number = await number_of_connection(searcher.database)
+        await blocker.lock(writer.project)
+        call = asyncio.ensure_future(writer.send(writer.request(1))) if stream else delete(writer)
+        await blocker.until_waiting(1)
+        call.cancel()
+        await blocker.until_waiting(0)
+        await blocker.unlock()
+        assert await number_of_connection(searcher.database) == number
+        assert await writer.counts() == (1, 1)
+        assert await writer.send(writer.request(2)) == [INDEXED]
+
+
+async def test_a_transaction_that_is_cancelled_twice_is_not_left_open(database_url: str) -> None:
+    """Once in its statement, and once while it is rolled back."""
+    async with database_module.connect(database_url, pool_size=1, command_timeout=30) as database:
+        begun = asyncio.Event()
+
+        async def work() -> None:
+            async with database.writing() as connection:
+                begun.set()
+                await connection.execute("SELECT pg_sleep(600)")
+
+        task = asyncio.create_task(work())
+        await begun.wait()
+        for _ in range(3):
+            await asyncio.sleep(0)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with database.connection() as connection:
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_call_waits_for_a_connection_no_longer_than_its_deadline(database_url: str) -> None:
+    async with searching(database_url, pool_size=1) as searcher:
+        writer = await searcher.project()
+        waits = "lookalike_searcher_pool_wait_seconds_count"
+        async with searcher.database.connection():
+            before = searcher.metrics.registry.get_sample_value(waits) or 0
+            assert await code_of(searcher.search(writer.project, timeout=0.3)) is grpc.StatusCode.DEADLINE_EXCEEDED
+            call = searcher.search(writer.project)
+            await until(lambda: asyncio.sleep(0, not call.done()))
+        assert len((await call).hits) == 1
+        assert (searcher.metrics.registry.get_sample_value(waits) or 0) >= before + 2
+
+
+async def test_the_pool_is_measured(database_url: str) -> None:
+    async with searching(database_url, pool_size=3) as searcher:
+
+        def connections(state: str) -> float | None:
+            name = "lookalike_searcher_pool_connections"
+            return searcher.metrics.registry.get_sample_value(name, {"state": state})
+
+        async with searcher.database.connection(), searcher.database.connection(), searcher.database.connection():
+            assert (connections("open"), connections("idle")) == (3, 0)
+
+
+async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_refused_more(
+    database_url: str, blocker: Blocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "MAX_WAITING", 20)
+    async with searching(database_url, pool_size=4) as searcher:
+        greedy, other = await searcher.project(), await searcher.project()
+        await blocker.lock(greedy.project, tables=True)
+        reads = [searcher.search(greedy.project) for _ in range(22)]  # of which two hang in PostgreSQL
+        writes = [asyncio.create_task(greedy.send(greedy.request(number))) for number in range(5)]
+        await blocker.until_waiting(3)
+        assert len((await searcher.search(other.project)).hits) == 1
+        assert await other.send(other.request(1)) == [INDEXED]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await searcher.search(greedy.project)
+        assert_busy(caught.value, greedy.project)
+        assert not any(call.done() for call in (*reads, *writes))
+        await blocker.unlock()
+        assert all([(await call).hits for call in reads])
+        await asyncio.gather(*writes)
+
+
+def assert_busy(error: grpc.aio.AioRpcError, project: str) -> None:
+    status = rpc_status.from_call(error)
+    info, quota, retry = error_details_pb2.ErrorInfo(), error_details_pb2.QuotaFailure(), error_details_pb2.RetryInfo()
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert all(status.details[number].Unpack(detail) for number, detail in enumerate((info, quota, retry)))
+    assert info.reason == "PROJECT_BUSY"
+    assert quota.violations[0].subject == f"project:{project}"
+    assert retry.retry_delay.ToMilliseconds() > 0
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that may be killed."""
+    with postgres.primary() as server:
+        yield server
+
+
+@dataclass
+class Traffic:
+    """Writers and searches that go on whatever happens, and what became of them."""
+
+    searcher: Searcher
+    project: str
+    acknowledged: set[int] = field(default_factory=set)
+    codes: set[grpc.StatusCode] = field(default_factory=set)
+    found: int = 0
+    _next: int = 1
+
+    async def write(self) -> None:
+        """Send images, thirty to a stream, all with numbers of their own."""
+        while True:
+            first = self._next
+            self._next += 30
+            try:
+                async for answer in self.searcher.stub.IndexImages(self._requests(first)):
+                    assert answer.indexed.status == INDEXED
+                    self.acknowledged.add(answer.sequence)
+            except grpc.aio.AioRpcError as error:
+                self._note(error)
+
+    async def search(self) -> None:
+        """Search by the first image."""
+        while True:
+            try:
+                self.found += len((await self.searcher.search(self.project)).hits) > 0
+            except grpc.aio.AioRpcError as error:
+                self._note(error)
+
+    async def _requests(self, first: int) -> AsyncIterator[wire.IndexImagesRequest]:
+        writer = Writer(self.searcher.stub, self.project, SPACE)
+        for seed in range(first, first + 30):
+            made = writer.request(seed)
+            made.project, made.sequence = self.project, seed
+            yield made
+
+    def _note(self, error: grpc.aio.AioRpcError) -> None:
+        if (
+            error.details() != "Internal error from Core"
+        ):  # what gRPC makes of a status if a write was under way (#36066)
+            self.codes.add(error.code())
+
+    async def until_more(self) -> None:
+        """Until images have been acknowledged, and searches answered, anew."""
+        acknowledged, found = len(self.acknowledged) + 100, self.found + 10
+        await until(lambda: asyncio.sleep(0, len(self.acknowledged) > acknowledged and self.found > found))
+
+
+def restart_fast(server: Postgres) -> None:
+    server.stop()
+    server.start()
+
+
+def kill_and_start(server: Postgres) -> None:
+    server.kill()
+    server.start()
+
+
+@pytest.mark.parametrize("restart", [restart_fast, kill_and_start])
+async def test_a_restart_of_postgresql_loses_nothing_that_was_acknowledged_and_heals_by_itself(
+    own_postgres: Postgres, restart: Callable[[Postgres], None]
+) -> None:
+    async with searching(own_postgres.url) as searcher:
+        writer = await searcher.project()
+        traffic = Traffic(searcher, writer.project)
+        tasks = [asyncio.create_task(traffic.write()) for _ in range(3)]
+        tasks += [asyncio.create_task(traffic.search()) for _ in range(3)]
+        for _ in range(3):
+            await traffic.until_more()
+            await asyncio.to_thread(restart, own_postgres)
+        await traffic.until_more()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert traffic.codes <= {grpc.StatusCode.UNAVAILABLE}
+        await assert_stored(writer, own_postgres.url, traffic.acknowledged)
+
+
+async def assert_stored(writer: Writer, url: str, seeds: set[int]) -> None:
+    """All of them are there, once, and the project's count is right."""
+    hashes = [sha256(seed) for seed in seeds]
+    for start in range(0, len(hashes), 10_000):
+        asked = hashes[start : start + 10_000]
+        checked = await writer.stub.CheckImages(wire.CheckImagesRequest(project=writer.project, sha256s=asked))
+        assert len(checked.stored_sha256s) == len(asked)
+    connection = await asyncpg.connect(url)
+    project_id = await connection.fetchval("SELECT id FROM lookalike_project WHERE name = $1", writer.project)
+    counts = [
+        await connection.fetchval(f"SELECT count(*) FROM p{project_id}.{table}")  # noqa: S608 - a number
+        for table in ("image", "image_reference")
+    ]
+    await connection.close()
+    assert tuple(counts) == await writer.counts()
+
+
+async def test_while_postgresql_is_away_calls_are_unavailable_and_health_says_so(own_postgres: Postgres) -> None:
+    async with searching(own_postgres.url) as searcher:
+        writer = await searcher.project()
+        await asyncio.to_thread(own_postgres.kill)
+
+        async def is_away() -> bool:
+            return not await searcher.serves()
+
+        await until(is_away)
+        for call in (searcher.search(writer.project), delete(writer), writer.send(writer.request(1))):
+            assert await code_of(call) is grpc.StatusCode.UNAVAILABLE
+        await asyncio.to_thread(own_postgres.start)
+        await until(searcher.serves)
+        assert len((await searcher.search(writer.project)).hits) == 1
+        assert await writer.send(writer.request(1)) == [INDEXED]
