@@ -16,6 +16,9 @@ Refusal = FailedPrecondition | QuotaExceeded
 Result = bool | Refusal
 """Whether storing an entry changed anything, or why it was not stored."""
 
+_Vectors = dict[bytes, tuple[int, bytes]]
+"""By hash, the place of the first entry that brings an image's vector in a space, and the vector."""
+
 
 @dataclass(frozen=True)
 class Deleted:
@@ -38,9 +41,8 @@ class Names:
 class _Written:
     """What a transaction has done so far."""
 
-    changed: set[ReferenceKey] = field(default_factory=set)
-    vectors: set[bytes] = field(default_factory=set)
-    """Images that got a vector."""
+    changed: set[int] = field(default_factory=set)
+    """Places of the entries that changed anything, had each been stored after the one before."""
     left: set[int] = field(default_factory=set)
     """Images that have lost a reference."""
     references: int = 0
@@ -67,7 +69,8 @@ async def store(database: Database, project: str, entries: Sequence[Entry], max_
         written = _Written()
         await _write(connection, locked, accepted, known, written)
         await _settle(connection, locked, written)
-    return [refusal or _changed(entry, written) for entry, refusal in zip(entries, refusals, strict=True)]
+    changed = iter(_changed(accepted, written))
+    return [refusal or next(changed) for refusal in refusals]
 
 
 async def sync(
@@ -89,7 +92,7 @@ async def sync(
         await _write(connection, locked, entries, known, written)
         deleted_references = await _delete_others(connection, locked, product, entries, written)
         deleted_images = await _settle(connection, locked, written)
-    return [_changed(entry, written) for entry in entries], Deleted(deleted_references, deleted_images)
+    return _changed(entries, written), Deleted(deleted_references, deleted_images)
 
 
 async def delete(database: Database, project: str, names: Names) -> Deleted:
@@ -102,8 +105,8 @@ async def delete(database: Database, project: str, names: Names) -> Deleted:
         return Deleted(len(rows), await _settle(connection, locked, written))
 
 
-def _changed(entry: Entry, written: _Written) -> bool:
-    return entry.reference.key in written.changed or entry.sha256 in written.vectors
+def _changed(entries: Sequence[Entry], written: _Written) -> list[bool]:
+    return [place in written.changed for place in range(len(entries))]
 
 
 async def _known(connection: Connection, project: Project, entries: Iterable[Entry]) -> dict[bytes, int]:
@@ -117,7 +120,8 @@ def _refusals(
 ) -> list[Refusal | None]:
     """Why each entry is refused, if it is. An entry may rely on the vector that another one brings."""
     spaces = {space.name for space in project.spaces}
-    brought = {e.sha256 for e in entries if any(embedding.space == project.space for embedding in e.embeddings)}
+    storable = (e for e in entries if all(embedding.space in spaces for embedding in e.embeddings))
+    brought = {e.sha256 for e in storable if any(embedding.space == project.space for embedding in e.embeddings)}
     room = max_images - project.image_count if max_images else len(entries)
     admitted: set[bytes] = set()
     refusals: list[Refusal | None] = []
@@ -161,15 +165,21 @@ async def _write(
 ) -> None:
     """Store images, their vectors, then references; notes what that changed."""
     last = {entry.reference.key: entry for entry in entries}  # of two entries for one reference the later one counts
-    shown = {entry.sha256 for entry in last.values()}
-    kept = [entry for entry in entries if entry.sha256 in shown]
-    new = {entry.sha256: entry for entry in reversed(kept) if entry.sha256 not in known}
+    kept = {entry.sha256 for entry in last.values()} | known.keys()
+    new: dict[bytes, Entry] = {}  # in the order in which they come
+    for entry in entries:
+        if entry.sha256 in kept and entry.sha256 not in known:
+            new.setdefault(entry.sha256, entry)
     ids = {**known, **await _insert_images(connection, project, list(new.values()))}
     written.images += len(new)
     for space in project.spaces:
-        vectors = {e.sha256: v.vector for e in kept for v in e.embeddings if v.space == space.name}
+        vectors: _Vectors = {}
+        for place, entry in enumerate(entries):
+            for embedding in entry.embeddings:
+                if embedding.space == space.name and entry.sha256 in kept:
+                    vectors.setdefault(entry.sha256, (place, embedding.vector))
         await _insert_vectors(connection, project, space, vectors, ids, known, written)
-    await _write_references(connection, project, list(last.values()), ids, written)
+    await _write_references(connection, project, entries, ids, written)
 
 
 async def _insert_images(connection: Connection, project: Project, entries: Sequence[Entry]) -> dict[bytes, int]:
@@ -188,28 +198,27 @@ async def _insert_vectors(
     connection: Connection,
     project: Project,
     space: Space,
-    vectors: Mapping[bytes, bytes],
+    vectors: _Vectors,
     ids: Mapping[bytes, int],
     known: Mapping[bytes, int],
     written: _Written,
 ) -> None:
     """Store those vectors that are not there yet, which only a space that is being filled lacks for a known image."""
-    coming = {ids[sha256]: sha256 for sha256 in vectors}
+    coming = {ids[sha256]: found for sha256, found in vectors.items()}
     old = [ids[sha256] for sha256 in vectors if sha256 in known]
+    missing = set()
     if old and not space.complete:
         rows = await connection.fetch(statement("vector_missing", project.id, space.id), old)
         missing = {row["image_id"] for row in rows}
-        written.vectors |= {coming[image_id] for image_id in missing}
-    else:
-        missing = set()
     for image_id in set(old) - missing:
         del coming[image_id]
+    written.changed |= {place for place, _ in coming.values()}
     if coming:
         await connection.copy_records_to_table(
             vectors_of(space.id),
             schema_name=schema_of(project.id),
             columns=["image_id", "vector"],
-            records=[(image_id, vectors[sha256]) for image_id, sha256 in coming.items()],
+            records=[(image_id, vector) for image_id, (_, vector) in coming.items()],
         )
 
 
@@ -217,22 +226,21 @@ async def _write_references(
     connection: Connection, project: Project, entries: Sequence[Entry], ids: Mapping[bytes, int], written: _Written
 ) -> None:
     """Insert references that are new, and change those that are there with another image or other labels."""
-    columns: list[list[object]] = [list(column) for column in zip(*(e.reference.key for e in entries), strict=True)]
+    last = {entry.reference.key: entry for entry in entries}
+    columns: list[list[object]] = [list(column) for column in zip(*last, strict=True)]
     rows = await connection.fetch(statement("reference_existing", project.id), *(columns or [[]] * 4))
     existing = {(row["uri"], row["product"], row["variant"], row["staged"]): row for row in rows}
+    before = {key: (row["image_id"], json.loads(row["labels"])) for key, row in existing.items()}
+    written.changed |= _changing(entries, before, ids)
     fresh: list[tuple[object, ...]] = []
     moved: list[tuple[object, ...]] = []
-    for entry in entries:
-        key, image_id = entry.reference.key, ids[entry.sha256]
-        row = existing.get(key)
-        if row is None:
+    for key, entry in last.items():
+        image_id = ids[entry.sha256]
+        if key not in existing:
             fresh.append((image_id, *key, _labels(entry.reference)))
-        elif (row["image_id"], json.loads(row["labels"])) != (image_id, dict(entry.reference.labels)):
-            moved.append((row["id"], image_id, _labels(entry.reference)))
-            written.left |= {row["image_id"]} - {image_id}
-        else:
-            continue
-        written.changed.add(key)
+        elif before[key] != (image_id, entry.reference.labels):
+            moved.append((existing[key]["id"], image_id, _labels(entry.reference)))
+            written.left |= {existing[key]["image_id"]} - {image_id}
     if fresh:
         await connection.copy_records_to_table(
             "image_reference",
@@ -243,6 +251,20 @@ async def _write_references(
     if moved:
         await connection.executemany(statement("reference_update", project.id), moved)
     written.references += len(fresh)
+
+
+def _changing(
+    entries: Sequence[Entry], before: Mapping[ReferenceKey, tuple[int, object]], ids: Mapping[bytes, int]
+) -> set[int]:
+    """The places of the entries that give their reference another image or other labels than the one before."""
+    shown: dict[ReferenceKey, tuple[object, object]] = {**before}
+    changing = set()
+    for place, entry in enumerate(entries):
+        shows = (ids.get(entry.sha256, entry.sha256), entry.reference.labels)  # no id: shown by nothing in the end
+        if shown.get(entry.reference.key) != shows:
+            changing.add(place)
+        shown[entry.reference.key] = shows
+    return changing
 
 
 def _labels(reference: Reference) -> str:
@@ -269,6 +291,6 @@ async def _settle(connection: Connection, project: Project, written: _Written) -
     if written.left:
         rows = await connection.fetch(statement("image_delete_unreferenced", project.id), list(written.left))
         deleted = len(rows)
-    if written.changed or written.vectors or written.left:
+    if written.changed or written.left:
         await connection.execute(statement("project_count"), project.id, written.images, deleted, written.references)
     return deleted
