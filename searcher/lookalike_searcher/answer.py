@@ -5,11 +5,14 @@ from typing import Final
 
 from lookalike.status import DomainError
 from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher.cluster import Cluster
+from lookalike_searcher.duplicates import Progress
 from lookalike_searcher.errors import STATUS
+from lookalike_searcher.hit import Hit
 from lookalike_searcher.image import Image, Reference
 from lookalike_searcher.index import IndexStatus
 from lookalike_searcher.project import Limits, Project
-from lookalike_searcher.search import NEAR_DUPLICATE, Hit, Ranking
+from lookalike_searcher.search import NEAR_DUPLICATE, Ranking
 from lookalike_searcher.space import Space
 from lookalike_searcher.spaces import Comparison, Figures
 
@@ -29,7 +32,8 @@ def project(found: Project, indexes: Mapping[int, IndexStatus] | None = None) ->
     message.create_time.FromDatetime(found.create_time)
     message.update_time.FromDatetime(found.update_time)
     if indexes is not None:
-        in_order = sorted(found.spaces, key=lambda space: space.name != found.space)
+        known = (space for space in found.spaces if space.id in indexes)  # the others were dropped just now
+        in_order = sorted(known, key=lambda space: space.name != found.space)
         message.spaces.extend(_space(space, found.space, indexes[space.id]) for space in in_order)
     return message
 
@@ -175,3 +179,26 @@ def _figures(figures: Figures) -> wire.SpaceFigures:
     return wire.SpaceFigures(
         space=figures.space, same_product=figures.same_product, median_seconds=figures.median_seconds
     )
+
+
+def duplicates(found: Progress, resume_token: str) -> wire.FindDuplicatesResponse:
+    """A cluster of duplicates, or a sign of progress."""
+    return wire.FindDuplicatesResponse(
+        cluster=_cluster(found.cluster) if found.cluster else None,
+        resume_token=resume_token,
+        examined_count=found.place.examined,
+        image_count=found.image_count,
+    )
+
+
+def _cluster(found: Cluster) -> wire.DuplicateCluster:
+    listed = images(member.image for member in found.members)
+    similarities = (member.similarity for member in found.members)
+    return wire.DuplicateCluster(
+        images=map(_duplicate, listed, similarities),
+        image_count=found.image_count,
+    )
+
+
+def _duplicate(image: wire.Image, similarity: float) -> wire.DuplicateImage:
+    return wire.DuplicateImage(image=image, similarity=similarity)

@@ -16,6 +16,7 @@ from lookalike.status import DomainError
 from lookalike_searcher import index
 from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
+from lookalike_searcher.connection import FAILURES
 from lookalike_searcher.database import Database
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.statement import Connection, statement
@@ -34,7 +35,7 @@ _GROWTH: Final = 2.0
 _WATCH_SECONDS: Final = 1.0
 _STALE_EF_SEARCH: Final = 450
 """An index that must look so deep for ten hits is made anew: deletions have worn it out."""
-_FAILURES: Final = (DomainError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_FAILURES: Final = (DomainError, *FAILURES)
 
 Job = Callable[[Connection, asyncpg.Record], Awaitable[bool]]
 """Does something about what is due, on a connection for long statements; whether there was something to do."""

@@ -8,12 +8,13 @@ import numpy as np
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import token, validation
+from lookalike_searcher.duplicates import PLACE_TYPES, Asked, Place
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.filter import Filter
 from lookalike_searcher.image import Embedding, Entry, Reference
 from lookalike_searcher.project import Limits
 from lookalike_searcher.query import Example, Query
-from lookalike_searcher.search import POSITION_TYPES, Position, Search
+from lookalike_searcher.search import NEAR_DUPLICATE, POSITION_TYPES, Position, Search
 from lookalike_searcher.store import Names
 from lookalike_searcher.vector import DIMENSIONS, encode
 
@@ -269,3 +270,18 @@ def one_project(project: str, batch: Iterable[wire.IndexImagesRequest]) -> str:
                 "project", f"must be empty or {project!r} after the stream's first request", request.project
             )
     return project
+
+
+def duplicates(request: wire.FindDuplicatesRequest) -> tuple[Asked, str]:
+    """What duplicates to find, and what identifies the request in resume tokens."""
+    asked, after = token.digest(request, "resume_token"), None
+    if request.resume_token:
+        after = Place(*token.decode(request.resume_token, asked, PLACE_TYPES, "resume_token"))
+    similarity = request.min_similarity if request.HasField("min_similarity") else NEAR_DUPLICATE
+    found = Asked(
+        project=validation.project_name(request.project, "project"),
+        min_similarity=validation.between("min_similarity", similarity, 0.5, 1),
+        same_file_only=request.same_file_only,
+        after=after,
+    )
+    return found, asked

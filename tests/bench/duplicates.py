@@ -1,0 +1,140 @@
+"""How long the duplicates of a whole project take to find, and whether all are: by comparing, and through the index."""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import psutil
+
+from lookalike_searcher import database as databases
+from lookalike_searcher import postgres, vector
+from lookalike_searcher import project as registry
+from lookalike_searcher.config import Config
+from lookalike_searcher.database import Database
+from lookalike_searcher.duplicates import Asked, Duplicates
+from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.project import Limits
+from lookalike_searcher.statement import schema_of, vectors_of
+
+_COPIES: Final = 0.05
+"""Share of the images that are near duplicates of another."""
+_BATCH: Final = 10_000
+
+Pair = tuple[int, int]
+
+
+async def measure(database: Database, project: str, images: int) -> float:
+    """Seconds that all clusters of the project take to find, which has so many images."""
+    seconds, _ = await _found(Duplicates(database), project, images)
+    return seconds
+
+
+async def _found(duplicates: Duplicates, project: str, images: int) -> tuple[float, set[Pair]]:
+    """The seconds, and the pairs of the first image of a cluster with another."""
+    began, pairs, examined = time.perf_counter(), set(), 0
+    async for progress in duplicates.find(Asked(project)):
+        examined = progress.place.examined
+        if progress.cluster:
+            first, *others = (member.image.id for member in progress.cluster.members)
+            pairs |= {(first, other) for other in others}
+    assert examined == images, f"examined {examined} of {images} images"
+    return time.perf_counter() - began, pairs
+
+
+async def fill(database: Database, project: str, images: int) -> set[Pair]:
+    """Make a project of so many images with planted near duplicates: the pairs."""
+    created = await registry.create(database, project, "bench", Limits())
+    rng = np.random.default_rng(0)
+    shuffled = rng.permutation(images)
+    copies = int(images * _COPIES)
+    pairs = {
+        tuple(sorted(pair))
+        for pair in zip(shuffled[:copies].tolist(), shuffled[copies : 2 * copies].tolist(), strict=True)
+    }
+    vectors = _vectors(rng, images)
+    for original, copy in pairs:
+        vectors[copy] = _near(rng, vectors[original])
+    schema, table = schema_of(created.id), vectors_of(created.serving.id)
+    async with database.writing() as connection:
+        for start in range(0, images, _BATCH):
+            numbers = range(start, min(images, start + _BATCH))
+            columns = ["sha256", "width", "height"]
+            records: list[tuple[object, ...]] = [(number.to_bytes(32), 0, 0) for number in numbers]
+            await connection.copy_records_to_table("image", schema_name=schema, columns=columns, records=records)
+            records = [(number + 1, f"https://shop/{number}.jpg", "", "", False, "{}") for number in numbers]
+            columns = ["image_id", "uri", "product", "variant", "staged", "labels"]
+            await connection.copy_records_to_table(
+                "image_reference", schema_name=schema, columns=columns, records=records
+            )
+            halves = vector.encode(vectors[numbers.start : numbers.stop])
+            records = [(number + 1, half) for number, half in zip(numbers, halves, strict=True)]
+            await connection.copy_records_to_table(
+                table, schema_name=schema, columns=["image_id", "vector"], records=records
+            )
+        sql = "UPDATE lookalike_project SET image_count = $2, reference_count = $2 WHERE id = $1"
+        await connection.execute(sql, created.id, images)
+    return {(original + 1, copy + 1) for original, copy in pairs}
+
+
+def _vectors(rng: np.random.Generator, images: int) -> np.ndarray:
+    """Vectors of length 1 about as alike as those of photos: cosines around .45, and few directions that tell most."""
+    scales = 1 / np.sqrt(np.arange(512) + 2)
+    axes, _ = np.linalg.qr(rng.normal(size=(512, 512)))
+    vectors = np.empty((images, 512), np.float32)
+    for start in range(0, images, _BATCH):
+        part = vectors[start : start + _BATCH]
+        part[:] = (rng.normal(size=part.shape) * scales) @ axes
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    vectors += 0.9 * axes[:, 0]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def _near(rng: np.random.Generator, original: np.ndarray) -> np.ndarray:
+    """A vector with a cosine to the original of .955 to .9995."""
+    aside = rng.normal(size=512)
+    aside -= (aside @ original) * original
+    cosine = rng.uniform(0.955, 0.9995)
+    return np.asarray(cosine * original + np.sqrt(1 - cosine**2) * aside / np.linalg.norm(aside))
+
+
+async def main(images: int, data: Path) -> None:
+    """Fill a database of its own, measure both ways, print."""
+    with postgres.embedded(data) as embedded:
+        async with databases.connect(embedded.url, pool_size=4, command_timeout=600) as database:
+            planted = await fill(database, "bench", images)
+            await _show("compared", Duplicates(database, exact_up_to=images), images, planted)
+            began = time.perf_counter()
+            await Maintenance(Config(data_dir=data, exact_threshold=1), database, Metrics()).once()
+            ef_search = (await registry.get(database, "bench")).serving.ef_search(10)
+            print(f"index built in {time.perf_counter() - began:.1f} s; hnsw.ef_search {ef_search} for ten hits")
+            await _show("through the index", Duplicates(database, exact_up_to=0), images, planted)
+
+
+async def _show(way: str, duplicates: Duplicates, images: int, planted: set[Pair]) -> None:
+    process, before = psutil.Process(), psutil.Process().memory_info().rss
+    most = before
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, process.memory_info().rss)
+            await asyncio.sleep(0.02)
+
+    watching = asyncio.create_task(watch())
+    seconds, found = await _found(duplicates, "bench", images)
+    watching.cancel()
+    pairs = f"{len(found & planted):,} of {len(planted):,} planted pairs, {len(found - planted):,} others"
+    print(f"{way}: {seconds:.1f} s, {pairs}; {(most - before) / 1e6:.0f} MB more than before at the most")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=100_000)
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(main(parser.parse_args().images, Path(folder)))
