@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AGAINST ?= .git\#branch=main
 
-.PHONY: demo test lint format protos bench-embedder bench-path clean help
+.PHONY: demo test lint format protos bench-embedder bench-path bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ bench-path: $(VENV)/.dev  ## Measure the whole path: indexing against the bare m
 
 bench-embedder: $(VENV)/.bench  ## Measure the embedder: beside the bare model and LitServe, latency, memory, decoding.
 	$(BIN)/python -m tests.bench.embedder $(BENCH_ARGS)
+
+bench-searcher: $(VENV)/.bench  ## Measure the searcher: beside its own SQL and COPY, recall, filters, duplicates, sizes.
+	$(BIN)/python -m tests.bench.searcher $(BENCH_ARGS)
 
 clean:  ## Remove what the targets made.
 	rm -rf $(VENV) lookalike-demo .mypy_cache .pytest_cache .ruff_cache

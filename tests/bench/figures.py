@@ -13,7 +13,7 @@ class Figure:
     """One value.
 
     Attributes:
-        name: in the JSON.
+        name: in the JSON; what follows a dot is a member of an object.
         value: None where this machine cannot tell.
         on: what it was measured on, and what it leaves out.
         least, most: the bound that was asked for, if any.
@@ -52,15 +52,22 @@ def table(title: str, figures: Sequence[Figure]) -> Table:
 
 def as_json(names: Sequence[str], figures: Sequence[Figure]) -> str:
     """The figures for a program: first those that were asked for, null where not measured, then all others."""
-    found = {figure.name: figure.value for figure in figures}
-    ordered = dict.fromkeys(names) | found
-    return json.dumps({name: value if value is None else _rounded(value) for name, value in ordered.items()})
+    found: dict[str, object] = dict.fromkeys(names)
+    for figure in figures:
+        value = None if figure.value is None else _rounded(figure.value)
+        name, dot, member = figure.name.partition(".")
+        found[name] = {**_object(found.get(name)), member: value} if dot else value
+    return json.dumps(found)
 
 
 def show(title: str, names: Sequence[str], figures: Sequence[Figure]) -> None:
     """Print both; the JSON comes last."""
     Console(width=130, highlight=False).print(table(title, figures))
     print(as_json(names, figures))
+
+
+def _object(found: object) -> dict[str, object]:
+    return found if isinstance(found, dict) else {}
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,48 @@
+"""Filling the catalogue that is searched, and waiting for its index."""
+
+import time
+
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import project as registry
+from lookalike_searcher.statement import schema_of
+from tests.bench.figures import Figure
+from tests.bench.searches import PROJECT
+from tests.bench.site import Site, index
+from tests.bench.stock import Stock
+
+_PART = 50_000
+"""Images whose messages are in memory at once."""
+
+
+async def measure(site: Site, stock: Stock) -> list[Figure]:
+    """Store all of the stock, then wait until it is searched through its index."""
+    await site.stub.CreateProject(wire.CreateProjectRequest(name=PROJECT, space=stock.space))
+    seconds = 0.0
+    for start in range(0, len(stock), _PART):
+        requests = stock.requests(PROJECT, range(start, min(start + _PART, len(stock))))
+        seconds += await index(site.stub, requests)
+    stored = time.perf_counter()
+    ready, found = await site.ready(PROJECT)
+    tables, hnsw = await _bytes(site)
+    return [
+        Figure("load_seconds", seconds, f"IndexImages of {len(stock):,}; past 40,000 the index is built beside it"),
+        Figure("ready_seconds", ready - stored, "from the last acknowledgement until searches go through the index"),
+        Figure("ef_search", float(found.ef_search), "hnsw.ef_search that the searcher chose for 10 hits"),
+        Figure(
+            "bytes_per_image", tables / len(stock), f"tables and all indexes, of which HNSW {hnsw / len(stock):,.0f}"
+        ),
+    ]
+
+
+async def _bytes(site: Site) -> tuple[int, int]:
+    """Of the project's whole schema, and of its HNSW index."""
+    project = await registry.get(site.database, PROJECT)
+    async with site.database.reading() as connection:
+        [row] = await connection.fetch(
+            "SELECT sum(pg_relation_size(pg_class.oid)) FILTER (WHERE relkind <> 't'),"
+            " sum(pg_relation_size(pg_class.oid)) FILTER (WHERE amname = 'hnsw')"
+            " FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+            " LEFT JOIN pg_am ON pg_am.oid = relam WHERE nspname = $1",
+            schema_of(project.id),
+        )
+    return int(row[0]), int(row[1] or 0)

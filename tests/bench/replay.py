@@ -1,0 +1,70 @@
+"""The SQL of searches by itself: recorded as the searcher's own code sends it, then sent again through asyncpg."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from lookalike_searcher import database as databases
+from lookalike_searcher import search
+from lookalike_searcher.connection import prepare
+from lookalike_searcher.search import Search
+
+Statements = list[tuple[str, tuple[object, ...]]]
+
+
+async def recorded(url: str, searches: Sequence[Search]) -> list[Statements]:
+    """For each search, all statements that it takes from BEGIN to COMMIT, with their arguments."""
+    found: list[Statements] = []
+
+    def note(query: Any) -> None:  # noqa: ANN401 - asyncpg's, which has no public type
+        found[-1].append((query.query, query.args))
+
+    async with databases.connect(url, pool_size=1, command_timeout=60) as database:
+        async with database.connection() as connection:  # the only one there is
+            connection.add_query_logger(note)
+        for asked in searches:
+            found.append([])
+            await search.rank(database, asked)
+    return found
+
+
+@dataclass
+class Replay:
+    """A connection with prepared statements, as asyncpg keeps them by itself.
+
+    Attributes:
+        connection: it.
+        statement: seconds of the longest statement of each search that was sent, which is the one that ranks.
+    """
+
+    connection: "asyncpg.Connection[Any]"
+    statement: list[float]
+
+    async def send(self, statements: Statements) -> float:
+        """Seconds that the statements of one search take, one after the other."""
+        began = before = time.perf_counter()
+        longest = 0.0
+        for sql, arguments in statements:
+            if arguments:
+                await self.connection.fetch(sql, *arguments)
+            else:
+                await self.connection.execute(sql)
+            now = time.perf_counter()
+            longest, before = max(longest, now - before), now
+        self.statement.append(longest)
+        return before - began
+
+
+@asynccontextmanager
+async def replay(url: str) -> AsyncIterator[Replay]:
+    """A connection of its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        await prepare(connection)
+        yield Replay(connection, [])
+    finally:
+        await connection.close()

@@ -1,0 +1,134 @@
+"""The searcher, measured: searches beside their own SQL, recall, filters, ingest beside COPY, duplicates.
+
+A real PostgreSQL in a temporary folder, a real searcher as a process with default settings, calls through the generated
+stubs. Vectors are drawn from a model of real descriptors: those of the photos that the demo ships, cut into pieces, or
+of any folder's (--photos); the module `synthesis` says how. They are embedded once and kept in the cache. Parties take
+turns within one run, so that a noisy machine disturbs all alike. The last line is JSON.
+"""
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+import uvloop
+
+from lookalike.serving import calm_collector
+from lookalike.signals import cancelled_when_terminated
+from tests.bench import clients, duplicates, edge, filtered, ingest, loading, naive, searches, sizes
+from tests.bench.descriptors import Descriptors, descriptors
+from tests.bench.figures import Figure, show
+from tests.bench.searches import PROJECT, Queries
+from tests.bench.site import Site, site
+from tests.bench.stock import Stock
+from tests.bench.synthesis import Model, likeness
+from tests.bench.truth import Truth
+
+PARTS = ("ingest", "search", "clients", "filters", "naive", "duplicates", "sizes", "edge")
+NAMES = (
+    "recall_at_10",
+    "rpc_over_sql_p50_ms",
+    "search_p50_ms",
+    "search_p99_ms",
+    "qps_8_clients",
+    "exact_p50_ms",
+    "ingest_over_copy",
+    "naive_sql_over_ours",
+    "filtered_recall_at_10",
+    "duplicates_seconds",
+)
+_DRAWN_QUERIES: Final = 300
+_HELD_OUT: Final = 10
+"""Every tenth real photo is a query."""
+
+
+def prepared(real: Descriptors, images: int, seed: int) -> tuple[Stock, Queries, str]:
+    """What is indexed, what is searched for, and how alike the vectors are beside real ones."""
+    rng = np.random.default_rng(seed)
+    held_out = np.arange(len(real.photos)) % _HELD_OUT == 0
+    photos = real.photos[~held_out]
+    drawn, near = Model.fit(photos).draw(images + _DRAWN_QUERIES, rng)
+    kept = min(images, len(photos))  # the real ones are among them
+    drawn[:kept], near[:kept] = photos[:kept], np.arange(kept)
+    stock = Stock.of(drawn[:images], near[:images], real.space, rng)
+    asked = np.concatenate([drawn[images:], real.photos[held_out], real.altered])
+    sample = drawn[kept:][: len(photos)]
+    described = (
+        f"{images:,} vectors, of which {kept:,} of real photos and the others drawn from a model of them; mean cosine"
+        f" to the nearest / tenth / any, in sets of {len(sample):,}: real {likeness(photos[: len(sample)])}, drawn"
+        f" {likeness(sample)}. Queries: {_DRAWN_QUERIES} drawn, {held_out.sum()} of other real photos,"
+        f" {len(real.altered)} of altered copies; none of them is indexed"
+    )
+    return stock, Queries(rng.permutation(asked), stock), described
+
+
+async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> tuple[str, list[Figure]]:
+    """The figures of the parts, one part after the other."""
+    parts, found = options.only, []
+    real = await descriptors(options.photos, folder / "photos", log)
+    stock, queries, described = prepared(real, options.images, options.seed)
+    print(described)
+    truth = Truth(stock.vectors)
+    async with site(folder / "data", log) as here:
+        calm_collector()  # the client shares the cores with those it measures
+        if "ingest" in parts:
+            found += await ingest.measure(here, stock, options.rounds)
+        found += await loading.measure(here, stock)
+        if "search" in parts:
+            found += await searches.measure(here, queries, truth, options.turns)
+        if "clients" in parts:
+            found += await clients.measure(here, queries)
+        if "filters" in parts:
+            found += await filtered.measure(here, queries, truth)
+        if "naive" in parts:
+            found += await naive.measure(here, queries)
+        if "duplicates" in parts:
+            found += await _duplicates(here, len(stock))
+    if "sizes" in parts:
+        found += await sizes.measure(folder / "sizes", queries)
+    if "edge" in parts:
+        found += edge.measure(folder / "edge", queries, truth)
+    return described, found
+
+
+async def _duplicates(here: Site, images: int) -> list[Figure]:
+    seconds = await duplicates.measure(here.database, PROJECT, images)
+    return [Figure("duplicates_seconds", seconds, f"all clusters of the {images:,}, made here, without the RPC")]
+
+
+def parts_of(text: str) -> list[str]:
+    """The parts that were asked for."""
+    parts = text.split(",")
+    if unknown := set(parts) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}; choose from {','.join(PARTS)}")
+    return parts
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=100_000, help="how many are indexed; up to 1,000,000 were tried")
+    parser.add_argument("--photos", type=Path, help="folder of image files to fit the model to, beside the demo's")
+    parser.add_argument("--only", type=parts_of, default=list(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=3, help="how often IndexImages and COPY take turns")
+    parser.add_argument("--turns", type=int, default=40, help="how often Search and its SQL take turns of 20 searches")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn vectors")
+    parser.add_argument("--log", type=Path, help="file for what the servers write; left out, it is thrown away")
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    """Measure, print a table, then JSON."""
+    options = arguments()
+    with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
+        log_file = options.log or Path(scratch, "servers.log")
+        with log_file.open("wb") as log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            described, figures = runner.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
+    show(described, NAMES, figures)
+
+
+if __name__ == "__main__":
+    main()

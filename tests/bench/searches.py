@@ -1,0 +1,127 @@
+"""Searches through the index: how quick beside their own SQL, how many of the nearest they find, and exact ones."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import parse
+from tests.bench.figures import Figure
+from tests.bench.replay import recorded, replay
+from tests.bench.site import Site
+from tests.bench.stock import Stock
+from tests.bench.synthesis import Vectors
+from tests.bench.truth import Truth
+
+T = TypeVar("T")
+
+PROJECT: Final = "catalogue"
+_TURN: Final = 20
+"""Searches of one party before the other has its turn: few, as the machine's pace changes by the second."""
+_WARM_UP: Final = 50
+_EXACT: Final = 20
+_DEEP: Final = 50
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What is searched for, shuffled, and in what."""
+
+    vectors: Vectors
+    stock: Stock
+
+    def requests(self, limit: int = 0, **fields: object) -> list[wire.SearchRequest]:
+        """A search for each."""
+        return [
+            wire.SearchRequest(project=PROJECT, embedding=self.stock.embedding(vector), limit=limit, **fields)
+            for vector in self.vectors
+        ]
+
+
+async def measure(site: Site, queries: Queries, truth: Truth, rounds: int) -> list[Figure]:
+    """All of it."""
+    return [
+        *await _latency(site, queries, rounds),
+        *await _recall(site, queries, truth),
+        await _exact(site, queries, truth),
+    ]
+
+
+async def _latency(site: Site, queries: Queries, rounds: int) -> list[Figure]:
+    """Search, and its SQL alone, by turns."""
+    requests = queries.requests()
+    sql = await recorded(site.url, [parse.search(request)[0] for request in requests])
+    rpc_seconds: list[float] = []
+    sql_seconds: list[float] = []
+    async with replay(site.url) as alone:
+        await timed(site.stub.Search, requests[:_WARM_UP])
+        await timed(alone.send, sql[:_WARM_UP])
+        alone.statement.clear()
+        before = site.cpu()
+        for number in range(rounds):
+            chosen = [(number * _TURN + n) % len(requests) for n in range(_TURN)]
+            rpc_seconds += await timed(site.stub.Search, [requests[n] for n in chosen])
+            sql_seconds += await timed(alone.send, [sql[n] for n in chosen[::-1]])
+        client, searcher, _ = (site.cpu() - before) / len(rpc_seconds) * 1000
+    p50, sql_p50 = milliseconds(rpc_seconds), milliseconds(sql_seconds)
+    on = f"{len(rpc_seconds):,} searches for 10 by turns with their SQL, one after the other, on an idle searcher"
+    return [
+        Figure(
+            "rpc_over_sql_p50_ms", p50 - sql_p50, f"{len(sql[0])} statements a search, prepared, by asyncpg", most=1.0
+        ),
+        Figure("search_p50_ms", p50, on),
+        Figure(
+            "search_p99_ms", milliseconds(rpc_seconds, 0.99), "1 % of the searches is ranked exactly once more, beside"
+        ),
+        Figure("sql_p50_ms", sql_p50, "BEGIN with its settings, registry, index settings, ranking, COMMIT"),
+        Figure("ranking_statement_p50_ms", milliseconds(alone.statement), "the one statement that ranks"),
+        Figure("searcher_cpu_ms", searcher, f"processor time of the searcher's process a search; client {client:.2f}"),
+    ]
+
+
+async def _recall(site: Site, queries: Queries, truth: Truth) -> list[Figure]:
+    """Of 10, 100 and 1,000 hits."""
+    figures = []
+    for limit in (10, 100, 1000):
+        requests = queries.requests(limit)[: None if limit == 10 else _DEEP]
+        seconds, answers = await answered(site, requests)
+        shares = [truth.recall(q, a, limit) for q, a in zip(queries.vectors, answers, strict=False)]
+        exact = sum(answer.mode == wire.SEARCH_MODE_EXACT for answer in answers)
+        on = f"{len(answers)} queries against brute force, {exact} of them answered exactly;"
+        on += f" least {min(shares):.2f}; p50 {milliseconds(seconds):.2f} ms"
+        figures.append(Figure(f"recall_at_{limit}", float(np.mean(shares)), on, least=0.99))
+    return figures
+
+
+async def _exact(site: Site, queries: Queries, truth: Truth) -> Figure:
+    seconds, answers = await answered(site, queries.requests(exact=True)[:_EXACT])
+    shares = [truth.recall(q, a, 10) for q, a in zip(queries.vectors, answers, strict=False)]
+    return Figure("exact_p50_ms", milliseconds(seconds), f"{len(answers)} searches; recall {np.mean(shares):.3f}")
+
+
+async def answered(site: Site, requests: Sequence[wire.SearchRequest]) -> tuple[list[float], list[wire.SearchResponse]]:
+    """Seconds of each, and the answers."""
+    answers: list[wire.SearchResponse] = []
+
+    async def ask(request: wire.SearchRequest) -> None:
+        answers.append(await site.stub.Search(request))
+
+    return await timed(ask, requests), answers
+
+
+async def timed(send: Callable[[T], Awaitable[object]], what: Sequence[T]) -> list[float]:
+    """Seconds of each, one after the other."""
+    found = []
+    for one in what:
+        began = time.perf_counter()
+        await send(one)
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def milliseconds(seconds: Sequence[float], quantile: float = 0.5) -> float:
+    """A quantile of seconds, in milliseconds."""
+    return float(np.quantile(seconds, quantile)) * 1000

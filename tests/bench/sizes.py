@@ -1,0 +1,67 @@
+"""Exact beside approximate ranking, by the size of the project: it shows from which size on an index is worth it."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from lookalike_searcher import database as databases
+from lookalike_searcher import parse, postgres, search
+from lookalike_searcher import project as registry
+from lookalike_searcher.config import Config
+from lookalike_searcher.database import Database
+from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.project import Limits
+from tests.bench.figures import Figure
+from tests.bench.ingest import copy
+from tests.bench.searches import Queries, milliseconds, timed
+from tests.bench.stock import Stock
+
+_SIZES: Final = (1_000, 3_000, 10_000, 30_000)
+_TURNS, _TURN = 6, 15
+_FILLED: Final = "UPDATE lookalike_project SET image_count = $2, reference_count = $2 WHERE id = $1"
+
+
+async def measure(folder: Path, queries: Queries) -> list[Figure]:
+    """In a database without a searcher, which would do away with the indexes of the small ones."""
+    figures = []
+    with postgres.embedded(folder) as embedded:
+        async with databases.connect(embedded.url, pool_size=2, command_timeout=600) as database:
+            sizes = [size for size in _SIZES if size <= len(queries.stock)]
+            for size in sizes:
+                await _fill(database, queries.stock, size)
+            while await Maintenance(Config(data_dir=folder, exact_threshold=100), database, Metrics()).once():
+                pass
+            for size in sizes:
+                figures += await _compare(database, queries, size)
+    return figures
+
+
+async def _fill(database: Database, stock: Stock, size: int) -> None:
+    """A project of the size, of rows from anywhere in the stock."""
+    created = await registry.create(database, f"size-{size}", stock.space, Limits())
+    rows = np.random.default_rng(size).choice(len(stock), size, replace=False)
+    async with database.writing() as connection:
+        await copy(connection, created.id, created.serving.id, stock.records(rows.tolist()))
+        await connection.execute(_FILLED, created.id, size)
+    async with database.connection() as connection:
+        await connection.execute("ANALYZE")
+
+
+async def _compare(database: Database, queries: Queries, size: int) -> list[Figure]:
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    requests = queries.requests()
+    for request in requests:
+        request.project = f"size-{size}"
+    asked = [parse.search(request)[0] for request in requests[: _TURNS * _TURN]]
+    for turn in range(_TURNS):
+        chosen = asked[turn * _TURN : (turn + 1) * _TURN]
+        for exact in seconds:
+            ways = [search.Search(one.project, one.query, one.limit, exact=exact) for one in chosen]
+            seconds[exact] += await timed(lambda one: search.rank(database, one), ways)
+    space = (await registry.get(database, f"size-{size}")).serving
+    return [
+        Figure(f"exact_ms.{size}", milliseconds(seconds[True]), f"{size:,} images, made here, without the RPC"),
+        Figure(f"approximate_ms.{size}", milliseconds(seconds[False]), f"hnsw.ef_search {space.ef_search(11)}"),
+    ]
