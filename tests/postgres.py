@@ -63,11 +63,29 @@ class Postgres:
     def kill(self) -> None:
         """Kill it without warning. Its processes notice soon, and are waited for, as it cannot start beside them."""
         assert self._process
-        workers = psutil.Process(self._process.pid).children()
+        workers = self._processes()[1:]
         self._process.kill()
         self._process.wait(_SECONDS)
         self._process = None
         _until(lambda: not any(map(_lives, workers)))
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """In the block it answers nothing, and does not end connections either."""
+        processes = self._processes()
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        """The server, and then those that work for it."""
+        assert self._process
+        server = psutil.Process(self._process.pid)
+        return [server, *server.children()]
 
 
 def _lives(process: psutil.Process) -> bool:

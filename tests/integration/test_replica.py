@@ -149,6 +149,14 @@ async def test_no_search_fails_when_the_replica_is_killed_and_it_is_used_again(
         await made.search_until("replica")
 
 
+async def test_a_search_that_hangs_on_the_replica_is_made_on_the_primary(primary: Postgres, replica: Postgres) -> None:
+    async with shop(primary, replica) as made:
+        await made.search_until("replica")
+        with replica.frozen():
+            await made.search_until("primary")
+        await made.search_until("replica")
+
+
 async def test_a_searcher_starts_without_its_replica_and_finds_it_later(primary: Postgres, replica: Postgres) -> None:
     await asyncio.to_thread(replica.stop)
     async with shop(primary, replica) as made:

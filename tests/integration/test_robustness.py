@@ -26,7 +26,7 @@ from lookalike_searcher import shares
 from lookalike_searcher.config import Config
 from lookalike_searcher.connection import connected
 from lookalike_searcher.database import Database
-from lookalike_searcher.errors import DatabaseTimeout
+from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
 from tests import postgres
 from tests.polling import until
@@ -176,6 +176,19 @@ async def test_a_lock_timeout_that_an_operator_has_set_is_a_timeout(database: Da
         async with database.writing() as connection:
             await connection.execute("SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock(68771, 1)")
     await blocker.connection.execute("ROLLBACK")
+
+
+async def test_who_is_chosen_to_end_a_deadlock_may_try_again(database: Database) -> None:
+    both_hold = asyncio.Barrier(2)
+
+    async def lock(first: int, second: int) -> None:
+        async with database.writing() as connection:
+            await connection.execute(f"SELECT pg_advisory_xact_lock(68771, {first})")
+            await both_hold.wait()
+            await connection.execute(f"SELECT pg_advisory_xact_lock(68771, {second})")
+
+    results = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
+    assert sorted(map(type, results), key=str) == [DatabaseUnavailable, type(None)]
 
 
 @pytest.mark.parametrize("stream", [False, True])
