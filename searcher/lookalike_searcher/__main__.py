@@ -64,6 +64,12 @@ RecallSample = Annotated[
 MaintenanceInterval = Annotated[
     float, typer.Option(envvar=_env("MAINTENANCE_INTERVAL"), min=0.1, help="Seconds between two looks for work.")
 ]
+BuildPatience = Annotated[
+    float,
+    typer.Option(
+        envvar=_env("BUILD_PATIENCE"), min=0, help="Seconds without much growth before a project's index is built."
+    ),
+]
 BuildMemory = Annotated[
     int, typer.Option(envvar=_env("BUILD_MEMORY_MB"), min=16, help="Memory of PostgreSQL to build an index in, in MiB.")
 ]
@@ -125,6 +131,7 @@ def serve(
     recall_target: RecallTarget = Config.recall_target,
     recall_sample: RecallSample = Config.recall_sample,
     maintenance_interval: MaintenanceInterval = Config.maintenance_interval,
+    build_patience: BuildPatience = Config.build_patience,
     build_memory_mb: BuildMemory = Config.build_memory_mb,
     slow_query_seconds: SlowQuery = Config.slow_query_seconds,
     max_images: MaxImages = Config.max_images,
@@ -153,6 +160,7 @@ def serve(
         recall_target=recall_target,
         recall_sample=recall_sample,
         maintenance_interval=maintenance_interval,
+        build_patience=build_patience,
         build_memory_mb=build_memory_mb,
         slow_query_seconds=slow_query_seconds,
         max_images=max_images,

@@ -26,6 +26,7 @@ class Config:
     recall_target: float = 0.99
     recall_sample: float = 0.01
     maintenance_interval: float = 5.0
+    build_patience: float = 10.0
     build_memory_mb: int = 1024
     slow_query_seconds: float = 1.0
     max_images: int = 0

@@ -27,7 +27,7 @@ SIGN_SECONDS: Final = 2.0
 """After so long without a cluster there is a sign of progress, at the end of a block."""
 _COMPARISONS: Final = 1_000_000_000
 """In one block: a few seconds' work."""
-_LEAST_BLOCK: Final = 8192
+_LEAST_BLOCK: Final = 4096
 """Images of a block even so; with fewer, most of the time would go into reading the others."""
 _FILES: Final = 10_000
 """Images of a block where no vectors are compared."""
@@ -142,7 +142,7 @@ class Duplicates:
         """How many images to examine at a time, and what finds near ones among them."""
         if asked.same_file_only:
             return _FILES, None
-        if project.image_count > self._exact_up_to and space.ef_search(lookup.DEPTHS[0]):
+        if space.index_time and project.image_count > self._exact_up_to:
             return lookup.AT_ONCE, Forest(Lookup(source, asked.min_similarity), began)
         size = _COMPARISONS // max(1, project.image_count)
         return min(max(size, _LEAST_BLOCK), scan.AT_ONCE), Forest(Scan(source, asked.min_similarity), began)

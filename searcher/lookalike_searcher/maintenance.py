@@ -6,6 +6,7 @@ killed leaves nothing but work for the next one.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -23,10 +24,10 @@ from lookalike_searcher.statement import Connection, statement
 
 logger = logging.getLogger(__name__)
 
-_QUIET_SECONDS: Final = 10
-"""An index is first built once writers pause for so long, as a large import is quicker without one."""
-_IMPATIENCE: Final = 4
-"""But at so many times the threshold in any case."""
+_IMPORTING: Final = 0.01
+"""By what share a project grows during `build_patience` while it is imported, which is quicker without an index."""
+_IMPATIENCE: Final = 20
+"""At so many times the threshold the index is built in any case."""
 _DEAD_SHARE: Final = 0.05
 """Share of deleted vectors from which on their places in the index are cleaned: each costs a step of every search."""
 _LEAST_DEAD: Final = 1_000
@@ -54,6 +55,7 @@ class Maintenance:
         self._config = config
         self._database = database
         self._metrics = metrics
+        self._seen: dict[int, tuple[float, int]] = {}  # spaces without an index: when we looked, how many images
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -68,8 +70,6 @@ class Maintenance:
         """Do what is to be done now; how many jobs that were."""
         arguments = (
             self._config.exact_threshold,
-            self._config.exact_threshold * _IMPATIENCE,
-            float(_QUIET_SECONDS),
             self._config.recall_target,
             _GROWTH,
             _DEAD_SHARE,
@@ -77,7 +77,20 @@ class Maintenance:
         )
         async with self._database.reading() as connection:
             found = await connection.fetch(statement("maintenance_due"), *arguments)
-        return sum([await self._attempt(row) for row in found])
+        return sum([await self._attempt(row) for row in found if not self._is_import(row)])
+
+    def _is_import(self, due: asyncpg.Record) -> bool:
+        """Whether the job is to build an index, and the project still grows so fast that this had better wait."""
+        if due["job"] != "build" or due["image_count"] >= self._config.exact_threshold * _IMPATIENCE:
+            return False
+        now, patience = time.monotonic(), self._config.build_patience
+        since, count = self._seen.setdefault(due["space_id"], (now, due["image_count"]))
+        if due["idle_seconds"] >= patience:
+            return False
+        if now - since < patience:
+            return True
+        self._seen[due["space_id"]] = (now, due["image_count"])
+        return bool(due["image_count"] > count * (1 + _IMPORTING))
 
     async def _attempt(self, due: asyncpg.Record) -> bool:
         """Do a job, unless another searcher is at it; whether it was done. A failure does not keep others waiting."""

@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS: Final = 1.0
 """Between two looks."""
-_PATIENCE_SECONDS: Final = 3.0
-"""How long a server may take to say where it is."""
+_PATIENCE_SECONDS: Final = 2.0
+"""How long a server may take to say where it is. Searches that wait for a replica that does not are then made on the
+primary."""
 
 
 class Replica:

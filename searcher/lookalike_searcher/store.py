@@ -176,7 +176,7 @@ async def _write(
         vectors: _Vectors = {}
         for place, entry in enumerate(entries):
             for embedding in entry.embeddings:
-                if embedding.space == space.name and entry.sha256 in kept:
+                if embedding.space == space.name:
                     vectors.setdefault(entry.sha256, (place, embedding.vector))
         await _insert_vectors(connection, project, space, vectors, ids, known, written)
     await _write_references(connection, project, entries, ids, written)
@@ -204,7 +204,7 @@ async def _insert_vectors(
     written: _Written,
 ) -> None:
     """Store those vectors that are not there yet, which only a space that is being filled lacks for a known image."""
-    coming = {ids[sha256]: found for sha256, found in vectors.items()}
+    coming = {ids[sha256]: found for sha256, found in vectors.items() if sha256 in ids}
     old = [ids[sha256] for sha256 in vectors if sha256 in known]
     missing = set()
     if old and not space.complete:
@@ -213,6 +213,7 @@ async def _insert_vectors(
     for image_id in set(old) - missing:
         del coming[image_id]
     written.changed |= {place for place, _ in coming.values()}
+    written.changed |= {place for sha256, (place, _) in vectors.items() if sha256 not in ids}  # shown in between only
     if coming:
         await connection.copy_records_to_table(
             vectors_of(space.id),

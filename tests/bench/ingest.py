@@ -19,7 +19,7 @@ from tests.bench.stock import COLUMNS, Row, Stock
 _SCHEMA: Final = 900_000
 """Numbers of schemas from here on are far from those of projects."""
 _ROWS: Final = 25_000
-"""Few enough that no index is built meanwhile: that begins at four times the threshold, or after ten quiet seconds."""
+"""Few enough that no index is built meanwhile: that begins at twenty times the threshold, or when the import ends."""
 
 
 async def measure(site: Site, stock: Stock, rounds: int) -> list[Figure]:

@@ -27,7 +27,7 @@ from tests.traffic import SPACE, Traffic, entry, unavailable
 from tests.writer import sha256
 
 ROUNDS = max(3, round(SECONDS / 2))
-BUILDS = ("--exact-threshold", "100", "--maintenance-interval", "0.1")
+BUILDS = ("--exact-threshold", "100", "--maintenance-interval", "0.1", "--build-patience", "0")
 FEW, MANY = 500, 3_000
 """Images: enough for an index at once, without a pause of the writers; and for its building to take a moment."""
 _AT_ONCE = (

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import asyncpg
 import grpc
@@ -28,7 +29,7 @@ from tests.polling import until
 from tests.writer import INDEXED, Writer, sha256, vector
 
 IMAGES = 420
-CONFIG = Config(data_dir=Path("unused"), exact_threshold=100, recall_target=0.95)
+CONFIG = Config(data_dir=Path("unused"), exact_threshold=100, build_patience=0, recall_target=0.95)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def stub(searcher_channel: grpc.aio.Channel) -> SearcherServiceStub:
 
 @pytest.fixture
 async def writer(client: Client, stub: SearcherServiceStub) -> AsyncIterator[Writer]:
-    """A project of IMAGES images, past four times the threshold, so that it is not waited for quiet."""
+    """A project of IMAGES images."""
     name = f"kept-{uuid.uuid4().hex[:12]}"
     space = (await client.create_project(name)).space
     writer = Writer(stub, name, space)
@@ -90,14 +91,28 @@ async def test_a_large_project_gets_an_index_and_a_small_one_none(
     assert done(await work(database), "build") == 0
 
 
-async def test_an_index_waits_for_writers_to_pause(writer: Writer, database: Database) -> None:
-    busy = replace(CONFIG, exact_threshold=IMAGES - 1)  # past it, but not by far
-    assert done(await work(database, busy), "build") == 0
+@pytest.mark.parametrize(
+    ("growth", "pause", "builds"), [(50, 0, False), (1, 0, True), (50, 60, True), (20 * IMAGES, 0, True)]
+)
+async def test_an_index_waits_for_an_import_but_not_for_a_trickle_nor_for_ever(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch, growth: int, pause: int, *, builds: bool
+) -> None:
+    clock = iter([1000.0, 1030.0])
+    monkeypatch.setattr("lookalike_searcher.maintenance.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    metrics = Metrics()
+    task = Maintenance(replace(CONFIG, exact_threshold=IMAGES, build_patience=30), database, metrics)
+    await task.once()
+    assert done(metrics, "build") == 0
     async with database.writing() as connection:
         await connection.execute(
-            "UPDATE lookalike_project SET update_time = now() - interval '1 minute' WHERE name = $1", writer.project
+            "UPDATE lookalike_project SET image_count = image_count + $2,"
+            " update_time = now() - make_interval(secs => $3) WHERE name = $1",
+            writer.project,
+            growth,
+            float(pause),
         )
-    assert done(await work(database, busy), "build") == 1
+    await task.once()
+    assert done(metrics, "build") == builds
 
 
 async def test_what_a_killed_builder_left_invalid_is_built_again(writer: Writer, database: Database) -> None:

@@ -28,7 +28,7 @@ from tests.polling import until
 from tests.writer import INDEXED, Writer, refused, sha256, vector
 
 IMAGES = 900
-CONFIG = Config(data_dir=Path("unused"), exact_threshold=200, recall_target=0.99)
+CONFIG = Config(data_dir=Path("unused"), exact_threshold=200, build_patience=0, recall_target=0.99)
 COLOURS = ("red", "green", "blue")
 
 
