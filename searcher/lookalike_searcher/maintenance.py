@@ -120,7 +120,11 @@ class Maintenance:
         async with self._database.own_connection() as lock, self._database.own_connection(settings) as connection:
             await lock.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
             found = await lock.execute(statement("maintenance_lock", space_id=str(space_id)))
-            yield connection if found == "SELECT 1" else None
+            try:
+                yield connection if found == "SELECT 1" else None
+            finally:
+                with suppress(*FAILURES):  # it may have been lost meanwhile
+                    await lock.execute("ROLLBACK")  # else PostgreSQL would free it a little later than we end
 
     async def _build(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Build the index, and calibrate it before it is used."""

@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 
-from lookalike.v1 import searcher_pb2 as wire
 from tests.bench.figures import Figure
 from tests.bench.searches import Queries, milliseconds
 from tests.bench.stock import sha256_of
@@ -23,7 +22,7 @@ _FULL_SCAN: Final = 10_000
 _EFS: Final = (128, 256)
 
 
-def measure(folder: Path, queries: Queries, truth: Truth) -> list[Figure]:
+async def measure(folder: Path, queries: Queries, truth: Truth) -> list[Figure]:
     """The same vectors in half precision, one segment, Qdrant's own HNSW parameters, and two depths of search."""
     if importlib.util.find_spec("qdrant_edge") is None:
         return [Figure("qdrant_edge_ms", None, "left out, as qdrant-edge-py is not installed; no Qdrant server either")]
@@ -48,15 +47,14 @@ def measure(folder: Path, queries: Queries, truth: Truth) -> list[Figure]:
     figures = [Figure("qdrant_edge_build_seconds", time.perf_counter() - began, "to store and index all")]
     for ef in _EFS:
         seconds, shares = [], []
-        for vector in queries.vectors:
+        for number, vector in enumerate(queries.vectors):
             request = qdrant.QueryRequest(
                 limit=10, query=qdrant.Query.Nearest(vector.tolist()), params=qdrant.SearchParams(hnsw_ef=ef)
             )
             asked = time.perf_counter()
             found = shard.query(request)
             seconds.append(time.perf_counter() - asked)
-            hits = [wire.Hit(sha256=sha256_of(point.id)) for point in found]
-            shares.append(truth.recall(vector, wire.SearchResponse(hits=hits), 10))
+            shares.append(truth.recall(number, [sha256_of(point.id) for point in found], 10))
         on = f"{len(shares)} queries in this process, no server: recall@10 {np.mean(shares):.4f} at hnsw_ef {ef}"
         figures.append(Figure(f"qdrant_edge_ms.{ef}", milliseconds(seconds), on))
     shard.close()

@@ -9,7 +9,8 @@ turns within one run, so that a noisy machine disturbs all alike. The last line 
 import argparse
 import asyncio
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -67,30 +68,29 @@ def prepared(real: Descriptors, images: int, seed: int) -> tuple[Stock, Queries,
 
 async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> tuple[str, list[Figure]]:
     """The figures of the parts, one part after the other."""
-    parts, found = options.only, []
+    found: list[Figure] = []
+
+    async def part(name: str, figures: Callable[[], Awaitable[list[Figure]]]) -> None:
+        if name in options.only or name not in PARTS:
+            began = time.perf_counter()
+            found.extend(await figures())
+            print(f"{name}: {time.perf_counter() - began:.0f} s")
+
     real = await descriptors(options.photos, folder / "photos", log)
     stock, queries, described = prepared(real, options.images, options.seed)
+    truth = Truth(stock.vectors, queries.vectors)
     print(described)
-    truth = Truth(stock.vectors)
     async with site(folder / "data", log) as here:
         calm_collector()  # the client shares the cores with those it measures
-        if "ingest" in parts:
-            found += await ingest.measure(here, stock, options.rounds)
-        found += await loading.measure(here, stock)
-        if "search" in parts:
-            found += await searches.measure(here, queries, truth, options.turns)
-        if "clients" in parts:
-            found += await clients.measure(here, queries)
-        if "filters" in parts:
-            found += await filtered.measure(here, queries, truth)
-        if "naive" in parts:
-            found += await naive.measure(here, queries)
-        if "duplicates" in parts:
-            found += await _duplicates(here, len(stock))
-    if "sizes" in parts:
-        found += await sizes.measure(folder / "sizes", queries)
-    if "edge" in parts:
-        found += edge.measure(folder / "edge", queries, truth)
+        await part("ingest", lambda: ingest.measure(here, stock, options.rounds))
+        await part("loading", lambda: loading.measure(here, stock))
+        await part("search", lambda: searches.measure(here, queries, truth, options.turns))
+        await part("clients", lambda: clients.measure(here, queries))
+        await part("filters", lambda: filtered.measure(here, queries, truth))
+        await part("naive", lambda: naive.measure(here, queries))
+        await part("duplicates", lambda: _duplicates(here, len(stock)))
+    await part("sizes", lambda: sizes.measure(folder / "sizes", queries))
+    await part("edge", lambda: edge.measure(folder / "edge", queries, truth))
     return described, found
 
 

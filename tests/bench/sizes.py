@@ -31,7 +31,8 @@ async def measure(folder: Path, queries: Queries) -> list[Figure]:
             sizes = [size for size in _SIZES if size <= len(queries.stock)]
             for size in sizes:
                 await _fill(database, queries.stock, size)
-            while await Maintenance(Config(data_dir=folder, exact_threshold=100, build_patience=0), database, Metrics()).once():
+            config = Config(data_dir=folder, exact_threshold=100, build_patience=0)
+            while await Maintenance(config, database, Metrics()).once():
                 pass
             for size in sizes:
                 figures += await _compare(database, queries, size)

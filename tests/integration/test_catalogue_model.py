@@ -20,7 +20,7 @@ SERVING, SPACES = "one", ("one", "two", "three")
 IMAGES = 5
 URIS = ("https://shop/a", "https://shop/ab", "b", "é/_")
 PRODUCTS, VARIANTS = ("", "p", "q"), ("", "x")
-BROUGHT = (("one",), ("one", "two"), ("two", "one"), ("one",), ("two",), (), ("one", "three"))
+BROUGHT = (("one",), ("one", "two"), ("two", "one"), ("two",), ("one",), ("two",), (), ("one", "three"))
 """Spaces of an entry's vectors; some may not be there."""
 LABELS: tuple[Labels, ...] = ((), (("colour", "red"),), (("colour", "blue"), ("size", "m")), (("colour", ""),))
 KEYS: tuple[Key, ...] = (
@@ -269,12 +269,12 @@ writes: st.SearchStrategy[Operation] = st.one_of(
     syncs(),
     st.builds(
         Delete,
-        subsets(st.sampled_from(URIS), min_size=1, max_size=1),
+        subsets(st.sampled_from(URIS), max_size=1),
         subsets(st.sampled_from(PRODUCTS[1:]), max_size=1),
-        subsets(st.integers(0, IMAGES - 1), max_size=2),
+        subsets(st.integers(0, IMAGES - 1), min_size=1, max_size=2),
     ),
     st.builds(CreateSpace, spaces),
-    st.builds(CutOver, spaces, st.booleans()),
+    st.builds(CutOver, st.sampled_from(["two", "one", "two", "three"]), st.booleans()),
     st.builds(DeleteSpace, spaces),
 )
 reads: st.SearchStrategy[Operation] = st.one_of(
@@ -296,7 +296,7 @@ def sequences(draw: st.DrawFn) -> list[Operation]:
     return begun + [draw(kind) for kind in kinds]
 
 
-MET: list[list[Operation]] = [
+RARE: list[list[Operation]] = [
     # an image that relies on the vector of an entry that is refused
     [Index((entry(0, KEYS[0]), entry(0, KEYS[1], "one", "three")))],
     # a vector in a space that is being filled, of an entry whose reference the next one takes
@@ -309,10 +309,22 @@ MET: list[list[Operation]] = [
     [Index((entry(2, KEYS[0], "one"), entry(1, KEYS[1], "one"), entry(0, KEYS[2], "one")))],
     # what changes nothing for what stands before it in the transaction
     [Index((entry(0, KEYS[0], "one"), entry(0, KEYS[0], "one"), entry(0, KEYS[1])))],
+    [Index((entry(0, KEYS[0], "one"), entry(1, KEYS[0]), entry(1, KEYS[0], "one"), entry(0, KEYS[0])))],
     # what is undone within the transaction
     [Index((entry(0, KEYS[0], "one"),)), Index((entry(1, KEYS[0], "one"), entry(0, KEYS[0])))],
+    # a space that serves no longer, and so is no longer kept complete
+    [
+        CreateSpace("two"),
+        Index((entry(0, KEYS[0], "one", "two"),)),
+        CutOver("two", allow_incomplete=False),
+        Index((entry(1, KEYS[1], "two"),)),
+        Ask("one", URIS[0]),
+        CutOver("one", allow_incomplete=False),
+        CutOver("one", allow_incomplete=True),
+        Index((entry(2, KEYS[2], "one"), entry(1, KEYS[0], "one"))),
+    ],
 ]
-"""What the searcher once did otherwise."""
+"""What is hardly met by chance. All but the last one was once answered otherwise."""
 
 
 @settings(
@@ -322,13 +334,15 @@ MET: list[list[Operation]] = [
     suppress_health_check=list(HealthCheck),
     database=None,
 )
-@example(operations=MET[0])
-@example(operations=MET[1])
-@example(operations=MET[2])
-@example(operations=MET[3])
-@example(operations=MET[4])
+@example(operations=RARE[0])
+@example(operations=RARE[1])
+@example(operations=RARE[2])
+@example(operations=RARE[3])
+@example(operations=RARE[4])
+@example(operations=RARE[5])
+@example(operations=RARE[6])
 @given(operations=sequences())
-@pytest.mark.timeout(180 + 10 * SECONDS)
+@pytest.mark.timeout(420 + 20 * SECONDS)  # a failure is shrunk for at most 300 s
 async def test_any_operations_leave_what_they_leave_of_the_model(
     operations: list[Operation], searcher_channel: grpc.aio.Channel
 ) -> None:

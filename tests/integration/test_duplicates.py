@@ -143,13 +143,13 @@ def arc(origin: int, towards: int, *degrees: float) -> np.ndarray:
     return np.asarray(np.cos(angles) * axes[origin] + np.sin(angles) * axes[towards], np.float32)
 
 
-def crowd(seed: int, count: int, *, themes: int) -> np.ndarray:
-    """Vectors of which many are near one another, at all distances around the threshold."""
+def crowd(seed: int, count: int, *, themes: int, least: float = 0.0, most: float = 0.5) -> np.ndarray:
+    """Vectors around some themes, as far aside from them as is said; by default many are near one another."""
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(themes, 512))
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     aside = rng.normal(size=(count, 512)) / 512**0.5
-    made = centres[rng.integers(themes, size=count)] + aside * rng.uniform(0, 0.5, size=(count, 1))
+    made = centres[rng.integers(themes, size=count)] + aside * rng.uniform(least, most, size=(count, 1))
     return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
@@ -276,7 +276,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         (scan, "_PAGE", 60),
         (sketch, "_TILE", 16),
         (lookup, "AT_ONCE", 40),
-        (lookup, "DEPTHS", (3, 8)),
+        (lookup, "_DEPTHS", {3: 40, 8: 40}),
     ):
         monkeypatch.setattr(module, name, value)
 
@@ -453,7 +453,7 @@ async def test_images_that_are_deleted_meanwhile_do_not_break_the_stream(
     shop: Shop, database: Database, way: str, small_blocks: None
 ) -> None:
     """Those of later clusters are missing from them; a cluster that loses its first image, or all others, is gone."""
-    await shop.put(np.repeat(unlike(IMAGES // 4), 4, axis=0))
+    await shop.put(np.repeat(crowd(6, IMAGES // 4, themes=1, least=0.8, most=1.0), 4, axis=0))
     if way == "index":
         await shop.build_index(database)
     async with aclosing(WAYS[way](database).find(Asked(shop.project))) as found:

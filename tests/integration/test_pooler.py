@@ -44,7 +44,7 @@ async def pooled(pooler_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="module")
 async def stub(pooled: Database) -> AsyncIterator[SearcherServiceStub]:
-    """Its own maintenance finds nothing to do."""
+    """Its own maintenance looks for work once, and finds none."""
     async with AsyncExitStack() as stack:
         idle = replace(CONFIG, exact_threshold=1_000_000)
         server = await stack.enter_async_context(searcher_server.serving(idle, pooled))
@@ -88,6 +88,8 @@ async def test_many_clients_do_all_there_is_to_do_and_leave_nothing_behind(
             "UPDATE lookalike_project SET update_time = '-infinity' WHERE name = $1", writer.project
         )
     await Maintenance(CONFIG, pooled, Metrics()).once()
+    project = (await stub.GetProject(wire.GetProjectRequest(name=writer.project))).project
+    assert project.spaces[0].index.state == wire.INDEX_STATE_READY
     await asyncio.gather(*(rounds(stub, writer, client, wire.SEARCH_MODE_APPROXIMATE) for client in range(8)))
     deleted = await stub.DeleteImages(wire.DeleteImagesRequest(project=writer.project, products=["p3"]))
     assert deleted.deleted_image_count == len(range(3, IMAGES, 7))

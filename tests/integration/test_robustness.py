@@ -1,6 +1,7 @@
 """Deadlines, cancelled calls, a PostgreSQL that goes away, a full pool, a greedy project."""
 
 import asyncio
+import gc
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -160,7 +161,7 @@ async def test_a_write_that_waits_for_another_ends_at_its_deadline_also_in_postg
 async def test_a_statement_that_takes_too_long_is_a_timeout_to_a_caller_without_deadline(
     database_url: str, blocker: Blocker
 ) -> None:
-    async with searching(database_url) as searcher, searching(database_url, command_timeout=0.3) as hasty:
+    async with searching(database_url) as searcher, searching(database_url, command_timeout=1) as hasty:
         writer = await searcher.project()
         await blocker.lock(writer.project)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -188,7 +189,7 @@ async def test_who_is_chosen_to_end_a_deadlock_may_try_again(database: Database)
             await connection.execute(f"SELECT pg_advisory_xact_lock(68771, {second})")
 
     results = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
-    assert sorted(map(type, results), key=str) == [DatabaseUnavailable, type(None)]
+    assert {type(result) for result in results} == {DatabaseUnavailable, type(None)}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -353,6 +354,24 @@ def kill_and_start(server: Postgres) -> None:
     server.start()
 
 
+@pytest.fixture
+async def without_forgotten_copies() -> AsyncIterator[None]:
+    """Unheard of what asyncpg forgets: the future of a COPY that it begins when the connection has just been ended."""
+    loop = asyncio.get_running_loop()
+    strict = loop.get_exception_handler()
+    assert strict
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), asyncpg.ConnectionDoesNotExistError):
+            strict(loop, context)
+
+    loop.set_exception_handler(handle)
+    yield
+    gc.collect()
+    loop.set_exception_handler(strict)
+
+
+@pytest.mark.usefixtures("without_forgotten_copies")
 @pytest.mark.parametrize("restart", [restart_fast, kill_and_start])
 async def test_a_restart_of_postgresql_loses_nothing_that_was_acknowledged_and_heals_by_itself(
     own_postgres: Postgres, restart: Callable[[Postgres], None]

@@ -1,13 +1,18 @@
 """The search for duplicates without a database: comparison in memory, and clusters from neighbours."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from lookalike_searcher import sketch, vector
 from lookalike_searcher.forest import Forest
+from lookalike_searcher.lookup import Lookup
+from lookalike_searcher.neighbours import Source
 from lookalike_searcher.sketch import Rotation
 
 Near = Mapping[int, Collection[int]]
@@ -157,3 +162,29 @@ async def test_images_of_a_given_cluster_are_not_compared_again() -> None:
         assert await forest.clusters([image], ()) == []
     assert asked[:2] == [(1, 100), (99, 0)]
     assert {ids for ids, _ in asked[2:]} == {0}
+
+
+class Index:
+    """A source whose index finds what is given, at each depth that it is asked for."""
+
+    def __init__(self, found: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        self.found, self.asked = found, list[tuple[int, list[int]]]()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[tuple[Any, Any, Any]]:
+        yield self, SimpleNamespace(id=1), SimpleNamespace(id=1, index_time=True)
+
+    async def execute(self, settings: str) -> None:
+        assert "hnsw.ef_search" in settings
+
+    async def fetch(self, _: str, ids: list[int], depth: int, distance: float) -> Sequence[tuple[int, int]]:
+        self.asked.append((depth, ids))
+        assert distance == pytest.approx(0.05, abs=1e-4)
+        return [(asked, near) for asked, near in self.found[depth] if asked in ids]
+
+
+async def test_the_index_is_asked_for_more_where_an_image_does_not_find_itself() -> None:
+    """Then the way to it was missed. What is found at last counts, although the image is not among it."""
+    index = Index({16: [(1, 1), (1, 4), (2, 7)], 128: [(2, 2), (2, 5), (2, 7)], 1000: [(3, 6)]})
+    assert await Lookup(cast("Source", index), 0.95).later([3, 1, 2], ()) == {4: 1, 5: 2, 6: 3, 7: 2}
+    assert index.asked == [(16, [1, 2, 3]), (128, [2, 3]), (1000, [3])]
