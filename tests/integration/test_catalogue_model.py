@@ -291,7 +291,7 @@ def sequences(draw: st.DrawFn) -> list[Operation]:
     first = SPACES[: draw(st.integers(1, 2))]
     images = draw(st.permutations(range(IMAGES)))[: draw(st.sampled_from([0, IMAGES - 1, IMAGES, IMAGES]))]
     stock = Index(tuple(entry(image, key, *first) for image, key in zip(images, KEYS, strict=False)))
-    begun = [*map(CreateSpace, first[1:]), *([stock] if images else [])]
+    begun: list[Operation] = [*map(CreateSpace, first[1:]), *([stock] if images else [])]
     kinds = [draw(st.sampled_from([writes, reads])) for _ in range(draw(st.integers(0, 30)))]
     return begun + [draw(kind) for kind in kinds]
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -12,8 +12,10 @@ import pytest
 from lookalike_searcher import sketch, vector
 from lookalike_searcher.forest import Forest
 from lookalike_searcher.lookup import Lookup
-from lookalike_searcher.neighbours import Source
 from lookalike_searcher.sketch import Rotation
+
+if TYPE_CHECKING:
+    from lookalike_searcher.neighbours import Source
 
 Near = Mapping[int, Collection[int]]
 
