@@ -51,7 +51,7 @@ async def _cosines(
     connection: Connection, project_id: int, space: Space, clusters: Sequence[Sequence[int]]
 ) -> dict[int, float]:
     """The cosine of each image to the first of its cluster, for those that are there, and their first is."""
-    cosines = {ids[0]: 1.0 for ids in clusters if len(ids) == 1}
+    cosines = {ids[0]: 1.0 for ids in clusters if len(ids) == 1}  # images without a vector may be among them
     compared = [ids for ids in clusters if len(ids) > 1]
     firsts = await _vectors(connection, project_id, space, [ids[0] for ids in compared])
     pairs = [(image, ids[0]) for ids in compared for image in ids]
@@ -60,7 +60,8 @@ async def _cosines(
         vectors = await _vectors(connection, project_id, space, [image for image, _ in page])
         for image, first in page:
             if image in vectors and first in firsts:
-                cosines[image] = min(1.0, float(vectors[image] @ firsts[first]))  # rounding may step over the edge
+                cosine = 1.0 if image == first else float(vectors[image] @ firsts[first])
+                cosines[image] = max(-1.0, min(1.0, cosine))  # rounding may step over the edge
     return cosines
 
 
@@ -74,10 +75,8 @@ async def _vectors(
 
 def _listed(ids: Sequence[int], cosines: Mapping[int, float]) -> list[int]:
     """The images that are given: the first, then those most similar to it. None without the first."""
-    if ids[0] not in cosines:
-        return []
-    others = sorted((image for image in ids[1:] if image in cosines), key=lambda image: -cosines[image])
-    return [ids[0], *others[: LISTED_IMAGES - 1]]
+    present = (image for image in ids if image in cosines)
+    return sorted(present, key=lambda image: (image != ids[0], -cosines[image]))[:LISTED_IMAGES]
 
 
 def _cluster(ids: Sequence[int], cosines: Mapping[int, float], images: Mapping[int, Image]) -> Cluster | None:

@@ -19,10 +19,9 @@ _PAGE: Final = 2048
 
 
 class Scan:
-    """Exact. Streams the vectors past those that are asked about, and holds some 80 MB, however many there are.
+    """Exact. Streams the vectors past those that are asked about, and holds some 60 MB, however many there are.
 
-    They are read again for each AT_ONCE images: of 100,000, to hold all of them would save a fifth of the time and cost
-    100 MB.
+    So they are read again and again. With 100,000 images that is a quarter of the time; to hold them would take 100 MB.
 
     Args:
         source: where they are.

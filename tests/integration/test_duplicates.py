@@ -187,6 +187,7 @@ async def test_near_duplicates_come_as_clusters_by_their_first_image(shop: Shop)
     assert shop.of(answers) == [[1, 8, 7], [4, 6]]
     first = answers[0].cluster
     assert first.image_count == 3
+    assert first.images[0].similarity == 1
     assert [round(one.similarity, 3) for one in first.images] == [1, 0.99, 0.97]
     assert [one.image.references[0].uri for one in first.images] == ["1.jpg", "8.jpg", "7.jpg"]
     assert all(one.image.reference_count == 1 and one.image.HasField("create_time") for one in first.images)
@@ -531,7 +532,7 @@ async def test_images_without_a_vector_are_clusters_only_by_themselves(shop: Sho
 
 
 class Gate:
-    """Holds comparisons up, in their threads, from one on."""
+    """Holds one comparison up, in its thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, free: int = 0) -> None:
         self.reached, self.thresholds = asyncio.Event(), list[float]()
@@ -544,7 +545,7 @@ class Gate:
 
     def _held(self, seekers: sketch.Vectors, candidates: sketch.Vectors, least: float) -> dict[int, int]:
         self.thresholds.append(least)
-        if len(self.thresholds) > self._free:
+        if len(self.thresholds) == self._free + 1:
             self._loop.call_soon_threadsafe(self.reached.set)
             self._open.wait()
         return self._compare(seekers, candidates, least)
@@ -587,14 +588,17 @@ async def test_searches_take_turns_and_do_not_wait_for_one_that_compares_nothing
     shop: Shop, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shop.put(unlike(4))
-    finder, gate = Duplicates(database), Gate(monkeypatch)
-    walks = [asyncio.create_task(drained(finder.find(Asked(shop.project)))) for _ in range(3)]
+    finder, another, gate = Duplicates(database), Duplicates(database), Gate(monkeypatch)
+    first = asyncio.create_task(drained(finder.find(Asked(shop.project))))
     await gate.reached.wait()
+    second = asyncio.create_task(drained(finder.find(Asked(shop.project))))
+    for _ in range(3):  # long enough for the second, did it not wait
+        assert len(await drained(another.find(Asked(shop.project)))) == 1
     assert len(await drained(finder.find(Asked(shop.project, same_file_only=True)))) == 1
-    assert len(gate.thresholds) == 1
+    assert not second.done()
+    assert len(gate.thresholds) == 4
     gate.open()
-    assert [len(walk) for walk in await asyncio.gather(*walks)] == [1, 1, 1]
-    assert len(gate.thresholds) == 3
+    assert [len(walk) for walk in await asyncio.gather(first, second)] == [1, 1]
 
 
 async def drained(progress: AsyncIterator[Progress]) -> list[Progress]:
