@@ -13,6 +13,10 @@ Key = tuple[str, str]
 """A reference's uri and product; the rest of its key is left at the default."""
 
 
+def _nothing(_: Key) -> bool:
+    return False
+
+
 @dataclass(eq=False)
 class Deed:
     """One request: the images that references show after it, and which further references it deletes.
@@ -43,13 +47,15 @@ class History:
     """The deeds on one project."""
 
     deeds: list[Deed] = field(default_factory=list)
+    acknowledged: int = 0
+    """How many deeds were."""
     _clock: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def begin(
         self,
         shows: Mapping[Key, int] | None = None,
         *,
-        deletes: Callable[[Key], bool] = lambda _: False,
+        deletes: Callable[[Key], bool] = _nothing,
         deletes_images: Iterable[int] = (),
         stream: object = None,
     ) -> Deed:
@@ -61,10 +67,7 @@ class History:
     def acknowledge(self, deed: Deed) -> None:
         """Note that it was answered: it is done."""
         deed.ended, deed.certain = next(self._clock), True
-
-    def refuse(self, deed: Deed) -> None:
-        """Note that it was answered: it is not done."""
-        self.deeds.remove(deed)
+        self.acknowledged += 1
 
     def lose(self) -> None:
         """Note that what was not answered so far was done by now or never will be."""
@@ -72,18 +75,21 @@ class History:
         for deed in self.deeds:
             deed.ended = min(deed.ended, now)
 
-    def acknowledged(self) -> int:
-        """How many deeds are certain."""
-        return sum(deed.certain for deed in self.deeds)
-
     def check(self, shown: Mapping[Key, int]) -> None:
-        """Assert that the references, with the images that they show, can be what the deeds have left."""
+        """Assert that the references, with the images that they show, can be what the deeds have left.
+
+        Then begin anew with what they show.
+        """
         keys = {key for deed in self.deeds for key in deed.shows}
         assert set(shown) <= keys, f"nobody made {set(shown) - keys}"
         for key in keys:
             found, last = shown.get(key), self._last(key)
             explained = _may_be_gone(key, last) if found is None else _may_show(key, found, last)
             assert explained, f"{key} cannot show {found} in the end: {_told(key, last)}"
+        self.deeds = [deed for deed in self.deeds if deed.ended == math.inf]
+        self.deeds.append(
+            Deed(shown, _nothing, frozenset(), object(), next(self._clock), next(self._clock), certain=True)
+        )
 
     def _last(self, key: Key) -> list[Deed]:
         """The deeds that may have left the reference as it is: those that no certain one has followed."""

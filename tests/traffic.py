@@ -1,7 +1,9 @@
 """Everything that callers do to a project, at once, each by calls of its own; and what each of them must see."""
 
 import asyncio
+import math
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import Final, TypeAlias
@@ -65,12 +67,12 @@ class Traffic:
         await call.done_writing()
         assert [answer.sequence async for answer in call] == [0]
 
-    async def flow(self, stub: SearcherServiceStub, ended: Callable[[], bool]) -> None:
-        """Let all callers repeat what they do until it is ended. Raises what any of them meets."""
+    async def flow(self, stub: SearcherServiceStub, end: float = math.inf) -> None:
+        """Let all callers repeat what they do until the end, in monotonic seconds. Raises what any of them meets."""
         calls = (self._sync, self._delete, self._search, self._page, self._list, self._fill)
 
         async def repeat(act: Callable[[SearcherServiceStub], Awaitable[None]]) -> None:
-            while not ended():
+            while time.monotonic() < end:
                 await act(stub)
 
         async with asyncio.TaskGroup() as group:

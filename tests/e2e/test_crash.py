@@ -102,17 +102,17 @@ async def serves(stub: SearcherServiceStub) -> bool:
 
 async def strike(traffic: Traffic, stub: SearcherServiceStub, kill: Callable[[], None], dice: random.Random) -> None:
     """Let callers work until a random moment, and then fail."""
-    begun = traffic.history.acknowledged()
+    begun = traffic.history.acknowledged
 
     async def at_a_random_moment() -> None:
         enough = begun + dice.randint(5, 40)
-        await until(lambda: asyncio.sleep(0, traffic.history.acknowledged() >= enough))
+        await until(lambda: asyncio.sleep(0, traffic.history.acknowledged >= enough))
         await asyncio.sleep(dice.uniform(0, 0.05))
         kill()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(at_a_random_moment())
-        await unavailable(traffic.flow(stub, lambda: False))
+        await unavailable(traffic.flow(stub))
 
 
 async def check(traffic: Traffic, stub: SearcherServiceStub, data: Path) -> None:

@@ -26,6 +26,8 @@ from tests.polling import until
 from tests.traffic import SPACE, Traffic, entry
 from tests.writer import Writer, refused, sha256
 
+_SPELL = 0.5
+"""Seconds after which everybody pauses, and all is checked."""
 _BOTH_WAIT = "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid::integer = $1 AND NOT granted"
 
 pytestmark = pytest.mark.timeout(180 + 3 * SECONDS)
@@ -51,15 +53,17 @@ async def test_whatever_callers_do_at_once_everything_acknowledged_is_there_once
     traffics = [Traffic(f"traffic-{uuid.uuid4().hex}", seed) for seed in range(2)]
     for traffic in traffics:
         await traffic.create(stubs[0])
-    end = time.monotonic() + SECONDS
-    async with asyncio.TaskGroup() as group:
-        for traffic, stub in itertools.product(traffics, stubs):
-            group.create_task(traffic.flow(stub, lambda: time.monotonic() > end))
+    for _ in range(round(SECONDS / _SPELL)):
+        end = time.monotonic() + _SPELL
+        async with asyncio.TaskGroup() as group:
+            for traffic, stub in itertools.product(traffics, stubs):
+                group.create_task(traffic.flow(stub, end))
+        for traffic in traffics:
+            await traffic.check(stubs[0])
+            async with database.connection() as connection:
+                await audit(connection, traffic.project)
     for traffic in traffics:
-        assert traffic.history.acknowledged() > 10
-        await traffic.check(stubs[0])
-        async with database.connection() as connection:
-            await audit(connection, traffic.project)
+        assert traffic.history.acknowledged > 10
         await stubs[0].DeleteProject(wire.DeleteProjectRequest(name=traffic.project))
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
