@@ -21,14 +21,17 @@ async def recorded(url: str, searches: Sequence[Search]) -> list[Statements]:
     found: list[Statements] = []
 
     def note(query: Any) -> None:  # noqa: ANN401 - asyncpg's, which has no public type
+        if query.query.startswith("BEGIN"):
+            found.append([])
         found[-1].append((query.query, query.args))
 
     async with databases.connect(url, pool_size=1, command_timeout=60) as database:
         async with database.connection() as connection:  # the only one there is
             connection.add_query_logger(note)
         for asked in searches:
-            found.append([])
             await search.rank(database, asked)
+        async with database.connection():  # which is lent when the last search has committed
+            pass
     return found
 
 

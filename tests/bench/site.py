@@ -33,6 +33,7 @@ class Site:
         database: the same database, reached from here: the searcher's own code, without the RPC.
         url: that database's.
         searcher, postmaster: the processes.
+        log: where the searcher's log goes.
     """
 
     address: str
@@ -41,6 +42,7 @@ class Site:
     url: str
     searcher: psutil.Process
     postmaster: psutil.Process
+    log: IO[bytes]
 
     async def ready(self, project: str) -> tuple[float, wire.Index]:
         """Wait until the project's index is there and tuned: when that was, and the index."""
@@ -81,7 +83,7 @@ async def site(folder: Path, log: IO[bytes], flags: Sequence[str] = ()) -> Async
             databases.connect(embedded.url, pool_size=4, command_timeout=_COMMAND_TIMEOUT) as database,
         ):
             searcher = psutil.Process(server.process.pid)
-            yield Site(server.address, stub, database, embedded.url, searcher, embedded.process)
+            yield Site(server.address, stub, database, embedded.url, searcher, embedded.process, log)
 
 
 @asynccontextmanager
