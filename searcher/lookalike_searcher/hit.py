@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 import asyncpg
 
 from lookalike_searcher.image import Reference
 
+_HIT: Final = itemgetter("image_id", "group_product")
 
-@dataclass(frozen=True)
-class Hit:
+
+class Hit(NamedTuple):
     """An image, its similarity in [-1, 1], and the first of its references that count."""
 
     image_id: int
@@ -31,7 +33,7 @@ class Hit:
 
 def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
     """One hit per image or product; the rows, one per reference, come hit by hit."""
-    for (image_id, product), group in groupby(rows, key=lambda row: (row["image_id"], row["group_product"])):
+    for (image_id, product), group in groupby(rows, key=_HIT):
         if image_id is None:  # the row that says that there is no hit
             continue
         of_image = list(group)
@@ -50,4 +52,6 @@ def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
 
 def reference(row: asyncpg.Record) -> Reference:
     """The reference of a row that has its columns."""
-    return Reference(row["uri"], row["product"], row["variant"], row["staged"], json.loads(row["labels"]))
+    labels = row["labels"]
+    own = {} if labels == "{}" else json.loads(labels)  # most have none
+    return Reference(row["uri"], row["product"], row["variant"], row["staged"], own)

@@ -24,6 +24,7 @@ _MAX_EXAMPLES: Final = 100
 _MAX_FURTHER_EMBEDDINGS: Final = 4
 MAX_ENTRIES: Final = 512
 MAX_SYNCED: Final = 1_000
+_GROUPINGS: Final = frozenset(wire.Grouping.values())
 _LENGTH_TOLERANCE: Final = 0.01
 _FLOATS: Final = np.dtype("<f4")
 
@@ -63,7 +64,7 @@ def names(request: wire.DeleteImagesRequest) -> Names:
 
 def search(request: wire.SearchRequest) -> tuple[Search, str]:
     """What to search for, and what identifies the request in page tokens."""
-    if request.group_by not in wire.Grouping.values():
+    if request.group_by not in _GROUPINGS:
         raise InvalidField("group_by", "must be a known value", request.group_by)
     asked, after = token.digest(request, "page_token", "limit"), None
     if request.page_token:
@@ -74,7 +75,7 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
         query=_query(request),
         limit=limit(request.limit),
         space=validation.space(request.space) if request.space else "",
-        filter=filter_(request.filter),
+        filter=filter_(request.filter) if request.HasField("filter") else Filter(),
         min_similarity=validation.between("min_similarity", similarity, -1, 1),
         by_product=request.group_by == wire.GROUPING_PRODUCT,
         exact=request.exact,
@@ -226,7 +227,7 @@ def _embeddings(messages: Sequence[common.Embedding], field: str = "embedding") 
     sized = [message for message in messages if len(message.values) == DIMENSIONS]
     matrix = np.frombuffer(b"".join(map(_floats, sized)), _FLOATS).reshape(-1, DIMENSIONS)
     with np.errstate(all="ignore"):  # what overflows is refused
-        lengths = iter(np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)).tolist())
+        lengths = iter(np.sqrt(np.square(matrix).sum(axis=1, dtype=np.float64)).tolist())
         halves = iter(encode(matrix))
     results: list[Embedding | InvalidField] = []
     for message in messages:

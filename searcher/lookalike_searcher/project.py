@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
@@ -54,10 +54,21 @@ class Project:
 
 
 def _project(rows: Sequence[asyncpg.Record], spaces: tuple[Space, ...] = ()) -> Project:
-    columns = dict(rows[0])
-    limits = Limits(**{field.name: columns[field.name] for field in fields(Limits)})
-    own = {field.name: columns[field.name] for field in fields(Project) if field.name in columns}
-    return Project(**own, limits=limits, spaces=spaces)
+    row = rows[0]
+    limits = Limits(row["max_images"], row["max_hits"], row["searches_per_second"], row["max_batch"])
+    return Project(
+        id=row["id"],
+        name=row["name"],
+        space=row["space"],
+        image_count=row["image_count"],
+        reference_count=row["reference_count"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        deleted_since_vacuum=row["deleted_since_vacuum"],
+        deleted_since_index=row["deleted_since_index"],
+        limits=limits,
+        spaces=spaces,
+    )
 
 
 def _the_one(name: str, rows: Sequence[asyncpg.Record]) -> Project:

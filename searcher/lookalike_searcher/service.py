@@ -1,5 +1,6 @@
 """The searcher's RPCs: parse, do, answer."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Final
@@ -20,8 +21,10 @@ from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Project
 from lookalike_searcher.searching import Searching
 
-_MAX_TRANSACTION: Final = 512
+_MAX_TRANSACTION: Final = 1024
 """The most images in one transaction, or little more. More gains little and delays acknowledgements."""
+_PARSED_AT_ONCE: Final = 32
+"""Entries that are parsed without a pause: in 1 ms."""
 _LINGER_SECONDS: Final = 0.2
 """How long a transaction waits for more images of its stream. A commit of one image costs nearly that of a hundred."""
 _PROJECTS: Final = "projects"
@@ -220,7 +223,11 @@ async def _parsed(
         async for batch in batches:
             project = parse.one_project(project, batch)
             messages = [message for request in batch for message in request.entries or [request]]
-            yield project, batch, parse.entries(messages)
+            parsed: list[Entry | InvalidField] = []
+            for start in range(0, len(messages), _PARSED_AT_ONCE):
+                parsed += parse.entries(messages[start : start + _PARSED_AT_ONCE])
+                await asyncio.sleep(0)  # lets the transaction before go on
+            yield project, batch, parsed
 
 
 def _images(request: wire.IndexImagesRequest) -> int:

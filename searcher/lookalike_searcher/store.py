@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from lookalike_searcher import project as registry
 from lookalike_searcher.database import Database
@@ -16,6 +17,8 @@ Refusal = FailedPrecondition | QuotaExceeded
 Result = bool | Refusal
 """Whether storing an entry changed anything, or why it was not stored."""
 
+_KEY = attrgetter("reference.key")
+_JSON = json.JSONEncoder(check_circular=False, ensure_ascii=False)
 _Vectors = dict[bytes, tuple[int, bytes]]
 """By hash, the place of the first entry that brings an image's vector in a space, and the vector."""
 
@@ -119,23 +122,26 @@ def _refusals(
     project: Project, entries: Sequence[Entry], known: Mapping[bytes, int], max_images: int
 ) -> list[Refusal | None]:
     """Why each entry is refused, if it is. An entry may rely on the vector that another one brings."""
-    spaces = {space.name for space in project.spaces}
-    storable = (e for e in entries if all(embedding.space in spaces for embedding in e.embeddings))
-    brought = {e.sha256 for e in storable if any(embedding.space == project.space for embedding in e.embeddings)}
+    foreign = {e.space for entry in entries for e in entry.embeddings} - {space.name for space in project.spaces}
+    storable = (
+        [entry for entry in entries if foreign.isdisjoint(e.space for e in entry.embeddings)] if foreign else entries
+    )
+    brought = {entry.sha256 for entry in storable for e in entry.embeddings if e.space == project.space}
     room = max_images - project.image_count if max_images else len(entries)
     admitted: set[bytes] = set()
     refusals: list[Refusal | None] = []
     for entry in entries:
-        foreign = next((embedding.space for embedding in entry.embeddings if embedding.space not in spaces), None)
+        wrong = next((e.space for e in entry.embeddings if e.space in foreign), None) if foreign else None
         new = entry.sha256 not in known and entry.sha256 not in admitted
-        if foreign:
-            refusals.append(FailedPrecondition.wrong_space(project.name, project.space, foreign))
+        if wrong:
+            refusals.append(FailedPrecondition.wrong_space(project.name, project.space, wrong))
         elif new and entry.sha256 not in brought:
             refusals.append(FailedPrecondition.embedding_needed(project.name, project.space, [entry.sha256]))
         elif new and len(admitted) >= room:
             refusals.append(QuotaExceeded.images(project.name, max_images))
         else:
-            admitted |= {entry.sha256} if new else set()
+            if new:
+                admitted.add(entry.sha256)
             refusals.append(None)
     return refusals
 
@@ -164,7 +170,7 @@ async def _write(
     written: _Written,
 ) -> None:
     """Store images, their vectors, then references; notes what that changed."""
-    last = {entry.reference.key: entry for entry in entries}  # of two entries for one reference the later one counts
+    last = dict(zip(map(_KEY, entries), entries, strict=True))  # of two entries for one reference the later one counts
     kept = {entry.sha256 for entry in last.values()} | known.keys()
     new: dict[bytes, Entry] = {}  # in the order in which they come
     for entry in entries:
@@ -179,7 +185,7 @@ async def _write(
                 if embedding.space == space.name:
                     vectors.setdefault(entry.sha256, (place, embedding.vector))
         await _insert_vectors(connection, project, space, vectors, ids, known, written)
-    await _write_references(connection, project, entries, ids, written)
+    await _write_references(connection, project, entries, last, ids, written)
 
 
 async def _insert_images(connection: Connection, project: Project, entries: Sequence[Entry]) -> dict[bytes, int]:
@@ -224,10 +230,14 @@ async def _insert_vectors(
 
 
 async def _write_references(
-    connection: Connection, project: Project, entries: Sequence[Entry], ids: Mapping[bytes, int], written: _Written
+    connection: Connection,
+    project: Project,
+    entries: Sequence[Entry],
+    last: Mapping[ReferenceKey, Entry],
+    ids: Mapping[bytes, int],
+    written: _Written,
 ) -> None:
     """Insert references that are new, and change those that are there with another image or other labels."""
-    last = {entry.reference.key: entry for entry in entries}
     columns: list[list[object]] = [list(column) for column in zip(*last, strict=True)]
     rows = await connection.fetch(statement("reference_existing", project.id), *(columns or [[]] * 4))
     existing = {(row["uri"], row["product"], row["variant"], row["staged"]): row for row in rows}
@@ -260,16 +270,16 @@ def _changing(
     """The places of the entries that give their reference another image or other labels than the one before."""
     shown: dict[ReferenceKey, tuple[object, object]] = {**before}
     changing = set()
-    for place, entry in enumerate(entries):
+    for place, (key, entry) in enumerate(zip(map(_KEY, entries), entries, strict=True)):
         shows = (ids.get(entry.sha256, entry.sha256), entry.reference.labels)  # no id: shown by nothing in the end
-        if shown.get(entry.reference.key) != shows:
+        if shown.get(key) != shows:
             changing.add(place)
-        shown[entry.reference.key] = shows
+        shown[key] = shows
     return changing
 
 
 def _labels(reference: Reference) -> str:
-    return json.dumps(dict(reference.labels))
+    return _JSON.encode(reference.labels) if reference.labels else "{}"
 
 
 async def _delete_others(

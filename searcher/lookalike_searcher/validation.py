@@ -71,7 +71,7 @@ def side(field: str, value: int) -> int:
 
 def text(field: str, value: str, *, least: int, most: int) -> str:
     """A text of so many bytes."""
-    size = len(value.encode())
+    size = len(value) if value.isascii() else len(value.encode())
     if not least <= size <= most:
         raise InvalidField(field, f"must be {least} to {most} bytes", f"{size} bytes")
     if "\0" in value:  # PostgreSQL cannot store it
@@ -92,4 +92,7 @@ def product(field: str, value: str, least: int = 0) -> str:
 def label(field: str, name: str, value: str) -> tuple[str, str]:
     """A label."""
     text(field, name, least=1, most=64)
-    return name, text(f"{field}[{name!r}]", value, least=0, most=256)
+    try:
+        return name, text(field, value, least=0, most=256)
+    except InvalidField as error:
+        raise InvalidField(f"{field}[{name!r}]", error.rule, error.value) from None
