@@ -1,8 +1,9 @@
 """Connections to PostgreSQL, and the one place where its failures become ours."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -53,6 +54,7 @@ class Database:
         size = pool.get_max_size()
         self._readers, self._writers = Shares(max(1, size // 2)), Shares(max(1, min(_WRITERS, size // 4)))
         self.sharded = sharded
+        self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def connection(self, shares: Shares | None = None, project: str = "") -> AsyncIterator[Connection]:
@@ -68,26 +70,9 @@ class Database:
             DatabaseUnavailable: PostgreSQL cannot be reached, or went away; what was not committed is undone.
             DatabaseError: PostgreSQL refused a statement.
         """
-        try:
-            async with AsyncExitStack() as stack:
-                with self.metrics.pool_wait.time():
-                    if shares and project:
-                        await stack.enter_async_context(shares.of(project))
-                    connection = await stack.enter_async_context(self._pool.acquire(timeout=self._command_timeout))
-                yield connection
-        except DomainError:
-            raise
-        except connections.TIMEOUTS as error:
-            raise DatabaseTimeout from error
-        except asyncpg.DataError as error:  # asyncpg's own: we passed what the statement does not take
-            logger.exception("a statement does not take its arguments")
-            raise DatabaseError from error
-        except connections.UNAVAILABLE as error:
-            logger.warning("the database is unavailable: %r", error)
-            raise DatabaseUnavailable from error
-        except asyncpg.PostgresError as error:
-            logger.exception("the database refused a statement")
-            raise DatabaseError from error
+        with _failures_translated():
+            async with AsyncExitStack() as ending:
+                yield await self._borrow(ending, shares, project)
 
     @asynccontextmanager
     async def writing(self, *, project: str = "") -> AsyncIterator[Connection]:
@@ -103,16 +88,31 @@ class Database:
     async def reading(self, settings: str = "", *, project: str = "") -> AsyncIterator[Connection]:
         """A connection in a read-only transaction whose statements all see the same state.
 
+        What was read is true when the block ends, so nobody waits for the COMMIT then.
+
         Args:
             settings: `SET LOCAL` statements, each ended by a semicolon.
             project: on whose behalf: one project gets at most half of the connections.
         """
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
-        async with (
-            self.connection(self._readers, project) as connection,
-            self._transaction(connection, begin, settings),
-        ):
-            yield connection
+        with _failures_translated():
+            async with AsyncExitStack() as ending:
+                connection = await self._borrow(ending, self._readers, project)
+                await ending.enter_async_context(self._transaction(connection, begin, settings))
+                yield connection
+                later = asyncio.create_task(_end(ending.pop_all()))
+            self._ending.add(later)
+            later.add_done_callback(self._ending.discard)
+
+    async def _borrow(self, ending: AsyncExitStack, shares: Shares | None, project: str) -> Connection:
+        """A connection of the pool, until `ending` ends."""
+        with self.metrics.pool_wait.time():
+            if shares and project:
+                await ending.enter_async_context(shares.of(project))
+            async with asyncio.timeout(self._command_timeout):  # the pool's own takes a task for it
+                connection = await self._pool.acquire()
+        ending.push_async_callback(self._pool.release, connection, timeout=connections.NET_SECONDS)
+        return connection
 
     @asynccontextmanager
     async def _transaction(self, connection: Connection, begin: str, settings: str = "") -> AsyncIterator[None]:
@@ -156,6 +156,34 @@ class Database:
         """Ask PostgreSQL for an answer. Raises DatabaseUnavailable if there is none."""
         async with self.connection() as connection:
             await connection.execute("SELECT FROM lookalike_project LIMIT 1")
+
+
+async def _end(ending: AsyncExitStack) -> None:
+    """End a transaction of which nobody waits for the end, and give its connection back."""
+    try:
+        await ending.aclose()
+    except connections.FAILURES as error:
+        logger.warning("a connection was lost after what it had read was answered: %r", error)
+
+
+@contextmanager
+def _failures_translated() -> Iterator[None]:
+    """What connections raise in the block becomes ours, see `Database.connection`."""
+    try:
+        yield
+    except DomainError:
+        raise
+    except connections.TIMEOUTS as error:
+        raise DatabaseTimeout from error
+    except asyncpg.DataError as error:  # asyncpg's own: we passed what the statement does not take
+        logger.exception("a statement does not take its arguments")
+        raise DatabaseError from error
+    except connections.UNAVAILABLE as error:
+        logger.warning("the database is unavailable: %r", error)
+        raise DatabaseUnavailable from error
+    except asyncpg.PostgresError as error:
+        logger.exception("the database refused a statement")
+        raise DatabaseError from error
 
 
 @asynccontextmanager

@@ -232,6 +232,16 @@ async def test_a_transaction_that_is_cancelled_twice_is_not_left_open(database_u
             assert await connection.fetchval("SELECT 1") == 1
 
 
+async def test_what_was_read_counts_though_the_connection_is_lost_before_the_commit(
+    database_url: str, blocker: Blocker
+) -> None:
+    async with database_module.connect(database_url, pool_size=1, command_timeout=30) as database:
+        async with database.reading() as connection:
+            lost = connection.get_server_pid()
+            await blocker.connection.execute(f"SELECT pg_terminate_backend({lost}, 10000)")
+        assert await number_of_connection(database) != lost
+
+
 async def test_a_call_waits_for_a_connection_no_longer_than_its_deadline(database_url: str) -> None:
     async with searching(database_url, pool_size=1) as searcher:
         writer = await searcher.project()

@@ -3,9 +3,8 @@
 Citus hands on the whole text that a statement came in: see docs/citus.md.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -31,13 +30,16 @@ class Pool:
 
     def __init__(self, connection: Recorder) -> None:
         self._connection = connection
+        self.released = asyncio.Event()
 
     def get_max_size(self) -> int:
         return 1
 
-    @asynccontextmanager
-    async def acquire(self, **_: object) -> AsyncIterator[Recorder]:
-        yield self._connection
+    async def acquire(self) -> Recorder:
+        return self._connection
+
+    async def release(self, _: Recorder, *, timeout: float) -> None:
+        self.released.set()
 
 
 def statements(text: str) -> list[str]:
@@ -53,6 +55,7 @@ async def read(*, sharded: bool, settings: str) -> list[str]:
     database = Database("", pool, command_timeout=60, metrics=Metrics(), sharded=sharded)
     async with database.reading(settings):
         pass
+    await pool.released.wait()
     return connection.texts
 
 
