@@ -110,7 +110,11 @@ async def get(database: Database, name: str) -> Project:
 
 async def read(connection: Connection, name: str) -> Project:
     """The project of that name, in the caller's transaction. Raises NotFound."""
-    return _the_one(name, await connection.fetch(statement("project_read", hold=""), name))
+    return _the_one(name, await connection.fetch(statement("project_read", hold="", there=""), name))
+
+
+def _held() -> str:
+    return statement("project_read", hold=fragment("project_hold"), there=fragment("project_there"))
 
 
 @asynccontextmanager
@@ -125,12 +129,16 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
     Raises:
         NotFound: there is none, also if it has just been deleted.
     """
+    stale = False
     while True:
         async with database.reading(settings, project=name) as connection:
-            rows = await connection.fetch(statement("project_read", hold=fragment("project_hold")), name)
+            rows = await connection.fetch(_held(), name)
             if not all(row["held"] for row in rows):
                 await connection.execute(statement("project_wait_for_writer"), rows[0]["id"])
                 continue  # with a transaction that sees what is left
+            if not stale and not all(row["there"] for row in rows):
+                stale = True  # a table was dropped after our snapshot was taken and before we held it
+                continue
             try:
                 yield connection, _the_one(name, rows)
             except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:

@@ -25,7 +25,9 @@ from lookalike_searcher import database as database_module
 from lookalike_searcher import postgres
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config as SearcherConfig
+from lookalike_searcher.connection import connected
 from lookalike_searcher.database import Database
+from tests.blocker import Blocker
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +80,12 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with database_module.connect(database_url, pool_size=5, command_timeout=30) as database:
         yield database
+
+
+@pytest.fixture
+async def blocker(database_url: str) -> AsyncIterator[Blocker]:
+    async with connected(database_url) as connection:
+        yield Blocker(connection)
 
 
 @pytest.fixture(scope="session")

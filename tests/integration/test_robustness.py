@@ -25,11 +25,11 @@ from lookalike_searcher import database as database_module
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher import shares
 from lookalike_searcher.config import Config
-from lookalike_searcher.connection import connected
 from lookalike_searcher.database import Database
 from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
 from tests import postgres
+from tests.blocker import Blocker
 from tests.polling import until
 from tests.postgres import Postgres
 from tests.writer import INDEXED, Writer, sha256, vector
@@ -80,43 +80,6 @@ async def searching(url: str, *, pool_size: int = 4, command_timeout: float = 30
         yield searcher
         for project in searcher.projects:
             await searcher.stub.DeleteProject(wire.DeleteProjectRequest(name=project))
-
-
-@dataclass
-class Blocker:
-    """Another client of the database, who holds locks, and sees who waits for them."""
-
-    connection: "asyncpg.Connection[Any]"
-    _transaction: Any = None
-
-    async def lock(self, project: str, *, tables: bool = False) -> None:
-        """Hold what writers to the project need; or its images, which its readers need too."""
-        self._transaction = self.connection.transaction()
-        await self._transaction.start()
-        statement = "SELECT id FROM lookalike_project WHERE name = $1 FOR UPDATE"
-        project_id = await self.connection.fetchval(statement.removesuffix(" FOR UPDATE" if tables else ""), project)
-        if tables:
-            await self.connection.execute(f"LOCK TABLE p{project_id}.image IN ACCESS EXCLUSIVE MODE")
-
-    async def unlock(self) -> None:
-        await self._transaction.rollback()
-
-    async def waiting(self) -> int:
-        """How many wait for what we hold."""
-        sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-        return int(await self.connection.fetchval(sql))
-
-    async def until_waiting(self, count: int) -> None:
-        async def is_so() -> bool:
-            return await self.waiting() == count
-
-        await until(is_so)
-
-
-@pytest.fixture
-async def blocker(database_url: str) -> AsyncIterator[Blocker]:
-    async with connected(database_url) as connection:
-        yield Blocker(connection)
 
 
 def delete(writer: Writer, **call: float) -> "grpc.aio.UnaryUnaryCall[Any, Any]":

@@ -12,6 +12,9 @@ from lookalike import AlreadyExistsError, NotFoundError, PreconditionError
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_searcher import project as registry
+from lookalike_searcher.database import Database
+from tests.blocker import Blocker
 from tests.writer import INDEXED, UNCHANGED, Writer, refused, sha256, vector
 
 NEW = "a-new-model-512"
@@ -196,3 +199,21 @@ async def test_a_page_token_does_not_outlive_the_cut_over(writer: Writer) -> Non
     asked.page_token = (await writer.stub.Search(asked)).next_page_token
     await writer.stub.CutOverSpace(cut_over(writer, NEW))
     assert "page_token" in str(await refused(writer.stub.Search(asked)))
+
+
+async def test_a_reader_does_not_see_a_space_that_was_dropped_before_it_held_the_project(
+    writer: Writer, database: Database, blocker: Blocker
+) -> None:
+    """Its snapshot, taken before, shows it; so the project must be read again."""
+    await blocker.connection.execute("SELECT pg_advisory_lock(68771, 1)")
+    snapshot_then_wait = "SELECT pg_advisory_xact_lock(68771, 1);"
+
+    async def names() -> list[str]:
+        async with registry.reading(database, writer.project, snapshot_then_wait) as (_, found):
+            return [space.name for space in found.spaces]
+
+    reading = asyncio.create_task(names())
+    await blocker.until_waiting(1)
+    await writer.stub.DeleteSpace(wire.DeleteSpaceRequest(project=writer.project, space=NEW))
+    await blocker.connection.execute("SELECT pg_advisory_unlock(68771, 1)")
+    assert await reading == [writer.space]

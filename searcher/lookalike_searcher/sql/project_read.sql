@@ -1,5 +1,5 @@
 -- One row for each of the project's spaces.
-SELECT *
+SELECT *{there}
 FROM (
     SELECT id, name, space, image_count, reference_count, create_time, update_time, deleted_since_vacuum,
            deleted_since_index, max_images, max_hits, searches_per_second, max_batch

@@ -1,0 +1,1 @@
+, to_regclass('p' || project.id || '.vector_' || space_id) IS NOT NULL AS there -- looks past the snapshot
