@@ -9,7 +9,7 @@ from lookalike_searcher.cluster import Cluster
 from lookalike_searcher.duplicates import Progress
 from lookalike_searcher.errors import STATUS
 from lookalike_searcher.hit import Hit
-from lookalike_searcher.image import Image, Reference
+from lookalike_searcher.image import Image, Listed, Reference, State
 from lookalike_searcher.index import IndexStatus
 from lookalike_searcher.project import Limits, Project
 from lookalike_searcher.search import NEAR_DUPLICATE, Ranking
@@ -28,6 +28,7 @@ def project(found: Project, indexes: Mapping[int, IndexStatus] | None = None) ->
         image_count=found.image_count,
         reference_count=found.reference_count,
         limits=_limits(found.limits),
+        search_disabled=found.search_disabled,
     )
     message.create_time.FromDatetime(found.create_time)
     message.update_time.FromDatetime(found.update_time)
@@ -163,6 +164,18 @@ def _reference(reference: Reference) -> wire.Reference:
         staged=reference.staged,
         labels=reference.labels,
     )
+
+
+def states(found: Iterable[State]) -> wire.CheckReferencesResponse:
+    """What is stored of references."""
+    return wire.CheckReferencesResponse(
+        states=[wire.ReferenceState(sha256=one.sha256, stamp=one.stamp, same_labels=one.same_labels) for one in found]
+    )
+
+
+def listed(found: Listed) -> wire.ListedReference:
+    """A reference by itself."""
+    return wire.ListedReference(reference=_reference(found.reference), sha256=found.sha256, stamp=found.stamp)
 
 
 def comparison(found: Comparison) -> wire.CompareSpacesResponse:

@@ -1,6 +1,6 @@
 """Reading what is stored: which images, one of them, all of them page by page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import asyncpg
 
@@ -9,9 +9,11 @@ from lookalike_searcher.database import Database
 from lookalike_searcher.errors import InvalidField, NotFound
 from lookalike_searcher.filter import Filter
 from lookalike_searcher.hit import reference
-from lookalike_searcher.image import LISTED_REFERENCES, Image
+from lookalike_searcher.image import LISTED_REFERENCES, Image, Listed, Reference, State
 from lookalike_searcher.project import Project
+from lookalike_searcher.space import Space
 from lookalike_searcher.statement import Connection, fragment, statement
+from lookalike_searcher.store import columns, labels_json
 
 
 async def stored(database: Database, project: str, sha256s: Sequence[bytes], space: str = "") -> list[bytes]:
@@ -23,12 +25,47 @@ async def stored(database: Database, project: str, sha256s: Sequence[bytes], spa
     async with registry.reading(database, project) as (connection, found):
         chosen = found.in_space(space)
         rows = await connection.fetch(statement("image_stored", found.id), list(set(sha256s)))
-        ids = {row["id"]: row["sha256"] for row in rows}
-        if not chosen.complete:
-            missing = await connection.fetch(statement("vector_missing", found.id, chosen.id), list(ids))
-            for row in missing:
-                del ids[row["image_id"]]
-        return list(ids.values())
+        missing = await _without_vector(connection, found, chosen, {row["id"] for row in rows})
+        return [row["sha256"] for row in rows if row["id"] not in missing]
+
+
+async def states(database: Database, project: str, references: Sequence[Reference], space: str = "") -> list[State]:
+    """What is stored of each of the references, with a vector in the space; in none, the one that serves.
+
+    Raises:
+        NotFound: there is no such project or space.
+    """
+    async with registry.reading(database, project) as (connection, found):
+        chosen = found.in_space(space)
+        labels = [labels_json(reference) for reference in references]
+        keys = columns([reference.key for reference in references])
+        rows = await connection.fetch(statement("reference_check", found.id), *keys, labels)
+        missing = await _without_vector(connection, found, chosen, {row["image_id"] for row in rows})
+    result = [State()] * len(references)
+    for row in rows:
+        if row["image_id"] not in missing:
+            result[row["place"] - 1] = State(row["sha256"], row["stamp"], row["same_labels"])
+    return result
+
+
+async def references_after(
+    database: Database, project: str, uri_prefix: str, size: int, after: tuple[int, int] | None
+) -> tuple[int, list[Listed]]:
+    """The next references, oldest first; arguments, result and errors as those of `page`."""
+    async with registry.reading(database, project) as (connection, found):
+        if after and after[0] != found.id:
+            raise InvalidField("page_token", "must be of this project", after)
+        sql = statement("reference_page", found.id)
+        rows = await connection.fetch(sql, after[1] if after else 0, uri_prefix, size)
+        return found.id, [Listed(row["id"], reference(row), row["sha256"], row["stamp"]) for row in rows]
+
+
+async def _without_vector(connection: Connection, project: Project, space: Space, ids: Collection[int]) -> set[int]:
+    """Those of the images that have no vector in the space."""
+    if space.complete or not ids:
+        return set()
+    rows = await connection.fetch(statement("vector_missing", project.id, space.id), list(ids))
+    return {row["image_id"] for row in rows}
 
 
 async def get(database: Database, project: str, *, sha256: bytes = b"", uri: str = "") -> Image:

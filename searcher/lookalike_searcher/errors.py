@@ -4,7 +4,7 @@ DomainError
 ├── InvalidField          INVALID_FIELD
 ├── NotFound              PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND
 ├── AlreadyExists         PROJECT_EXISTS, SPACE_EXISTS
-├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED, SPACE_INCOMPLETE, SPACE_SERVES
+├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED, SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED
 ├── QuotaExceeded         IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, SEARCH_QUOTA_EXCEEDED,
 │                         PROJECT_BUSY
 ├── DatabaseTimeout       DATABASE_TIMEOUT
@@ -138,6 +138,11 @@ class FailedPrecondition(DomainError):
     def space_serves(cls, project: str, space: str) -> "FailedPrecondition":
         """The space that serves cannot be deleted."""
         return cls("SPACE_SERVES", f"space {space!r} serves project {project!r}: cut over to another one first")
+
+    @classmethod
+    def search_disabled(cls, project: str) -> "FailedPrecondition":
+        """The project's searches are switched off."""
+        return cls("SEARCH_DISABLED", f"searches of project {project!r} are switched off", project=project)
 
 
 class QuotaExceeded(DomainError):

@@ -36,14 +36,35 @@ class Reference(NamedTuple):
         return self[:4]
 
 
+class State(NamedTuple):
+    """What is stored of a reference: its image's hash, empty if nothing is; stamp; whether the labels are the same."""
+
+    sha256: bytes = b""
+    stamp: str = ""
+    same_labels: bool = False
+
+
+class Listed(NamedTuple):
+    """A reference by itself."""
+
+    id: int
+    reference: Reference
+    sha256: bytes
+    stamp: str
+
+
 class Entry(NamedTuple):
-    """An image and one reference to it, to be stored: with its vectors in none, one or several spaces."""
+    """An image and one reference to it, to be stored: with its vectors in none, one or several spaces.
+
+    `stamp` tells an indexer whether the file has changed; empty: the one that is stored stands while the image does.
+    """
 
     sha256: bytes
     embeddings: tuple[Embedding, ...]
     width: int
     height: int
     reference: Reference
+    stamp: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ _MAX_LABELS: Final = 64
 _MAX_LABEL_GROUPS: Final = 16
 _MAX_EXAMPLES: Final = 100
 _MAX_FURTHER_EMBEDDINGS: Final = 4
+_MAX_STAMP: Final = 256
 MAX_ENTRIES: Final = 512
 MAX_SYNCED: Final = 1_000
 _GROUPINGS: Final = frozenset(wire.Grouping.values())
@@ -43,6 +44,14 @@ def limits(message: wire.Limits, field: str = "limits") -> Limits:
     )
 
 
+def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, bool | None]:
+    """A project's new limits, and whether its searches are to be switched off; None: they stay."""
+    limits_given, switched = request.HasField("limits"), request.HasField("search_disabled")
+    if not limits_given and not switched:
+        raise InvalidField("limits", "is required, or else search_disabled", None)
+    return limits(request.limits) if limits_given else None, request.search_disabled if switched else None
+
+
 def hashes(request: wire.CheckImagesRequest) -> list[bytes]:
     """The hashes to look up."""
     validation.at_most("sha256s", request.sha256s, validation.MAX_HASHES)
@@ -51,15 +60,29 @@ def hashes(request: wire.CheckImagesRequest) -> list[bytes]:
 
 def names(request: wire.DeleteImagesRequest) -> Names:
     """What to delete."""
-    count = len(request.uris) + len(request.products) + len(request.sha256s)
+    count = len(request.uris) + len(request.products) + len(request.sha256s) + len(request.references)
     if not 1 <= count <= validation.MAX_NAMED:
-        rule = f"together with products and sha256s, must be 1 to {validation.MAX_NAMED}"
+        rule = f"together with products, sha256s and references, must be 1 to {validation.MAX_NAMED}"
         raise InvalidField("uris", rule, count)
     return Names(
         uris=[validation.uri(f"uris[{number}]", value) for number, value in enumerate(request.uris)],
         products=[validation.product(f"products[{n}]", value, least=1) for n, value in enumerate(request.products)],
         sha256s=[validation.sha256(value, f"sha256s[{number}]") for number, value in enumerate(request.sha256s)],
+        references=[one.key for one in references(request.references)],
     )
+
+
+def references(messages: Sequence[wire.Reference]) -> list[Reference]:
+    """Several references."""
+    validation.at_most("references", messages, validation.MAX_NAMED)
+    found = []
+    for number, message in enumerate(messages):
+        try:
+            found.append(_reference(message))
+        except InvalidField as error:
+            field = f"references[{number}]{error.field.removeprefix('reference')}"
+            raise InvalidField(field, error.rule, error.value) from None
+    return found
 
 
 def search(request: wire.SearchRequest) -> tuple[Search, str]:
@@ -197,6 +220,7 @@ def _entry(message: AnEntry, embeddings: Sequence[Embedding | InvalidField]) -> 
         width=validation.side("width", message.width),
         height=validation.side("height", message.height),
         reference=_reference(message.reference),
+        stamp=validation.text("stamp", message.stamp, least=0, most=_MAX_STAMP) if message.stamp else "",
     )
 
 

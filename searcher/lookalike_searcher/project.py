@@ -38,6 +38,7 @@ class Project:
     deleted_since_vacuum: int
     deleted_since_index: int
     limits: Limits
+    search_disabled: bool
     spaces: tuple[Space, ...] = ()
 
     @property
@@ -67,6 +68,7 @@ def _project(rows: Sequence[asyncpg.Record], spaces: tuple[Space, ...] = ()) -> 
         deleted_since_vacuum=row["deleted_since_vacuum"],
         deleted_since_index=row["deleted_since_index"],
         limits=limits,
+        search_disabled=row["search_disabled"],
         spaces=spaces,
     )
 
@@ -160,9 +162,10 @@ async def list_after(database: Database, name: str, limit: int) -> list[Project]
         return [_project([row]) for row in await connection.fetch(statement("project_list"), name, limit)]
 
 
-async def update(database: Database, name: str, limits: Limits) -> Project:
-    """Replace the project's limits. Raises NotFound."""
+async def update(database: Database, name: str, limits: Limits | None, *, search_disabled: bool | None) -> Project:
+    """Replace the project's limits, and switch its searches off or on; None: they stay. Raises NotFound."""
     async with writing(database, name) as (connection, project):
+        limits = limits or project.limits
         await connection.execute(
             statement("project_update"),
             project.id,
@@ -170,6 +173,7 @@ async def update(database: Database, name: str, limits: Limits) -> Project:
             limits.max_hits,
             limits.searches_per_second,
             limits.max_batch,
+            project.search_disabled if search_disabled is None else search_disabled,
         )
         return await read(connection, name)
 

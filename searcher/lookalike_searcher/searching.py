@@ -9,7 +9,7 @@ from typing import Final
 from lookalike.status import DomainError
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import answer, parse, search, token
-from lookalike_searcher.errors import STATUS
+from lookalike_searcher.errors import STATUS, FailedPrecondition
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Project
 from lookalike_searcher.rates import Rates
@@ -47,6 +47,8 @@ class Searching:
 
         def admit(project: Project) -> None:
             nonlocal admitted
+            if project.search_disabled:
+                raise FailedPrecondition.search_disabled(project.name)
             if not admitted:  # by the replica, which then failed
                 self._rates.admit(project, wanted.limit, batch)
             admitted = True

@@ -67,9 +67,8 @@ class SearcherService(SearcherServiceServicer):
     async def UpdateProject(self, request: wire.UpdateProjectRequest, context: Context) -> wire.UpdateProjectResponse:
         """See the proto."""
         name = validation.project_name(request.name)
-        if not request.HasField("limits"):
-            raise InvalidField("limits", "is required", None)
-        updated = await registry.update(self._database, name, parse.limits(request.limits))
+        limits, search_disabled = parse.update(request)
+        updated = await registry.update(self._database, name, limits, search_disabled=search_disabled)
         return wire.UpdateProjectResponse(project=await self._project(updated))
 
     async def DeleteProject(self, request: wire.DeleteProjectRequest, context: Context) -> wire.DeleteProjectResponse:
@@ -116,6 +115,28 @@ class SearcherService(SearcherServiceServicer):
         space = validation.space(request.space) if request.space else ""
         stored = await catalogue.stored(self._database, project, hashes, space)
         return wire.CheckImagesResponse(stored_sha256s=stored)
+
+    async def CheckReferences(
+        self, request: wire.CheckReferencesRequest, context: Context
+    ) -> wire.CheckReferencesResponse:
+        """See the proto."""
+        project, asked = validation.project_name(request.project, "project"), parse.references(request.references)
+        space = validation.space(request.space) if request.space else ""
+        return answer.states(await catalogue.states(self._database, project, asked, space))
+
+    async def ListReferences(
+        self, request: wire.ListReferencesRequest, context: Context
+    ) -> wire.ListReferencesResponse:
+        """See the proto."""
+        project, size = validation.project_name(request.project, "project"), validation.page_size(request.page_size)
+        prefix = validation.uri("uri_prefix", request.uri_prefix) if request.uri_prefix else ""
+        asked, after = token.digest(request, "page_token", "page_size"), None
+        if request.page_token:
+            project_id, reference_id = token.decode(request.page_token, asked, (int, int))
+            after = (project_id, reference_id)
+        project_id, found = await catalogue.references_after(self._database, project, prefix, size + 1, after)
+        more = token.encode(asked, project_id, found[size - 1].id) if len(found) > size else ""
+        return wire.ListReferencesResponse(references=map(answer.listed, found[:size]), next_page_token=more)
 
     async def GetImage(self, request: wire.GetImageRequest, context: Context) -> wire.GetImageResponse:
         """See the proto."""

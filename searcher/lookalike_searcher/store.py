@@ -33,11 +33,12 @@ class Deleted:
 
 @dataclass(frozen=True)
 class Names:
-    """What to delete: references by uri, by product, or of images by hash."""
+    """What to delete: references by uri, by product, of images by hash, or one by one."""
 
-    uris: Sequence[str]
-    products: Sequence[str]
-    sha256s: Sequence[bytes]
+    uris: Sequence[str] = ()
+    products: Sequence[str] = ()
+    sha256s: Sequence[bytes] = ()
+    references: Sequence[ReferenceKey] = ()
 
 
 @dataclass
@@ -102,7 +103,11 @@ async def delete(database: Database, project: str, names: Names) -> Deleted:
     """Delete what is named, as far as it is there. Raises NotFound."""
     async with registry.writing(database, project) as (connection, locked):
         rows = await connection.fetch(
-            statement("reference_delete_named", locked.id), names.uris, names.products, names.sha256s
+            statement("reference_delete_named", locked.id),
+            names.uris,
+            names.products,
+            names.sha256s,
+            *columns(names.references),
         )
         written = _Written(left={row["image_id"] for row in rows}, references=-len(rows))
         return Deleted(len(rows), await _settle(connection, locked, written))
@@ -238,8 +243,7 @@ async def _write_references(
     written: _Written,
 ) -> None:
     """Insert references that are new, and change those that are there with another image or other labels."""
-    columns: list[list[object]] = [list(column) for column in zip(*last, strict=True)]
-    rows = await connection.fetch(statement("reference_existing", project.id), *(columns or [[]] * 4))
+    rows = await connection.fetch(statement("reference_existing", project.id), *columns(list(last)))
     existing = {(row["uri"], row["product"], row["variant"], row["staged"]): row for row in rows}
     before = {key: (row["image_id"], json.loads(row["labels"])) for key, row in existing.items()}
     written.changed |= _changing(entries, before, ids)
@@ -248,15 +252,18 @@ async def _write_references(
     for key, entry in last.items():
         image_id = ids[entry.sha256]
         if key not in existing:
-            fresh.append((image_id, *key, _labels(entry.reference)))
-        elif before[key] != (image_id, entry.reference.labels):
-            moved.append((existing[key]["id"], image_id, _labels(entry.reference)))
-            written.left |= {existing[key]["image_id"]} - {image_id}
+            fresh.append((image_id, *key, labels_json(entry.reference), entry.stamp))
+            continue
+        row = existing[key]
+        stamp = entry.stamp or (row["stamp"] if row["image_id"] == image_id else "")
+        if (*before[key], row["stamp"]) != (image_id, entry.reference.labels, stamp):
+            moved.append((row["id"], image_id, labels_json(entry.reference), stamp))
+            written.left |= {row["image_id"]} - {image_id}
     if fresh:
         await connection.copy_records_to_table(
             "image_reference",
             schema_name=schema_of(project.id),
-            columns=["image_id", "uri", "product", "variant", "staged", "labels"],
+            columns=["image_id", "uri", "product", "variant", "staged", "labels", "stamp"],
             records=fresh,
         )
     if moved:
@@ -278,7 +285,13 @@ def _changing(
     return changing
 
 
-def _labels(reference: Reference) -> str:
+def columns(keys: Sequence[ReferenceKey]) -> list[list[object]]:
+    """The keys column by column, as `unnest` takes them."""
+    return [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
+
+
+def labels_json(reference: Reference) -> str:
+    """The reference's labels, as PostgreSQL takes them."""
     return _JSON.encode(reference.labels) if reference.labels else "{}"
 
 

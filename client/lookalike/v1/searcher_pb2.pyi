@@ -175,6 +175,7 @@ class Project(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     SPACES_FIELD_NUMBER: _builtins.int
+    SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: 1 to 63 characters, lower-case letters, digits, `-` and `_`, beginning with a letter or digit."""
     space: _builtins.str
@@ -183,6 +184,10 @@ class Project(_message.Message):
     """How many different images it holds."""
     reference_count: _builtins.int
     """How many references its images have: one image may be shown by many products."""
+    search_disabled: _builtins.bool
+    """Whether Search and SearchBatch are refused, with SEARCH_DISABLED. All else goes on: images are indexed, listed,
+    deleted. A read replica follows within its lag.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -210,10 +215,11 @@ class Project(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         limits: Global___Limits | None = ...,
         spaces: _abc.Iterable[Global___Space] | None = ...,
+        search_disabled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -561,29 +567,35 @@ Global___ListProjectsResponse: _TypeAlias = ListProjectsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateProjectRequest(_message.Message):
-    """Replaces a project's limits."""
+    """Changes a project: what is left out stays as it is. Limits, search_disabled or both are required."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The project's name."""
+    search_disabled: _builtins.bool
+    """Whether searches are to be refused; see Project."""
     @_builtins.property
     def limits(self) -> Global___Limits:
-        """The new limits: required, all of them are replaced."""
+        """The new limits: all of them are replaced."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         limits: Global___Limits | None = ...,
+        search_disabled: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled", "limits", b"limits", "search_disabled", b"search_disabled"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__search_disabled: _TypeAlias = _typing.Literal["search_disabled"]  # noqa: Y015
+    _WhichOneofArgType__search_disabled: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__search_disabled) -> _WhichOneofReturnType__search_disabled | None: ...
 
 Global___UpdateProjectRequest: _TypeAlias = UpdateProjectRequest  # noqa: Y015
 
@@ -665,6 +677,7 @@ class IndexImagesRequest(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     FURTHER_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    STAMP_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The client's number for this request, unique in the stream; the answer carries it."""
     project: _builtins.str
@@ -675,6 +688,10 @@ class IndexImagesRequest(_message.Message):
     """Width in pixels, 1 to 1,000,000; 0 if unknown. Kept from the request that first stores the image."""
     height: _builtins.int
     """Height in pixels, 1 to 1,000,000; 0 if unknown. Kept as the width is."""
+    stamp: _builtins.str
+    """What tells later whether the file has changed, for example its ETag, or its time and size: at most 256 bytes. It is
+    kept with the reference. Where it is empty, the stamp that is there is kept as long as the image stays the same.
+    """
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The image's vector; may be left out if the image is stored already (see CheckImages). For an image that is not, it
@@ -709,10 +726,11 @@ class IndexImagesRequest(_message.Message):
         reference: Global___Reference | None = ...,
         further_embeddings: _abc.Iterable[_common_pb2.Embedding] | None = ...,
         entries: _abc.Iterable[Global___ImageEntry] | None = ...,
+        stamp: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "further_embeddings", b"further_embeddings", "height", b"height", "project", b"project", "reference", b"reference", "sequence", b"sequence", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "further_embeddings", b"further_embeddings", "height", b"height", "project", b"project", "reference", b"reference", "sequence", b"sequence", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -730,12 +748,15 @@ class ImageEntry(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     FURTHER_EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    STAMP_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     width: _builtins.int
     """Width in pixels."""
     height: _builtins.int
     """Height in pixels."""
+    stamp: _builtins.str
+    """What tells whether the file has changed."""
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The image's vector."""
@@ -757,10 +778,11 @@ class ImageEntry(_message.Message):
         height: _builtins.int = ...,
         reference: Global___Reference | None = ...,
         further_embeddings: _abc.Iterable[_common_pb2.Embedding] | None = ...,
+        stamp: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "further_embeddings", b"further_embeddings", "height", b"height", "reference", b"reference", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "further_embeddings", b"further_embeddings", "height", b"height", "reference", b"reference", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -960,6 +982,7 @@ class DeleteImagesRequest(_message.Message):
     URIS_FIELD_NUMBER: _builtins.int
     PRODUCTS_FIELD_NUMBER: _builtins.int
     SHA256S_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     @_builtins.property
@@ -974,6 +997,10 @@ class DeleteImagesRequest(_message.Message):
     def sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The images of these files (32 bytes each), with all their references."""
 
+    @_builtins.property
+    def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
+        """Exactly these references; their labels do not matter."""
+
     def __init__(
         self,
         *,
@@ -981,10 +1008,11 @@ class DeleteImagesRequest(_message.Message):
         uris: _abc.Iterable[_builtins.str] | None = ...,
         products: _abc.Iterable[_builtins.str] | None = ...,
         sha256s: _abc.Iterable[_builtins.bytes] | None = ...,
+        references: _abc.Iterable[Global___Reference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "project", b"project", "sha256s", b"sha256s", "uris", b"uris"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "project", b"project", "references", b"references", "sha256s", b"sha256s", "uris", b"uris"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1071,6 +1099,186 @@ class CheckImagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckImagesResponse: _TypeAlias = CheckImagesResponse  # noqa: Y015
+
+@_typing.final
+class CheckReferencesRequest(_message.Message):
+    """Asks for the state of references."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    space: _builtins.str
+    """The space in which their images must have a vector; empty for the one that serves."""
+    @_builtins.property
+    def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
+        """The references, as they are to be: at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        references: _abc.Iterable[Global___Reference] | None = ...,
+        space: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "references", b"references", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckReferencesRequest: _TypeAlias = CheckReferencesRequest  # noqa: Y015
+
+@_typing.final
+class CheckReferencesResponse(_message.Message):
+    """The answer to CheckReferences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReferenceState]:
+        """The state of each of the request's references, in their order."""
+
+    def __init__(
+        self,
+        *,
+        states: _abc.Iterable[Global___ReferenceState] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckReferencesResponse: _TypeAlias = CheckReferencesResponse  # noqa: Y015
+
+@_typing.final
+class ReferenceState(_message.Message):
+    """What is stored of a reference."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    STAMP_FIELD_NUMBER: _builtins.int
+    SAME_LABELS_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """SHA-256 of the image that it shows. Empty if it is not stored, or its image has no vector in the space."""
+    stamp: _builtins.str
+    """Its stamp; see IndexImagesRequest."""
+    same_labels: _builtins.bool
+    """Whether its labels are those of the request."""
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.bytes = ...,
+        stamp: _builtins.str = ...,
+        same_labels: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["same_labels", b"same_labels", "sha256", b"sha256", "stamp", b"stamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReferenceState: _TypeAlias = ReferenceState  # noqa: Y015
+
+@_typing.final
+class ListReferencesRequest(_message.Message):
+    """Asks for a page of references."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    URI_PREFIX_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    uri_prefix: _builtins.str
+    """Only those whose URI begins with this; empty for all."""
+    page_size: _builtins.int
+    """The most references to return: 0 means 100; more than 1,000 means 1,000; negative is an error."""
+    page_token: _builtins.str
+    """Where to go on: `next_page_token` of the page before; empty for the first page. All else stays the same."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        uri_prefix: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project", b"project", "uri_prefix", b"uri_prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReferencesRequest: _TypeAlias = ListReferencesRequest  # noqa: Y015
+
+@_typing.final
+class ListReferencesResponse(_message.Message):
+    """A page of references."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty on the last one."""
+    @_builtins.property
+    def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedReference]:
+        """The references."""
+
+    def __init__(
+        self,
+        *,
+        references: _abc.Iterable[Global___ListedReference] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "references", b"references"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReferencesResponse: _TypeAlias = ListReferencesResponse  # noqa: Y015
+
+@_typing.final
+class ListedReference(_message.Message):
+    """A reference and the image that it shows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    STAMP_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """SHA-256 of the image file."""
+    stamp: _builtins.str
+    """Its stamp; see IndexImagesRequest."""
+    @_builtins.property
+    def reference(self) -> Global___Reference:
+        """The reference."""
+
+    def __init__(
+        self,
+        *,
+        reference: Global___Reference | None = ...,
+        sha256: _builtins.bytes = ...,
+        stamp: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference", "sha256", b"sha256", "stamp", b"stamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListedReference: _TypeAlias = ListedReference  # noqa: Y015
 
 @_typing.final
 class GetImageRequest(_message.Message):

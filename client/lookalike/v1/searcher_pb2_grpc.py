@@ -31,7 +31,7 @@ class SearcherServiceStub(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
     (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
     and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
     DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -88,6 +88,16 @@ class SearcherServiceStub(object):
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.CheckImagesRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_searcher__pb2.CheckImagesResponse.FromString,
                 _registered_method=True)
+        self.CheckReferences = channel.unary_unary(
+                '/lookalike.v1.SearcherService/CheckReferences',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.CheckReferencesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.CheckReferencesResponse.FromString,
+                _registered_method=True)
+        self.ListReferences = channel.unary_unary(
+                '/lookalike.v1.SearcherService/ListReferences',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.ListReferencesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListReferencesResponse.FromString,
+                _registered_method=True)
         self.GetImage = channel.unary_unary(
                 '/lookalike.v1.SearcherService/GetImage',
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.GetImageRequest.SerializeToString,
@@ -141,7 +151,7 @@ class SearcherServiceServicer(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
     (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
     and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
     DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -175,9 +185,9 @@ class SearcherServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProject(self, request, context):
-        """Replaces a project's limits.
+        """Replaces a project's limits, switches its searches off or on, or both.
 
-        Errors: INVALID_ARGUMENT (name or limits), NOT_FOUND, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name or limits, or nothing is to be changed), NOT_FOUND, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -242,6 +252,25 @@ class SearcherServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckReferences(self, request, context):
+        """Says of references which image they show and with which stamp, so that a file that has not changed since need not
+        even be read.
+
+        Errors: INVALID_ARGUMENT (project, or a reference), NOT_FOUND (the project or the space), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReferences(self, request, context):
+        """Lists a project's references page by page, oldest first, each with its image's hash.
+
+        Errors: INVALID_ARGUMENT (a field, or a page token that is not ours), NOT_FOUND (the project), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetImage(self, request, context):
         """Returns one image.
 
@@ -266,8 +295,8 @@ class SearcherServiceServicer(object):
         """Ranks a project's images by their similarity to a vector, to images of the project, or to several examples.
 
         Errors: INVALID_ARGUMENT (a field, or page_token is of another search), NOT_FOUND (the project, the space, or an
-        image that the query names), FAILED_PRECONDITION (the vector is of another space), RESOURCE_EXHAUSTED (the
-        project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
+        image that the query names), FAILED_PRECONDITION (the vector is of another space; or SEARCH_DISABLED: the project's
+        searches are switched off), RESOURCE_EXHAUSTED (the project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -386,6 +415,16 @@ def add_SearcherServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.CheckImagesRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_searcher__pb2.CheckImagesResponse.SerializeToString,
             ),
+            'CheckReferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckReferences,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.CheckReferencesRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.CheckReferencesResponse.SerializeToString,
+            ),
+            'ListReferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReferences,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListReferencesRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.ListReferencesResponse.SerializeToString,
+            ),
             'GetImage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetImage,
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.GetImageRequest.FromString,
@@ -445,7 +484,7 @@ class SearcherService(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
     (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
     and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
     DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -684,6 +723,60 @@ class SearcherService(object):
             '/lookalike.v1.SearcherService/CheckImages',
             lookalike_dot_v1_dot_searcher__pb2.CheckImagesRequest.SerializeToString,
             lookalike_dot_v1_dot_searcher__pb2.CheckImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckReferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/CheckReferences',
+            lookalike_dot_v1_dot_searcher__pb2.CheckReferencesRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.CheckReferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/ListReferences',
+            lookalike_dot_v1_dot_searcher__pb2.ListReferencesRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.ListReferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,7 +18,7 @@ class SearcherServiceStub:
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
     (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
     and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
     DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -41,9 +41,9 @@ class SearcherServiceStub:
     Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
     """
     UpdateProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.UpdateProjectRequest, _searcher_pb2.UpdateProjectResponse]
-    """Replaces a project's limits.
+    """Replaces a project's limits, switches its searches off or on, or both.
 
-    Errors: INVALID_ARGUMENT (name or limits), NOT_FOUND, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (name or limits, or nothing is to be changed), NOT_FOUND, UNAVAILABLE.
     """
     DeleteProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteProjectRequest, _searcher_pb2.DeleteProjectResponse]
     """Deletes a project with all its images. It cannot be undone.
@@ -84,6 +84,17 @@ class SearcherServiceStub:
 
     Errors: INVALID_ARGUMENT (project, or a hash), NOT_FOUND (the project or the space), UNAVAILABLE.
     """
+    CheckReferences: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CheckReferencesRequest, _searcher_pb2.CheckReferencesResponse]
+    """Says of references which image they show and with which stamp, so that a file that has not changed since need not
+    even be read.
+
+    Errors: INVALID_ARGUMENT (project, or a reference), NOT_FOUND (the project or the space), UNAVAILABLE.
+    """
+    ListReferences: _aio.UnaryUnaryMultiCallable[_searcher_pb2.ListReferencesRequest, _searcher_pb2.ListReferencesResponse]
+    """Lists a project's references page by page, oldest first, each with its image's hash.
+
+    Errors: INVALID_ARGUMENT (a field, or a page token that is not ours), NOT_FOUND (the project), UNAVAILABLE.
+    """
     GetImage: _aio.UnaryUnaryMultiCallable[_searcher_pb2.GetImageRequest, _searcher_pb2.GetImageResponse]
     """Returns one image.
 
@@ -100,8 +111,8 @@ class SearcherServiceStub:
     """Ranks a project's images by their similarity to a vector, to images of the project, or to several examples.
 
     Errors: INVALID_ARGUMENT (a field, or page_token is of another search), NOT_FOUND (the project, the space, or an
-    image that the query names), FAILED_PRECONDITION (the vector is of another space), RESOURCE_EXHAUSTED (the
-    project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
+    image that the query names), FAILED_PRECONDITION (the vector is of another space; or SEARCH_DISABLED: the project's
+    searches are switched off), RESOURCE_EXHAUSTED (the project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
     """
     SearchBatch: _aio.UnaryUnaryMultiCallable[_searcher_pb2.SearchBatchRequest, _searcher_pb2.SearchBatchResponse]
     """Makes several searches, and answers each by itself: one that fails does not fail the others.
@@ -151,7 +162,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
     (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
     and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
     DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -196,9 +207,9 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_pb2.UpdateProjectRequest,
         context: _aio.ServicerContext[_searcher_pb2.UpdateProjectRequest, _abc.Awaitable[_searcher_pb2.UpdateProjectResponse]],
     ) -> _abc.Awaitable[_searcher_pb2.UpdateProjectResponse]:
-        """Replaces a project's limits.
+        """Replaces a project's limits, switches its searches off or on, or both.
 
-        Errors: INVALID_ARGUMENT (name or limits), NOT_FOUND, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name or limits, or nothing is to be changed), NOT_FOUND, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -271,6 +282,29 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def CheckReferences(
+        self,
+        request: _searcher_pb2.CheckReferencesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.CheckReferencesRequest, _abc.Awaitable[_searcher_pb2.CheckReferencesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.CheckReferencesResponse]:
+        """Says of references which image they show and with which stamp, so that a file that has not changed since need not
+        even be read.
+
+        Errors: INVALID_ARGUMENT (project, or a reference), NOT_FOUND (the project or the space), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListReferences(
+        self,
+        request: _searcher_pb2.ListReferencesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.ListReferencesRequest, _abc.Awaitable[_searcher_pb2.ListReferencesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.ListReferencesResponse]:
+        """Lists a project's references page by page, oldest first, each with its image's hash.
+
+        Errors: INVALID_ARGUMENT (a field, or a page token that is not ours), NOT_FOUND (the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
     def GetImage(
         self,
         request: _searcher_pb2.GetImageRequest,
@@ -303,8 +337,8 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ranks a project's images by their similarity to a vector, to images of the project, or to several examples.
 
         Errors: INVALID_ARGUMENT (a field, or page_token is of another search), NOT_FOUND (the project, the space, or an
-        image that the query names), FAILED_PRECONDITION (the vector is of another space), RESOURCE_EXHAUSTED (the
-        project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
+        image that the query names), FAILED_PRECONDITION (the vector is of another space; or SEARCH_DISABLED: the project's
+        searches are switched off), RESOURCE_EXHAUSTED (the project's searches), DEADLINE_EXCEEDED, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

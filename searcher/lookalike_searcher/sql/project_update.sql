@@ -1,3 +1,3 @@
 UPDATE lookalike_project
-SET max_images = $2, max_hits = $3, searches_per_second = $4, max_batch = $5
+SET max_images = $2, max_hits = $3, searches_per_second = $4, max_batch = $5, search_disabled = $6
 WHERE id = $1
