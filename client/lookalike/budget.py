@@ -37,9 +37,15 @@ class Budget:
             self._take(size)
         return fits
 
-    def release(self, size: int) -> None:
-        """Give back an item of `size` bytes."""
-        self.items -= 1
+    def try_grow(self, size: int) -> bool:
+        """Let one of the items be so many bytes larger, if that fits in; whether it does."""
+        if fits := not self._turn.locked() and (self.items == 1 or self.bytes + size <= self._max_bytes):
+            self.bytes += size
+        return fits
+
+    def release(self, size: int, *, items: int = 1) -> None:
+        """Give back an item of `size` bytes; or, of no items, bytes alone."""
+        self.items -= items
         self.bytes -= size
         self._released.set()
 
@@ -51,3 +57,45 @@ class Budget:
     def _take(self, size: int) -> None:
         self.items += 1
         self.bytes += size
+
+
+class Room:
+    """What one item holds of a budget of bytes.
+
+    Args:
+        budget: the budget; it bounds bytes alone.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.size = 0
+        self._holds = False
+
+    async def take(self, size: int) -> None:
+        """Hold at least so many bytes. What was held is given back before it waits, so nobody waits for himself."""
+        if not self.try_take(size):
+            self.give_back()
+            await self._budget.acquire(size)
+            self.size, self._holds = size, True
+
+    def try_take(self, size: int) -> bool:
+        """Likewise, if it can be had at once; whether it can."""
+        if self._holds and size <= self.size:
+            return True
+        if not self._holds and not self._budget.try_acquire(size):
+            return False
+        if self._holds and not self._budget.try_grow(size - self.size):
+            return False
+        self.size, self._holds = size, True
+        return True
+
+    def settle(self, size: int) -> None:
+        """Hold so many bytes and no more: fewer than before, or few more."""
+        self._budget.release(self.size - size, items=0)
+        self.size = size
+
+    def give_back(self) -> None:
+        """Hold nothing."""
+        if self._holds:
+            self._budget.release(self.size)
+        self.size, self._holds = 0, False

@@ -6,7 +6,7 @@ from typing import Final
 from lookalike import convert, message
 from lookalike.channel import SEARCHER
 from lookalike.patience import patiently
-from lookalike.records import DeleteResult, Filter, Image
+from lookalike.records import DeleteResult, Filter, Image, ImagePage, Reference
 from lookalike.servers import Servers
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -61,6 +61,21 @@ async def list_all(
         page = await patiently(ask)
 
 
+async def page(
+    servers: Servers, project: str, chosen: Filter | None, page_size: int, page_token: str, request_id: str
+) -> ImagePage:
+    """Some images, in the same order."""
+    with message.sendable():
+        request = wire.ListImagesRequest(
+            project=project,
+            filter=message.filter_(chosen) if chosen else None,
+            page_size=page_size,
+            page_token=page_token,
+        )
+    found = await servers.ask(SEARCHER, servers.searcher.ListImages, request, request_id)
+    return ImagePage(tuple(map(convert.image, found.images)), found.next_page_token)
+
+
 async def delete(
     servers: Servers,
     project: str,
@@ -78,4 +93,40 @@ async def delete(
             sha256s=map(bytes.fromhex, message.several(sha256s)),
         )
     response = await servers.ask(SEARCHER, servers.searcher.DeleteImages, request, request_id)
+    return DeleteResult(response.deleted_reference_count, response.deleted_image_count)
+
+
+async def check_references(
+    servers: Servers, project: str, references: Sequence[wire.Reference], space: str, request_id: str
+) -> Sequence[wire.ReferenceState]:
+    """What the project holds of each reference, with a vector in the space; in none, the one that serves."""
+    request = wire.CheckReferencesRequest(project=project, references=references, space=space)
+    response = await servers.ask(SEARCHER, servers.searcher.CheckReferences, request, request_id)
+    return response.states
+
+
+async def reference_pages(
+    servers: Servers, project: str, uri_prefix: str, request_id: str
+) -> AsyncGenerator[list[Reference], None]:
+    """Yield the project's references whose URIs begin so, oldest first, page by page."""
+    request = wire.ListReferencesRequest(project=project, uri_prefix=uri_prefix, page_size=_PAGE_SIZE)
+
+    async def ask() -> wire.ListReferencesResponse:
+        return await servers.ask(SEARCHER, servers.searcher.ListReferences, request, request_id)
+
+    while True:
+        response = await patiently(ask)
+        yield [convert.reference(one.reference) for one in response.references]
+        if not response.next_page_token:
+            return
+        request.page_token = response.next_page_token
+
+
+async def delete_references(
+    servers: Servers, project: str, references: Sequence[Reference], request_id: str
+) -> DeleteResult:
+    """Delete exactly these references, at most 1,000."""
+    named = [message.reference(one) for one in references]
+    request = wire.DeleteImagesRequest(project=project, references=named)
+    response = await patiently(lambda: servers.ask(SEARCHER, servers.searcher.DeleteImages, request, request_id))
     return DeleteResult(response.deleted_reference_count, response.deleted_image_count)

@@ -14,7 +14,7 @@ _IDEMPOTENT: Final = {
     EMBEDDER: ("GetModel", "Embed"),
     SEARCHER: (
         *("GetProject", "ListProjects", "UpdateProject", "CompareSpaces"),
-        *("CheckImages", "GetImage", "ListImages", "SyncProduct", "DeleteImages"),
+        *("CheckImages", "CheckReferences", "GetImage", "ListImages", "ListReferences", "SyncProduct", "DeleteImages"),
         *("Search", "SearchBatch"),
     ),
 }

@@ -2,14 +2,19 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from lookalike import catalogue, convert, duplicates, embedding, indexing, photo, registry, search, sync
+from lookalike import catalogue, convert, duplicates, embedding, photo, registry, search, sync
 from lookalike.errors import LookalikeError
+from lookalike.fetch import Fetcher, Settings
+from lookalike.indexing import Items, Plan, Seen, Shard, Watch
+from lookalike.indexing.plan import plans
+from lookalike.indexing.prune import others
+from lookalike.indexing.run import begun, index
 from lookalike.records import (
     DeleteResult,
     DuplicateCluster,
@@ -18,12 +23,15 @@ from lookalike.records import (
     Example,
     Filter,
     Image,
+    ImagePage,
     Item,
     Limits,
     Model,
     Outcome,
     Project,
+    ProjectPage,
     Query,
+    Reference,
     SearchResult,
     SpaceComparison,
     SyncResult,
@@ -35,6 +43,7 @@ from lookalike.wire import EMBEDDER_PORT, SEARCHER_PORT
 DEFAULT_EMBEDDER: Final = f"localhost:{EMBEDDER_PORT}"
 DEFAULT_SEARCHER: Final = f"localhost:{SEARCHER_PORT}"
 DEFAULT_EMBED_STREAMS: Final = 4
+_FETCH: Final = Settings()
 
 
 class Client:
@@ -126,14 +135,33 @@ class Client:
         async for project in registry.list_all(self._servers, new_request_id()):
             yield project
 
-    async def update_project(self, name: str, *, limits: Limits) -> Project:
-        """Replace a project's limits, all of them.
+    async def project_page(self, *, page_size: int = 100, page_token: str = "") -> ProjectPage:
+        """One page of the projects by name, without their spaces, for whoever shows them page by page.
+
+        Args:
+            page_size: the most projects; more than 1,000 means 1,000.
+            page_token: where to go on: the `next_page_token` of the page before; empty for the first one.
+
+        Raises:
+            InvalidRequestError: page_size is negative, or page_token is none of ours.
+        """
+        return await registry.page(self._servers, page_size, page_token, new_request_id())
+
+    async def update_project(
+        self, name: str, *, limits: Limits | None = None, search_enabled: bool | None = None
+    ) -> Project:
+        """Change a project: what is left out stays.
+
+        Args:
+            name: the project's name.
+            limits: its new limits, all of them.
+            search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
 
         Raises:
             NotFoundError: there is no such project.
-            InvalidRequestError: a limit is out of range.
+            InvalidRequestError: a limit is out of range, or nothing is to be changed.
         """
-        return await registry.update(self._servers, name, limits, new_request_id())
+        return await registry.update(self._servers, name, limits, search_enabled, new_request_id())
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
@@ -239,6 +267,29 @@ class Client:
             async for image in images:
                 yield image
 
+    async def image_page(
+        self,
+        project: str,
+        *,
+        filter: Filter | None = None,  # noqa: A002 - what else
+        page_size: int = 100,
+        page_token: str = "",
+    ) -> ImagePage:
+        """One page of what `list_images` yields, for whoever shows it page by page.
+
+        Args:
+            project: the project's name.
+            filter: which images; None: all.
+            page_size: the most images; more than 1,000 means 1,000.
+            page_token: where to go on: the `next_page_token` of the page before; empty for the first one. All else
+                stays the same.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: the filter breaks a rule, page_size is negative, or page_token is of another list.
+        """
+        return await catalogue.page(self._servers, project, filter, page_size, page_token, new_request_id())
+
     async def delete_images(
         self,
         project: str,
@@ -264,7 +315,9 @@ class Client:
         """
         return await catalogue.delete(self._servers, project, uris, products, sha256s, new_request_id())
 
-    async def index(self, project: str, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Outcome, None]:
+    async def index(
+        self, project: str, items: Items, *, fetch: Settings = _FETCH, watch: Watch | None = None
+    ) -> AsyncGenerator[Outcome, None]:
         """Embed and store items of any number; yield an outcome for each as it is acknowledged, in no set order.
 
         What the project holds already, by content, is not embedded again; a run that was interrupted can simply be
@@ -275,15 +328,76 @@ class Client:
         A sync iterable is advanced on the event loop, so it should not block for long. Items of one run that name the
         same reference should be alike: which of them is stored last is not set.
 
+        An item without an image is fetched from its uri; that of a file, or from a host that tells when its images
+        change, is not even read again while it is the one that was indexed. Images of a host that is down are put off
+        until it is back; how long it may be away, and all else of fetching, say the settings.
+
+        Args:
+            project: the project's name.
+            items: what to index.
+            fetch: how images are fetched.
+            watch: is told what the run is doing.
+
         Raises:
             NotFoundError: there is no such project.
             PreconditionError: the embedder's space is none of the project's.
             LookalikeError: a server stayed away, or failed; items without an outcome may or may not be stored.
         """
-        run = indexing.index(self._servers, project, items, self._embed_streams, new_request_id())
+        run = index(
+            self._servers,
+            project,
+            items,
+            settings=fetch,
+            watch=watch or Watch(),
+            embed_streams=self._embed_streams,
+            request_id=new_request_id(),
+        )
         async with aclosing(run) as outcomes:
             async for outcome in outcomes:
                 yield outcome
+
+    async def plan_index(self, project: str, items: Items, *, fetch: Settings = _FETCH) -> AsyncGenerator[Plan, None]:
+        """Yield what `index` would do with each item, in their order. No image is read, and nothing is stored.
+
+        Raises:
+            NotFoundError: there is no such project.
+            PreconditionError: the embedder's space is none of the project's.
+        """
+        async with (
+            begun(self._servers, project, self._embed_streams, new_request_id()) as calls,
+            Fetcher(fetch) as fetcher,
+            aclosing(plans(calls, fetcher, items)) as found,
+        ):
+            async for plan in found:
+                yield plan
+
+    async def unseen_references(
+        self, project: str, seen: Seen, *, within: str = "", shard: Shard | None = None
+    ) -> AsyncGenerator[list[Reference], None]:
+        """Yield, some at a time, the project's references that a manifest does not have: those that were not `seen`.
+
+        Args:
+            project: the project's name.
+            seen: the manifest's items.
+            within: only references whose URIs begin so.
+            shard: only those of this share.
+
+        Raises:
+            NotFoundError: there is no such project.
+        """
+        unseen = others(self._servers, project, seen, within, shard or Shard(), new_request_id())
+        async with aclosing(unseen) as pages:
+            async for page in pages:
+                yield page
+
+    async def delete_references(self, project: str, references: Sequence[Reference]) -> DeleteResult:
+        """Delete exactly these references, at most 1,000; with them, images that lose their last one.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: there are none, or too many.
+        """
+        return await catalogue.delete_references(self._servers, project, references, new_request_id())
 
     async def sync_product(self, project: str, product: str, items: Iterable[Item]) -> SyncResult:
         """Make a product show exactly these images, in one transaction: all its other references are deleted.

@@ -74,6 +74,7 @@ def project(message: searcher_pb2.Project) -> Project:
         create_time=message.create_time.ToDatetime(tzinfo=UTC),
         update_time=message.update_time.ToDatetime(tzinfo=UTC),
         limits=_limits(message.limits),
+        search_enabled=not message.search_disabled,
         spaces=tuple(map(_space, message.spaces)),
     )
 
@@ -115,7 +116,7 @@ def image(message: searcher_pb2.Image) -> Image:
         width=message.width,
         height=message.height,
         create_time=message.create_time.ToDatetime(tzinfo=UTC),
-        references=tuple(map(_reference, message.references)),
+        references=tuple(map(reference, message.references)),
         reference_count=message.reference_count,
     )
 
@@ -154,11 +155,12 @@ def _hit(message: searcher_pb2.Hit) -> Hit:
         sha256=message.sha256.hex(),
         width=message.width,
         height=message.height,
-        references=tuple(map(_reference, message.references)),
+        references=tuple(map(reference, message.references)),
         reference_count=message.reference_count,
         product=message.product,
     )
 
 
-def _reference(message: searcher_pb2.Reference) -> Reference:
+def reference(message: searcher_pb2.Reference) -> Reference:
+    """Where an image is used."""
     return Reference(message.uri, message.product, message.variant, message.staged, dict(message.labels))

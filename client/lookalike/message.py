@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import grpc
 
 from lookalike.errors import InvalidRequestError
-from lookalike.records import Embedding, Example, Filter, Item, Limits, Query
+from lookalike.records import Embedding, Example, Filter, Item, Limits, Query, Reference
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -25,7 +25,7 @@ def sendable(what: str = "request") -> Iterator[None]:
         raise InvalidRequestError(message, reason="INVALID_FIELD", code=grpc.StatusCode.INVALID_ARGUMENT) from error
 
 
-def reference(item: Item) -> wire.Reference:
+def reference(item: Item | Reference) -> wire.Reference:
     """Where an item's image is used. Raises InvalidRequestError."""
     with sendable("reference"):
         return wire.Reference(

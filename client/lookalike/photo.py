@@ -9,7 +9,7 @@ from lookalike.errors import InvalidRequestError, UnreadableImageError
 from lookalike.wire import MAX_IMAGE_BYTES
 
 
-def read(image: bytes | str | os.PathLike[str]) -> bytes:
+def read(image: bytes | str | os.PathLike[str] | None) -> bytes:
     """The bytes of an image file; blocks while it reads.
 
     Raises:
@@ -27,9 +27,9 @@ def read(image: bytes | str | os.PathLike[str]) -> bytes:
     return data
 
 
-def _path(image: str | os.PathLike[str]) -> Path:
+def _path(image: str | os.PathLike[str] | None) -> Path:
     try:
-        return Path(image)
+        return Path(image)  # type: ignore[arg-type] # it says so itself
     except TypeError as error:  # types are not checked in everybody's code
         raise InvalidRequestError(
             f"image: must be bytes or a path, got {type(image).__name__}",

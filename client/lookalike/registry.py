@@ -7,7 +7,7 @@ import grpc
 from lookalike import convert, embedding, message
 from lookalike.channel import SEARCHER
 from lookalike.errors import PreconditionError
-from lookalike.records import Limits, Project, SpaceComparison
+from lookalike.records import Limits, Project, ProjectPage, SpaceComparison
 from lookalike.servers import Servers
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -39,9 +39,23 @@ async def list_all(servers: Servers, request_id: str) -> AsyncIterator[Project]:
         request.page_token = page.next_page_token
 
 
-async def update(servers: Servers, name: str, limits: Limits, request_id: str) -> Project:
-    """Replace a project's limits."""
-    request = wire.UpdateProjectRequest(name=name, limits=message.limits(limits))
+async def page(servers: Servers, page_size: int, page_token: str, request_id: str) -> ProjectPage:
+    """Some projects by name."""
+    with message.sendable():
+        request = wire.ListProjectsRequest(page_size=page_size, page_token=page_token)
+    found = await servers.ask(SEARCHER, servers.searcher.ListProjects, request, request_id)
+    return ProjectPage(tuple(map(convert.project, found.projects)), found.next_page_token)
+
+
+async def update(
+    servers: Servers, name: str, limits: Limits | None, search_enabled: bool | None, request_id: str
+) -> Project:
+    """Replace a project's limits, switch its searches on or off, or both."""
+    request = wire.UpdateProjectRequest(
+        name=name,
+        limits=message.limits(limits) if limits is not None else None,
+        search_disabled=None if search_enabled is None else not search_enabled,
+    )
     response = await servers.ask(SEARCHER, servers.searcher.UpdateProject, request, request_id)
     return convert.project(response.project)
 

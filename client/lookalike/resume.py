@@ -6,7 +6,7 @@ request of our streams can be repeated without harm.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
@@ -56,7 +56,7 @@ class ResumableStream(Generic[Request, Response]):
         self._patience = patience or Patience()
         self._ended = False
 
-    async def answers(self) -> AsyncIterator[Response]:
+    async def answers(self) -> AsyncGenerator[Response, None]:
         """Yield answers until the queue has ended and every request is answered.
 
         Raises:

@@ -10,6 +10,7 @@ import grpc
 
 from lookalike.channel import EMBEDDER, SEARCHER, open_channel
 from lookalike.errors import DeadlineExceededError, LookalikeError, closed, from_rpc
+from lookalike.request import REQUEST_ID
 from lookalike.resume import not_closed
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
@@ -21,8 +22,11 @@ _NAMES: Final = {EMBEDDER: "embedder", SEARCHER: "searcher"}
 
 
 def new_request_id() -> str:
-    """An id for the servers' logs: all that one call of the library's user sends bears the same."""
-    return uuid.uuid4().hex
+    """An id for the servers' logs: all that one call of the library's user sends bears the same.
+
+    A program that serves requests itself passes on the id of the one that it is at.
+    """
+    return REQUEST_ID.get() or uuid.uuid4().hex
 
 
 def metadata(request_id: str) -> grpc.aio.Metadata:

@@ -1,8 +1,9 @@
 """What is to be indexed, read and checked before anything is sent."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from typing import Final, TypeVar
 
 import grpc
 
@@ -12,11 +13,13 @@ from lookalike.records import Item
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.wire import MESSAGE_OVERHEAD_BYTES
 
+T = TypeVar("T")
+
 _MAX_REFERENCE_BYTES: Final = MESSAGE_OVERHEAD_BYTES // 2
 """More than a reference that keeps the searcher's rules can have, and less than a message may."""
 
 
-async def each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:
+async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
     """Yield the items, from wherever they come."""
     if isinstance(items, AsyncIterable):
         async for item in items:
@@ -24,6 +27,12 @@ async def each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Ite
     else:
         for item in items:
             yield item
+
+
+async def taken(queue: "asyncio.Queue[T | None]") -> AsyncGenerator[T, None]:
+    """Yield what a queue holds, up to the None that ends it."""
+    while (item := await queue.get()) is not None:
+        yield item
 
 
 def reference(item: Item) -> wire.Reference:

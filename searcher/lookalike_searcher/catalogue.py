@@ -29,22 +29,27 @@ async def stored(database: Database, project: str, sha256s: Sequence[bytes], spa
         return [row["sha256"] for row in rows if row["id"] not in missing]
 
 
-async def states(database: Database, project: str, references: Sequence[Reference], space: str = "") -> list[State]:
+async def states(
+    database: Database, project: str, references: Sequence[Reference | None], space: str = ""
+) -> list[State]:
     """What is stored of each of the references, with a vector in the space; in none, the one that serves.
+
+    None stands for one that cannot be stored.
 
     Raises:
         NotFound: there is no such project or space.
     """
     async with registry.reading(database, project) as (connection, found):
         chosen = found.in_space(space)
-        labels = [labels_json(reference) for reference in references]
-        keys = columns([reference.key for reference in references])
+        places = [place for place, reference in enumerate(references) if reference]
+        possible = [reference for reference in references if reference]
+        keys, labels = columns([reference.key for reference in possible]), list(map(labels_json, possible))
         rows = await connection.fetch(statement("reference_check", found.id), *keys, labels)
         missing = await _without_vector(connection, found, chosen, {row["image_id"] for row in rows})
     result = [State()] * len(references)
     for row in rows:
         if row["image_id"] not in missing:
-            result[row["place"] - 1] = State(row["sha256"], row["stamp"], row["same_labels"])
+            result[places[row["place"] - 1]] = State(row["sha256"], row["stamp"], row["same_labels"])
     return result
 
 

@@ -68,13 +68,23 @@ def names(request: wire.DeleteImagesRequest) -> Names:
         uris=[validation.uri(f"uris[{number}]", value) for number, value in enumerate(request.uris)],
         products=[validation.product(f"products[{n}]", value, least=1) for n, value in enumerate(request.products)],
         sha256s=[validation.sha256(value, f"sha256s[{number}]") for number, value in enumerate(request.sha256s)],
-        references=[one.key for one in references(request.references)],
+        references=[one.key for one in _references(request.references)],
     )
 
 
-def references(messages: Sequence[wire.Reference]) -> list[Reference]:
-    """Several references."""
+def possible(messages: Sequence[wire.Reference]) -> list[Reference | None]:
+    """Several references; None for one that breaks a rule, and so cannot be stored."""
     validation.at_most("references", messages, validation.MAX_NAMED)
+    found: list[Reference | None] = []
+    for message in messages:
+        try:
+            found.append(_reference(message))
+        except InvalidField:
+            found.append(None)
+    return found
+
+
+def _references(messages: Sequence[wire.Reference]) -> list[Reference]:
     found = []
     for number, message in enumerate(messages):
         try:

@@ -120,7 +120,7 @@ class SearcherService(SearcherServiceServicer):
         self, request: wire.CheckReferencesRequest, context: Context
     ) -> wire.CheckReferencesResponse:
         """See the proto."""
-        project, asked = validation.project_name(request.project, "project"), parse.references(request.references)
+        project, asked = validation.project_name(request.project, "project"), parse.possible(request.references)
         space = validation.space(request.space) if request.space else ""
         return answer.states(await catalogue.states(self._database, project, asked, space))
 

@@ -21,8 +21,9 @@ from lookalike import (
     Status,
     UnreadableImageError,
     catalogue,
-    source,
 )
+from lookalike.budget import Room
+from lookalike.fetch import Fetched, Fetcher
 from lookalike.servers import Servers
 from lookalike.serving import Server
 from lookalike_embedder.config import Config
@@ -221,13 +222,13 @@ async def test_an_image_beyond_the_limit_fails_and_is_not_tried_again(
     first: Client, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    read_and_hash = source.read_and_hash
+    fetch = Fetcher.fetch
 
-    def noted(item: Item) -> tuple[bytes, bytes]:
+    async def noted(self: Fetcher, item: Item, stamp: str, room: Room | None) -> Fetched | None:
         read.append(item.uri)
-        return read_and_hash(item)
+        return await fetch(self, item, stamp, room)
 
-    monkeypatch.setattr(source, "read_and_hash", noted)
+    monkeypatch.setattr(Fetcher, "fetch", noted)
     await first.update_project(shop, limits=Limits(max_images=3))
     outcomes = await index(first, shop, [Item(GREY, "grey"), Item(RED, "red-again")])
     assert outcomes["red-again"].status is Status.INDEXED

@@ -23,6 +23,7 @@ from lookalike import (
     UnavailableError,
 )
 from lookalike.demo.copies import ALTERATIONS, make_copies
+from lookalike.indexing import pipeline
 from lookalike.serving import Server
 from tests.integration.conftest import address
 from tests.pictures import jpeg
@@ -211,7 +212,7 @@ async def test_async_items_of_any_number_are_taken_only_as_outcomes_are(client: 
     seen = [await anext(outcomes) for _ in range(20)]
     assert {outcome.status for outcome in seen} == {Status.INDEXED}
     await outcomes.aclose()
-    assert taken <= 2 * lookalike.pipeline.MAX_ITEMS
+    assert taken <= 2 * pipeline.MAX_ITEMS
 
 
 async def test_a_failure_of_the_callers_items_reaches_the_caller(client: Client, project: str) -> None:

@@ -5,6 +5,7 @@ from lookalike.records.image import (
     DeleteResult,
     Embedding,
     Image,
+    ImagePage,
     Item,
     Model,
     Outcome,
@@ -12,7 +13,7 @@ from lookalike.records.image import (
     Status,
     SyncResult,
 )
-from lookalike.records.project import Index, IndexState, Limits, Project, Space, SpaceComparison, SpaceFigures
+from lookalike.records.project import Index, IndexState, Limits, Project, ProjectPage, Space, SpaceComparison, SpaceFigures
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchResult
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Filter",
     "Hit",
     "Image",
+    "ImagePage",
     "Index",
     "IndexState",
     "Item",
@@ -33,6 +35,7 @@ __all__ = [
     "Model",
     "Outcome",
     "Project",
+    "ProjectPage",
     "Query",
     "Reference",
     "SearchMode",

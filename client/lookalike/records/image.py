@@ -17,7 +17,7 @@ class Item:
     reference to that image; with other labels, replaces the labels.
 
     Attributes:
-        image: the bytes of an image file, or the path of one.
+        image: the bytes of an image file, or the path of one; None: it is fetched from the uri (see `fetch`).
         uri: where the image lives, for example its URL; at most 2,048 bytes.
         product: the product that it shows; at most 256 bytes.
         variant: the product's variant; at most 256 bytes.
@@ -25,7 +25,7 @@ class Item:
         labels: anything else to filter by; at most 64.
     """
 
-    image: bytes | Path
+    image: bytes | Path | None
     uri: str
     product: str = ""
     variant: str = ""
@@ -51,6 +51,7 @@ class Outcome:
     uri: str
     status: Status
     error: LookalikeError | None = None
+    item: Item | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,14 @@ class Image:
     create_time: datetime
     references: tuple[Reference, ...]
     reference_count: int
+
+
+@dataclass(frozen=True)
+class ImagePage:
+    """Some of a project's images, and where the next page begins: empty on the last one."""
+
+    images: tuple[Image, ...]
+    next_page_token: str
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ class Project:
         create_time: when it was created.
         update_time: when its images or references last changed.
         limits: as they were set.
+        search_enabled: whether it can be searched; if not, searches are refused with `SEARCH_DISABLED`.
         spaces: the serving one first; empty in a list of projects.
     """
 
@@ -97,7 +98,16 @@ class Project:
     create_time: datetime
     update_time: datetime
     limits: Limits
+    search_enabled: bool
     spaces: tuple[Space, ...]
+
+
+@dataclass(frozen=True)
+class ProjectPage:
+    """Some projects, without their spaces, and where the next page begins: empty on the last one."""
+
+    projects: tuple[Project, ...]
+    next_page_token: str
 
 
 @dataclass(frozen=True)

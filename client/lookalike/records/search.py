@@ -67,7 +67,8 @@ class Query:
 
     Attributes:
         image: the bytes of an image file, or the path of one.
-        sha256: the hash, in hexadecimal, of an image that the project holds.
+        sha256: the hash, in hexadecimal, of an image that the project holds; with an embedding, of the file that the
+            vector was made of, so that the same file is told from near duplicates.
         uri: where an image of the project is used.
         embedding: a vector of the searched space.
         positives: hits are like these: 1 to 100. Those that are images of the project are no hits.
@@ -101,7 +102,8 @@ class Query:
 
     def __post_init__(self) -> None:
         """Check that there is one way to ask."""
-        single = (self.image, self.sha256, self.uri, self.embedding)
+        sha256 = None if self.embedding else self.sha256
+        single = (self.image, sha256, self.uri, self.embedding)
         if sum(given is not None for given in single) + bool(self.positives) != 1:
             raise ValueError("a search takes exactly one of image, sha256, uri, embedding and positives")
         if self.negatives and not self.positives:

@@ -256,7 +256,8 @@ class SearcherServiceServicer(object):
         """Says of references which image they show and with which stamp, so that a file that has not changed since need not
         even be read.
 
-        Errors: INVALID_ARGUMENT (project, or a reference), NOT_FOUND (the project or the space), UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (project, too many), NOT_FOUND (the project or the space), UNAVAILABLE. A reference that
+        breaks a rule is one that is not stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -88,7 +88,8 @@ class SearcherServiceStub:
     """Says of references which image they show and with which stamp, so that a file that has not changed since need not
     even be read.
 
-    Errors: INVALID_ARGUMENT (project, or a reference), NOT_FOUND (the project or the space), UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (project, too many), NOT_FOUND (the project or the space), UNAVAILABLE. A reference that
+    breaks a rule is one that is not stored.
     """
     ListReferences: _aio.UnaryUnaryMultiCallable[_searcher_pb2.ListReferencesRequest, _searcher_pb2.ListReferencesResponse]
     """Lists a project's references page by page, oldest first, each with its image's hash.
@@ -290,7 +291,8 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says of references which image they show and with which stamp, so that a file that has not changed since need not
         even be read.
 
-        Errors: INVALID_ARGUMENT (project, or a reference), NOT_FOUND (the project or the space), UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (project, too many), NOT_FOUND (the project or the space), UNAVAILABLE. A reference that
+        breaks a rule is one that is not stored.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,11 @@
+"""Reads images from where their URIs point: files here, http(s), and whatever fsspec knows.
+
+fetcher ─┬─ local     files of this machine
+├─ web       http and https ── address (where redirects may lead), host (how much is asked of each)
+└─ remote    s3, gs, abfs … by fsspec
+"""
+
+from lookalike.fetch.fetched import Failed, Fetched, Passing, Place, Settings
+from lookalike.fetch.fetcher import Fetcher
+
+__all__ = ["Failed", "Fetched", "Fetcher", "Passing", "Place", "Settings"]

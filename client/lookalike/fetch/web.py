@@ -1,0 +1,202 @@
+"""Images behind http and https, by aiohttp: fsspec's own way, which leaves redirects, sizes and Retry-After to it.
+
+The stamp is the ETag, or else Last-Modified: with it the host is asked for the image only if it has changed.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from yarl import URL
+
+from lookalike.budget import Room
+from lookalike.fetch import address
+from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, kept, too_large
+from lookalike.fetch.host import Hosts
+
+_MAX_REDIRECTS: Final = 5
+_MAX_WAIT_SECONDS: Final = 3600.0
+"""The most that a host's Retry-After is followed."""
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
+_CONNECTIONS: Final = 64
+_GUESS: Final = 1024 * 1024
+"""Room that is taken for an image before its size is known: nobody should wait for room while a host waits for him."""
+_CHUNK: Final = 256 * 1024
+_AGENT: Final = {"User-Agent": "lookalike", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
+
+
+class Web:
+    """Fetches images from hosts, and is gentle with each; an async context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.hosts = Hosts(settings)
+
+    async def __aenter__(self) -> Self:
+        """Open what holds the connections."""
+        timeout = aiohttp.ClientTimeout(total=self._settings.timeout, sock_connect=min(10.0, self._settings.timeout))
+
+        def session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+            jar = aiohttp.DummyCookieJar()
+            return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=_AGENT, cookie_jar=jar)
+
+        self._any = session(aiohttp.TCPConnector(limit=_CONNECTIONS))
+        resolver = address.PublicResolver(aiohttp.ThreadedResolver())
+        self._public = session(aiohttp.TCPConnector(limit=_CONNECTIONS, resolver=resolver))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self._any.close()
+        await self._public.close()
+
+    async def fetch(self, uri: str, stamp: str, room: Room | None) -> Fetched | None:
+        """See `Place`. What may pass is tried again, while the host is not left alone."""
+        try:
+            url = URL(uri)
+        except ValueError as error:
+            raise Failed(f"{uri!r} is no URL: {error}", reason="INVALID_URI") from error
+        if not url.host:
+            raise Failed(f"{uri!r} names no host", reason="INVALID_URI")
+        size, attempt = _GUESS, 1
+        while True:
+            try:
+                if room:
+                    await room.take(size)
+                return await self._attempt(url, stamp, room)
+            except _NoRoom as error:
+                size = error.size
+            except Passing as error:
+                if attempt == self._settings.attempts or not error.asked:
+                    raise
+                await asyncio.sleep(0.2 * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                attempt += 1
+
+    async def _attempt(self, url: URL, stamp: str, room: Room | None) -> Fetched | None:
+        async with self.hosts.turn(url.authority) as host:
+            try:
+                found = await self._get(url, stamp, room)
+            except Passing as error:
+                host.failed(error.wait)
+                raise
+            except Failed:
+                host.succeeded()  # it answers, if not with an image
+                raise
+            host.succeeded()
+            return found
+
+    async def _get(self, url: URL, stamp: str, room: Room | None) -> Fetched | None:
+        """Follow redirects to the image."""
+        session, at = self._any, url
+        for _ in range(_MAX_REDIRECTS + 1):
+            try:
+                async with session.get(at, headers=_conditions(stamp), allow_redirects=False) as response:
+                    if response.status in _REDIRECTS:
+                        at, session = self._redirected(url, at, response.headers)
+                        continue
+                    return await self._answered(url, response, stamp, room)
+            except TimeoutError as error:
+                message = f"{url}: not answered within {self._settings.timeout:g} s"
+                raise Passing(message, reason="TIMEOUT") from error
+            except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ssl.SSLCertVerificationError) as error:
+                raise Failed(f"{url}: {error}", reason="UNREADABLE") from error
+            except (aiohttp.ClientError, OSError) as error:
+                if isinstance(getattr(error, "os_error", error), address.PrivateAddress):
+                    raise _refused(url, at) from error
+                raise Passing(f"{url}: {error or type(error).__name__}", reason="CONNECTION") from error
+        raise Failed(f"{url}: more than {_MAX_REDIRECTS} redirects", reason="TOO_MANY_REDIRECTS")
+
+    def _redirected(self, url: URL, at: URL, headers: Mapping[str, str]) -> tuple[URL, aiohttp.ClientSession]:
+        """Where a redirect leads, and who may go there."""
+        target = at.join(URL(headers.get("Location", "")))
+        if target.scheme not in ("http", "https") or not target.host:
+            raise Failed(f"{url}: is redirected to {str(target)!r}", reason="REDIRECT_REFUSED")
+        if self._settings.private_redirects or address.same_host(url, target):
+            return target, self._any
+        try:
+            address.check(target.host)
+        except address.PrivateAddress as error:
+            raise _refused(url, target) from error
+        return target, self._public
+
+    async def _answered(
+        self, url: URL, response: aiohttp.ClientResponse, stamp: str, room: Room | None
+    ) -> Fetched | None:
+        status, found = response.status, _stamp(response.headers)
+        if (status == 304 and stamp) or (status == 200 and stamp and stamp == found):
+            response.close()
+            return None
+        if status in _PASSING:
+            wait = _retry_after(response.headers.get("Retry-After", ""))
+            raise Passing(f"{url}: answered {status}", reason=f"HTTP_{status}", wait=wait)
+        if status != 200:
+            raise Failed(f"{url}: answered {status}", reason=f"HTTP_{status}")
+        declared, most = response.content_length, self._settings.max_bytes
+        if declared is not None and declared > most:
+            response.close()
+            raise too_large(str(url), most)
+        if room is None:
+            response.close()
+            return Fetched(b"", found)
+        size = most if declared is None else declared
+        if not room.try_take(size):
+            response.close()
+            raise _NoRoom(size)
+        return Fetched(await _body(response, str(url), most), found)
+
+
+class _NoRoom(Exception):
+    """There is no room for so many bytes yet: the host must be asked again when there is."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+async def _body(response: aiohttp.ClientResponse, uri: str, most: int) -> bytes:
+    data = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        data += chunk
+        if len(data) > most:
+            response.close()
+            raise too_large(uri, most)
+    return bytes(data)
+
+
+def _refused(url: URL, target: URL) -> Failed:
+    return Failed(f"{url}: is redirected to {target.host}, which is not a public address", reason="REDIRECT_REFUSED")
+
+
+def _conditions(stamp: str) -> dict[str, str]:
+    kind, _, value = stamp.partition(" ")
+    if kind == "etag":
+        return {"If-None-Match": value}
+    return {"If-Modified-Since": value} if kind == "date" else {}
+
+
+def _stamp(headers: Mapping[str, str]) -> str:
+    if etag := headers.get("ETag"):
+        return kept(f"etag {etag}")
+    date = headers.get("Last-Modified")
+    return kept(f"date {date}") if date else ""
+
+
+def _retry_after(value: str) -> float:
+    """Seconds; the header has them, or a date."""
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return 0.0
+    return min(max(0.0, seconds), _MAX_WAIT_SECONDS)

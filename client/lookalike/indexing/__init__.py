@@ -1,0 +1,18 @@
+"""Indexing: whatever there is of images, into a project, once each.
+
+run ── pipeline ─┬─ job        an item under way
+├─ calls      what is asked of the servers
+├─ storing    the last stage
+└─ spool      items that were put off
+plan                           what a run would do
+prune ── seen                  deletes what a manifest no longer has
+shard                          which items are whose
+"""
+
+from lookalike.indexing.job import Stage, Watch
+from lookalike.indexing.pipeline import Items
+from lookalike.indexing.plan import Change, Plan
+from lookalike.indexing.seen import Seen
+from lookalike.indexing.shard import Shard
+
+__all__ = ["Change", "Items", "Plan", "Seen", "Shard", "Stage", "Watch"]

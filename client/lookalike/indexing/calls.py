@@ -1,0 +1,59 @@
+"""What a run of indexing asks of the two servers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lookalike import catalogue, registry
+from lookalike.patience import patiently
+from lookalike.records import Project
+from lookalike.servers import Servers, metadata
+from lookalike.v1 import searcher_pb2 as wire
+
+if TYPE_CHECKING:
+    import grpc
+
+    from lookalike.v1 import embedder_pb2 as embedder
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls of one run on one project; all bear its request id. They wait for a server that is away for a minute.
+
+    Attributes:
+        servers: both.
+        project: the project.
+        space: in which its images must have a vector; empty for its only one.
+        request_id: the run's.
+        embed_streams: the most EmbedStreams at once.
+    """
+
+    servers: Servers
+    project: Project
+    space: str
+    request_id: str
+    embed_streams: int
+
+    async def check_images(self, sha256s: Sequence[bytes]) -> set[bytes]:
+        """Which of these images the project holds."""
+        name, space = self.project.name, self.space
+        return await patiently(lambda: catalogue.check(self.servers, name, sha256s, space, self.request_id))
+
+    async def check_references(self, references: Sequence[wire.Reference]) -> Sequence[wire.ReferenceState]:
+        """What the project holds of each of these references."""
+        name, space = self.project.name, self.space
+        return await patiently(
+            lambda: catalogue.check_references(self.servers, name, references, space, self.request_id)
+        )
+
+    def check_space(self, space: str) -> None:
+        """Raise PreconditionError if the project has no such space."""
+        registry.check_space(self.project, space)
+
+    def open_embed(self) -> "grpc.aio.StreamStreamCall[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]":
+        """Open an EmbedStream."""
+        return self.servers.embedder.EmbedStream(metadata=metadata(self.request_id))
+
+    def open_index(self) -> "grpc.aio.StreamStreamCall[wire.IndexImagesRequest, wire.IndexImagesResponse]":
+        """Open an IndexImages."""
+        return self.servers.searcher.IndexImages(metadata=metadata(self.request_id))

@@ -1,0 +1,66 @@
+"""An item under way."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lookalike.budget import Room
+from lookalike.records import Item
+from lookalike.v1 import searcher_pb2 as wire
+
+
+class Stage(StrEnum):
+    """Where a job is."""
+
+    FETCHING = "fetching"
+    """Its image is being read; or it waits for its turn with the host."""
+    CHECKING = "checking"
+    """The project is asked whether it holds the image."""
+    EMBEDDING = "embedding"
+    STORING = "storing"
+
+
+@dataclass
+class Watch:
+    """What a run is doing, for whoever wants to show it.
+
+    Attributes:
+        stages: how many items are in each stage now.
+        put_off: how many wait for another try.
+        fetched: how many images were read.
+        embedded: how many images were embedded.
+    """
+
+    stages: Counter[Stage] = field(default_factory=Counter)
+    put_off: int = 0
+    fetched: int = 0
+    embedded: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """An item and what is known of it so far; `data` is let go of as soon as it is on its way.
+
+    Attributes:
+        item: it.
+        reference: for the wire.
+        room: what its image holds of the budget of bytes.
+        tries: in how many rounds it failed though it was tried.
+        known: the image that the project's reference shows; empty if there is none.
+        stamp: that image's; once the image is read, its own.
+        same_labels: whether the reference has the item's labels.
+        stage: where it is.
+        sha256: the image's hash, once it is known.
+        data: the image.
+    """
+
+    item: Item
+    reference: wire.Reference
+    room: Room
+    tries: int = 0
+    known: bytes = b""
+    stamp: str = ""
+    same_labels: bool = False
+    stage: Stage | None = None
+    sha256: bytes = b""
+    data: bytes = b""

@@ -1,0 +1,267 @@
+"""The stages of a run, each at its own pace, over a bounded number of items and bytes in flight.
+
+    items ─ CheckReferences ─┬─ unchanged ──────────────────────────────────────────────────────────── outcomes
+                             └─ fetch, hash ─ CheckImages ─┬─ new ─── EmbedStream, several ─┬─ IndexImages ─┘
+                                                           └─ known ────────────────────────┘
+
+What is unchanged since it was indexed is not even read; what the project holds is not embedded. What fails by chance,
+or because its host is down, is put off and tried again when all else is done.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import aclosing
+from itertools import count
+from typing import Final
+
+from lookalike import source
+from lookalike.budget import Budget, Room
+from lookalike.errors import LookalikeError, QuotaExceededError, from_item
+from lookalike.fetch import Fetcher, Passing
+from lookalike.gathering import gathered
+from lookalike.indexing.calls import Calls
+from lookalike.indexing.job import Job, Stage, Watch
+from lookalike.indexing.spool import Spool
+from lookalike.indexing.storing import Storing
+from lookalike.records import Item, Outcome, Status
+from lookalike.spread import Spread
+from lookalike.together import together
+from lookalike.v1 import embedder_pb2 as embedder
+
+MAX_ITEMS: Final = 1024
+"""Items in flight: enough to keep a GPU's batches full while the searcher gathers a transaction and commits it."""
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of images in flight."""
+_CHECKED: Final = 256
+"""References in one CheckReferences, or hashes in one CheckImages: at most."""
+_TRIES: Final = 3
+"""Rounds in which an image is tried whose host answers others."""
+_HASHED_HERE: Final = 256 * 1024
+"""Bytes that are hashed on the event loop: a trip to a thread would take as long."""
+_TRANSIENT: Final = ("RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE")
+"""Codes of item errors that may pass when the item is sent again, as the proto says."""
+
+Items = Iterable[Item] | AsyncIterable[Item]
+
+
+class Pipeline:
+    """One run of indexing.
+
+    Args:
+        calls: to the servers.
+        fetcher: reads images.
+        watch: is told what the run is doing.
+    """
+
+    def __init__(self, calls: Calls, fetcher: Fetcher, watch: Watch) -> None:
+        self._calls, self._fetcher, self._watch = calls, fetcher, watch
+        self._finished: asyncio.Queue[list[tuple[Outcome, Room]] | None] = asyncio.Queue()
+        self._places = Budget(MAX_ITEMS, 0)  # bounds all the queues
+        self._bytes = Budget(None, MAX_BYTES)
+        self._put_off = Spool()
+
+    async def outcomes(self, items: Items) -> AsyncGenerator[Outcome, None]:
+        """Yield an outcome for each item, as it is acknowledged. A caller who is slow to take them slows the run.
+
+        Raises:
+            LookalikeError: the run cannot go on; items without an outcome may or may not be stored.
+        """
+        running = asyncio.create_task(self._run(items))
+        running.add_done_callback(lambda _: self._finished.put_nowait(None))
+        try:
+            while (finished := await self._finished.get()) is not None:
+                for outcome, room in finished:
+                    yield outcome
+                    self._leave(room)
+            await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            self._put_off.close()
+
+    async def _run(self, items: Items) -> None:
+        """Pass the items through all stages, and those that were put off again, until there are none."""
+        await self._pass(_first_tries(items))
+        while self._put_off:
+            await asyncio.sleep(self._fetcher.seconds_until_up())
+            self._watch.put_off = 0
+            await self._pass(source.each(self._put_off.drain()))
+
+    async def _pass(self, items: AsyncGenerator[tuple[Item, int], None]) -> None:
+        self._to_check: asyncio.Queue[Job | None] = asyncio.Queue()
+        self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
+        self._storing = Storing(self._calls)
+        self._numbers = count(1)
+        self._asked: dict[int, bytes] = {}
+        self._awaiting_embedding: dict[bytes, list[Job]] = {}
+        async with together() as stages:
+            stages.create_task(self._fetch_all(items))
+            stages.create_task(self._check_all())
+            stages.create_task(self._embed_all())
+            stages.create_task(self._store_all())
+
+    async def _fetch_all(self, items: AsyncGenerator[tuple[Item, int], None]) -> None:
+        async with together() as fetching:
+            async for batch in gathered(items, _CHECKED):
+                for job in await self._changed(await self._admitted(batch)):
+                    self._move(job, Stage.FETCHING)
+                    fetching.create_task(self._fetch(job))
+        self._to_check.put_nowait(None)
+
+    async def _admitted(self, batch: Sequence[tuple[Item, int]]) -> list[Job]:
+        """The items of the batch that can be sent, as jobs."""
+        jobs = []
+        for item, tries in batch:
+            await self._places.acquire(0)
+            try:
+                jobs.append(Job(item, source.reference(item), Room(self._bytes), tries))
+            except LookalikeError as error:
+                self._finish([(item, Room(self._bytes))], error)
+        return jobs
+
+    async def _changed(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs whose images must be fetched, or asked after; the others are done, or on their way."""
+        asked = [job for job in jobs if not job.tries and not isinstance(job.item.image, bytes)]
+        states = await self._calls.check_references([job.reference for job in asked]) if asked else []
+        stamps = await self._fetcher.stamps([job.item for job in asked])
+        unchanged: list[Job] = []
+        for job, state, stamp in zip(asked, states, stamps, strict=True):
+            job.known, job.stamp, job.same_labels = state.sha256, state.stamp, state.same_labels
+            if job.known and job.stamp and job.stamp == stamp:
+                unchanged.append(job)
+        self._keep(unchanged)
+        done = set(map(id, unchanged))
+        return [job for job in jobs if id(job) not in done]
+
+    def _keep(self, jobs: Sequence[Job]) -> None:
+        """Settle jobs whose images are those that the project holds."""
+        if same := [job for job in jobs if job.same_labels]:
+            self._done(same, Status.UNCHANGED)
+        for job in jobs:
+            if not job.same_labels:
+                job.sha256 = job.known
+                self._store(job, None)
+
+    async def _fetch(self, job: Job) -> None:
+        """Read the image, and hash it."""
+        try:
+            found = await self._fetcher.fetch(job.item, job.stamp if job.known else "", job.room)
+        except Passing as error:
+            self._fail(job, error, tried=error.asked)
+            return
+        except LookalikeError as error:
+            self._fail(job, error)
+            return
+        self._watch.fetched += 1
+        if found is None:
+            self._keep([job])
+            return
+        job.room.settle(len(found.data))
+        job.data, job.stamp = found.data, found.stamp
+        small = len(job.data) <= _HASHED_HERE
+        job.sha256 = (hashlib.sha256(job.data) if small else await asyncio.to_thread(hashlib.sha256, job.data)).digest()
+        self._move(job, Stage.CHECKING)
+        self._to_check.put_nowait(job)
+
+    async def _check_all(self) -> None:
+        """Send each image on to where it belongs: to be embedded, or straight to be stored."""
+        async for batch in gathered(source.taken(self._to_check), _CHECKED):
+            unsure = list({job.sha256 for job in batch if not job.tries})
+            known = await self._calls.check_images(unsure) if unsure else set()
+            for job in batch:
+                if job.sha256 in known or self._storing.brings(job.sha256):
+                    self._store(job, None)
+                else:
+                    self._embed_once(job)
+        self._to_embed.put_nowait(None)
+
+    def _embed_once(self, job: Job) -> None:
+        """Send the image to the embedder, unless the same one is on its way there."""
+        self._move(job, Stage.EMBEDDING)
+        waiting = self._awaiting_embedding.setdefault(job.sha256, [])
+        if not waiting:
+            number = next(self._numbers)
+            self._asked[number] = job.sha256
+            self._to_embed.put_nowait(embedder.EmbedStreamRequest(sequence=number, image=job.data))
+        waiting.append(job)
+        job.data = b""
+
+    async def _embed_all(self) -> None:
+        streams = Spread(
+            self._calls.open_embed,
+            self._to_embed,
+            streams=self._calls.embed_streams,
+            server="embedder",
+            timeout=self._calls.servers.timeout,
+        )
+        async with aclosing(streams.answers()) as answers:
+            async for answer in answers:
+                failed = answer.HasField("error")
+                self._watch.embedded += not failed
+                for job in self._awaiting_embedding.pop(self._asked.pop(answer.sequence)):
+                    if failed:
+                        self._fail(job, from_item(answer.error, self._calls.request_id))
+                    else:
+                        self._store(job, answer)
+        self._storing.end()  # checking ended before embedding could: nothing more will come
+
+    def _store(self, job: Job, answer: embedder.EmbedStreamResponse | None) -> None:
+        if answer is not None:
+            self._calls.check_space(answer.embedding.space)
+        job.data = b""
+        self._move(job, Stage.STORING)
+        self._storing.put(job, answer)
+
+    async def _store_all(self) -> None:
+        async with aclosing(self._storing.results()) as results:
+            async for jobs in results:
+                for status in (Status.INDEXED, Status.UNCHANGED):
+                    if done := [job for job, result in jobs if result is status]:
+                        self._done(done, status)
+                for job, result in jobs:
+                    if isinstance(result, LookalikeError):
+                        self._fail(job, result)
+
+    def _fail(self, job: Job, error: LookalikeError, *, tried: bool = True) -> None:
+        """Let the item fail, or put it off where another try may help.
+
+        EMBEDDING_NEEDED: when it was checked, the project held the image, but since then its last reference moved away.
+        """
+        self._move(job, None)
+        transient = error.code.name in _TRANSIENT and not isinstance(error, QuotaExceededError)
+        by_chance = transient or error.reason == "EMBEDDING_NEEDED"
+        most = _TRIES if isinstance(error, Passing) else 2 if by_chance else 1
+        tries = job.tries + tried
+        if tries >= most and tried:
+            self._finish([(job.item, job.room)], error)
+            return
+        self._put_off.put(job.item, tries)
+        self._watch.put_off += 1
+        self._leave(job.room)
+
+    def _done(self, jobs: Sequence[Job], status: Status) -> None:
+        for job in jobs:
+            self._move(job, None)
+        self._finish([(job.item, job.room) for job in jobs], status)
+
+    def _finish(self, items: Iterable[tuple[Item, Room]], result: Status | LookalikeError) -> None:
+        error = result if isinstance(result, LookalikeError) else None
+        status = Status.FAILED if isinstance(result, LookalikeError) else result
+        self._finished.put_nowait([(Outcome(item.uri, status, error, item), room) for item, room in items])
+
+    def _leave(self, room: Room) -> None:
+        room.give_back()
+        self._places.release(0)
+
+    def _move(self, job: Job, stage: Stage | None) -> None:
+        if job.stage:
+            self._watch.stages[job.stage] -= 1
+        if stage:
+            self._watch.stages[stage] += 1
+        job.stage = stage
+
+
+async def _first_tries(items: Items) -> AsyncGenerator[tuple[Item, int], None]:
+    async for item in source.each(items):
+        yield item, 0

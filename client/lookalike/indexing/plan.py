@@ -1,0 +1,79 @@
+"""What a run would do, without doing it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from lookalike import source
+from lookalike.errors import LookalikeError
+from lookalike.fetch import Fetcher
+from lookalike.gathering import gathered
+from lookalike.indexing.calls import Calls
+from lookalike.indexing.pipeline import Items
+from lookalike.records import Item
+from lookalike.v1 import searcher_pb2 as wire
+
+_AT_ONCE: Final = 256
+
+
+class Change(StrEnum):
+    """What a run would do with an item."""
+
+    NEW = "new"
+    """The project has no such reference: the image would be fetched."""
+    CHANGED = "changed"
+    """The image, as far as can be told without reading it, or the labels are not those that the project has."""
+    UNCHANGED = "unchanged"
+    """Nothing would be done."""
+    FAILED = "failed"
+    """The image cannot be fetched."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do with one item; `error` is set if, and only if, it would fail."""
+
+    uri: str
+    change: Change
+    error: LookalikeError | None = None
+
+
+async def plans(calls: Calls, fetcher: Fetcher, items: Items) -> AsyncGenerator[Plan, None]:
+    """Yield a plan for each item, in their order. Raises LookalikeError."""
+    async for batch in gathered(source.each(items), _AT_ONCE):
+        for plan in await _planned(calls, fetcher, batch):
+            yield plan
+
+
+async def _planned(calls: Calls, fetcher: Fetcher, batch: Sequence[Item]) -> list[Plan]:
+    sendable: list[tuple[Item, wire.Reference]] = []
+    failures: dict[int, LookalikeError] = {}
+    for item in batch:
+        try:
+            sendable.append((item, source.reference(item)))
+        except LookalikeError as error:
+            failures[id(item)] = error
+    states = await calls.check_references([reference for _, reference in sendable])
+    found = await asyncio.gather(
+        *(_plan(fetcher, item, state) for (item, _), state in zip(sendable, states, strict=True))
+    )
+    of_item = {id(item): plan for (item, _), plan in zip(sendable, found, strict=True)}
+    return [of_item.get(id(item)) or Plan(item.uri, Change.FAILED, failures[id(item)]) for item in batch]
+
+
+async def _plan(fetcher: Fetcher, item: Item, state: wire.ReferenceState) -> Plan:
+    if isinstance(item.image, bytes):
+        return Plan(item.uri, Change.CHANGED if state.sha256 else Change.NEW)
+    [stamp] = await fetcher.stamps([item])
+    if not state.sha256 and not stamp and not item.uri.startswith("file:") and item.image is None:
+        return Plan(item.uri, Change.NEW)  # nobody is asked for what would be fetched anyhow
+    try:
+        found = await fetcher.fetch(item, state.stamp if state.sha256 else "", None)
+    except LookalikeError as error:
+        return Plan(item.uri, Change.FAILED, error)
+    if not state.sha256:
+        return Plan(item.uri, Change.NEW)
+    same = found is None and state.same_labels
+    return Plan(item.uri, Change.UNCHANGED if same else Change.CHANGED)

@@ -1,0 +1,45 @@
+"""A run, from beginning to end."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+from lookalike import registry
+from lookalike.errors import LookalikeError
+from lookalike.fetch import Fetcher, Settings
+from lookalike.indexing.calls import Calls
+from lookalike.indexing.job import Watch
+from lookalike.indexing.pipeline import Items, Pipeline
+from lookalike.records import Outcome
+from lookalike.servers import Servers
+
+
+async def index(
+    servers: Servers,
+    project: str,
+    items: Items,
+    *,
+    settings: Settings,
+    watch: Watch,
+    embed_streams: int,
+    request_id: str,
+) -> AsyncGenerator[Outcome, None]:
+    """Fetch, embed and store items; yield an outcome for each. Raises LookalikeError."""
+    async with (
+        begun(servers, project, embed_streams, request_id) as calls,
+        Fetcher(settings) as fetcher,
+        aclosing(Pipeline(calls, fetcher, watch).outcomes(items)) as outcomes,
+    ):
+        async for outcome in outcomes:
+            yield outcome
+
+
+@asynccontextmanager
+async def begun(servers: Servers, project: str, embed_streams: int, request_id: str) -> AsyncIterator[Calls]:
+    """The calls of a run on the project; its errors bear the run's id."""
+    try:
+        found = await registry.get(servers, project, request_id)  # says at once what is wrong, or that nobody is there
+        space = await registry.space_to_fill(servers, found, request_id)
+        yield Calls(servers, found, space, request_id, embed_streams)
+    except LookalikeError as error:
+        error.request_id = error.request_id or request_id
+        raise

@@ -1,0 +1,53 @@
+"""The references that a run has seen, on disk: there may be a hundred million."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from lookalike.records import Item, Reference
+
+_AT_ONCE: Final = 10_000
+
+
+class Seen:
+    """A set of references, by all but their labels; a context manager. It takes some 30 bytes of disk for each."""
+
+    def __enter__(self) -> Self:
+        """Make a file that goes by itself."""
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._new: set[bytes] = set()
+        self.count = 0
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of it."""
+        self._database.close()
+
+    def add(self, item: Item) -> None:
+        """Note an item."""
+        self.count += 1
+        self._new.add(_key(item))
+        if len(self._new) >= _AT_ONCE:
+            self._write()
+
+    def others(self, references: Iterable[Reference]) -> list[Reference]:
+        """Those of the references that were not seen."""
+        self._write()
+        find = "SELECT 1 FROM seen WHERE key = ?"
+        return [one for one in references if self._database.execute(find, (_key(one),)).fetchone() is None]
+
+    def _write(self) -> None:
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?)", ((key,) for key in sorted(self._new)))
+        self._database.execute("COMMIT")
+        self._new.clear()
+
+
+def _key(one: Item | Reference) -> bytes:
+    text = "\0".join((one.uri, one.product, one.variant, str(int(bool(one.staged)))))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,44 @@
+"""Items that wait for another try, in a file, as there may be millions while a host is down."""
+
+import pickle
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+from lookalike.records import Item
+
+_IN_MEMORY: Final = 1024 * 1024
+
+
+class Spool:
+    """Holds items with the number of their tries; they come back in the order in which they went in."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._file = self._new()
+
+    def __len__(self) -> int:
+        """How many it holds."""
+        return self._count
+
+    def put(self, item: Item, tries: int) -> None:
+        """Take an item."""
+        pickle.dump((item, tries), self._file, pickle.HIGHEST_PROTOCOL)
+        self._count += 1
+
+    def drain(self) -> Iterator[tuple[Item, int]]:
+        """Give back all that is there now; what is put meanwhile is for the next time."""
+        file, count = self._file, self._count
+        self._file, self._count = self._new(), 0
+        file.seek(0)
+        with file:
+            for _ in range(count):
+                yield pickle.load(file)  # noqa: S301 - we wrote it, and nobody else can see the file
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    @staticmethod
+    def _new() -> IO[Any]:
+        return tempfile.SpooledTemporaryFile(_IN_MEMORY)
