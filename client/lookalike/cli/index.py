@@ -1,14 +1,15 @@
-"""`lookalike index`: index files and folders."""
+"""`lookalike index`: index whatever there is of images."""
 
-import time
-from collections import Counter, defaultdict
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lookalike import files
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
     DEFAULT_SEARCHER,
@@ -21,44 +22,101 @@ from lookalike.cli.common import (
     run,
     tell_failure,
 )
-from lookalike.client import Client
+from lookalike.cli.display import Progress, event, shown, tell
+from lookalike.cli.report import Report
+from lookalike.client import DEFAULT_EMBED_STREAMS, Client
 from lookalike.errors import AlreadyExistsError
-from lookalike.files import ProductFrom
-from lookalike.records import Outcome, Status
+from lookalike.fetch import Settings
+from lookalike.indexing import Change, Seen, Shard, Watch
+from lookalike.records import Item
+from lookalike.sources import Format, ProductFrom, Sources
 
-_EXAMPLES = 5
+_MOST_DELETED = 0.5
+"""The share of a project's references that --sync deletes without --yes: what deletes more is mostly a wrong manifest."""
+_DEFAULTS = Settings()
 
 
 def index(
     project: Annotated[str, typer.Argument(help="The project to index into.")],
-    sources: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders, glob patterns, image files, manifests (.csv, .jsonl, .parquet, .txt), URLs, `s3://…/` and"
+            " the like, or `-` for a manifest on standard input."
+        ),
+    ],
     create: Annotated[bool, typer.Option("--create", help="Create the project if it is not there.")] = False,
-    product_from: Annotated[ProductFrom, typer.Option(help="What products are called after.")] = ProductFrom.NONE,
+    product_from: Annotated[
+        ProductFrom, typer.Option(help="What products of files are called after; manifests say it themselves.")
+    ] = ProductFrom.NONE,
+    form: Annotated[Format, typer.Option("--format", help="How manifests are written.")] = Format.AUTO,
+    sync: Annotated[bool, typer.Option("--sync", help="Afterwards, delete references that the sources lack.")] = False,
+    within: Annotated[str, typer.Option(help="With --sync: only references whose URIs begin so.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="With --sync: delete also more than half of the project.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    shard: Annotated[
+        str,
+        typer.Option(
+            help="i/n: only the i-th of n shares, counted from 0. In an Indexed Job: by JOB_COMPLETION_INDEX and"
+            " LOOKALIKE_SHARDS."
+        ),
+    ] = "",
+    failures: Annotated[
+        Path | None, typer.Option(help="Where failures go, as a manifest. [default: PROJECT-failures.jsonl]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
+    per_host: Annotated[int, typer.Option(min=1, help="Images fetched from one host at once.")] = _DEFAULTS.per_host,
+    fetch_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that fetching an image may take.")
+    ] = _DEFAULTS.timeout,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds that a host may be down before its images are given up.")
+    ] = _DEFAULTS.patience,
+    private_redirects: Annotated[
+        bool, typer.Option("--allow-private-redirects", help="Let redirects lead to addresses that are not public.")
+    ] = False,
+    embed_streams: Annotated[
+        int, typer.Option(min=1, help="Streams to embedders, so that at most so many are kept busy.")
+    ] = DEFAULT_EMBED_STREAMS,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 30,
 ) -> None:
-    """Embed and store images; those that the project holds already are left alone.
+    """Fetch, embed and store images; what the project holds already is left alone, and if it can be, not even read.
 
-    Exit code 0: all are indexed; 1: some failed; 2: could not run.
+    Run it again after any interruption: it does what is left. Exit code 0: all are indexed; 1: some failed; 2: it could
+    not run, or not go on.
     """
+    share = _share(shard)
+    found = Sources(sources, form, product_from)
+    settings = Settings(
+        per_host=per_host, timeout=fetch_timeout, patience=patience, private_redirects=private_redirects
+    )
+    path = failures or Path(f"{project}-failures{f'-{share.index}' if share.count > 1 else ''}.jsonl")
 
     async def work() -> int:
-        paths = list(files.image_files(sources))
-        if not paths:
-            tell_failure(f"there are no image files in {', '.join(map(str, sources))}")
-            return EXIT_COULD_NOT_RUN
-        async with Client(embedder, searcher, timeout=timeout) as client:
-            if create:
+        found.check()
+        async with Client(embedder, searcher, timeout=timeout, embed_streams=embed_streams) as client:
+            if create and not dry_run:
                 await _create(client, project)
-            summary = _Summary()
-            try:
-                await _index(client, project, paths, product_from, summary)
-            finally:  # also of a run that was ended: what is acknowledged is stored
-                summary.print()
-        return 1 if summary.failures else 0
+            with Seen() as seen, Report(path) as report:
+                command = _Index(client, project, found, share, settings, seen, report, as_json)
+                if dry_run:
+                    return await command.plan(within if sync else None)
+                code = await command.index()
+                return await command.prune(within, sure=yes) or code if sync else code
 
     run(work())
+
+
+def _share(text: str) -> Shard:
+    environment = (os.environ.get("JOB_COMPLETION_INDEX"), os.environ.get("LOOKALIKE_SHARDS"))
+    if not text and all(environment):
+        text = "/".join(map(str, environment))
+    try:
+        return Shard.parse(text) if text else Shard()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shard") from error
 
 
 async def _create(client: Client, project: str) -> None:
@@ -66,54 +124,128 @@ async def _create(client: Client, project: str) -> None:
         await client.create_project(project)
     except AlreadyExistsError:
         return
-    console.print(f"created project {project}")
+    errors.print(f"created project {project}")
 
 
-class _Summary:
-    """What became of the items, with the failures by reason."""
+class _Index:
+    """One command."""
 
-    def __init__(self) -> None:
-        self.counts: Counter[Status] = Counter()
-        self.failures: defaultdict[str, list[Outcome]] = defaultdict(list)
-        self._started = time.perf_counter()
+    def __init__(
+        self,
+        client: Client,
+        project: str,
+        sources: Sources,
+        share: Shard,
+        settings: Settings,
+        seen: Seen,
+        report: Report,
+        as_json: bool,
+    ) -> None:
+        self._client, self._project, self._sources, self._share = client, project, sources, share
+        self._settings, self._seen, self._report, self._as_json = settings, seen, report, as_json
 
-    def add(self, outcome: Outcome) -> None:
-        self.counts[outcome.status] += 1
-        if outcome.error:
-            self.failures[outcome.error.reason or type(outcome.error).__name__].append(outcome)
+    async def index(self) -> int:
+        """Index the items; the exit code."""
+        watch = Watch()
+        progress = Progress(self._report, watch)
+        counting = threading.Event()
+        interrupted = True
+        try:
+            async with shown(progress, as_json=self._as_json) as display:
+                self._count(progress, counting)
+                run_ = self._client.index(self._project, self._items(), fetch=self._settings, watch=watch)
+                async with aclosing(run_) as outcomes:
+                    async for outcome in outcomes:
+                        self._report.add(outcome)
+                        if outcome.error:
+                            display.failed(outcome)
+            interrupted = False
+        finally:  # also of a run that was ended: what is acknowledged is stored
+            counting.set()
+            for outcome in self._sources.failures:
+                self._report.add(outcome)
+            tell(self._report, as_json=self._as_json, interrupted=interrupted)
+        if not self._report.counts:
+            tell_failure(f"there are no images in {', '.join(self._sources.names)}")
+            return EXIT_COULD_NOT_RUN
+        return 1 if self._report.failed else 0
 
-    def print(self) -> None:
-        seconds = time.perf_counter() - self._started
-        total = self.counts.total()
-        parts = ", ".join(f"{self.counts[status]:,} {status}" for status in Status)
-        console.print(f"{total:,} images in {seconds:.1f} s ({total / max(seconds, 1e-9):.1f} images/s): {parts}")
-        for reason, outcomes in sorted(self.failures.items()):
-            errors.print(f"{reason}: {len(outcomes):,}", style="red")
-            for outcome in outcomes[:_EXAMPLES]:
-                errors.print(f"  {outcome.uri}: {outcome.error}", soft_wrap=True)
-            if len(outcomes) > _EXAMPLES:
-                errors.print(f"  … and {len(outcomes) - _EXAMPLES:,} more")
+    def _items(self) -> Iterator[Item]:
+        for item in self._sources.items():
+            if self._share.has(item.uri):
+                self._seen.add(item)
+                yield item
 
+    def _count(self, progress: Progress, ended: threading.Event) -> None:
+        """Count the items beside the run, for who waits for its end."""
+        if not self._sources.again() or not (console.is_terminal or self._as_json):
+            return
+        again = Sources(self._sources.names, self._sources.form, self._sources.product_from)
 
-async def _index(client: Client, project: str, paths: list[Path], product_from: ProductFrom, summary: _Summary) -> None:
-    with Progress(
-        TextColumn("indexing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[failed]}"),
-        console=console,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task("indexing", total=len(paths), rate="", failed="")
-        async for outcome in client.index(project, (files.item(path, product_from) for path in paths)):
-            summary.add(outcome)
-            speed = progress.tasks[task].speed
-            failed = summary.counts[Status.FAILED]
-            progress.update(
-                task,
-                advance=1,
-                rate=f"{speed:.1f} images/s" if speed else "",
-                failed=f"[red]{failed} failed[/]" if failed else "",
+        def count() -> None:
+            number = 0
+            for item in again.items():
+                number += self._share.has(item.uri)
+                if ended.is_set():
+                    return
+            progress.total = number
+
+        threading.Thread(target=count, daemon=True).start()
+
+    async def plan(self, within: str | None) -> int:
+        """Say what would be done with the items; and what would be deleted, unless `within` is None."""
+        changes: Counter[Change] = Counter()
+        async with aclosing(self._client.plan_index(self._project, self._items(), fetch=self._settings)) as plans:
+            async for plan in plans:
+                changes[plan.change] += 1
+                if plan.change is not Change.UNCHANGED:
+                    self._say(plan.change, plan.uri, str(plan.error) if plan.error else "")
+        for failure in self._sources.failures:
+            changes[Change.FAILED] += 1
+            self._say(Change.FAILED, failure.uri, str(failure.error))
+        deleted = 0
+        if within is not None:
+            async for page in self._client.unseen_references(
+                self._project, self._seen, within=within, shard=self._share
+            ):
+                deleted += len(page)
+                for reference in page:
+                    self._say("deleted", reference.uri, "")
+        if self._as_json:
+            event("plan", **{change.value: changes[change] for change in Change}, deleted=deleted)
+        else:
+            parts = [f"{changes[change]:,} {change}" for change in Change]
+            console.print(f"would be: {', '.join(parts)}, {deleted:,} deleted")
+        return 1 if changes[Change.FAILED] else 0
+
+    def _say(self, what: str, uri: str, error: str) -> None:
+        if self._as_json:
+            event("item", change=what, uri=uri, **({"error": error} if error else {}))
+        else:
+            console.print(f"{what:9} {uri}{f': {error}' if error else ''}", soft_wrap=True)
+
+    async def prune(self, within: str, *, sure: bool) -> int:
+        """Delete what the sources no longer have; the exit code, 0 if that was done."""
+        if self._sources.failures:
+            tell_failure("nothing is deleted, as the sources could not be listed to their end")
+            return EXIT_COULD_NOT_RUN
+        if not self._seen.count:
+            tell_failure("nothing is deleted, as the sources are empty")
+            return EXIT_COULD_NOT_RUN
+        unseen = 0
+        async for page in self._client.unseen_references(self._project, self._seen, within=within, shard=self._share):
+            unseen += len(page)
+        held = (await self._client.get_project(self._project)).reference_count
+        if unseen > held * _MOST_DELETED / self._share.count and not sure:
+            tell_failure(
+                f"{unseen:,} of {held:,} references would be deleted: nothing is; say --yes if that is meant, or"
+                " --within PREFIX for a part of the project"
             )
+            return EXIT_COULD_NOT_RUN
+        async for page in self._client.unseen_references(self._project, self._seen, within=within, shard=self._share):
+            self._report.deleted += (await self._client.delete_references(self._project, page)).reference_count
+        if self._as_json:
+            event("deleted", references=self._report.deleted)
+        else:
+            console.print(f"{self._report.deleted:,} references deleted that the sources no longer have")
+        return 0

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Final
 
-from lookalike.files import image_files
+from lookalike.sources.folder import image_files
 
 _SHIPPED: Final = {
     "skimage": (
@@ -29,6 +29,10 @@ def shipped_photos() -> list[Path]:
 
 def photos_in(folder: Path, most: int) -> list[Path]:
     """At most `most` of the folder's image files, spread evenly over it."""
-    paths = list(image_files([folder]))
+    paths = [Path(path) for path in image_files(folder, _raise)]
     step = max(1, len(paths) / most)
     return [paths[int(position * step)] for position in range(min(most, len(paths)))]
+
+
+def _raise(error: OSError) -> None:
+    raise error

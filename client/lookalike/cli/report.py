@@ -1,0 +1,78 @@
+"""What became of a run: counts, failures by reason, and the file that they can be fed back in from."""
+
+import json
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+from lookalike.records import Outcome, Status
+
+_EXAMPLES: Final = 5
+
+
+class Report:
+    """Counts outcomes, and writes failures to a file, which there is only if there are any; a context manager.
+
+    Attributes:
+        counts: outcomes by status.
+        reasons: failures by reason.
+        examples: the first failures of each reason.
+        deleted: references that were deleted.
+    """
+
+    def __init__(self, failures: Path) -> None:
+        self.failures = failures
+        self.counts: Counter[Status] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.examples: defaultdict[str, list[Outcome]] = defaultdict(list)
+        self.deleted = 0
+        self._file: IO[str] | None = None
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Nothing is opened before something fails."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        if self._file:
+            self._file.close()
+
+    @property
+    def failed(self) -> int:
+        """How many have failed."""
+        return self.counts[Status.FAILED]
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        self.counts[outcome.status] += 1
+        if outcome.error:
+            reason = outcome.error.reason or type(outcome.error).__name__
+            self.reasons[reason] += 1
+            if len(self.examples[reason]) < _EXAMPLES:
+                self.examples[reason].append(outcome)
+            self._write(outcome, reason)
+
+    def _write(self, outcome: Outcome, reason: str) -> None:
+        if self._file is None:
+            self._file = self.failures.open("w", encoding="utf-8")
+        self._file.write(json.dumps(row(outcome, reason), ensure_ascii=False) + "\n")
+        self._file.flush()  # somebody may be reading it, and we may be killed
+
+
+def row(outcome: Outcome, reason: str) -> dict[str, Any]:
+    """A failure as a row of a manifest; what is no column of one begins with `_`."""
+    item = outcome.item
+    found: dict[str, Any] = {"uri": item.uri if item else outcome.uri}
+    if item:
+        found |= {**item.labels, **found, "product": item.product, "variant": item.variant, "staged": item.staged}
+    return found | {"_reason": reason, "_error": str(outcome.error)}

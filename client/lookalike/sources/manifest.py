@@ -1,0 +1,209 @@
+"""Manifests: a row for each image. Columns: uri, product, variant, staged; any other is a label.
+
+Columns whose names begin with `_` are left out, as in the failures that a run writes, which can be fed back in.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any, Final
+
+from lookalike.errors import InvalidRequestError
+from lookalike.records import Item
+from lookalike.sources.folder import uri_of
+
+_TRUE: Final = ("true", "1", "yes", "t", "y")
+_FALSE: Final = ("", "false", "0", "no", "f", "n", "none")
+_ROWS: Final = 4096
+
+Rows = Iterable[tuple[int, Mapping[str, Any]]]
+Failed = Callable[[str, InvalidRequestError], None]
+"""Is told of a row that cannot be taken: where it is, and why."""
+
+
+class Format(StrEnum):
+    """How a manifest is written."""
+
+    AUTO = "auto"
+    """By the file's extension; from standard input, by the first line."""
+    CSV = "csv"
+    """With a header."""
+    JSONL = "jsonl"
+    """A JSON object a line."""
+    PARQUET = "parquet"
+    LINES = "lines"
+    """A URI a line."""
+
+
+_EXTENSIONS: Final[Mapping[str, Format]] = {
+    ".csv": Format.CSV,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".parquet": Format.PARQUET,
+    ".pq": Format.PARQUET,
+    ".txt": Format.LINES,
+}
+
+
+def format_of(name: str) -> Format | None:
+    """The format of a manifest of that name; None if it is none."""
+    return _EXTENSIONS.get(os.path.splitext(name)[1].lower())
+
+
+def file_items(path: str, form: Format, failed: Failed) -> Iterator[Item]:
+    """Yield the items of a manifest's file. Relative URIs are files beside it.
+
+    Args:
+        path: of the file.
+        form: how it is written.
+        failed: is told of rows that cannot be taken.
+
+    Raises:
+        InvalidRequestError: it is no manifest.
+        OSError: it cannot be read.
+    """
+    base = os.path.dirname(os.path.realpath(path))
+    if form is Format.PARQUET:
+        yield from _items(_parquet(path), path, base, failed)
+        return
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+        yield from stream_items(file, form, path, base, failed)
+
+
+def stream_items(file: IO[str], form: Format, name: str, base: str, failed: Failed) -> Iterator[Item]:
+    """Yield the items of a manifest that is text; arguments and errors as `file_items`.
+
+    Args:
+        file: the text.
+        form: how it is written.
+        name: what it is called in messages.
+        base: the folder of relative URIs.
+        failed: is told of rows that cannot be taken.
+    """
+    lines = iter(file)
+    if form is Format.AUTO:
+        first = next(lines, "")
+        form = _guessed(first)
+        lines = _with(first, lines)
+    try:
+        yield from _items(_READERS[form](lines), name, base, failed)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _no_manifest(name, str(error)) from error
+
+
+def _with(first: str, lines: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from lines
+
+
+def _guessed(line: str) -> Format:
+    if line.lstrip().startswith("{"):
+        return Format.JSONL
+    header = next(csv.reader([line]), [])
+    return Format.CSV if "uri" in [name.strip() for name in header] else Format.LINES
+
+
+def _csv(lines: Iterator[str]) -> Rows:
+    reader = csv.DictReader(lines)
+    for row in reader:
+        yield reader.line_num, row
+
+
+def _jsonl(lines: Iterator[str]) -> Rows:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            row = {"": f"is not JSON: {error}"}
+        yield number, row if isinstance(row, dict) else {"": "is no JSON object"}
+
+
+def _lines(lines: Iterator[str]) -> Rows:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield number, {"uri": line.strip()}
+
+
+def _parquet(path: str) -> Rows:
+    if find_spec("pyarrow") is None:
+        raise InvalidRequestError(f"{path}: needs the extra `parquet`: pip install 'lookalike[parquet]'")
+    from pyarrow import ArrowException, parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        number = 0
+        for batch in file.iter_batches(_ROWS):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except ArrowException as error:
+        raise _no_manifest(path, str(error)) from error
+
+
+_READERS: Final = {Format.CSV: _csv, Format.JSONL: _jsonl, Format.LINES: _lines}
+
+
+def _items(rows: Rows, name: str, base: str, failed: Failed) -> Iterator[Item]:
+    first = True
+    for number, row in rows:
+        if first and "uri" not in row and "" not in row:
+            raise _no_manifest(name, f"it has no column `uri`, but {', '.join(map(str, row))}")
+        first = False
+        try:
+            yield _item(row, base)
+        except ValueError as error:
+            failed(f"{name}:{number}", InvalidRequestError(f"{name}:{number}: {error}", reason="INVALID_ROW"))
+
+
+def _item(row: Mapping[str, Any], base: str) -> Item:
+    """Raises ValueError."""
+    if "" in row:
+        raise ValueError(row[""])
+    if None in row:
+        raise ValueError("it has more fields than the header")
+    uri = row.get("uri")
+    if not uri or not isinstance(uri, str):
+        raise ValueError(f"uri: must be text, got {uri!r}")
+    labels = {str(name): _text(name, value) for name, value in row.items() if _is_label(name, value)}
+    return Item(
+        image=None,
+        uri=uri if "://" in uri or uri.startswith("file:") else uri_of(os.path.join(base, uri)),
+        product=_text("product", row.get("product")),
+        variant=_text("variant", row.get("variant")),
+        staged=_flag("staged", row.get("staged")),
+        labels=labels,
+    )
+
+
+def _is_label(name: str, value: object) -> bool:
+    known = name in ("uri", "product", "variant", "staged") or name.startswith("_")
+    return not known and value is not None and value != ""
+
+
+def _text(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list | bytes):
+        raise ValueError(f"{name}: must be text or a number, got {value!r:.60}")  # noqa: TRY004 - of all that is wrong
+    return str(value)
+
+
+def _flag(name: str, value: object) -> bool:
+    text = str(value or "").strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError(f"{name}: must be true or false, got {value!r}")
+
+
+def _no_manifest(name: str, why: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{name}: is no manifest: {why}", reason="INVALID_MANIFEST")
