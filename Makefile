@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AGAINST ?= .git\#branch=main
 
-.PHONY: demo test lint format protos bench-embedder bench-path bench-searcher clean help
+.PHONY: demo test lint format protos bench-embedder bench-path bench-indexing bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ bench-path: $(VENV)/.dev  ## Measure the whole path: indexing against the bare m
 
 bench-embedder: $(VENV)/.bench  ## Measure the embedder: beside the bare model and LitServe, latency, memory, decoding.
 	$(BIN)/python -m tests.bench.embedder $(BENCH_ARGS)
+
+bench-indexing: $(VENV)/.bench  ## Measure batch indexing: beside the bare model, with a null model, again, its memory.
+	$(BIN)/python -m tests.bench.indexing $(BENCH_ARGS)
 
 bench-searcher: $(VENV)/.bench  ## Measure the searcher: beside its own SQL and COPY, recall, filters, duplicates, sizes.
 	$(BIN)/python -m tests.bench.searcher $(BENCH_ARGS)

@@ -21,6 +21,8 @@ from lookalike.errors import (
     UnavailableError,
     UnreadableImageError,
 )
+from lookalike.fetch import Settings as FetchSettings
+from lookalike.indexing import Change, Plan, Seen, Shard, Watch
 from lookalike.records import (
     DeleteResult,
     DuplicateCluster,
@@ -31,6 +33,7 @@ from lookalike.records import (
     Filter,
     Hit,
     Image,
+    ImagePage,
     Index,
     IndexState,
     Item,
@@ -39,6 +42,7 @@ from lookalike.records import (
     Model,
     Outcome,
     Project,
+    ProjectPage,
     Query,
     Reference,
     SearchMode,
@@ -52,6 +56,7 @@ from lookalike.records import (
 
 __all__ = [
     "AlreadyExistsError",
+    "Change",
     "Client",
     "DeadlineExceededError",
     "DeleteResult",
@@ -60,9 +65,11 @@ __all__ = [
     "DuplicateProgress",
     "Embedding",
     "Example",
+    "FetchSettings",
     "Filter",
     "Hit",
     "Image",
+    "ImagePage",
     "Index",
     "IndexState",
     "InvalidRequestError",
@@ -74,14 +81,18 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "OverloadedError",
+    "Plan",
     "PreconditionError",
     "Project",
+    "ProjectPage",
     "Query",
     "QuotaExceededError",
     "Reference",
     "SearchMode",
     "SearchResult",
+    "Seen",
     "ServerError",
+    "Shard",
     "Space",
     "SpaceComparison",
     "SpaceFigures",
@@ -89,4 +100,5 @@ __all__ = [
     "SyncResult",
     "UnavailableError",
     "UnreadableImageError",
+    "Watch",
 ]

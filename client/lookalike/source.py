@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import Final, TypeVar
 
@@ -9,12 +10,14 @@ import grpc
 
 from lookalike import message, photo
 from lookalike.errors import InvalidRequestError
+from lookalike.gathering import gathered
 from lookalike.records import Item
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.wire import MESSAGE_OVERHEAD_BYTES
 
 T = TypeVar("T")
 
+_SOON_SECONDS: Final = 0.02
 _MAX_REFERENCE_BYTES: Final = MESSAGE_OVERHEAD_BYTES // 2
 """More than a reference that keeps the searcher's rules can have, and less than a message may."""
 
@@ -27,6 +30,23 @@ async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]
     else:
         for item in items:
             yield item
+
+
+async def batches(items: Iterable[T] | AsyncIterable[T], most: int) -> AsyncGenerator[list[T], None]:
+    """Yield lists of at most `most` items: of a sync iterable, what it gives without delay."""
+    if isinstance(items, AsyncIterable):
+        async for batch in gathered(each(items), most):
+            yield batch
+        return
+    batch, began = [], time.monotonic()
+    for item in items:
+        batch.append(item)
+        if len(batch) >= most or time.monotonic() - began > _SOON_SECONDS:
+            yield batch
+            await asyncio.sleep(0)
+            batch, began = [], time.monotonic()
+    if batch:
+        yield batch
 
 
 async def taken(queue: "asyncio.Queue[T | None]") -> AsyncGenerator[T, None]:

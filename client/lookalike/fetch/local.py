@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +12,16 @@ from urllib.parse import unquote, urlsplit
 from lookalike.budget import Room
 from lookalike.fetch.fetched import Failed, Fetched, too_large
 
+_PLAIN: Final = re.compile(r"file:///[^?#]*").fullmatch
+"""Nearly every one; to take others apart takes ten times as long."""
 _GUESS: Final = 1024 * 1024
 """Room that is taken for a file before its size is known, so that one trip to a thread will do."""
 
 
 def path_of(uri: str) -> str:
     """The path of a `file:` URI. Raises Failed."""
+    if _PLAIN(uri):
+        return unquote(uri[len("file://") :])
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost"):
         raise Failed(f"{uri}: is on another machine", reason="UNREADABLE")

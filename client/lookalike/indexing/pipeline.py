@@ -35,6 +35,8 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 """Bytes of images in flight."""
 _CHECKED: Final = 256
 """References in one CheckReferences, or hashes in one CheckImages: at most."""
+_ASKED_AT_ONCE: Final = 2
+"""CheckReferences at once: while the searcher answers one, the next one is made."""
 _TRIES: Final = 3
 """Rounds in which an image is tried whose host answers others."""
 _HASHED_HERE: Final = 256 * 1024
@@ -86,9 +88,9 @@ class Pipeline:
         while self._put_off:
             await asyncio.sleep(self._fetcher.seconds_until_up())
             self._watch.put_off = 0
-            await self._pass(source.each(self._put_off.drain()))
+            await self._pass(source.batches(self._put_off.drain(), _CHECKED))
 
-    async def _pass(self, items: AsyncGenerator[tuple[Item, int], None]) -> None:
+    async def _pass(self, batches: AsyncGenerator[list[tuple[Item, int]], None]) -> None:
         self._to_check: asyncio.Queue[Job | None] = asyncio.Queue()
         self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
         self._storing = Storing(self._calls)
@@ -96,20 +98,27 @@ class Pipeline:
         self._asked: dict[int, bytes] = {}
         self._awaiting_embedding: dict[bytes, list[Job]] = {}
         async with together() as stages:
-            stages.create_task(self._fetch_all(items))
+            stages.create_task(self._fetch_all(batches))
             stages.create_task(self._check_all())
             stages.create_task(self._embed_all())
             stages.create_task(self._store_all())
 
-    async def _fetch_all(self, items: AsyncGenerator[tuple[Item, int], None]) -> None:
-        async with together() as fetching:
-            async for batch in gathered(items, _CHECKED):
-                for job in await self._changed(await self._admitted(batch)):
-                    self._move(job, Stage.FETCHING)
-                    fetching.create_task(self._fetch(job))
+    async def _fetch_all(self, batches: AsyncGenerator[list[tuple[Item, int]], None]) -> None:
+        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+        async with together() as fetching, aclosing(batches):
+            async for batch in batches:
+                jobs = await self._admitted(batch)
+                await turns.acquire()
+                fetching.create_task(self._fetch_changed(jobs, fetching, turns))
         self._to_check.put_nowait(None)
 
-    async def _admitted(self, batch: Sequence[tuple[Item, int]]) -> list[Job]:
+    async def _fetch_changed(self, jobs: Sequence[Job], fetching: asyncio.TaskGroup, turns: asyncio.Semaphore) -> None:
+        for job in await self._changed(jobs):
+            self._move(job, Stage.FETCHING)
+            fetching.create_task(self._fetch(job))
+        turns.release()
+
+    async def _admitted(self, batch: Iterable[tuple[Item, int]]) -> list[Job]:
         """The items of the batch that can be sent, as jobs."""
         jobs = []
         for item, tries in batch:
@@ -262,6 +271,7 @@ class Pipeline:
         job.stage = stage
 
 
-async def _first_tries(items: Items) -> AsyncGenerator[tuple[Item, int], None]:
-    async for item in source.each(items):
-        yield item, 0
+async def _first_tries(items: Items) -> AsyncGenerator[list[tuple[Item, int]], None]:
+    async with aclosing(source.batches(items, _CHECKED)) as batches:
+        async for batch in batches:
+            yield [(item, 0) for item in batch]

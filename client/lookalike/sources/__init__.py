@@ -62,16 +62,21 @@ class Sources:
     def _of(self, name: str) -> Iterator[Item]:
         if name == STANDARD_INPUT:
             return manifest.stream_items(sys.stdin, self.form, "standard input", str(Path.cwd()), self._row_failed)
-        if "://" in name and not name.startswith("file:"):
+        if "://" in name:
+            if form := self._form(name):
+                return store.manifest_items(name, form, self._row_failed)
             return (Item(None, uri) for uri in store.uris(name))
         if os.path.isdir(name):
             return self._files(folder.image_files(name, self._folder_failed))
-        form = manifest.format_of(name) if self.form is Format.AUTO else self.form
-        if form and os.path.isfile(name):
+        if (form := self._form(name)) and os.path.isfile(name):
             return manifest.file_items(name, form, self._row_failed)
         if os.path.exists(name):
             return self._files(iter([os.path.realpath(name)]))
         return self._files(folder.matching(name))
+
+    def _form(self, name: str) -> Format | None:
+        """How the source is written, if it is a manifest."""
+        return manifest.format_of(name) if self.form is Format.AUTO else self.form
 
     def _files(self, paths: Iterator[str]) -> Iterator[Item]:
         return (folder.item(path, self.product_from) for path in paths)

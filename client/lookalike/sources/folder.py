@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,8 @@ EXTENSIONS: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 )
 """Of files in folders; a file that is named itself is taken whatever it is called."""
+
+_SAFE: Final = re.compile(r"[A-Za-z0-9/._~-]*").fullmatch
 
 
 class ProductFrom(StrEnum):
@@ -64,7 +67,7 @@ def item(path: str, product_from: ProductFrom) -> Item:
 
 def uri_of(path: str) -> str:
     """The file: URL of an absolute path."""
-    return f"file://{quote(os.fsencode(path))}"
+    return f"file://{path if _SAFE(path) else quote(os.fsencode(path))}"
 
 
 def _is_image(name: str) -> bool:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -19,6 +20,8 @@ from lookalike.sources.folder import uri_of
 _TRUE: Final = ("true", "1", "yes", "t", "y")
 _FALSE: Final = ("", "false", "0", "no", "f", "n", "none")
 _ROWS: Final = 4096
+_WRONG: Final = "\0"
+"""In the place of a row that is none: why. No column is called so."""
 
 Rows = Iterable[tuple[int, Mapping[str, Any]]]
 Failed = Callable[[str, InvalidRequestError], None]
@@ -67,11 +70,16 @@ def file_items(path: str, form: Format, failed: Failed) -> Iterator[Item]:
         OSError: it cannot be read.
     """
     base = os.path.dirname(os.path.realpath(path))
+    with Path(path).open("rb") as file:
+        yield from binary_items(file, form, path, base, failed)
+
+
+def binary_items(file: IO[bytes], form: Format, name: str, base: str, failed: Failed) -> Iterator[Item]:
+    """Yield the items of a manifest that is open; arguments and errors as `stream_items`."""
     if form is Format.PARQUET:
-        yield from _items(_parquet(path), path, base, failed)
-        return
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        yield from stream_items(file, form, path, base, failed)
+        yield from _items(_parquet(file, name), name, base, failed)
+    else:
+        yield from stream_items(TextIOWrapper(file, "utf-8-sig", newline=""), form, name, base, failed)
 
 
 def stream_items(file: IO[str], form: Format, name: str, base: str, failed: Failed) -> Iterator[Item]:
@@ -81,16 +89,14 @@ def stream_items(file: IO[str], form: Format, name: str, base: str, failed: Fail
         file: the text.
         form: how it is written.
         name: what it is called in messages.
-        base: the folder of relative URIs.
+        base: the folder, or the URL of one, of relative URIs.
         failed: is told of rows that cannot be taken.
     """
-    lines = iter(file)
-    if form is Format.AUTO:
-        first = next(lines, "")
-        form = _guessed(first)
-        lines = _with(first, lines)
     try:
-        yield from _items(_READERS[form](lines), name, base, failed)
+        lines = iter(file)
+        first = next(lines, "").removeprefix("\ufeff")
+        reader = _READERS[_guessed(first) if form is Format.AUTO else form]
+        yield from _items(reader(_with(first, lines)), name, base, failed)
     except (UnicodeDecodeError, csv.Error) as error:
         raise _no_manifest(name, str(error)) from error
 
@@ -120,8 +126,8 @@ def _jsonl(lines: Iterator[str]) -> Rows:
         try:
             row = json.loads(line)
         except ValueError as error:
-            row = {"": f"is not JSON: {error}"}
-        yield number, row if isinstance(row, dict) else {"": "is no JSON object"}
+            row = {_WRONG: f"is not JSON: {error}"}
+        yield number, row if isinstance(row, dict) else {_WRONG: "is no JSON object"}
 
 
 def _lines(lines: Iterator[str]) -> Rows:
@@ -130,20 +136,20 @@ def _lines(lines: Iterator[str]) -> Rows:
             yield number, {"uri": line.strip()}
 
 
-def _parquet(path: str) -> Rows:
+def _parquet(stream: IO[bytes], name: str) -> Rows:
     if find_spec("pyarrow") is None:
-        raise InvalidRequestError(f"{path}: needs the extra `parquet`: pip install 'lookalike[parquet]'")
+        raise InvalidRequestError(f"{name}: needs the extra `parquet`: pip install 'lookalike[parquet]'")
     from pyarrow import ArrowException, parquet
 
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(stream)
         number = 0
         for batch in file.iter_batches(_ROWS):
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
     except ArrowException as error:
-        raise _no_manifest(path, str(error)) from error
+        raise _no_manifest(name, str(error)) from error
 
 
 _READERS: Final = {Format.CSV: _csv, Format.JSONL: _jsonl, Format.LINES: _lines}
@@ -152,7 +158,7 @@ _READERS: Final = {Format.CSV: _csv, Format.JSONL: _jsonl, Format.LINES: _lines}
 def _items(rows: Rows, name: str, base: str, failed: Failed) -> Iterator[Item]:
     first = True
     for number, row in rows:
-        if first and "uri" not in row and "" not in row:
+        if first and "uri" not in row and _WRONG not in row:
             raise _no_manifest(name, f"it has no column `uri`, but {', '.join(map(str, row))}")
         first = False
         try:
@@ -163,8 +169,8 @@ def _items(rows: Rows, name: str, base: str, failed: Failed) -> Iterator[Item]:
 
 def _item(row: Mapping[str, Any], base: str) -> Item:
     """Raises ValueError."""
-    if "" in row:
-        raise ValueError(row[""])
+    if _WRONG in row:
+        raise ValueError(row[_WRONG])
     if None in row:
         raise ValueError("it has more fields than the header")
     uri = row.get("uri")
@@ -173,7 +179,7 @@ def _item(row: Mapping[str, Any], base: str) -> Item:
     labels = {str(name): _text(name, value) for name, value in row.items() if _is_label(name, value)}
     return Item(
         image=None,
-        uri=uri if "://" in uri or uri.startswith("file:") else uri_of(os.path.join(base, uri)),
+        uri=_absolute(uri, base),
         product=_text("product", row.get("product")),
         variant=_text("variant", row.get("variant")),
         staged=_flag("staged", row.get("staged")),
@@ -181,8 +187,14 @@ def _item(row: Mapping[str, Any], base: str) -> Item:
     )
 
 
+def _absolute(uri: str, base: str) -> str:
+    if "://" in uri or uri.startswith("file:"):
+        return uri
+    return f"{base}/{uri.removeprefix('./')}" if "://" in base else uri_of(os.path.normpath(os.path.join(base, uri)))
+
+
 def _is_label(name: str, value: object) -> bool:
-    known = name in ("uri", "product", "variant", "staged") or name.startswith("_")
+    known = name in ("", "uri", "product", "variant", "staged") or name.startswith("_")  # "": of an index, by pandas
     return not known and value is not None and value != ""
 
 
