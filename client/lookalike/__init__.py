@@ -1,10 +1,12 @@
 """Lookalike finds the pictures that look like a picture.
 
-async with lookalike.Client(embedder="localhost:50051", searcher="localhost:50052") as client:
-await client.create_project("shop")
-async for outcome in client.index("shop", [lookalike.Item(image=Path("a.jpg"), uri="https://shop/a.jpg")]):
-print(outcome.uri, outcome.status, outcome.error or "")
-result = await client.search("shop", image=Path("photo.jpg"), limit=10)
+    async with lookalike.Client(embedder="localhost:50051", searcher="localhost:50052") as client:
+        await client.create_project("shop")
+        async for outcome in client.index("shop", [lookalike.Item(image=Path("a.jpg"), uri="https://shop/a.jpg")]):
+            print(outcome.uri, outcome.status, outcome.error or "")
+        result = await client.search("shop", image=Path("photo.jpg"), limit=10)
+
+Everything is in `Client`; what goes in and comes out are its records, what it raises is drawn in `lookalike.errors`.
 """
 
 from lookalike.client import Client

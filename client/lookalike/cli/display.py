@@ -1,7 +1,6 @@
 """How a run is shown: live on a terminal, as lines elsewhere, or as JSON events for programs."""
 
 import asyncio
-import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from lookalike.cli.common import console, errors
-from lookalike.cli.report import Report
+from lookalike.cli.report import Report, as_line
 from lookalike.indexing import Stage, Watch
 from lookalike.records import Outcome, Status
 
@@ -184,22 +183,29 @@ def tell(report: Report, *, as_json: bool, interrupted: bool = False) -> None:
     total = report.counts.total()
     parts = ", ".join(f"{report.counts[status]:,} {status}" for status in Status)
     pace = total / max(report.seconds, 1e-9)
-    console.print(f"{total:,} images in {duration(report.seconds)} ({pace:,.1f} images/s): {parts}")
+    console.print(
+        f"{total:,} image{'' if total == 1 else 's'} in {duration(report.seconds)} ({pace:,.1f} images/s): {parts}"
+    )
     for reason, examples in sorted(report.examples.items()):
         errors.print(f"{reason}: {report.reasons[reason]:,}", style="red")
         for outcome in examples:
-            errors.print(f"  {outcome.uri}: {outcome.error}", soft_wrap=True)
+            said = str(outcome.error)
+            errors.print(f"  {said}" if outcome.uri in said else f"  {outcome.uri}: {said}", soft_wrap=True)
         if (more := report.reasons[reason] - len(examples)) > 0:
             errors.print(f"  … and {more:,} more")
     if report.failed:
-        errors.print(f"All failures are in {report.failures}, which is a manifest: index it to try them again.")
+        errors.print(
+            f"All failures are in {report.failures}, which is a manifest: index it to try them again.", soft_wrap=True
+        )
     if interrupted:
-        errors.print("Interrupted. Everything counted above is stored: run the same command again to go on.")
+        errors.print(
+            "Not finished. What is counted above is stored; the same command goes on with the rest.", soft_wrap=True
+        )
 
 
 def event(name: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON takes
     """Print an event."""
-    typer.echo(json.dumps({"event": name, **fields}, ensure_ascii=False))
+    typer.echo(as_line({"event": name, **fields}))
 
 
 def counts(report: Report) -> dict[str, int]:

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -27,11 +28,11 @@ from lookalike.cli.common import (
 from lookalike.cli.display import Progress, event, shown, tell
 from lookalike.cli.report import Report
 from lookalike.client import DEFAULT_EMBED_STREAMS, Client
-from lookalike.errors import AlreadyExistsError
+from lookalike.errors import AlreadyExistsError, LookalikeError
 from lookalike.fetch import Settings
 from lookalike.indexing import Change, Seen, Shard, Watch
 from lookalike.records import Item
-from lookalike.sources import Format, ProductFrom, Sources
+from lookalike.sources import STANDARD_INPUT, Format, ProductFrom, Sources
 
 _MOST_DELETED = 0.5
 """The share of a project's references that --sync deletes without --yes; more is, mostly, due to a wrong manifest."""
@@ -97,6 +98,10 @@ def index(
         per_host=per_host, timeout=fetch_timeout, patience=patience, private_redirects=private_redirects
     )
     path = failures or Path(f"{project}-failures{f'-{share.index}' if share.count > 1 else ''}.jsonl")
+    if any(name != STANDARD_INPUT and path.absolute() == Path(name).absolute() for name in sources):
+        if failures:
+            raise typer.BadParameter(f"{path} is a source, and would be overwritten", param_hint="--failures")
+        path = path.with_stem(f"{path.stem}-again")  # what failed before is being fed back in
 
     async def work() -> int:
         found.check()
@@ -177,8 +182,10 @@ class _Index:
             counting.set()
             for outcome in self._sources.failures:
                 self._report.add(outcome)
-            tell(self._report, as_json=self._as_json, interrupted=interrupted)
-        if not self._report.counts:
+            if self._report.counts or not isinstance(sys.exc_info()[1], LookalikeError | OSError):
+                tell(self._report, as_json=self._as_json, interrupted=interrupted)
+        self._report.completed()
+        if not self._report.counts and self._share.count == 1:
             tell_failure(f"there are no images in {', '.join(self._sources.names)}")
             return EXIT_COULD_NOT_RUN
         return 1 if self._report.failed else 0
@@ -198,11 +205,12 @@ class _Index:
 
         def count() -> None:
             number, stopped = 0, ended.wait(_COUNTED_AFTER_SECONDS)
-            for item in again.items() if not stopped else ():
-                number += self._share.has(item.uri)
-                if ended.is_set():
-                    return
-            progress.total = None if stopped else number
+            with suppress(LookalikeError, OSError):  # the run itself meets them too
+                for item in again.items() if not stopped else ():
+                    number += self._share.has(item.uri)
+                    if ended.is_set():
+                        return
+                progress.total = None if stopped else number
 
         threading.Thread(target=count, daemon=True).start()
 

@@ -1,8 +1,10 @@
 """What became of a run: counts, failures by reason, and the file that they can be fed back in from."""
 
 import json
+import os
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -15,6 +17,8 @@ _EXAMPLES: Final = 5
 class Report:
     """Counts outcomes, and writes failures to a file, which there is only if there are any; a context manager.
 
+    The file takes the place of the last run's at the end, as that may be what is indexed now.
+
     Attributes:
         counts: outcomes by status.
         reasons: failures by reason.
@@ -24,6 +28,7 @@ class Report:
 
     def __init__(self, failures: Path) -> None:
         self.failures = failures
+        self._part = failures.with_name(f"{failures.name}.part")
         self.counts: Counter[Status] = Counter()
         self.reasons: Counter[str] = Counter()
         self.examples: defaultdict[str, list[Outcome]] = defaultdict(list)
@@ -32,7 +37,10 @@ class Report:
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Nothing is opened before something fails."""
+        """Nothing is opened before something fails. Raises OSError if nothing could be."""
+        folder = self.failures.absolute().parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise OSError(f"failures cannot be written to {folder}: say --failures PATH")
         return self
 
     def __exit__(
@@ -41,6 +49,9 @@ class Report:
         """Close the file."""
         if self._file:
             self._file.close()
+            self._part.replace(self.failures)
+        elif error is None and self.counts:  # what failed last time does not fail any more
+            self.failures.unlink(missing_ok=True)
 
     @property
     def failed(self) -> int:
@@ -62,11 +73,30 @@ class Report:
                 self.examples[reason].append(outcome)
             self._write(outcome, reason)
 
+    def completed(self) -> None:
+        """Nothing more will be added; failures of an earlier run are no longer true."""
+        if not self.failed:
+            self.failures.unlink(missing_ok=True)
+
     def _write(self, outcome: Outcome, reason: str) -> None:
         if self._file is None:
-            self._file = self.failures.open("w", encoding="utf-8")
-        self._file.write(json.dumps(row(outcome, reason), ensure_ascii=False) + "\n")
+            self._file = self._part.open("w", encoding="utf-8")
+        self._file.write(as_line(row(outcome, reason)) + "\n")
         self._file.flush()  # somebody may be reading it, and we may be killed
+
+
+def as_line(record: Mapping[str, Any]) -> str:
+    """The record as JSON, readable where it can be written so: not every string is text."""
+    line = json.dumps(record, ensure_ascii=False)
+    return line if line.isprintable() or _is_text(line) else json.dumps(record)
+
+
+def _is_text(line: str) -> bool:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def row(outcome: Outcome, reason: str) -> dict[str, Any]:

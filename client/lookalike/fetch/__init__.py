@@ -1,8 +1,10 @@
 """Reads images from where their URIs point: files here, http(s), and whatever fsspec knows.
 
-fetcher ─┬─ local     files of this machine
-├─ web       http and https ── address (where redirects may lead), host (how much is asked of each)
-└─ remote    s3, gs, abfs … by fsspec
+    fetcher ─┬─ local     files of this machine ── trips (to threads)
+             ├─ web       http and https ── address (where redirects may lead), host (how much is asked of each)
+             └─ remote    s3, gs, abfs … by fsspec
+
+A place is imported when it is first needed, as what it needs comes with an extra.
 """
 
 from lookalike.fetch.fetched import Failed, Fetched, Passing, Place, Settings

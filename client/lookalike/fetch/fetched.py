@@ -36,10 +36,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fetched:
-    """An image file, and the stamp that tells whether it has changed since; empty if there is none."""
+    """An image file, the stamp that tells whether it has changed since, and the hash; empty where there is none yet."""
 
     data: bytes
     stamp: str
+    sha256: bytes = b""
 
 
 class Failed(UnreadableImageError):
@@ -51,7 +52,7 @@ class Passing(UnreadableImageError):
 
     Attributes:
         wait: seconds for which its host should be left alone; 0 if it did not say.
-        asked: whether the host was asked for this very image.
+        asked: whether it is this very image that failed, as far as can be told, and not its host.
     """
 
     def __init__(self, message: str, *, reason: str, wait: float = 0.0, asked: bool = True) -> None:

@@ -1,6 +1,7 @@
 """Chooses who fetches an image."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from lookalike.budget import Room
 from lookalike.fetch import local
-from lookalike.fetch.fetched import Failed, Fetched, Place, Settings
+from lookalike.fetch.fetched import Failed, Fetched, Place, Settings, too_large
 from lookalike.fetch.local import Local
 from lookalike.records import Item
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lookalike.fetch.host import Hosts
 
 _WEB: Final = ("http", "https")
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):").match
 
 
 class Fetcher:
@@ -54,12 +56,16 @@ class Fetcher:
     async def fetch(self, item: Item, stamp: str, room: Room | None) -> Fetched | None:
         """See `Place`."""
         if isinstance(item.image, bytes | bytearray | memoryview):
+            if len(item.image) > self._settings.max_bytes:
+                raise too_large(repr(item.uri), self._settings.max_bytes)
             if room:
                 await room.take(len(item.image))
             return Fetched(bytes(item.image), "")
         if item.image is not None:
             return await self._local.read(item.image, stamp, room)
-        scheme = item.uri.partition(":")[0].lower()
+        if not (named := _SCHEME(item.uri)):
+            raise Failed(f"{item.uri!r}: must begin with file:, https: or the like", reason="INVALID_URI")
+        scheme = named[1].lower()
         place = self._places.get(scheme) or await self._open(scheme)
         return await place.fetch(item.uri, stamp, room)
 

@@ -18,13 +18,20 @@ _MAX_IDLE: Final = 10_000
 
 
 class Host:
-    """What is known of one host."""
+    """What is known of one host.
+
+    Attributes:
+        places: for those who ask it for something now.
+        callers: how many do, or wait to.
+        gives: the URI of the last image that it gave; empty if it gave none.
+    """
 
     def __init__(self, name: str, settings: Settings, clock: Callable[[], float]) -> None:
         self._name, self._settings, self._clock = name, settings, clock
         self.places = asyncio.Semaphore(settings.per_host)
         self.callers = 0
-        self.down_until = 0.0
+        self.gives = ""
+        self._asked_until = self._paused_until = 0.0
         self._failures = 0
         self._failing_since: float | None = None
         self._lost = False
@@ -37,21 +44,38 @@ class Host:
         if self._clock() < self.down_until:
             raise Passing(f"{self._name}: is left alone for now", reason="HOST_UNAVAILABLE", asked=False)
 
-    def failed(self, wait: float) -> None:
-        """Note a failure that may pass; the host may have said for how long it wants to be left alone."""
+    @property
+    def down_until(self) -> float:
+        """When it may be asked again."""
+        return max(self._asked_until, self._paused_until)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether one more failure means that it is the host that fails, and not its images."""
+        return self._failures >= _FAILURES - 1
+
+    def failed(self, wait: float) -> bool:
+        """Note a failure that may pass; the host may have said for how long it wants to be left alone.
+
+        Returns:
+            Whether it is left alone from now on: then it need not have been the image that failed.
+        """
         now = self._clock()
-        self._failing_since = self._failing_since or now
+        if self._failing_since is None:
+            self._failing_since = now
         self._failures += 1
         self._lost = self._failures >= _FAILURES and now - self._failing_since >= self._settings.patience
-        pause = 0.0
         if self._failures >= _FAILURES:
-            pause = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** (self._failures - _FAILURES))
+            pause = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(9, self._failures - _FAILURES))
             pause *= random.uniform(0.5, 1)  # noqa: S311 - no secret
-        self.down_until = max(self.down_until, now + max(pause, wait))
+            self._paused_until = max(self._paused_until, now + pause)
+        self._asked_until = max(self._asked_until, now + wait)
+        return now < self.down_until
 
-    def succeeded(self) -> None:
-        """Note that it answers."""
-        self._failures, self._failing_since, self.down_until = 0, None, 0.0
+    def succeeded(self, uri: str = "") -> None:
+        """Note that it answers, and what it gave. What it asked for while this was under way still holds."""
+        self.gives = uri or self.gives
+        self._failures, self._failing_since, self._paused_until = 0, None, 0.0
 
 
 class Hosts:

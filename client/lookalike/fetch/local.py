@@ -1,16 +1,18 @@
 """Files of this machine. A file's stamp is its time and its size."""
 
-import asyncio
+import hashlib
 import os
 import re
 import stat
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from lookalike.budget import Room
 from lookalike.fetch.fetched import Failed, Fetched, too_large
+from lookalike.fetch.trips import Trips
 
 _PLAIN: Final = re.compile(r"file:///[^?#]*").fullmatch
 """Nearly every one; to take others apart takes ten times as long."""
@@ -20,12 +22,15 @@ _GUESS: Final = 1024 * 1024
 
 def path_of(uri: str) -> str:
     """The path of a `file:` URI. Raises Failed."""
-    if _PLAIN(uri):
-        return unquote(uri[len("file://") :])
-    parts = urlsplit(uri)
-    if parts.netloc not in ("", "localhost"):
-        raise Failed(f"{uri}: is on another machine", reason="UNREADABLE")
-    return unquote(parts.path)
+    try:
+        if _PLAIN(uri):
+            return os.fsdecode(unquote_to_bytes(uri[len("file://") :]))
+        parts = urlsplit(uri)
+        if parts.netloc not in ("", "localhost"):
+            raise Failed(f"{uri}: is on another machine", reason="UNREADABLE")
+        return os.fsdecode(unquote_to_bytes(parts.path))
+    except ValueError as error:
+        raise Failed(f"{uri!r}: is no URL of a file: {error}", reason="INVALID_URI") from error
 
 
 def stamps(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -49,6 +54,7 @@ class Local:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        self._trips: Trips[tuple[str, int, bytes | None, bytes]] = Trips()
 
     async def fetch(self, uri: str, stamp: str, room: Room | None) -> Fetched | None:
         """See `Place`."""
@@ -62,7 +68,7 @@ class Local:
                 if room:
                     await room.take(size)
                 most = min(size, self._max_bytes) if room else -1
-                found, size, data = await asyncio.to_thread(_read, path, stamp, most)
+                found, size, data, sha256 = await self._trips.call(partial(_read, path, stamp, most))
                 if data is not None or room is None or found == stamp or size > self._max_bytes:
                     break
         except OSError as error:
@@ -73,11 +79,11 @@ class Local:
             return None
         if size > self._max_bytes:
             raise too_large(str(path), self._max_bytes)
-        return Fetched(data or b"", found)
+        return Fetched(data or b"", found, sha256)
 
 
-def _read(path: str | os.PathLike[str], known: str, most: int) -> tuple[str, int, bytes | None]:
-    """Stamp and size of a file, and what is in it, unless that is its stamp or it is larger than `most`.
+def _read(path: str | os.PathLike[str], known: str, most: int) -> tuple[str, int, bytes | None, bytes]:
+    """Stamp and size of a file; and what is in it, and its hash, unless that is its stamp or it is larger than `most`.
 
     The stamp is taken first, so that what changes meanwhile is read again another time.
     """
@@ -85,7 +91,10 @@ def _read(path: str | os.PathLike[str], known: str, most: int) -> tuple[str, int
         seen = os.fstat(file.fileno())
         found = _mark(seen)
         if found == known or seen.st_size > most:
-            return found, seen.st_size, None
+            return found, seen.st_size, None, b""
         if not stat.S_ISREG(seen.st_mode):  # a pipe has no size
-            return "", 0, file.read(most + 1)
-        return found, seen.st_size, file.read(seen.st_size)
+            return "", 0, file.read(most + 1), b""
+        data = file.read(seen.st_size)
+        while len(data) < seen.st_size and (more := file.read(seen.st_size - len(data))):  # by some networks' files
+            data += more
+        return found, seen.st_size, data, hashlib.sha256(data).digest()

@@ -11,7 +11,7 @@ import fsspec
 
 from lookalike.budget import Room
 from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, kept, too_large
-from lookalike.fetch.host import Hosts
+from lookalike.fetch.host import Host, Hosts
 
 _MARKS: Final = ("ETag", "etag", "md5Hash", "md5", "checksum", "LastModified", "last_modified", "updated", "mtime")
 """What stores call that which changes with a file; the first that there is counts."""
@@ -32,6 +32,8 @@ class Remote:
             raise Failed(f"{uri}: {error}", reason="NOT_INSTALLED") from error
         except ValueError as error:
             raise Failed(f"{uri}: {error}", reason="INVALID_URI") from error
+        except Exception as error:  # what it needs to know is not there
+            raise Failed(f"{uri}: {error or type(error).__name__}", reason="STORE") from error
         place = f"{uri.partition('://')[0]}://{path.partition('/')[0]}"
         async with self.hosts.turn(place) as host:
             try:
@@ -43,11 +45,31 @@ class Remote:
                 host.succeeded()
                 raise
             except Exception as error:  # each store has exceptions of its own
-                host.failed(0)
+                asked = True
+                if await self._gives_others(store, host):
+                    host.succeeded()
+                else:
+                    asked = not host.failed(0)
                 message = f"{uri}: {error or type(error).__name__}"
-                raise Passing(message, reason="TIMEOUT" if isinstance(error, TimeoutError) else "STORE") from error
-            host.succeeded()
+                reason = "TIMEOUT" if isinstance(error, TimeoutError) else "STORE"
+                raise Passing(message, reason=reason, asked=asked) from error
+            host.succeeded(path)
             return found
+
+    async def _gives_others(
+        self,
+        store: Any,  # noqa: ANN401 - fsspec has no types
+        host: Host,
+    ) -> bool:
+        """Whether it is the image that fails, and not the store; see `Web`."""
+        if not host.gives or not host.doubtful:
+            return False
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await asyncio.to_thread(store.info, host.gives)
+        except Exception:
+            return False
+        return True
 
     async def _read(
         self,

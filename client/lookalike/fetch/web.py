@@ -18,13 +18,15 @@ from yarl import URL
 from lookalike.budget import Room
 from lookalike.fetch import address
 from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, kept, too_large
-from lookalike.fetch.host import Hosts
+from lookalike.fetch.host import Host, Hosts
 
 _MAX_REDIRECTS: Final = 5
 _MAX_WAIT_SECONDS: Final = 3600.0
 """The most that a host's Retry-After is followed."""
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
+_OF_THE_IMAGE: Final = "HTTP_500"
+"""What says nothing of the host: programs that make images answer so for one that they cannot make."""
 _CONNECTIONS: Final = 64
 _GUESS: Final = 1024 * 1024
 """Room that is taken for an image before its size is known: nobody should wait for room while a host waits for him."""
@@ -86,13 +88,29 @@ class Web:
             try:
                 found = await self._get(url, stamp, room)
             except Passing as error:
-                host.failed(error.wait)
+                if await self._gives_others(host, error):
+                    host.succeeded()
+                elif error.reason != _OF_THE_IMAGE:
+                    error.asked = not host.failed(error.wait)
                 raise
             except Failed:
                 host.succeeded()  # it answers, if not with an image
                 raise
-            host.succeeded()
+            host.succeeded(str(url))
             return found
+
+    async def _gives_others(self, host: Host, error: Passing) -> bool:
+        """Whether it is the image that fails, and not the host: that still gives what it gave before.
+
+        Else a few images that always fail would look like a host that is down, and be waited for.
+        """
+        if error.wait or not host.gives or not host.doubtful:
+            return False
+        try:
+            await self._get(URL(host.gives), "", None)
+        except (Failed, Passing):
+            return False
+        return True
 
     async def _get(self, url: URL, stamp: str, room: Room | None) -> Fetched | None:
         """Follow redirects to the image."""
@@ -107,8 +125,10 @@ class Web:
             except TimeoutError as error:
                 message = f"{url}: not answered within {self._settings.timeout:g} s"
                 raise Passing(message, reason="TIMEOUT") from error
-            except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ssl.SSLCertVerificationError) as error:
+            except (aiohttp.NonHttpUrlClientError, ssl.SSLCertVerificationError) as error:
                 raise Failed(f"{url}: {error}", reason="UNREADABLE") from error
+            except (ValueError, OverflowError) as error:  # no name of a host, or no port; aiohttp.InvalidURL too
+                raise Failed(f"{url}: leads to what is no URL: {error}", reason="INVALID_URI") from error
             except (aiohttp.ClientError, OSError) as error:
                 if isinstance(getattr(error, "os_error", error), address.PrivateAddress):
                     raise _refused(url, at) from error
@@ -132,11 +152,13 @@ class Web:
         self, url: URL, response: aiohttp.ClientResponse, stamp: str, room: Room | None
     ) -> Fetched | None:
         status, found = response.status, _stamp(response.headers)
-        if (status == 304 and stamp) or (status == 200 and stamp and stamp == found):
-            response.close()
+        if stamp and status == 304:
+            return None
+        if stamp and status == 200 and stamp == found:
+            response.close()  # rather than to read what is known
             return None
         if status in _PASSING:
-            wait = _retry_after(response.headers.get("Retry-After", ""))
+            wait = _retry_after(response.headers.get("Retry-After", "1" if status == 429 else ""))
             raise Passing(f"{url}: answered {status}", reason=f"HTTP_{status}", wait=wait)
         if status != 200:
             raise Failed(f"{url}: answered {status}", reason=f"HTTP_{status}")

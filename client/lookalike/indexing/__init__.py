@@ -1,12 +1,14 @@
 """Indexing: whatever there is of images, into a project, once each.
 
-run ── pipeline ─┬─ job        an item under way
-├─ calls      what is asked of the servers
-├─ storing    the last stage
-└─ spool      items that were put off
-plan                           what a run would do
-prune ── seen                  deletes what a manifest no longer has
-shard                          which items are whose
+    run ── pipeline ─┬─ job        an item under way
+                     ├─ calls      what is asked of the servers
+                     ├─ storing    the last stage
+                     └─ spool      items that were put off
+    plan                           what a run would do
+    prune ── seen                  deletes what a manifest no longer has
+    shard                          which items are whose
+
+The truth is in the database: nothing here outlives a run.
 """
 
 from lookalike.indexing.job import Stage, Watch

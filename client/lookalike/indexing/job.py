@@ -46,6 +46,7 @@ class Job:
         reference: for the wire.
         room: what its image holds of the budget of bytes.
         tries: in how many rounds it failed though it was tried.
+        anew: whether the project's word that it holds the image is not to be relied on, as it went when it was.
         known: the image that the project's reference shows; empty if there is none.
         stamp: that image's; once the image is read, its own.
         same_labels: whether the reference has the item's labels.
@@ -58,6 +59,7 @@ class Job:
     reference: wire.Reference
     room: Room
     tries: int = 0
+    anew: bool = False
     known: bytes = b""
     stamp: str = ""
     same_labels: bool = False

@@ -22,7 +22,7 @@ from lookalike.fetch import Fetcher, Passing
 from lookalike.gathering import gathered
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.job import Job, Stage, Watch
-from lookalike.indexing.spool import Spool
+from lookalike.indexing.spool import Spool, Try
 from lookalike.indexing.storing import Storing
 from lookalike.records import Item, Outcome, Status
 from lookalike.spread import Spread
@@ -43,6 +43,9 @@ _HASHED_HERE: Final = 256 * 1024
 """Bytes that are hashed on the event loop: a trip to a thread would take as long."""
 _TRANSIENT: Final = ("RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE")
 """Codes of item errors that may pass when the item is sent again, as the proto says."""
+
+_GONE: Final = "EMBEDDING_NEEDED"
+"""Of an item whose image the project held when it was asked, but no longer when it was stored."""
 
 Items = Iterable[Item] | AsyncIterable[Item]
 
@@ -90,7 +93,7 @@ class Pipeline:
             self._watch.put_off = 0
             await self._pass(source.batches(self._put_off.drain(), _CHECKED))
 
-    async def _pass(self, batches: AsyncGenerator[list[tuple[Item, int]], None]) -> None:
+    async def _pass(self, batches: AsyncGenerator[list[Try], None]) -> None:
         self._to_check: asyncio.Queue[Job | None] = asyncio.Queue()
         self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
         self._storing = Storing(self._calls)
@@ -103,7 +106,7 @@ class Pipeline:
             stages.create_task(self._embed_all())
             stages.create_task(self._store_all())
 
-    async def _fetch_all(self, batches: AsyncGenerator[list[tuple[Item, int]], None]) -> None:
+    async def _fetch_all(self, batches: AsyncGenerator[list[Try], None]) -> None:
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
         async with together() as fetching, aclosing(batches):
             async for batch in batches:
@@ -118,20 +121,20 @@ class Pipeline:
             fetching.create_task(self._fetch(job))
         turns.release()
 
-    async def _admitted(self, batch: Iterable[tuple[Item, int]]) -> list[Job]:
+    async def _admitted(self, batch: Iterable[Try]) -> list[Job]:
         """The items of the batch that can be sent, as jobs."""
         jobs = []
-        for item, tries in batch:
+        for item, tries, anew in batch:
             await self._places.acquire(0)
             try:
-                jobs.append(Job(item, source.reference(item), Room(self._bytes), tries))
+                jobs.append(Job(item, source.reference(item), Room(self._bytes), tries, anew))
             except LookalikeError as error:
                 self._finish([(item, Room(self._bytes))], error)
         return jobs
 
     async def _changed(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs whose images must be fetched, or asked after; the others are done, or on their way."""
-        asked = [job for job in jobs if not job.tries and not isinstance(job.item.image, bytes)]
+        asked = [job for job in jobs if not job.anew and not isinstance(job.item.image, bytes)]
         states = await self._calls.check_references([job.reference for job in asked]) if asked else []
         stamps = await self._fetcher.stamps([job.item for job in asked])
         unchanged: list[Job] = []
@@ -168,18 +171,19 @@ class Pipeline:
             return
         job.room.settle(len(found.data))
         job.data, job.stamp = found.data, found.stamp
-        small = len(job.data) <= _HASHED_HERE
-        job.sha256 = (hashlib.sha256(job.data) if small else await asyncio.to_thread(hashlib.sha256, job.data)).digest()
+        job.sha256 = found.sha256 or await _hash(job.data)
         self._move(job, Stage.CHECKING)
         self._to_check.put_nowait(job)
 
     async def _check_all(self) -> None:
         """Send each image on to where it belongs: to be embedded, or straight to be stored."""
         async for batch in gathered(source.taken(self._to_check), _CHECKED):
-            unsure = list({job.sha256 for job in batch if not job.tries})
-            known = await self._calls.check_images(unsure) if unsure else set()
+            unsure = list({job.sha256 for job in batch if not job.anew})
+            with self._storing.remembered() as stored:
+                known = await self._calls.check_images(unsure) if unsure else set()
             for job in batch:
-                if job.sha256 in known or self._storing.brings(job.sha256):
+                held = not job.anew and (job.sha256 in known or job.sha256 in stored)
+                if held or self._storing.brings(job.sha256):
                     self._store(job, None)
                 else:
                     self._embed_once(job)
@@ -235,17 +239,17 @@ class Pipeline:
     def _fail(self, job: Job, error: LookalikeError, *, tried: bool = True) -> None:
         """Let the item fail, or put it off where another try may help.
 
-        EMBEDDING_NEEDED: when it was checked, the project held the image, but since then its last reference moved away.
+        What the project held when it was asked, and no longer when it was stored, is embedded after all.
         """
         self._move(job, None)
         transient = error.code.name in _TRANSIENT and not isinstance(error, QuotaExceededError)
-        by_chance = transient or error.reason == "EMBEDDING_NEEDED"
-        most = _TRIES if isinstance(error, Passing) else 2 if by_chance else 1
+        gone = error.reason == _GONE and not job.anew
+        most = _TRIES if isinstance(error, Passing) else 2 if transient else 1
         tries = job.tries + tried
-        if tries >= most and tried:
+        if tries >= most and tried and not gone:
             self._finish([(job.item, job.room)], error)
             return
-        self._put_off.put(job.item, tries)
+        self._put_off.put(job.item, tries, anew=gone or job.anew)
         self._watch.put_off += 1
         self._leave(job.room)
 
@@ -271,7 +275,12 @@ class Pipeline:
         job.stage = stage
 
 
-async def _first_tries(items: Items) -> AsyncGenerator[list[tuple[Item, int]], None]:
+async def _first_tries(items: Items) -> AsyncGenerator[list[Try], None]:
     async with aclosing(source.batches(items, _CHECKED)) as batches:
         async for batch in batches:
-            yield [(item, 0) for item in batch]
+            yield [(item, 0, False) for item in batch]
+
+
+async def _hash(data: bytes) -> bytes:
+    here = len(data) <= _HASHED_HERE
+    return (hashlib.sha256(data) if here else await asyncio.to_thread(hashlib.sha256, data)).digest()

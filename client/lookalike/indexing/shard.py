@@ -27,4 +27,4 @@ class Shard:
 
     def has(self, uri: str) -> bool:
         """Whether the URI is in this share."""
-        return self.count == 1 or zlib.crc32(uri.encode()) % self.count == self.index
+        return self.count == 1 or zlib.crc32(uri.encode("utf-8", "surrogatepass")) % self.count == self.index

@@ -3,11 +3,15 @@
 import pickle
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, Any, Final
 
 from lookalike.records import Item
 
 _IN_MEMORY: Final = 1024 * 1024
+
+Try = tuple[Item, int, bool]
+"""An item that is to be tried, in how many rounds it was, and whether anew; see `Job`."""
 
 
 class Spool:
@@ -21,12 +25,14 @@ class Spool:
         """How many it holds."""
         return self._count
 
-    def put(self, item: Item, tries: int) -> None:
-        """Take an item."""
-        pickle.dump((item, tries), self._file, pickle.HIGHEST_PROTOCOL)
+    def put(self, item: Item, tries: int, *, anew: bool = False) -> None:
+        """Take an item; `tries` and `anew` are those of its job."""
+        image = bytes(item.image) if isinstance(item.image, memoryview) else item.image
+        item = replace(item, image=image, labels=dict(item.labels))  # as not all that is like them can be pickled
+        pickle.dump((item, tries, anew), self._file, pickle.HIGHEST_PROTOCOL)
         self._count += 1
 
-    def drain(self) -> Iterator[tuple[Item, int]]:
+    def drain(self) -> Iterator[Try]:
         """Give back all that is there now; what is put meanwhile is for the next time."""
         file, count = self._file, self._count
         self._file, self._count = self._new(), 0

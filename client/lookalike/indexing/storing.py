@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from itertools import count
 from typing import Final
 
@@ -40,6 +40,7 @@ class Storing:
         self._places = asyncio.Semaphore(_MESSAGES)
         self._sent: dict[int, list[Job]] = {}
         self._brought: Counter[bytes] = Counter()
+        self._stored: set[bytes] | None = None
 
     def put(self, job: Job, answer: embedder.EmbedStreamResponse | None) -> None:
         """Store a job's reference; with its image, if the embedder's answer comes with it."""
@@ -49,6 +50,15 @@ class Storing:
             entry.width, entry.height = answer.image_info.width, answer.image_info.height
             self._brought[job.sha256] += 1
         self._entries.put_nowait((job, entry))
+
+    @contextmanager
+    def remembered(self) -> Iterator[set[bytes]]:
+        """The images that are stored during the block, of which an answer that was begun before may not know."""
+        self._stored = set()
+        try:
+            yield self._stored
+        finally:
+            self._stored = None
 
     def brings(self, sha256: bytes) -> bool:
         """Whether the image is on its way with its vector: later entries may rely on it, as all are stored in order."""
@@ -88,5 +98,7 @@ class Storing:
             del self._brought[job.sha256]
         if result.HasField("error"):
             return from_item(result.error, self._calls.request_id)
+        if self._stored is not None:
+            self._stored.add(job.sha256)
         changed = result.indexed.status == wire.INDEX_STATUS_INDEXED
         return Status.INDEXED if changed else Status.UNCHANGED
