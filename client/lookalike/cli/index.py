@@ -30,9 +30,10 @@ from lookalike.cli.report import Report
 from lookalike.client import DEFAULT_EMBED_STREAMS, Client
 from lookalike.errors import AlreadyExistsError, LookalikeError
 from lookalike.fetch import Settings
-from lookalike.indexing import Change, Seen, Shard, Watch
-from lookalike.records import Item
-from lookalike.sources import STANDARD_INPUT, Format, ProductFrom, Sources
+from lookalike.indexing import Change, Items, Seen, Shard, Watch
+from lookalike.records import Item, Outcome
+from lookalike.sources import Format, ProductFrom, Sources
+from lookalike.sources.threaded import in_thread
 
 _MOST_DELETED = 0.5
 """The share of a project's references that --sync deletes without --yes; more is, mostly, due to a wrong manifest."""
@@ -98,10 +99,6 @@ def index(
         per_host=per_host, timeout=fetch_timeout, patience=patience, private_redirects=private_redirects
     )
     path = failures or Path(f"{project}-failures{f'-{share.index}' if share.count > 1 else ''}.jsonl")
-    if any(name != STANDARD_INPUT and path.absolute() == Path(name).absolute() for name in sources):
-        if failures:
-            raise typer.BadParameter(f"{path} is a source, and would be overwritten", param_hint="--failures")
-        path = path.with_stem(f"{path.stem}-again")  # what failed before is being fed back in
 
     async def work() -> int:
         found.check()
@@ -128,9 +125,11 @@ def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _share(text: str) -> Shard:
-    environment = (os.environ.get("JOB_COMPLETION_INDEX"), os.environ.get("LOOKALIKE_SHARDS"))
-    if not text and all(environment):
-        text = "/".join(map(str, environment))
+    index, count = os.environ.get("JOB_COMPLETION_INDEX"), os.environ.get("LOOKALIKE_SHARDS")
+    if index and not count and not text:
+        raise typer.BadParameter("in an Indexed Job, LOOKALIKE_SHARDS must say of how many", param_hint="--shard")
+    if index and not text:
+        text = f"{index}/{count}"
     try:
         return Shard.parse(text) if text else Shard()
     except ValueError as error:
@@ -161,6 +160,7 @@ class _Index:
     ) -> None:
         self._client, self._project, self._sources, self._share = client, project, sources, share
         self._settings, self._seen, self._report, self._as_json = settings, seen, report, as_json
+        self._incomplete = False
 
     async def index(self) -> int:
         """Index the items; the exit code."""
@@ -171,24 +171,35 @@ class _Index:
         try:
             async with shown(progress, as_json=self._as_json) as display:
                 self._count(progress, counting)
-                run_ = self._client.index(self._project, self._items(), fetch=self._settings, watch=watch)
+                run_ = self._client.index(self._project, self._given(), fetch=self._settings, watch=watch)
                 async with aclosing(run_) as outcomes:
                     async for outcome in outcomes:
-                        self._report.add(outcome)
-                        if outcome.error:
-                            display.failed(outcome)
+                        for one in (*self._unlisted(), outcome):
+                            self._report.add(one)
+                            if one.error:
+                                display.failed(one)
             interrupted = False
         finally:  # also of a run that was ended: what is acknowledged is stored
             counting.set()
-            for outcome in self._sources.failures:
+            for outcome in self._unlisted():
                 self._report.add(outcome)
             if self._report.counts or not isinstance(sys.exc_info()[1], LookalikeError | OSError):
                 tell(self._report, as_json=self._as_json, interrupted=interrupted)
-        self._report.completed()
         if not self._report.counts and self._share.count == 1:
             tell_failure(f"there are no images in {', '.join(self._sources.names)}")
             return EXIT_COULD_NOT_RUN
         return 1 if self._report.failed else 0
+
+    def _given(self) -> Items:
+        return self._items() if self._sources.again() else in_thread(self._items())
+
+    def _unlisted(self) -> list[Outcome]:
+        """What could not be listed since this was last asked."""
+        found, failures = [], self._sources.failures
+        while failures:  # one by one, as the thread that reads may add to them
+            found.append(failures.pop(0))
+        self._incomplete = self._incomplete or bool(found)
+        return found
 
     def _items(self) -> Iterator[Item]:
         for item in self._sources.items():
@@ -217,12 +228,12 @@ class _Index:
     async def plan(self, within: str) -> int:
         """Say what would be done with the items; with --sync, also what would be deleted."""
         changes: Counter[Change] = Counter()
-        async with aclosing(self._client.plan_index(self._project, self._items(), fetch=self._settings)) as plans:
+        async with aclosing(self._client.plan_index(self._project, self._given(), fetch=self._settings)) as plans:
             async for plan in plans:
                 changes[plan.change] += 1
                 if plan.change is not Change.UNCHANGED:
                     self._say(plan.change, plan.uri, str(plan.error) if plan.error else "")
-        for failure in self._sources.failures:
+        for failure in self._unlisted():
             changes[Change.FAILED] += 1
             self._say(Change.FAILED, failure.uri, str(failure.error))
         deleted = 0
@@ -247,7 +258,7 @@ class _Index:
 
     async def prune(self, seen: Seen, within: str, *, sure: bool) -> int:
         """Delete what the sources no longer have; the exit code, 0 if that was done."""
-        if self._sources.failures:
+        if self._incomplete:
             tell_failure("nothing is deleted, as the sources could not be listed to their end")
             return EXIT_COULD_NOT_RUN
         if not seen.count:

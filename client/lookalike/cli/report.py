@@ -49,7 +49,12 @@ class Report:
         """Close the file."""
         if self._file:
             self._file.close()
-            self._part.replace(self.failures)
+            if error is None or not self.failures.exists():
+                self._part.replace(self.failures)
+            else:  # it may be what is being indexed: the rest of it is still to be done
+                with self.failures.open("a", encoding="utf-8") as file, self._part.open(encoding="utf-8") as part:
+                    file.writelines(part)
+                self._part.unlink()
         elif error is None and self.counts:  # what failed last time does not fail any more
             self.failures.unlink(missing_ok=True)
 
@@ -72,11 +77,6 @@ class Report:
             if len(self.examples[reason]) < _EXAMPLES:
                 self.examples[reason].append(outcome)
             self._write(outcome, reason)
-
-    def completed(self) -> None:
-        """Nothing more will be added; failures of an earlier run are no longer true."""
-        if not self.failed:
-            self.failures.unlink(missing_ok=True)
 
     def _write(self, outcome: Outcome, reason: str) -> None:
         if self._file is None:

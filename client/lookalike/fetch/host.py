@@ -32,14 +32,14 @@ class Host:
         self.callers = 0
         self.gives = ""
         self._asked_until = self._paused_until = 0.0
-        self._failures = 0
+        self._failures = self._pauses = 0
         self._failing_since: float | None = None
-        self._lost = False
+        self._lost, self._why = False, ""
 
     def check(self) -> None:
         """Raise Passing while the host is left alone, and Failed when it has failed for too long."""
         if self._lost:
-            message = f"{self._name}: has failed for {self._settings.patience:.0f} s and is given up"
+            message = f"{self._name}: has failed for {self._settings.patience:.0f} s and is given up; last: {self._why}"
             raise Failed(message, reason="HOST_UNAVAILABLE")
         if self._clock() < self.down_until:
             raise Passing(f"{self._name}: is left alone for now", reason="HOST_UNAVAILABLE", asked=False)
@@ -54,28 +54,28 @@ class Host:
         """Whether one more failure means that it is the host that fails, and not its images."""
         return self._failures >= _FAILURES - 1
 
-    def failed(self, wait: float) -> bool:
+    def failed(self, wait: float, why: str = "") -> bool:
         """Note a failure that may pass; the host may have said for how long it wants to be left alone.
 
         Returns:
             Whether it is left alone from now on: then it need not have been the image that failed.
         """
-        now = self._clock()
+        now, self._why = self._clock(), why
         if self._failing_since is None:
             self._failing_since = now
         self._failures += 1
         self._lost = self._failures >= _FAILURES and now - self._failing_since >= self._settings.patience
-        if self._failures >= _FAILURES:
-            pause = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(9, self._failures - _FAILURES))
-            pause *= random.uniform(0.5, 1)  # noqa: S311 - no secret
-            self._paused_until = max(self._paused_until, now + pause)
+        if self._failures >= _FAILURES and now >= self._paused_until:  # else it was asked before the pause began
+            pause = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(9, self._pauses))
+            self._paused_until = now + pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
+            self._pauses += 1
         self._asked_until = max(self._asked_until, now + wait)
         return now < self.down_until
 
     def succeeded(self, uri: str = "") -> None:
         """Note that it answers, and what it gave. What it asked for while this was under way still holds."""
         self.gives = uri or self.gives
-        self._failures, self._failing_since, self._paused_until = 0, None, 0.0
+        self._failures, self._pauses, self._failing_since, self._paused_until = 0, 0, None, 0.0
 
 
 class Hosts:

@@ -49,7 +49,7 @@ class Remote:
                 if await self._gives_others(store, host):
                     host.succeeded()
                 else:
-                    asked = not host.failed(0)
+                    asked = not host.failed(0, str(error))
                 message = f"{uri}: {error or type(error).__name__}"
                 reason = "TIMEOUT" if isinstance(error, TimeoutError) else "STORE"
                 raise Passing(message, reason=reason, asked=asked) from error

@@ -91,7 +91,7 @@ class Web:
                 if await self._gives_others(host, error):
                     host.succeeded()
                 elif error.reason != _OF_THE_IMAGE:
-                    error.asked = not host.failed(error.wait)
+                    error.asked = not host.failed(error.wait, str(error))
                 raise
             except Failed:
                 host.succeeded()  # it answers, if not with an image

@@ -165,10 +165,10 @@ class Pipeline:
         except LookalikeError as error:
             self._fail(job, error)
             return
-        self._watch.fetched += 1
         if found is None:
             self._keep([job])
             return
+        self._watch.fetched += 1
         job.room.settle(len(found.data))
         job.data, job.stamp = found.data, found.stamp
         job.sha256 = found.sha256 or await _hash(job.data)

@@ -16,7 +16,8 @@ class Seen:
 
     def __enter__(self) -> Self:
         """Make a file that goes by itself."""
-        self._database = sqlite3.connect("", isolation_level=None)
+        # items may be added in another thread, before anybody asks
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
         self._new: set[bytes] = set()
         self.count = 0

@@ -2,13 +2,13 @@
 
 import glob
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from lookalike.errors import InvalidRequestError, LookalikeError, UnreadableImageError
+from lookalike.fetch import local
 from lookalike.records import Item, Outcome, Status
 from lookalike.sources import folder, manifest, store
 from lookalike.sources.folder import ProductFrom
@@ -40,12 +40,12 @@ class Sources:
 
     def check(self) -> None:
         """Raise FileNotFoundError if a source is not there."""
-        for name in self.names:
+        for name in map(_path, self.names):
             if "://" not in name and name != STANDARD_INPUT and not glob.has_magic(name) and not Path(name).exists():
                 raise FileNotFoundError(f"{name} does not exist")
 
     def again(self) -> bool:
-        """Whether the items can be had a second time."""
+        """Whether the items can be had a second time, and without waiting: not from standard input."""
         return STANDARD_INPUT not in self.names
 
     def items(self) -> Iterator[Item]:
@@ -57,13 +57,15 @@ class Sources:
         """
         self.check()
         for name in self.names:
-            yield from self._of(name)
+            yield from self._of(_path(name))
 
     def _of(self, name: str) -> Iterator[Item]:
         if name == STANDARD_INPUT:
-            return manifest.stream_items(sys.stdin, self.form, "standard input", str(Path.cwd()), self._row_failed)
+            return manifest.binary_items(
+                _standard_input(), self.form, "standard input", str(Path.cwd()), self._row_failed
+            )
         if "://" in name:
-            if form := self._form(name):
+            if (form := self._form(name)) and not store.is_several(name):
                 return store.manifest_items(name, form, self._row_failed)
             return (Item(None, uri) for uri in store.uris(name))
         if os.path.isdir(name):
@@ -90,3 +92,13 @@ class Sources:
 
     def _failed(self, place: str, error: LookalikeError) -> None:
         self.failures.append(Outcome(place, Status.FAILED, error))
+
+
+def _path(name: str) -> str:
+    """The path of a file: URL; any other name as it is."""
+    return local.path_of(name) if name.startswith("file:") else name
+
+
+def _standard_input() -> IO[bytes]:
+    """Not `sys.stdin`, which Python could not close while a thread waits for it."""
+    return open(0, "rb", closefd=False)

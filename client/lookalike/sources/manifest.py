@@ -79,7 +79,8 @@ def binary_items(file: IO[bytes], form: Format, name: str, base: str, failed: Fa
     if form is Format.PARQUET:
         yield from _items(_parquet(file, name), name, base, failed)
     else:
-        yield from stream_items(TextIOWrapper(file, "utf-8-sig", newline=""), form, name, base, failed)
+        with TextIOWrapper(file, "utf-8-sig", newline="") as text:
+            yield from stream_items(text, form, name, base, failed)
 
 
 def stream_items(file: IO[str], form: Format, name: str, base: str, failed: Failed) -> Iterator[Item]:
@@ -95,7 +96,9 @@ def stream_items(file: IO[str], form: Format, name: str, base: str, failed: Fail
     try:
         lines = iter(file)
         first = next(lines, "").removeprefix("\ufeff")
-        reader = _READERS[_guessed(first) if form is Format.AUTO else form]
+        reader = _READERS.get(_guessed(first) if form is Format.AUTO else form)
+        if not reader:
+            raise _no_manifest(name, f"{form} cannot be read as text")
         yield from _items(reader(_with(first, lines)), name, base, failed)
     except (UnicodeDecodeError, csv.Error) as error:
         raise _no_manifest(name, str(error)) from error

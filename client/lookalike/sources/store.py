@@ -19,7 +19,7 @@ def uris(name: str) -> Iterator[str]:
     Raises:
         InvalidRequestError: the store cannot be listed.
     """
-    if name.startswith(_WEB) or not (name.endswith("/") or glob.has_magic(name)):
+    if not is_several(name):
         yield name
         return
     files, path = _store(name)
@@ -30,6 +30,11 @@ def uris(name: str) -> Iterator[str]:
     for one in found:
         if glob.has_magic(name) or one.lower().endswith(tuple(EXTENSIONS)):
             yield files.unstrip_protocol(one)
+
+
+def is_several(name: str) -> bool:
+    """Whether it is a prefix or a pattern of a store, and not one file's URL."""
+    return not name.startswith(_WEB) and (name.endswith("/") or glob.has_magic(name))
 
 
 def manifest_items(name: str, form: manifest.Format, failed: manifest.Failed) -> Iterator[Item]:
