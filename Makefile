@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AGAINST ?= .git\#branch=main
 
-.PHONY: demo test lint format protos bench-embedder bench-path bench-indexing bench-searcher clean help
+.PHONY: demo test lint screenshot format protos bench-embedder bench-http bench-path bench-indexing bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,9 @@ lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code
 	else echo 'buf breaking: there is no branch main here to compare with'; fi
 	$(BIN)/python tools/protos.py --check
 
+screenshot: $(VENV)/.dev  ## Make the README's screenshot anew, by the page's test; needs chromium.
+	LOOKALIKE_SCREENSHOTS=docs $(BIN)/pytest tests/e2e/test_page.py -k 'copies_come_first and drop'
+
 format: $(VENV)/.dev  ## Format the code and mend what can be mended.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -38,6 +41,9 @@ bench-path: $(VENV)/.dev  ## Measure the whole path: indexing against the bare m
 
 bench-embedder: $(VENV)/.bench  ## Measure the embedder: beside the bare model and LitServe, latency, memory, decoding.
 	$(BIN)/python -m tests.bench.embedder $(BENCH_ARGS)
+
+bench-http: $(VENV)/.dev  ## Measure the HTTP face: what it costs beside the client library, the page's size.
+	$(BIN)/python -m tests.bench.http $(BENCH_ARGS)
 
 bench-indexing: $(VENV)/.bench  ## Measure batch indexing: beside the bare model, with a null model, again, its memory.
 	$(BIN)/python -m tests.bench.indexing $(BENCH_ARGS)

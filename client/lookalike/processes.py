@@ -27,13 +27,13 @@ class ServerProcess:
         self.description = description
 
 
-def require(*modules: str) -> None:
-    """Raise ServerFailed unless the modules that the servers need are installed."""
+def require(*modules: str, extras: str = "`demo` (or `embedder` and `searcher`)") -> None:
+    """Raise ServerFailed unless the modules that a command needs, which come with `extras`, are installed."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise ServerFailed(
             f"this needs {', '.join(missing)}, which the base install leaves out: install lookalike with the extra"
-            " `demo` (or `embedder` and `searcher`), for example, in a checkout, pip install '.[demo]'"
+            f" {extras}, for example, in a checkout, pip install '.[demo]'"
         )
 
 

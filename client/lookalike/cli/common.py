@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -41,10 +41,13 @@ Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds until a call give
 __all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
 
 
-def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
+def run(
+    work: Coroutine[Any, Any, int | None], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> NoReturn:
     """Run a command's coroutine and end the program with its exit code; tell failures in one sentence."""
     try:
-        code = asyncio.run(cancelled_when_terminated(work)) or 0
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            code = runner.run(cancelled_when_terminated(work)) or 0
     except BrokenPipeError:  # whoever reads the output has seen enough
         console.on_broken_pipe()  # ends the program with 1, as where rich itself prints
         raise

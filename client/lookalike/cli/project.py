@@ -1,4 +1,4 @@
-"""`lookalike project`: create, list, show, limit, delete."""
+"""`lookalike project`: create, list, show, limit, enable, disable, delete."""
 
 import dataclasses
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from lookalike.cli.space import show_spaces
 from lookalike.client import Client
 from lookalike.records import Limits, Project
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, show, limit and delete projects.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, limit, switch and delete projects.")
 
 Name = Annotated[str, typer.Argument(help="The project's name.")]
 MaxImages = Annotated[int | None, typer.Option(min=0, help="Most images; 0: the server's limit.")]
@@ -91,6 +91,26 @@ def limit(
 
 
 @app.command()
+def enable(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
+    """Switch a project's searches on again."""
+    _switch(name, searcher, on=True)
+
+
+@app.command()
+def disable(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
+    """Switch a project's searches off; all else goes on, and its images stay."""
+    _switch(name, searcher, on=False)
+
+
+def _switch(name: str, searcher: str, *, on: bool) -> None:
+    async def work() -> None:
+        async with Client(searcher=searcher) as client:
+            _show([await client.update_project(name, search_enabled=on)])
+
+    run(work())
+
+
+@app.command()
 def delete(
     name: Name,
     searcher: Searcher = DEFAULT_SEARCHER,
@@ -110,11 +130,12 @@ def delete(
 
 def _show(projects: list[Project]) -> None:
     table = Table(box=None, header_style="bold")
-    for title in ("project", "images", "references", "changed", "space"):
+    for title in ("project", "images", "references", "search", "changed", "space"):
         table.add_column(title, justify="right" if title in ("images", "references") else "left")
     for project in projects:
         changed = project.update_time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(project.name, f"{project.image_count:,}", f"{project.reference_count:,}", changed, project.space)
+        counts = (f"{project.image_count:,}", f"{project.reference_count:,}")
+        table.add_row(project.name, *counts, "on" if project.search_enabled else "off", changed, project.space)
     console.print(table)
 
 

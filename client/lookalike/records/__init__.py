@@ -13,7 +13,16 @@ from lookalike.records.image import (
     Status,
     SyncResult,
 )
-from lookalike.records.project import Index, IndexState, Limits, Project, ProjectPage, Space, SpaceComparison, SpaceFigures
+from lookalike.records.project import (
+    Index,
+    IndexState,
+    Limits,
+    Project,
+    ProjectPage,
+    Space,
+    SpaceComparison,
+    SpaceFigures,
+)
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchResult
 
 __all__ = [

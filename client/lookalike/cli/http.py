@@ -1,0 +1,119 @@
+"""`lookalike http`: the HTTP/JSON API and the page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Timeout, console, run
+from lookalike.processes import require
+from lookalike.signals import until_signalled
+from lookalike.wire import MAX_IMAGE_BYTES
+
+Host = Annotated[str, typer.Option(envvar="LOOKALIKE_HTTP_HOST", help="Interface to listen on.")]
+Port = Annotated[
+    int, typer.Option(envvar="LOOKALIKE_HTTP_PORT", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+]
+PhotosRoot = Annotated[
+    list[Path] | None,
+    typer.Option(
+        envvar="LOOKALIKE_PHOTOS_ROOT",
+        exists=True,
+        file_okay=False,
+        help="Folder below which indexed files may be shown as thumbnails; may be repeated.",
+    ),
+]
+CorsOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="LOOKALIKE_HTTP_CORS_ORIGIN",
+        help="Origin whose pages may call the API, for example https://shop.example; may be repeated.",
+    ),
+]
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="LOOKALIKE_HTTP_ALLOWED_HOST",
+        help="Name that requests may be addressed to; may be repeated; on loopback this machine's own, else any.",
+    ),
+]
+MaxUpload = Annotated[
+    int,
+    typer.Option(
+        envvar="LOOKALIKE_HTTP_MAX_UPLOAD_BYTES", min=1, max=MAX_IMAGE_BYTES, help="Bytes of the largest photo."
+    ),
+]
+MaxUploads = Annotated[
+    int,
+    typer.Option(envvar="LOOKALIKE_HTTP_MAX_UPLOADS", min=1, help="Photos that are received and embedded at once."),
+]
+BodyTimeout = Annotated[
+    float, typer.Option(envvar="LOOKALIKE_HTTP_BODY_TIMEOUT", min=0.1, help="Seconds in which a body must have come.")
+]
+Grace = Annotated[
+    float, typer.Option(envvar="LOOKALIKE_HTTP_GRACE", min=1, help="Seconds for requests to end after SIGTERM.")
+]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        envvar="LOOKALIKE_HTTP_INSECURE",
+        help="Listen beyond this machine although anybody there may then search, and switch projects off.",
+    ),
+]
+LogLevel = Annotated[str, typer.Option(envvar="LOOKALIKE_LOG_LEVEL", help="Least level logged.")]
+LogFormat = Annotated[str, typer.Option(envvar="LOOKALIKE_LOG_FORMAT", help="text or json.")]
+
+
+def http(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    photos_root: PhotosRoot = None,
+    cors_origin: CorsOrigin = None,
+    allowed_host: AllowedHost = None,
+    max_upload_bytes: MaxUpload = MAX_IMAGE_BYTES,
+    max_uploads: MaxUploads = 32,
+    body_timeout: BodyTimeout = 30,
+    grace: Grace = 20,
+    insecure: Insecure = False,
+    embedder: Embedder = DEFAULT_EMBEDDER,
+    searcher: Searcher = DEFAULT_SEARCHER,
+    timeout: Timeout = 30,
+    log_level: LogLevel = "INFO",
+    log_format: LogFormat = "text",
+) -> None:
+    """Serve the HTTP/JSON API and the page until Ctrl-C or SIGTERM. It holds no state: run as many as you like."""
+    require("starlette", "uvicorn", "PIL", extras="`http`")
+    import uvloop
+
+    from lookalike import logs
+    from lookalike.http.config import LOOPBACK, Config
+    from lookalike.http.server import serving
+
+    if host not in LOOPBACK and not insecure:
+        raise typer.BadParameter(
+            "there is no authentication yet: to let others in all the same, add --insecure", param_hint="--host"
+        )
+    config = Config(
+        embedder=embedder,
+        searcher=searcher,
+        host=host,
+        port=port,
+        timeout=timeout,
+        photos_roots=tuple(photos_root or ()),
+        cors_origins=tuple(cors_origin or ()),
+        allowed_hosts=tuple(allowed_host or (LOOPBACK if host in LOOPBACK else ())),
+        max_upload_bytes=max_upload_bytes,
+        max_uploads=max_uploads,
+        body_timeout=body_timeout,
+        grace=grace,
+    )
+
+    async def work() -> None:
+        logs.configure(log_level.upper(), log_format)
+        async with serving(config) as address:
+            console.print(f"lookalike http ready on {address}", soft_wrap=True)
+            await until_signalled()
+        console.print("stopped")
+
+    run(work(), loop_factory=uvloop.new_event_loop)

@@ -1,0 +1,83 @@
+"""The application: routes, what refuses, what surrounds."""
+
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lookalike.client import Client
+from lookalike.errors import LookalikeError
+from lookalike.http import assets, docs, openapi, problem
+from lookalike.http.config import Config
+from lookalike.http.face import Face
+from lookalike.http.operations import OPERATIONS, Operation
+from lookalike.http.parameter import read
+from lookalike.http.problem import Refused
+from lookalike.http.surround import Surround
+from lookalike.http.thumbnail import Thumbnails
+from lookalike.http.upload import Uploads
+
+
+def application(config: Config) -> Starlette:
+    """The face, as an ASGI application. Its client is opened and closed with it."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with Client(config.embedder, config.searcher, timeout=config.timeout) as client:
+            app.state.face = Face(client, config, Uploads(config), Thumbnails(config.photos_roots))
+            yield
+
+    document = openapi.document()
+    documents = {
+        "/openapi.json": ("application/json", json.dumps(document).encode()),
+        "/docs": ("text/html; charset=utf-8", docs.page(document).encode()),
+    }
+    return Starlette(
+        routes=[*_routes(), *assets.routes(documents)],
+        middleware=_middleware(config),
+        exception_handlers={
+            LookalikeError: problem.from_library,
+            Refused: problem.from_us,
+            HTTPException: problem.from_starlette,
+        },
+        lifespan=lifespan,
+    )
+
+
+def _middleware(config: Config) -> list[Middleware]:
+    surround = Middleware(Surround, allowed_hosts=config.allowed_hosts)
+    if not config.cors_origins:
+        return [surround]
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=config.cors_origins,
+        allow_methods=["GET", "POST", "PATCH"],
+        allow_headers=["content-type", "x-request-id"],
+        expose_headers=["x-request-id", "retry-after"],
+    )
+    return [surround, cors]
+
+
+def _routes() -> Iterator[Route]:
+    """A route for each path, with all its methods: so the header Allow names them all."""
+    of_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in OPERATIONS:
+        of_path[operation.path][operation.method] = operation
+    for path, by_method in of_path.items():
+        yield Route(path, _serve(by_method), methods=list(by_method))
+
+
+def _serve(by_method: Mapping[str, Operation]) -> Callable[[Request], Awaitable[Response]]:
+    async def serve(request: Request) -> Response:
+        operation = by_method["GET" if request.method == "HEAD" else request.method]
+        return await operation.handler(request, read(operation.parameters, request))
+
+    return serve

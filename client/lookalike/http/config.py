@@ -1,0 +1,45 @@
+"""How the face is run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lookalike.client import DEFAULT_EMBEDDER, DEFAULT_SEARCHER
+from lookalike.wire import MAX_IMAGE_BYTES
+
+HTTP_PORT: Final = 8080
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings.
+
+    Attributes:
+        embedder: the embedder's address.
+        searcher: the searcher's address.
+        host: the interface to listen on.
+        port: 0 picks a free one.
+        timeout: seconds until a call to a server gives up.
+        photos_roots: folders below which indexed files may be shown as thumbnails.
+        cors_origins: origins whose pages may call the API; `*` for any.
+        allowed_hosts: what the header Host may say; empty: any. A page elsewhere whose name was made to resolve to our
+            address is thereby kept out.
+        max_upload_bytes: the largest photo.
+        max_uploads: photos that are received and embedded at once.
+        body_timeout: seconds in which a body must have come.
+        grace: seconds for requests in flight to end after SIGTERM.
+    """
+
+    embedder: str = DEFAULT_EMBEDDER
+    searcher: str = DEFAULT_SEARCHER
+    host: str = "127.0.0.1"
+    port: int = HTTP_PORT
+    timeout: float = 30.0
+    photos_roots: tuple[Path, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = LOOPBACK
+    max_upload_bytes: int = MAX_IMAGE_BYTES
+    max_uploads: int = 32
+    body_timeout: float = 30.0
+    grace: float = 20.0

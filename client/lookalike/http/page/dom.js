@@ -1,0 +1,66 @@
+// Small helpers for the document.
+
+export const $ = (id) => document.getElementById(id);
+
+// An element with properties (or attributes, where the name has a dash), and children.
+export function el(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role") made.setAttribute(name, value);
+    else made[name] = value;
+  }
+  made.append(...children.filter((child) => child !== null && child !== ""));
+  return made;
+}
+
+// What to say of a failure, with a way to try again.
+export function trouble(place, error, again) {
+  if (!error) return place.replaceChildren();
+  const button = again ? el("button", { type: "button", onclick: again }, "Try again") : null;
+  const id = error.requestId ? el("small", {}, `Request ${error.requestId}`) : null;
+  place.replaceChildren(el("div", { className: "state bad" }, el("p", {}, words(error)), id, button));
+}
+
+function words(error) {
+  const known = {
+    SEARCH_DISABLED: "Searches of this project are switched off. They can be switched on under Projects.",
+    UNSUPPORTED_FORMAT: "That is no photo of a kind that can be read here: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.",
+    CORRUPT_IMAGE: "The photo is broken and cannot be read.",
+    BODY_TOO_LARGE: "The photo is too large to be sent.",
+    PROJECT_NOT_FOUND: "There is no such project any more.",
+  };
+  if (known[error.reason]) return known[error.reason];
+  if (error.status === 503) return "The servers behind this page cannot be reached at the moment.";
+  return error.message || "Something went wrong.";
+}
+
+// An image of a project: from our thumbnails, or from where it lives, if that is on the web.
+export function picture(image, size = 320) {
+  const source = image.thumbnailUrl
+    ? `${image.thumbnailUrl.slice(1)}?size=${size}`
+    : /^https?:/.test(image.imageUrl) ? image.imageUrl : "";
+  const none = () => el("span", { className: "blank" }, "no preview");
+  if (!source) return none();
+  const shown = el("img", { src: source, alt: "", loading: "lazy", decoding: "async" });
+  shown.onerror = () => shown.replaceWith(none());
+  return shown;
+}
+
+// How an image is called: by its products, or the end of its URL.
+export function title(image) {
+  const products = [...new Set(image.productVariants.map((one) => tail(one.product)))];
+  return products.join(", ") || tail(image.imageUrl);
+}
+
+// A product may be called by a path or a URL: then its end is telling.
+function tail(text) {
+  const last = text.replace(/\/+$/, "").split("/").pop() || text;
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
+}
+
+export const number = (value) => value.toLocaleString("en");
+export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;

@@ -1,0 +1,54 @@
+"""Projects: their state, live, and the switch."""
+
+import json
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from lookalike.http import answer, upload
+from lookalike.http.face import face_of
+from lookalike.http.parameter import Given
+from lookalike.http.problem import Refused
+
+_MAX_JSON: Final = 16 * 1024
+_LIVE: Final = {"Cache-Control": "no-store"}
+
+
+async def listed(request: Request, given: Given) -> Response:
+    """A page of projects."""
+    page = await face_of(request).client.project_page(page_size=given["limit"], page_token=given["page_token"] or "")
+    found = {"projects": list(map(answer.project, page.projects)), "nextPageToken": page.next_page_token}
+    return JSONResponse(found, headers=_LIVE)
+
+
+async def shown(request: Request, given: Given) -> Response:
+    """One project with its spaces."""
+    found = await face_of(request).client.get_project(given["project"])
+    return JSONResponse(answer.project(found), headers=_LIVE)
+
+
+async def switched(request: Request, given: Given) -> Response:
+    """Switch a project's searches on or off."""
+    face = face_of(request)
+    enabled = _enabled(await _json(request, face.config.body_timeout))
+    found = await face.client.update_project(given["project"], search_enabled=enabled)
+    return JSONResponse(answer.project(found), headers=_LIVE)
+
+
+def _enabled(body: object) -> bool:
+    if isinstance(body, dict) and set(body) == {"searchEnabled"} and isinstance(body["searchEnabled"], bool):
+        return body["searchEnabled"]
+    rule = "the body must be an object with searchEnabled, true or false, and nothing else"
+    raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", rule, violations={"searchEnabled": rule})
+
+
+async def _json(request: Request, seconds: float) -> Any:  # noqa: ANN401 - any JSON
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/json", "application/merge-patch+json"):  # what no form of another site can send
+        raise upload.wrong_type("application/json", kind)
+    try:
+        return json.loads(await upload.body(request, _MAX_JSON, seconds))
+    except (ValueError, RecursionError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", f"the body is no JSON: {error}") from None

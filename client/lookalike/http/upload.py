@@ -1,0 +1,124 @@
+"""Bodies: how large, how slow, of what type, and how many at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Final
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from lookalike.http.config import Config
+from lookalike.http.problem import Refused
+
+_MULTIPART_OVERHEAD: Final = 64 * 1024
+"""What a multipart body may hold beside the photo."""
+_SWALLOWED: Final = 4
+"""Times the limit: what is received of a body that is too large, and thrown away."""
+_CLOSE: Final = {"Connection": "close"}
+"""The rest of a body that is refused is not waited for."""
+
+
+class Uploads:
+    """Receives photos, a bounded number at once, so that the memory is bounded too."""
+
+    def __init__(self, config: Config) -> None:
+        self._most_bytes = config.max_upload_bytes
+        self._most = config.max_uploads
+        self._seconds = config.body_timeout
+        self._open = 0
+
+    @asynccontextmanager
+    async def photo(self, request: Request) -> AsyncIterator[bytes]:
+        """The photo that is the request's body, or the file in it; its place is held to the end of the block.
+
+        Raises:
+            Refused: it is too large, too slow, of a wrong type, or there are too many.
+        """
+        if self._open >= self._most:
+            detail = f"{self._most} photos are being received already; try again"
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "TOO_MANY_UPLOADS", detail, headers={"Retry-After": "1", **_CLOSE}
+            )
+        self._open += 1
+        try:
+            yield await self._receive(request)
+        finally:
+            self._open -= 1
+
+    async def _receive(self, request: Request) -> bytes:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            return await self._file(request)
+        if kind.startswith("image/") or kind == "application/octet-stream":
+            return await body(request, self._most_bytes, self._seconds)
+        raise wrong_type("image/*, application/octet-stream or multipart/form-data", kind)
+
+    async def _file(self, request: Request) -> bytes:
+        bounded = _bounded(request, self._most_bytes + _MULTIPART_OVERHEAD)
+        async with _in_time(self._seconds), bounded.form(max_files=1, max_fields=8) as form:
+            for value in form.values():
+                if isinstance(value, UploadFile):
+                    data = await value.read()
+                    return data if len(data) <= self._most_bytes else _too_large(self._most_bytes)
+        raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", "the form holds no file; its field is called `image`")
+
+
+async def body(request: Request, most: int, seconds: float) -> bytes:
+    """The body, of at most so many bytes, in so many seconds. Raises Refused."""
+    async with _in_time(seconds):
+        return await _bounded(request, most).body()
+
+
+def wrong_type(expected: str, found: str) -> Refused:
+    """The body is of a type that is not taken here."""
+    detail = f"Content-Type must be {expected}, got {found[:80]!r}"
+    return Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail, headers=_CLOSE)
+
+
+def _bounded(request: Request, most: int) -> Request:
+    """The request, whose body cannot be read beyond so many bytes.
+
+    A larger one is refused once it has come, since whoever still sends would not hear us; but one that is much larger,
+    or would only be sent when we ask for it, at once.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit():
+        bound = most if "expect" in request.headers else _SWALLOWED * most
+        if int(length) > bound:
+            _too_large(most)
+    return Request(request.scope, _counted(request.receive, most))
+
+
+def _counted(receive: Receive, most: int) -> Receive:
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        while seen > most:
+            if not message.get("more_body") or seen > _SWALLOWED * most:
+                _too_large(most)
+            message = await receive()
+            seen += len(message.get("body", b""))
+        return message
+
+    return counted
+
+
+def _too_large(most: int) -> bytes:
+    detail = f"the body may be at most {most:,} bytes"
+    raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", detail, headers=_CLOSE)
+
+
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        detail = f"the body did not come in {seconds:g} s"
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT, "BODY_TOO_SLOW", detail, headers=_CLOSE) from None

@@ -1,0 +1,101 @@
+"""`lookalike http` and the project's switch, from the command line."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lookalike.processes import running
+
+BIN = Path(sys.executable).parent
+NOWHERE = ("--embedder", "127.0.0.1:1", "--searcher", "127.0.0.1:1")
+
+
+def lookalike(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([BIN / "lookalike", *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+async def start(*arguments: str) -> tuple[asyncio.subprocess.Process, str]:
+    """The process, and its address, once it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        BIN / "lookalike",
+        *("http", "--port", "0", *NOWHERE, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    assert line.startswith("lookalike http ready on http://"), await process.communicate()
+    return process, line.rpartition(" ")[2].strip()
+
+
+def get(url: str, **headers: str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:  # noqa: S310 - our own
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_starts_without_the_servers_logs_its_requests_and_ends_cleanly(number: signal.Signals) -> None:
+    process, url = await start("--log-format", "json")
+    assert await asyncio.to_thread(get, f"{url}/healthz") == (200, {"status": "ok"})
+    status, problem = await asyncio.to_thread(get, f"{url}/v1/nothing", **{"x-request-id": "id-7"})
+    assert (status, problem["reason"]) == (404, "PATH_NOT_FOUND")
+    process.send_signal(number)
+    output, log = await process.communicate()
+    assert (process.returncode, output) == (0, b"stopped\n")
+    lines = [json.loads(line) for line in log.splitlines()]
+    [line] = [line for line in lines if line.get("path") == "/v1/nothing"]
+    assert (line["request_id"], line["status"], line["method"]) == ("id-7", 404, "GET")
+
+
+def test_others_are_let_in_only_where_that_is_said() -> None:
+    refused = lookalike("http", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - it is refused
+    assert refused.returncode == 2
+    assert "--insecure" in refused.stderr
+
+
+async def test_with_consent_any_name_is_served() -> None:
+    process, url = await start("--host", "0.0.0.0", "--insecure")  # noqa: S104
+    port = url.rpartition(":")[2]
+    assert (await asyncio.to_thread(get, f"http://127.0.0.1:{port}/healthz", Host="shop.example"))[0] == 200
+    process.terminate()
+    await process.communicate()
+    assert process.returncode == 0
+
+
+async def test_a_taken_port_is_a_clear_error() -> None:
+    process, url = await start()
+    port = url.rpartition(":")[2]
+    done = await asyncio.to_thread(lookalike, "http", "--port", port)
+    assert done.returncode == 2
+    assert "Address already in use" in done.stderr
+    assert port in done.stderr
+    assert "Traceback" not in done.stderr
+    process.terminate()
+    await process.communicate()
+
+
+async def test_the_switch_is_turned_from_the_command_line(tmp_path: Path) -> None:
+    data = ["--port", "0", "--data-dir", str(tmp_path)]
+    async with running("lookalike_searcher", data) as searcher:
+
+        async def run(*arguments: str, code: int = 0) -> str:
+            done = await asyncio.to_thread(lookalike, *arguments, "--searcher", searcher.address)
+            assert done.returncode == code, done.stderr
+            return done.stdout + done.stderr
+
+        await run("project", "create", "shop", "--space", "any")
+        assert " off " in await run("project", "disable", "shop")
+        assert " off " in await run("project", "list")
+        assert " on " in await run("project", "enable", "shop")
+        assert "does not exist" in await run("project", "disable", "nowhere", code=2)

@@ -1,0 +1,72 @@
+"""Problems: one table, RFC 9457's members, RetryInfo as Retry-After."""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import pytest
+
+from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
+from lookalike.http import problem, schema
+from lookalike.request import REQUEST_ID
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+NOBODY = cast("Request", None)
+
+
+def answered(error: LookalikeError) -> tuple[int, dict[str, Any], dict[str, str]]:
+    response = asyncio.run(problem.from_library(NOBODY, error))
+    return response.status_code, json.loads(bytes(response.body)), dict(response.headers)
+
+
+def test_every_status_code_but_ok_has_its_place() -> None:
+    assert set(problem.STATUS) == set(grpc.StatusCode) - {grpc.StatusCode.OK}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "status"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", 400),
+        (grpc.StatusCode.INVALID_ARGUMENT, "IMAGE_TOO_LARGE", 413),
+        (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MANY_PIXELS", 413),
+        (grpc.StatusCode.INVALID_ARGUMENT, "UNSUPPORTED_FORMAT", 415),
+        (grpc.StatusCode.INVALID_ARGUMENT, "CORRUPT_IMAGE", 422),
+        (grpc.StatusCode.NOT_FOUND, "PROJECT_NOT_FOUND", 404),
+        (grpc.StatusCode.FAILED_PRECONDITION, "SEARCH_DISABLED", 409),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", 429),
+        (grpc.StatusCode.UNAVAILABLE, "", 503),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "", 504),
+        (grpc.StatusCode.INTERNAL, "INTERNAL", 502),
+        (grpc.StatusCode.UNKNOWN, "", 502),
+    ],
+)
+def test_each_error_becomes_a_problem_with_its_status(code: grpc.StatusCode, reason: str, status: int) -> None:
+    token = REQUEST_ID.set("id-1")
+    found, body, headers = answered(LookalikeError("why", reason=reason, code=code, metadata={"limit": "3"}))
+    REQUEST_ID.reset(token)
+    assert (found, body["status"], body["reason"], body["detail"]) == (status, status, reason, "why")
+    assert (body["type"], body["title"]) == ("about:blank", HTTPStatus(status).phrase)
+    assert (body["metadata"], body["requestId"]) == ({"limit": "3"}, "id-1")
+    assert headers["content-type"] == "application/problem+json"
+    assert set(body) == set(schema.SCHEMAS["Problem"]["properties"])
+
+
+@pytest.mark.parametrize(("seconds", "header"), [(0.2, "1"), (3.0, "3"), (3.1, "4"), (None, None)])
+def test_when_to_come_back_is_said_in_whole_seconds(seconds: float | None, header: str | None) -> None:
+    error = OverloadedError("much", code=grpc.StatusCode.RESOURCE_EXHAUSTED)
+    error.retry_after = seconds
+    assert answered(error)[2].get("retry-after") == header
+
+
+def test_who_cannot_be_reached_may_be_soon() -> None:
+    assert answered(LookalikeError("away", code=grpc.StatusCode.UNAVAILABLE))[2]["retry-after"] == "1"
+
+
+def test_violations_name_their_fields() -> None:
+    error = InvalidRequestError("bad", code=grpc.StatusCode.INVALID_ARGUMENT)
+    error.violations = {"filter.uri_prefix": "must be short"}
+    assert answered(error)[1]["violations"] == [{"field": "filter.uri_prefix", "detail": "must be short"}]

@@ -1,0 +1,98 @@
+"""Thumbnails: of every format, upright, small, on white, and of nothing that is no photo or too large."""
+
+import asyncio
+import hashlib
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lookalike import records
+from lookalike.http import thumbnail
+from lookalike.http.problem import Refused
+from lookalike.http.thumbnail import Thumbnails
+from tests.pictures import encoded
+
+
+def indexed(data: bytes, *uris: str) -> records.Image:
+    references = tuple(records.Reference(uri, "", "", False, {}) for uri in uris)
+    return records.Image(hashlib.sha256(data).hexdigest(), 0, 0, datetime.now(UTC), references, len(references))
+
+
+def shown(data: bytes, folder: Path, size: int = 160) -> Image.Image:
+    """The thumbnail of a file with these bytes."""
+    file = folder / "a photo #1.bin"
+    file.write_bytes(data)
+    made = asyncio.run(Thumbnails([folder]).make(indexed(data, "https://shop/a", file.as_uri()), size))
+    return Image.open(io.BytesIO(made))
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_each_format_is_shown_as_a_small_jpeg(name: str, tmp_path: Path) -> None:
+    made = shown(encoded(Image.new("RGB", (800, 400), "red"), name), tmp_path)
+    assert (made.format, made.size) == ("JPEG", (160, 80))
+    red, green, blue = made.getpixel((80, 40))  # type: ignore[misc]
+    assert (red > 240, green < 15, blue < 15) == (True, True, True)
+
+
+def test_what_is_clear_is_white_and_what_lies_on_its_side_is_put_upright(tmp_path: Path) -> None:
+    assert min(shown(encoded(Image.new("RGBA", (90, 90), (0, 0, 0, 0)), "PNG"), tmp_path).getpixel((9, 9))) > 250
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert shown(encoded(Image.new("RGB", (800, 400)), "JPEG", exif=exif), tmp_path).size == (80, 160)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16"])
+def test_any_mode_is_shown(mode: str, tmp_path: Path) -> None:
+    assert shown(encoded(Image.new(mode, (300, 300)), "TIFF"), tmp_path).mode == "RGB"
+
+
+def test_what_is_no_photo_or_has_too_many_pixels_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thumbnail, "_MAX_PIXELS", 10_000)
+    for data in (b"<svg/>", b"", encoded(Image.new("RGB", (101, 100)), "PNG")):
+        with pytest.raises(Refused):
+            shown(data, tmp_path)
+    assert shown(encoded(Image.new("RGB", (100, 100)), "PNG"), tmp_path).size == (100, 100)
+
+
+def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.new("RGB", (100, 100)), "BMP")
+    monkeypatch.setattr(thumbnail, "_MAX_BYTES", len(data) - 1)
+    with pytest.raises(Refused):
+        shown(data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("uri", "likely"),
+    [
+        ("file:///photos/a.jpg", True),
+        ("file://localhost/photos/a.jpg", True),
+        ("file:///photos/%61.jpg", True),
+        ("file:///photos/../etc/passwd", False),
+        ("file:///photos/%2e%2e/etc/passwd", False),
+        ("file:///photosbeside/a.jpg", False),
+        ("file://elsewhere/photos/a.jpg", False),
+        ("file:///photos/a%00.jpg", False),
+        ("file:photos/a.jpg", False),
+        ("/photos/a.jpg", False),
+        ("https://shop/photos/a.jpg", False),
+        ("http://[", False),
+        ("", False),
+    ],
+)
+def test_only_local_files_below_a_root_may_have_one(uri: str, likely: bool) -> None:
+    assert Thumbnails([Path("/photos")]).likely(uri) is likely
+    assert not Thumbnails([]).likely(uri)
+
+
+def test_a_root_may_be_a_link(tmp_path: Path) -> None:
+    data = encoded(Image.new("RGB", (300, 300)), "PNG")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.png").write_bytes(data)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    made = Thumbnails([tmp_path / "link"])
+    for folder in ("link", "real"):
+        image = indexed(data, (tmp_path / folder / "a.png").as_uri())
+        assert asyncio.run(made.make(image, 160)).startswith(b"\xff\xd8")
