@@ -18,15 +18,17 @@ def demo(
         "lookalike-demo"
     ),
     most: Annotated[int, typer.Option(min=1, help="Most photos to take of the folder.")] = 24,
+    web: Annotated[bool, typer.Option("--web", help="Leave the page open on these photos, until Ctrl-C.")] = False,
 ) -> None:
     """Copy photos as a copyist would, index them, and find the copies again.
 
-    Everything runs on free ports of this machine and is gone afterwards, but for the contact sheet.
+    Everything runs on free ports of this machine and is gone afterwards, but for the contact sheet. With --web, that is
+    when you say so; the page's address is printed last.
     Exit code 0: every photo found all its copies first; 1: not every one; 2: could not run.
     """
 
     async def work() -> int:
-        require("torch", "asyncpg", "PIL")
+        require("torch", "asyncpg", "PIL", "starlette", "uvicorn")
         from lookalike.demo import photos, show
 
         chosen = photos.photos_in(folder, most) if folder else photos.shipped_photos()
@@ -35,7 +37,7 @@ def demo(
             tell_failure(f"there are no photos in {where}")
             return EXIT_COULD_NOT_RUN
         output.mkdir(parents=True, exist_ok=True)
-        answers = await show.show(chosen, output, console)
+        answers = await show.show(chosen, output, console, web=web)
         return 0 if answers and all(answer.complete for answer in answers) else 1
 
     run(work())

@@ -17,7 +17,8 @@ from rich.text import Text
 from lookalike.client import Client
 from lookalike.demo import sheet
 from lookalike.demo.copies import ALTERATIONS, make_copies
-from lookalike.processes import running
+from lookalike.demo.web import stay
+from lookalike.processes import ServerProcess, running
 from lookalike.records import Hit, Item, Match, SearchResult, Status
 
 PROJECT: Final = "demo"
@@ -62,14 +63,20 @@ class Clock:
         self._started = now
 
 
-async def show(photos: Sequence[Path], output: Path, console: Console) -> list[Answer]:
-    """Copy, index, search and tell; the contact sheet and the servers' log are left in `output`."""
+async def show(photos: Sequence[Path], output: Path, console: Console, *, web: bool = False) -> list[Answer]:
+    """Copy, index, search and tell; the contact sheet and the servers' log are left in `output`.
+
+    With `web`, the page is left open until we are told to end.
+    """
     clock = Clock(console)
     with TemporaryDirectory(prefix="lookalike-demo-") as scratch:
         families = _families(photos, Path(scratch, "copies"), console)
         copied = f"{len(families) * len(ALTERATIONS)} altered copies of {len(families)} photos"
         clock.tell("copies", f"{copied}: {', '.join(ALTERATIONS)}")
-        async with _servers(Path(scratch, "data"), output / "servers.log", clock) as client:
+        async with (
+            _servers(Path(scratch, "data"), output / "servers.log", clock) as (embedder, searcher),
+            Client(embedder.address, searcher.address) as client,
+        ):
             await client.create_project(PROJECT)
             outcomes = [outcome async for outcome in client.index(PROJECT, _catalogue(families))]
             counts = Counter(outcome.status for outcome in outcomes)
@@ -85,16 +92,25 @@ async def show(photos: Sequence[Path], output: Path, console: Console) -> list[A
                 picture = output / "contact-sheet.png"
                 sheet.draw([sheet.Row(answer.photo, answer.result.hits) for answer in answers], picture)
                 clock.tell("sheet", str(picture))
+            if web:
+                _print(answers, console)
+                shown = (path.resolve().parent for family in families.values() for path in family.values())
+                await stay(embedder, searcher, shown, console)
         clock.tell("stop", "both servers and PostgreSQL ended cleanly")
-    console.print()
-    _print_queries(answers, console)
-    _print_matches(answers, console)
+    if not web:
+        _print(answers, console)
     return answers
 
 
+def _print(answers: Sequence[Answer], console: Console) -> None:
+    console.print()
+    _print_queries(answers, console)
+    _print_matches(answers, console)
+
+
 @asynccontextmanager
-async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[Client]:
-    """A searcher and an embedder on free ports, and a client of both."""
+async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
+    """An embedder and a searcher on free ports."""
     async with AsyncExitStack() as stack:
         log = stack.enter_context(log_path.open("wb"))
         searcher = await stack.enter_async_context(
@@ -103,7 +119,7 @@ async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[Cl
         clock.tell("searcher", f"{searcher.address}, with an embedded PostgreSQL")
         embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", "0"], log))
         clock.tell("embedder", f"{embedder.address}, {embedder.description}")
-        yield await stack.enter_async_context(Client(embedder.address, searcher.address))
+        yield embedder, searcher
 
 
 def _families(photos: Sequence[Path], folder: Path, console: Console) -> dict[Path, dict[str, Path]]:

@@ -1,0 +1,423 @@
+"""The page in a real browser, over the programs as processes and the real model.
+
+Screenshots are left in `build/screenshots`; `make screenshot` puts the README's into `docs`.
+"""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import re
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from PIL import Image
+from playwright.async_api import Browser, Page, Route, expect
+
+from lookalike import Client, Item
+from lookalike.demo.copies import make_copies
+from lookalike.processes import running
+from tests.browser import browser
+from tests.pictures import encoded, jpeg
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS: Final = ROOT / "build" / "screenshots"
+DROP: Final = """([name, data]) => {
+    const file = new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], name, {type: "image/jpeg"});
+    const transfer = new DataTransfer();
+    transfer.items.add(file);
+    return transfer;
+}"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is served: its address, a client of the servers behind, and the photos by name with their altered copies."""
+
+    url: str
+    client: Client
+    families: dict[str, dict[str, Path]]
+
+
+@pytest.fixture(scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    async with browser() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+async def site(chromium: Browser, photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """`lookalike http` over a searcher and an embedder; the project `shop` holds photos and copies, by product."""
+    folder = tmp_path_factory.mktemp("site")
+    families = {photo.stem: make_copies(photo, folder / photo.stem) | {"": photo} for photo in photos}
+    async with (
+        running("lookalike_searcher", ["--port", "0", "--data-dir", str(folder / "data")]) as searcher,
+        running("lookalike_embedder", ["--port", "0"]) as embedder,
+        Client(embedder.address, searcher.address) as client,
+    ):
+        await client.create_project("shop")
+        items = [
+            Item(path, path.as_uri(), name, variant)
+            for name, family in families.items()
+            for variant, path in family.items()
+            if variant not in ("recolour", "mirror")  # which are for dropping
+        ]
+        assert not [outcome.error async for outcome in client.index("shop", items) if outcome.error]
+        roots = {str(path.parent) for family in families.values() for path in family.values()}
+        process = await asyncio.create_subprocess_exec(
+            BIN / "lookalike",
+            *("http", "--port", "0", "--embedder", embedder.address, "--searcher", searcher.address),
+            *(word for root in roots for word in ("--photos-root", root)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        yield Site(line.rpartition(" ")[2].strip(), client, families)
+        process.terminate()
+        assert await process.wait() == 0
+
+
+@pytest.fixture
+async def page(chromium: Browser, site: Site) -> AsyncIterator[Page]:
+    """The page, opened; afterwards it has asked nobody else for anything, and no script has failed."""
+    context = await chromium.new_context(viewport={"width": 1280, "height": 860})
+    page = await context.new_page()
+    asked: list[str] = []
+    failures: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    await page.goto(f"{site.url}/#search/shop")
+    await expect(page.locator("#results .card").first).to_be_visible()
+    yield page
+    await context.close()
+    assert not failures
+    assert not [url for url in asked if not url.startswith((site.url, "blob:"))]
+
+
+async def drop(page: Page, data: bytes, kind: str = "drop") -> None:
+    """Drop or paste a file."""
+    transfer = await page.evaluate_handle(DROP, ["photo.jpg", base64.b64encode(data).decode()])
+    if kind == "drop":
+        await page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+    else:
+        script = "(data) => dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}))"
+        await transfer.evaluate(script)
+
+
+async def first(page: Page, name: str) -> None:
+    """Wait until the first result shows this photo."""
+    await expect(page.locator("#status")).to_contain_text("embedded in")
+    await expect(page.locator("#results .name").first).to_have_text(name)
+
+
+async def shot(page: Page, name: str) -> None:
+    """Keep a screenshot, once all thumbnails are there."""
+    await page.wait_for_load_state("networkidle")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    data = await page.screenshot(path=SHOTS / f"{name}.png")
+    if folder := os.environ.get("LOOKALIKE_SCREENSHOTS"):
+        Image.open(io.BytesIO(data)).save(Path(folder, f"{name}.webp"), quality=80)
+
+
+def side_by_side(left: Path, right: Path) -> bytes:
+    """Both photos as one."""
+    both = Image.new("RGB", (800, 400))
+    for place, path in enumerate((left, right)):
+        with Image.open(path) as opened:
+            both.paste(opened.convert("RGB").resize((400, 400)), (400 * place, 0))
+    return encoded(both, "JPEG", quality=95)
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste", "choose"])
+async def test_a_photo_is_dropped_and_its_copies_come_first(page: Page, site: Site, kind: str) -> None:
+    """What is dropped was recoloured: it is not in the catalogue itself."""
+    dropped = site.families["chelsea"]["recolour"]
+    if kind == "choose":
+        await page.set_input_files("#file", dropped)
+    else:
+        await drop(page, dropped.read_bytes(), kind)
+    await first(page, "chelsea")
+    names = await page.locator("#results .name").all_text_contents()
+    assert names[:5] == ["chelsea"] * 5
+    assert "chelsea" not in names[5:]
+    similarities = [float(text) for text in await page.locator("#results .similarity").all_text_contents()]
+    assert similarities == sorted(similarities, reverse=True)
+    assert similarities[0] > 0.95
+    await expect(page.locator("#results .match").first).to_have_text("Near duplicate")
+    await expect(page.locator("#status")).to_have_text(
+        re.compile(r"^24 shown, compared with 95 images; embedded in \d+ ms, searched in [\d.]+ ms$")
+    )
+    await expect(page.locator("#results img").first).to_have_js_property("complete", value=True)
+    assert await page.locator("#results img").first.evaluate("image => image.naturalWidth") > 100
+    if kind == "drop":
+        await shot(page, "page")
+
+
+async def test_the_same_file_is_told_from_its_copies(page: Page, site: Site) -> None:
+    await drop(page, site.families["rocket"]["resize"].read_bytes())
+    await first(page, "rocket")
+    await expect(page.locator("#results .match").first).to_have_text("Same file")
+    await expect(page.locator("#results .match").nth(1)).to_have_text("Near duplicate")
+
+
+async def test_a_region_is_searched_for_by_mouse(page: Page, site: Site) -> None:
+    both = side_by_side(site.families["astronaut"][""], site.families["coffee"][""])
+    await drop(page, both)
+    await expect(page.locator("#status")).to_contain_text("embedded in")
+    box = await page.locator("#stage").bounding_box()
+    assert box is not None
+
+    async def drag(start: float, end: float) -> None:
+        await page.mouse.move(box["x"] + start * box["width"], box["y"] + 15)
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + end * box["width"], box["y"] + box["height"] - 5, steps=4)
+        await page.mouse.up()
+        await expect(page.locator("#crop")).to_be_visible()
+
+    await drag(0.52, 0.98)
+    await first(page, "coffee")
+    assert float(await page.locator(".similarity").first.text_content() or 0) > 0.8
+    await page.locator("#cut").click()
+    await expect(page.locator("#crop")).to_be_hidden()
+    await expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
+    assert float(await page.locator(".similarity").first.text_content() or 0) < 0.8
+    await drag(0.02, 0.48)
+    await first(page, "astronaut")
+    await expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
+    assert float(await page.locator(".similarity").first.text_content() or 0) > 0.8
+    await shot(page, "crop")
+
+
+async def test_a_region_is_searched_for_by_keys(page: Page, site: Site) -> None:
+    await drop(page, side_by_side(site.families["astronaut"][""], site.families["coffee"][""]))
+    await expect(page.locator("#status")).to_contain_text("embedded in")
+    await page.locator("#cut").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#crop")).to_be_focused()
+    for _ in range(6):
+        await page.keyboard.press("ArrowRight")
+    for _ in range(5):
+        await page.keyboard.press("Shift+ArrowLeft")
+    for _ in range(4):
+        await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("Enter")
+    await first(page, "coffee")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#cut")).to_have_attribute("aria-pressed", "false")
+
+
+async def test_a_result_is_clicked_and_searched_from_and_back(page: Page, site: Site) -> None:
+    await drop(page, site.families["chelsea"]["recolour"].read_bytes())
+    await first(page, "chelsea")
+    other = page.locator("#results .card").nth(6)
+    name = await other.locator(".name").text_content()
+    await other.click()
+    await expect(page).to_have_url(re.compile(r"like=[0-9a-f]{64}$"))
+    await expect(page.locator("#results .match").first).to_have_text("Same file")
+    await expect(page.locator("#results .name").first).to_have_text(name or "")
+    await expect(page.locator("#status")).not_to_contain_text("embedded")
+    await page.locator("#cut").click()
+    await expect(page.locator("#status")).to_contain_text("embedded in")  # a region of an image of the catalogue
+    await page.go_back()
+    await first(page, "chelsea")
+
+
+async def test_filters_and_groups_change_what_is_shown(page: Page, site: Site) -> None:
+    await drop(page, site.families["chelsea"]["recolour"].read_bytes())
+    await first(page, "chelsea")
+    await page.get_by_label("Best image of each product").check()
+    await expect(page.locator("#results .name", has_text="chelsea")).to_have_count(1)
+    names = await page.locator("#results .name").all_text_contents()
+    assert len(names) == len(set(names)) == len(site.families)
+    await page.get_by_label("Best image of each product").uncheck()
+    await page.get_by_text("More filters").click()
+    await page.get_by_label("Product", exact=True).fill("coffee, rocket")
+    await expect(page.locator("#results .card")).to_have_count(10)
+    await page.get_by_label("Variant").fill("resize")
+    await expect(page.locator("#results .card")).to_have_count(2)
+    await page.get_by_label("Labels").fill("colour=red")
+    await expect(page.locator("#results")).to_have_text("Nothing passes these filters.")
+    await page.get_by_label("Labels").fill("red")
+    await expect(page.get_by_role("alert").first).to_contain_text("label")
+
+
+async def test_more_is_shown_page_by_page_without_sending_the_photo_again(page: Page, site: Site) -> None:
+    await drop(page, site.families["chelsea"]["recolour"].read_bytes())
+    await first(page, "chelsea")
+    posts: list[str] = []
+    page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
+    for shown in (48, 72, 95):
+        await page.locator("#more").click()
+        await expect(page.locator("#results .card")).to_have_count(shown)
+    await expect(page.locator("#more")).to_be_hidden()
+    assert posts == []
+    images = await page.evaluate("[...document.querySelectorAll('#results .card')].map((card) => card.title)")
+    assert len(set(images)) == 95
+
+
+async def test_what_goes_wrong_is_said_and_can_be_tried_again(page: Page, site: Site) -> None:
+    await drop(page, b"no photo at all")
+    alert = page.locator("#trouble")
+    await expect(alert).to_contain_text("no photo of a kind that can be read")
+    await expect(page.locator("#results .card")).to_have_count(0)
+    await shot(page, "error")
+
+    async def cut(route: Route) -> None:
+        await route.abort()
+
+    await page.route("**/image-search*", cut)
+    await drop(page, site.families["chelsea"]["recolour"].read_bytes())
+    await expect(alert).to_contain_text("cannot be reached")
+    await page.unroute("**/image-search*")
+    await page.get_by_role("button", name="Try again").click()
+    await first(page, "chelsea")
+    await expect(alert).to_be_empty()
+    await page.goto(f"{site.url}/#search/nowhere")
+    await expect(alert).to_contain_text("no project nowhere")
+
+
+async def test_projects_are_live_and_can_be_switched_off(page: Page, site: Site) -> None:
+    await site.client.create_project("growing")
+    await page.get_by_role("link", name="Projects").click()
+    card = page.locator(".project", has=page.get_by_role("link", name="growing"))
+    await expect(card).to_contain_text("0 images")
+    await expect(card).to_contain_text("nothing indexed yet")
+    items = [Item(jpeg(64 + number), f"https://shop/{number}") for number in range(30)]
+    assert not [outcome.error async for outcome in site.client.index("growing", items) if outcome.error]
+    await expect(card).to_contain_text("30 images")
+    await expect(card).to_contain_text("ranked exactly")
+    await shot(page, "projects")
+    switch = page.get_by_role("switch", name="Searches of shop")
+    await switch.click()
+    await expect(switch).to_have_attribute("aria-checked", "false")
+    assert (await site.client.get_project("shop")).search_enabled is False
+    await page.goto(f"{site.url}/#search/shop")
+    await drop(page, site.families["chelsea"]["recolour"].read_bytes())
+    await expect(page.locator("#trouble")).to_contain_text("switched off")
+    await page.get_by_role("link", name="Projects").click()
+    await switch.click()
+    await expect(switch).to_have_attribute("aria-checked", "true")
+    await site.client.delete_project("growing")
+    await expect(card).to_have_count(0)
+
+
+async def test_an_empty_project_says_so(page: Page, site: Site) -> None:
+    await site.client.create_project("empty")
+    await page.goto(f"{site.url}/#search/empty")
+    await expect(page.locator("#project")).to_have_value("empty")
+    await expect(page.locator("#results")).to_contain_text("holds no images yet")
+    await page.get_by_role("link", name="Duplicates").click()
+    await expect(page.locator("#duplicates-status")).to_have_text("No duplicates among 0 images")
+    await page.locator("#project").select_option("shop")
+    await expect(page.locator("#duplicates-status")).to_contain_text("clusters")
+    await site.client.delete_project("empty")
+
+
+async def test_duplicates_are_shown_side_by_side(page: Page, site: Site) -> None:
+    await page.get_by_role("link", name="Duplicates").click()
+    cluster = page.locator(".cluster", has_text="chelsea").first
+    await expect(cluster.locator(".card").nth(2)).to_be_visible()  # how many they are depends on which was first
+    count = await cluster.locator(".card").count()
+    await expect(cluster.locator("h2")).to_have_text(f"{count} images")
+    assert await cluster.locator(".name").all_text_contents() == ["chelsea"] * count
+    await expect(cluster.locator(".similarity").first).to_have_text("first indexed")
+    assert float(await cluster.locator(".similarity").nth(1).text_content() or 0) >= 0.95
+    await shot(page, "duplicates")
+    while await page.locator("#clusters-more").is_visible():
+        await page.locator("#clusters-more").click()
+        await expect(page.locator("#clusters")).to_have_attribute("aria-busy", "false")
+    await expect(page.locator("#duplicates-status")).to_contain_text("among 95 images")
+    await cluster.locator(".card").nth(1).click()
+    await expect(page.locator("#results .name").first).to_have_text("chelsea")
+    await page.go_back()
+    await page.get_by_label("Same file only").check()
+    await expect(page.locator("#duplicates-status")).to_have_text("No duplicates among 95 images")
+
+
+async def test_the_page_goes_by_keys_alone(page: Page) -> None:
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_text("Skip to the content")).to_be_focused()
+    for _ in range(30):
+        await page.keyboard.press("Tab")
+        if await page.locator("#results .card").first.evaluate("card => card === document.activeElement"):
+            break
+    else:
+        pytest.fail("no result was reached")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#results .match").first).to_have_text("Same file")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_nobody_is_shut_out(chromium: Browser, site: Site, scheme: Any, width: int) -> None:  # noqa: ANN401
+    """Axe finds nothing: names, roles, contrast, structure; and nothing is wider than a phone."""
+    phone = width < 500
+    context = await chromium.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 844}, has_touch=phone, is_mobile=phone
+    )
+    page = await context.new_page()
+    await page.goto(f"{site.url}/#search/shop")
+    await expect(page.locator("#results .card").first).to_be_visible()
+    assert await page.locator(".camera").is_visible() is phone
+    axe = Axe()
+
+    async def check(name: str) -> None:
+        found = await axe.run(page)
+        assert found.violations_count == 0, f"{name}: {found.generate_report()}"
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        await shot(page, f"{name}-{scheme}-{width}")
+
+    await check("start")
+    await drop(page, site.families["chelsea"]["recolour"].read_bytes())
+    await first(page, "chelsea")
+    await page.locator("#cut").click()
+    await page.get_by_text("More filters").click()
+    await expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
+    await check("found")
+    await drop(page, b"no photo")
+    await expect(page.locator("#trouble")).to_contain_text("no photo")
+    await check("trouble")
+    for view in ("duplicates", "projects"):
+        await page.goto(f"{site.url}/#{view}")
+        await expect(page.locator(".cluster:visible, .project:visible").first).to_be_visible()
+        await expect(page.locator("#clusters")).not_to_have_attribute("aria-busy", "true")
+        await check(view)
+    await page.goto(f"{site.url}/docs")
+    await check("docs")
+    await context.close()
+
+
+async def test_the_demo_stays_open_and_prints_its_address(photos: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    for photo in photos[:2]:
+        (tmp_path / "own" / photo.name).write_bytes(photo.read_bytes())
+    process = await asyncio.create_subprocess_exec(
+        BIN / "lookalike",
+        *("demo", str(tmp_path / "own"), "--web", "--output", str(tmp_path / "out")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    while not (found := re.search(r"^web +(http://\S+)", line := (await process.stdout.readline()).decode())):
+        assert line, "the demo has ended"
+
+    def read(path: str) -> bytes:
+        with urllib.request.urlopen(found[1] + path) as answer:  # noqa: S310 - our own
+            return bytes(answer.read())
+
+    page = json.loads(await asyncio.to_thread(read, "/v1/projects/demo/images"))
+    assert len(page["images"]) == 14
+    for image in page["images"]:
+        assert (await asyncio.to_thread(read, image["thumbnailUrl"])).startswith(b"\xff\xd8")
+    assert b"Drop a photo here" in await asyncio.to_thread(read, "/")
+    process.terminate()
+    rest = (await process.stdout.read()).decode()
+    assert await process.wait() == 0
+    assert "ended cleanly" in rest
