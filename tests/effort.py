@@ -3,5 +3,5 @@
 import os
 from typing import Final
 
-SECONDS: Final = float(os.environ.get("LOOKALIKE_TEST_SECONDS", "4"))
+SECONDS: Final = float(os.environ.get("LOOKALIKE_TEST_SECONDS", "2"))
 """Of each such test, about. Set LOOKALIKE_TEST_SECONDS=60 before a release, or after a change of what writes."""

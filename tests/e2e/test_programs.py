@@ -325,9 +325,9 @@ def test_names_of_files_are_no_markup(addresses: dict[str, str]) -> None:
 
 
 def test_nothing_to_index_is_an_error(addresses: dict[str, str], tmp_path: Path) -> None:
-    done = lookalike("index", "shop", str(tmp_path), **addresses)
+    done = lookalike("index", "nothing", str(tmp_path), "--create", **addresses)
     assert done.returncode == 2
-    assert "there are no image files in" in done.stderr
+    assert "there are no images in" in done.stderr
 
 
 async def test_up_that_is_terminated_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ async def test_a_photo_finds_its_altered_copies_before_anything_else(
     client: Client, project: str, photos: list[Path], tmp_path: Path
 ) -> None:
     """The promise of the product: whoever copies a photo is found, at rank 2 to n, right after the photo itself."""
+    photos = photos[::2]  # half a minute less
     copies = {photo: make_copies(photo, tmp_path / photo.stem) for photo in photos}
     items = items_of(photos) + [
         Item(image=path, uri=path.as_uri(), product=photo.stem, variant=name)
