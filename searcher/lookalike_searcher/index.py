@@ -113,6 +113,9 @@ with, those of `make bench-searcher` found .990 of the nearest ten."""
 BEYOND: Final = 2000
 """Stands for a value that pgvector does not have: nothing on the ladder was enough."""
 _SAMPLES: Final = 50
+_LEFT_OUT: Final = 1
+"""Of them, the worst: a query that lies between two neighbourhoods may miss one of them at any ef_search, and made it
+700 instead of 100 in one build of the same index out of several."""
 
 
 async def calibrate(database: Database, project: str, space: str, target: float) -> tuple[int, int]:
@@ -137,7 +140,8 @@ async def calibrate(database: Database, project: str, space: str, target: float)
                     _recall(await _nearest(connection, found, chosen, row["vector"], count, "index_nearest"), exact)
                     for row, exact in zip(sample, truth, strict=True)
                 ]
-                if not shares or sum(shares) / len(shares) >= (1 + target) / 2:
+                counted = sorted(shares)[_LEFT_OUT:] or [1.0]
+                if sum(counted) / len(counted) >= (1 + target) / 2:
                     results[-1] = ef_search
                     break
     return results[0], results[1]
