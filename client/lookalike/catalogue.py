@@ -5,6 +5,7 @@ from typing import Final
 
 from lookalike import convert, message
 from lookalike.channel import SEARCHER
+from lookalike.paging import pages
 from lookalike.patience import patiently
 from lookalike.records import DeleteResult, Filter, Image, ImagePage, Reference
 from lookalike.servers import Servers
@@ -51,14 +52,9 @@ async def list_all(
     async def ask() -> wire.ListImagesResponse:
         return await servers.ask(SEARCHER, servers.searcher.ListImages, request, request_id)
 
-    page = await ask()
-    while True:
-        for image in page.images:
+    async for found in pages(request, ask, lambda: patiently(ask)):
+        for image in found.images:
             yield convert.image(image)
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
-        page = await patiently(ask)
 
 
 async def page(
@@ -114,12 +110,8 @@ async def reference_pages(
     async def ask() -> wire.ListReferencesResponse:
         return await servers.ask(SEARCHER, servers.searcher.ListReferences, request, request_id)
 
-    while True:
-        response = await patiently(ask)
-        yield [convert.reference(one.reference) for one in response.references]
-        if not response.next_page_token:
-            return
-        request.page_token = response.next_page_token
+    async for found in pages(request, lambda: patiently(ask)):
+        yield [convert.reference(one.reference) for one in found.references]
 
 
 async def delete_references(

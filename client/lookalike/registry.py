@@ -7,6 +7,7 @@ import grpc
 from lookalike import convert, embedding, message
 from lookalike.channel import SEARCHER
 from lookalike.errors import PreconditionError
+from lookalike.paging import pages
 from lookalike.records import Limits, Project, ProjectPage, SpaceComparison
 from lookalike.servers import Servers
 from lookalike.v1 import searcher_pb2 as wire
@@ -30,13 +31,13 @@ async def get(servers: Servers, name: str, request_id: str) -> Project:
 async def list_all(servers: Servers, request_id: str) -> AsyncIterator[Project]:
     """Yield all projects by name, fetching page after page."""
     request = wire.ListProjectsRequest()
-    while True:
-        page = await servers.ask(SEARCHER, servers.searcher.ListProjects, request, request_id)
-        for project in page.projects:
+
+    async def ask() -> wire.ListProjectsResponse:
+        return await servers.ask(SEARCHER, servers.searcher.ListProjects, request, request_id)
+
+    async for found in pages(request, ask):
+        for project in found.projects:
             yield convert.project(project)
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 async def page(servers: Servers, page_size: int, page_token: str, request_id: str) -> ProjectPage:

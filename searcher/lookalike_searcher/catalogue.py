@@ -58,10 +58,8 @@ async def references_after(
 ) -> tuple[int, list[Listed]]:
     """The next references, oldest first; arguments, result and errors as those of `page`."""
     async with registry.reading(database, project) as (connection, found):
-        if after and after[0] != found.id:
-            raise InvalidField("page_token", "must be of this project", after)
         sql = statement("reference_page", found.id)
-        rows = await connection.fetch(sql, after[1] if after else 0, uri_prefix, size)
+        rows = await connection.fetch(sql, _last_id(found, after), uri_prefix, size)
         return found.id, [Listed(row["id"], reference(row), row["sha256"], row["stamp"]) for row in rows]
 
 
@@ -120,8 +118,7 @@ async def page(
         connection,
         found,
     ):
-        if after and after[0] != found.id:
-            raise InvalidField("page_token", "must be of this project", after)
+        last_id = _last_id(found, after)
         conditions, arguments = chosen.conditions("reference", 3)
         missing = ""
         space_id = None
@@ -129,8 +126,15 @@ async def page(
             space_id, missing = found.in_space(missing_in_space).id, fragment("image_without_vector")
         matching = fragment("image_matching") if chosen else ""
         sql = statement("image_page", found.id, space_id, missing=missing, matching=matching, filter=conditions)
-        rows = await connection.fetch(sql, after[1] if after else 0, size, *arguments)
+        rows = await connection.fetch(sql, last_id, size, *arguments)
         return found.id, await of_ids(connection, found, [row["id"] for row in rows], chosen)
+
+
+def _last_id(project: Project, after: tuple[int, int] | None) -> int:
+    """Where the page before ended; 0 before the first."""
+    if after and after[0] != project.id:
+        raise InvalidField("page_token", "must be of this project", after)
+    return after[1] if after else 0
 
 
 def _images(rows: Sequence[asyncpg.Record]) -> list[Image]:

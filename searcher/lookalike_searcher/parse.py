@@ -72,6 +72,15 @@ def names(request: wire.DeleteImagesRequest) -> Names:
     )
 
 
+def after(request: wire.ListImagesRequest | wire.ListReferencesRequest) -> tuple[str, tuple[int, int] | None]:
+    """What identifies the request in page tokens; and of the last one on the page before, its project's and own id."""
+    asked = token.digest(request, "page_token", "page_size")
+    if not request.page_token:
+        return asked, None
+    project_id, own_id = token.decode(request.page_token, asked, (int, int))
+    return asked, (project_id, own_id)
+
+
 def possible(messages: Sequence[wire.Reference]) -> list[Reference | None]:
     """Several references; None for one that breaks a rule, and so cannot be stored."""
     validation.at_most("references", messages, validation.MAX_NAMED)

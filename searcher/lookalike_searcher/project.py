@@ -115,10 +115,6 @@ async def read(connection: Connection, name: str) -> Project:
     return _the_one(name, await connection.fetch(statement("project_read", hold="", there=""), name))
 
 
-def _held() -> str:
-    return statement("project_read", hold=fragment("project_hold"), there=fragment("project_there"))
-
-
 @asynccontextmanager
 async def reading(database: Database, name: str, settings: str = "") -> AsyncIterator[tuple[Connection, Project]]:
     """The project of that name, to be read in the block, whose statements all see the same state.
@@ -131,10 +127,10 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
     Raises:
         NotFound: there is none, also if it has just been deleted.
     """
-    stale = False
+    held, stale = statement("project_read", hold=fragment("project_hold"), there=fragment("project_there")), False
     while True:
         async with database.reading(settings, project=name) as connection:
-            rows = await connection.fetch(_held(), name)
+            rows = await connection.fetch(held, name)
             if not all(row["held"] for row in rows):
                 await connection.execute(statement("project_wait_for_writer"), rows[0]["id"])
                 continue  # with a transaction that sees what is left

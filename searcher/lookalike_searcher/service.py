@@ -130,10 +130,7 @@ class SearcherService(SearcherServiceServicer):
         """See the proto."""
         project, size = validation.project_name(request.project, "project"), validation.page_size(request.page_size)
         prefix = validation.uri("uri_prefix", request.uri_prefix) if request.uri_prefix else ""
-        asked, after = token.digest(request, "page_token", "page_size"), None
-        if request.page_token:
-            project_id, reference_id = token.decode(request.page_token, asked, (int, int))
-            after = (project_id, reference_id)
+        asked, after = parse.after(request)
         project_id, found = await catalogue.references_after(self._database, project, prefix, size + 1, after)
         more = token.encode(asked, project_id, found[size - 1].id) if len(found) > size else ""
         return wire.ListReferencesResponse(references=map(answer.listed, found[:size]), next_page_token=more)
@@ -156,10 +153,7 @@ class SearcherService(SearcherServiceServicer):
         project, size = validation.project_name(request.project, "project"), validation.page_size(request.page_size)
         chosen = parse.filter_(request.filter)
         missing = validation.space(request.missing_in_space, "missing_in_space") if request.missing_in_space else ""
-        asked, after = token.digest(request, "page_token", "page_size"), None
-        if request.page_token:
-            project_id, image_id = token.decode(request.page_token, asked, (int, int))
-            after = (project_id, image_id)
+        asked, after = parse.after(request)
         project_id, found = await catalogue.page(self._database, project, chosen, missing, size + 1, after)
         more = token.encode(asked, project_id, found[size - 1].id) if len(found) > size else ""
         return wire.ListImagesResponse(images=answer.images(found[:size]), next_page_token=more)

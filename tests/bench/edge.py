@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from tests.bench.figures import Figure
-from tests.bench.searches import Queries, milliseconds
+from tests.bench.latency import milliseconds
+from tests.bench.searches import Queries
 from tests.bench.stock import sha256_of
 from tests.bench.truth import Truth
 

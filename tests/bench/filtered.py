@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import parse, ranker, search
 from tests.bench.figures import Figure
-from tests.bench.searches import Queries, answered, milliseconds, timed
+from tests.bench.latency import milliseconds, timed
+from tests.bench.searches import Queries, answered
 from tests.bench.site import Site
 from tests.bench.stock import ORDERS, PRODUCTS, SHELVES, Stock
 from tests.bench.truth import Truth

@@ -9,19 +9,18 @@ import argparse
 import asyncio
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import httpx
-import numpy as np
 
 from lookalike import Client, Item
 from lookalike.http import assets
 from lookalike.processes import running
 from tests.bench.figures import Figure, show
+from tests.bench.latency import milliseconds, timed
 from tests.bench.photos import catalogue
 
 NAMES: Final = ("http_overhead_p50_ms", "page_kb")
@@ -49,7 +48,7 @@ async def measure(paths: Sequence[Path], folder: Path, rounds: int) -> list[Figu
         for number in range(rounds):
             turn = [photos[(number * _TURN + place) % len(photos)] for place in range(_TURN)]
             for ask, seconds in ((by_library, library), (by_http, http))[:: -1 if number % 2 else 1]:
-                seconds += await _timed(ask, turn)
+                seconds += await timed(ask, turn)
     return [*_latencies(library, http), *_sizes()]
 
 
@@ -81,24 +80,15 @@ async def _running(paths: Sequence[Path], folder: Path) -> AsyncIterator[tuple[C
         yield client, await stack.enter_async_context(httpx.AsyncClient(base_url=url, headers=kind))
 
 
-async def _timed(ask: Callable[[bytes], Awaitable[None]], photos: Sequence[bytes]) -> list[float]:
-    found = []
-    for photo in photos:
-        began = time.perf_counter()
-        await ask(photo)
-        found.append(time.perf_counter() - began)
-    return found
-
-
 def _latencies(library: Sequence[float], http: Sequence[float]) -> list[Figure]:
-    p50, own = _milliseconds(http, 0.5), _milliseconds(library, 0.5)
+    p50, own = milliseconds(http, 0.5), milliseconds(library, 0.5)
     on = f"{len(http):,} searches with a photo, one after the other, by turns; httpx as the HTTP client"
     return [
         Figure("http_overhead_p50_ms", p50 - own, "HTTP over the client library's search of the same", most=5),
         Figure("http_p50_ms", p50, on),
-        Figure("http_p99_ms", _milliseconds(http, 0.99)),
+        Figure("http_p99_ms", milliseconds(http, 0.99)),
         Figure("library_p50_ms", own, "the embedder has seen each photo before"),
-        Figure("library_p99_ms", _milliseconds(library, 0.99)),
+        Figure("library_p99_ms", milliseconds(library, 0.99)),
     ]
 
 
@@ -108,10 +98,6 @@ def _sizes() -> list[Figure]:
         Figure("page_kb", sum(sizes.values()), f"{len(sizes)} files, as they are, without compression", most=60),
         *(Figure(f"files_kb.{name}", size) for name, size in sorted(sizes.items())),
     ]
-
-
-def _milliseconds(seconds: Sequence[float], quantile: float) -> float:
-    return float(np.quantile(seconds, quantile)) * 1000
 
 
 def main() -> None:

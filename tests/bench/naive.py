@@ -5,7 +5,8 @@ from typing import Final
 from lookalike_searcher import project as registry
 from lookalike_searcher.statement import fill
 from tests.bench.figures import Figure
-from tests.bench.searches import PROJECT, Queries, answered, milliseconds, timed
+from tests.bench.latency import milliseconds, timed
+from tests.bench.searches import PROJECT, Queries, answered
 from tests.bench.site import Site
 
 _QUERIES: Final = 3

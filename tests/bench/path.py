@@ -16,7 +16,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +23,7 @@ from lookalike import Client, Item, Status
 from lookalike.processes import running
 from lookalike_embedder import model
 from tests.bench import bare
+from tests.bench.latency import milliseconds
 from tests.bench.photos import catalogue
 from tests.bench.setting import trunk
 
@@ -85,11 +85,6 @@ async def measure(paths: list[Path], folder: Path, rounds: int, seconds: float) 
             )
         await query(client, "round-0", (paths * 3)[:100], figures)
         return figures, f"{embedder.description}; bare loop in batches of {best}"
-
-
-def milliseconds(values: list[float], quantile: float) -> float:
-    """A quantile of seconds, in milliseconds."""
-    return float(np.quantile(values, quantile)) * 1000
 
 
 def main() -> None:

@@ -1,23 +1,19 @@
 """Searches through the index: how quick beside their own SQL, how many of the nearest they find, and exact ones."""
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
-
-import numpy as np
+from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import parse
 from tests.bench.figures import Figure
+from tests.bench.latency import milliseconds, timed
 from tests.bench.relay import Recording, relay
 from tests.bench.replay import recorded, replay
 from tests.bench.site import Site
 from tests.bench.stock import Stock
 from tests.bench.synthesis import Vectors
 from tests.bench.truth import Truth
-
-T = TypeVar("T")
 
 PROJECT: Final = "catalogue"
 _TURN: Final = 20
@@ -121,18 +117,3 @@ async def answered(site: Site, requests: Sequence[wire.SearchRequest]) -> tuple[
         answers.append(await site.stub.Search(request))
 
     return await timed(ask, requests), answers
-
-
-async def timed(send: Callable[[T], Awaitable[object]], what: Sequence[T]) -> list[float]:
-    """Seconds of each, one after the other."""
-    found = []
-    for one in what:
-        began = time.perf_counter()
-        await send(one)
-        found.append(time.perf_counter() - began)
-    return found
-
-
-def milliseconds(seconds: Sequence[float], quantile: float = 0.5) -> float:
-    """A quantile of seconds, in milliseconds."""
-    return float(np.quantile(seconds, quantile)) * 1000

@@ -15,7 +15,8 @@ from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Limits
 from tests.bench.figures import Figure
 from tests.bench.ingest import copy
-from tests.bench.searches import Queries, milliseconds, timed
+from tests.bench.latency import milliseconds, timed
+from tests.bench.searches import Queries
 from tests.bench.stock import Stock
 
 _SIZES: Final = (1_000, 3_000, 10_000, 30_000)

@@ -264,15 +264,7 @@ class _Index:
         if not seen.count:
             tell_failure("nothing is deleted, as the sources are empty")
             return EXIT_COULD_NOT_RUN
-        unseen = 0
-        async for page in self._client.unseen_references(self._project, seen, within=within, shard=self._share):
-            unseen += len(page)
-        held = (await self._client.get_project(self._project)).reference_count
-        if unseen > held * _MOST_DELETED / self._share.count and not sure:
-            tell_failure(
-                f"{unseen:,} of {held:,} references would be deleted: nothing is; say --yes if that is meant, or"
-                " --within PREFIX for a part of the project"
-            )
+        if not sure and await self._is_too_much(seen, within):
             return EXIT_COULD_NOT_RUN
         async for page in self._client.unseen_references(self._project, seen, within=within, shard=self._share):
             self._report.deleted += (await self._client.delete_references(self._project, page)).reference_count
@@ -281,3 +273,17 @@ class _Index:
         else:
             console.print(f"{self._report.deleted:,} references deleted that the sources no longer have")
         return 0
+
+    async def _is_too_much(self, seen: Seen, within: str) -> bool:
+        """Whether so much would be deleted that the sources are probably not those that were meant; says so."""
+        unseen = 0
+        async for page in self._client.unseen_references(self._project, seen, within=within, shard=self._share):
+            unseen += len(page)
+        held = (await self._client.get_project(self._project)).reference_count
+        if unseen <= held * _MOST_DELETED / self._share.count:
+            return False
+        tell_failure(
+            f"{unseen:,} of {held:,} references would be deleted: nothing is; say --yes if that is meant, or"
+            " --within PREFIX for a part of the project"
+        )
+        return True

@@ -88,7 +88,7 @@ class Report:
 def as_line(record: Mapping[str, Any]) -> str:
     """The record as JSON, readable where it can be written so: not every string is text."""
     line = json.dumps(record, ensure_ascii=False)
-    return line if line.isprintable() or _is_text(line) else json.dumps(record)
+    return line if _is_text(line) else json.dumps(record)
 
 
 def _is_text(line: str) -> bool:

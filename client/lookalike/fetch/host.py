@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -50,7 +50,7 @@ class Host:
         return max(self._asked_until, self._paused_until)
 
     @property
-    def doubtful(self) -> bool:
+    def _doubtful(self) -> bool:
         """Whether one more failure means that it is the host that fails, and not its images."""
         return self._failures >= _FAILURES - 1
 
@@ -71,6 +71,22 @@ class Host:
             self._pauses += 1
         self._asked_until = max(self._asked_until, now + wait)
         return now < self.down_until
+
+    async def judge(self, error: Passing, gives: Callable[[str], Awaitable[bool]], *, counts: bool = True) -> None:
+        """Tell whether it is the image that fails, which the error then says, or the host, which is noted.
+
+        A host that still gives what it gave before is well. Else a few images that always fail would look like a host
+        that is down, and be waited for.
+
+        Args:
+            error: the failure.
+            gives: whether the host gives what is at this URI.
+            counts: whether such a failure says anything of the host.
+        """
+        if not error.wait and self.gives and self._doubtful and await gives(self.gives):
+            self.succeeded()
+        elif counts:
+            error.asked = not self.failed(error.wait, str(error))
 
     def succeeded(self, uri: str = "") -> None:
         """Note that it answers, and what it gave. What it asked for while this was under way still holds."""

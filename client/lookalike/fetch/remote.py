@@ -5,13 +5,14 @@ The stamp is the ETag, checksum or time that the store tells, with the size.
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import fsspec
 
 from lookalike.budget import Room
 from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, kept, too_large
-from lookalike.fetch.host import Host, Hosts
+from lookalike.fetch.host import Hosts
 
 _MARKS: Final = ("ETag", "etag", "md5Hash", "md5", "checksum", "LastModified", "last_modified", "updated", "mtime")
 """What stores call that which changes with a file; the first that there is counts."""
@@ -45,28 +46,17 @@ class Remote:
                 host.succeeded()
                 raise
             except Exception as error:  # each store has exceptions of its own
-                asked = True
-                if await self._gives_others(store, host):
-                    host.succeeded()
-                else:
-                    asked = not host.failed(0, str(error))
                 message = f"{uri}: {error or type(error).__name__}"
-                reason = "TIMEOUT" if isinstance(error, TimeoutError) else "STORE"
-                raise Passing(message, reason=reason, asked=asked) from error
+                failure = Passing(message, reason="TIMEOUT" if isinstance(error, TimeoutError) else "STORE")
+                await host.judge(failure, partial(self._gives, store))
+                raise failure from error
             host.succeeded(path)
             return found
 
-    async def _gives_others(
-        self,
-        store: Any,  # noqa: ANN401 - fsspec has no types
-        host: Host,
-    ) -> bool:
-        """Whether it is the image that fails, and not the store; see `Web`."""
-        if not host.gives or not host.doubtful:
-            return False
+    async def _gives(self, store: Any, path: str) -> bool:  # noqa: ANN401 - fsspec has no types
         try:
             async with asyncio.timeout(self._settings.timeout):
-                await asyncio.to_thread(store.info, host.gives)
+                await asyncio.to_thread(store.info, path)
         except Exception:
             return False
         return True

@@ -18,7 +18,7 @@ from yarl import URL
 from lookalike.budget import Room
 from lookalike.fetch import address
 from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, kept, too_large
-from lookalike.fetch.host import Host, Hosts
+from lookalike.fetch.host import Hosts
 
 _MAX_REDIRECTS: Final = 5
 _MAX_WAIT_SECONDS: Final = 3600.0
@@ -88,10 +88,7 @@ class Web:
             try:
                 found = await self._get(url, stamp, room)
             except Passing as error:
-                if await self._gives_others(host, error):
-                    host.succeeded()
-                elif error.reason != _OF_THE_IMAGE:
-                    error.asked = not host.failed(error.wait, str(error))
+                await host.judge(error, self._gives, counts=error.reason != _OF_THE_IMAGE)
                 raise
             except Failed:
                 host.succeeded()  # it answers, if not with an image
@@ -99,15 +96,9 @@ class Web:
             host.succeeded(str(url))
             return found
 
-    async def _gives_others(self, host: Host, error: Passing) -> bool:
-        """Whether it is the image that fails, and not the host: that still gives what it gave before.
-
-        Else a few images that always fail would look like a host that is down, and be waited for.
-        """
-        if error.wait or not host.gives or not host.doubtful:
-            return False
+    async def _gives(self, uri: str) -> bool:
         try:
-            await self._get(URL(host.gives), "", None)
+            await self._get(URL(uri), "", None)
         except (Failed, Passing):
             return False
         return True

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from PIL import Image, ImageOps
 
 from lookalike import records
+from lookalike.fetch import Failed, local
 from lookalike.http.problem import Refused
 
 SIZES: Final = (160, 320, 640, 1280)
@@ -83,14 +83,13 @@ class Thumbnails:
 
 def _path(uri: str) -> Path | None:
     """The file that a `file:` URI on this machine names; None for any other."""
+    if uri[:5].lower() != "file:":
+        return None
     try:
-        parts = urlsplit(uri)
-    except ValueError:
+        path = local.path_of(uri)
+    except Failed:
         return None
-    path = unquote(parts.path)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or "\0" in path or not path.startswith("/"):
-        return None
-    return Path(path)
+    return Path(path) if path.startswith("/") and "\0" not in path else None
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -9,7 +10,6 @@ from typing import Final
 from lookalike import source
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher
-from lookalike.gathering import gathered
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.pipeline import Items
 from lookalike.records import Item
@@ -42,32 +42,31 @@ class Plan:
 
 async def plans(calls: Calls, fetcher: Fetcher, items: Items) -> AsyncGenerator[Plan, None]:
     """Yield a plan for each item, in their order. Raises LookalikeError."""
-    async for batch in gathered(source.each(items), _AT_ONCE):
-        for plan in await _planned(calls, fetcher, batch):
-            yield plan
+    async with aclosing(source.batches(items, _AT_ONCE)) as batches:
+        async for batch in batches:
+            for plan in await _planned(calls, fetcher, batch):
+                yield plan
 
 
 async def _planned(calls: Calls, fetcher: Fetcher, batch: Sequence[Item]) -> list[Plan]:
+    plans: list[Plan | None] = []
     sendable: list[tuple[Item, wire.Reference]] = []
-    failures: dict[int, LookalikeError] = {}
     for item in batch:
         try:
             sendable.append((item, source.reference(item)))
+            plans.append(None)
         except LookalikeError as error:
-            failures[id(item)] = error
+            plans.append(Plan(item.uri, Change.FAILED, error))
     states = await calls.check_references([reference for _, reference in sendable])
-    found = await asyncio.gather(
-        *(_plan(fetcher, item, state) for (item, _), state in zip(sendable, states, strict=True))
-    )
-    of_item = {id(item): plan for (item, _), plan in zip(sendable, found, strict=True)}
-    return [of_item.get(id(item)) or Plan(item.uri, Change.FAILED, failures[id(item)]) for item in batch]
+    asked = zip((item for item, _ in sendable), states, strict=True)
+    found = iter(await asyncio.gather(*(_plan(fetcher, item, state) for item, state in asked)))
+    return [plan or next(found) for plan in plans]
 
 
 async def _plan(fetcher: Fetcher, item: Item, state: wire.ReferenceState) -> Plan:
     if isinstance(item.image, bytes):
         return Plan(item.uri, Change.CHANGED if state.sha256 else Change.NEW)
-    [stamp] = await fetcher.stamps([item])
-    if not state.sha256 and not stamp and not item.uri.startswith("file:") and item.image is None:
+    if not state.sha256 and not item.uri.startswith("file:") and item.image is None:
         return Plan(item.uri, Change.NEW)  # nobody is asked for what would be fetched anyhow
     try:
         found = await fetcher.fetch(item, state.stamp if state.sha256 else "", None)

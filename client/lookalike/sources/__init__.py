@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from lookalike.errors import InvalidRequestError, LookalikeError, UnreadableImageError
+from lookalike.errors import LookalikeError, UnreadableImageError
 from lookalike.fetch import local
 from lookalike.records import Item, Outcome, Status
 from lookalike.sources import folder, manifest, store
@@ -61,17 +61,15 @@ class Sources:
 
     def _of(self, name: str) -> Iterator[Item]:
         if name == STANDARD_INPUT:
-            return manifest.binary_items(
-                _standard_input(), self.form, "standard input", str(Path.cwd()), self._row_failed
-            )
+            return manifest.binary_items(_standard_input(), self.form, "standard input", str(Path.cwd()), self._failed)
         if "://" in name:
             if (form := self._form(name)) and not store.is_several(name):
-                return store.manifest_items(name, form, self._row_failed)
+                return store.manifest_items(name, form, self._failed)
             return (Item(None, uri) for uri in store.uris(name))
         if os.path.isdir(name):
             return self._files(folder.image_files(name, self._folder_failed))
         if (form := self._form(name)) and os.path.isfile(name):
-            return manifest.file_items(name, form, self._row_failed)
+            return manifest.file_items(name, form, self._failed)
         if os.path.exists(name):
             return self._files(iter([os.path.realpath(name)]))
         return self._files(folder.matching(name))
@@ -86,9 +84,6 @@ class Sources:
     def _folder_failed(self, error: OSError) -> None:
         message = f"cannot read {error.filename}: {error.strerror}"
         self._failed(str(error.filename), UnreadableImageError(message, reason="UNREADABLE"))
-
-    def _row_failed(self, place: str, error: InvalidRequestError) -> None:
-        self._failed(place, error)
 
     def _failed(self, place: str, error: LookalikeError) -> None:
         self.failures.append(Outcome(place, Status.FAILED, error))
