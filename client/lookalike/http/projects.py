@@ -45,7 +45,7 @@ def _enabled(body: object) -> bool:
 
 
 async def _json(request: Request, seconds: float) -> Any:  # noqa: ANN401 - any JSON
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = upload.content_type(request)
     if kind not in ("application/json", "application/merge-patch+json"):  # what no form of another site can send
         raise upload.wrong_type("application/json", kind)
     try:

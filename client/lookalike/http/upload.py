@@ -49,7 +49,7 @@ class Uploads:
             self._open -= 1
 
     async def _receive(self, request: Request) -> bytes:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = content_type(request)
         if kind == "multipart/form-data":
             return await self._file(request)
         if kind.startswith("image/") or kind == "application/octet-stream":
@@ -64,6 +64,11 @@ class Uploads:
                     data = await value.read()
                     return data if len(data) <= self._most_bytes else _too_large(self._most_bytes)
         raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", "the form holds no file; its field is called `image`")
+
+
+def content_type(request: Request) -> str:
+    """What the body is said to be, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def body(request: Request, most: int, seconds: float) -> bytes:
