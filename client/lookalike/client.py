@@ -436,6 +436,7 @@ class Client:
         group_by_product: bool = False,
         exact: bool = False,
         space: str | None = None,
+        rerank: int = 0,
     ) -> SearchResult:
         """The project's images most similar to one of: an image, an image of the project, a vector, several examples.
 
@@ -462,6 +463,7 @@ class Client:
             group_by_product=group_by_product,
             exact=exact,
             space=space,
+            rerank=rerank,
         )
         async with aclosing(search.pages(self._servers, project, query, new_request_id())) as pages:
             return await anext(pages)

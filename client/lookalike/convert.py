@@ -158,6 +158,7 @@ def _hit(message: searcher_pb2.Hit) -> Hit:
         references=tuple(map(reference, message.references)),
         reference_count=message.reference_count,
         product=message.product,
+        score=message.score,
     )
 
 

@@ -90,6 +90,7 @@ def search(project_name: str, query: Query) -> wire.SearchRequest:
             group_by=wire.GROUPING_PRODUCT if query.group_by_product else wire.GROUPING_UNSPECIFIED,
             exact=query.exact,
             space=query.space or "",
+            rerank=query.rerank,
         )
 
 

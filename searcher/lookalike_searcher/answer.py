@@ -114,6 +114,7 @@ def _hit(hit: Hit, query_sha256: bytes, room: int) -> wire.Hit:
         references=_listed(hit.references, room),
         reference_count=hit.reference_count,
         product=hit.product,
+        score=hit.score,
     )
 
 

@@ -14,7 +14,10 @@ _HIT: Final = itemgetter("image_id", "group_product")
 
 
 class Hit(NamedTuple):
-    """An image, its similarity in [-1, 1], and the first of its references that count."""
+    """An image, its similarity in [-1, 1], and the first of its references that count.
+
+    `score` is what hits are ordered by: the similarity, unless they are re-ranked.
+    """
 
     image_id: int
     distance: float
@@ -24,11 +27,12 @@ class Hit(NamedTuple):
     height: int
     references: tuple[Reference, ...]
     reference_count: int
+    score: float
 
     @property
     def similarity(self) -> float:
         """The cosine of the angle to the query."""
-        return max(-1.0, min(1.0, 1 - self.distance))  # rounding may step over the edge
+        return _cosine(self.distance)
 
 
 def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
@@ -47,7 +51,12 @@ def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
             height=first["height"],
             references=tuple(reference(row) for row in of_image),
             reference_count=first["reference_count"],
+            score=_cosine(first["distance"]),
         )
+
+
+def _cosine(distance: float) -> float:
+    return max(-1.0, min(1.0, 1 - distance))  # rounding may step over the edge
 
 
 def reference(row: asyncpg.Record) -> Reference:

@@ -71,7 +71,7 @@ class Ranker:
         nearest = fragment("search_nearest_all_of_products" if self._search.by_product else "search_nearest_all")
         filtered = bool(self._search.filter)
         return await self._find(
-            None if self._search.by_product else self._search.limit + 1,
+            None if self._search.by_product else self._search.shortlist + 1,
             nearest=nearest,
             matching=fragment("search_matching") if filtered else "",
             count_of_matching="(SELECT count(*) FROM matching)" if filtered else "NULL::bigint",
@@ -85,7 +85,7 @@ class Ranker:
             return None
         if search.filter and await self._is_selective():
             return None
-        wanted = (search.after.depth if search.after else 0) + search.limit + 1
+        wanted = (search.after.depth if search.after else 0) + search.shortlist + 1
         depth = wanted * _IMAGES_PER_PRODUCT if search.by_product else wanted
         while (ef_search := self._space.ef_search(depth)) is not None:
             await self._connection.execute(ef_settings(ef_search))
@@ -98,7 +98,7 @@ class Ranker:
             if found.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
                 break  # the walk ended early
             all_seen = found.looked_at < depth or found.reach > 1 - search.min_similarity
-            if all_seen or len(found.hits) > search.limit:
+            if all_seen or len(found.hits) > search.shortlist:
                 return found  # else they were of few products, or better than the page before, which had missed them
             depth *= _DEEPER
         self._metrics.fallbacks.labels("too deep" if ef_search is None else "found too few").inc()
@@ -126,7 +126,7 @@ class Ranker:
         after = self._search.after
         arguments = [
             self._resolved.vector,
-            self._search.limit + 1,
+            self._search.shortlist + 1,
             LISTED_REFERENCES,
             1 - self._search.min_similarity,
             after.distance if after else None,

@@ -45,7 +45,7 @@ class Recall:
     def offer(self, asked: Search, ranking: Ranking) -> None:
         """Take a search as a sample, or not."""
         whole = ranking.hits and not ranking.exact and not ranking.query.excluded  # what can be asked again as it was
-        if not whole or random.random() >= self._share:  # noqa: S311 - no secret
+        if not whole or asked.rerank or random.random() >= self._share:  # noqa: S311 - no secret
             return
         if self._waiting.full():
             self._metrics.recall_samples.labels("dropped").inc()

@@ -1,5 +1,6 @@
 """Ranking a project's images: which way, and how deep."""
 
+import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Final, NamedTuple
 
 from lookalike_searcher import project as registry
 from lookalike_searcher import query as queries
+from lookalike_searcher import reranking
 from lookalike_searcher.database import Database
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.filter import Filter
@@ -55,6 +57,7 @@ class Search:
         min_similarity: the least similarity of a hit.
         by_product: whether a hit is a product's best image.
         exact: whether every image must be compared.
+        rerank: how many of the nearest are re-ranked: 0, or at least `limit`. There is one page then.
         after: where the page before ended.
     """
 
@@ -66,12 +69,18 @@ class Search:
     min_similarity: float = -1.0
     by_product: bool = False
     exact: bool = False
+    rerank: int = 0
     after: Position | None = None
+
+    @property
+    def shortlist(self) -> int:
+        """How many hits to find, of which the limit is left in the end."""
+        return max(self.limit, self.rerank)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Hits, most similar first; how they were found; and, if there are more, where this page ended."""
+    """Hits, by their score; how they were found; and, if there are more, where this page ended."""
 
     hits: list[Hit]
     exact: bool
@@ -115,6 +124,12 @@ async def rank(
         ranked = found.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
+        shortlist = found.hits[: search.rerank]
+        if shortlist:
+            vectors = await reranking.vectors_of(connection, project.id, space.id, resolved, shortlist)
+    if shortlist:
+        best = await asyncio.to_thread(reranking.reranked, shortlist, vectors)
+        return Ranking(best[: search.limit], exact, ranked, space.name, resolved, None)
     hits = found.hits[: search.limit]
     depth = (search.after.depth if search.after else 0) + len(hits)
     more = len(found.hits) > search.limit

@@ -101,7 +101,8 @@ def address(server: Server) -> str:
 
 
 @pytest.fixture(scope="session")
-async def client(embedder: Server, searcher: Server) -> AsyncIterator[Client]:
+async def client(searcher: Server, embedder: Server) -> AsyncIterator[Client]:
+    # the searcher first: its PostgreSQL is forked, which is not safe once gRPC's threads are at work
     async with Client(address(embedder), address(searcher)) as client:
         yield client
 

@@ -38,6 +38,7 @@ def search(
     min_similarity: Annotated[float | None, typer.Option(min=-1, max=1, help="Least similarity of hits.")] = None,
     by_product: Annotated[bool, typer.Option("--by-product", help="Rank products, by their best image.")] = False,
     exact: Annotated[bool, typer.Option("--exact", help="Compare every image, whatever it takes.")] = False,
+    rerank: Annotated[int, typer.Option(min=0, max=1000, help="Re-rank so many of the nearest; 0: none.")] = 0,
     space: Annotated[str | None, typer.Option(help="The project's space to search in, if not the serving one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
     embedder: Embedder = DEFAULT_EMBEDDER,
@@ -58,6 +59,7 @@ def search(
                 group_by_product=by_product,
                 exact=exact,
                 space=space,
+                rerank=rerank,
             )
         if as_json:
             print_json(result, indent=2)

@@ -33,6 +33,7 @@ def search(result: SearchResult, offset: int, next_page_token: str, name: str, t
 def _hit(hit: Hit, project_name: str, thumbnails: Thumbnails) -> Json:
     return {
         "similarity": round(hit.similarity, 6),
+        "score": round(hit.score, 6),
         "match": hit.match,
         "product": hit.product or None,
         **_shown(hit, project_name, thumbnails),

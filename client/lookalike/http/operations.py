@@ -106,6 +106,7 @@ _SEARCH: Final = (
     *_FILTER,
     Parameter("min_similarity", {"type": "number", "minimum": -1, "maximum": 1}, "The least similarity of results."),
     _flag("exact", "Compare every image, whatever it takes."),
+    _whole("rerank", 0, search.MAX_HITS, 0, "Re-rank so many of the nearest, at least offset and limit; one page."),
 )
 _DUPLICATES: Final = (
     _PROJECT,

@@ -74,7 +74,7 @@ SCHEMAS: Final[Mapping[str, Json]] = {
             "count": _count("How many results this page has."),
             "offset": _count("How many results came before."),
             "total": _count("How many images were ranked, which is the most results that all pages together can have."),
-            "results": _list("Result", "Most similar first."),
+            "results": _list("Result", "By their score."),
             "nextPageToken": _PAGE_TOKEN,
             "mode": _text("How the ranking was made: `exact`, every image was compared; `approximate`, by an index."),
             "imagesRanked": _count("Over how many images: where the filter was applied first, those that pass it."),
@@ -90,6 +90,7 @@ SCHEMAS: Final[Mapping[str, Json]] = {
         {
             "rank": {"type": "integer", "minimum": 1, "description": "From 1 on, over all pages."},
             "similarity": _SIMILARITY,
+            "score": _number("What results are ordered by: the similarity, unless they were re-ranked."),
             "match": _text(
                 "`exact`: the same file; `near-duplicate`: the same photo, slightly changed; `similar`: another one.",
                 enum=["exact", "near-duplicate", "similar"],

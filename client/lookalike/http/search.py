@@ -75,6 +75,7 @@ def how(given: Given) -> dict[str, Any]:
         "min_similarity": given["min_similarity"],
         "group_by_product": given["group_by"] == "product",
         "exact": given["exact"],
+        "rerank": given["rerank"],
     }
 
 

@@ -81,6 +81,8 @@ class Query:
         group_by_product: rank products, each by its most similar image.
         exact: compare every image, whatever it takes.
         space: the project's space to search in; None: the one that serves.
+        rerank: put so many of the nearest in order anew, by how they lie to one another: 0 for none, or the limit to
+            1,000. It finds more of what is alike in kind, for some milliseconds; there is one page.
 
     Raises:
         ValueError: not exactly one query was given, or negatives without positives.
@@ -99,6 +101,7 @@ class Query:
     group_by_product: bool = False
     exact: bool = False
     space: str | None = None
+    rerank: int = 0
 
     def __post_init__(self) -> None:
         """Check that there is one way to ask."""
@@ -146,6 +149,7 @@ class Hit:
             product, only those of the product.
         reference_count: in how many such places it is used.
         product: grouped by product, the product that it stands for; empty for an image without one.
+        score: what hits are ordered by, in [-1, 1]: the similarity, unless they were re-ranked.
     """
 
     similarity: float
@@ -156,6 +160,7 @@ class Hit:
     references: tuple[Reference, ...]
     reference_count: int
     product: str
+    score: float
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,8 @@ class SearchResult:
     """The answer to a search.
 
     Attributes:
-        hits: most similar first; equally similar ones in the order in which they were first indexed.
+        hits: most similar first, or re-ranked, by their score; equal ones in the order in which they were first
+            indexed.
         mode: how the ranking was made.
         images_ranked: over how many images: where the filter was applied first, those that pass it; else all.
         next_page_token: where the next page begins; empty if this is the last one.

@@ -1603,6 +1603,7 @@ class SearchRequest(_message.Message):
     GROUP_BY_FIELD_NUMBER: _builtins.int
     EXACT_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
+    RERANK_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     sha256: _builtins.bytes
@@ -1625,6 +1626,11 @@ class SearchRequest(_message.Message):
     """Compare every image, whatever it takes."""
     space: _builtins.str
     """Search in this space of the project; empty for the one that serves."""
+    rerank: _builtins.int
+    """Put so many of the nearest in order anew, by how they lie to one another: 0 for none, or the limit to 1,000. It finds
+    more of what is alike in kind, for some milliseconds. `similarity` and `match` stay what they are, so that they need
+    not fall from hit to hit; `score` does. There is one page: next_page_token is empty, and page_token is refused.
+    """
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The vector to rank by."""
@@ -1659,10 +1665,11 @@ class SearchRequest(_message.Message):
         group_by: Global___Grouping.ValueType = ...,
         exact: _builtins.bool = ...,
         space: _builtins.str = ...,
+        rerank: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "filter", b"filter", "min_similarity", b"min_similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "sha256", b"sha256", "space", b"space", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_similarity: _TypeAlias = _typing.Literal["min_similarity"]  # noqa: Y015
     _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015
@@ -1691,7 +1698,7 @@ class SearchResponse(_message.Message):
     """The space that was searched."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
-        """The hits, most similar first; equally similar ones in the order in which they were first indexed."""
+        """The hits, most similar first, or re-ranked, by their score; equal ones in the order in which they were first indexed."""
 
     def __init__(
         self,
@@ -1724,6 +1731,7 @@ class Hit(_message.Message):
     REFERENCES_FIELD_NUMBER: _builtins.int
     REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
     similarity: _builtins.float
     """The cosine of the angle between query and image: 1 for the same direction, 0 for nothing in common, in [-1, 1]."""
     match: Global___Match.ValueType
@@ -1738,6 +1746,8 @@ class Hit(_message.Message):
     """How many such references the image has; it may be more than `references` lists."""
     product: _builtins.str
     """Grouped by product: the product that the hit stands for; empty for an image without one."""
+    score: _builtins.float
+    """What hits are ordered by, in [-1, 1]: the similarity; or re-ranked, that of what image and query have become."""
     @_builtins.property
     def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
         """Where the image is used, oldest reference first: at most 100, and fewer, but at least one, where the references of
@@ -1755,10 +1765,11 @@ class Hit(_message.Message):
         references: _abc.Iterable[Global___Reference] | None = ...,
         reference_count: _builtins.int = ...,
         product: _builtins.str = ...,
+        score: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "match", b"match", "product", b"product", "reference_count", b"reference_count", "references", b"references", "sha256", b"sha256", "similarity", b"similarity", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "match", b"match", "product", b"product", "reference_count", b"reference_count", "references", b"references", "score", b"score", "sha256", b"sha256", "similarity", b"similarity", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
