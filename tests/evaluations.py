@@ -34,10 +34,10 @@ def write(folder: Path) -> Path:
 
 
 def evaluated(folder: Path, *names: str) -> Evaluation:
-    """A side for each name, each with vectors of its own."""
+    """A side for each name, each with its own vectors. Some hits are wrong; in the first, red is found worst."""
     labelled = labels.read(write(folder)).without([labels.LeftOut("broken.jpg", "it cannot be decoded")])
     known, numbers = np.unique([photo.label for photo in labelled.photos], return_inverse=True)
-    sides = tuple(_side(name, seed, numbers) for seed, name in enumerate(names))
+    sides = tuple(_side(name, seed, numbers) for seed, name in enumerate(names, 5))
     time = datetime(2026, 11, 23, 12, tzinfo=UTC)
     return Evaluation(labelled, sides, tuple(map(str, known)), numbers, Settings(), time, "1.2.3")
 

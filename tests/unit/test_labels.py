@@ -21,7 +21,7 @@ def write(folder: Path, text: str, photos: str = "abcdef") -> Path:
 def test_photos_are_beside_the_file_and_other_columns_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "x, y").write_bytes(b"x")
-    path = write(tmp_path, '\ufeffquery,label,path\r\n1,red,a\r\n,red,"deep/x, y"\r\n1,blue,b\r\n')
+    path = write(tmp_path, '\ufeffpath,query,label\r\na,1,red\r\n"deep/x, y",,red\r\nb,1,blue\r\n')
     found = labels.read(path)
     assert [(photo.name, photo.label) for photo in found.photos] == [("a", "red"), ("deep/x, y", "red"), ("b", "blue")]
     assert found.photos[1].path.read_bytes() == b"x"

@@ -53,7 +53,7 @@ def test_the_interpolated_curve_is_what_scikit_learns_points_reach(found: tuple[
     assert metrics.interpolated_precision(rows, totals)[0] == pytest.approx(expected)
 
 
-@given(judged(), st.floats(0.01, 1))
+@given(judged(), st.one_of(st.sampled_from([0.25, 0.5, 0.75, 1.0]), st.floats(0.01, 1)))
 @settings(max_examples=60, deadline=None)
 def test_the_area_and_the_operating_points_are_scikit_learns(
     found: tuple[list[bool], list[float]], wanted: float

@@ -28,9 +28,10 @@ class Figure:
 
     def difference(self, value: float | None, first: float | None) -> str:
         """How much more a value is than the first side's, with its sign; empty where that would say nothing."""
-        if value is None or first is None or not self.better or self.shown(value) == self.shown(first):
+        if value is None or first is None or not self.better:
             return ""
-        return format(value - first, f"+{self.form}").replace("%", " %")
+        more = format(value - first, f"+{self.form}").replace("%", " %")
+        return more if any(digit in more for digit in "123456789") else ""
 
 
 GROUPS: Final[dict[str, tuple[Figure, ...]]] = {
