@@ -116,6 +116,7 @@ async def test_options_of_a_search_are_passed_through(bench: Bench) -> None:
     labelled = labels.read(bench.file)
     served = [Served(bench.clients[0], bench.project, options=options) for options in ({}, {"min_similarity": 0.999})]
     found = await evaluate(labelled, served=served, settings=Settings(copied=0))
+    assert found.sides[1].name == f"{found.sides[0].name} (2)"
     every, strict = (side.figures()["recall_at_50"] for side in found.sides)
     assert every == 1
     assert strict < every

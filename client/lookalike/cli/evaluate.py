@@ -89,12 +89,11 @@ def evaluate(
             with _Bar() as bar:
                 settings = Settings(copied, threshold, seed)
                 evaluation = await study.evaluate(labelled, clients, served, settings, bar.watch)
+        _tell(evaluation, as_json=as_json)
         if report:
             from lookalike.evaluation.report import render
 
             report.write_text(render(evaluation), encoding="utf-8")
-        _tell(evaluation, as_json=as_json)
-        if report:
             errors.print(f"report: {report}", soft_wrap=True)
 
     run(work())

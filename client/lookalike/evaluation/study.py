@@ -1,8 +1,9 @@
 """The evaluation: embeds, ranks and judges, space by space, over the same photos."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -126,12 +127,18 @@ async def evaluate(
     names, labels = np.unique([photo.label for photo in labelled.photos], return_inverse=True)
     study = _Study(labelled, labels, chosen, watch)
     sides = [
-        await study.embedder(client, np.array([vectors[photo.name] for photo in labelled.photos], np.float32))
+        await study.embedder(client, np.array([vectors[photo.name] for photo in labelled.photos]))
         for client, vectors in zip(embedders, found, strict=True)
     ]
     sides += [await study.project(project) for project in served]
     return Evaluation(
-        study.labelled, tuple(sides), tuple(map(str, names)), labels, chosen, datetime.now(UTC), version("lookalike")
+        study.labelled,
+        _distinct(sides),
+        tuple(map(str, names)),
+        labels,
+        chosen,
+        datetime.now(UTC),
+        version("lookalike"),
     )
 
 
@@ -177,6 +184,17 @@ class _Study:
             retrieval=retrieval([answers.ranked], self._labels),
             answers=answers,
         )
+
+
+def _distinct(sides: Sequence[Side]) -> tuple[Side, ...]:
+    """The sides; of those of one name, all but the first are numbered: two embedders may have the same space."""
+    counts: Counter[str] = Counter()
+    named = []
+    for side in sides:
+        counts[side.name] += 1
+        number = counts[side.name]
+        named.append(replace(side, name=f"{side.name} ({number})") if number > 1 else side)
+    return tuple(named)
 
 
 class _Steps:

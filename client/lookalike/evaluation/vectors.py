@@ -41,14 +41,14 @@ class Pace:
 
 async def embedded(
     client: Client, chosen: Sequence[Photo], advance: Advance
-) -> tuple[dict[str, tuple[float, ...]], list[LeftOut]]:
+) -> tuple[dict[str, Vectors], list[LeftOut]]:
     """The photos' vectors by name, and those photos that the embedder refuses. Raises LookalikeError for all else."""
-    found: dict[str, tuple[float, ...]] = {}
+    found: dict[str, Vectors] = {}
     refused = []
 
     async def one(photo: Photo) -> None:
         try:
-            found[photo.name] = (await client.embed(photo.path)).values
+            found[photo.name] = np.array((await client.embed(photo.path)).values, np.float32)
         except (InvalidRequestError, UnreadableImageError) as error:
             refused.append(LeftOut(photo.name, str(error)))
         advance(1)
