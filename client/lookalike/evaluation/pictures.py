@@ -20,6 +20,7 @@ _QUALITY: Final = 60
 _HITS: Final = 8
 _ROWS: Final = 6
 _OF_LABEL: Final = 2
+_PAIRS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,11 @@ class Album:
     def twins(self, pairs: Sequence[Pair]) -> list[Twins]:
         """The most similar of the pairs, each once, whichever is the query."""
         once = {frozenset((pair.photo, pair.other)): pair for pair in pairs}
-        first = sorted(once.values(), key=lambda pair: -pair.similarity)[:_ROWS]
+        first = sorted(once.values(), key=lambda pair: -pair.similarity)[:_PAIRS]
         return [Twins(self._picture(pair.photo), self._picture(pair.other), pair.similarity) for pair in first]
 
     def _chosen(self, side: Side, costs: Floats) -> Iterator[int]:
-        """Places, by falling cost, at most two queries of a label."""
+        """Places, the least cost first, at most two queries of a label."""
         counts: Counter[int] = Counter()
         for place in np.argsort(costs, kind="stable"):
             label = int(self._evaluation.labels[side.retrieval.queries[place]])
