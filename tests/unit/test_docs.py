@@ -9,6 +9,8 @@ import typer
 from prometheus_client import CollectorRegistry
 from typer.main import get_command
 
+from lookalike.cli.app import app as client
+from lookalike.evaluation.figures import GROUPS
 from lookalike_embedder.__main__ import app as embedder
 from lookalike_embedder.metrics import Metrics as EmbedderMetrics
 from lookalike_searcher.__main__ import app as searcher
@@ -58,3 +60,15 @@ def test_every_metric_is_there_with_its_labels(program: Program) -> None:
     families = [family for family in program.registry.collect() if family.name.startswith("lookalike")]
     exported = [family.name + ("_total" if family.type == "counter" else "") for family in families]
     assert documented == {name: labels[name] for name in exported}
+
+
+def test_the_page_on_evaluation_has_every_option_and_figure() -> None:
+    page = (DOCS / "evaluation.md").read_text()
+    command = get_command(client).commands["evaluate"]
+    options = {parameter.opts[0] for parameter in command.params if parameter.opts[0].startswith("--")}
+    mentioned = set(re.findall(r"--[a-z]+", page))
+    assert mentioned == options - {"--timeout"}
+    names = {
+        re.sub(r"^(hit|recall|ndcg)_at_\d+$", r"\1_at_k", figure.name) for own in GROUPS.values() for figure in own
+    }
+    assert not {name for name in names if f"`{name}`" not in page}

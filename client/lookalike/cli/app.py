@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lookalike.cli import delete, demo, duplicates, http, images, index, project, search, space, up
+from lookalike.cli import delete, demo, duplicates, evaluate, http, images, index, project, search, space, up
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(project.app, name="project")
@@ -15,6 +15,7 @@ app.command("search")(search.search)
 app.command("duplicates")(duplicates.duplicates)
 app.command("images")(images.images)
 app.command("delete")(delete.delete)
+app.command("evaluate")(evaluate.evaluate)
 app.command("http")(http.http)
 app.command("up")(up.up)
 app.command("demo")(demo.demo)

@@ -1,0 +1,172 @@
+"""`lookalike evaluate`: how good the ranking is, on photos that somebody has labelled."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Final, Self
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, run
+from lookalike.client import Client
+from lookalike.evaluation.settings import Settings
+from lookalike.processes import require, running
+
+if TYPE_CHECKING:
+    from lookalike.evaluation.study import Evaluation
+
+_NAMED: Final = 5
+"""Photos that are left out and told by name; the report and the JSON have all."""
+
+
+def evaluate(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LABELS.csv",
+            exists=True,
+            dir_okay=False,
+            help="Columns path, relative to the file's folder, and label; others are ignored.",
+        ),
+    ],
+    embedder: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="LOOKALIKE_EMBEDDER",
+            help="Address of an embedder; may be repeated, to compare them. Without one, or a project, one is started.",
+        ),
+    ] = None,
+    project: Annotated[
+        str, typer.Option(help="A project that the photos are indexed in: how well it is served is evaluated too.")
+    ] = "",
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="The project's space to search in, if not the serving one; may be repeated."),
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Search the project by comparing every image.")] = False,
+    limit: Annotated[int | None, typer.Option(min=2, help="Most photos of each label, chosen at random.")] = None,
+    copied: Annotated[
+        int, typer.Option(min=0, help="Photos of which altered copies are made, to tell near duplicates; 0: none.")
+    ] = Settings.copied,
+    threshold: Annotated[
+        float, typer.Option(min=-1, max=1, help="From which similarity on a pair counts as near duplicates.")
+    ] = Settings.threshold,
+    seed: Annotated[int, typer.Option(help="Of what is chosen at random.")] = Settings.seed,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as one JSON object.")] = False,
+    searcher: Searcher = DEFAULT_SEARCHER,
+    timeout: Timeout = 120,
+) -> None:
+    """Search for each photo among all others, and say how often what bears its label comes first.
+
+    Nothing is written to any server. An embedder that is started here is gone afterwards.
+    """
+    require("numpy", "PIL", "matplotlib", "jinja2", extras="`evaluate`")
+    from lookalike.evaluation import labels, study
+    from lookalike.evaluation.served import Served
+
+    if space and not project:
+        raise typer.BadParameter("needs --project: it is a space of a project", param_hint="--space")
+    if report and not report.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
+
+    async def work() -> None:
+        labelled = labels.read(file, limit, seed)
+        async with AsyncExitStack() as stack:
+            addresses = embedder or ([] if project else [await stack.enter_async_context(_own_embedder())])
+            clients = [await stack.enter_async_context(Client(address, timeout=timeout)) for address in addresses]
+            served: list[Served] = []
+            if project:
+                client = await stack.enter_async_context(Client(searcher=searcher, timeout=timeout))
+                options = {"exact": True} if exact else {}
+                served = [Served(client, project, name, options) for name in space or (None,)]
+            with _Bar() as bar:
+                settings = Settings(copied, threshold, seed)
+                evaluation = await study.evaluate(labelled, clients, served, settings, bar.watch)
+        _tell(evaluation, as_json=as_json)
+        if report:
+            from lookalike.evaluation.report import render
+
+            report.write_text(render(evaluation), encoding="utf-8")
+            errors.print(f"report: {report}", soft_wrap=True)
+
+    run(work())
+
+
+@asynccontextmanager
+async def _own_embedder() -> AsyncIterator[str]:
+    """The address of an embedder that lives as long as the block."""
+    require("torch", extras="`embedder`, or name a running one with --embedder")
+    with NamedTemporaryFile(prefix="lookalike-embedder-", suffix=".log") as log:
+        arguments = ["--port", "0", "--metrics-port", "0"]
+        async with running("lookalike_embedder", arguments, log.file) as embedder:
+            errors.print(f"embedder  {embedder.description}", soft_wrap=True)
+            yield embedder.address
+
+
+class _Bar:
+    """How far it has come, on standard error, if somebody looks."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True)
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        """Show it."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take it away."""
+        self._bar.stop()
+
+    def watch(self, what: str, done: int, total: int) -> None:
+        """Show a step."""
+        self._bar.update(self._task, description=what, completed=done, total=total)
+
+
+def _tell(evaluation: "Evaluation", *, as_json: bool) -> None:
+    from lookalike.evaluation.document import document
+
+    left_out = evaluation.labelled.left_out
+    for one in left_out[:_NAMED]:
+        errors.print(f"left out  {one.name}: {one.why}", soft_wrap=True)
+    if len(left_out) > _NAMED:
+        errors.print(f"left out  {len(left_out) - _NAMED:,} more")
+    if as_json:
+        typer.echo(json.dumps(document(evaluation), indent=2))
+        return
+    console.print(_table(evaluation))
+    photos, labels = len(evaluation.labelled.photos), len(evaluation.names)
+    console.print(f"{photos:,} photos of {labels:,} labels, each searched for among all others")
+
+
+def _table(evaluation: "Evaluation") -> Table:
+    """A column for each side; beside the figures of all but the first, how much more they are."""
+    from lookalike.evaluation import figures
+
+    found = [side.figures() for side in evaluation.sides]
+    table = Table(box=None, header_style="bold")
+    table.add_column("figure")
+    for side in evaluation.sides:
+        table.add_column(Text(side.name), justify="right", overflow="fold")
+    for group, members in figures.measured({name for one in found for name in one}).items():
+        table.add_row(Text(group, "bold"))
+        for figure in members:
+            values = [one.get(figure.name) for one in found]
+            cells = [Text(figure.shown(values[0]))]
+            cells += [
+                Text.assemble(figure.shown(value), " ", (figure.difference(value, values[0]), "bold"))
+                for value in values[1:]
+            ]
+            table.add_row(f"  {figure.title}", *cells)
+    return table

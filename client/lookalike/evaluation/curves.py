@@ -1,0 +1,118 @@
+"""Curves as SVG for a page: their colours are the page's, so that they follow it from light to dark."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lookalike.evaluation import metrics
+from lookalike.evaluation.ranking import DEEPEST
+from lookalike.evaluation.study import Side
+
+_SIZE: Final = (5.2, 4.0)
+_INK, _SOFT, _LINE = "#010101", "#020202", "#030303"
+_SIDES: Final = ("#040404", "#050505", "#060606", "#070707", "#080808", "#090909")
+_DASHES: Final = ("-", "--", "-.", ":")
+_PAGE: Final = {_INK: "--ink", _SOFT: "--soft", _LINE: "--line"} | {
+    colour: f"--side-{number}" for number, colour in enumerate(_SIDES)
+}
+"""Stand-ins for the page's colours, which matplotlib does not know, and their names there."""
+_NUMBERED: Final = re.compile(r' id="[A-Za-z0-9.]+_[0-9]+"|<metadata>.*</metadata>', re.DOTALL)
+"""Ids that nothing refers to and each drawing has, and what says that matplotlib drew it."""
+_STYLE: Final[dict[Any, Any]] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "text.color": _INK,
+    "axes.edgecolor": _LINE,
+    "axes.labelcolor": _SOFT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": _LINE,
+    "xtick.color": _SOFT,
+    "ytick.color": _SOFT,
+    "legend.frameon": False,
+    "lines.linewidth": 2.2,
+    "figure.constrained_layout.use": True,
+}
+
+
+def precision_recall(sides: Sequence[Side]) -> str:
+    """Mean interpolated precision over recall."""
+    with _drawn("recall", "precision") as (axes, made):
+        for number, side in enumerate(sides):
+            axes.plot(metrics.LEVELS, side.retrieval.precision_curve, label=side.name, **_look(number))
+        axes.set(xlim=(0, 1), ylim=(0, 1.02))
+        _legend(axes, sides)
+    return made[0]
+
+
+def recall_at_k(sides: Sequence[Side], photos: int) -> str:
+    """Mean recall over k, up to the most that there can be."""
+    ranks = min(DEEPEST, photos - 1)
+    with _drawn("k", "recall@k") as (axes, made):
+        for number, side in enumerate(sides):
+            axes.plot(range(1, ranks + 1), side.retrieval.recall_curve[:ranks], label=side.name, **_look(number))
+        axes.set(xlim=(1, max(2, ranks)), ylim=(0, 1.02))
+        _legend(axes, sides)
+    return made[0]
+
+
+def near_duplicates(sides: Sequence[Side]) -> str:
+    """The ROC, false positives on a logarithmic scale, with the threshold marked; of sides that have one."""
+    with _drawn("other photos taken for copies", "copies found") as (axes, made):
+        for number, side in enumerate(sides):
+            if side.duplicates:
+                curve, threshold = side.duplicates.roc, side.duplicates.neighbours.threshold
+                least = 1 / (2 * side.duplicates.negatives.size)  # none at all has no place on a logarithmic scale
+                false = np.maximum(curve.false_positives, least)
+                axes.plot(false, curve.true_positives, label=side.name, **_look(number))
+                place = int((curve.thresholds >= threshold).sum()) - 1
+                x, y = false[place], curve.true_positives[place]
+                axes.plot([x], [y], "o", color=_SIDES[number % len(_SIDES)], markersize=8)
+                axes.annotate(
+                    f" {threshold:g}", (x, y), color=_INK, va="top", xytext=(4, -4), textcoords="offset points"
+                )
+        axes.set(xscale="log", xlim=(None, 1), ylim=(0, 1.02))
+        axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+        _legend(axes, sides)
+    return made[0]
+
+
+def _look(number: int) -> dict[str, Any]:
+    """Sides differ in colour and in dashes."""
+    return {"color": _SIDES[number % len(_SIDES)], "linestyle": _DASHES[number % len(_DASHES)]}
+
+
+def _legend(axes: Axes, sides: Sequence[Side]) -> None:
+    if len(sides) > 1:
+        axes.legend(loc="best", fontsize=9)
+
+
+@contextmanager
+def _drawn(x: str, y: str) -> Iterator[tuple[Axes, list[str]]]:
+    """Axes to draw on, and where the SVG is afterwards."""
+    made: list[str] = []
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": y}):  # ids of several drawings on one page
+        figure = Figure(figsize=_SIZE)
+        axes = figure.add_subplot()
+        axes.set(xlabel=x, ylabel=y)
+        yield axes, made
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    made.append(_for_page(buffer.getvalue()))
+
+
+def _for_page(svg: str) -> str:
+    """The SVG element alone, in the page's colours; what it shows is said beside it."""
+    for colour, name in _PAGE.items():
+        svg = svg.replace(colour, f"var({name})")
+    svg = _NUMBERED.sub("", svg[svg.index("<svg") :])
+    return svg.replace("<svg", '<svg aria-hidden="true"', 1)
