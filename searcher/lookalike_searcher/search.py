@@ -56,6 +56,7 @@ class Search:
         by_product: whether a hit is a product's best image.
         exact: whether every image must be compared.
         after: where the page before ended.
+        search_id: what the search of which this is a later page is called; empty for a new one.
     """
 
     project: str
@@ -67,12 +68,14 @@ class Search:
     by_product: bool = False
     exact: bool = False
     after: Position | None = None
+    search_id: str = ""
 
 
 @dataclass(frozen=True)
 class Ranking:
     """Hits, most similar first; how they were found; and, if there are more, where this page ended."""
 
+    project_id: int
     hits: list[Hit]
     exact: bool
     images_ranked: int
@@ -122,7 +125,7 @@ async def rank(
     if more:
         final = hits[-1]
         last = Position(project.id, space.name, final.distance, final.image_id, final.product, depth, exact)
-    return Ranking(hits, exact, ranked, space.name, resolved, last)
+    return Ranking(project.id, hits, exact, ranked, space.name, resolved, last)
 
 
 async def _vector_count(connection: Connection, project: Project, space: Space) -> int:
