@@ -501,7 +501,7 @@ class Client:
     ) -> int:
         """Say which hits of a search were right, wrong or clicked; how many of the verdicts were new.
 
-        The same again changes nothing; a later RIGHT or WRONG on a hit replaces the earlier one, CLICKED is kept beside.
+        The same again changes nothing; a later RIGHT or WRONG on a hit replaces the earlier one; clicks stay.
         What was searched for is stored only if it is named here, which it must be to be learnt from.
 
         Args:

@@ -85,8 +85,8 @@ class SearchQuality:
         judged_search_count: searches that got feedback.
         clicked_search_count: searches with a hit that was clicked.
         click_through_rate: of the searches answered, the share with a click, 0 to 1; None if none was answered.
-        mean_reciprocal_rank: over the searches with feedback, of 1 / the rank of the first hit that was right, or clicked
-            and not wrong; 0 to 1; None without feedback.
+        mean_reciprocal_rank: over the searches with feedback, of 1 / the rank of the first hit that was right, or
+            clicked and not wrong; 0 to 1; None without feedback.
         right_count: hits said to be right.
         wrong_count: hits said to be wrong.
         precision: of both together, the share that was right, 0 to 1; None if there are none.
