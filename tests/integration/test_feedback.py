@@ -1,11 +1,14 @@
 """What users thought of hits is recorded once, listed whole, measured as by hand, and kept to its project."""
 
 import asyncio
+import json
 import struct
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +27,7 @@ from lookalike import (
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher import feedback, search_id
-from lookalike_searcher.database import Database
+from lookalike_searcher.database import Database, connect
 from lookalike_searcher.errors import QuotaExceeded
 from lookalike_searcher.feedback import Judged
 from lookalike_searcher.impressions import Impressions
@@ -226,3 +229,53 @@ async def test_a_search_takes_feedback_on_so_many_hits(
     await quick_client.feedback(shop, name, [said(1, 1, RIGHT), said(2, 2, RIGHT)])
     with pytest.raises(QuotaExceededError, match="at most 2 hits"):
         await quick_client.feedback(shop, name, [said(3, 3, RIGHT)])
+
+
+async def test_searches_are_counted_by_all_searchers_and_none_is_lost_at_the_end(
+    quick_client: Client, shop: str, database: Database
+) -> None:
+    project_id = search_id.parse(await search(quick_client, shop), "search_id").project_id
+    one, other = Impressions(database, None), Impressions(database, None)
+    async with one.kept(), other.kept():
+        for _ in range(3):
+            one.count(project_id)
+            other.count(project_id)
+        one.count(2**31)  # a project that is gone
+    assert (await quick_client.quality(shop)).search_count == 7
+
+
+async def test_counts_wait_while_the_database_is_away(
+    quick_client: Client, shop: str, database: Database, database_url: str
+) -> None:
+    project_id = search_id.parse(await search(quick_client, shop), "search_id").project_id
+    async with connect(database_url, pool_size=1, command_timeout=30, migrate=False) as lost:
+        impressions = Impressions(lost, None)
+        impressions.count(project_id)
+        lost.terminate()
+        await impressions.flush()
+        impressions._database = database  # it is back
+        await impressions.flush()
+    assert (await quick_client.quality(shop)).search_count == 2
+
+
+async def test_the_command_line_exports_shows_and_deletes(quick_client: Client, shop: str) -> None:
+    name = await search(quick_client, shop)
+    await quick_client.feedback(shop, name, [said(1, 2, RIGHT)], sha256=sha256(0).hex())
+    _, searcher = quick_client._servers._addresses.values()
+
+    async def run(*arguments: str) -> str:
+        program = Path(sys.executable).parent / "lookalike"
+        process = await asyncio.create_subprocess_exec(
+            program, *arguments, "--searcher", searcher, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        return output.decode()
+
+    exported, shown = await asyncio.gather(run("feedback", "export", shop), run("project", "show", shop))
+    [line] = map(json.loads, exported.splitlines())
+    assert (line["search_id"], line["query_sha256"], line["query_stored"]) == (name, sha256(0).hex(), True)
+    assert [(hit["sha256"], hit["verdict"]) for hit in line["hits"]] == [(sha256(1).hex(), "right")]
+    assert "7         1       1           0.000  0.500      1.000" in shown
+    assert await run("feedback", "delete", shop, "--search", name, "--yes") == "deleted the feedback on 1 search\n"
+    assert await listed(quick_client, shop) == []
