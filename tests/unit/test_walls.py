@@ -66,9 +66,12 @@ def test_the_public_names_are_these() -> None:
         "DuplicateProgress",
         "Embedding",
         "Example",
+        "Feedback",
         "FetchSettings",
         "Filter",
         "Hit",
+        "HitFeedback",
+        "HitVerdict",
         "Image",
         "ImagePage",
         "Index",
@@ -90,6 +93,7 @@ def test_the_public_names_are_these() -> None:
         "QuotaExceededError",
         "Reference",
         "SearchMode",
+        "SearchQuality",
         "SearchResult",
         "Seen",
         "ServerError",
@@ -101,6 +105,7 @@ def test_the_public_names_are_these() -> None:
         "SyncResult",
         "UnavailableError",
         "UnreadableImageError",
+        "Verdict",
         "Watch",
     ]
     assert all(hasattr(lookalike, name) for name in lookalike.__all__)
