@@ -4,11 +4,12 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from lookalike import catalogue, convert, duplicates, embedding, photo, registry, search, sync
+from lookalike import catalogue, convert, duplicates, embedding, feedback, message, photo, registry, search, sync
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, Settings
 from lookalike.indexing import Items, Plan, Seen, Shard, Watch
@@ -21,7 +22,9 @@ from lookalike.records import (
     DuplicateProgress,
     Embedding,
     Example,
+    Feedback,
     Filter,
+    HitVerdict,
     Image,
     ImagePage,
     Item,
@@ -32,6 +35,7 @@ from lookalike.records import (
     ProjectPage,
     Query,
     Reference,
+    SearchQuality,
     SearchResult,
     SpaceComparison,
     SyncResult,
@@ -486,6 +490,74 @@ class Client:
             LookalikeError: the searcher cannot be reached, or failed.
         """
         return await search.batch(self._servers, project, queries, new_request_id())
+
+    async def feedback(
+        self,
+        project: str,
+        search_id: str,
+        verdicts: Sequence[HitVerdict],
+        *,
+        sha256: str | None = None,
+        uri: str | None = None,
+        embedding: Embedding | None = None,
+    ) -> int:
+        """Say which hits of a search were right, wrong or clicked; how many of the verdicts were new.
+
+        The same again changes nothing; a later RIGHT or WRONG on a hit replaces the earlier one; clicks stay.
+        What was searched for is stored only if it is named here, which it must be to be learnt from.
+
+        Args:
+            project: the project's name.
+            search_id: of the search's result.
+            verdicts: 1 to 100.
+            sha256: the hash, in hexadecimal, of the query's file.
+            uri: instead of it, where the query, an image of the project, is used.
+            embedding: the query's vector; not needed if the query is an image of the project.
+
+        Raises:
+            NotFoundError: there is no such project, or no image at the uri.
+            InvalidRequestError: a field breaks a rule, or the search was another project's, or too long ago.
+            PreconditionError: the vector is of no space of the project.
+            QuotaExceededError: the project, or the search, has as much feedback as it may.
+        """
+        return await feedback.record(
+            self._servers, project, search_id, verdicts, sha256, uri, embedding, new_request_id()
+        )
+
+    async def list_feedback(self, project: str) -> AsyncGenerator[Feedback, None]:
+        """Yield a project's feedback, search by search, in the order in which they first got any.
+
+        Searches that get their first meanwhile come later; none comes twice. Raises NotFoundError.
+        """
+        async with aclosing(feedback.list_all(self._servers, project, new_request_id())) as listed:
+            async for one in listed:
+                yield one
+
+    async def delete_feedback(
+        self, project: str, *, search_ids: str | Sequence[str] = (), before: datetime | None = None
+    ) -> int:
+        """Delete the feedback on searches, with their queries' vectors; on how many. It cannot be undone.
+
+        Args:
+            project: the project's name.
+            search_ids: on these, at most 1,000; what is not there is no error.
+            before: on all that were made before this time.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: nothing is named, or what is none of ours.
+        """
+        named = message.several(search_ids)
+        return await feedback.delete(self._servers, project, named, before, new_request_id())
+
+    async def quality(self, project: str, *, days: int = 7) -> SearchQuality:
+        """How good the searches of the last 1 to 365 days were, the present one (in UTC) included.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: days is out of range.
+        """
+        return await feedback.quality(self._servers, project, days, new_request_id())
 
     async def find_duplicates(
         self,

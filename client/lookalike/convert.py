@@ -8,7 +8,9 @@ from lookalike.records import (
     DuplicateImage,
     DuplicateProgress,
     Embedding,
+    Feedback,
     Hit,
+    HitFeedback,
     Image,
     Index,
     IndexState,
@@ -18,10 +20,12 @@ from lookalike.records import (
     Project,
     Reference,
     SearchMode,
+    SearchQuality,
     SearchResult,
     Space,
     SpaceComparison,
     SpaceFigures,
+    Verdict,
 )
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2, searcher_pb2
@@ -34,6 +38,10 @@ _MATCHES: Final = {
 _MODES: Final = {
     searcher_pb2.SEARCH_MODE_EXACT: SearchMode.EXACT,
     searcher_pb2.SEARCH_MODE_APPROXIMATE: SearchMode.APPROXIMATE,
+}
+_VERDICTS: Final = {
+    searcher_pb2.VERDICT_RIGHT: Verdict.RIGHT,
+    searcher_pb2.VERDICT_WRONG: Verdict.WRONG,
 }
 _INDEX_STATES: Final = {
     searcher_pb2.INDEX_STATE_NONE: IndexState.NONE,
@@ -145,6 +153,7 @@ def search_result(message: searcher_pb2.SearchResponse, embed_seconds: float, se
         space=message.space,
         embed_seconds=embed_seconds,
         search_seconds=search_seconds,
+        search_id=message.search_id,
     )
 
 
@@ -159,6 +168,45 @@ def _hit(message: searcher_pb2.Hit) -> Hit:
         reference_count=message.reference_count,
         product=message.product,
         score=message.score,
+    )
+
+
+def feedback(message: searcher_pb2.Feedback) -> Feedback:
+    """The feedback on a search."""
+    return Feedback(
+        search_id=message.search_id,
+        search_time=message.search_time.ToDatetime(tzinfo=UTC),
+        query_sha256=message.query_sha256.hex(),
+        query_stored=message.query_stored,
+        query_embedding=embedding(message.query_embedding) if message.HasField("query_embedding") else None,
+        hits=tuple(map(_hit_feedback, message.hits)),
+    )
+
+
+def _hit_feedback(message: searcher_pb2.HitFeedback) -> HitFeedback:
+    return HitFeedback(
+        sha256=message.sha256.hex(),
+        rank=message.rank,
+        verdict=_VERDICTS.get(message.verdict),
+        clicked=message.clicked,
+        stored=message.stored,
+        update_time=message.update_time.ToDatetime(tzinfo=UTC),
+    )
+
+
+def quality(message: searcher_pb2.GetSearchQualityResponse) -> SearchQuality:
+    """How good searches were."""
+    found = message
+    return SearchQuality(
+        start_time=found.start_time.ToDatetime(tzinfo=UTC),
+        search_count=found.search_count,
+        judged_search_count=found.judged_search_count,
+        clicked_search_count=found.clicked_search_count,
+        click_through_rate=found.click_through_rate if found.HasField("click_through_rate") else None,
+        mean_reciprocal_rank=found.mean_reciprocal_rank if found.HasField("mean_reciprocal_rank") else None,
+        right_count=found.right_count,
+        wrong_count=found.wrong_count,
+        precision=found.precision if found.HasField("precision") else None,
     )
 
 

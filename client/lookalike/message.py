@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import grpc
 
 from lookalike.errors import InvalidRequestError
-from lookalike.records import Embedding, Example, Filter, Item, Limits, Query, Reference
+from lookalike.records import Embedding, Example, Filter, HitVerdict, Item, Limits, Query, Reference
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -92,6 +92,12 @@ def search(project_name: str, query: Query) -> wire.SearchRequest:
             space=query.space or "",
             rerank=query.rerank,
         )
+
+
+def verdict(record: HitVerdict) -> wire.HitVerdict:
+    """What is thought of a hit."""
+    value = wire.Verdict.Value(f"VERDICT_{record.verdict.upper()}")
+    return wire.HitVerdict(sha256=bytes.fromhex(record.sha256), rank=record.rank, verdict=value)
 
 
 def _example(record: Example) -> wire.Example:

@@ -80,6 +80,16 @@ SlowQuery = Annotated[
 MaxImages = Annotated[
     int, typer.Option(envvar=_env("MAX_IMAGES"), min=0, help="Most images of a project without a limit; 0: any.")
 ]
+MaxFeedback = Annotated[
+    int,
+    typer.Option(envvar=_env("MAX_FEEDBACK"), min=0, help="Most searches of a project with feedback; 0: any number."),
+]
+FeedbackDays = Annotated[
+    int,
+    typer.Option(
+        envvar=_env("FEEDBACK_DAYS"), min=0, max=36500, help="Days that feedback is kept, from its search; 0: for ever."
+    ),
+]
 MaxHits = Annotated[
     int, typer.Option(envvar=_env("MAX_HITS"), min=0, help="Most hits of a search, likewise; 0: 1,000.")
 ]
@@ -135,6 +145,8 @@ def serve(
     build_memory_mb: BuildMemory = Config.build_memory_mb,
     slow_query_seconds: SlowQuery = Config.slow_query_seconds,
     max_images: MaxImages = Config.max_images,
+    max_feedback: MaxFeedback = Config.max_feedback,
+    feedback_days: FeedbackDays = Config.feedback_days,
     max_hits: MaxHits = Config.max_hits,
     max_batch: MaxBatch = Config.max_batch,
     searches_per_second: SearchesPerSecond = Config.searches_per_second,
@@ -164,6 +176,8 @@ def serve(
         build_memory_mb=build_memory_mb,
         slow_query_seconds=slow_query_seconds,
         max_images=max_images,
+        max_feedback=max_feedback,
+        feedback_days=feedback_days,
         max_hits=max_hits,
         max_batch=max_batch,
         searches_per_second=searches_per_second,

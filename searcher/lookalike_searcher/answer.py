@@ -4,20 +4,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from lookalike.status import DomainError
+from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import search_id
 from lookalike_searcher.cluster import Cluster
 from lookalike_searcher.duplicates import Progress
 from lookalike_searcher.errors import STATUS
+from lookalike_searcher.feedback import Feedback, Quality
+from lookalike_searcher.feedback import Hit as JudgedHit
 from lookalike_searcher.hit import Hit
-from lookalike_searcher.image import Image, Listed, Reference, State
+from lookalike_searcher.image import Embedding, Image, Listed, Reference, State
 from lookalike_searcher.index import IndexStatus
 from lookalike_searcher.project import Limits, Project
 from lookalike_searcher.search import NEAR_DUPLICATE, Ranking
 from lookalike_searcher.space import Space
 from lookalike_searcher.spaces import Comparison, Figures
+from lookalike_searcher.vector import decode
 
 _MAX_REFERENCE_BYTES: Final = 8 * 1024 * 1024
 """Of all references in one answer together."""
+_VERDICTS: Final = {True: wire.VERDICT_RIGHT, False: wire.VERDICT_WRONG, None: wire.VERDICT_UNSPECIFIED}
 
 
 def project(found: Project, indexes: Mapping[int, IndexStatus] | None = None) -> wire.Project:
@@ -88,7 +94,7 @@ def index_status(*, changed: bool) -> "wire.IndexStatus.ValueType":
     return wire.INDEX_STATUS_INDEXED if changed else wire.INDEX_STATUS_UNCHANGED
 
 
-def ranking(found: Ranking, next_page_token: str) -> wire.SearchResponse:
+def ranking(found: Ranking, next_page_token: str, search_id: str) -> wire.SearchResponse:
     """The answer to a search. References beyond a hit's first are left out once they would fill the message."""
     room = _MAX_REFERENCE_BYTES
     hits = []
@@ -101,6 +107,7 @@ def ranking(found: Ranking, next_page_token: str) -> wire.SearchResponse:
         images_ranked=found.images_ranked,
         next_page_token=next_page_token,
         space=found.space,
+        search_id=search_id,
     )
 
 
@@ -193,6 +200,53 @@ def _figures(figures: Figures) -> wire.SpaceFigures:
     return wire.SpaceFigures(
         space=figures.space, same_product=figures.same_product, median_seconds=figures.median_seconds
     )
+
+
+def feedback(found: Feedback) -> wire.Feedback:
+    """The feedback on a search."""
+    message = wire.Feedback(
+        search_id=search_id.text(found.search_id),
+        query_sha256=found.query_sha256,
+        query_stored=found.query_stored,
+        query_embedding=_embedding(found.embedding) if found.embedding else None,
+        hits=map(_hit_feedback, found.hits),
+    )
+    message.search_time.FromDatetime(found.search_time)
+    return message
+
+
+def _embedding(found: Embedding) -> common.Embedding:
+    [values] = decode([found.vector])
+    return common.Embedding(space=found.space, values=values)
+
+
+def _hit_feedback(hit: JudgedHit) -> wire.HitFeedback:
+    message = wire.HitFeedback(
+        sha256=hit.sha256,
+        rank=hit.verdict.rank,
+        verdict=_VERDICTS[hit.verdict.right],
+        clicked=hit.verdict.clicked,
+        stored=hit.stored,
+    )
+    message.update_time.FromDatetime(hit.update_time)
+    return message
+
+
+def quality(found: Quality) -> wire.GetSearchQualityResponse:
+    """How good searches were."""
+    said = found.right + found.wrong
+    message = wire.GetSearchQualityResponse(
+        search_count=found.searches,
+        judged_search_count=found.judged,
+        clicked_search_count=found.clicked,
+        click_through_rate=min(1.0, found.clicked / found.searches) if found.searches else None,
+        mean_reciprocal_rank=found.reciprocal_rank,
+        right_count=found.right,
+        wrong_count=found.wrong,
+        precision=found.right / said if said else None,
+    )
+    message.start_time.FromDatetime(found.since)
+    return message
 
 
 def duplicates(found: Progress, resume_token: str) -> wire.FindDuplicatesResponse:

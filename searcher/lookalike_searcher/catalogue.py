@@ -59,7 +59,7 @@ async def references_after(
     """The next references, oldest first; arguments, result and errors as those of `page`."""
     async with registry.reading(database, project) as (connection, found):
         sql = statement("reference_page", found.id)
-        rows = await connection.fetch(sql, _last_id(found, after), uri_prefix, size)
+        rows = await connection.fetch(sql, ended_at(found, after), uri_prefix, size)
         return found.id, [Listed(row["id"], reference(row), row["sha256"], row["stamp"]) for row in rows]
 
 
@@ -118,7 +118,7 @@ async def page(
         connection,
         found,
     ):
-        last_id = _last_id(found, after)
+        last_id = ended_at(found, after)
         conditions, arguments = chosen.conditions("reference", 3)
         missing = ""
         space_id = None
@@ -130,7 +130,7 @@ async def page(
         return found.id, await of_ids(connection, found, [row["id"] for row in rows], chosen)
 
 
-def _last_id(project: Project, after: tuple[int, int] | None) -> int:
+def ended_at(project: Project, after: tuple[int, int] | None) -> int:
     """Where the page before ended; 0 before the first."""
     if after and after[0] != project.id:
         raise InvalidField("page_token", "must be of this project", after)

@@ -1,6 +1,7 @@
 """The searcher's configuration."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -30,12 +31,19 @@ class Config:
     build_memory_mb: int = 1024
     slow_query_seconds: float = 1.0
     max_images: int = 0
+    max_feedback: int = 100_000
+    feedback_days: int = 365
     max_hits: int = 0
     max_batch: int = 0
     searches_per_second: float = 0.0
     metrics_port: int | None = None
     probe_interval: float = 5.0
     grace: float = 20.0
+
+    @property
+    def feedback_kept(self) -> timedelta | None:
+        """For how long feedback is kept; None: for ever."""
+        return timedelta(days=self.feedback_days) if self.feedback_days else None
 
     @property
     def address(self) -> str:

@@ -6,7 +6,7 @@ DomainError
 ├── AlreadyExists         PROJECT_EXISTS, SPACE_EXISTS
 ├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED, SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED
 ├── QuotaExceeded         IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, SEARCH_QUOTA_EXCEEDED,
-│                         PROJECT_BUSY
+│                         PROJECT_BUSY, FEEDBACK_QUOTA_EXCEEDED
 ├── DatabaseTimeout       DATABASE_TIMEOUT
 ├── DatabaseUnavailable   DATABASE_UNAVAILABLE
 └── DatabaseError         DATABASE_ERROR
@@ -201,6 +201,18 @@ class QuotaExceeded(DomainError):
             retry_seconds,
             limit_searches_per_second=limit,
         )
+
+    @classmethod
+    def feedback(cls, project: str, limit: int) -> "QuotaExceeded":
+        """The project holds feedback on as many searches as it may."""
+        message = f"project {project!r} may hold feedback on at most {limit} searches; delete old feedback"
+        return cls("FEEDBACK_QUOTA_EXCEEDED", project, message, limit_feedback=limit)
+
+    @classmethod
+    def verdicts(cls, project: str, limit: int) -> "QuotaExceeded":
+        """A search has feedback on as many hits as it may."""
+        message = f"a search of project {project!r} may have feedback on at most {limit} hits"
+        return cls("FEEDBACK_QUOTA_EXCEEDED", project, message, limit_verdicts=limit)
 
     @classmethod
     def busy(cls, project: str, waiting: int) -> "QuotaExceeded":

@@ -29,6 +29,7 @@ class Metrics:
         self.fallbacks = self._counter("fallbacks", "Approximate rankings that were made again exactly.", "reason")
         self.stored = self._counter("images_stored", "Images acknowledged.", "result")
         self.deleted = self._counter("images_deleted", "Images deleted.")
+        self.feedback = self._counter("feedback", "Verdicts on hits recorded, as far as they were new.", "verdict")
         self.refused = self._counter("refused", "Calls and items of streams refused.", "reason")
         self.pool_wait = self._histogram("pool_wait_seconds", "Waiting for a connection.", _SECONDS)
         self.pool_connections = self._gauge("pool_connections", "Connections to PostgreSQL.", "state")

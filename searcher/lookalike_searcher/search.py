@@ -59,6 +59,7 @@ class Search:
         exact: whether every image must be compared.
         rerank: how many of the nearest are re-ranked: 0, or at least `limit`. There is one page then.
         after: where the page before ended.
+        search_id: what the search of which this is a later page is called; empty for a new one.
     """
 
     project: str
@@ -71,6 +72,7 @@ class Search:
     exact: bool = False
     rerank: int = 0
     after: Position | None = None
+    search_id: str = ""
 
     @property
     def shortlist(self) -> int:
@@ -82,6 +84,7 @@ class Search:
 class Ranking:
     """Hits, by their score; how they were found; and, if there are more, where this page ended."""
 
+    project_id: int
     hits: list[Hit]
     exact: bool
     images_ranked: int
@@ -129,7 +132,7 @@ async def rank(
             vectors = await reranking.vectors_of(connection, project.id, space.id, resolved, shortlist)
     if shortlist:
         best = await asyncio.to_thread(reranking.reranked, shortlist, vectors)
-        return Ranking(best[: search.limit], exact, ranked, space.name, resolved, None)
+        return Ranking(project.id, best[: search.limit], exact, ranked, space.name, resolved, None)
     hits = found.hits[: search.limit]
     depth = (search.after.depth if search.after else 0) + len(hits)
     more = len(found.hits) > search.limit
@@ -137,7 +140,7 @@ async def rank(
     if more:
         final = hits[-1]
         last = Position(project.id, space.name, final.distance, final.image_id, final.product, depth, exact)
-    return Ranking(hits, exact, ranked, space.name, resolved, last)
+    return Ranking(project.id, hits, exact, ranked, space.name, resolved, last)
 
 
 async def _vector_count(connection: Connection, project: Project, space: Space) -> int:

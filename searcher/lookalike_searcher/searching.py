@@ -8,8 +8,9 @@ from typing import Final
 
 from lookalike.status import DomainError
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import answer, parse, search, token
+from lookalike_searcher import answer, parse, search, search_id, token
 from lookalike_searcher.errors import STATUS, FailedPrecondition
+from lookalike_searcher.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Project
 from lookalike_searcher.rates import Rates
@@ -27,14 +28,24 @@ class Searching:
         reads: where.
         rates: admits them.
         recall: is offered the approximate ones.
+        impressions: counts them.
         metrics: is told of them.
         slow_seconds: from when on a search is logged with its plan.
     """
 
-    def __init__(self, reads: Reads, rates: Rates, recall: Recall, metrics: Metrics, slow_seconds: float) -> None:
+    def __init__(
+        self,
+        reads: Reads,
+        rates: Rates,
+        recall: Recall,
+        impressions: Impressions,
+        metrics: Metrics,
+        slow_seconds: float,
+    ) -> None:
         self._reads = reads
         self._rates = rates
         self._recall = recall
+        self._impressions = impressions
         self._metrics = metrics
         self._slow_seconds = slow_seconds
 
@@ -60,7 +71,10 @@ class Searching:
         self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
         self._metrics.images_ranked.labels(mode).observe(ranking.images_ranked)
         self._recall.offer(wanted, ranking)
-        return answer.ranking(ranking, token.encode(asked, *ranking.last) if ranking.last else "")
+        called = wanted.search_id or search_id.issue(ranking.project_id)
+        if wanted.after is None:
+            self._impressions.count(ranking.project_id)
+        return answer.ranking(ranking, token.encode(asked, *ranking.last, called) if ranking.last else "", called)
 
     async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
         """The answers to several searches, in their order; one that fails does not fail the others."""

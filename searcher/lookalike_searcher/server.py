@@ -17,6 +17,7 @@ from lookalike_searcher import replica as replicas
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
 from lookalike_searcher.errors import STATUS
+from lookalike_searcher.impressions import Impressions
 from lookalike_searcher.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Limits
@@ -78,12 +79,14 @@ async def serving(
     draining = Draining()
     recall = Recall(primary, metrics, share=config.recall_sample, target=config.recall_target)
     own_limits = Limits(0, config.max_hits, config.searches_per_second, config.max_batch)
+    impressions = Impressions(primary, config.feedback_kept)
     searching = Searching(
-        Reads(primary, metrics, replica), Rates(own_limits), recall, metrics, config.slow_query_seconds
+        Reads(primary, metrics, replica), Rates(own_limits), recall, impressions, metrics, config.slow_query_seconds
     )
-    service = SearcherService(config, primary, searching, draining, metrics)
+    service = SearcherService(config, primary, searching, impressions, draining, metrics)
     maintenance = Maintenance(config, primary, metrics)
     async with (
+        impressions.kept(),
         running(recall.run()),
         running(maintenance.run()),
         Server(

@@ -10,13 +10,14 @@ from lookalike.serving import Draining
 from lookalike.status import Context, ShuttingDown
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceServicer
-from lookalike_searcher import answer, catalogue, index, parse, spaces, store, token, validation
+from lookalike_searcher import answer, catalogue, feedback, index, parse, spaces, store, token, validation
 from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
 from lookalike_searcher.duplicates import Duplicates
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.image import Entry
+from lookalike_searcher.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.project import Project
 from lookalike_searcher.searching import Searching
@@ -35,12 +36,19 @@ class SearcherService(SearcherServiceServicer):
     """Answers from `database`; `draining` says when streams must end themselves; `metrics` is told of images."""
 
     def __init__(
-        self, config: Config, database: Database, searching: Searching, draining: Draining, metrics: Metrics
+        self,
+        config: Config,
+        database: Database,
+        searching: Searching,
+        impressions: Impressions,
+        draining: Draining,
+        metrics: Metrics,
     ) -> None:
         self._config = config
         self._metrics = metrics
         self._database = database
         self._searching = searching
+        self._impressions = impressions
         self._draining = draining
         self._duplicates = Duplicates(database)
 
@@ -166,6 +174,44 @@ class SearcherService(SearcherServiceServicer):
         """See the proto."""
         validation.at_most("requests", request.requests, validation.MAX_BATCH, least=1)
         return wire.SearchBatchResponse(results=await self._searching.answer_all(request.requests))
+
+    async def RecordFeedback(
+        self, request: wire.RecordFeedbackRequest, context: Context
+    ) -> wire.RecordFeedbackResponse:
+        """See the proto."""
+        project, judged = validation.project_name(request.project, "project"), parse.feedback(request)
+        most, kept = self._config.max_feedback, self._config.feedback_kept
+        news = await feedback.record(self._database, project, judged, most=most, kept=kept)
+        for verdict in news:
+            self._metrics.feedback.labels(verdict).inc()
+        return wire.RecordFeedbackResponse(changed_count=len(news))
+
+    async def ListFeedback(self, request: wire.ListFeedbackRequest, context: Context) -> wire.ListFeedbackResponse:
+        """See the proto."""
+        project, size = validation.project_name(request.project, "project"), validation.page_size(request.page_size)
+        asked, after = parse.after(request)
+        project_id, found = await feedback.page(self._database, project, size + 1, after)
+        more = token.encode(asked, project_id, found[size - 1].id) if len(found) > size else ""
+        return wire.ListFeedbackResponse(feedback=map(answer.feedback, found[:size]), next_page_token=more)
+
+    async def DeleteFeedback(
+        self, request: wire.DeleteFeedbackRequest, context: Context
+    ) -> wire.DeleteFeedbackResponse:
+        """See the proto."""
+        project = validation.project_name(request.project, "project")
+        searches, before = parse.deleted_feedback(request)
+        return wire.DeleteFeedbackResponse(
+            deleted_count=await feedback.delete(self._database, project, searches, before)
+        )
+
+    async def GetSearchQuality(
+        self, request: wire.GetSearchQualityRequest, context: Context
+    ) -> wire.GetSearchQualityResponse:
+        """See the proto."""
+        project = validation.project_name(request.project, "project")
+        days = int(validation.between("days", request.days, 0, 365)) or 7
+        await self._impressions.flush()  # of this searcher's counts none is missing
+        return answer.quality(await feedback.quality(self._database, project, days))
 
     async def FindDuplicates(
         self, request: wire.FindDuplicatesRequest, context: Context

@@ -396,3 +396,56 @@ async def test_urls_are_never_fetched(http: httpx.AsyncClient, colour_client: Cl
             assert answer.status_code in (200, 404, 415), answer.text
         await colour_client.delete_project("http-ssrf")
     assert asked == []
+
+
+async def test_feedback_goes_from_a_search_into_the_figures(
+    http: httpx.AsyncClient, colour_client: Client, shop: str
+) -> None:
+    before = (await http.get(f"/v1/projects/{shop}/quality")).json()
+    answer = (await http.post(f"/v1/projects/{shop}/image-search", content=RED, headers=JPEG)).json()
+    first, second = answer["results"][:2]
+    body = {
+        "searchId": answer["searchId"],
+        "querySha256": hashlib.sha256(RED).hexdigest(),
+        "verdicts": [
+            {"sha256": first["sha256"], "rank": first["rank"], "verdict": "wrong"},
+            {"sha256": second["sha256"], "rank": second["rank"], "verdict": "right"},
+            {"sha256": second["sha256"], "rank": second["rank"], "verdict": "clicked"},
+        ],
+    }
+    said = [(await http.post(f"/v1/projects/{shop}/feedback", json=body)).json() for _ in range(2)]
+    assert said == [{"changed": 3}, {"changed": 0}]
+    after = (await http.get(f"/v1/projects/{shop}/quality", params={"days": 1})).json()
+    assert (after["judgedSearches"], after["meanReciprocalRank"], after["precision"]) == (1, 0.5, 0.5)
+    assert (before["judgedSearches"], before["meanReciprocalRank"]) == (0, None)
+    [found] = [one async for one in colour_client.list_feedback(shop)]
+    assert (found.search_id, found.query_sha256) == (body["searchId"], body["querySha256"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"searchId": "x"},
+        {"searchId": None},
+        {"further": 1},
+        {"verdicts": []},
+        {"verdicts": [{"sha256": "0" * 64, "rank": 1}]},
+        {"verdicts": [{"sha256": "0" * 64, "rank": True, "verdict": "right"}]},
+        {"verdicts": [{"sha256": "0" * 64, "rank": 1.5, "verdict": "right"}]},
+        {"verdicts": [{"sha256": "0" * 64, "rank": 1, "verdict": "perhaps"}]},
+        {"verdicts": [{"sha256": "0", "rank": 1, "verdict": "right"}]},
+    ],
+)
+async def test_feedback_that_is_none_is_refused(http: httpx.AsyncClient, shop: str, change: dict[str, object]) -> None:
+    verdict = {"sha256": "0" * 64, "rank": 1, "verdict": "right"}
+    body = {"searchId": "A" * 22, "verdicts": [verdict]} | change
+    problem(await http.post(f"/v1/projects/{shop}/feedback", json=body), 400, "INVALID_BODY")
+
+
+async def test_feedback_on_a_search_of_another_project_is_refused(http: httpx.AsyncClient, shop: str) -> None:
+    verdict = {"sha256": "0" * 64, "rank": 1, "verdict": "right"}
+    body = {"searchId": "A" * 22, "verdicts": [verdict]}  # of project 0
+    problem(await http.post(f"/v1/projects/{shop}/feedback", json=body), 400, "INVALID_FIELD")
+    nan = json.dumps(body | {"verdicts": [verdict | {"rank": float("nan")}]})
+    sent = await http.post(f"/v1/projects/{shop}/feedback", content=nan, headers={"content-type": "application/json"})
+    problem(sent, 400, "INVALID_BODY")

@@ -71,9 +71,12 @@ def test_the_public_names_are_these() -> None:
         "DuplicateProgress",
         "Embedding",
         "Example",
+        "Feedback",
         "FetchSettings",
         "Filter",
         "Hit",
+        "HitFeedback",
+        "HitVerdict",
         "Image",
         "ImagePage",
         "Index",
@@ -95,6 +98,7 @@ def test_the_public_names_are_these() -> None:
         "QuotaExceededError",
         "Reference",
         "SearchMode",
+        "SearchQuality",
         "SearchResult",
         "Seen",
         "ServerError",
@@ -106,6 +110,7 @@ def test_the_public_names_are_these() -> None:
         "SyncResult",
         "UnavailableError",
         "UnreadableImageError",
+        "Verdict",
         "Watch",
     ]
     assert all(hasattr(lookalike, name) for name in lookalike.__all__)

@@ -1,7 +1,7 @@
 """`lookalike project`: create, list, show, limit, enable, disable, delete."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -9,9 +9,12 @@ from rich.table import Table
 from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Yes, console, run
 from lookalike.cli.space import show_spaces
 from lookalike.client import Client
-from lookalike.records import Limits, Project
+from lookalike.records import Limits, Project, SearchQuality
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show, limit, switch and delete projects.")
+
+_WINDOWS: Final = (7, 30)
+"""Days over which the quality of searches is shown."""
 
 Name = Annotated[str, typer.Argument(help="The project's name.")]
 MaxImages = Annotated[int | None, typer.Option(min=0, help="Most images; 0: the server's limit.")]
@@ -49,14 +52,16 @@ def list_(searcher: Searcher = DEFAULT_SEARCHER) -> None:
 
 @app.command()
 def show(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
-    """Show a project with its limits, its spaces, and the state of their indexes."""
+    """Show a project with its limits, its spaces, the state of their indexes, and how good its searches are."""
 
     async def work() -> None:
         async with Client(searcher=searcher) as client:
             project = await client.get_project(name)
+            qualities = {days: await client.quality(name, days=days) for days in _WINDOWS}
         _show([project])
         _show_limits(project.limits)
         show_spaces(project)
+        _show_quality(qualities)
 
     run(work())
 
@@ -136,6 +141,17 @@ def _show(projects: list[Project]) -> None:
         changed = project.update_time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         counts = (f"{project.image_count:,}", f"{project.reference_count:,}")
         table.add_row(project.name, *counts, "on" if project.search_enabled else "off", changed, project.space)
+    console.print(table)
+
+
+def _show_quality(qualities: dict[int, SearchQuality]) -> None:
+    table = Table(box=None, header_style="bold")
+    for title in ("days", "searches", "judged", "click-through", "MRR", "precision"):
+        table.add_column(title, justify="right")
+    for days, found in qualities.items():
+        shares = (found.click_through_rate, found.mean_reciprocal_rank, found.precision)
+        counts = (f"{found.search_count:,}", f"{found.judged_search_count:,}")
+        table.add_row(str(days), *counts, *("-" if share is None else f"{share:.3f}" for share in shares))
     console.print(table)
 
 

@@ -5,7 +5,17 @@ from datetime import datetime
 from typing import Any
 
 from lookalike.http.thumbnail import Thumbnails
-from lookalike.records import DuplicateCluster, DuplicateProgress, Hit, Image, Project, Reference, SearchResult, Space
+from lookalike.records import (
+    DuplicateCluster,
+    DuplicateProgress,
+    Hit,
+    Image,
+    Project,
+    Reference,
+    SearchQuality,
+    SearchResult,
+    Space,
+)
 
 Json = dict[str, Any]
 
@@ -23,10 +33,26 @@ def search(result: SearchResult, offset: int, next_page_token: str, name: str, t
         "mode": result.mode,
         "imagesRanked": result.images_ranked,
         "space": result.space,
+        "searchId": result.search_id,
         "timing": {
             "embedMs": round(result.embed_seconds * 1000, 3),
             "searchMs": round(result.search_seconds * 1000, 3),
         },
+    }
+
+
+def quality(found: SearchQuality) -> Json:
+    """How good searches were."""
+    return {
+        "startTime": _time(found.start_time),
+        "searches": found.search_count,
+        "judgedSearches": found.judged_search_count,
+        "clickedSearches": found.clicked_search_count,
+        "clickThroughRate": found.click_through_rate,
+        "meanReciprocalRank": found.mean_reciprocal_rank,
+        "right": found.right_count,
+        "wrong": found.wrong_count,
+        "precision": found.precision,
     }
 
 

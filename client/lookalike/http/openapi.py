@@ -55,14 +55,14 @@ def _operation(operation: Operation) -> Json:
     if operation.body:
         found["requestBody"] = {
             "required": operation.body == (JSON,),
-            "content": {media: {"schema": _taken(media)} for media in operation.body},
+            "content": {media: {"schema": _taken(media, operation)} for media in operation.body},
         }
     return found
 
 
-def _taken(media: str) -> Json:
+def _taken(media: str, operation: Operation) -> Json:
     if media == JSON:
-        return ref("ProjectChange")
+        return ref(operation.takes)
     return _FORM if media == "multipart/form-data" else _BINARY
 
 

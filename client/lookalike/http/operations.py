@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lookalike.http import duplicates, health, images, projects, search
+from lookalike.http import duplicates, feedback, health, images, projects, search
 from lookalike.http.parameter import Given, Parameter
 from lookalike.http.thumbnail import SIZES
 
@@ -31,6 +31,7 @@ class Operation:
         answer: the name of what comes back, in `schema`; empty for what is no JSON.
         parameters: what it takes.
         body: the media types that it takes.
+        takes: the name, in `schema`, of a body that is JSON.
         problems: the statuses of its refusals, besides those that anything may have.
         media: the media type of what comes back.
     """
@@ -46,6 +47,7 @@ class Operation:
     body: tuple[str, ...] = ()
     problems: tuple[int, ...] = ()
     media: str = JSON
+    takes: str = ""
 
 
 def _text(name: str, description: str, **words: object) -> Parameter:
@@ -252,6 +254,32 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT,),
         (JSON,),
         (404, 408, 413, 415),
+        takes="ProjectChange",
+    ),
+    Operation(
+        "recordFeedback",
+        "POST",
+        "/v1/projects/{project}/feedback",
+        feedback.recorded,
+        "Say which results were right, wrong or clicked",
+        "The same again changes nothing. The photo that was searched with is not stored, nor anything made of it.",
+        "FeedbackRecorded",
+        (_PROJECT,),
+        (JSON,),
+        (404, 408, 413, 415),
+        takes="Feedback",
+    ),
+    Operation(
+        "getQuality",
+        "GET",
+        "/v1/projects/{project}/quality",
+        feedback.quality,
+        "How good a project's searches are",
+        "By what was said and clicked, over the last days.",
+        "SearchQuality",
+        (_PROJECT, _whole("days", 1, 365, 7, "How many days, in UTC, the present one included.")),
+        (),
+        (404,),
     ),
     Operation("live", "GET", "/healthz", health.live, "Whether the process answers", "", "Health"),
     Operation(

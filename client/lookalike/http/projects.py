@@ -1,8 +1,7 @@
 """Projects: their state, live, and the switch."""
 
-import json
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -32,7 +31,7 @@ async def shown(request: Request, given: Given) -> Response:
 async def switched(request: Request, given: Given) -> Response:
     """Switch a project's searches on or off."""
     face = face_of(request)
-    enabled = _enabled(await _json(request, face.config.body_timeout))
+    enabled = _enabled(await upload.json_body(request, _MAX_JSON, face.config.body_timeout))
     found = await face.client.update_project(given["project"], search_enabled=enabled)
     return JSONResponse(answer.project(found), headers=_LIVE)
 
@@ -42,13 +41,3 @@ def _enabled(body: object) -> bool:
         return body["searchEnabled"]
     rule = "the body must be an object with searchEnabled, true or false, and nothing else"
     raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", rule, violations={"searchEnabled": rule})
-
-
-async def _json(request: Request, seconds: float) -> Any:  # noqa: ANN401 - any JSON
-    kind = upload.content_type(request)
-    if kind not in ("application/json", "application/merge-patch+json"):  # what no form of another site can send
-        raise upload.wrong_type("application/json", kind)
-    try:
-        return json.loads(await upload.body(request, _MAX_JSON, seconds))
-    except (ValueError, RecursionError) as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", f"the body is no JSON: {error}") from None

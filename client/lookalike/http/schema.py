@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lookalike.http.feedback import MAX_RANK, MAX_VERDICTS, SEARCH_ID, SHA256
+
 Json = dict[str, Any]
 
 
@@ -79,6 +81,7 @@ SCHEMAS: Final[Mapping[str, Json]] = {
             "mode": _text("How the ranking was made: `exact`, every image was compared; `approximate`, by an index."),
             "imagesRanked": _count("Over how many images: where the filter was applied first, those that pass it."),
             "space": _text("The embedding space that was searched."),
+            "searchId": _text("What feedback calls the search: the same on all its pages."),
             "timing": _object(
                 "How long it took, in milliseconds, as the face saw it.",
                 {"embedMs": _number("The embedder; 0 if it was not asked."), "searchMs": _number("The searcher.")},
@@ -158,6 +161,51 @@ SCHEMAS: Final[Mapping[str, Json]] = {
     ),
     "ProjectPage": _object("Some projects, by name.", {"projects": _list("Project"), "nextPageToken": _PAGE_TOKEN}),
     "ProjectChange": _object("What is to change.", {"searchEnabled": _flag("Whether the project can be searched.")}),
+    "Feedback": _object(
+        "What somebody thought of a search's results.",
+        {
+            "searchId": _text("Of the search's answer.", pattern=SEARCH_ID, examples=["AAAAB2kjTkDyw3pXJm9Qng"]),
+            "querySha256": _text(
+                "The hash of the photo that was searched with, if it is to be learnt from.", pattern=SHA256
+            ),
+            "verdicts": {
+                "type": "array",
+                "items": ref("Verdict"),
+                "minItems": 1,
+                "maxItems": MAX_VERDICTS,
+                "description": "A later `right` or `wrong` on a result replaces the earlier one.",
+            },
+        },
+        optional=("querySha256",),
+    ),
+    "Verdict": _object(
+        "What somebody thought of a result.",
+        {
+            "sha256": _text("The result's.", pattern=SHA256),
+            "rank": {"type": "integer", "minimum": 1, "maximum": MAX_RANK, "description": "The result's."},
+            "verdict": _text("`clicked`: somebody had a look at it.", enum=["right", "wrong", "clicked"]),
+        },
+    ),
+    "FeedbackRecorded": _object("What was recorded.", {"changed": _count("How many of the verdicts were new.")}),
+    "SearchQuality": _object(
+        "How good searches were, over those made in the window.",
+        {
+            "startTime": _text("When the window begins: a midnight in UTC.", format="date-time"),
+            "searches": _count("How many were answered."),
+            "judgedSearches": _count("How many got any feedback."),
+            "clickedSearches": _count("How many had a result that was clicked."),
+            "clickThroughRate": _maybe(_number("Of the searches answered, the share with a click; null if none was.")),
+            "meanReciprocalRank": _maybe(
+                _number(
+                    "Over searches with feedback, of 1 / the rank of the first result that was right, or clicked "
+                    "and not wrong; null without feedback."
+                )
+            ),
+            "right": _count("Results said to be right."),
+            "wrong": _count("Results said to be wrong."),
+            "precision": _maybe(_number("Of both together, the share that was right; null if there are none.")),
+        },
+    ),
     "DuplicateImage": _object(
         "An image of a cluster.",
         {

@@ -1,10 +1,11 @@
 """Bodies: how large, how slow, of what type, and how many at once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -75,6 +76,17 @@ async def body(request: Request, most: int, seconds: float) -> bytes:
     """The body, of at most so many bytes, in so many seconds. Raises Refused."""
     async with _in_time(seconds):
         return await _bounded(request, most).body()
+
+
+async def json_body(request: Request, most: int, seconds: float) -> Any:  # noqa: ANN401 - any JSON
+    """The body, which must be JSON, likewise."""
+    kind = content_type(request)
+    if kind not in ("application/json", "application/merge-patch+json"):  # what no form of another site can send
+        raise wrong_type("application/json", kind)
+    try:
+        return json.loads(await body(request, most, seconds))
+    except (ValueError, RecursionError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", f"the body is no JSON: {error}") from None
 
 
 def wrong_type(expected: str, found: str) -> Refused:

@@ -1,6 +1,7 @@
 """What goes in and what comes out: frozen dataclasses, each field with its unit or range."""
 
 from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress
+from lookalike.records.feedback import Feedback, HitFeedback, HitVerdict, SearchQuality, Verdict
 from lookalike.records.image import (
     DeleteResult,
     Embedding,
@@ -32,8 +33,11 @@ __all__ = [
     "DuplicateProgress",
     "Embedding",
     "Example",
+    "Feedback",
     "Filter",
     "Hit",
+    "HitFeedback",
+    "HitVerdict",
     "Image",
     "ImagePage",
     "Index",
@@ -48,10 +52,12 @@ __all__ = [
     "Query",
     "Reference",
     "SearchMode",
+    "SearchQuality",
     "SearchResult",
     "Space",
     "SpaceComparison",
     "SpaceFigures",
     "Status",
     "SyncResult",
+    "Verdict",
 ]

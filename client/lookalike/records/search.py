@@ -176,6 +176,7 @@ class SearchResult:
         space: the space that was searched.
         embed_seconds: how long the embedder took, as the client saw it; 0 if it was not asked.
         search_seconds: how long the searcher took, as the client saw it: with the whole batch, where it was one.
+        search_id: what `Client.feedback` calls the search: the same on all of its pages.
     """
 
     hits: tuple[Hit, ...]
@@ -185,3 +186,4 @@ class SearchResult:
     space: str
     embed_seconds: float
     search_seconds: float
+    search_id: str = ""

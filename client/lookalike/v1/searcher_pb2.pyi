@@ -161,6 +161,34 @@ MATCH_SIMILAR: Match.ValueType  # 3
 """Another photo, or one that was changed much."""
 Global___Match: _TypeAlias = Match  # noqa: Y015
 
+class _Verdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERDICT_UNSPECIFIED: _Verdict.ValueType  # 0
+    """Not used in requests. In ListFeedback: neither right nor wrong was said."""
+    VERDICT_RIGHT: _Verdict.ValueType  # 1
+    """It is what was looked for."""
+    VERDICT_WRONG: _Verdict.ValueType  # 2
+    """It is not."""
+    VERDICT_CLICKED: _Verdict.ValueType  # 3
+    """Somebody had a look at it."""
+
+class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+    """What is thought of a hit."""
+
+VERDICT_UNSPECIFIED: Verdict.ValueType  # 0
+"""Not used in requests. In ListFeedback: neither right nor wrong was said."""
+VERDICT_RIGHT: Verdict.ValueType  # 1
+"""It is what was looked for."""
+VERDICT_WRONG: Verdict.ValueType  # 2
+"""It is not."""
+VERDICT_CLICKED: Verdict.ValueType  # 3
+"""Somebody had a look at it."""
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
 @_typing.final
 class Project(_message.Message):
     """A set of images that are searched together, for example a shop's catalogue."""
@@ -1688,6 +1716,7 @@ class SearchResponse(_message.Message):
     IMAGES_RANKED_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
+    SEARCH_ID_FIELD_NUMBER: _builtins.int
     mode: Global___SearchMode.ValueType
     """How the ranking was made."""
     images_ranked: _builtins.int
@@ -1696,6 +1725,10 @@ class SearchResponse(_message.Message):
     """Where the next page begins; empty if this is the last one."""
     space: _builtins.str
     """The space that was searched."""
+    search_id: _builtins.str
+    """The search's name, for RecordFeedback: opaque, 22 characters, the same on all pages of a search. It names project and
+    time, is not signed, and nothing is stored for it: whoever may write to a project may make one up.
+    """
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """The hits, most similar first, or re-ranked, by their score; equal ones in the order in which they were first indexed."""
@@ -1708,10 +1741,11 @@ class SearchResponse(_message.Message):
         images_ranked: _builtins.int = ...,
         next_page_token: _builtins.str = ...,
         space: _builtins.str = ...,
+        search_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "images_ranked", b"images_ranked", "mode", b"mode", "next_page_token", b"next_page_token", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "images_ranked", b"images_ranked", "mode", b"mode", "next_page_token", b"next_page_token", "search_id", b"search_id", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1854,6 +1888,433 @@ class SearchResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___SearchResult: _TypeAlias = SearchResult  # noqa: Y015
+
+@_typing.final
+class RecordFeedbackRequest(_message.Message):
+    """Says of searches how good their hits were."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SEARCHES_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    @_builtins.property
+    def searches(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchFeedback]:
+        """The searches: 1 to 100, with at most 1,000 verdicts in all."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        searches: _abc.Iterable[Global___SearchFeedback] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "searches", b"searches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordFeedbackRequest: _TypeAlias = RecordFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class SearchFeedback(_message.Message):
+    """Which hits of a search were right, wrong or clicked; and, if it is to be learnt from, what was searched for. The query
+    is stored only as far as it is given here: a photo from outside leaves nothing behind unless its vector or its hash is.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEARCH_ID_FIELD_NUMBER: _builtins.int
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    QUERY_SHA256_FIELD_NUMBER: _builtins.int
+    QUERY_URI_FIELD_NUMBER: _builtins.int
+    QUERY_EMBEDDING_FIELD_NUMBER: _builtins.int
+    search_id: _builtins.str
+    """`search_id` of the search's answer. The search was made no longer ago than the searcher keeps feedback."""
+    query_sha256: _builtins.bytes
+    """SHA-256 of the query's image file (32 bytes). What is once stored of a query stays; what was left out may follow."""
+    query_uri: _builtins.str
+    """Instead of query_sha256: the query was the image of the project that is used at this URI."""
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitVerdict]:
+        """Which hits: 1 to 100."""
+
+    @_builtins.property
+    def query_embedding(self) -> _common_pb2.Embedding:
+        """The query's vector, in a space of the project. Not needed where the query is an image of the project."""
+
+    def __init__(
+        self,
+        *,
+        search_id: _builtins.str = ...,
+        verdicts: _abc.Iterable[Global___HitVerdict] | None = ...,
+        query_sha256: _builtins.bytes = ...,
+        query_uri: _builtins.str = ...,
+        query_embedding: _common_pb2.Embedding | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["query_embedding", b"query_embedding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["query_embedding", b"query_embedding", "query_sha256", b"query_sha256", "query_uri", b"query_uri", "search_id", b"search_id", "verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchFeedback: _TypeAlias = SearchFeedback  # noqa: Y015
+
+@_typing.final
+class HitVerdict(_message.Message):
+    """What somebody thought of a hit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """SHA-256 of the hit's image file (32 bytes). It is not checked whether the search gave it."""
+    rank: _builtins.int
+    """Where it stood: 1 for the first hit, counted over all pages, up to 1,000,000."""
+    verdict: Global___Verdict.ValueType
+    """What was thought: required."""
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.bytes = ...,
+        rank: _builtins.int = ...,
+        verdict: Global___Verdict.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rank", b"rank", "sha256", b"sha256", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HitVerdict: _TypeAlias = HitVerdict  # noqa: Y015
+
+@_typing.final
+class RecordFeedbackResponse(_message.Message):
+    """What was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    changed_count: _builtins.int
+    """How many of the verdicts, each hit's right-or-wrong and its click counted apart, were new or another one before."""
+    def __init__(
+        self,
+        *,
+        changed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_count", b"changed_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordFeedbackResponse: _TypeAlias = RecordFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class ListFeedbackRequest(_message.Message):
+    """Asks for a page of feedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    page_size: _builtins.int
+    """The most searches to return: 0 means 100; more than 1,000 means 1,000; negative is an error."""
+    page_token: _builtins.str
+    """Where to go on: `next_page_token` of the page before; empty for the first page. All else stays the same."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFeedbackRequest: _TypeAlias = ListFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class ListFeedbackResponse(_message.Message):
+    """A page of feedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty on the last one."""
+    @_builtins.property
+    def feedback(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feedback]:
+        """The searches that got feedback."""
+
+    def __init__(
+        self,
+        *,
+        feedback: _abc.Iterable[Global___Feedback] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feedback", b"feedback", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFeedbackResponse: _TypeAlias = ListFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class Feedback(_message.Message):
+    """The feedback on one search."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEARCH_ID_FIELD_NUMBER: _builtins.int
+    SEARCH_TIME_FIELD_NUMBER: _builtins.int
+    QUERY_SHA256_FIELD_NUMBER: _builtins.int
+    QUERY_STORED_FIELD_NUMBER: _builtins.int
+    QUERY_EMBEDDING_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    search_id: _builtins.str
+    """The search."""
+    query_sha256: _builtins.bytes
+    """SHA-256 of the query's image file; empty if it was not given."""
+    query_stored: _builtins.bool
+    """Whether the project holds the query's image now."""
+    @_builtins.property
+    def search_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made, to the second."""
+
+    @_builtins.property
+    def query_embedding(self) -> _common_pb2.Embedding:
+        """The query's vector, in half precision; left out if it was not given."""
+
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitFeedback]:
+        """The hits that something was said about, by rank."""
+
+    def __init__(
+        self,
+        *,
+        search_id: _builtins.str = ...,
+        search_time: _timestamp_pb2.Timestamp | None = ...,
+        query_sha256: _builtins.bytes = ...,
+        query_stored: _builtins.bool = ...,
+        query_embedding: _common_pb2.Embedding | None = ...,
+        hits: _abc.Iterable[Global___HitFeedback] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["query_embedding", b"query_embedding", "search_time", b"search_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "query_embedding", b"query_embedding", "query_sha256", b"query_sha256", "query_stored", b"query_stored", "search_id", b"search_id", "search_time", b"search_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Feedback: _TypeAlias = Feedback  # noqa: Y015
+
+@_typing.final
+class HitFeedback(_message.Message):
+    """What was said about a hit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    CLICKED_FIELD_NUMBER: _builtins.int
+    STORED_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """SHA-256 of its image file."""
+    rank: _builtins.int
+    """Where it stood."""
+    verdict: Global___Verdict.ValueType
+    """VERDICT_RIGHT or VERDICT_WRONG; VERDICT_UNSPECIFIED if neither was said."""
+    clicked: _builtins.bool
+    """Whether it was clicked."""
+    stored: _builtins.bool
+    """Whether the project holds the image now. Feedback on a deleted image is kept, so that past figures stay true."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When this was last changed."""
+
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.bytes = ...,
+        rank: _builtins.int = ...,
+        verdict: Global___Verdict.ValueType = ...,
+        clicked: _builtins.bool = ...,
+        stored: _builtins.bool = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clicked", b"clicked", "rank", b"rank", "sha256", b"sha256", "stored", b"stored", "update_time", b"update_time", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HitFeedback: _TypeAlias = HitFeedback  # noqa: Y015
+
+@_typing.final
+class DeleteFeedbackRequest(_message.Message):
+    """Deletes feedback: on searches that are named, that are older than a time, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SEARCH_IDS_FIELD_NUMBER: _builtins.int
+    SEARCH_TIME_BEFORE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    @_builtins.property
+    def search_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """These searches: at most 1,000."""
+
+    @_builtins.property
+    def search_time_before(self) -> _timestamp_pb2.Timestamp:
+        """All searches that were made before this."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        search_ids: _abc.Iterable[_builtins.str] | None = ...,
+        search_time_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["search_time_before", b"search_time_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "search_ids", b"search_ids", "search_time_before", b"search_time_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteFeedbackRequest: _TypeAlias = DeleteFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class DeleteFeedbackResponse(_message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_COUNT_FIELD_NUMBER: _builtins.int
+    deleted_count: _builtins.int
+    """On how many searches."""
+    def __init__(
+        self,
+        *,
+        deleted_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_count", b"deleted_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteFeedbackResponse: _TypeAlias = DeleteFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class GetSearchQualityRequest(_message.Message):
+    """Asks for the quality of a project's searches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    days: _builtins.int
+    """Of how many days, in UTC, the present one included: 1 to 365; 0 means 7."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSearchQualityRequest: _TypeAlias = GetSearchQualityRequest  # noqa: Y015
+
+@_typing.final
+class GetSearchQualityResponse(_message.Message):
+    """How good searches were, over those made in the window. Feedback counts on the day of its search."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    JUDGED_SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    CLICKED_SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    CLICK_THROUGH_RATE_FIELD_NUMBER: _builtins.int
+    MEAN_RECIPROCAL_RANK_FIELD_NUMBER: _builtins.int
+    RIGHT_COUNT_FIELD_NUMBER: _builtins.int
+    WRONG_COUNT_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    search_count: _builtins.int
+    """How many searches were answered, also without hits; a search of several pages counts once. A searcher adds its counts
+    every ten seconds and when it ends: one that is killed loses as much.
+    """
+    judged_search_count: _builtins.int
+    """How many searches got any feedback."""
+    clicked_search_count: _builtins.int
+    """How many searches had a hit that was clicked."""
+    click_through_rate: _builtins.float
+    """clicked_search_count over search_count, at most 1; left out if no search was answered."""
+    mean_reciprocal_rank: _builtins.float
+    """The mean, over the searches with feedback, of 1 / the rank of the first hit that was right, or clicked and not wrong;
+    0 for a search without one. Left out without feedback.
+    """
+    right_count: _builtins.int
+    """Hits that were said to be right."""
+    wrong_count: _builtins.int
+    """Hits that were said to be wrong."""
+    precision: _builtins.float
+    """right_count over right_count and wrong_count together; left out if both are 0."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the window begins: a midnight in UTC."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        search_count: _builtins.int = ...,
+        judged_search_count: _builtins.int = ...,
+        clicked_search_count: _builtins.int = ...,
+        click_through_rate: _builtins.float | None = ...,
+        mean_reciprocal_rank: _builtins.float | None = ...,
+        right_count: _builtins.int = ...,
+        wrong_count: _builtins.int = ...,
+        precision: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_click_through_rate", b"_click_through_rate", "_mean_reciprocal_rank", b"_mean_reciprocal_rank", "_precision", b"_precision", "click_through_rate", b"click_through_rate", "mean_reciprocal_rank", b"mean_reciprocal_rank", "precision", b"precision", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_click_through_rate", b"_click_through_rate", "_mean_reciprocal_rank", b"_mean_reciprocal_rank", "_precision", b"_precision", "click_through_rate", b"click_through_rate", "clicked_search_count", b"clicked_search_count", "judged_search_count", b"judged_search_count", "mean_reciprocal_rank", b"mean_reciprocal_rank", "precision", b"precision", "right_count", b"right_count", "search_count", b"search_count", "start_time", b"start_time", "wrong_count", b"wrong_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__click_through_rate: _TypeAlias = _typing.Literal["click_through_rate"]  # noqa: Y015
+    _WhichOneofArgType__click_through_rate: _TypeAlias = _typing.Literal["_click_through_rate", b"_click_through_rate"]  # noqa: Y015
+    _WhichOneofReturnType__mean_reciprocal_rank: _TypeAlias = _typing.Literal["mean_reciprocal_rank"]  # noqa: Y015
+    _WhichOneofArgType__mean_reciprocal_rank: _TypeAlias = _typing.Literal["_mean_reciprocal_rank", b"_mean_reciprocal_rank"]  # noqa: Y015
+    _WhichOneofReturnType__precision: _TypeAlias = _typing.Literal["precision"]  # noqa: Y015
+    _WhichOneofArgType__precision: _TypeAlias = _typing.Literal["_precision", b"_precision"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__click_through_rate) -> _WhichOneofReturnType__click_through_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_reciprocal_rank) -> _WhichOneofReturnType__mean_reciprocal_rank | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__precision) -> _WhichOneofReturnType__precision | None: ...
+
+Global___GetSearchQualityResponse: _TypeAlias = GetSearchQualityResponse  # noqa: Y015
 
 @_typing.final
 class FindDuplicatesRequest(_message.Message):

@@ -31,10 +31,11 @@ class SearcherServiceStub(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
-    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
-    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
-    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
+    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
+    DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
+    DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     def __init__(self, channel):
@@ -118,6 +119,26 @@ class SearcherServiceStub(object):
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.SearchBatchRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_searcher__pb2.SearchBatchResponse.FromString,
                 _registered_method=True)
+        self.RecordFeedback = channel.unary_unary(
+                '/lookalike.v1.SearcherService/RecordFeedback',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.RecordFeedbackRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.RecordFeedbackResponse.FromString,
+                _registered_method=True)
+        self.ListFeedback = channel.unary_unary(
+                '/lookalike.v1.SearcherService/ListFeedback',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.ListFeedbackRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListFeedbackResponse.FromString,
+                _registered_method=True)
+        self.DeleteFeedback = channel.unary_unary(
+                '/lookalike.v1.SearcherService/DeleteFeedback',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteFeedbackRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteFeedbackResponse.FromString,
+                _registered_method=True)
+        self.GetSearchQuality = channel.unary_unary(
+                '/lookalike.v1.SearcherService/GetSearchQuality',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.GetSearchQualityRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.GetSearchQualityResponse.FromString,
+                _registered_method=True)
         self.FindDuplicates = channel.unary_stream(
                 '/lookalike.v1.SearcherService/FindDuplicates',
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesRequest.SerializeToString,
@@ -151,10 +172,11 @@ class SearcherServiceServicer(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
-    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
-    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
-    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
+    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
+    DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
+    DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     def CreateProject(self, request, context):
@@ -312,6 +334,47 @@ class SearcherServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordFeedback(self, request, context):
+        """Records for searches which hits were right, wrong or clicked, in one transaction. Sending it again changes nothing: a
+        later RIGHT or WRONG on the same hit replaces the earlier one, CLICKED is kept beside it. It is taken also while the
+        project's searches are switched off, and for images that have been deleted since.
+
+        Errors: INVALID_ARGUMENT (a field, or a search that was another project's, or too old), NOT_FOUND (the project, or the
+        image at query_uri), FAILED_PRECONDITION (the query's vector is of no space of the project), RESOURCE_EXHAUSTED
+        (FEEDBACK_QUOTA_EXCEEDED), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFeedback(self, request, context):
+        """Lists a project's feedback search by search, page by page, in the order in which each search first got any. Searches
+        that get their first meanwhile come on later pages; none is listed twice.
+
+        Errors: INVALID_ARGUMENT (project, page_size or page_token), NOT_FOUND (the project), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteFeedback(self, request, context):
+        """Deletes the feedback on searches, with their queries' vectors. It cannot be undone. What is not there is no error.
+
+        Errors: INVALID_ARGUMENT (a field, or nothing is named), NOT_FOUND (the project), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSearchQuality(self, request, context):
+        """Says how good a project's searches have been of late, as their users saw it.
+
+        Errors: INVALID_ARGUMENT (project or days), NOT_FOUND (the project), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FindDuplicates(self, request, context):
         """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
         duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
@@ -446,6 +509,26 @@ def add_SearcherServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.SearchBatchRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_searcher__pb2.SearchBatchResponse.SerializeToString,
             ),
+            'RecordFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordFeedback,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.RecordFeedbackRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.RecordFeedbackResponse.SerializeToString,
+            ),
+            'ListFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFeedback,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListFeedbackRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.ListFeedbackResponse.SerializeToString,
+            ),
+            'DeleteFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteFeedback,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteFeedbackRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteFeedbackResponse.SerializeToString,
+            ),
+            'GetSearchQuality': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSearchQuality,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.GetSearchQualityRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.GetSearchQualityResponse.SerializeToString,
+            ),
             'FindDuplicates': grpc.unary_stream_rpc_method_handler(
                     servicer.FindDuplicates,
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesRequest.FromString,
@@ -485,10 +568,11 @@ class SearcherService(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
-    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
-    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
-    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
+    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
+    DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
+    DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     @staticmethod
@@ -886,6 +970,114 @@ class SearcherService(object):
             '/lookalike.v1.SearcherService/SearchBatch',
             lookalike_dot_v1_dot_searcher__pb2.SearchBatchRequest.SerializeToString,
             lookalike_dot_v1_dot_searcher__pb2.SearchBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/RecordFeedback',
+            lookalike_dot_v1_dot_searcher__pb2.RecordFeedbackRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.RecordFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/ListFeedback',
+            lookalike_dot_v1_dot_searcher__pb2.ListFeedbackRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.ListFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/DeleteFeedback',
+            lookalike_dot_v1_dot_searcher__pb2.DeleteFeedbackRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.DeleteFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSearchQuality(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/GetSearchQuality',
+            lookalike_dot_v1_dot_searcher__pb2.GetSearchQualityRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.GetSearchQualityResponse.FromString,
             options,
             channel_credentials,
             insecure,

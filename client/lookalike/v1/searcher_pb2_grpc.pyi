@@ -18,10 +18,11 @@ class SearcherServiceStub:
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
-    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
-    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
-    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
+    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
+    DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
+    DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -120,6 +121,31 @@ class SearcherServiceStub:
 
     Errors: INVALID_ARGUMENT (no searches, or too many), UNAVAILABLE. Errors of one search, in its result: as Search.
     """
+    RecordFeedback: _aio.UnaryUnaryMultiCallable[_searcher_pb2.RecordFeedbackRequest, _searcher_pb2.RecordFeedbackResponse]
+    """Records for searches which hits were right, wrong or clicked, in one transaction. Sending it again changes nothing: a
+    later RIGHT or WRONG on the same hit replaces the earlier one, CLICKED is kept beside it. It is taken also while the
+    project's searches are switched off, and for images that have been deleted since.
+
+    Errors: INVALID_ARGUMENT (a field, or a search that was another project's, or too old), NOT_FOUND (the project, or the
+    image at query_uri), FAILED_PRECONDITION (the query's vector is of no space of the project), RESOURCE_EXHAUSTED
+    (FEEDBACK_QUOTA_EXCEEDED), UNAVAILABLE.
+    """
+    ListFeedback: _aio.UnaryUnaryMultiCallable[_searcher_pb2.ListFeedbackRequest, _searcher_pb2.ListFeedbackResponse]
+    """Lists a project's feedback search by search, page by page, in the order in which each search first got any. Searches
+    that get their first meanwhile come on later pages; none is listed twice.
+
+    Errors: INVALID_ARGUMENT (project, page_size or page_token), NOT_FOUND (the project), UNAVAILABLE.
+    """
+    DeleteFeedback: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteFeedbackRequest, _searcher_pb2.DeleteFeedbackResponse]
+    """Deletes the feedback on searches, with their queries' vectors. It cannot be undone. What is not there is no error.
+
+    Errors: INVALID_ARGUMENT (a field, or nothing is named), NOT_FOUND (the project), UNAVAILABLE.
+    """
+    GetSearchQuality: _aio.UnaryUnaryMultiCallable[_searcher_pb2.GetSearchQualityRequest, _searcher_pb2.GetSearchQualityResponse]
+    """Says how good a project's searches have been of late, as their users saw it.
+
+    Errors: INVALID_ARGUMENT (project or days), NOT_FOUND (the project), UNAVAILABLE.
+    """
     FindDuplicates: _aio.UnaryStreamMultiCallable[_searcher_pb2.FindDuplicatesRequest, _searcher_pb2.FindDuplicatesResponse]
     """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
     duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
@@ -163,10 +189,11 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED
-    (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED, PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure
-    and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE),
-    DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
+    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
+    DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
+    DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
     """
 
     @_abc_1.abstractmethod
@@ -352,6 +379,55 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes several searches, and answers each by itself: one that fails does not fail the others.
 
         Errors: INVALID_ARGUMENT (no searches, or too many), UNAVAILABLE. Errors of one search, in its result: as Search.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordFeedback(
+        self,
+        request: _searcher_pb2.RecordFeedbackRequest,
+        context: _aio.ServicerContext[_searcher_pb2.RecordFeedbackRequest, _abc.Awaitable[_searcher_pb2.RecordFeedbackResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.RecordFeedbackResponse]:
+        """Records for searches which hits were right, wrong or clicked, in one transaction. Sending it again changes nothing: a
+        later RIGHT or WRONG on the same hit replaces the earlier one, CLICKED is kept beside it. It is taken also while the
+        project's searches are switched off, and for images that have been deleted since.
+
+        Errors: INVALID_ARGUMENT (a field, or a search that was another project's, or too old), NOT_FOUND (the project, or the
+        image at query_uri), FAILED_PRECONDITION (the query's vector is of no space of the project), RESOURCE_EXHAUSTED
+        (FEEDBACK_QUOTA_EXCEEDED), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFeedback(
+        self,
+        request: _searcher_pb2.ListFeedbackRequest,
+        context: _aio.ServicerContext[_searcher_pb2.ListFeedbackRequest, _abc.Awaitable[_searcher_pb2.ListFeedbackResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.ListFeedbackResponse]:
+        """Lists a project's feedback search by search, page by page, in the order in which each search first got any. Searches
+        that get their first meanwhile come on later pages; none is listed twice.
+
+        Errors: INVALID_ARGUMENT (project, page_size or page_token), NOT_FOUND (the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteFeedback(
+        self,
+        request: _searcher_pb2.DeleteFeedbackRequest,
+        context: _aio.ServicerContext[_searcher_pb2.DeleteFeedbackRequest, _abc.Awaitable[_searcher_pb2.DeleteFeedbackResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.DeleteFeedbackResponse]:
+        """Deletes the feedback on searches, with their queries' vectors. It cannot be undone. What is not there is no error.
+
+        Errors: INVALID_ARGUMENT (a field, or nothing is named), NOT_FOUND (the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSearchQuality(
+        self,
+        request: _searcher_pb2.GetSearchQualityRequest,
+        context: _aio.ServicerContext[_searcher_pb2.GetSearchQualityRequest, _abc.Awaitable[_searcher_pb2.GetSearchQualityResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.GetSearchQualityResponse]:
+        """Says how good a project's searches have been of late, as their users saw it.
+
+        Errors: INVALID_ARGUMENT (project or days), NOT_FOUND (the project), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
