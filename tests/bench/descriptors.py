@@ -43,7 +43,7 @@ async def descriptors(photos: Path | None, folder: Path, log: IO[bytes]) -> Desc
         log: where the embedder's log goes.
     """
     shipped = shipped_photos()
-    others = photos_in(photos, _MOST) if photos else _cuttings(shipped, folder)
+    others = photos_in(photos, _MOST) if photos else cuttings(shipped, folder)
     originals = [*shipped, *others]
     space = space_of(trunk().sha256)
     kept = CACHE_DIR / "bench" / f"descriptors-{_digest(originals, space)}.npz"
@@ -65,7 +65,7 @@ def _digest(paths: Sequence[Path], space: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _cuttings(photos: Sequence[Path], folder: Path) -> list[Path]:
+def cuttings(photos: Sequence[Path], folder: Path) -> list[Path]:
     """Windows of the photos, 30 to 70 % of their width and height, anywhere in them."""
     choice = random.Random(0)  # noqa: S311 - no secret
     made = []

@@ -1,0 +1,119 @@
+"""Retrieval quality, measured: our descriptor beside flattened pool5 of the same trunk, with and without re-ranking;
+spaces learned from a shop's products; copies told from look-alikes, beside a perceptual hash.
+
+Takes folders with a `labels.csv` (columns path and label). Each photo is a query against all others of its set, and
+what bears its label is right. Figures of several sets are their mean; the last line is JSON.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from lookalike.evaluation.ranking import leave_one_out
+from lookalike_embedder.model import load
+from lookalike_searcher.vector import encode
+from tests.bench import adapting, copied, reordered, study
+from tests.bench.figures import Figure, show
+from tests.bench.labelled import Model, Set, described, features_of, pixels_of, read
+from tests.bench.reordered import DEPTHS, RECOMMENDED, mean_average_precision
+from tests.bench.setting import trunk
+
+NAMES: Final = (
+    "map_over_flatten",
+    "bytes_per_image",
+    "adapted_map_gain",
+    "near_duplicate_auc",
+    "near_duplicate_precision_at_recall_95",
+    "imagehash_auc",
+    "compute_over_trunk",
+)
+_TURNS: Final = 30
+
+
+def of_set(own: Set) -> list[Figure]:
+    """Mean average precision of one set: flattened, ours, ours re-ranked."""
+    on = f"{len(own.vectors):,} photos of {own.label_count} labels, {own.skipped} left out"
+    flattened = mean_average_precision(leave_one_out(own.flattened.astype(np.float32)), own)
+    figures = [
+        Figure(f"map_flattened.{own.name}", flattened, f"pool5, 25,088 dimensions; {on}"),
+        Figure(f"map.{own.name}", mean_average_precision(leave_one_out(own.vectors), own), "R-MAC of conv5_3, 512"),
+    ]
+    for depth in DEPTHS:
+        found = mean_average_precision(reordered.reranked(own.vectors, depth), own)
+        figures.append(Figure(f"map_rerank_{depth}.{own.name}", found, f"the nearest {depth} re-ranked"))
+    return figures
+
+
+def summary(figures: Sequence[Figure]) -> list[Figure]:
+    """What was asked for, over all sets."""
+    helped = f"with rerank={RECOMMENDED}: mean mAP over sets, over that of flattened pool5"
+    found = [Figure("map_over_flatten", _ratio(figures, f"map_rerank_{RECOMMENDED}"), helped, least=1.2)]
+    found += [Figure("map_over_flatten_plain", _ratio(figures, "map"), "without search-time help")]
+    found += [Figure(f"map_over_flatten_rerank_{depth}", _ratio(figures, f"map_rerank_{depth}")) for depth in DEPTHS]
+    vector_bytes = len(encode(np.zeros((1, 512), np.float32))[0]) + 4  # and the length that PostgreSQL puts before it
+    found += [Figure("bytes_per_image", vector_bytes, "halfvec(512), as it is stored")]
+    held_out = "mean over sets, on labels that were not learned from"
+    found += [Figure("adapted_map_gain", _mean(figures, "adapted_gain"), held_out, least=1.12)]
+    for name in ("near_duplicate_auc", "near_duplicate_precision_at_recall_95", "imagehash_auc"):
+        found.append(Figure(name, _mean(figures, name), "mean over sets"))
+    return found
+
+
+def _of(figures: Sequence[Figure], name: str) -> list[float]:
+    return [one.value for one in figures if one.name.startswith(f"{name}.") and one.value is not None]
+
+
+def _ratio(figures: Sequence[Figure], name: str) -> float:
+    return sum(_of(figures, name)) / sum(_of(figures, "map_flattened"))
+
+
+def _mean(figures: Sequence[Figure], name: str) -> float | None:
+    found = _of(figures, name)
+    return statistics.fmean(found) if found else None
+
+
+def compute(own: Set, model: Model) -> Figure:
+    """The whole descriptor beside the bare trunk, by turns, on one photo after the other."""
+    whole, bare = [], []
+    for turn in range(_TURNS):
+        pixels = pixels_of(own.files[turn % len(own.files)].read_bytes())
+        began = time.perf_counter()
+        model([pixels])
+        between = time.perf_counter()
+        features_of(model, pixels)
+        whole.append(between - began)
+        bare.append(time.perf_counter() - between)
+    ratio = statistics.median(one / other for one, other in zip(whole, bare, strict=True))
+    on = f"seconds of a descriptor over those of conv5_3 alone, {_TURNS} turns, {model.precision} on {model.device}"
+    return Figure("compute_over_trunk", ratio, on, most=1.15)
+
+
+def main() -> None:
+    """Measure, print a table, then JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="*", help="with labels.csv; none: windows of the demo's photos")
+    parser.add_argument("--most", type=int, help="most photos of a label")
+    parser.add_argument("--copied", type=int, default=40, help="photos of a set of which altered copies are made")
+    parser.add_argument("--study", action="store_true", help="also what was tried instead, through the trunk again")
+    options = parser.parse_args()
+    model = load(trunk().tensors)
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
+        for chosen in read(options.folders, Path(scratch), options.most):
+            own = described(chosen, model)
+            print(f"{own.name}: {len(own.vectors):,} photos described")
+            figures += [*of_set(own), *adapting.measure(own), *copied.measure(own, model, options.copied)]
+            figures += study.measure(own, model) if options.study else []
+        served = reordered.run(own, Path(scratch, "searcher"))
+        figures = [*summary(figures), compute(own, model), *served, *figures]
+    show("Quality", NAMES, figures)
+
+
+if __name__ == "__main__":
+    main()

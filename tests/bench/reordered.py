@@ -1,0 +1,113 @@
+"""Re-ranking: how much better, for how many milliseconds, and whether what is served is what was judged."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from lookalike import Client, Embedding
+from lookalike.evaluation.ranking import Ranked, Vectors, leave_one_out, retrieval
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import reranking
+from tests.bench.figures import Figure
+from tests.bench.labelled import Set
+from tests.bench.latency import milliseconds, timed
+from tests.bench.site import index, site
+
+DEPTHS: Final = (100, 200, 400)
+RECOMMENDED: Final = 400
+"""The depth that counts for `map_over_flatten`."""
+_PROJECT: Final = "bench"
+_SPACE: Final = "bench"
+_PART: Final = 512
+_QUERIES: Final = 60
+_LIMIT: Final = 10
+
+
+def mean_average_precision(rankings: Iterator[Ranked], own: Set) -> float:
+    """MAP of rankings of the set's photos."""
+    return retrieval(rankings, own.photo_labels).figures()["map"]
+
+
+def reranked(vectors: Vectors, depth: int) -> Iterator[Ranked]:
+    """Each photo as a query against all others: the nearest so many re-ranked, the rest as they were."""
+    for ranked in leave_one_out(vectors):
+        for row, query in enumerate(ranked.queries):
+            shortlist = ranked.order[row, :depth]
+            scores = np.array(reranking.scores(vectors[[query, *shortlist]]))
+            ranked.order[row, :depth] = shortlist[np.argsort(-scores, kind="stable")]
+        yield ranked
+
+
+async def measure(own: Set, folder: Path) -> list[Figure]:
+    """Searches by a real searcher over the set, by turns without re-ranking and with it."""
+    folder.mkdir(parents=True)
+    with (folder / "searcher.log").open("wb") as log:
+        async with site(folder / "data", log) as searcher, Client(searcher=searcher.address) as client:
+            await client.create_project(_PROJECT, space=_SPACE)
+            await index(searcher.stub, _requests(own.vectors))
+            return await _served(client, own)
+
+
+async def _served(client: Client, own: Set) -> list[Figure]:
+    rows = np.random.default_rng(0).permutation(len(own.vectors))[:_QUERIES]
+    seconds: dict[int, list[float]] = {depth: [] for depth in (0, *DEPTHS)}
+    agree = []
+    rows_of = {_sha256(row): row for row in range(len(own.vectors))}
+    for row in rows:
+        for depth, found in seconds.items():
+            if depth > len(own.vectors):
+                continue
+
+            async def search(number: int, depth: int = depth) -> list[int]:
+                embedding = Embedding(_SPACE, tuple(own.vectors[number].tolist()))
+                result = await client.search(_PROJECT, embedding=embedding, limit=_LIMIT, rerank=depth)
+                return [rows_of[bytes.fromhex(hit.sha256)] for hit in result.hits]
+
+            found += await timed(search, [int(row)])
+            if depth:
+                agree.append(_same(await search(int(row)), own.vectors, int(row), depth))
+    figures = [
+        Figure(
+            f"search_p50_ms.rerank_{depth}", milliseconds(found), f"over {len(own.vectors):,} images, exactly ranked"
+        )
+        for depth, found in seconds.items()
+        if found
+    ]
+    return [*figures, Figure("served_as_judged", float(np.mean(agree)), "share of the first ten that are the same")]
+
+
+def _same(served: list[int], vectors: Vectors, row: int, depth: int) -> float:
+    """The share of the served hits that the bench's own ranking has, the query's own image among them."""
+    shortlist = np.argsort(-(vectors @ vectors[row]), kind="stable")[:depth]
+    scores = np.array(reranking.scores(vectors[[row, *shortlist]]))
+    wanted = shortlist[np.argsort(-scores, kind="stable")][: len(served)]
+    return len(set(served) & set(wanted.tolist())) / len(served)
+
+
+def _requests(vectors: Vectors) -> list[wire.IndexImagesRequest]:
+    entries = [
+        wire.ImageEntry(
+            sha256=_sha256(row),
+            embedding=common.Embedding(space=_SPACE, values=vector.tolist()),
+            reference=wire.Reference(uri=str(row)),
+        )
+        for row, vector in enumerate(vectors)
+    ]
+    return [
+        wire.IndexImagesRequest(sequence=number, project=_PROJECT, entries=entries[start : start + _PART])
+        for number, start in enumerate(range(0, len(entries), _PART))
+    ]
+
+
+def _sha256(row: int) -> bytes:
+    return hashlib.sha256(str(row).encode()).digest()
+
+
+def run(own: Set, folder: Path) -> list[Figure]:
+    """`measure`, from where nothing is awaited."""
+    return asyncio.run(measure(own, folder))
