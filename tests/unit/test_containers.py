@@ -186,5 +186,5 @@ def test_what_is_mounted_is_there_and_what_is_scraped_is_exported() -> None:
     ],
 )
 def test_an_image_has_what_its_program_needs_and_no_more(lock: str, without: set[str]) -> None:
-    text = (DEPLOY / "locks" / f"{lock}.txt").read_text()
+    text = (ROOT / "locks" / f"{lock}.txt").read_text()
     assert not without & set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
