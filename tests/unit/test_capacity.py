@@ -15,7 +15,7 @@ POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 def count(text: str) -> int:
     """Of `10⁵`, `2·10⁷` or `4,085`."""
     factor, power = re.fullmatch(r"(?:(\d+)·)?10([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", text).groups()  # type: ignore[union-attr]
-    return int(factor or 1) * 10 ** int(power.translate(POWERS))
+    return int(factor or 1) * int("1" + "0" * int(power.translate(POWERS)))
 
 
 def number(text: str) -> int:

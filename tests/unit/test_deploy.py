@@ -115,7 +115,7 @@ def test_the_searchers_variables_are_the_programs(searcher_environment: dict[str
 def test_flags_and_variables_are_the_programs(path: Path) -> None:
     text = path.read_text()
     assert set(re.findall(r"\bLOOKALIKE_[A-Z_]+\b", text)) <= variables(searcher, embedder)
-    assert set(re.findall(r"`(--[a-z-]+)`", text)) <= flags(searcher, embedder) | {"--exact"}  # of `lookalike search`
+    assert set(re.findall(r"`(--[a-z-]+)`", text)) <= flags(searcher, embedder) | {"--exact", "--help"}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.name))
