@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AGAINST ?= .git\#branch=main
 
-.PHONY: demo test lint screenshot format protos bench-embedder bench-http bench-path bench-indexing bench-searcher clean help
+.PHONY: audit demo licences lock locked sbom test lint screenshot format protos bench-embedder bench-http bench-path bench-indexing bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,27 @@ format: $(VENV)/.dev  ## Format the code and mend what can be mended.
 protos: $(VENV)/.dev  ## Generate client/lookalike/v1 from protos.
 	$(BIN)/python tools/protos.py
 
+lock: $(VENV)/.supply  ## Pin the versions in locks/, with hashes; UPGRADE=1 takes newer ones.
+	$(BIN)/python tools/locks.py $(if $(UPGRADE),--upgrade)
+
+locked: | $(VENV)/bin/python  ## Set .venv up with exactly the versions of locks/dev.txt, as tested.
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement locks/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(VENV)/.dev
+
+licences: $(VENV)/.supply  ## List every package's licence; refuse one that is not known to be fine, see docs/supply.md.
+	$(BIN)/pip-licenses --python $(BIN)/python
+
+sbom: $(VENV)/.supply  ## Write what the images' locks hold as CycloneDX, one file each, to build/.
+	@mkdir -p build
+	for lock in searcher client embedder; do \
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	--output-file build/$$lock.cdx.json locks/$$lock.txt || exit 1; done
+
+audit: $(VENV)/.supply  ## Look for known vulnerabilities of what is locked; needs the advisories of the package index.
+	for lock in searcher client embedder dev; do \
+	$(BIN)/pip-audit --disable-pip --require-hashes --strict --requirement locks/$$lock.txt || exit 1; done
+
 bench-path: $(VENV)/.dev  ## Measure the whole path: indexing against the bare model, and queries.
 	$(BIN)/python -m tests.bench.path $(BENCH_ARGS)
 
@@ -57,6 +78,6 @@ clean:  ## Remove what the targets made.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.bench $(VENV)/.supply: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

@@ -84,7 +84,7 @@ class _Rpc:
         REQUEST_ID.set(self._id)
         remaining = self._context.time_remaining()
         _DEADLINE.set(math.inf if remaining is None else self._began + remaining)
-        self._span = tracing.begin(self._method, self._metadata, self._id)
+        self._span = tracing.begin_rpc(self._method, self._metadata, self._id)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -110,7 +110,7 @@ class _Rpc:
 
     def _end(self, code: grpc.StatusCode, level: int, reason: str = "") -> None:
         if self._span:
-            tracing.end(self._span, code)
+            tracing.end_rpc(self._span, code)
         seconds = round(time.monotonic() - self._began, 6)
         self._observe(self._method, code, reason, seconds)
         if logger.isEnabledFor(level):

@@ -8,6 +8,7 @@ from typing import Final, TypeVar, cast
 
 import grpc
 
+from lookalike import tracing
 from lookalike.channel import EMBEDDER, SEARCHER, open_channel
 from lookalike.errors import DeadlineExceededError, LookalikeError, closed, from_rpc
 from lookalike.request import REQUEST_ID
@@ -31,7 +32,7 @@ def new_request_id() -> str:
 
 def metadata(request_id: str) -> grpc.aio.Metadata:
     """What a call carries beside its message."""
-    return grpc.aio.Metadata(("x-request-id", request_id))
+    return grpc.aio.Metadata(("x-request-id", request_id), *tracing.carried().items())
 
 
 class Servers:

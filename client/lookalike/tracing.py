@@ -1,13 +1,17 @@
-"""OpenTelemetry spans of a server's RPCs, where the environment names an OTLP endpoint; nothing, and free, where not.
+"""OpenTelemetry spans of what we serve, where the environment names an OTLP endpoint; nothing, and free, where not.
+
+A caller's `traceparent` is taken over, and handed on by the client library, whether we or its user made the span.
 
 Needs the extra `otel` only then. OpenTelemetry's own plugin for asyncio servers is not used: it can freeze the event
 loop (grpc#43079).
 """
 
 import os
+import re
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
@@ -32,9 +36,12 @@ _FAULTS: Final = frozenset(
     }
 )
 """What counts as an error of the server, by OpenTelemetry's conventions; anything else is the caller's affair."""
+_COMMENTS: Final = re.compile(r"(\s*--.*\n)*\s*")
+"""What may stand before a statement's first word."""
 
 _tracer: "Tracer | None" = None
 _current: Final[ContextVar["Span | None"]] = ContextVar("span", default=None)
+_request_id: Final[ContextVar[str]] = ContextVar("request_id_of_span", default="")
 
 
 @contextmanager
@@ -70,42 +77,88 @@ def exporting(service_name: str) -> Iterator[None]:
         flush.join(_FLUSH_SECONDS)
 
 
-def begin(method: str, metadata: Iterable[tuple[str, str | bytes]], request_id: str) -> "Span | None":
-    """The span of an RPC that begins in this task, below the caller's `traceparent`; None where none are sent."""
+def is_on() -> bool:
+    """Whether spans are sent."""
+    return _tracer is not None
+
+
+def begin(
+    name: str, metadata: Iterable[tuple[str, str | bytes]], request_id: str, attributes: Mapping[str, str]
+) -> "Span | None":
+    """The span of a request that begins in this task, below the caller's `traceparent`; None where none are sent."""
     if _tracer is None:
         return None
     from opentelemetry.trace import SpanKind
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     carrier = {name: value for name, value in metadata if isinstance(value, str)}
-    service, _, name = method.partition("/")
     span = _tracer.start_span(
-        method,
+        name,
         TraceContextTextMapPropagator().extract(carrier),
         SpanKind.SERVER,
-        {
-            "rpc.system": "grpc",
-            "rpc.service": service,
-            "rpc.method": name,
-            "lookalike.request_id": request_id,
-        },
+        {**attributes, "lookalike.request_id": request_id},
     )
     _current.set(span)
+    _request_id.set(request_id)
     return span
 
 
-def end(span: "Span", code: grpc.StatusCode) -> None:
+def begin_rpc(method: str, metadata: Iterable[tuple[str, str | bytes]], request_id: str) -> "Span | None":
+    """The span of an RPC, as `begin`."""
+    service, _, name = method.partition("/")
+    return begin(method, metadata, request_id, {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name})
+
+
+def end_rpc(span: "Span", code: grpc.StatusCode) -> None:
     """The span's RPC has ended."""
+    end(span, "rpc.grpc.status_code", code.value[0], fault=code in _FAULTS)
+
+
+def end(span: "Span", attribute: str, status: int, *, fault: bool) -> None:
+    """The span's request has ended, with that status; a fault is the server's."""
     from opentelemetry.trace import StatusCode
 
-    span.set_attribute("rpc.grpc.status_code", code.value[0])
-    if code in _FAULTS:
+    span.set_attribute(attribute, status)
+    if fault:
         span.set_status(StatusCode.ERROR)
     span.end()
 
 
+def carried() -> dict[str, str]:
+    """The headers that tell a server of the span that we are in: ours, or that of the program that uses the library."""
+    if "opentelemetry.trace" not in sys.modules:  # nobody makes spans
+        return {}
+    from opentelemetry.trace import set_span_in_context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    span = _current.get()
+    headers: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(headers, set_span_in_context(span) if span else None)
+    return headers
+
+
+def statement(sql: str, seconds: float, *, failed: bool) -> None:
+    """Draw a statement that has just ended as a child span of this task's request. Values are no part of its text."""
+    span = _current.get()
+    if _tracer is None or span is None:
+        return
+    from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
+
+    ended = time.time_ns()
+    drawn = _tracer.start_span(
+        f"SQL {_COMMENTS.sub('', sql, count=1).split(None, 1)[0]}",
+        set_span_in_context(span),
+        SpanKind.CLIENT,
+        {"db.system.name": "postgresql", "db.query.text": sql, "lookalike.request_id": _request_id.get()},
+        start_time=ended - _nanoseconds(seconds),
+    )
+    if failed:
+        drawn.set_status(StatusCode.ERROR)
+    drawn.end(ended)
+
+
 def stages(**seconds: float) -> None:
-    """Draw what this task's RPC did until now as child spans, one after the other, each as long as is said."""
+    """Draw what this task's request did until now as child spans, one after the other, each as long as is said."""
     span = _current.get()
     if _tracer is None or span is None:
         return

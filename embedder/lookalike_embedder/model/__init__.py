@@ -1,13 +1,9 @@
 """VGG16 with an R-MAC head, on a CPU or on a GPU. The only package that imports torch."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torchvision.models import VGG16_Weights
 
 from lookalike_embedder.model import hardware
 from lookalike_embedder.model.cpu import CpuModel
@@ -15,7 +11,7 @@ from lookalike_embedder.model.cuda import CudaModel
 from lookalike_embedder.model.jpeg import GpuJpegs
 from lookalike_embedder.model.jpeg import choose as choose_jpegs
 
-__all__ = ["CpuModel", "CudaModel", "GpuJpegs", "choose_jpegs", "download_torchvision", "load", "read_checkpoint"]
+__all__ = ["CpuModel", "CudaModel", "GpuJpegs", "choose_jpegs", "load"]
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
@@ -38,17 +34,3 @@ def load(
     device = hardware.choose_device(device)
     precision = hardware.choose_precision(precision, device)
     return CudaModel(tensors, precision) if device == "cuda" else CpuModel(tensors, precision, growth)
-
-
-def read_checkpoint(path: Path) -> dict[str, NDArray[np.float32]]:
-    """The tensors of a .pth file. Unpickling is restricted to tensors."""
-    return _as_arrays(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def download_torchvision() -> dict[str, NDArray[np.float32]]:
-    """The tensors of torchvision's `IMAGENET1K_FEATURES`, from its cache or its download, checked by its own hash."""
-    return _as_arrays(VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(progress=False, check_hash=True))
-
-
-def _as_arrays(state: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
-    return {name: tensor.float().numpy() for name, tensor in state.items() if name.startswith("features.")}

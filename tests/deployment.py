@@ -1,0 +1,91 @@
+"""What is deployed, as programs read it: rendered manifests, compose files, images, and the programs' real settings."""
+
+import functools
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+import yaml
+from typer.main import get_command
+
+from lookalike.cli.app import app as client
+from lookalike_embedder.__main__ import app as embedder
+from lookalike_searcher.__main__ import app as searcher
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DEPLOY: Final = ROOT / "deploy"
+OVERLAYS: Final = sorted(path.parent.name for path in DEPLOY.glob("kubernetes/overlays/*/kustomization.yaml"))
+KUBECTL: Final = shutil.which("kubectl")
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of an image: its flags, their variables, and their defaults."""
+
+    flags: frozenset[str]
+    variables: frozenset[str]
+    defaults: dict[str, Any]
+
+
+def _program(app: typer.Typer, command: str = "") -> Program:
+    found: Any = get_command(app)
+    parameters = (found.commands[command] if command else found).params
+    return Program(
+        frozenset(option for parameter in parameters for option in parameter.opts),
+        frozenset(str(parameter.envvar) for parameter in parameters if parameter.envvar),
+        {parameter.name: parameter.default for parameter in parameters},
+    )
+
+
+PROGRAMS: Final = {
+    "embedder": _program(embedder),
+    "searcher": _program(searcher),
+    "http": _program(client, "http"),
+    "index": _program(client, "index"),
+}
+FOREIGN: Final = frozenset({"OMP_NUM_THREADS", "PGPASSFILE", "LOOKALIKE_SHARDS", "DATABASE_PASSWORD"})
+"""Variables that others read: torch, asyncpg, the share of an Indexed Job (no flag of its own), another variable."""
+
+
+@functools.cache
+def rendered(folder: str) -> tuple[Manifest, ...]:
+    """A kustomization of `deploy/kubernetes`, as it would be applied."""
+    assert KUBECTL is not None
+    done = subprocess.run(
+        [KUBECTL, "kustomize", str(DEPLOY / "kubernetes" / folder)], capture_output=True, text=True, check=True
+    )
+    return tuple(found for found in yaml.safe_load_all(done.stdout) if found)
+
+
+def compose(path: Path) -> str:
+    """A compose file, with what the environment may change left at its default."""
+    text = re.sub(r"\$\{(\w+):-([^}]*)\}", r"\2", path.read_text())
+    text = re.sub(r"\$\{(\w+)(:\?[^}]*)?\}", "given", text)
+    return yaml.safe_dump(yaml.safe_load(text))  # merges what `<<` names, as compose does
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """The stages of the Dockerfile by name, each a list of instructions with their arguments; `FROM` is the first."""
+    text = re.sub(r"^ *#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE)
+    instructions = re.findall(r"^([A-Z]+) ((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    found: dict[str, list[tuple[str, str]]] = {"": []}
+    name = ""
+    for word, argument in instructions:
+        if word == "FROM":
+            name = argument.split(" AS ")[1]
+            found[name] = []
+        found[name].append((word, argument))
+    return found
+
+
+def lineage(stage: str) -> list[tuple[str, str]]:
+    """The instructions of a stage after those of the stages that it is built from."""
+    own = stages()[stage]
+    parent = own[0][1].split(" AS ")[0]
+    return [*(lineage(parent) if parent in stages() else []), *own]

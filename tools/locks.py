@@ -1,0 +1,52 @@
+"""Writes `locks/`: exact versions with hashes, by `uv pip compile`, for all platforms and Pythons that we have.
+
+    python tools/locks.py [--upgrade]
+
+`dev.txt` is the development environment; the others are what the images install. Versions that are there stay as long
+as pyproject's bounds allow, unless they are to be upgraded.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+FOLDER: Final = ROOT / "locks"
+
+LOCKS: Final = {
+    "dev": ("dev",),
+    "searcher": ("searcher-slim", "otel"),
+    "client": ("http", "index", "s3", "gs", "abfs", "parquet", "otel"),
+    "embedder": ("embedder", "heic", "otel"),
+}
+"""Each lock, and the extras that it has."""
+
+TORCH: Final = re.compile(r"^(?:torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)==.*\n(?:    .*\n)*", re.MULTILINE)
+"""What the embedder's image has from an index of its builder's choice: for GPUs, or for processors alone."""
+
+
+def compile_(name: str, *options: str) -> None:
+    """Write one lock."""
+    file = FOLDER / f"{name}.txt"
+    extras = [argument for extra in LOCKS[name] for argument in ("--extra", extra)]
+    command = [
+        str(Path(sys.executable).with_name("uv")),
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+    ]
+    layout = ["--no-header", "--no-annotate", "--output-file", str(file)]
+    subprocess.run([*command, *layout, *extras, *options, "pyproject.toml"], cwd=ROOT, check=True)  # noqa: S603
+    if name == "embedder":
+        file.write_text(TORCH.sub("", file.read_text()))
+
+
+if __name__ == "__main__":
+    for lock in LOCKS:
+        compile_(lock, *sys.argv[1:])
