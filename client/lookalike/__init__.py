@@ -10,6 +10,7 @@ Everything is in `Client`; what goes in and comes out are its records, what it r
 """
 
 from lookalike.client import Client
+from lookalike.credentials import Credentials
 from lookalike.errors import (
     AlreadyExistsError,
     DeadlineExceededError,
@@ -17,9 +18,11 @@ from lookalike.errors import (
     LookalikeError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
     PreconditionError,
     QuotaExceededError,
     ServerError,
+    UnauthenticatedError,
     UnavailableError,
     UnreadableImageError,
 )
@@ -60,6 +63,7 @@ __all__ = [
     "AlreadyExistsError",
     "Change",
     "Client",
+    "Credentials",
     "DeadlineExceededError",
     "DeleteResult",
     "DuplicateCluster",
@@ -83,6 +87,7 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "OverloadedError",
+    "PermissionDeniedError",
     "Plan",
     "PreconditionError",
     "Project",
@@ -100,6 +105,7 @@ __all__ = [
     "SpaceFigures",
     "Status",
     "SyncResult",
+    "UnauthenticatedError",
     "UnavailableError",
     "UnreadableImageError",
     "Watch",

@@ -1,9 +1,10 @@
 """The searcher's configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from lookalike.security.config import Security
 from lookalike.wire import SEARCHER_PORT
 
 METRICS_PORT: Final = 9465
@@ -36,6 +37,7 @@ class Config:
     metrics_port: int | None = None
     probe_interval: float = 5.0
     grace: float = 20.0
+    security: Security = field(default_factory=Security)
 
     @property
     def address(self) -> str:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from lookalike.scrape import metrics_served
+from lookalike.security import gate
 from lookalike.serving import Draining, Server, calm_collector
 from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
@@ -98,6 +99,8 @@ async def serving(
             grace=config.grace,
             tell=metrics.serving.set,
             observe=metrics.rpc_ended,
+            guard=gate.guard(config.security),
+            certificate=gate.certificate(config.security),
         ) as server,
     ):
         yield server

