@@ -87,7 +87,7 @@ class Servers:
         check: grpc.aio.UnaryUnaryMultiCallable[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]
         check = HealthStub(channel).Check  # type: ignore[attr-defined] # its types know only the sync stack
         answer = await self.ask(service, check, request, new_request_id())
-        return answer.status == health_pb2.HealthCheckResponse.ServingStatus.SERVING
+        return answer.status == health_pb2.HealthCheckResponse.SERVING
 
     async def ask(
         self,

@@ -4,8 +4,9 @@ import base64
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -21,7 +22,7 @@ from grpc_status import rpc_status
 
 from lookalike import Client, Credentials, LookalikeError, errors
 from lookalike.security import gate, key
-from lookalike.security.caller import CALLER, Caller
+from lookalike.security.caller import CALLER
 from lookalike.security.config import InvalidSecurity, Security
 from lookalike.security.errors import Unauthenticated
 from lookalike.security.token import LEEWAY_SECONDS, TokenVerifier
@@ -48,6 +49,12 @@ class Servicer(EmbedderServiceServicer):
 
     async def Embed(self, request: wire.EmbedRequest, context: Context) -> wire.EmbedResponse:  # noqa: N802
         return wire.EmbedResponse()
+
+    async def EmbedStream(  # noqa: N802
+        self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context
+    ) -> AsyncIterator[wire.EmbedStreamResponse]:
+        async for request in request_iterator:
+            yield wire.EmbedStreamResponse(sequence=request.sequence)
 
 
 @asynccontextmanager
@@ -148,7 +155,7 @@ def confused(signer: Signer) -> str:
     return jwt.encode(claims, public, "HS256", {"kid": signer.key_id})
 
 
-FORGERIES = {
+FORGERIES: dict[str, Callable[[Signer], str]] = {
     "unsigned": lambda signer: unsigned(good(signer)),
     "tampered": lambda signer: tampered(good(signer)),
     "algorithm confused": confused,
@@ -167,8 +174,8 @@ FORGERIES = {
     "projects that are patterns": lambda signer: good(signer, projects=["sh%p"]),
     "a rate that is none": lambda signer: good(signer, rate="fast"),
     "too long": lambda signer: good(signer, padding="x" * 6200),
-    "garbage": lambda _: "a.b.c",
-    "not even that": lambda _: "~",
+    "garbage": lambda _signer: "a.b.c",
+    "not even that": lambda _signer: "~",
 }
 
 
@@ -194,9 +201,8 @@ async def test_a_token_that_was_seen_expires_as_well(signers: list[Signer], secu
     """What is remembered of tokens outlives none of them."""
     assert security.jwks
     verifier = TokenVerifier(key.FileSource(security.jwks), audience="lookalike", issuer=None)
-    token = signers[0].token(exp=time.time() - LEEWAY_SECONDS + 60)
-    known = await verifier.verify(token)
-    verifier._known[token] = Caller(known.subject, expires=time.time() - LEEWAY_SECONDS)
+    token = signers[0].token()
+    verifier._known[token] = replace(await verifier.verify(token), expires=time.time())
     with pytest.raises(Unauthenticated, match="expired"):
         await verifier.verify(token)
 
@@ -330,8 +336,8 @@ class Login(BaseHTTPRequestHandler):
     """Serves keys; says nothing to standard error."""
 
     def do_GET(self) -> None:
-        text: str | None = self.server.text  # type: ignore[attr-defined]
-        self.server.asked += 1  # type: ignore[attr-defined]
+        text: str | None = self.server.text
+        self.server.asked += 1
         self.send_response(200 if text else 503)
         self.end_headers()
         self.wfile.write((text or "").encode())
@@ -343,8 +349,8 @@ class Login(BaseHTTPRequestHandler):
 @pytest.fixture
 def login() -> Iterator[Any]:
     with HTTPServer(("127.0.0.1", 0), Login) as server:
-        server.text, server.asked = None, 0  # type: ignore[attr-defined]
-        server.url = f"http://127.0.0.1:{server.server_port}/jwks"  # type: ignore[attr-defined]
+        server.text, server.asked = None, 0
+        server.url = f"http://127.0.0.1:{server.server_port}/jwks"
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server

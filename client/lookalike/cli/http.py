@@ -1,12 +1,16 @@
 """`lookalike http`: the HTTP/JSON API and the page."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Timeout, console, run
+from lookalike.credentials import Credentials
 from lookalike.processes import require
+from lookalike.security.config import AUDIENCE, InvalidSecurity, Security
+from lookalike.security.flags import AuditLog, Jwks, JwksUrl, TokenAudience, TokenIssuer
 from lookalike.signals import until_signalled
 from lookalike.wire import MAX_IMAGE_BYTES
 
@@ -53,6 +57,15 @@ BodyTimeout = Annotated[
 Grace = Annotated[
     float, typer.Option(envvar="LOOKALIKE_HTTP_GRACE", min=1, help="Seconds for requests to end after SIGTERM.")
 ]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(envvar="LOOKALIKE_HTTP_TLS_CERT", help="Its certificate, in PEM; read again when it changes."),
+]
+TlsKey = Annotated[Path | None, typer.Option(envvar="LOOKALIKE_HTTP_TLS_KEY", help="Its private key, in PEM.")]
+TlsClientCa = Annotated[
+    Path | None,
+    typer.Option(envvar="LOOKALIKE_HTTP_TLS_CLIENT_CA", help="Authority whose certificates clients must show, in PEM."),
+]
 Insecure = Annotated[
     bool,
     typer.Option(
@@ -75,10 +88,18 @@ def http(
     max_uploads: MaxUploads = 32,
     body_timeout: BodyTimeout = 30,
     grace: Grace = 20,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    jwks: Jwks = None,
+    jwks_url: JwksUrl = None,
+    token_audience: TokenAudience = AUDIENCE,
+    token_issuer: TokenIssuer = None,
     insecure: Insecure = False,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 30,
+    audit_log: AuditLog = None,
     log_level: LogLevel = "INFO",
     log_format: LogFormat = "text",
 ) -> None:
@@ -90,10 +111,7 @@ def http(
     from lookalike.http.config import LOOPBACK, Config
     from lookalike.http.server import serving
 
-    if host not in LOOPBACK and not insecure:
-        raise typer.BadParameter(
-            "there is no authentication yet: to let others in all the same, add --insecure", param_hint="--host"
-        )
+    security = Security(tls_cert, tls_key, tls_client_ca, jwks, jwks_url or None, token_audience, token_issuer or None)
     config = Config(
         embedder=embedder,
         searcher=searcher,
@@ -107,13 +125,19 @@ def http(
         max_uploads=max_uploads,
         body_timeout=body_timeout,
         grace=grace,
+        credentials=replace(Credentials.from_env(), token="", token_file=None),  # a token of ours is nobody else's
+        security=security,
     )
 
     async def work() -> None:
-        logs.configure(log_level.upper(), log_format)
+        logs.configure(log_level.upper(), log_format, audit_log)
         async with serving(config) as address:
             console.print(f"lookalike http ready on {address}", soft_wrap=True)
             await until_signalled()
         console.print("stopped")
 
-    run(work(), loop_factory=uvloop.new_event_loop)
+    try:
+        security.check(host, insecure=insecure)
+        run(work(), loop_factory=uvloop.new_event_loop)
+    except InvalidSecurity as error:
+        raise typer.BadParameter(str(error)) from error

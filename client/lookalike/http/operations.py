@@ -33,6 +33,7 @@ class Operation:
         body: the media types that it takes.
         problems: the statuses of its refusals, besides those that anything may have.
         media: the media type of what comes back.
+        rpc: the searcher's RPC that it stands for, whose permission it needs; empty: anybody may do it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Operation:
     body: tuple[str, ...] = ()
     problems: tuple[int, ...] = ()
     media: str = JSON
+    rpc: str = ""
 
 
 def _text(name: str, description: str, **words: object) -> Parameter:
@@ -126,6 +128,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         _SEARCH,
         PHOTO,
         (404, 408, 409, 413, 415, 422),
+        rpc="Search",
     ),
     Operation(
         "searchByImage",
@@ -147,6 +150,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         ),
         (),
         (404, 409),
+        rpc="Search",
     ),
     Operation(
         "listImages",
@@ -159,6 +163,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT, _whole("limit", 1, 500, 50, "The most images."), _PAGE_TOKEN, *_FILTER),
         (),
         (404,),
+        rpc="ListImages",
     ),
     Operation(
         "getImage",
@@ -171,6 +176,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT, _SHA256),
         (),
         (404,),
+        rpc="GetImage",
     ),
     Operation(
         "getThumbnail",
@@ -188,6 +194,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (),
         (404,),
         "image/jpeg",
+        rpc="GetImage",
     ),
     Operation(
         "findDuplicates",
@@ -204,6 +211,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         ),
         (),
         (404,),
+        rpc="FindDuplicates",
     ),
     Operation(
         "streamDuplicates",
@@ -217,6 +225,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (),
         (404,),
         "application/x-ndjson",
+        rpc="FindDuplicates",
     ),
     Operation(
         "listProjects",
@@ -227,6 +236,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "By name, without their spaces.",
         "ProjectPage",
         (_whole("limit", 1, 500, 50, "The most projects."), _PAGE_TOKEN),
+        rpc="ListProjects",
     ),
     Operation(
         "getProject",
@@ -239,6 +249,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT,),
         (),
         (404,),
+        rpc="GetProject",
     ),
     Operation(
         "switchProject",
@@ -251,6 +262,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT,),
         (JSON,),
         (404, 408, 413, 415),
+        rpc="UpdateProject",
     ),
     Operation("live", "GET", "/healthz", health.live, "Whether the process answers", "", "Health"),
     Operation(
@@ -266,6 +278,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 
 COMMON_PROBLEMS: Final[Mapping[int, str]] = {
     400: "A parameter or a field breaks a rule.",
+    401: "A token is missing, has expired, or is not one that is accepted; WWW-Authenticate says which.",
+    403: "The token lacks the scope, or is not for the project, whether there is one or not.",
     404: "There is no such project or image, or nothing that may be shown.",
     408: "The body came too slowly.",
     409: "The request does not fit the project's state: its searches are off, or it is of another space.",
@@ -277,5 +291,5 @@ COMMON_PROBLEMS: Final[Mapping[int, str]] = {
     503: "A server cannot be reached, or there is too much to do; Retry-After says when to come back.",
     504: "A server did not answer in time.",
 }
-ANYWHERE: Final = (400, 429, 502, 503, 504)
+ANYWHERE: Final = (400, 401, 403, 429, 502, 503, 504)
 """Problems that any operation under /v1 may have."""

@@ -21,7 +21,7 @@ class Caller:
         token_id: the token's own id (`jti`), if it has one.
         scopes: what he may do.
         projects: with which: names, or beginnings of names that end in `*`.
-        expires: when the token does, in seconds since 1970.
+        expires: when the token counts no longer, in seconds since 1970.
         rate: his requests a second; 0: the server's own limit.
     """
 

@@ -49,7 +49,7 @@ class TokenVerifier:
             self._known[token] = caller
             if len(self._known) > _MAX_KNOWN:
                 del self._known[next(iter(self._known))]  # the oldest
-        if caller.expires + LEEWAY_SECONDS <= time.time():
+        if caller.expires <= time.time():
             raise Unauthenticated.expired()
         return caller
 
@@ -97,6 +97,6 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
         token_id=str(claims.get("jti", "")),
         scopes=SCOPES.intersection(scopes.split()),
         projects=tuple(projects),
-        expires=float(claims["exp"]),
+        expires=float(claims["exp"]) + LEEWAY_SECONDS,
         rate=float(rate),
     )
