@@ -126,7 +126,6 @@ _STARTUP_FAILURES = (
     UnusableDatabase,
     asyncpg.PostgresError,  # wrong name, password or rights
     OSError,
-    ValueError,  # DATABASE_URL is no URL
     RuntimeError,  # the port is taken, or spans cannot be sent
 )
 _DATA_DIR = platformdirs.user_data_path("lookalike")
@@ -204,6 +203,11 @@ def serve(
         security.check(host, insecure=insecure)
         with tracing.exporting("lookalike-searcher"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(cancelled_when_terminated(run(config, announce=typer.echo)))
+    except ValueError:  # whose message may hold what was taken for a port, and is the password
+        raise SystemExit(
+            "lookalike-searcher: DATABASE_URL or READ_DATABASE_URL is no URL of PostgreSQL; in its password, all but"
+            " letters and digits must be percent-encoded"
+        ) from None
     except InvalidSecurity as error:
         raise typer.BadParameter(str(error)) from error
     except _STARTUP_FAILURES as error:

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from lookalike.cli import delete, demo, duplicates, http, images, index, project, search, space, up
+from lookalike.cli import delete, demo, duplicates, http, images, index, project, search, space, token, up
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(project.app, name="project")
 app.add_typer(space.app, name="space")
+app.add_typer(token.app, name="token")
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("duplicates")(duplicates.duplicates)

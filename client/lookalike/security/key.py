@@ -121,7 +121,9 @@ class UrlSource:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-            raise InvalidSecurity(f"--jwks-url must begin with https://, got {url!r}")
+            raise InvalidSecurity(f"--jwks-url must begin with https://, got {parts.scheme}://")
+        if parts.username is not None:
+            raise InvalidSecurity("--jwks-url must hold no password: it is named in the log")
         self._url = url
         self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_TIMEOUT_SECONDS, cooldown_duration=0)
         self._keys: Keys | None = None
