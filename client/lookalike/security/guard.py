@@ -10,8 +10,8 @@ from lookalike.security.errors import PermissionDenied, TokenQuotaExceeded, Unau
 from lookalike.security.permission import NOBODYS, PERMISSIONS, Permission
 from lookalike.status import Context
 
-_MAX_TOKEN: Final = 8 * 1024
-"""Characters of the longest token that is looked at: what gRPC takes as metadata by default."""
+_MAX_TOKEN: Final = 6 * 1024
+"""Characters of the longest token that is looked at. Of all metadata, gRPC refuses more than 8 KiB at random."""
 _SCHEME: Final = "bearer "
 _MAX_NAME: Final = 80
 """Characters of a project's name that are written down: more than a real one has."""
