@@ -143,7 +143,7 @@ class _Rpc:
             tracing.end(self._span, code)
         seconds, reason = round(time.monotonic() - self._began, 6), refusal.reason if refusal else ""
         if self._permission.audited or type(refusal) in REFUSALS:
-            self._record.write(self._method, code.name, seconds, self._id, refusal)
+            self._record.write(self._method, code.name, self._id, refusal)
         self._observe(self._method, code, reason, seconds)
         if logger.isEnabledFor(level):
             fields = {

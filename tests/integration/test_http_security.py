@@ -29,6 +29,7 @@ from tests import colours
 from tests.authority import Signer, jwks
 from tests.integration.conftest import address
 from tests.integration.test_http_api import JPEG, RED, problem
+from tests.integration.test_tokens import logged
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,11 @@ async def test_what_the_face_can_see_itself_is_refused_before_a_server_is_asked_
 ) -> None:
     nowhere = Config("127.0.0.1:1", "127.0.0.1:1", port=0, grace=5, timeout=0.2, security=security)
     async with serving(nowhere) as url, httpx.AsyncClient(base_url=url) as http:
+        with logged() as records:
+            answer = await http.get("/v1/projects", headers=bearing(signer.token("write", sub="writer")))
+        found = vars(records[0])
+        assert (found["method"], found["subject"], found["reason"]) == ("GET /v1/projects", "writer", "SCOPE_MISSING")
+        assert found["request_id"] == answer.headers["x-request-id"]
         problem(await http.get("/v1/projects"), 401, "TOKEN_MISSING")
         problem(await http.get("/v1/projects", headers=bearing("a.b.c")), 401, "TOKEN_INVALID")
         reader = bearing(signer.token("read", projects=["shop"]))

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from lookalike.channel import SEARCHER
 from lookalike.http.operations import Operation
 from lookalike.security import gate
+from lookalike.security.caller import CALLER
 from lookalike.security.config import Security
 from lookalike.security.errors import PermissionDenied
 from lookalike.security.guard import bearer
@@ -35,6 +36,7 @@ class Door:
         TOKEN.set(token)
         if self._verifier:
             caller = await self._verifier.verify(token)
+            CALLER.set(caller)
             needed = PERMISSIONS[f"{SEARCHER}/{operation.rpc}"].scopes
             if not caller.has_any(needed):
                 raise PermissionDenied.scope(needed)

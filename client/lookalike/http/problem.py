@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse
 
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
 from lookalike.request import REQUEST_ID
-from lookalike.security import audit
+from lookalike.security.audit import Record
+from lookalike.security.caller import CALLER
 from lookalike.security.errors import REFUSALS
 from lookalike.status import DomainError
 
@@ -126,11 +127,13 @@ async def from_library(_request: Request, error: Exception) -> JSONResponse:
     return response(of_library(error), headers | _challenge(status_of(error), error.reason))
 
 
-async def from_domain(_request: Request, error: Exception) -> JSONResponse:
-    """The answer to whom our own door does not let in."""
+async def from_domain(request: Request, error: Exception) -> JSONResponse:
+    """The answer to whom our own door does not let in. It is written down, as no server hears of it."""
     assert isinstance(error, DomainError)  # noqa: S101
     status = STATUS[REFUSALS[type(error)]]
-    audit.logger.info("%s %r", error.reason, getattr(error, "cause", ""), extra={"reason": error.reason})
+    record = Record()
+    record.caller = CALLER.get()
+    record.write(f"{request.method} {request.url.path}", REFUSALS[type(error)].name, REQUEST_ID.get(), error)
     headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
     found = body(status, error.reason, error.message, metadata=error.metadata)
     return response(found, headers | _challenge(status, error.reason))

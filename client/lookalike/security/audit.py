@@ -29,13 +29,12 @@ class Record:
         self.counts: Counter[str] = Counter()
         _COUNTS.set(self.counts)
 
-    def write(self, method: str, code: str, seconds: float, request_id: str, refusal: "DomainError | None") -> None:
+    def write(self, method: str, code: str, request_id: str, refusal: "DomainError | None") -> None:
         """One line, at the RPC's end."""
         fields: dict[str, object] = {
             "request_id": request_id,
             "method": method,
             "code": code,
-            "seconds": seconds,
             "subject": self.caller.subject if self.caller else "",
             "token_id": self.caller.token_id if self.caller else "",
             "projects": list(self.projects),
