@@ -95,7 +95,7 @@ async def test_the_searcher_does_all_its_work_and_a_replicas_reader_reads(roles:
         "SELECT pg_ls_dir('/')",
         "SELECT lo_import('/etc/passwd')",
         "COPY (SELECT 1) TO PROGRAM 'true'",
-        "COPY (SELECT 1) TO '/tmp/evil'",
+        "COPY (SELECT 1) TO '/var/evil'",
         "CREATE TABLE t (line text); COPY t FROM PROGRAM 'id'",
         "CREATE TABLE t (line text); COPY t FROM '/etc/passwd'",
         "CREATE ROLE evil",

@@ -49,7 +49,9 @@ def signer() -> Signer:
 
 
 @pytest.fixture(scope="module")
-async def stub(database: Database, signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
+async def stub(
+    database: Database, signer: Signer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SearcherServiceStub]:
     """Of a searcher that asks for tokens, over the same database as one that does not."""
     path = tmp_path_factory.mktemp("keys") / "jwks.json"
     path.write_text(jwks(signer))
@@ -108,7 +110,7 @@ async def refusal(stub: Any, method: str, asked: Any, metadata: Sequence[tuple[s
 
 @pytest.mark.parametrize("method", NAMING)
 async def test_another_project_is_denied_whether_it_exists_or_not(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
     method: str,
@@ -129,7 +131,7 @@ async def test_another_project_is_denied_whether_it_exists_or_not(
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_every_rpc_needs_its_scope(stub: Any, signer: Signer, method: str) -> None:  # noqa: ANN401
+async def test_every_rpc_needs_its_scope(stub: SearcherServiceStub, signer: Signer, method: str) -> None:
     needed = PERMISSIONS[f"{SERVICE.full_name}/{method}"].scopes
     others = " ".join({"read", "write", "admin", "embed", "*"} - needed)
     asked = message(method, "nobodys") if method in NAMING else wire.ListProjectsRequest()
@@ -141,7 +143,7 @@ async def test_every_rpc_needs_its_scope(stub: Any, signer: Signer, method: str)
 
 
 async def test_a_batch_with_one_search_of_another_project_is_denied_as_a_whole(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
 ) -> None:
@@ -153,7 +155,7 @@ async def test_a_batch_with_one_search_of_another_project_is_denied_as_a_whole(
 
 
 async def test_a_stream_that_turns_to_another_project_is_ended_and_stores_nothing_there(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
 ) -> None:
@@ -165,7 +167,7 @@ async def test_a_stream_that_turns_to_another_project_is_ended_and_stores_nothin
 
 
 async def test_their_images_are_not_to_be_had_by_hash_uri_or_example(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
 ) -> None:
@@ -189,7 +191,7 @@ async def test_their_images_are_not_to_be_had_by_hash_uri_or_example(
 
 
 async def test_an_image_of_theirs_is_not_indexed_here_without_its_vector(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
 ) -> None:
@@ -202,7 +204,7 @@ async def test_an_image_of_theirs_is_not_indexed_here_without_its_vector(
 
 @pytest.mark.parametrize("text", INJECTIONS)
 async def test_a_filter_is_never_more_than_a_filter(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
     text: str,
@@ -229,7 +231,7 @@ async def test_a_filter_is_never_more_than_a_filter(
     assert deleted.deleted_reference_count == 0
 
 
-async def test_a_name_is_never_more_than_a_name(stub: Any, signer: Signer) -> None:  # noqa: ANN401
+async def test_a_name_is_never_more_than_a_name(stub: SearcherServiceStub, signer: Signer) -> None:
     everything = bearer(signer.token())
     for name in *INJECTIONS, 'p1"', "p1.image", "pg_catalog; --", "Ours", "ours ", "\u043eurs":
         assert (await refusal(stub, "GetProject", wire.GetProjectRequest(name=name), everything)).reason == (
@@ -241,7 +243,7 @@ async def test_a_name_is_never_more_than_a_name(stub: Any, signer: Signer) -> No
 
 
 async def test_page_tokens_of_theirs_lead_nowhere_and_forged_ones_not_to_them(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
     searcher_channel: grpc.aio.Channel,
@@ -271,7 +273,7 @@ async def test_page_tokens_of_theirs_lead_nowhere_and_forged_ones_not_to_them(
 
 
 async def test_a_resume_token_of_theirs_leads_nowhere(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
     searcher_channel: grpc.aio.Channel,
@@ -292,7 +294,7 @@ def _decoded(token: str) -> bytes:
 
 
 async def test_a_list_shows_the_callers_projects_alone_page_by_page(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     signer: Signer,
     searcher_channel: grpc.aio.Channel,
 ) -> None:
@@ -319,7 +321,7 @@ async def test_a_list_shows_the_callers_projects_alone_page_by_page(
 
 
 async def test_a_stream_ends_itself_when_its_token_does(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -338,7 +340,7 @@ async def test_a_stream_ends_itself_when_its_token_does(
 
 
 async def test_a_write_is_written_down_with_who_did_how_much_and_a_read_is_not(
-    stub: Any,  # noqa: ANN401
+    stub: SearcherServiceStub,
     shops: tuple[Writer, Writer],
     mine: list[tuple[str, str]],
 ) -> None:

@@ -17,7 +17,7 @@ _PROTOCOLS: Final = ["http/1.1"]
 class Certificate:
     """What a server shows, and whose certificates it asks its clients for.
 
-    The files are read for each new connection: some 50 microseconds beside the milliseconds of a handshake. What
+    The files are read for each new connection: some 20 microseconds beside the milliseconds of a handshake. What
     cannot be used is logged, once, and changes nothing.
 
     Args:
