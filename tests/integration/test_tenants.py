@@ -7,10 +7,10 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 
 from lookalike import errors, request
 from lookalike.security.config import Security
@@ -84,9 +84,9 @@ def mine(signer: Signer, shops: tuple[Writer, Writer]) -> list[tuple[str, str]]:
     return bearer(signer.token(projects=[shops[0].project], sub="ours"))
 
 
-def message(method: str, project: str) -> Any:  # noqa: ANN401
+def message(method: str, project: str) -> Message:
     """The method's request, which names the project and nothing else."""
-    made = SERVICE.methods_by_name[method].input_type._concrete_class()
+    made: Message = SERVICE.methods_by_name[method].input_type._concrete_class()
     if "requests" in made.DESCRIPTOR.fields_by_name:
         made.requests.add(project=project)
     else:
@@ -94,7 +94,9 @@ def message(method: str, project: str) -> Any:  # noqa: ANN401
     return made
 
 
-async def refusal(stub: Any, method: str, asked: Any, metadata: Sequence[tuple[str, str]]) -> errors.LookalikeError:  # noqa: ANN401
+async def refusal(
+    stub: SearcherServiceStub, method: str, asked: Message | list[Message], metadata: Sequence[tuple[str, str]]
+) -> errors.LookalikeError:
     """How the call fails; a stream's, when it is read."""
     call = getattr(stub, method)
     streams = SERVICE.methods_by_name[method]

@@ -117,8 +117,10 @@ def good(signer: Signer, **claims: Any) -> str:  # noqa: ANN401
     return signer.token(**{"iss": "https://login.example", **claims})
 
 
-async def refused(stub: EmbedderServiceStub, metadata: list[tuple[str, str]], method: str = "GetModel") -> Any:  # noqa: ANN401
-    """The reason, and all that the caller is told."""
+async def refused(
+    stub: EmbedderServiceStub, metadata: list[tuple[str, str]], method: str = "GetModel"
+) -> LookalikeError:
+    """What the caller is told."""
     request = {"GetModel": wire.GetModelRequest, "Embed": wire.EmbedRequest}[method]()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await getattr(stub, method)(request, metadata=metadata)
@@ -335,25 +337,33 @@ async def test_keys_are_read_again_when_their_file_changes_and_broken_ones_chang
         await verifier.verify(old)
 
 
-class Login(BaseHTTPRequestHandler):
-    """Serves keys; says nothing to standard error."""
+class Login(HTTPServer):
+    """Serves keys, while there are any in `text`."""
 
+    text: str | None = None
+    asked = 0
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self.server_port}/jwks"
+
+
+class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        text: str | None = self.server.text
-        self.server.asked += 1
-        self.send_response(200 if text else 503)
+        login = self.server
+        assert isinstance(login, Login)
+        login.asked += 1
+        self.send_response(200 if login.text else 503)
         self.end_headers()
-        self.wfile.write((text or "").encode())
+        self.wfile.write((login.text or "").encode())
 
     def log_message(self, *_: object) -> None:
-        pass
+        """Say nothing."""
 
 
 @pytest.fixture
-def login() -> Iterator[Any]:
-    with HTTPServer(("127.0.0.1", 0), Login) as server:
-        server.text, server.asked = None, 0
-        server.url = f"http://127.0.0.1:{server.server_port}/jwks"
+def login() -> Iterator[Login]:
+    with Login() as server:
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -362,8 +372,7 @@ def login() -> Iterator[Any]:
 
 
 async def test_keys_come_from_a_url_and_those_had_last_are_kept_while_it_is_away(
-    login: Any,  # noqa: ANN401
-    monkeypatch: pytest.MonkeyPatch,
+    login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = Signer(key_id="1"), Signer(key_id="2")
     monkeypatch.setattr(key, "_RETRY_SECONDS", 0)
@@ -387,7 +396,7 @@ async def test_keys_come_from_a_url_and_those_had_last_are_kept_while_it_is_away
         assert login.asked == asked
 
 
-async def test_a_url_serves_no_secrets(login: Any) -> None:  # noqa: ANN401
+async def test_a_url_serves_no_secrets(login: Login) -> None:
     login.text = json.dumps({"keys": [{"kty": "oct", "kid": "shared", "k": SECRET}]})
     assert await key.UrlSource(login.url).keys() is None
 
