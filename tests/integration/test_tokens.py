@@ -396,6 +396,24 @@ async def test_keys_come_from_a_url_and_those_had_last_are_kept_while_it_is_away
         assert login.asked == asked
 
 
+async def test_while_keys_are_asked_for_again_those_there_are_count(
+    login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, login.text = key.UrlSource(login.url), jwks(Signer(key_id="1"))
+    assert await source.keys()
+    monkeypatch.setattr(key, "_REFRESH_SECONDS", 0)
+    login.text = jwks(Signer(key_id="2"))
+    before = await source.keys()
+    assert before
+    assert before.find("1")
+    assert source._refreshing
+    await source._refreshing
+    monkeypatch.setattr(key, "_REFRESH_SECONDS", 60)
+    after = await source.keys()
+    assert after
+    assert after.find("2")
+
+
 async def test_a_url_serves_no_secrets(login: Login) -> None:
     login.text = json.dumps({"keys": [{"kty": "oct", "kid": "shared", "k": SECRET}]})
     assert await key.UrlSource(login.url).keys() is None

@@ -129,22 +129,28 @@ class UrlSource:
         self._keys: Keys | None = None
         self._asked = -_REFRESH_SECONDS
         self._asking = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
         self.version = 0
 
     async def keys(self, *, anew: bool = False) -> Keys | None:
         """See `Source`."""
-        patience = _REFRESH_SECONDS if self._keys and not anew else _RETRY_SECONDS
-        if self._is_due(patience):
-            async with self._asking:
-                if self._is_due(patience):  # nobody else has asked meanwhile
-                    await self._ask()
+        if self._keys and not anew:
+            if self._is_due(_REFRESH_SECONDS):
+                self._refreshing = asyncio.create_task(self._ask())  # for which nobody waits
+            return self._keys
+        async with self._asking:
+            if self._is_due(_RETRY_SECONDS):
+                await self._ask()
         return self._keys
 
     def _is_due(self, seconds: float) -> bool:
-        return time.monotonic() - self._asked >= seconds
+        """Whether so long ago, or longer, they were asked for; if so, they are from now on."""
+        now = time.monotonic()
+        if due := now - self._asked >= seconds:
+            self._asked = now
+        return due
 
     async def _ask(self) -> None:
-        self._asked = time.monotonic()
         try:
             found = await asyncio.to_thread(self._client.fetch_data)
             self._keys = Keys(json.dumps(found), secrets=False)
