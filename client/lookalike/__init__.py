@@ -10,6 +10,7 @@ Everything is in `Client`; what goes in and comes out are its records, what it r
 """
 
 from lookalike.client import Client
+from lookalike.credentials import Credentials
 from lookalike.errors import (
     AlreadyExistsError,
     DeadlineExceededError,
@@ -17,9 +18,11 @@ from lookalike.errors import (
     LookalikeError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
     PreconditionError,
     QuotaExceededError,
     ServerError,
+    UnauthenticatedError,
     UnavailableError,
     UnreadableImageError,
 )
@@ -65,6 +68,7 @@ __all__ = [
     "AlreadyExistsError",
     "Change",
     "Client",
+    "Credentials",
     "DeadlineExceededError",
     "DeleteResult",
     "DuplicateCluster",
@@ -91,6 +95,7 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "OverloadedError",
+    "PermissionDeniedError",
     "Plan",
     "PreconditionError",
     "Project",
@@ -109,6 +114,7 @@ __all__ = [
     "SpaceFigures",
     "Status",
     "SyncResult",
+    "UnauthenticatedError",
     "UnavailableError",
     "UnreadableImageError",
     "Verdict",

@@ -29,12 +29,13 @@ _RETRY: Final = {
 }
 
 
-def open_channel(address: str, service: str) -> grpc.aio.Channel:
+def open_channel(address: str, service: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
     """A channel to all addresses that `address` resolves to, in turn.
 
     Args:
         address: a gRPC target, for example `localhost:50051` or `dns:///embedder.shop.svc:50051`.
         service: the full name of the service there.
+        credentials: how connections are encrypted; None: they are not.
     """
     names = [{"service": service, "method": method} for method in _IDEMPOTENT[service]]
     config = {
@@ -54,4 +55,6 @@ def open_channel(address: str, service: str) -> grpc.aio.Channel:
         # A request larger than this buffer is not retried; gRPC's default would leave out most photos.
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
     ]
+    if credentials:
+        return grpc.aio.secure_channel(address, credentials, options=options)
     return grpc.aio.insecure_channel(address, options=options)

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from lookalike import catalogue, convert, duplicates, embedding, feedback, message, photo, registry, search, sync
+from lookalike.channel import EMBEDDER, SEARCHER
+from lookalike.credentials import Credentials
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, Settings
 from lookalike.indexing import Items, Plan, Seen, Shard, Watch
@@ -63,6 +65,7 @@ class Client:
         timeout: seconds until a call gives up, and the most that a stream may owe an answer.
         embed_streams: over how many streams a run of `index` spreads its images, and so over how many embedders at
             most; a small run opens fewer.
+        credentials: how servers are reached that are not open to everybody; left out, as the environment says.
     """
 
     def __init__(
@@ -72,10 +75,11 @@ class Client:
         *,
         timeout: float = 30.0,
         embed_streams: int = DEFAULT_EMBED_STREAMS,
+        credentials: Credentials | None = None,
     ) -> None:
         if embed_streams < 1:
             raise ValueError(f"embed_streams must be at least 1, got {embed_streams}")
-        self._servers = Servers(embedder, searcher, timeout)
+        self._servers = Servers(embedder, searcher, timeout, credentials or Credentials.from_env())
         self._embed_streams = embed_streams
 
     @classmethod
@@ -101,6 +105,17 @@ class Client:
     async def close(self) -> None:
         """Close the connections; what is in flight is cancelled."""
         await self._servers.close()
+
+    async def serving(self) -> tuple[bool, bool]:
+        """Whether the embedder, and the searcher, say that they serve: what probes ask, without a token."""
+        embedder, searcher = await asyncio.gather(*map(self._serves, (EMBEDDER, SEARCHER)))
+        return embedder, searcher
+
+    async def _serves(self, service: str) -> bool:
+        try:
+            return await self._servers.serves(service)
+        except LookalikeError:
+            return False
 
     async def model(self) -> Model:
         """The embedder's model: its space, limits and precision."""

@@ -3,6 +3,8 @@
     LookalikeError
     ├── UnreadableImageError     an image's file cannot be read here; nothing was sent
     ├── InvalidRequestError      a field of the request breaks a rule; `violations` names them
+    ├── UnauthenticatedError     a token is missing, has expired, or is not one that the server accepts
+    ├── PermissionDeniedError    the token lacks the scope, or is not for the project, whether there is one or not
     ├── NotFoundError            no such project or image
     ├── AlreadyExistsError       the name is taken
     ├── PreconditionError        the request does not fit what is stored, for example a vector of another space
@@ -16,6 +18,7 @@ Every one has `reason` (stable, for programs, as the protos list them), `metadat
 `code` (the gRPC status code) and `request_id` (by which the server's log can be searched).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -68,6 +71,14 @@ class InvalidRequestError(LookalikeError):
     violations: Mapping[str, str] = {}
 
 
+class UnauthenticatedError(LookalikeError):
+    """A token is missing, has expired, or is not one that the server accepts."""
+
+
+class PermissionDeniedError(LookalikeError):
+    """The token lacks the scope, or is not for the project, whether there is one or not."""
+
+
 class NotFoundError(LookalikeError):
     """There is no such project or image."""
 
@@ -109,6 +120,8 @@ class ServerError(LookalikeError):
 _BY_CODE: Final[Mapping[grpc.StatusCode, type[LookalikeError]]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
     grpc.StatusCode.OUT_OF_RANGE: InvalidRequestError,
+    grpc.StatusCode.UNAUTHENTICATED: UnauthenticatedError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
     grpc.StatusCode.ALREADY_EXISTS: AlreadyExistsError,
     grpc.StatusCode.FAILED_PRECONDITION: PreconditionError,
@@ -119,6 +132,20 @@ _BY_CODE: Final[Mapping[grpc.StatusCode, type[LookalikeError]]] = {
 _QUOTA_REASONS: Final = ("_QUOTA_EXCEEDED", "PROJECT_BUSY")
 """How the reasons of errors with a QuotaFailure end. The errors of items have a reason, but no details."""
 _BY_NUMBER: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+TLS_FAILED: Final = "TLS_FAILED"
+"""The reason of what a certificate is to blame for: to wait does not help."""
+_TLS_TROUBLES: Final[Mapping[str, str]] = {
+    "certificate has expired": "its certificate has expired",
+    "certificate is not yet valid": "its certificate is not valid yet",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not of an authority that we believe; see LOOKALIKE_TLS_CA",
+    "Hostname Verification Check failed": "its certificate is for another name than the one in the address",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS; see LOOKALIKE_TLS and LOOKALIKE_TLS_CA",
+}
+"""What gRPC's texts mean, by a part of them. It has no codes for that."""
+_CLOSED_AT_ONCE: Final = re.compile("(failed to connect|backends failing).*(Socket closed|reset by peer)", re.DOTALL)
+"""How it looks where a server's handshake fails: the server does not say why."""
 
 
 def closed() -> LookalikeError:
@@ -176,6 +203,14 @@ def _of_grpc_itself(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
     kind = _BY_CODE.get(error.code(), ServerError)
     if kind is OverloadedError and "larger than max" in details:  # sending it again would not make it smaller
         kind = InvalidRequestError
+    for mark, meaning in _TLS_TROUBLES.items():
+        if mark in details:
+            return kind(f"{server}: {meaning}", reason=TLS_FAILED, code=error.code())
+    if _CLOSED_AT_ONCE.search(details):
+        details += (
+            " (it closes connections at once: it may want TLS, see LOOKALIKE_TLS_CA, or a certificate of ours, of an"
+            " authority that it believes, see LOOKALIKE_TLS_CLIENT_CERT)"
+        )
     return kind(f"{server}: {details}", code=error.code())
 
 

@@ -4,23 +4,34 @@ Needs `python-json-logger`.
 """
 
 import logging
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
 
 from pythonjsonlogger.json import JsonFormatter
 
 from lookalike.request import REQUEST_ID
+from lookalike.security import audit
 
 
-def configure(level: str, style: str) -> None:
+def configure(level: str, style: str, audit_log: Path | None = None) -> None:
     """Log to standard error from now on.
 
     Args:
         level: the least that is logged.
         style: `text` or `json`.
+        audit_log: where the audit log goes instead, in JSON; the file may be moved away at any time.
     """
-    handler = logging.StreamHandler()
+    logging.basicConfig(level=level, handlers=[_ready(logging.StreamHandler(), style)])
+    audit.logger.setLevel(logging.INFO)  # at any level of the others
+    if audit_log:
+        audit.logger.addHandler(_ready(WatchedFileHandler(audit_log), "json"))
+        audit.logger.propagate = False
+
+
+def _ready(handler: logging.Handler, style: str) -> logging.Handler:
     handler.setFormatter(formatter(style))
     handler.addFilter(identify)
-    logging.basicConfig(level=level, handlers=[handler])
+    return handler
 
 
 def formatter(style: str) -> logging.Formatter:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import grpc
 
-from lookalike.errors import DeadlineExceededError, LookalikeError, OverloadedError, UnavailableError
+from lookalike.errors import TLS_FAILED, DeadlineExceededError, LookalikeError, OverloadedError, UnavailableError
 
 T = TypeVar("T")
 
@@ -56,6 +56,8 @@ def may_pass(failure: LookalikeError) -> bool:
     if isinstance(failure, OverloadedError):
         return failure.retry_after is not None  # too much there, for now
     away = isinstance(failure, UnavailableError | DeadlineExceededError)
+    if failure.reason == TLS_FAILED:
+        return False
     return away or (failure.code in _NOT_OURS and not failure.reason)
 
 

@@ -8,14 +8,18 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from lookalike import tracing
-from lookalike.status import Context, DomainError, InternalError, StatusTable
+from lookalike.security.audit import Record
+from lookalike.security.errors import REFUSALS
+from lookalike.security.guard import Guard, permit
+from lookalike.security.permission import NOBODYS, OPEN, PERMISSIONS
+from lookalike.status import Context, DomainError, InternalError, StatusTable, StreamAged
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +66,7 @@ class _Rpc:
         table: the status codes of the service's errors.
         success_level: how the end of a successful one is logged.
         observe: is told of its end.
+        guard: lets callers in.
     """
 
     def __init__(
@@ -71,20 +76,45 @@ class _Rpc:
         table: StatusTable,
         success_level: int,
         observe: Observe,
+        guard: Guard,
     ) -> None:
-        self._observe = observe
+        self._observe, self._guard = observe, guard
         self._method = details.method.removeprefix("/")
         self._metadata = details.invocation_metadata or ()
         self._context, self._table, self._success_level = context, table, success_level
         self._id = request_id(self._metadata)
+        self._permission = PERMISSIONS.get(self._method, NOBODYS)
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         """Set the id, for this task and those that it starts."""
         self._began = time.monotonic()
         REQUEST_ID.set(self._id)
         remaining = self._context.time_remaining()
         _DEADLINE.set(math.inf if remaining is None else self._began + remaining)
         self._span = tracing.begin_rpc(self._method, self._metadata, self._id)
+        self._record = Record()
+        return self
+
+    async def admit(self) -> None:
+        """Let the caller in. Raises what the guard raises."""
+        self._record.caller = caller = await self._guard.identify(self._metadata, self._context)
+        self._guard.admit(caller, self._method)
+
+    def permitted(self, request: Any) -> Any:  # noqa: ANN401 - any request
+        """The request, if its projects are the caller's. Nothing has looked yet whether there are such."""
+        permit(self._permission, self._record, request)
+        return request
+
+    def all_permitted(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The requests of a stream, likewise; where none names a project, just as they come."""
+        return self._each_permitted(requests) if self._permission.projects else requests
+
+    async def _each_permitted(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        caller = self._record.caller
+        async for request in requests:
+            if caller and caller.expires <= time.time():
+                raise StreamAged  # the client opens the next one, with a new token
+            yield self.permitted(request)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -103,15 +133,17 @@ class _Rpc:
             logger.error("unexpected failure", exc_info=error)
             error = InternalError()
         code = self._table.code(error)
-        self._end(code, logging.WARNING if code is grpc.StatusCode.INTERNAL else logging.INFO, error.reason)
+        self._end(code, logging.WARNING if code is grpc.StatusCode.INTERNAL else logging.INFO, error)
         id_detail = error_details_pb2.RequestInfo(request_id=self._id)
         status = rpc_status.to_status(self._table.status(error, id_detail))
         await self._context.abort(status.code, status.details, status.trailing_metadata)
 
-    def _end(self, code: grpc.StatusCode, level: int, reason: str = "") -> None:
+    def _end(self, code: grpc.StatusCode, level: int, refusal: DomainError | None = None) -> None:
         if self._span:
             tracing.end_rpc(self._span, code)
-        seconds = round(time.monotonic() - self._began, 6)
+        seconds, reason = round(time.monotonic() - self._began, 6), refusal.reason if refusal else ""
+        if self._permission.audited or type(refusal) in REFUSALS:
+            self._record.write(self._method, code.name, self._id, refusal)
         self._observe(self._method, code, reason, seconds)
         if logger.isEnabledFor(level):
             fields = {
@@ -126,18 +158,20 @@ class _Rpc:
 
 
 class RequestInterceptor(grpc.aio.ServerInterceptor):
-    """Surrounds the RPCs of `service`; those of others, health and reflection, pass untouched.
+    """Surrounds a server's RPCs; those of health pass untouched.
 
     Args:
-        service: its full name.
+        service: the full name of the server's own service.
         table: the status codes of its errors.
-        observe: is told of the end of each RPC.
+        observe: is told of the end of each RPC of the service.
+        guard: lets callers in.
     """
 
-    def __init__(self, service: str, table: StatusTable, observe: Observe = unobserved) -> None:
+    def __init__(self, service: str, table: StatusTable, observe: Observe, guard: Guard) -> None:
         self._prefix = f"/{service}/"
         self._table = table
         self._observe = observe
+        self._guard = guard
 
     async def intercept_service(
         self,
@@ -146,29 +180,40 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:  # noqa: ANN401 - None for an unknown method, which gRPC's types forget
         """Wrap the three kinds of handler that our services have."""
         handler: Any = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(self._prefix):
+        if handler is None or handler_call_details.method.removeprefix("/") in OPEN:
             return handler  # no such method: gRPC answers UNIMPLEMENTED itself
         serializers = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary:
             unary = self._unary(handler.unary_unary, handler_call_details)
             return grpc.unary_unary_rpc_method_handler(unary, *serializers)
         if handler.unary_stream:
-            stream = self._stream(handler.unary_stream, handler_call_details)
+            stream = self._stream(handler.unary_stream, handler_call_details, _Rpc.permitted)
             return grpc.unary_stream_rpc_method_handler(stream, *serializers)
-        stream = self._stream(handler.stream_stream, handler_call_details)
+        stream = self._stream(handler.stream_stream, handler_call_details, _Rpc.all_permitted)
         return grpc.stream_stream_rpc_method_handler(stream, *serializers)
 
     def _unary(self, method: Callable[[Any, Context], Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
         async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
-            async with _Rpc(details, context, self._table, logging.DEBUG, self._observe):
-                return await method(request, context)
+            async with self._rpc(details, context, logging.DEBUG) as rpc:
+                await rpc.admit()
+                return await method(rpc.permitted(request), context)
 
         return answer
 
-    def _stream(self, method: Callable[[Any, Context], AsyncIterator[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
-        async def answer(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
-            async with _Rpc(details, context, self._table, logging.INFO, self._observe):
-                async for response in method(requests, context):
+    def _stream(
+        self,
+        method: Callable[[Any, Context], AsyncIterator[Any]],
+        details: grpc.HandlerCallDetails,
+        permitted: Callable[[_Rpc, Any], Any],
+    ) -> Any:  # noqa: ANN401
+        async def answer(asked: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - a request, or several
+            async with self._rpc(details, context, logging.INFO) as rpc:
+                await rpc.admit()
+                async for response in method(permitted(rpc, asked), context):
                     yield response
 
         return answer
+
+    def _rpc(self, details: grpc.HandlerCallDetails, context: Context, success_level: int) -> _Rpc:
+        observe = self._observe if details.method.startswith(self._prefix) else unobserved
+        return _Rpc(details, context, self._table, success_level, observe, self._guard)

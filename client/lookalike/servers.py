@@ -3,14 +3,19 @@
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Final, TypeVar, cast
 
 import grpc
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from lookalike import tracing
 from lookalike.channel import EMBEDDER, SEARCHER, open_channel
+from lookalike.credentials import Credentials, unusable
 from lookalike.errors import DeadlineExceededError, LookalikeError, closed, from_rpc
+from lookalike.loopback import stays_here
 from lookalike.request import REQUEST_ID
 from lookalike.resume import not_closed
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
@@ -18,6 +23,9 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+
+TOKEN: Final[ContextVar[str]] = ContextVar("token", default="")
+"""The bearer token of whoever is served here, for a program that passes on its callers'; before one of its own."""
 
 _NAMES: Final = {EMBEDDER: "embedder", SEARCHER: "searcher"}
 
@@ -30,11 +38,6 @@ def new_request_id() -> str:
     return REQUEST_ID.get() or uuid.uuid4().hex
 
 
-def metadata(request_id: str) -> grpc.aio.Metadata:
-    """What a call carries beside its message."""
-    return grpc.aio.Metadata(("x-request-id", request_id), *tracing.carried().items())
-
-
 class Servers:
     """Opens a channel on first use: it belongs to the event loop that runs then.
 
@@ -42,9 +45,11 @@ class Servers:
         embedder: the embedder's address.
         searcher: the searcher's address.
         timeout: seconds until a call gives up.
+        credentials: how they are reached.
     """
 
-    def __init__(self, embedder: str, searcher: str, timeout: float) -> None:
+    def __init__(self, embedder: str, searcher: str, timeout: float, credentials: Credentials) -> None:
+        self._credentials = credentials
         self._addresses = {EMBEDDER: embedder, SEARCHER: searcher}
         self._channels: dict[str, grpc.aio.Channel] = {}
         self.timeout = timeout
@@ -59,6 +64,32 @@ class Servers:
         """The searcher's RPCs."""
         return SearcherServiceStub(self._channel(SEARCHER))
 
+    def metadata(self, service: str, request_id: str) -> grpc.aio.Metadata:
+        """What a call carries beside its message.
+
+        Raises:
+            PreconditionError: there is a token that cannot be read, or that everybody on its way could.
+        """
+        carried = grpc.aio.Metadata(("x-request-id", request_id), *tracing.carried().items())
+        if token := TOKEN.get() or self._credentials.bearer():
+            private = self._credentials.encrypted or self._credentials.plaintext_token
+            if not private and not stays_here(self._addresses[service]):
+                raise unusable(
+                    f"a token is not sent to {self._name(service)} unencrypted: set LOOKALIKE_TLS or LOOKALIKE_TLS_CA,"
+                    " or LOOKALIKE_PLAINTEXT_TOKEN where something else encrypts"
+                )
+            carried.add("authorization", f"Bearer {token}")
+        return carried
+
+    async def serves(self, service: str) -> bool:
+        """Whether the server says that it serves. Raises LookalikeError."""
+        request = health_pb2.HealthCheckRequest(service=service)
+        channel = self._channel(service)
+        check: grpc.aio.UnaryUnaryMultiCallable[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]
+        check = HealthStub(channel).Check  # type: ignore[attr-defined] # its types know only the sync stack
+        answer = await self.ask(service, check, request, new_request_id())
+        return answer.status == health_pb2.HealthCheckResponse.SERVING
+
     async def ask(
         self,
         service: str,
@@ -68,7 +99,7 @@ class Servers:
     ) -> Response:
         """Make a call. Raises LookalikeError."""
         try:
-            return await not_closed(method, request, timeout=self.timeout, metadata=metadata(request_id))
+            return await not_closed(method, request, timeout=self.timeout, metadata=self.metadata(service, request_id))
         except grpc.aio.AioRpcError as error:
             raise self._failure(service, error, request_id) from error
 
@@ -83,7 +114,7 @@ class Servers:
     ) -> AsyncGenerator[Response, None]:
         """Make a call with many answers, at most `silence` seconds apart, and yield them. Raises LookalikeError."""
         try:
-            call = method(request, metadata=metadata(request_id))
+            call = method(request, metadata=self.metadata(service, request_id))
         except grpc.aio.UsageError as error:
             raise closed() from error
         try:
@@ -116,5 +147,7 @@ class Servers:
         return f"the {_NAMES[service]} at {self._addresses[service]}"
 
     def _channel(self, service: str) -> grpc.aio.Channel:
-        self._channels[service] = open_channel(self._addresses[service], service)
+        if service in self._channels:
+            return self._channels[service]
+        self._channels[service] = open_channel(self._addresses[service], service, self._credentials.for_channel())
         return self._channels[service]

@@ -15,6 +15,8 @@ from grpc_reflection.v1alpha import reflection
 
 from lookalike.health import Health
 from lookalike.request import Observe, RequestInterceptor, unobserved
+from lookalike.security.guard import Guard
+from lookalike.security.tls import Certificate
 from lookalike.status import DomainError, ShuttingDown, StatusTable, StreamAged
 from lookalike.wire import SERVER_KEEPALIVE, ChannelOptions
 
@@ -116,6 +118,8 @@ class Server:
         grace: seconds that calls in flight have to end once the drain has begun.
         tell: is told whether the server is healthy, whenever that is known.
         observe: is told of the end of each of the service's RPCs.
+        guard: lets callers in; left out, everybody.
+        certificate: what it shows; None: connections are not encrypted.
     """
 
     def __init__(
@@ -132,14 +136,16 @@ class Server:
         grace: float,
         tell: Callable[[bool], None] = lambda _: None,
         observe: Observe = unobserved,
+        guard: Guard | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self.port = 0
-        self._address = address
+        self._address, self._certificate = address, certificate
         self._probe, self._probe_interval = probe, probe_interval
         self._draining, self._grace = draining, grace
         self._tell = tell
         self._server = grpc.aio.server(
-            interceptors=[RequestInterceptor(service, table, observe)],
+            interceptors=[RequestInterceptor(service, table, observe, guard or Guard())],
             options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # a taken port is an error, not a lottery
         )
         self._health = Health(service)
@@ -151,7 +157,7 @@ class Server:
     async def __aenter__(self) -> Self:
         """Probe once, then listen."""
         await self._probe()
-        self.port = self._server.add_insecure_port(self._address)
+        self.port = self._listen()
         await self._server.start()
         self._note_health(serving=True)
         self._watch = asyncio.create_task(self._watch_health())
@@ -166,6 +172,11 @@ class Server:
         self._health.end()
         self._draining.begin()
         await self._server.stop(self._grace)
+
+    def _listen(self) -> int:
+        if self._certificate is None:
+            return self._server.add_insecure_port(self._address)
+        return self._server.add_secure_port(self._address, self._certificate.for_grpc())
 
     def _note_health(self, *, serving: bool) -> None:
         self._health.tell(serving=serving)

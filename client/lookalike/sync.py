@@ -9,11 +9,11 @@ import grpc
 
 from lookalike import catalogue, registry, source
 from lookalike.budget import Budget
-from lookalike.channel import SEARCHER
+from lookalike.channel import EMBEDDER, SEARCHER
 from lookalike.errors import InvalidRequestError, LookalikeError, PreconditionError, UnreadableImageError, from_item
 from lookalike.message import sendable
 from lookalike.records import Item, Outcome, Project, Status, SyncResult
-from lookalike.servers import Servers, metadata
+from lookalike.servers import Servers
 from lookalike.spread import Spread
 from lookalike.together import together
 from lookalike.v1 import embedder_pb2 as embedder
@@ -84,7 +84,7 @@ class _Sync:
             requests.put_nowait(None)
 
         streams = Spread(
-            lambda: self._servers.embedder.EmbedStream(metadata=metadata(self._request_id)),
+            lambda: self._servers.embedder.EmbedStream(metadata=self._servers.metadata(EMBEDDER, self._request_id)),
             requests,
             streams=self._embed_streams,
             server="embedder",

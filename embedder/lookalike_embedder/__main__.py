@@ -12,6 +12,18 @@ import typer
 import uvloop
 
 from lookalike import logs, tracing
+from lookalike.security.config import InvalidSecurity, Security
+from lookalike.security.flags import (
+    AuditLog,
+    Jwks,
+    JwksUrl,
+    TlsCert,
+    TlsClientCa,
+    TlsKey,
+    TokenAudience,
+    TokenIssuer,
+    TokenRate,
+)
 from lookalike.signals import cancelled_when_terminated
 from lookalike_embedder import calibration
 from lookalike_embedder import weights as weights_module
@@ -94,6 +106,9 @@ ProbeInterval = Annotated[
     float, typer.Option(envvar=_env("PROBE_INTERVAL"), min=0.1, help="Seconds between two health probes.")
 ]
 Grace = Annotated[float, typer.Option(envvar=_env("GRACE"), min=0, help="Seconds for calls in flight to end.")]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", envvar=_env("INSECURE"), help="Listen beyond this machine, and let in anybody.")
+]
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOOKALIKE_LOG_LEVEL", help="Least level logged.")
 ]
@@ -134,11 +149,24 @@ def serve(
     metrics_port: MetricsPort = Config.metrics_port,
     probe_interval: ProbeInterval = Config.probe_interval,
     grace: Grace = Config.grace,
+    tls_cert: TlsCert = Security.tls_cert,
+    tls_key: TlsKey = Security.tls_key,
+    tls_client_ca: TlsClientCa = Security.tls_client_ca,
+    jwks: Jwks = Security.jwks,
+    jwks_url: JwksUrl = Security.jwks_url,
+    token_audience: TokenAudience = Security.audience,
+    token_issuer: TokenIssuer = Security.issuer,
+    token_rate: TokenRate = Security.rate,
+    insecure: Insecure = False,
+    audit_log: AuditLog = None,
     log_level: LogLevel = "INFO",
     log_format: LogFormat = "text",
 ) -> None:
     """Serve embeddings over gRPC until SIGTERM or SIGINT."""
-    logs.configure(log_level, log_format)
+    logs.configure(log_level, log_format, audit_log)
+    security = Security(
+        tls_cert, tls_key, tls_client_ca, jwks, jwks_url or None, token_audience, token_issuer or None, token_rate
+    )
     config = Config(
         cache_dir=cache_dir,
         host=host,
@@ -161,16 +189,20 @@ def serve(
         metrics_port=metrics_port,
         probe_interval=probe_interval,
         grace=grace,
+        security=security,
     )
     if context.invoked_subcommand:
         context.obj = config
         return
     try:
+        security.check(host, insecure=insecure)
         with tracing.exporting("lookalike-embedder"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(cancelled_when_terminated(run(config, announce=typer.echo)))
     except Stuck as error:  # the interpreter would wait for them for ever
         logging.getLogger(__name__).critical("%s", error)
         os._exit(1)
+    except InvalidSecurity as error:
+        raise typer.BadParameter(str(error)) from error
     except _STARTUP_FAILURES as error:
         raise SystemExit(f"lookalike-embedder: {error}") from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started

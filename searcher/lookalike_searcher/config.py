@@ -1,10 +1,11 @@
 """The searcher's configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from lookalike.security.config import Security
 from lookalike.wire import SEARCHER_PORT
 
 METRICS_PORT: Final = 9465
@@ -39,6 +40,7 @@ class Config:
     metrics_port: int | None = None
     probe_interval: float = 5.0
     grace: float = 20.0
+    security: Security = field(default_factory=Security)
 
     @property
     def feedback_kept(self) -> timedelta | None:

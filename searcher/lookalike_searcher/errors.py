@@ -10,6 +10,8 @@ DomainError
 ├── DatabaseTimeout       DATABASE_TIMEOUT
 ├── DatabaseUnavailable   DATABASE_UNAVAILABLE
 └── DatabaseError         DATABASE_ERROR
+
+Who is refused, and why, is in `lookalike.security.errors`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,6 +22,7 @@ from google.protobuf import duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
+from lookalike.security.errors import REFUSALS
 from lookalike.status import DomainError, StatusTable
 
 _MAX_NAMED: Final = 50
@@ -259,5 +262,6 @@ STATUS = StatusTable(
         DatabaseTimeout: grpc.StatusCode.DEADLINE_EXCEEDED,
         DatabaseUnavailable: grpc.StatusCode.UNAVAILABLE,
         DatabaseError: grpc.StatusCode.INTERNAL,
+        **REFUSALS,
     }
 )

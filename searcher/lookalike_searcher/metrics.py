@@ -48,13 +48,14 @@ class Metrics:
         if reason:
             self.refused.labels(reason).inc()
 
-    def outcome(self, outcome: bool | DomainError) -> None:
-        """An image was stored, which changed something or nothing, or it was refused."""
+    def outcome(self, outcome: bool | DomainError) -> str:
+        """An image was stored, which changed something or nothing, or it was refused; what that is called."""
+        result = "indexed" if outcome else "unchanged"
         if isinstance(outcome, DomainError):
-            self.stored.labels("failed").inc()
+            result = "failed"
             self.refused.labels(outcome.reason).inc()
-        else:
-            self.stored.labels("indexed" if outcome else "unchanged").inc()
+        self.stored.labels(result).inc()
+        return result
 
     def watch_pool(self, size: Callable[[], int], idle: Callable[[], int]) -> None:
         """Where to look whenever somebody reads the metrics."""

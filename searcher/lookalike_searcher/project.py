@@ -152,10 +152,20 @@ async def writing(database: Database, name: str) -> AsyncIterator[tuple[Connecti
         yield connection, await read(connection, name)  # read after the wait for the lock, which is what counts
 
 
-async def list_after(database: Database, name: str, limit: int) -> list[Project]:
-    """At most `limit` projects whose names come after `name`, in order, without their spaces."""
+async def list_after(database: Database, name: str, limit: int, allowed: Sequence[str]) -> list[Project]:
+    """At most `limit` projects whose names come after `name`, in order, without their spaces.
+
+    Only those that are `allowed`: names, or beginnings of names that end in `*`.
+    """
+    patterns = list(map(_pattern, allowed))
     async with database.reading() as connection:
-        return [_project([row]) for row in await connection.fetch(statement("project_list"), name, limit)]
+        rows = await connection.fetch(statement("project_list"), name, limit, patterns)
+    return [_project([row]) for row in rows]
+
+
+def _pattern(allowed: str) -> str:
+    """It as LIKE has it, where `_` and `%` stand for others. Tokens hold no more than names have, and the asterisk."""
+    return allowed.replace("_", r"\_").replace("*", "%")
 
 
 async def update(database: Database, name: str, limits: Limits | None, *, search_disabled: bool | None) -> Project:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.scrape import metrics_served
+from lookalike.security import gate
 from lookalike.serving import Draining, Server, calm_collector
 from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
@@ -118,6 +119,8 @@ async def serving(
             grace=config.grace,
             tell=metrics.serving.set,
             observe=metrics.rpc_ended,
+            guard=gate.guard(config.security),
+            certificate=gate.certificate(config.security),
         ) as server,
     ):
         yield server

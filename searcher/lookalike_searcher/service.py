@@ -1,13 +1,16 @@
 """The searcher's RPCs: parse, do, answer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
 
 from lookalike.gathering import ahead, gathered
+from lookalike.security import audit
+from lookalike.security.caller import CALLER
 from lookalike.serving import Draining
-from lookalike.status import Context, ShuttingDown
+from lookalike.status import Context, DomainError, ShuttingDown
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceServicer
 from lookalike_searcher import answer, catalogue, feedback, index, parse, spaces, store, token, validation
@@ -68,7 +71,7 @@ class SearcherService(SearcherServiceServicer):
         size, after = validation.page_size(request.page_size), ""
         if request.page_token:
             [after] = token.decode(request.page_token, _PROJECTS, (str,))
-        found = await registry.list_after(self._database, after, size + 1)
+        found = await registry.list_after(self._database, after, size + 1, CALLER.get().projects)
         more = token.encode(_PROJECTS, found[size - 1].name) if len(found) > size else ""
         return wire.ListProjectsResponse(projects=map(answer.project, found[:size]), next_page_token=more)
 
@@ -101,9 +104,8 @@ class SearcherService(SearcherServiceServicer):
         product = validation.product("product", request.product, least=1)
         entries = parse.synced(request, product)
         changed, deleted = await store.sync(self._database, project, product, entries, self._config.max_images)
-        for one in changed:
-            self._metrics.outcome(one)
-        self._metrics.deleted.inc(deleted.images)
+        self._note(changed)
+        self._note_deleted(deleted)
         return wire.SyncProductResponse(
             statuses=[answer.index_status(changed=one) for one in changed],
             deleted_reference_count=deleted.references,
@@ -114,7 +116,7 @@ class SearcherService(SearcherServiceServicer):
         """See the proto."""
         project, names = validation.project_name(request.project, "project"), parse.names(request)
         deleted = await store.delete(self._database, project, names)
-        self._metrics.deleted.inc(deleted.images)
+        self._note_deleted(deleted)
         return wire.DeleteImagesResponse(deleted_reference_count=deleted.references, deleted_image_count=deleted.images)
 
     async def CheckImages(self, request: wire.CheckImagesRequest, context: Context) -> wire.CheckImagesResponse:
@@ -269,10 +271,17 @@ class SearcherService(SearcherServiceServicer):
         valid = [item for item in parsed if isinstance(item, Entry)]
         stored = iter(await store.store(self._database, project, valid, self._config.max_images))
         outcomes = [next(stored) if isinstance(item, Entry) else item for item in parsed]
-        for outcome in outcomes:
-            self._metrics.outcome(outcome)
+        self._note(outcomes)
         results = map(answer.indexed, outcomes)
         return [answer.acknowledged(request, results) for request in batch]
+
+    def _note(self, outcomes: Iterable[bool | DomainError]) -> None:
+        """Count images that were written, or refused: in the metrics, and for the audit log."""
+        audit.count(**Counter(map(self._metrics.outcome, outcomes)))
+
+    def _note_deleted(self, deleted: store.Deleted) -> None:
+        self._metrics.deleted.inc(deleted.images)
+        audit.count(deleted_references=deleted.references, deleted_images=deleted.images)
 
 
 async def _parsed(

@@ -19,11 +19,15 @@ from typing import Any, Final
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from PIL import Image
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Dialog, Page, Route, expect
 
 from lookalike import Client, Item
 from lookalike.demo.copies import make_copies
+from lookalike.http.config import Config
+from lookalike.http.server import serving
 from lookalike.processes import running
+from lookalike.security.config import Security
+from tests.authority import Signer, jwks
 from tests.browser import browser
 from tests.pictures import encoded, jpeg
 
@@ -421,3 +425,27 @@ async def test_the_demo_stays_open_and_prints_its_address(photos: list[Path], tm
     rest = (await process.stdout.read()).decode()
     assert await process.wait() == 0
     assert "ended cleanly" in rest
+
+
+async def test_a_token_is_asked_for_and_then_thumbnails_are_shown_too(
+    site: Site, chromium: Browser, tmp_path: Path
+) -> None:
+    signer, path = Signer(), tmp_path / "jwks.json"
+    path.write_text(jwks(signer))
+    embedder, searcher = site.client._servers._addresses.values()
+    roots = tuple({path.parent for family in site.families.values() for path in family.values()})
+    config = Config(embedder, searcher, port=0, photos_roots=roots, grace=5, security=Security(jwks=path))
+    asked: list[str] = []
+
+    async def answer(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        await dialog.accept(signer.token("read"))
+
+    async with serving(config) as url, await chromium.new_context() as context:
+        page = await context.new_page()
+        page.on("dialog", answer)
+        await page.goto(f"{url}/#search/shop")
+        thumbnail = page.locator("#results img").first
+        await expect(thumbnail).to_have_attribute("src", re.compile("^blob:"))
+        assert await thumbnail.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
+    assert asked == ["This server asks for a token."]

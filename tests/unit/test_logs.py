@@ -4,12 +4,15 @@ import contextvars
 import json
 import logging
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lookalike import logs
 from lookalike.logs import formatter, identify
 from lookalike.request import REQUEST_ID
+from lookalike.security import audit
 
 
 def record(message: str, *arguments: object, **attributes: Any) -> logging.LogRecord:  # noqa: ANN401
@@ -67,3 +70,24 @@ def test_text_names_the_request_if_there_is_one(made: logging.LogRecord, expecte
 
 def test_a_record_that_names_its_request_is_believed() -> None:
     assert vars(about("another", record("done", request_id="mine")))["request_id"] == "mine"
+
+
+def test_the_audit_log_goes_to_its_own_file_alone_at_any_level_and_follows_it_when_it_is_moved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    logs.configure("ERROR", "text", path)
+    try:
+        for number in range(2):
+            audit.Record().write("Service/Method", "OK", f"r-{number}", None)
+            path.rename(tmp_path / str(number))
+    finally:
+        [handler] = audit.logger.handlers
+        audit.logger.removeHandler(handler)
+        handler.close()
+        audit.logger.propagate = True
+    for number in range(2):
+        [line] = (tmp_path / str(number)).read_text().splitlines()
+        found = json.loads(line)
+        assert (found["request_id"], found["method"], found["code"]) == (f"r-{number}", "Service/Method", "OK")
+    assert not caplog.records

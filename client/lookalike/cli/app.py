@@ -18,6 +18,7 @@ from lookalike.cli import (
     project,
     search,
     space,
+    token,
     up,
 )
 
@@ -25,6 +26,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.add_typer(project.app, name="project")
 app.add_typer(space.app, name="space")
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(token.app, name="token")
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("duplicates")(duplicates.duplicates)

@@ -53,7 +53,7 @@ def run(
         raise
     except (LookalikeError, ServerFailed, OSError) as error:
         tell_failure(str(error))
-        if isinstance(error, UnavailableError):
+        if isinstance(error, UnavailableError) and not error.reason:
             errors.print("Are the servers running? `lookalike up` starts them on this machine.")
         code = EXIT_COULD_NOT_RUN
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -1,6 +1,7 @@
 """`lookalike http`: the HTTP/JSON API and the page."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,10 @@ from lookalike.cli.common import (
     run,
     tell_failure,
 )
+from lookalike.credentials import Credentials
 from lookalike.processes import require
+from lookalike.security.config import AUDIENCE, InvalidSecurity, Security
+from lookalike.security.flags import AuditLog, Jwks, JwksUrl, TokenAudience, TokenIssuer
 from lookalike.signals import until_signalled
 from lookalike.wire import MAX_IMAGE_BYTES
 
@@ -64,6 +68,15 @@ BodyTimeout = Annotated[
 Grace = Annotated[
     float, typer.Option(envvar="LOOKALIKE_HTTP_GRACE", min=1, help="Seconds for requests to end after SIGTERM.")
 ]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(envvar="LOOKALIKE_HTTP_TLS_CERT", help="Its certificate, in PEM; read again when it changes."),
+]
+TlsKey = Annotated[Path | None, typer.Option(envvar="LOOKALIKE_HTTP_TLS_KEY", help="Its private key, in PEM.")]
+TlsClientCa = Annotated[
+    Path | None,
+    typer.Option(envvar="LOOKALIKE_HTTP_TLS_CLIENT_CA", help="Authority whose certificates clients must show, in PEM."),
+]
 Insecure = Annotated[
     bool,
     typer.Option(
@@ -86,10 +99,18 @@ def http(
     max_uploads: MaxUploads = 32,
     body_timeout: BodyTimeout = 30,
     grace: Grace = 20,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
+    jwks: Jwks = None,
+    jwks_url: JwksUrl = None,
+    token_audience: TokenAudience = AUDIENCE,
+    token_issuer: TokenIssuer = None,
     insecure: Insecure = False,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 30,
+    audit_log: AuditLog = None,
     log_level: LogLevel = "INFO",
     log_format: LogFormat = "text",
 ) -> None:
@@ -101,10 +122,7 @@ def http(
     from lookalike.http.config import LOOPBACK, Config
     from lookalike.http.server import serving
 
-    if host not in LOOPBACK and not insecure:
-        raise typer.BadParameter(
-            "there is no authentication yet: to let others in all the same, add --insecure", param_hint="--host"
-        )
+    security = Security(tls_cert, tls_key, tls_client_ca, jwks, jwks_url or None, token_audience, token_issuer or None)
     config = Config(
         embedder=embedder,
         searcher=searcher,
@@ -118,10 +136,12 @@ def http(
         max_uploads=max_uploads,
         body_timeout=body_timeout,
         grace=grace,
+        credentials=replace(Credentials.from_env(), token="", token_file=None),  # a token of ours is nobody else's
+        security=security,
     )
 
     async def work() -> None:
-        logs.configure(log_level.upper(), log_format)
+        logs.configure(log_level.upper(), log_format, audit_log)
         async with serving(config) as address:
             console.print(f"lookalike http ready on {address}", soft_wrap=True)
             await until_signalled()
@@ -129,7 +149,10 @@ def http(
 
     with ExitStack() as stack:
         try:
+            security.check(host, insecure=insecure)
             stack.enter_context(tracing.exporting("lookalike-http"))
+        except InvalidSecurity as error:
+            raise typer.BadParameter(str(error)) from error
         except RuntimeError as error:  # spans cannot be sent
             tell_failure(str(error))
             raise SystemExit(EXIT_COULD_NOT_RUN) from error

@@ -17,6 +17,7 @@ from lookalike.client import Client
 from lookalike.errors import LookalikeError
 from lookalike.http import assets, docs, openapi, problem
 from lookalike.http.config import Config
+from lookalike.http.door import Door
 from lookalike.http.face import Face
 from lookalike.http.operations import OPERATIONS, Operation
 from lookalike.http.parameter import read
@@ -24,6 +25,7 @@ from lookalike.http.problem import Refused
 from lookalike.http.surround import Surround
 from lookalike.http.thumbnail import Thumbnails
 from lookalike.http.upload import Uploads
+from lookalike.status import DomainError
 
 
 def application(config: Config) -> Starlette:
@@ -31,20 +33,24 @@ def application(config: Config) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with Client(config.embedder, config.searcher, timeout=config.timeout) as client:
+        async with Client(
+            config.embedder, config.searcher, timeout=config.timeout, credentials=config.credentials
+        ) as client:
             app.state.face = Face(client, config, Uploads(config), Thumbnails(config.photos_roots))
             yield
 
+    door = Door(config.security)
     document = openapi.document()
     documents = {
         "/openapi.json": ("application/json", json.dumps(document).encode()),
         "/docs": ("text/html; charset=utf-8", docs.page(document).encode()),
     }
     return Starlette(
-        routes=[*_routes(), *assets.routes(documents)],
+        routes=[*_routes(door), *assets.routes(documents)],
         middleware=_middleware(config),
         exception_handlers={
             LookalikeError: problem.from_library,
+            DomainError: problem.from_domain,
             Refused: problem.from_us,
             HTTPException: problem.from_starlette,
         },
@@ -60,24 +66,25 @@ def _middleware(config: Config) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=config.cors_origins,
         allow_methods=["GET", "POST", "PATCH"],
-        allow_headers=["content-type", "x-request-id"],
-        expose_headers=["x-request-id", "retry-after"],
+        allow_headers=["authorization", "content-type", "x-request-id"],
+        expose_headers=["x-request-id", "retry-after", "www-authenticate"],
     )
     return [surround, cors]
 
 
-def _routes() -> Iterator[Route]:
+def _routes(door: Door) -> Iterator[Route]:
     """A route for each path, with all its methods: so the header Allow names them all."""
     of_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in OPERATIONS:
         of_path[operation.path][operation.method] = operation
     for path, by_method in of_path.items():
-        yield Route(path, _serve(by_method), methods=list(by_method))
+        yield Route(path, _serve(by_method, door), methods=list(by_method))
 
 
-def _serve(by_method: Mapping[str, Operation]) -> Callable[[Request], Awaitable[Response]]:
+def _serve(by_method: Mapping[str, Operation], door: Door) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         operation = by_method["GET" if request.method == "HEAD" else request.method]
+        await door.admit(request, operation)
         return await operation.handler(request, read(operation.parameters, request))
 
     return serve

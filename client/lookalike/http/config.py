@@ -1,10 +1,12 @@
 """How the face is run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from lookalike.client import DEFAULT_EMBEDDER, DEFAULT_SEARCHER
+from lookalike.credentials import Credentials
+from lookalike.security.config import Security
 from lookalike.wire import MAX_IMAGE_BYTES
 
 HTTP_PORT: Final = 8080
@@ -27,8 +29,10 @@ class Config:
             address is thereby kept out.
         max_upload_bytes: the largest photo.
         max_uploads: photos that are received and embedded at once.
-        body_timeout: seconds in which a body must have come.
+        body_timeout: seconds in which a request's head, and then its body, must have come.
         grace: seconds for requests in flight to end after SIGTERM.
+        credentials: how the servers are reached; without a token, as those of the callers are handed on.
+        security: whom it lets in.
     """
 
     embedder: str = DEFAULT_EMBEDDER
@@ -43,3 +47,5 @@ class Config:
     max_uploads: int = 32
     body_timeout: float = 30.0
     grace: float = 20.0
+    credentials: Credentials = field(default_factory=Credentials)
+    security: Security = field(default_factory=Security)

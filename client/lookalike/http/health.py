@@ -1,13 +1,11 @@
 """Whether we live, and whether what is behind us does."""
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lookalike.errors import LookalikeError
 from lookalike.http.face import face_of
 from lookalike.http.parameter import Given
 
@@ -21,17 +19,11 @@ async def live(_request: Request, _given: Given) -> Response:
 
 
 async def ready(request: Request, _given: Given) -> Response:
-    """Both servers answer, in time."""
-    client = face_of(request).client
-    embedder, searcher = await asyncio.gather(_answers(client.model()), _answers(client.project_page(page_size=1)))
-    found = {"status": "ok" if embedder and searcher else "unavailable", "embedder": embedder, "searcher": searcher}
-    return JSONResponse(found, 200 if embedder and searcher else 503, headers=_FRESH)
-
-
-async def _answers(call: Awaitable[object]) -> bool:
+    """Both servers say in time that they serve."""
     try:
         async with asyncio.timeout(_SECONDS):
-            await call
-    except (LookalikeError, TimeoutError):
-        return False
-    return True
+            embedder, searcher = await face_of(request).client.serving()
+    except TimeoutError:
+        embedder = searcher = False
+    found = {"status": "ok" if embedder and searcher else "unavailable", "embedder": embedder, "searcher": searcher}
+    return JSONResponse(found, 200 if embedder and searcher else 503, headers=_FRESH)

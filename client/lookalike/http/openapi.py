@@ -16,6 +16,8 @@ _FORM: Final[Json] = {
     "properties": {"image": {**_BINARY, "description": "The photo."}},
     "required": ["image"],
 }
+_BEARER: Final[Json] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+_CHALLENGE: Final = {"WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}}}
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
 _REQUEST_ID: Final = {
     "x-request-id": {
@@ -40,7 +42,7 @@ def document() -> Json:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": dict(SCHEMAS)},
+        "components": {"schemas": dict(SCHEMAS), "securitySchemes": {"token": _BEARER}},
     }
 
 
@@ -52,6 +54,8 @@ def _operation(operation: Operation) -> Json:
         "parameters": [parameter.described() for parameter in operation.parameters],
         "responses": {"200": _answer(operation), **_problems(operation)},
     }
+    if operation.rpc:
+        found["security"] = [{"token": []}, {}]  # `{}`: or none, where the servers are open
     if operation.body:
         found["requestBody"] = {
             "required": operation.body == (JSON,),
@@ -84,7 +88,9 @@ def _problems(operation: Operation) -> Json:
 
 
 def _problem(status: int) -> Json:
-    headers = _REQUEST_ID | (_RETRY_AFTER if status in (429, 503) else {})
+    headers = (
+        _REQUEST_ID | (_RETRY_AFTER if status in (429, 503) else {}) | (_CHALLENGE if status in (401, 403) else {})
+    )
     content: Json = {MEDIA_TYPE: {"schema": ref("Problem")}}
     if status == HTTPStatus.BAD_REQUEST:
         content["text/plain"] = {"schema": {"type": "string", "description": "What is no HTTP, or has no end."}}

@@ -34,6 +34,7 @@ class Operation:
         takes: the name, in `schema`, of a body that is JSON.
         problems: the statuses of its refusals, besides those that anything may have.
         media: the media type of what comes back.
+        rpc: the searcher's RPC that it stands for, whose permission it needs; empty: anybody may do it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Operation:
     problems: tuple[int, ...] = ()
     media: str = JSON
     takes: str = ""
+    rpc: str = ""
 
 
 def _text(name: str, description: str, **words: object) -> Parameter:
@@ -129,6 +131,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         _SEARCH,
         PHOTO,
         (404, 408, 409, 413, 415, 422),
+        rpc="Search",
     ),
     Operation(
         "searchByImage",
@@ -150,6 +153,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         ),
         (),
         (404, 409),
+        rpc="Search",
     ),
     Operation(
         "listImages",
@@ -162,6 +166,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT, _whole("limit", 1, 500, 50, "The most images."), _PAGE_TOKEN, *_FILTER),
         (),
         (404,),
+        rpc="ListImages",
     ),
     Operation(
         "getImage",
@@ -174,6 +179,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT, _SHA256),
         (),
         (404,),
+        rpc="GetImage",
     ),
     Operation(
         "getThumbnail",
@@ -191,6 +197,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (),
         (404,),
         "image/jpeg",
+        rpc="GetImage",
     ),
     Operation(
         "findDuplicates",
@@ -207,6 +214,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         ),
         (),
         (404,),
+        rpc="FindDuplicates",
     ),
     Operation(
         "streamDuplicates",
@@ -220,6 +228,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (),
         (404,),
         "application/x-ndjson",
+        rpc="FindDuplicates",
     ),
     Operation(
         "listProjects",
@@ -230,6 +239,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "By name, without their spaces.",
         "ProjectPage",
         (_whole("limit", 1, 500, 50, "The most projects."), _PAGE_TOKEN),
+        rpc="ListProjects",
     ),
     Operation(
         "getProject",
@@ -242,6 +252,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT,),
         (),
         (404,),
+        rpc="GetProject",
     ),
     Operation(
         "switchProject",
@@ -255,6 +266,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (JSON,),
         (404, 408, 413, 415),
         takes="ProjectChange",
+        rpc="UpdateProject",
     ),
     Operation(
         "recordFeedback",
@@ -268,6 +280,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (JSON,),
         (404, 408, 413, 415),
         takes="Feedback",
+        rpc="RecordFeedback",
     ),
     Operation(
         "getQuality",
@@ -280,6 +293,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_PROJECT, _whole("days", 1, 365, 7, "How many days, in UTC, the present one included.")),
         (),
         (404,),
+        rpc="GetSearchQuality",
     ),
     Operation("live", "GET", "/healthz", health.live, "Whether the process answers", "", "Health"),
     Operation(
@@ -295,6 +309,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 
 COMMON_PROBLEMS: Final[Mapping[int, str]] = {
     400: "A parameter or a field breaks a rule.",
+    401: "A token is missing, has expired, or is not one that is accepted; WWW-Authenticate says which.",
+    403: "The token lacks the scope, or is not for the project, whether there is one or not.",
     404: "There is no such project or image, or nothing that may be shown.",
     408: "The body came too slowly.",
     409: "The request does not fit the project's state: its searches are off, or it is of another space.",
@@ -306,5 +322,5 @@ COMMON_PROBLEMS: Final[Mapping[int, str]] = {
     503: "A server cannot be reached, or there is too much to do; Retry-After says when to come back.",
     504: "A server did not answer in time.",
 }
-ANYWHERE: Final = (400, 429, 502, 503, 504)
+ANYWHERE: Final = (400, 401, 403, 429, 502, 503, 504)
 """Problems that any operation under /v1 may have."""

@@ -12,6 +12,10 @@ from starlette.responses import JSONResponse
 
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
 from lookalike.request import REQUEST_ID
+from lookalike.security.audit import Record
+from lookalike.security.caller import CALLER
+from lookalike.security.errors import REFUSALS
+from lookalike.status import DomainError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -119,7 +123,28 @@ async def from_library(_request: Request, error: Exception) -> JSONResponse:
     seconds = error.retry_after if isinstance(error, OverloadedError) else None
     if seconds is None and status_of(error) is HTTPStatus.SERVICE_UNAVAILABLE:
         seconds = 1.0  # gRPC has tried again already; a pod that starts takes about as long
-    return response(of_library(error), {"Retry-After": str(max(1, math.ceil(seconds)))} if seconds else None)
+    headers = {"Retry-After": str(max(1, math.ceil(seconds)))} if seconds else {}
+    return response(of_library(error), headers | _challenge(status_of(error), error.reason))
+
+
+async def from_domain(request: Request, error: Exception) -> JSONResponse:
+    """The answer to whom our own door does not let in. It is written down, as no server hears of it."""
+    assert isinstance(error, DomainError)  # noqa: S101
+    status = STATUS[REFUSALS[type(error)]]
+    record = Record()
+    record.caller = CALLER.get()
+    record.write(f"{request.method} {request.url.path}", REFUSALS[type(error)].name, REQUEST_ID.get(), error)
+    headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    found = body(status, error.reason, error.message, metadata=error.metadata)
+    return response(found, headers | _challenge(status, error.reason))
+
+
+def _challenge(status: HTTPStatus, reason: str) -> dict[str, str]:
+    """What RFC 6750 has a program be told whose token is missing or not good enough."""
+    errors = {HTTPStatus.UNAUTHORIZED: "invalid_token", HTTPStatus.FORBIDDEN: "insufficient_scope"}
+    if status not in errors:
+        return {}
+    return {"WWW-Authenticate": "Bearer" + f' error="{errors[status]}"' * (reason != "TOKEN_MISSING")}
 
 
 async def from_us(_request: Request, error: Exception) -> JSONResponse:

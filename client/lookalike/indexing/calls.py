@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike import catalogue, registry
+from lookalike.channel import EMBEDDER, SEARCHER
 from lookalike.patience import patiently
 from lookalike.records import Project
-from lookalike.servers import Servers, metadata
+from lookalike.servers import Servers
 from lookalike.v1 import searcher_pb2 as wire
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class Calls:
 
     def open_embed(self) -> "grpc.aio.StreamStreamCall[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]":
         """Open an EmbedStream."""
-        return self.servers.embedder.EmbedStream(metadata=metadata(self.request_id))
+        return self.servers.embedder.EmbedStream(metadata=self.servers.metadata(EMBEDDER, self.request_id))
 
     def open_index(self) -> "grpc.aio.StreamStreamCall[wire.IndexImagesRequest, wire.IndexImagesResponse]":
         """Open an IndexImages."""
-        return self.servers.searcher.IndexImages(metadata=metadata(self.request_id))
+        return self.servers.searcher.IndexImages(metadata=self.servers.metadata(SEARCHER, self.request_id))

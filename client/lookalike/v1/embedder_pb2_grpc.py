@@ -33,6 +33,11 @@ class EmbedderServiceStub(object):
     For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
     STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
 
+    A server that asks who calls wants the metadata `authorization: Bearer TOKEN`, a JSON Web Token with one of the scopes
+    that the method needs. Any RPC may then fail with TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED (UNAUTHENTICATED),
+    SCOPE_MISSING (PERMISSION_DENIED), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo),
+    KEYS_UNAVAILABLE (UNAVAILABLE).
+
     Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
     (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
@@ -67,6 +72,11 @@ class EmbedderServiceServicer(object):
     EMPTY_IMAGE, IMAGE_TOO_LARGE (bytes), UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE (all INVALID_ARGUMENT).
     For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
     STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
+
+    A server that asks who calls wants the metadata `authorization: Bearer TOKEN`, a JSON Web Token with one of the scopes
+    that the method needs. Any RPC may then fail with TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED (UNAUTHENTICATED),
+    SCOPE_MISSING (PERMISSION_DENIED), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo),
+    KEYS_UNAVAILABLE (UNAVAILABLE).
 
     Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
     (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
@@ -140,6 +150,11 @@ class EmbedderService(object):
     EMPTY_IMAGE, IMAGE_TOO_LARGE (bytes), UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE (all INVALID_ARGUMENT).
     For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
     STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
+
+    A server that asks who calls wants the metadata `authorization: Bearer TOKEN`, a JSON Web Token with one of the scopes
+    that the method needs. Any RPC may then fail with TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED (UNAUTHENTICATED),
+    SCOPE_MISSING (PERMISSION_DENIED), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo),
+    KEYS_UNAVAILABLE (UNAVAILABLE).
 
     Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
     (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.

@@ -36,6 +36,12 @@ class SearcherServiceStub(object):
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+
+    A server that asks who calls wants the metadata `authorization: Bearer TOKEN`, a JSON Web Token with the scope that
+    the method needs, for the projects that the request names. Any RPC may then fail with TOKEN_MISSING, TOKEN_INVALID,
+    TOKEN_EXPIRED (UNAUTHENTICATED), SCOPE_MISSING, PROJECT_DENIED (PERMISSION_DENIED, whether there is such a project or
+    not), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), KEYS_UNAVAILABLE (UNAVAILABLE). A
+    stream whose token expires ends with STREAM_AGED (UNAVAILABLE), once what was read is answered.
     """
 
     def __init__(self, channel):
@@ -177,6 +183,12 @@ class SearcherServiceServicer(object):
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+
+    A server that asks who calls wants the metadata `authorization: Bearer TOKEN`, a JSON Web Token with the scope that
+    the method needs, for the projects that the request names. Any RPC may then fail with TOKEN_MISSING, TOKEN_INVALID,
+    TOKEN_EXPIRED (UNAUTHENTICATED), SCOPE_MISSING, PROJECT_DENIED (PERMISSION_DENIED, whether there is such a project or
+    not), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), KEYS_UNAVAILABLE (UNAVAILABLE). A
+    stream whose token expires ends with STREAM_AGED (UNAVAILABLE), once what was read is answered.
     """
 
     def CreateProject(self, request, context):
@@ -198,7 +210,7 @@ class SearcherServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListProjects(self, request, context):
-        """Lists projects by name, page by page.
+        """Lists projects by name, page by page: of those that there are, the caller's.
 
         Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
         """
@@ -573,6 +585,12 @@ class SearcherService(object):
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+
+    A server that asks who calls wants the metadata `authorization: Bearer TOKEN`, a JSON Web Token with the scope that
+    the method needs, for the projects that the request names. Any RPC may then fail with TOKEN_MISSING, TOKEN_INVALID,
+    TOKEN_EXPIRED (UNAUTHENTICATED), SCOPE_MISSING, PROJECT_DENIED (PERMISSION_DENIED, whether there is such a project or
+    not), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), KEYS_UNAVAILABLE (UNAVAILABLE). A
+    stream whose token expires ends with STREAM_AGED (UNAVAILABLE), once what was read is answered.
     """
 
     @staticmethod

@@ -23,6 +23,12 @@ class SearcherServiceStub:
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+
+    A server that asks who calls wants the metadata `authorization: Bearer TOKEN`, a JSON Web Token with the scope that
+    the method needs, for the projects that the request names. Any RPC may then fail with TOKEN_MISSING, TOKEN_INVALID,
+    TOKEN_EXPIRED (UNAUTHENTICATED), SCOPE_MISSING, PROJECT_DENIED (PERMISSION_DENIED, whether there is such a project or
+    not), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), KEYS_UNAVAILABLE (UNAVAILABLE). A
+    stream whose token expires ends with STREAM_AGED (UNAVAILABLE), once what was read is answered.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -37,7 +43,7 @@ class SearcherServiceStub:
     Errors: INVALID_ARGUMENT (name), NOT_FOUND, UNAVAILABLE.
     """
     ListProjects: _aio.UnaryUnaryMultiCallable[_searcher_pb2.ListProjectsRequest, _searcher_pb2.ListProjectsResponse]
-    """Lists projects by name, page by page.
+    """Lists projects by name, page by page: of those that there are, the caller's.
 
     Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
     """
@@ -194,6 +200,12 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
+
+    A server that asks who calls wants the metadata `authorization: Bearer TOKEN`, a JSON Web Token with the scope that
+    the method needs, for the projects that the request names. Any RPC may then fail with TOKEN_MISSING, TOKEN_INVALID,
+    TOKEN_EXPIRED (UNAUTHENTICATED), SCOPE_MISSING, PROJECT_DENIED (PERMISSION_DENIED, whether there is such a project or
+    not), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), KEYS_UNAVAILABLE (UNAVAILABLE). A
+    stream whose token expires ends with STREAM_AGED (UNAVAILABLE), once what was read is answered.
     """
 
     @_abc_1.abstractmethod
@@ -224,7 +236,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_pb2.ListProjectsRequest,
         context: _aio.ServicerContext[_searcher_pb2.ListProjectsRequest, _abc.Awaitable[_searcher_pb2.ListProjectsResponse]],
     ) -> _abc.Awaitable[_searcher_pb2.ListProjectsResponse]:
-        """Lists projects by name, page by page.
+        """Lists projects by name, page by page: of those that there are, the caller's.
 
         Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
         """

@@ -19,13 +19,33 @@ export async function call(path, query = {}, options = {}) {
   return body;
 }
 
-async function send(url, options) {
+// The token that the servers ask for stays in this tab, and is asked for when there is none that they accept.
+const token = () => sessionStorage.getItem("token");
+
+async function send(url, options = {}) {
+  const used = token();
+  const headers = used ? { ...options.headers, authorization: `Bearer ${used}` } : options.headers;
+  const answer = await reach(url, { ...options, headers });
+  if (answer.status !== 401) return answer;
+  if (token() === used) sessionStorage.setItem("token", prompt("This server asks for a token.")?.trim() ?? "");
+  return token() && token() !== used ? send(url, options) : answer;
+}
+
+async function reach(url, options) {
   try {
     return await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem({ detail: "This page's server cannot be reached.", status: 0, reason: "UNREACHABLE" });
   }
+}
+
+// Where an element may load a picture of ours from: it sends no token itself.
+export async function source(url) {
+  if (!token()) return url;
+  const answer = await send(url);
+  if (!answer.ok) throw new Problem({ detail: answer.statusText, status: answer.status });
+  return URL.createObjectURL(await answer.blob());
 }
 
 export const search = (project, query, body, signal) =>

@@ -1,5 +1,7 @@
 // Small helpers for the document.
 
+import { source } from "./api.js";
+
 export const $ = (id) => document.getElementById(id);
 
 // An element with properties (or attributes, where the name has a dash), and children.
@@ -34,15 +36,19 @@ function words(error) {
   return error.message || "Something went wrong.";
 }
 
-// An image of a project: from our thumbnails, or from where it lives, if that is on the web.
+// Where a picture of an image is: our thumbnail, or where the image lives, if that is on the web; or nowhere.
+export const place = async (image, size = 320) =>
+  image.thumbnailUrl ? source(`${image.thumbnailUrl.slice(1)}?size=${size}`) : elsewhere(image);
+
+const elsewhere = (image) => (/^https?:/.test(image.imageUrl) ? image.imageUrl : "");
+
+// An image of a project.
 export function picture(image, size = 320) {
-  const source = image.thumbnailUrl
-    ? `${image.thumbnailUrl.slice(1)}?size=${size}`
-    : /^https?:/.test(image.imageUrl) ? image.imageUrl : "";
   const none = () => el("span", { className: "blank" }, "no preview");
-  if (!source) return none();
-  const shown = el("img", { src: source, alt: "", loading: "lazy", decoding: "async" });
+  if (!image.thumbnailUrl && !elsewhere(image)) return none();
+  const shown = el("img", { alt: "", loading: "lazy", decoding: "async" });
   shown.onerror = () => shown.replaceWith(none());
+  place(image, size).then((url) => (shown.src = url), shown.onerror);
   return shown;
 }
 

@@ -1,6 +1,6 @@
 // The search view. The address says what is searched for: `like` is an image's hash, `photo` one that was dropped here.
 
-import { $, el, number, picture, plural, title, trouble } from "./dom.js";
+import { $, el, number, picture, place, plural, title, trouble } from "./dom.js";
 import { call, search as ask } from "./api.js";
 import { Crop, cut } from "./crop.js";
 
@@ -91,8 +91,7 @@ async function stage(signal) {
     crop.enabled = true;
   } else if (asked.like) {
     const found = await call(`/${project}/images/${asked.like}`, {}, { signal });
-    const drawn = picture(found, 1280);
-    image.src = drawn.src || "assets/icon.svg";
+    image.src = (await place(found, 1280).catch(() => "")) || "assets/icon.svg";
     image.alt = title(found);
     crop.enabled = Boolean(found.thumbnailUrl); // pixels of other sites cannot be read
   }

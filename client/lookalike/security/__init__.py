@@ -1,0 +1,1 @@
+"""Who may do what: certificates, tokens, scopes, rates, and what is written down of it."""

@@ -1,0 +1,120 @@
+"""The searcher under the role of `deploy/postgres/roles.sql`: all that it does is allowed, and little else."""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import grpc
+import pytest
+
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_searcher import database as database_module
+from lookalike_searcher import index
+from lookalike_searcher import server as searcher_server
+from lookalike_searcher.config import Config
+from lookalike_searcher.connection import connected
+from lookalike_searcher.statement import fill, statement
+from tests.audit import audit
+from tests.writer import INDEXED, Writer, sha256, vector
+
+SQL = Path(__file__).resolve().parents[2] / "deploy" / "postgres" / "roles.sql"
+SPACE = "test-space"
+
+
+def url_of(url: str, role: str, database: str, password: str) -> str:
+    """The same server, as another role, in another database."""
+    parts = urlsplit(url)
+    where = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{where}", path=f"/{database}"))
+
+
+@pytest.fixture(scope="module")
+async def roles(database_url: str) -> AsyncIterator[tuple[str, str, str]]:
+    """The URLs of the searcher's role and of the reader's, and of the other database, which shuts both out."""
+    name, password = f"locked_{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+    async with connected(database_url) as root:
+        if not await root.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+            pytest.skip("only a superuser can make roles")
+        other = await root.fetchval("SELECT current_database()")
+        await root.execute(f"CREATE DATABASE {name}")
+        inside = url_of(database_url, urlsplit(database_url).username or "postgres", name, "")
+        try:
+            async with connected(inside) as connection:
+                await connection.execute(SQL.read_text())
+                for role in "lookalike", "lookalike_reader":
+                    await connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+            await root.execute(f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC")
+            yield (
+                url_of(database_url, "lookalike", name, password),
+                url_of(database_url, "lookalike_reader", name, password),
+                url_of(database_url, "lookalike", other, password),
+            )
+        finally:
+            await root.execute(f"GRANT CONNECT ON DATABASE {other} TO PUBLIC")
+            await root.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            await root.execute("DROP ROLE IF EXISTS lookalike, lookalike_reader")
+
+
+async def test_the_searcher_does_all_its_work_and_a_replicas_reader_reads(roles: tuple[str, str, str]) -> None:
+    own, reader, _ = roles
+    config = Config(Path("unused"), port=0, grace=10, maintenance_interval=3600)
+    async with (
+        database_module.connect(own, pool_size=3, command_timeout=30) as database,
+        searcher_server.serving(config, database) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        stub, shop = SearcherServiceStub(channel), Writer(SearcherServiceStub(channel), "shop", SPACE)
+        await stub.CreateProject(wire.CreateProjectRequest(name="shop", space=SPACE))
+        assert await shop.send(shop.request(1), shop.request(2), shop.request(3)) == [INDEXED] * 3
+        query = {"values": vector(1), "space": SPACE}
+        found = await stub.Search(wire.SearchRequest(project="shop", embedding=query))
+        assert found.hits[0].sha256 == sha256(1)
+        await stub.CreateSpace(wire.CreateSpaceRequest(project="shop", space="next"))
+        await stub.DeleteSpace(wire.DeleteSpaceRequest(project="shop", space="next"))
+        await stub.DeleteImages(wire.DeleteImagesRequest(project="shop", sha256s=[sha256(3)]))
+        async with connected(own) as connection:
+            project = await audit(connection, "shop")
+            await index.build(connection, project.id, project.serving.id)
+            await connection.execute(statement("maintenance_vacuum_images", project.id))
+        async with connected(reader) as connection:
+            assert await connection.fetchval(fill("SELECT count(*) FROM {schema}.image", project.id, None)) == 2
+            assert await connection.fetchval("SELECT name FROM lookalike_project") == "shop"
+            for write in "DELETE FROM {schema}.image", "UPDATE lookalike_project SET name = 'x'", "CREATE SCHEMA x":
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(fill(write, project.id, None))
+        await stub.DeleteProject(wire.DeleteProjectRequest(name="shop"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT pg_ls_dir('/')",
+        "SELECT lo_import('/etc/passwd')",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "COPY (SELECT 1) TO '/var/evil'",
+        "CREATE TABLE t (line text); COPY t FROM PROGRAM 'id'",
+        "CREATE TABLE t (line text); COPY t FROM '/etc/passwd'",
+        "CREATE ROLE evil",
+        "CREATE DATABASE evil",
+        "ALTER ROLE lookalike SUPERUSER",
+        "ALTER SYSTEM SET log_connections = on",
+        "SELECT * FROM pg_authid",
+        "SET ROLE lookalike_reader",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
+        "CREATE EXTENSION file_fdw",
+    ],
+)
+async def test_the_role_may_not(roles: tuple[str, str, str], statement: str) -> None:
+    async with connected(roles[0]) as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+
+
+async def test_the_role_does_not_enter_another_database(roles: tuple[str, str, str]) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with connected(roles[2]):
+            pass
