@@ -8,6 +8,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.cluster import Cluster
 from lookalike_searcher.duplicates import Progress
 from lookalike_searcher.errors import STATUS
+from lookalike_searcher.export import Block
 from lookalike_searcher.hit import Hit
 from lookalike_searcher.image import Image, Listed, Reference, State
 from lookalike_searcher.index import IndexStatus
@@ -35,7 +36,7 @@ def project(found: Project, indexes: Mapping[int, IndexStatus] | None = None) ->
     if indexes is not None:
         known = (space for space in found.spaces if space.id in indexes)  # the others were dropped just now
         in_order = sorted(known, key=lambda space: space.name != found.space)
-        message.spaces.extend(_space(space, found.space, indexes[space.id]) for space in in_order)
+        message.spaces.extend(_space(space, found, indexes[space.id]) for space in in_order)
     return message
 
 
@@ -48,10 +49,11 @@ def _limits(limits: Limits) -> wire.Limits:
     )
 
 
-def _space(space: Space, serving: str, index: IndexStatus) -> wire.Space:
+def _space(space: Space, of: Project, index: IndexStatus) -> wire.Space:
     message = wire.Space(
         name=space.name,
-        serves=space.name == serving,
+        serves=space.name == of.space,
+        source=of.base(space).name if space.source_id else "",
         vector_count=index.vector_count,
         index=wire.Index(
             state=index.state,
@@ -120,7 +122,7 @@ def _hit(hit: Hit, query_sha256: bytes, room: int) -> wire.Hit:
 def _match(hit: Hit, query_sha256: bytes) -> "wire.Match.ValueType":
     if hit.sha256 == query_sha256:
         return wire.MATCH_EXACT
-    return wire.MATCH_NEAR_DUPLICATE if hit.similarity >= NEAR_DUPLICATE else wire.MATCH_SIMILAR
+    return wire.MATCH_NEAR_DUPLICATE if hit.likeness >= NEAR_DUPLICATE else wire.MATCH_SIMILAR
 
 
 def images(found: Iterable[Image]) -> list[wire.Image]:
@@ -192,6 +194,12 @@ def _figures(figures: Figures) -> wire.SpaceFigures:
     return wire.SpaceFigures(
         space=figures.space, same_product=figures.same_product, median_seconds=figures.median_seconds
     )
+
+
+def exported(found: Block, resume_token: str) -> wire.ExportVectorsResponse:
+    """Some vectors."""
+    vectors = [wire.ImageVector(sha256=one.sha256, products=one.products, values=one.values) for one in found.vectors]
+    return wire.ExportVectorsResponse(vectors=vectors, resume_token=resume_token)
 
 
 def duplicates(found: Progress, resume_token: str) -> wire.FindDuplicatesResponse:

@@ -106,7 +106,7 @@ async def rank(
         space = project.in_space(search.space)
         if search.after and search.after[:2] != (project.id, space.name):
             raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
-        resolved = await queries.resolve(connection, project, space, search.query)
+        resolved = await queries.resolve(connection, database.projections, project, space, search.query)
         ranker = Ranker(connection, project, space, search, resolved, slow_seconds, database.metrics)
         found = await ranker.approximate()
         exact = found is None
@@ -115,7 +115,9 @@ async def rank(
         ranked = found.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
-    hits = found.hits[: search.limit]
+        hits = found.hits[: search.limit]
+        if space.source_id:
+            hits = await _compared(connection, project, project.base(space), resolved, hits)
     depth = (search.after.depth if search.after else 0) + len(hits)
     more = len(found.hits) > search.limit
     last = None
@@ -123,6 +125,18 @@ async def rank(
         final = hits[-1]
         last = Position(project.id, space.name, final.distance, final.image_id, final.product, depth, exact)
     return Ranking(hits, exact, ranked, space.name, resolved, last)
+
+
+async def _compared(
+    connection: Connection, project: Project, source: Space, query: Resolved, hits: list[Hit]
+) -> list[Hit]:
+    """Hits of a derived space with their cosines in its source; -1 where the query has no vector there."""
+    cosines: dict[int, float] = {}
+    if query.source_vector and hits:
+        sql = statement("vector_cosine", project.id, source.id)
+        rows = await connection.fetch(sql, query.source_vector, [hit.image_id for hit in hits])
+        cosines = {row["image_id"]: row["cosine"] for row in rows}
+    return [hit._replace(source_similarity=cosines.get(hit.image_id, -1.0)) for hit in hits]
 
 
 async def _vector_count(connection: Connection, project: Project, space: Space) -> int:
