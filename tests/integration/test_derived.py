@@ -1,9 +1,8 @@
-"""A shop's own space: derived from another one's vectors, filled in the background, searched by the source's vectors."""
+"""A shop's own space: derived from another one's vectors, filled in the background, searched by the source's."""
 
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -20,7 +19,7 @@ from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
 from lookalike_searcher.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.statement import schema_of, vectors_of
+from lookalike_searcher.statement import fill
 from tests.blocker import Blocker
 from tests.writer import INDEXED, Writer, refused, sha256, vector
 
@@ -49,7 +48,7 @@ def near(seed: int) -> np.ndarray:
 
 def derive(writer: Writer, name: str = OWN, **fields: object) -> wire.CreateSpaceRequest:
     given = {"source": BASE, "matrix": MATRIX.ravel(), "centre": CENTRE, **fields}
-    return wire.CreateSpaceRequest(project=writer.project, space=name, projection=wire.Projection(**given))  # type: ignore[arg-type]
+    return wire.CreateSpaceRequest(project=writer.project, space=name, projection=wire.Projection(**given))
 
 
 @pytest.fixture
@@ -90,10 +89,9 @@ async def spaces(writer: Writer) -> list[tuple[str, str, int]]:
 async def stored(database: Database, writer: Writer, space: str) -> dict[bytes, np.ndarray]:
     """The vectors of a space by hash, read past the searcher."""
     project = await registry.get(database, writer.project)
-    table = f"{schema_of(project.id)}.{vectors_of(project.in_space(space).id)}"
+    sql = "SELECT sha256, vector::real[] AS numbers FROM {vectors} JOIN {schema}.image ON id = image_id"
     async with database.reading() as connection:
-        sql = f"SELECT sha256, vector::real[] AS numbers FROM {table} JOIN {schema_of(project.id)}.image ON id = image_id"
-        rows = await connection.fetch(sql)
+        rows = await connection.fetch(fill(sql, project.id, project.in_space(space).id))
     return {row["sha256"]: np.array(row["numbers"]) for row in rows}
 
 
@@ -106,7 +104,7 @@ async def assert_whole(database: Database, writer: Writer, seeds: Sequence[int])
 
 
 async def search(writer: Writer, **fields: object) -> wire.SearchResponse:
-    return await writer.stub.Search(wire.SearchRequest(project=writer.project, limit=5, **fields))  # type: ignore[arg-type]
+    return await writer.stub.Search(wire.SearchRequest(project=writer.project, limit=5, **fields))
 
 
 def embedding(values: np.ndarray, space: str = BASE) -> common.Embedding:
@@ -116,7 +114,7 @@ def embedding(values: np.ndarray, space: str = BASE) -> common.Embedding:
 async def test_maintenance_fills_a_derived_space_with_what_its_source_holds(writer: Writer, database: Database) -> None:
     await writer.stub.CreateSpace(derive(writer))
     assert await spaces(writer) == [(BASE, "", IMAGES), (OWN, BASE, 0)]
-    with pytest.raises(grpc.aio.AioRpcError, match="SPACE_INCOMPLETE|no vector in it"):
+    with pytest.raises(grpc.aio.AioRpcError, match="no vector in it"):
         await cut_over(writer, OWN)
     metrics = await maintained(database)
     assert metrics.maintenance.labels("fill", "done")._value.get() == 1
@@ -152,9 +150,9 @@ async def test_what_is_written_between_reading_and_storing_a_page_is_kept(
     stepping = asyncio.create_task(filling.step(database, writer.project, OWN))
     await blocker.until_waiting(1)  # it has read, and waits to write
     async with database.connection() as connection:
-        schema = schema_of(project.id)
-        await connection.execute(f"DELETE FROM {schema}.image_reference WHERE uri LIKE '%/3.jpg'")
-        await connection.execute(f"DELETE FROM {schema}.image WHERE sha256 = $1", sha256(3))
+        reference = "DELETE FROM {schema}.image_reference WHERE uri = 'https://shop/3.jpg'"
+        await connection.execute(fill(reference, project.id, None))
+        await connection.execute(fill("DELETE FROM {schema}.image WHERE sha256 = $1", project.id, None), sha256(3))
     await blocker.connection.execute(f"SELECT pg_advisory_unlock(68771, {project.id})")
     assert await stepping
     await assert_whole(database, writer, [seed for seed in range(IMAGES) if seed != 3])
@@ -279,9 +277,9 @@ async def test_a_source_outlives_what_is_derived_from_it(serving: Writer) -> Non
     def delete(space: str) -> "grpc.aio.UnaryUnaryCall[wire.DeleteSpaceRequest, wire.DeleteSpaceResponse]":
         return serving.stub.DeleteSpace(wire.DeleteSpaceRequest(project=serving.project, space=space))
 
-    error = await refused(delete(BASE))  # type: ignore[arg-type]
+    error = await refused(delete(BASE))
     assert (error.reason, error.metadata["derived"]) == ("SPACE_HAS_DERIVED", OWN)
-    assert (await refused(delete(OWN))).reason == "SPACE_SERVES"  # type: ignore[arg-type]
+    assert (await refused(delete(OWN))).reason == "SPACE_SERVES"
     await cut_over(serving, BASE)
     await delete(OWN)
     assert await serving.send(serving.request(100)) == [INDEXED]
@@ -305,7 +303,7 @@ async def test_a_source_outlives_what_is_derived_from_it(serving: Writer) -> Non
 async def test_a_projection_that_makes_no_space_is_refused(
     writer: Writer, fields: dict[str, object], field: str
 ) -> None:
-    error = await refused(writer.stub.CreateSpace(derive(writer, **fields)))  # type: ignore[arg-type]
+    error = await refused(writer.stub.CreateSpace(derive(writer, **fields)))
     assert isinstance(error, InvalidRequestError)
     assert list(error.violations) == [field]
     assert await spaces(writer) == [(BASE, "", IMAGES)]
@@ -319,7 +317,7 @@ async def test_a_space_is_derived_once_from_one_that_is_there_and_is_not_derived
         (derive(writer, "second", source=OWN), PreconditionError),
     ]
     for request, kind in expected:
-        assert isinstance(await refused(writer.stub.CreateSpace(request)), kind)  # type: ignore[arg-type]
+        assert isinstance(await refused(writer.stub.CreateSpace(request)), kind)
 
 
 async def test_a_vector_at_the_centre_is_stored_and_found(writer: Writer, database: Database) -> None:
@@ -338,7 +336,7 @@ async def test_matrices_of_any_scale_project_alike(writer: Writer, database: Dat
 
 
 async def exported(writer: Writer, **fields: object) -> list[wire.ExportVectorsResponse]:
-    asked = wire.ExportVectorsRequest(project=writer.project, **fields)  # type: ignore[arg-type]
+    asked = wire.ExportVectorsRequest(project=writer.project, **fields)
     return [answer async for answer in writer.stub.ExportVectors(asked)]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lookalike.cli import delete, demo, duplicates, http, images, index, project, search, space, up
+from lookalike.cli import adapt, delete, demo, duplicates, http, images, index, project, search, space, up
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(project.app, name="project")
@@ -13,6 +13,7 @@ app.add_typer(space.app, name="space")
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("duplicates")(duplicates.duplicates)
+app.command("adapt")(adapt.adapt)
 app.command("images")(images.images)
 app.command("delete")(delete.delete)
 app.command("http")(http.http)

@@ -1,11 +1,13 @@
 """What goes in and what comes out: frozen dataclasses, each field with its unit or range."""
 
+from lookalike.records.adaptation import Adaptation, Gain, Interval
 from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress
 from lookalike.records.image import (
     DeleteResult,
     Embedding,
     Image,
     ImagePage,
+    ImageVector,
     Item,
     Model,
     Outcome,
@@ -14,10 +16,12 @@ from lookalike.records.image import (
     SyncResult,
 )
 from lookalike.records.project import (
+    Filling,
     Index,
     IndexState,
     Limits,
     Project,
+    Projection,
     ProjectPage,
     Space,
     SpaceComparison,
@@ -26,18 +30,23 @@ from lookalike.records.project import (
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchResult
 
 __all__ = [
+    "Adaptation",
     "DeleteResult",
     "DuplicateCluster",
     "DuplicateImage",
     "DuplicateProgress",
     "Embedding",
     "Example",
+    "Filling",
     "Filter",
+    "Gain",
     "Hit",
     "Image",
     "ImagePage",
+    "ImageVector",
     "Index",
     "IndexState",
+    "Interval",
     "Item",
     "Limits",
     "Match",
@@ -45,6 +54,7 @@ __all__ = [
     "Outcome",
     "Project",
     "ProjectPage",
+    "Projection",
     "Query",
     "Reference",
     "SearchMode",
