@@ -56,6 +56,7 @@ def test_torch_is_imported_by_one_package_alone() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(lookalike.__all__) == [
+        "Adaptation",
         "AlreadyExistsError",
         "Change",
         "Client",
@@ -67,12 +68,16 @@ def test_the_public_names_are_these() -> None:
         "Embedding",
         "Example",
         "FetchSettings",
+        "Filling",
         "Filter",
+        "Gain",
         "Hit",
         "Image",
         "ImagePage",
+        "ImageVector",
         "Index",
         "IndexState",
+        "Interval",
         "InvalidRequestError",
         "Item",
         "Limits",
@@ -86,6 +91,7 @@ def test_the_public_names_are_these() -> None:
         "PreconditionError",
         "Project",
         "ProjectPage",
+        "Projection",
         "Query",
         "QuotaExceededError",
         "Reference",
