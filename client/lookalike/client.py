@@ -9,31 +9,47 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from lookalike import catalogue, convert, duplicates, embedding, feedback, message, photo, registry, search, sync
+from lookalike import (
+    catalogue,
+    convert,
+    duplicates,
+    embedding,
+    feedback,
+    message,
+    photo,
+    registry,
+    search,
+    sync,
+    vectors,
+)
 from lookalike.channel import EMBEDDER, SEARCHER
 from lookalike.credentials import Credentials
-from lookalike.errors import LookalikeError
+from lookalike.errors import LookalikeError, PreconditionError
 from lookalike.fetch import Fetcher, Settings
 from lookalike.indexing import Items, Plan, Seen, Shard, Watch
 from lookalike.indexing.plan import plans
 from lookalike.indexing.prune import others
 from lookalike.indexing.run import begun, index
 from lookalike.records import (
+    Adaptation,
     DeleteResult,
     DuplicateCluster,
     DuplicateProgress,
     Embedding,
     Example,
     Feedback,
+    Filling,
     Filter,
     HitVerdict,
     Image,
     ImagePage,
+    ImageVector,
     Item,
     Limits,
     Model,
     Outcome,
     Project,
+    Projection,
     ProjectPage,
     Query,
     Reference,
@@ -186,19 +202,78 @@ class Client:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
         await registry.delete(self._servers, name, new_request_id())
 
-    async def create_space(self, project: str, space: str | None = None) -> Project:
+    async def create_space(
+        self, project: str, space: str | None = None, *, projection: Projection | None = None
+    ) -> Project:
         """Add a second space to a project, for a new model, to be filled by `index` while the first one serves.
 
         Args:
             project: the project's name.
             space: the embedding space; the embedder's own if it is left out.
+            projection: derives the space from another one of the project, by which the searcher fills it.
+
+        Raises:
+            NotFoundError: there is no such project, or it has no such source.
+            AlreadyExistsError: it has such a space.
+            InvalidRequestError: the space or the projection breaks a rule.
+            PreconditionError: the projection's source is derived itself.
+        """
+        return await registry.create_space(self._servers, project, space, new_request_id(), projection)
+
+    async def filling(self, project: str, space: str) -> AsyncGenerator[Filling, None]:
+        """Yield how far a derived space is, until it is filled, and its index, where one is due, is ready.
+
+        Raises:
+            NotFoundError: there is no such project, or it has no such derived space.
+        """
+        async with aclosing(registry.filling(self._servers, project, space, new_request_id())) as states:
+            async for state in states:
+                yield state
+
+    async def vectors(
+        self, project: str, *, space: str | None = None, fraction: float = 1.0
+    ) -> AsyncGenerator[ImageVector, None]:
+        """Yield a project's vectors in the order in which their images were first indexed, to learn from them.
+
+        The searcher may be away for a minute. One who stops early closes the generator (`contextlib.aclosing`).
+
+        Args:
+            project: the project's name.
+            space: which ones; None: those that writers send, of the space that serves or its source.
+            fraction: which share of the products, above 0 to 1, with all of their images; the same ones each time.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            InvalidRequestError: fraction is out of range.
+        """
+        read = vectors.read(self._servers, project, space or "", fraction, new_request_id())
+        async with aclosing(read) as found:
+            async for one in found:
+                yield one
+
+    async def adapt(self, project: str, *, unlabelled: bool = False, publish: bool = True, seed: int = 0) -> Adaptation:
+        """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
+
+        It is learned from two thirds of the products that have two or more images, measured on the others, and then
+        learned anew from all. No photo is read. What is published is filled by the searcher, see `filling`, and does
+        not serve before `cut_over_space`. Needs the extra `adapt`, some 500 MB, and seconds to minutes.
+
+        Args:
+            project: the project's name.
+            unlabelled: learn without products (PCA whitening), which cannot be measured, and is always published.
+            publish: whether to publish what helps, or only to measure.
+            seed: chooses the products that are held out.
 
         Raises:
             NotFoundError: there is no such project.
-            AlreadyExistsError: it has such a space.
-            InvalidRequestError: the space breaks a rule.
+            PreconditionError: it has too few products of two or more images, or numpy is not installed.
         """
-        return await registry.create_space(self._servers, project, space, new_request_id())
+        try:
+            from lookalike.adapt.run import adapt
+        except ModuleNotFoundError as error:
+            message = "adapt: needs the extra `adapt`: pip install 'lookalike[adapt]'"
+            raise PreconditionError(message, reason="NOT_INSTALLED") from error
+        return await adapt(self._servers, project, new_request_id(), unlabelled=unlabelled, publish=publish, seed=seed)
 
     async def compare_spaces(
         self, project: str, space: str, *, sample_size: int = 100, limit: int = DEFAULT_LIMIT

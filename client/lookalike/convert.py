@@ -12,6 +12,7 @@ from lookalike.records import (
     Hit,
     HitFeedback,
     Image,
+    ImageVector,
     Index,
     IndexState,
     Limits,
@@ -100,7 +101,7 @@ def _space(message: searcher_pb2.Space) -> Space:
         ef_search=message.index.ef_search,
     )
     created = message.create_time.ToDatetime(tzinfo=UTC)
-    return Space(message.name, message.serves, message.vector_count, index, created)
+    return Space(message.name, message.serves, message.vector_count, index, created, message.source)
 
 
 def comparison(message: searcher_pb2.CompareSpacesResponse) -> SpaceComparison:
@@ -127,6 +128,11 @@ def image(message: searcher_pb2.Image) -> Image:
         references=tuple(map(reference, message.references)),
         reference_count=message.reference_count,
     )
+
+
+def image_vector(message: searcher_pb2.ImageVector) -> ImageVector:
+    """An image's vector."""
+    return ImageVector(message.sha256.hex(), tuple(message.products), message.values)
 
 
 def duplicate_progress(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateProgress:

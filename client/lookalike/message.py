@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import grpc
 
 from lookalike.errors import InvalidRequestError
-from lookalike.records import Embedding, Example, Filter, HitVerdict, Item, Limits, Query, Reference
+from lookalike.records import Embedding, Example, Filter, HitVerdict, Item, Limits, Projection, Query, Reference
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -106,3 +106,8 @@ def _example(record: Example) -> wire.Example:
     if record.sha256 is not None:
         return wire.Example(sha256=bytes.fromhex(record.sha256))
     return wire.Example() if record.uri is None else wire.Example(uri=record.uri)
+
+
+def projection(record: Projection) -> wire.Projection:
+    """What a space is derived by."""
+    return wire.Projection(source=record.source, matrix=record.matrix, centre=record.centre)

@@ -1,16 +1,21 @@
 """Projects and their spaces."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
 
 import grpc
 
 from lookalike import convert, embedding, message
 from lookalike.channel import SEARCHER
-from lookalike.errors import PreconditionError
+from lookalike.errors import NotFoundError, PreconditionError
 from lookalike.paging import pages
-from lookalike.records import Limits, Project, ProjectPage, SpaceComparison
+from lookalike.records import Filling, IndexState, Limits, Project, Projection, ProjectPage, SpaceComparison
 from lookalike.servers import Servers
 from lookalike.v1 import searcher_pb2 as wire
+
+_LOOK_SECONDS: Final = 0.5
+"""Between two looks at a space that is being filled."""
 
 
 async def create(servers: Servers, name: str, space: str | None, limits: Limits | None, request_id: str) -> Project:
@@ -67,12 +72,38 @@ async def delete(servers: Servers, name: str, request_id: str) -> None:
     await servers.ask(SEARCHER, servers.searcher.DeleteProject, request, request_id)
 
 
-async def create_space(servers: Servers, project: str, space: str | None, request_id: str) -> Project:
+async def create_space(
+    servers: Servers, project: str, space: str | None, request_id: str, projection: Projection | None = None
+) -> Project:
     """Add a space to a project: the embedder's, if none is given."""
     space = space or (await embedding.model(servers, request_id)).space
-    request = wire.CreateSpaceRequest(project=project, space=space)
+    with message.sendable():
+        request = wire.CreateSpaceRequest(
+            project=project, space=space, projection=message.projection(projection) if projection else None
+        )
     response = await servers.ask(SEARCHER, servers.searcher.CreateSpace, request, request_id)
     return convert.project(response.project)
+
+
+async def filling(servers: Servers, project: str, space: str, request_id: str) -> AsyncGenerator[Filling, None]:
+    """Yield how far a derived space is, again and again until it is filled and its index, if one is due, is ready."""
+    while True:
+        found = await get(servers, project, request_id)
+        by_name = {one.name: one for one in found.spaces}
+        if space not in by_name or by_name[space].source not in by_name:
+            raise NotFoundError(
+                f"project {project!r} has no derived space {space!r}",
+                reason="SPACE_NOT_FOUND",
+                metadata={"space": space},
+                code=grpc.StatusCode.NOT_FOUND,
+            )
+        own = by_name[space]
+        wanted = by_name[own.source].vector_count
+        yield Filling(own.vector_count, wanted)
+        lacking = wanted < found.image_count  # then its source is no better, and no index is built
+        if own.vector_count >= wanted and (lacking or own.index.state in (IndexState.NONE, IndexState.READY)):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def compare_spaces(
@@ -116,7 +147,7 @@ async def space_to_fill(servers: Servers, project: Project, request_id: str) -> 
 
 def check_space(project: Project, space: str) -> None:
     """Check that the embedder's space is one of the project's. Raises PreconditionError."""
-    names = [own.name for own in project.spaces] or [project.space]
+    names = [own.name for own in project.spaces if not own.source] or [project.space]
     if space not in names:
         raise PreconditionError(
             f"the embedder's space is {space!r}, project {project.name!r} has {', '.join(map(repr, names))}",

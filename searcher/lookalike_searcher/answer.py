@@ -10,6 +10,7 @@ from lookalike_searcher import search_id
 from lookalike_searcher.cluster import Cluster
 from lookalike_searcher.duplicates import Progress
 from lookalike_searcher.errors import STATUS
+from lookalike_searcher.export import Block
 from lookalike_searcher.feedback import Feedback, Quality
 from lookalike_searcher.feedback import Hit as JudgedHit
 from lookalike_searcher.hit import Hit
@@ -41,7 +42,7 @@ def project(found: Project, indexes: Mapping[int, IndexStatus] | None = None) ->
     if indexes is not None:
         known = (space for space in found.spaces if space.id in indexes)  # the others were dropped just now
         in_order = sorted(known, key=lambda space: space.name != found.space)
-        message.spaces.extend(_space(space, found.space, indexes[space.id]) for space in in_order)
+        message.spaces.extend(_space(space, found, indexes[space.id]) for space in in_order)
     return message
 
 
@@ -54,10 +55,11 @@ def _limits(limits: Limits) -> wire.Limits:
     )
 
 
-def _space(space: Space, serving: str, index: IndexStatus) -> wire.Space:
+def _space(space: Space, of: Project, index: IndexStatus) -> wire.Space:
     message = wire.Space(
         name=space.name,
-        serves=space.name == serving,
+        serves=space.name == of.space,
+        source=of.base(space).name if space.source_id else "",
         vector_count=index.vector_count,
         index=wire.Index(
             state=index.state,
@@ -128,7 +130,7 @@ def _hit(hit: Hit, query_sha256: bytes, room: int) -> wire.Hit:
 def _match(hit: Hit, query_sha256: bytes) -> "wire.Match.ValueType":
     if hit.sha256 == query_sha256:
         return wire.MATCH_EXACT
-    return wire.MATCH_NEAR_DUPLICATE if hit.similarity >= NEAR_DUPLICATE else wire.MATCH_SIMILAR
+    return wire.MATCH_NEAR_DUPLICATE if hit.likeness >= NEAR_DUPLICATE else wire.MATCH_SIMILAR
 
 
 def images(found: Iterable[Image]) -> list[wire.Image]:
@@ -247,6 +249,12 @@ def quality(found: Quality) -> wire.GetSearchQualityResponse:
     )
     message.start_time.FromDatetime(found.since)
     return message
+
+
+def exported(found: Block, resume_token: str) -> wire.ExportVectorsResponse:
+    """Some vectors."""
+    vectors = [wire.ImageVector(sha256=one.sha256, products=one.products, values=one.values) for one in found.vectors]
+    return wire.ExportVectorsResponse(vectors=vectors, resume_token=resume_token)
 
 
 def duplicates(found: Progress, resume_token: str) -> wire.FindDuplicatesResponse:

@@ -19,11 +19,13 @@ from lookalike_searcher.store import columns, labels_json
 async def stored(database: Database, project: str, sha256s: Sequence[bytes], space: str = "") -> list[bytes]:
     """Those of the hashes that the project holds with a vector in the space; in none, the one that serves.
 
+    Of a derived space, its source counts: that is what writers would have to send.
+
     Raises:
         NotFound: there is no such project or space.
     """
     async with registry.reading(database, project) as (connection, found):
-        chosen = found.in_space(space)
+        chosen = found.base(found.in_space(space))
         rows = await connection.fetch(statement("image_stored", found.id), list(set(sha256s)))
         missing = await _without_vector(connection, found, chosen, {row["id"] for row in rows})
         return [row["sha256"] for row in rows if row["id"] not in missing]
@@ -34,13 +36,13 @@ async def states(
 ) -> list[State]:
     """What is stored of each of the references, with a vector in the space; in none, the one that serves.
 
-    None stands for one that cannot be stored.
+    None stands for one that cannot be stored. Of a derived space, its source counts.
 
     Raises:
         NotFound: there is no such project or space.
     """
     async with registry.reading(database, project) as (connection, found):
-        chosen = found.in_space(space)
+        chosen = found.base(found.in_space(space))
         places = [place for place, reference in enumerate(references) if reference]
         possible = [reference for reference in references if reference]
         keys, labels = columns([reference.key for reference in possible]), list(map(labels_json, possible))
@@ -103,7 +105,7 @@ async def page(
         database: where.
         project: the project's name.
         chosen: which images.
-        missing_in_space: only those without a vector in this space; empty for all.
+        missing_in_space: only those without a vector in this space, or its source if it is derived; empty for all.
         size: at most so many.
         after: the project's and the image's id of the last one on the page before.
 
@@ -123,7 +125,8 @@ async def page(
         missing = ""
         space_id = None
         if missing_in_space:
-            space_id, missing = found.in_space(missing_in_space).id, fragment("image_without_vector")
+            lacking = found.base(found.in_space(missing_in_space))
+            space_id, missing = lacking.id, fragment("image_without_vector")
         matching = fragment("image_matching") if chosen else ""
         sql = statement("image_page", found.id, space_id, missing=missing, matching=matching, filter=conditions)
         rows = await connection.fetch(sql, last_id, size, *arguments)

@@ -14,6 +14,7 @@ from lookalike_searcher import connection as connections
 from lookalike_searcher import migration
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projection import Projections
 from lookalike_searcher.shares import Shares
 from lookalike_searcher.statement import Connection
 
@@ -51,6 +52,7 @@ class Database:
         self._pooled = pooled
         self._command_timeout = command_timeout
         self.metrics = metrics
+        self.projections = Projections()
         size = pool.get_max_size()
         self._readers, self._writers = Shares(max(1, size // 2)), Shares(max(1, min(_WRITERS, size // 4)))
         self.sharded = sharded

@@ -103,14 +103,17 @@ class Duplicates:
     async def find(self, asked: Asked) -> AsyncGenerator[Progress, None]:
         """The clusters, by the id of their first image, with signs of progress between them and at the end.
 
-        Images that change meanwhile may or may not be seen: each block, and each cluster, is read as it is then.
+        Images that change meanwhile may or may not be seen: each block, and each cluster, is read as it is then. Where
+        a derived space serves, its source is asked: what near duplicates are was measured there.
 
         Raises:
             NotFound: there is no such project, or the space where it began has been deleted.
             InvalidField: it began in another project of the same name.
         """
         project = await registry.get(self._database, asked.project)
-        place = asked.after or Place(project.id, "" if asked.same_file_only else project.space, 0, 0)
+        place = asked.after or Place(
+            project.id, "" if asked.same_file_only else project.base(project.serving).name, 0, 0
+        )
         if place.project_id != project.id:
             raise InvalidField("resume_token", "must be of this project", place)
         source = Source(self._database, project.name, project.id, place.space)

@@ -4,7 +4,8 @@ DomainError
 ├── InvalidField          INVALID_FIELD
 ├── NotFound              PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND
 ├── AlreadyExists         PROJECT_EXISTS, SPACE_EXISTS
-├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED, SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED
+├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED, SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED,
+│                         SOURCE_IS_DERIVED, SEARCH_DISABLED
 ├── QuotaExceeded         IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, SEARCH_QUOTA_EXCEEDED,
 │                         PROJECT_BUSY, FEEDBACK_QUOTA_EXCEEDED
 ├── DatabaseTimeout       DATABASE_TIMEOUT
@@ -141,6 +142,19 @@ class FailedPrecondition(DomainError):
     def space_serves(cls, project: str, space: str) -> "FailedPrecondition":
         """The space that serves cannot be deleted."""
         return cls("SPACE_SERVES", f"space {space!r} serves project {project!r}: cut over to another one first")
+
+    @classmethod
+    def space_has_derived(cls, project: str, space: str, derived: Sequence[str]) -> "FailedPrecondition":
+        """A space that others are made of cannot be deleted before them."""
+        names = ", ".join(map(repr, derived))
+        message = f"space {space!r} of project {project!r} is the source of {names}: delete what is derived first"
+        return cls("SPACE_HAS_DERIVED", message, derived=",".join(derived))
+
+    @classmethod
+    def source_is_derived(cls, project: str, source: str) -> "FailedPrecondition":
+        """Spaces are derived from those that writers fill."""
+        message = f"projection.source: space {source!r} of project {project!r} is derived itself; name its source"
+        return cls("SOURCE_IS_DERIVED", message, source=source)
 
     @classmethod
     def search_disabled(cls, project: str) -> "FailedPrecondition":

@@ -28,11 +28,18 @@ class Hit(NamedTuple):
     references: tuple[Reference, ...]
     reference_count: int
     score: float
+    source_similarity: float | None = None
+    """In a derived space, the cosine in its source."""
 
     @property
     def similarity(self) -> float:
         """The cosine of the angle to the query."""
         return _cosine(self.distance)
+
+    @property
+    def likeness(self) -> float:
+        """What says whether it is a near duplicate: the similarity in the space where thresholds were measured."""
+        return self.similarity if self.source_similarity is None else self.source_similarity
 
 
 def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:

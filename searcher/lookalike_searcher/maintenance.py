@@ -1,4 +1,4 @@
-"""The background task: builds, tunes and cleans the indexes of all projects, one searcher at a time on each.
+"""The background task: fills derived spaces, and builds, tunes and cleans all indexes, one searcher at a time on each.
 
 What is to be done is read from the registry; what was done is written there, after it is done. So a searcher that is
 killed leaves nothing but work for the next one.
@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 
 from lookalike.status import DomainError
-from lookalike_searcher import index
+from lookalike_searcher import filling, index
 from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
 from lookalike_searcher.connection import FAILURES
@@ -125,6 +125,11 @@ class Maintenance:
             finally:
                 with suppress(*FAILURES):  # it may have been lost meanwhile
                     await lock.execute("ROLLBACK")  # else PostgreSQL would free it a little later than we end
+
+    async def _fill(self, _connection: Connection, due: asyncpg.Record) -> bool:
+        """Fill a derived space."""
+        await filling.fill(self._database, due["project"], due["space"])
+        return True
 
     async def _build(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Build the index, and calibrate it before it is used."""

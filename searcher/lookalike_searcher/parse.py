@@ -8,6 +8,7 @@ import numpy as np
 
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import export as exporting
 from lookalike_searcher import search_id, token, validation
 from lookalike_searcher.duplicates import PLACE_TYPES, Asked, Place
 from lookalike_searcher.errors import InvalidField
@@ -15,9 +16,11 @@ from lookalike_searcher.feedback import Judged, Verdict
 from lookalike_searcher.filter import Filter
 from lookalike_searcher.image import Embedding, Entry, Reference
 from lookalike_searcher.project import Limits
+from lookalike_searcher.projection import FLOATS
 from lookalike_searcher.query import Example, Query
 from lookalike_searcher.search import NEAR_DUPLICATE, POSITION_TYPES, Position, Search
 from lookalike_searcher.search_id import SearchId
+from lookalike_searcher.spaces import Derivation
 from lookalike_searcher.store import Names
 from lookalike_searcher.vector import DIMENSIONS, encode
 
@@ -33,7 +36,10 @@ MAX_ENTRIES: Final = 512
 MAX_SYNCED: Final = 1_000
 _GROUPINGS: Final = frozenset(wire.Grouping.values())
 _LENGTH_TOLERANCE: Final = 0.01
-_FLOATS: Final = np.dtype("<f4")
+_LEAST_RANK: Final = 16
+"""Of a projection: in fewer dimensions, photos that have nothing in common are as near as those of one product."""
+_NEGLIGIBLE: Final = 1e-6
+"""Of a projection: by so much less than its first a singular value counts for nothing."""
 
 AnEntry = wire.IndexImagesRequest | wire.ImageEntry
 
@@ -292,7 +298,7 @@ def _embedding(message: common.Embedding, field: str = "embedding") -> Embedding
 def _embeddings(messages: Sequence[common.Embedding], field: str = "embedding") -> list[Embedding | InvalidField]:
     """The vectors, or what is wrong with each."""
     sized = [message for message in messages if len(message.values) == DIMENSIONS]
-    matrix = np.frombuffer(b"".join(map(_floats, sized)), _FLOATS).reshape(-1, DIMENSIONS)
+    matrix = np.frombuffer(b"".join(map(_floats, sized)), FLOATS).reshape(-1, DIMENSIONS)
     with np.errstate(all="ignore"):  # what overflows is refused
         lengths = iter(np.sqrt(np.square(matrix).sum(axis=1, dtype=np.float64)).tolist())
         halves = iter(encode(matrix))
@@ -320,12 +326,12 @@ def _floats(message: common.Embedding) -> bytes:
     They end the message's own bytes, and are taken from there, as reading numbers one by one costs ten times as much.
     """
     data = message.SerializeToString()
-    size = DIMENSIONS * _FLOATS.itemsize
+    size = DIMENSIONS * FLOATS.itemsize
     name = len(message.space.encode())
     head = (2 if name < 128 else 3) + name if name else 0
     if len(data) == head + 3 + size:
         return data[-size:]
-    return np.fromiter(message.values, _FLOATS, DIMENSIONS).tobytes()  # the message has fields that we do not know
+    return np.fromiter(message.values, FLOATS, DIMENSIONS).tobytes()  # the message has fields that we do not know
 
 
 def one_project(project: str, batch: Iterable[wire.IndexImagesRequest]) -> str:
@@ -410,3 +416,41 @@ def deleted_feedback(request: wire.DeleteFeedbackRequest) -> tuple[list[SearchId
     except (ValueError, OverflowError):
         seconds = request.search_time_before.seconds
         raise InvalidField("search_time_before", "must be a time of the years 1 to 9999", seconds) from None
+
+
+def derivation(request: wire.CreateSpaceRequest) -> Derivation:
+    """What a space is to be derived by. Takes a fifth of a second."""
+    message = request.projection
+    source = validation.space(message.source, "projection.source")
+    matrix = _numbers("projection.matrix", message.matrix, DIMENSIONS * DIMENSIONS).reshape(DIMENSIONS, DIMENSIONS)
+    centre = _numbers("projection.centre", message.centre, DIMENSIONS)
+    length = float(np.linalg.norm(centre.astype(np.float64)))
+    if length > 1 + _LENGTH_TOLERANCE:
+        raise InvalidField("projection.centre", "must be at most of length 1", f"length {length:g}")
+    rank = int(np.linalg.matrix_rank(matrix.astype(np.float64), rtol=_NEGLIGIBLE))
+    if rank < _LEAST_RANK:
+        raise InvalidField("projection.matrix", f"must be at least of rank {_LEAST_RANK}", f"rank {rank}")
+    return Derivation(source, matrix.tobytes(), centre.tobytes())
+
+
+def _numbers(field: str, values: Sequence[float], count: int) -> np.ndarray:
+    if len(values) != count:
+        raise InvalidField(field, f"must be {count} numbers", f"{len(values)} numbers")
+    numbers = np.fromiter(values, FLOATS, count)
+    if not np.isfinite(numbers).all():
+        raise InvalidField(field, "must be finite", f"{count - int(np.isfinite(numbers).sum())} that are not")
+    return numbers
+
+
+def export(request: wire.ExportVectorsRequest) -> tuple[exporting.Asked, str]:
+    """Which vectors to read, and what identifies the request in resume tokens."""
+    asked, after = token.digest(request, "resume_token"), None
+    if request.resume_token:
+        after = exporting.Place(*token.decode(request.resume_token, asked, exporting.PLACE_TYPES, "resume_token"))
+    found = exporting.Asked(
+        project=validation.project_name(request.project, "project"),
+        space=validation.space(request.space) if request.space else "",
+        fraction=validation.between("fraction", request.fraction, 0, 1),
+        after=after,
+    )
+    return found, asked

@@ -53,6 +53,14 @@ class Project:
                 return space
         raise NotFound.space(self.name, name)
 
+    def base(self, space: Space) -> Space:
+        """The space that a derived one is made of; any other one itself. Its vectors are what writers send."""
+        return next((other for other in self.spaces if other.id == space.source_id), space)
+
+    def derived(self, space: Space) -> list[Space]:
+        """The spaces that are made of this one."""
+        return [other for other in self.spaces if other.source_id == space.id]
+
 
 def _project(rows: Sequence[asyncpg.Record], spaces: tuple[Space, ...] = ()) -> Project:
     row = rows[0]

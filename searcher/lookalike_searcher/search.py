@@ -118,7 +118,7 @@ async def rank(
         space = project.in_space(search.space)
         if search.after and search.after[:2] != (project.id, space.name):
             raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
-        resolved = await queries.resolve(connection, project, space, search.query)
+        resolved = await queries.resolve(connection, database.projections, project, space, search.query)
         ranker = Ranker(connection, project, space, search, resolved, slow_seconds, database.metrics)
         found = await ranker.approximate()
         exact = found is None
@@ -127,20 +127,32 @@ async def rank(
         ranked = found.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
-        shortlist = found.hits[: search.rerank]
-        if shortlist:
-            vectors = await reranking.vectors_of(connection, project.id, space.id, resolved, shortlist)
-    if shortlist:
-        best = await asyncio.to_thread(reranking.reranked, shortlist, vectors)
-        return Ranking(project.id, best[: search.limit], exact, ranked, space.name, resolved, None)
-    hits = found.hits[: search.limit]
+        hits = found.hits[: search.shortlist]
+        if search.rerank and hits:
+            vectors = await reranking.vectors_of(connection, project.id, space.id, resolved, hits)
+            hits = await asyncio.to_thread(reranking.reranked, hits, vectors)
+        hits = hits[: search.limit]
+        if space.source_id:
+            hits = await _compared(connection, project, project.base(space), resolved, hits)
     depth = (search.after.depth if search.after else 0) + len(hits)
-    more = len(found.hits) > search.limit
+    more = len(found.hits) > search.limit and not search.rerank
     last = None
     if more:
         final = hits[-1]
         last = Position(project.id, space.name, final.distance, final.image_id, final.product, depth, exact)
     return Ranking(project.id, hits, exact, ranked, space.name, resolved, last)
+
+
+async def _compared(
+    connection: Connection, project: Project, source: Space, query: Resolved, hits: list[Hit]
+) -> list[Hit]:
+    """Hits of a derived space with their cosines in its source; -1 where the query has no vector there."""
+    cosines: dict[int, float] = {}
+    if query.source_vector and hits:
+        sql = statement("vector_cosine", project.id, source.id)
+        rows = await connection.fetch(sql, query.source_vector, [hit.image_id for hit in hits])
+        cosines = {row["image_id"]: row["cosine"] for row in rows}
+    return [hit._replace(source_similarity=cosines.get(hit.image_id, -1.0)) for hit in hits]
 
 
 async def _vector_count(connection: Connection, project: Project, space: Space) -> int:

@@ -13,7 +13,7 @@ from lookalike.serving import Draining
 from lookalike.status import Context, DomainError, ShuttingDown
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceServicer
-from lookalike_searcher import answer, catalogue, feedback, index, parse, spaces, store, token, validation
+from lookalike_searcher import answer, catalogue, export, feedback, index, parse, spaces, store, token, validation
 from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
@@ -229,7 +229,8 @@ class SearcherService(SearcherServiceServicer):
     async def CreateSpace(self, request: wire.CreateSpaceRequest, context: Context) -> wire.CreateSpaceResponse:
         """See the proto."""
         project, space = validation.project_name(request.project, "project"), validation.space(request.space)
-        changed = await spaces.create(self._database, project, space)
+        derivation = await asyncio.to_thread(parse.derivation, request) if request.HasField("projection") else None
+        changed = await spaces.create(self._database, project, space, derivation)
         return wire.CreateSpaceResponse(project=await self._project(changed))
 
     async def CompareSpaces(self, request: wire.CompareSpacesRequest, context: Context) -> wire.CompareSpacesResponse:
@@ -258,6 +259,17 @@ class SearcherService(SearcherServiceServicer):
         return wire.DeleteSpaceResponse(
             project=await self._project(await spaces.delete(self._database, project, space))
         )
+
+    async def ExportVectors(
+        self, request: wire.ExportVectorsRequest, context: Context
+    ) -> AsyncIterator[wire.ExportVectorsResponse]:
+        """See the proto."""
+        asked, digest = parse.export(request)
+        async with aclosing(export.blocks(self._database, asked)) as blocks:
+            async for block in blocks:
+                yield answer.exported(block, token.encode(digest, *block.place))
+                if self._draining.has_begun():
+                    raise ShuttingDown
 
     async def _project(self, found: Project) -> wire.Project:
         """The project with the states of its indexes."""

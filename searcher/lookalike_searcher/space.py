@@ -25,6 +25,8 @@ class Space:
     recall_target: float
     recall: float
     recall_count: int
+    source_id: int | None = None
+    """The id of the space that it is derived from, if it is."""
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> "Space":
@@ -40,6 +42,7 @@ class Space:
             recall_target=row["recall_target"],
             recall=row["recall"],
             recall_count=row["recall_count"],
+            source_id=row["source_id"],
         )
 
     def ef_search(self, depth: int) -> int | None:

@@ -17,6 +17,15 @@ from lookalike_searcher.statement import schema_of, statement, vectors_of
 
 
 @dataclass(frozen=True)
+class Derivation:
+    """What a space is to be derived by: the name of its source, and a projection as it is stored."""
+
+    source: str
+    matrix: bytes
+    centre: bytes
+
+
+@dataclass(frozen=True)
 class Figures:
     """How a space did: the mean share of hits of the query's product, 0 to 1, and the median seconds of a search."""
 
@@ -44,18 +53,25 @@ class _Answer:
     seconds: float
 
 
-async def create(database: Database, project: str, name: str) -> Project:
+async def create(database: Database, project: str, name: str, derivation: Derivation | None = None) -> Project:
     """Add an empty space to the project, and its table.
 
     Raises:
-        NotFound: there is no such project.
+        NotFound: there is no such project, or it has no such source.
         AlreadyExists: it has such a space.
+        FailedPrecondition: the source is derived itself.
     """
     async with registry.writing(database, project) as (connection, found):
+        source = found.in_space(derivation.source) if derivation else None
+        if source and source.source_id:
+            raise FailedPrecondition.source_is_derived(project, source.name)
         space_id = await connection.fetchval(statement("space_insert"), found.id, name, False)
         if space_id is None:
             raise AlreadyExists.space(project, name)
         await connection.execute(statement("space_create", found.id, space_id))
+        if derivation and source:
+            stored = (derivation.matrix, derivation.centre)
+            await connection.execute(statement("projection_insert"), space_id, source.id, *stored)
         return await registry.read(connection, project)
 
 
@@ -88,12 +104,14 @@ async def delete(database: Database, project: str, name: str) -> Project:
 
     Raises:
         NotFound: there is no such project or space.
-        FailedPrecondition: it serves.
+        FailedPrecondition: it serves, or others are derived from it.
     """
     async with registry.writing(database, project) as (connection, found):
         space = found.in_space(name)
         if space.name == found.space:
             raise FailedPrecondition.space_serves(project, name)
+        if derived := found.derived(space):
+            raise FailedPrecondition.space_has_derived(project, name, [other.name for other in derived])
         await connection.execute(statement("project_wait_for_readers"), found.id)
         await connection.execute(statement("space_drop", found.id, space.id))
         await connection.execute(statement("space_delete"), space.id)

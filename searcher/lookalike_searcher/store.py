@@ -10,6 +10,7 @@ from lookalike_searcher.database import Database
 from lookalike_searcher.errors import FailedPrecondition, QuotaExceeded
 from lookalike_searcher.image import Entry, Reference, ReferenceKey
 from lookalike_searcher.project import Project
+from lookalike_searcher.projection import Projections
 from lookalike_searcher.space import Space
 from lookalike_searcher.statement import Connection, schema_of, statement, vectors_of
 
@@ -71,7 +72,7 @@ async def store(database: Database, project: str, entries: Sequence[Entry], max_
         refusals = _refusals(locked, entries, known, locked.limits.max_images or max_images)
         accepted = [entry for entry, refusal in zip(entries, refusals, strict=True) if refusal is None]
         written = _Written()
-        await _write(connection, locked, accepted, known, written)
+        await _write(connection, locked, accepted, known, written, database.projections)
         await _settle(connection, locked, written)
     changed = iter(_changed(accepted, written))
     return [refusal or next(changed) for refusal in refusals]
@@ -93,7 +94,7 @@ async def sync(
         known = await _known(connection, locked, entries)
         _refuse_all(locked, _refusals(locked, entries, known, locked.limits.max_images or max_images), entries, known)
         written = _Written()
-        await _write(connection, locked, entries, known, written)
+        await _write(connection, locked, entries, known, written, database.projections)
         deleted_references = await _delete_others(connection, locked, product, entries, written)
         deleted_images = await _settle(connection, locked, written)
     return _changed(entries, written), Deleted(deleted_references, deleted_images)
@@ -127,11 +128,13 @@ def _refusals(
     project: Project, entries: Sequence[Entry], known: Mapping[bytes, int], max_images: int
 ) -> list[Refusal | None]:
     """Why each entry is refused, if it is. An entry may rely on the vector that another one brings."""
-    foreign = {e.space for entry in entries for e in entry.embeddings} - {space.name for space in project.spaces}
+    needed = project.base(project.serving).name
+    written = {space.name for space in project.spaces if not space.source_id}
+    foreign = {e.space for entry in entries for e in entry.embeddings} - written
     storable = (
         [entry for entry in entries if foreign.isdisjoint(e.space for e in entry.embeddings)] if foreign else entries
     )
-    brought = {entry.sha256 for entry in storable for e in entry.embeddings if e.space == project.space}
+    brought = {entry.sha256 for entry in storable for e in entry.embeddings if e.space == needed}
     room = max_images - project.image_count if max_images else len(entries)
     admitted: set[bytes] = set()
     refusals: list[Refusal | None] = []
@@ -139,9 +142,9 @@ def _refusals(
         wrong = next((e.space for e in entry.embeddings if e.space in foreign), None) if foreign else None
         new = entry.sha256 not in known and entry.sha256 not in admitted
         if wrong:
-            refusals.append(FailedPrecondition.wrong_space(project.name, project.space, wrong))
+            refusals.append(FailedPrecondition.wrong_space(project.name, needed, wrong))
         elif new and entry.sha256 not in brought:
-            refusals.append(FailedPrecondition.embedding_needed(project.name, project.space, [entry.sha256]))
+            refusals.append(FailedPrecondition.embedding_needed(project.name, needed, [entry.sha256]))
         elif new and len(admitted) >= room:
             refusals.append(QuotaExceeded.images(project.name, max_images))
         else:
@@ -162,7 +165,8 @@ def _refuse_all(
                 for entry, found in zip(entries, refusals, strict=True)
                 if found and found.reason == refusal.reason and entry.sha256 not in known
             ]
-            raise FailedPrecondition.embedding_needed(project.name, project.space, list(dict.fromkeys(missing)))
+            needed = project.base(project.serving).name
+            raise FailedPrecondition.embedding_needed(project.name, needed, list(dict.fromkeys(missing)))
         if refusal:
             raise refusal
 
@@ -173,8 +177,9 @@ async def _write(
     entries: Sequence[Entry],
     known: Mapping[bytes, int],
     written: _Written,
+    projections: Projections,
 ) -> None:
-    """Store images, their vectors, then references; notes what that changed."""
+    """Store images, their vectors, also in derived spaces, then references; notes what that changed."""
     last = dict(zip(map(_KEY, entries), entries, strict=True))  # of two entries for one reference the later one counts
     kept = {entry.sha256 for entry in last.values()} | known.keys()
     new: dict[bytes, Entry] = {}  # in the order in which they come
@@ -189,7 +194,11 @@ async def _write(
             for embedding in entry.embeddings:
                 if embedding.space == space.name:
                     vectors.setdefault(entry.sha256, (place, embedding.vector))
-        await _insert_vectors(connection, project, space, vectors, ids, known, written)
+        inserted = await _insert_vectors(connection, project, space, vectors, ids, known, written)
+        for derived in project.derived(space) if inserted else ():
+            projection = await projections.of(connection, derived.id)
+            projected = await projection.of(list(inserted.values()))
+            await _copy_vectors(connection, project, derived, dict(zip(inserted, projected, strict=True)))
     await _write_references(connection, project, entries, last, ids, written)
 
 
@@ -213,8 +222,12 @@ async def _insert_vectors(
     ids: Mapping[bytes, int],
     known: Mapping[bytes, int],
     written: _Written,
-) -> None:
-    """Store those vectors that are not there yet, which only a space that is being filled lacks for a known image."""
+) -> dict[int, bytes]:
+    """Store those vectors that are not there yet, which only a space that is being filled lacks for a known image.
+
+    Returns:
+        Them, by their images.
+    """
     coming = {ids[sha256]: found for sha256, found in vectors.items() if sha256 in ids}
     old = [ids[sha256] for sha256 in vectors if sha256 in known]
     missing = set()
@@ -225,12 +238,18 @@ async def _insert_vectors(
         del coming[image_id]
     written.changed |= {place for place, _ in coming.values()}
     written.changed |= {place for sha256, (place, _) in vectors.items() if sha256 not in ids}  # shown in between only
-    if coming:
+    inserted = {image_id: vector for image_id, (_, vector) in coming.items()}
+    await _copy_vectors(connection, project, space, inserted)
+    return inserted
+
+
+async def _copy_vectors(connection: Connection, project: Project, space: Space, vectors: Mapping[int, bytes]) -> None:
+    if vectors:
         await connection.copy_records_to_table(
             vectors_of(space.id),
             schema_name=schema_of(project.id),
             columns=["image_id", "vector"],
-            records=[(image_id, vector) for image_id, (_, vector) in coming.items()],
+            records=vectors.items(),
         )
 
 

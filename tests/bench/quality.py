@@ -1,5 +1,6 @@
-"""Retrieval quality, measured: our descriptor beside flattened pool5 of the same trunk, with and without re-ranking;
-spaces learned from a shop's products; copies told from look-alikes, beside a perceptual hash.
+"""Retrieval quality, measured beside flattened pool5 of the same trunk, and copies told beside a perceptual hash.
+
+Our descriptor with and without re-ranking; spaces learned from a shop's products; copies told from look-alikes.
 
 Takes folders with a `labels.csv` (columns path and label). Each photo is a query against all others of its set, and
 what bears its label is right. Figures of several sets are their mean; the last line is JSON.

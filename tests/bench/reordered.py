@@ -45,7 +45,6 @@ def reranked(vectors: Vectors, depth: int) -> Iterator[Ranked]:
 
 async def measure(own: Set, folder: Path) -> list[Figure]:
     """Searches by a real searcher over the set, by turns without re-ranking and with it."""
-    folder.mkdir(parents=True)
     with (folder / "searcher.log").open("wb") as log:
         async with site(folder / "data", log) as searcher, Client(searcher=searcher.address) as client:
             await client.create_project(_PROJECT, space=_SPACE)
@@ -110,4 +109,5 @@ def _sha256(row: int) -> bytes:
 
 def run(own: Set, folder: Path) -> list[Figure]:
     """`measure`, from where nothing is awaited."""
+    folder.mkdir(parents=True)
     return asyncio.run(measure(own, folder))

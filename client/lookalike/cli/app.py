@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lookalike.cli import (
+    adapt,
     delete,
     demo,
     duplicates,
@@ -30,6 +31,7 @@ app.add_typer(token.app, name="token")
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("duplicates")(duplicates.duplicates)
+app.command("adapt")(adapt.adapt)
 app.command("images")(images.images)
 app.command("delete")(delete.delete)
 app.command("evaluate")(evaluate.evaluate)

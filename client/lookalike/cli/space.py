@@ -65,7 +65,7 @@ def compare(
 
     async def work() -> None:
         async with Client(searcher=searcher, timeout=timeout) as client:
-            _print(await client.compare_spaces(project, space, sample_size=samples, limit=limit))
+            print_comparison(await client.compare_spaces(project, space, sample_size=samples, limit=limit))
 
     run(work())
 
@@ -104,7 +104,7 @@ def delete(project: ProjectName, space: SpaceName, searcher: Searcher = DEFAULT_
 def show_spaces(project: Project) -> None:
     """Print a project's spaces."""
     table = Table(box=None, header_style="bold")
-    for title in ("space", "serves", "vectors", "index", "recall", "ef_search"):
+    for title in ("space", "serves", "vectors", "index", "recall", "ef_search", "derived from"):
         table.add_column(title, justify="right" if title in ("vectors", "recall", "ef_search") else "left")
     for space in project.spaces:
         table.add_row(
@@ -114,6 +114,7 @@ def show_spaces(project: Project) -> None:
             _state(space.index),
             "" if space.index.recall is None else f"{space.index.recall:.3f}",
             str(space.index.ef_search or ""),
+            Text(space.source),
         )
     console.print(table)
 
@@ -124,7 +125,8 @@ def _state(index: Index) -> str:
     return f"{index.state}" if index.state is IndexState.READY else f"{index.state}: searches are exact"
 
 
-def _print(comparison: SpaceComparison) -> None:
+def print_comparison(comparison: SpaceComparison) -> None:
+    """Print two spaces side by side."""
     table = Table(box=None, header_style="bold")
     for title in ("space", "same product", "median search"):
         table.add_column(title, justify="left" if title == "space" else "right")

@@ -1,5 +1,6 @@
 """What goes in and what comes out: frozen dataclasses, each field with its unit or range."""
 
+from lookalike.records.adaptation import Adaptation, Gain, Interval
 from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress
 from lookalike.records.feedback import Feedback, HitFeedback, HitVerdict, SearchQuality, Verdict
 from lookalike.records.image import (
@@ -7,6 +8,7 @@ from lookalike.records.image import (
     Embedding,
     Image,
     ImagePage,
+    ImageVector,
     Item,
     Model,
     Outcome,
@@ -15,10 +17,12 @@ from lookalike.records.image import (
     SyncResult,
 )
 from lookalike.records.project import (
+    Filling,
     Index,
     IndexState,
     Limits,
     Project,
+    Projection,
     ProjectPage,
     Space,
     SpaceComparison,
@@ -27,6 +31,7 @@ from lookalike.records.project import (
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchResult
 
 __all__ = [
+    "Adaptation",
     "DeleteResult",
     "DuplicateCluster",
     "DuplicateImage",
@@ -34,14 +39,18 @@ __all__ = [
     "Embedding",
     "Example",
     "Feedback",
+    "Filling",
     "Filter",
+    "Gain",
     "Hit",
     "HitFeedback",
     "HitVerdict",
     "Image",
     "ImagePage",
+    "ImageVector",
     "Index",
     "IndexState",
+    "Interval",
     "Item",
     "Limits",
     "Match",
@@ -49,6 +58,7 @@ __all__ = [
     "Outcome",
     "Project",
     "ProjectPage",
+    "Projection",
     "Query",
     "Reference",
     "SearchMode",

@@ -10,6 +10,21 @@ from lookalike.errors import LookalikeError
 
 
 @dataclass(frozen=True)
+class ImageVector:
+    """An image's vector as it is stored.
+
+    Attributes:
+        sha256: of its file, in hexadecimal.
+        products: the different products that it shows, in order: at most 16.
+        values: 512 numbers in half precision, little-endian: `numpy.frombuffer(values, "<f2")`.
+    """
+
+    sha256: str
+    products: tuple[str, ...]
+    values: bytes
+
+
+@dataclass(frozen=True)
 class Item:
     """An image to index, and one place where it is used.
 

@@ -1,5 +1,6 @@
 """Projects: their limits, their spaces, and how searches go through them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -66,6 +67,7 @@ class Space:
         vector_count: how many of the project's images have a vector in it.
         index: how searches go through it.
         create_time: when it was created.
+        source: the space that it is derived from; empty if writers fill it themselves.
     """
 
     name: str
@@ -73,6 +75,30 @@ class Space:
     vector_count: int
     index: Index
     create_time: datetime
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What a space is derived by: y = M (x - c) at length 1, of the vectors x of another space of the project.
+
+    Attributes:
+        source: that space, which is not derived itself.
+        matrix: M row by row: 512 times 512 numbers.
+        centre: c: 512 numbers, at most of length 1.
+    """
+
+    source: str
+    matrix: Sequence[float]
+    centre: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How far a derived space is: how many vectors it has, and how many its source has."""
+
+    vector_count: int
+    wanted_count: int
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,8 @@ class _MatchEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Match.ValueType
     """The same file, byte for byte. Only where the query's `sha256` is known."""
     MATCH_NEAR_DUPLICATE: _Match.ValueType  # 2
     """The same photo with slight changes, such as recompression, another size or a light retouch: similarity is at
-    least the space's threshold for near duplicates.
+    least the space's threshold for near duplicates. In a derived space, where photos are nearer or farther than in its
+    source, the cosine in the source counts; so it cannot be told for a query's vector that is of the derived space.
     """
     MATCH_SIMILAR: _Match.ValueType  # 3
     """Another photo, or one that was changed much."""
@@ -155,7 +156,8 @@ MATCH_EXACT: Match.ValueType  # 1
 """The same file, byte for byte. Only where the query's `sha256` is known."""
 MATCH_NEAR_DUPLICATE: Match.ValueType  # 2
 """The same photo with slight changes, such as recompression, another size or a light retouch: similarity is at
-least the space's threshold for near duplicates.
+least the space's threshold for near duplicates. In a derived space, where photos are nearer or farther than in its
+source, the cosine in the source counts; so it cannot be told for a query's vector that is of the derived space.
 """
 MATCH_SIMILAR: Match.ValueType  # 3
 """Another photo, or one that was changed much."""
@@ -300,6 +302,7 @@ class Space(_message.Message):
     VECTOR_COUNT_FIELD_NUMBER: _builtins.int
     INDEX_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The embedding space; see Embedding."""
     serves: _builtins.bool
@@ -308,6 +311,8 @@ class Space(_message.Message):
     """How many images have a vector in it. Every image of the project has one in the space that serves, unless that was
     cut over to before it was complete.
     """
+    source: _builtins.str
+    """The space that it is derived from; empty if writers fill it themselves."""
     @_builtins.property
     def index(self) -> Global___Index:
         """How searches go through it."""
@@ -324,10 +329,11 @@ class Space(_message.Message):
         vector_count: _builtins.int = ...,
         index: Global___Index | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index", "name", b"name", "serves", b"serves", "vector_count", b"vector_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -723,7 +729,8 @@ class IndexImagesRequest(_message.Message):
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The image's vector; may be left out if the image is stored already (see CheckImages). For an image that is not, it
-        must be of the space that serves; for one that is, it may be of any space of the project.
+        must be of the space that serves, or of its source if that is derived; for one that is, it may be of any space of the
+        project that is not derived.
         """
 
     @_builtins.property
@@ -1084,7 +1091,7 @@ class CheckImagesRequest(_message.Message):
     project: _builtins.str
     """The project."""
     space: _builtins.str
-    """The space in which they must have a vector; empty for the one that serves."""
+    """The space in which they must have a vector; empty for the one that serves. Of a derived one, its source counts."""
     @_builtins.property
     def sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """SHA-256 of image files (32 bytes each): at most 10,000."""
@@ -1140,7 +1147,9 @@ class CheckReferencesRequest(_message.Message):
     project: _builtins.str
     """The project."""
     space: _builtins.str
-    """The space in which their images must have a vector; empty for the one that serves."""
+    """The space in which their images must have a vector; empty for the one that serves. Of a derived one, its source
+    counts.
+    """
     @_builtins.property
     def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
         """The references, as they are to be: at most 1,000."""
@@ -1426,7 +1435,9 @@ class ListImagesRequest(_message.Message):
     project: _builtins.str
     """The project."""
     missing_in_space: _builtins.str
-    """Only images without a vector in this space: what is left to be embedded by a new model."""
+    """Only images without a vector in this space: what is left to be embedded by a new model. Of a derived one, its source
+    counts.
+    """
     page_size: _builtins.int
     """The most images to return: 0 means 100; more than 1,000 means 1,000; negative is an error."""
     page_token: _builtins.str
@@ -1653,7 +1664,9 @@ class SearchRequest(_message.Message):
     exact: _builtins.bool
     """Compare every image, whatever it takes."""
     space: _builtins.str
-    """Search in this space of the project; empty for the one that serves."""
+    """Search in this space of the project; empty for the one that serves. If it is derived, vectors of the query may be of
+    its source too.
+    """
     rerank: _builtins.int
     """Put so many of the nearest in order anew, by how they lie to one another: 0 for none, or the limit to 1,000. It finds
     more of what is alike in kind, for some milliseconds. `similarity` and `match` stay what they are, so that they need
@@ -2329,7 +2342,9 @@ class FindDuplicatesRequest(_message.Message):
     project: _builtins.str
     """The project."""
     min_similarity: _builtins.float
-    """The least similarity of near duplicates, 0.5 to 1; left out, the threshold of MATCH_NEAR_DUPLICATE."""
+    """The least similarity of near duplicates, 0.5 to 1; left out, the threshold of MATCH_NEAR_DUPLICATE. Where a derived
+    space serves, similarities are those of its source.
+    """
     same_file_only: _builtins.bool
     """Only files that are used in several places, byte for byte the same: no vectors are compared."""
     resume_token: _builtins.str
@@ -2452,23 +2467,63 @@ class CreateSpaceRequest(_message.Message):
 
     PROJECT_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
+    PROJECTION_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     space: _builtins.str
     """The embedding space; see CreateProjectRequest.space."""
+    @_builtins.property
+    def projection(self) -> Global___Projection:
+        """What the space is derived by; left out, it is filled by IndexImages."""
+
     def __init__(
         self,
         *,
         project: _builtins.str = ...,
         space: _builtins.str = ...,
+        projection: Global___Projection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["projection", b"projection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "projection", b"projection", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateSpaceRequest: _TypeAlias = CreateSpaceRequest  # noqa: Y015
+
+@_typing.final
+class Projection(_message.Message):
+    """Makes vectors of one space of another's: y = M (x - c), brought to length 1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    MATRIX_FIELD_NUMBER: _builtins.int
+    CENTRE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """The space of x: one of the project that is not derived itself."""
+    @_builtins.property
+    def matrix(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """M, row by row: 512 times 512 finite numbers, at least 16 of its rows linearly independent. Its scale does not matter."""
+
+    @_builtins.property
+    def centre(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """c: 512 finite numbers, at most of length 1, as the mean of vectors is."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        matrix: _abc.Iterable[_builtins.float] | None = ...,
+        centre: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "matrix", b"matrix", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Projection: _TypeAlias = Projection  # noqa: Y015
 
 @_typing.final
 class CreateSpaceResponse(_message.Message):
@@ -2701,3 +2756,99 @@ class DeleteSpaceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteSpaceResponse: _TypeAlias = DeleteSpaceResponse  # noqa: Y015
+
+@_typing.final
+class ExportVectorsRequest(_message.Message):
+    """Asks for a space's vectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    FRACTION_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    space: _builtins.str
+    """The space; empty for the one that serves, or its source if that is derived."""
+    fraction: _builtins.float
+    """Which share of the project to read, above 0 to 1; 0 means all. Products are chosen, the same ones each time, and with
+    them all of their images; images without a product are chosen by their URI.
+    """
+    resume_token: _builtins.str
+    """Where to go on: the `resume_token` of the last answer that was received; empty to begin. All else stays the same."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        space: _builtins.str = ...,
+        fraction: _builtins.float = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "project", b"project", "resume_token", b"resume_token", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportVectorsRequest: _TypeAlias = ExportVectorsRequest  # noqa: Y015
+
+@_typing.final
+class ExportVectorsResponse(_message.Message):
+    """Some vectors; none in a sign of progress."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VECTORS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Where to go on if the stream ends here."""
+    @_builtins.property
+    def vectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageVector]:
+        """The images, with their vectors."""
+
+    def __init__(
+        self,
+        *,
+        vectors: _abc.Iterable[Global___ImageVector] | None = ...,
+        resume_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "vectors", b"vectors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportVectorsResponse: _TypeAlias = ExportVectorsResponse  # noqa: Y015
+
+@_typing.final
+class ImageVector(_message.Message):
+    """An image and its vector."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """SHA-256 of the image file (32 bytes)."""
+    values: _builtins.bytes
+    """The vector as it is stored: 512 numbers in half precision (IEEE 754 binary16), little-endian, 1,024 bytes."""
+    @_builtins.property
+    def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The different products that it shows, in order: at most 16."""
+
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.bytes = ...,
+        products: _abc.Iterable[_builtins.str] | None = ...,
+        values: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "sha256", b"sha256", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageVector: _TypeAlias = ImageVector  # noqa: Y015

@@ -31,8 +31,8 @@ class SearcherServiceStub(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
-    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -170,6 +170,11 @@ class SearcherServiceStub(object):
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceResponse.FromString,
                 _registered_method=True)
+        self.ExportVectors = channel.unary_stream(
+                '/lookalike.v1.SearcherService/ExportVectors',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.ExportVectorsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.ExportVectorsResponse.FromString,
+                _registered_method=True)
 
 
 class SearcherServiceServicer(object):
@@ -178,8 +183,8 @@ class SearcherServiceServicer(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
-    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -406,7 +411,13 @@ class SearcherServiceServicer(object):
         """Adds a second space to a project, beside the one that serves: for a new model, to be filled by IndexImages with
         embeddings of that space while the first one serves.
 
-        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project), ALREADY_EXISTS, UNAVAILABLE.
+        With a projection, the new space is derived: a shop's own, made of the vectors of another space of the project. The
+        searcher fills it in the background, and from now on each vector that is written to its source is written to it too,
+        in the same transaction. Writers go on sending vectors of the source, and only those, also where the derived space
+        serves; searches in it take query vectors of the source as well as its own.
+
+        Errors: INVALID_ARGUMENT (project, space or projection), NOT_FOUND (the project, or the projection's source),
+        ALREADY_EXISTS, FAILED_PRECONDITION (SOURCE_IS_DERIVED), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -436,8 +447,20 @@ class SearcherServiceServicer(object):
     def DeleteSpace(self, request, context):
         """Deletes a space that does not serve, with its vectors. It cannot be undone.
 
-        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves),
-        UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves, or
+        another space is derived from it), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportVectors(self, request, context):
+        """Reads a space's vectors, in the order in which their images were first indexed, with the products that the images
+        show: what is needed to learn from them. Each answer bears a `resume_token`: the same request with the last one goes
+        on where a stream ended. Images that change meanwhile may or may not be seen; none comes twice.
+
+        Errors: INVALID_ARGUMENT (a field, or resume_token is of another request), NOT_FOUND (the project or the space),
+        RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -566,6 +589,11 @@ def add_SearcherServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceResponse.SerializeToString,
             ),
+            'ExportVectors': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportVectors,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.ExportVectorsRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.ExportVectorsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'lookalike.v1.SearcherService', rpc_method_handlers)
@@ -580,8 +608,8 @@ class SearcherService(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
-    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -1231,6 +1259,33 @@ class SearcherService(object):
             '/lookalike.v1.SearcherService/DeleteSpace',
             lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceRequest.SerializeToString,
             lookalike_dot_v1_dot_searcher__pb2.DeleteSpaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/ExportVectors',
+            lookalike_dot_v1_dot_searcher__pb2.ExportVectorsRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.ExportVectorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,8 +18,8 @@ class SearcherServiceStub:
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
-    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -167,7 +167,13 @@ class SearcherServiceStub:
     """Adds a second space to a project, beside the one that serves: for a new model, to be filled by IndexImages with
     embeddings of that space while the first one serves.
 
-    Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project), ALREADY_EXISTS, UNAVAILABLE.
+    With a projection, the new space is derived: a shop's own, made of the vectors of another space of the project. The
+    searcher fills it in the background, and from now on each vector that is written to its source is written to it too,
+    in the same transaction. Writers go on sending vectors of the source, and only those, also where the derived space
+    serves; searches in it take query vectors of the source as well as its own.
+
+    Errors: INVALID_ARGUMENT (project, space or projection), NOT_FOUND (the project, or the projection's source),
+    ALREADY_EXISTS, FAILED_PRECONDITION (SOURCE_IS_DERIVED), UNAVAILABLE.
     """
     CompareSpaces: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CompareSpacesRequest, _searcher_pb2.CompareSpacesResponse]
     """Compares a space with the one that serves: images of the project are sampled that have a vector in both, each is
@@ -185,8 +191,16 @@ class SearcherServiceStub:
     DeleteSpace: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteSpaceRequest, _searcher_pb2.DeleteSpaceResponse]
     """Deletes a space that does not serve, with its vectors. It cannot be undone.
 
-    Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves),
-    UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves, or
+    another space is derived from it), UNAVAILABLE.
+    """
+    ExportVectors: _aio.UnaryStreamMultiCallable[_searcher_pb2.ExportVectorsRequest, _searcher_pb2.ExportVectorsResponse]
+    """Reads a space's vectors, in the order in which their images were first indexed, with the products that the images
+    show: what is needed to learn from them. Each answer bears a `resume_token`: the same request with the last one goes
+    on where a stream ended. Images that change meanwhile may or may not be seen; none comes twice.
+
+    Errors: INVALID_ARGUMENT (a field, or resume_token is of another request), NOT_FOUND (the project or the space),
+    RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
     """
 
 class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -195,8 +209,8 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SEARCH_DISABLED (FAILED_PRECONDITION), IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED,
-    BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), DATABASE_TIMEOUT (DEADLINE_EXCEEDED),
     DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL (INTERNAL). Any RPC may fail with
     DEADLINE_EXCEEDED, UNAVAILABLE or INTERNAL.
@@ -468,7 +482,13 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         """Adds a second space to a project, beside the one that serves: for a new model, to be filled by IndexImages with
         embeddings of that space while the first one serves.
 
-        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project), ALREADY_EXISTS, UNAVAILABLE.
+        With a projection, the new space is derived: a shop's own, made of the vectors of another space of the project. The
+        searcher fills it in the background, and from now on each vector that is written to its source is written to it too,
+        in the same transaction. Writers go on sending vectors of the source, and only those, also where the derived space
+        serves; searches in it take query vectors of the source as well as its own.
+
+        Errors: INVALID_ARGUMENT (project, space or projection), NOT_FOUND (the project, or the projection's source),
+        ALREADY_EXISTS, FAILED_PRECONDITION (SOURCE_IS_DERIVED), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -504,8 +524,22 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_searcher_pb2.DeleteSpaceResponse]:
         """Deletes a space that does not serve, with its vectors. It cannot be undone.
 
-        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves),
-        UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (project or space), NOT_FOUND (the project or the space), FAILED_PRECONDITION (it serves, or
+        another space is derived from it), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportVectors(
+        self,
+        request: _searcher_pb2.ExportVectorsRequest,
+        context: _aio.ServicerContext[_searcher_pb2.ExportVectorsRequest, _abc.AsyncIterator[_searcher_pb2.ExportVectorsResponse]],
+    ) -> _abc.AsyncIterator[_searcher_pb2.ExportVectorsResponse]:
+        """Reads a space's vectors, in the order in which their images were first indexed, with the products that the images
+        show: what is needed to learn from them. Each answer bears a `resume_token`: the same request with the last one goes
+        on where a stream ended. Images that change meanwhile may or may not be seen; none comes twice.
+
+        Errors: INVALID_ARGUMENT (a field, or resume_token is of another request), NOT_FOUND (the project or the space),
+        RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
         """
 
 def add_SearcherServiceServicer_to_server(servicer: SearcherServiceServicer, server: _aio.Server) -> None: ...

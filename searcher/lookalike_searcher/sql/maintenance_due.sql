@@ -5,8 +5,10 @@ SELECT project.id AS project_id, project.name AS project, image_count, deleted_s
        extract(epoch FROM now() - project.update_time)::float8 AS idle_seconds
 FROM lookalike_project AS project
 JOIN lookalike_space AS space ON space.project_id = project.id
+LEFT JOIN lookalike_projection AS projection ON projection.space_id = space.id
 CROSS JOIN LATERAL (
     SELECT CASE
+        WHEN NOT projection.filled THEN 'fill'
         WHEN index_time IS NULL AND image_count >= $1::bigint THEN 'build'
         WHEN index_time IS NULL THEN NULL
         WHEN image_count < $1 / 2 THEN 'drop'

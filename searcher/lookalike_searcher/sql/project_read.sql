@@ -9,7 +9,8 @@ FROM (
 {hold}
 JOIN (
     SELECT project_id, id AS space_id, name AS space_name, complete AS space_complete, create_time AS space_create_time,
-           index_time, ef_search_10, ef_search_100, recall_target, recall, recall_count
+           index_time, ef_search_10, ef_search_100, recall_target, recall, recall_count, source_id
     FROM lookalike_space
+    LEFT JOIN lookalike_projection ON lookalike_projection.space_id = lookalike_space.id
 ) AS space ON space.project_id = project.id
 ORDER BY space_id

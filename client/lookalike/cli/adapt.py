@@ -1,0 +1,91 @@
+"""`lookalike adapt`: a space of a shop's own, learned from its products."""
+
+from contextlib import aclosing
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, run, tell_failure
+from lookalike.cli.space import print_comparison
+from lookalike.client import Client
+from lookalike.records import Adaptation, Gain, Interval
+
+EXIT_DOES_NOT_HELP = 1
+
+
+def adapt(
+    project: Annotated[str, typer.Argument(help="The project.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only measure.")] = False,
+    cut_over: Annotated[bool, typer.Option("--cut-over", help="Make the new space serve once it is filled.")] = False,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Learn without products, which cannot be measured.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses the products that are held out.")] = 0,
+    searcher: Searcher = DEFAULT_SEARCHER,
+    timeout: Timeout = 120,
+) -> None:
+    """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
+
+    Exit codes: 0 done, 1 it does not help, so that nothing was published, 2 could not run.
+    """
+
+    async def work() -> int:
+        async with Client(searcher=searcher, timeout=timeout) as client:
+            with console.status("reading and learning"):
+                done = await client.adapt(project, unlabelled=unlabelled, publish=not dry_run, seed=seed)
+            _print(done)
+            if done.gain and not done.gain.helps:
+                tell_failure("on products it was not learned from it does not help beyond doubt; nothing was published")
+                return EXIT_DOES_NOT_HELP
+            if done.space:
+                await _follow(client, project, done.space, cut_over=cut_over)
+            return 0
+
+    run(work())
+
+
+async def _follow(client: Client, project: str, space: str, *, cut_over: bool) -> None:
+    """Wait until the space can serve, compare it, and make it serve or say how."""
+    with Progress(
+        TextColumn("filling"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        disable=not errors.is_terminal,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("filling", total=None)
+        async with aclosing(client.filling(project, space)) as states:
+            async for state in states:
+                bar.update(task, completed=state.vector_count, total=state.wanted_count)
+    print_comparison(await client.compare_spaces(project, space))
+    if cut_over:
+        await client.cut_over_space(project, space)
+        console.print(f"{space} serves")
+    else:
+        console.print(f"{space} is ready; to search in it: lookalike space cut-over {project} {space}", soft_wrap=True)
+
+
+def _print(done: Adaptation) -> None:
+    console.print(f"{done.images:,} images read of {done.source}, {done.products:,} products of two or more of them")
+    if done.gain is None:
+        console.print("learned without products: whether that helps has not been measured, and cannot be")
+        return
+    _print_gain(done.gain)
+
+
+def _print_gain(gain: Gain) -> None:
+    table = Table(box=None, header_style="bold")
+    for title in ("mean average precision", "measured", "95 % confidence"):
+        table.add_column(title, justify="left" if title == "mean average precision" else "right")
+    for name, figure in (("before", gain.before), ("after", gain.after), ("difference", gain.difference)):
+        table.add_row(name, f"{figure.value:.3f}", _range(figure))
+    console.print(table)
+    console.print(f"{gain.queries:,} searches for images of {gain.products:,} products that were not learned from")
+
+
+def _range(figure: Interval) -> str:
+    return f"{figure.low:.3f} to {figure.high:.3f}"

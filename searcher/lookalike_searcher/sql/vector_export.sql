@@ -1,0 +1,19 @@
+-- The next $2 vectors of images after $1, of which those are given that show a chosen product: $3 says which share of 2^31
+-- hashes is chosen. At most $4 products of each. A row without a vector says where the block ends.
+WITH block AS MATERIALIZED (
+    SELECT image_id, vector FROM {vectors} WHERE image_id > $1 ORDER BY image_id LIMIT $2
+)
+SELECT block.image_id, image.sha256, block.vector, shown.products
+FROM block
+JOIN {schema}.image ON image.id = block.image_id
+CROSS JOIN LATERAL (
+    SELECT (array_agg(DISTINCT product ORDER BY product) FILTER (WHERE product <> ''))[:$4] AS products,
+           bool_or(hashtextextended(CASE WHEN product = '' THEN uri ELSE product END, 0) & 2147483647 < $3::bigint)
+           AS chosen
+    FROM {schema}.image_reference AS reference
+    WHERE reference.image_id = block.image_id
+) AS shown
+WHERE chosen
+UNION ALL
+SELECT max(image_id), NULL, NULL, NULL FROM block
+ORDER BY image_id, sha256 NULLS LAST
