@@ -145,15 +145,11 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
 
 def _rerank(request: wire.SearchRequest) -> int:
     """How many of the nearest to re-rank."""
-    least = limit(request.limit)
-    if request.rerank and not least <= request.rerank <= validation.MAX_LIMIT:
-        rule = f"must be 0, or {least} (the limit) to {validation.MAX_LIMIT}"
-        raise InvalidField("rerank", rule, request.rerank)
     if request.rerank and request.page_token:
         raise InvalidField(
             "page_token", "must be empty where hits are re-ranked: there is one page", request.page_token
         )
-    return request.rerank
+    return int(validation.between("rerank", request.rerank, 0, validation.MAX_LIMIT))
 
 
 def limit(value: int) -> int:

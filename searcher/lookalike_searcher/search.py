@@ -57,7 +57,7 @@ class Search:
         min_similarity: the least similarity of a hit.
         by_product: whether a hit is a product's best image.
         exact: whether every image must be compared.
-        rerank: how many of the nearest are re-ranked: 0, or at least `limit`. There is one page then.
+        rerank: how many of the nearest are re-ranked; hits beyond follow by similarity. There is one page then.
         after: where the page before ended.
         search_id: what the search of which this is a later page is called; empty for a new one.
     """
@@ -128,9 +128,9 @@ async def rank(
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
         hits = found.hits[: search.shortlist]
-        if search.rerank and hits:
-            vectors = await reranking.vectors_of(connection, project.id, space.id, resolved, hits)
-            hits = await asyncio.to_thread(reranking.reranked, hits, vectors)
+        if nearest := hits[: search.rerank]:
+            vectors = await reranking.vectors_of(connection, project.id, space.id, resolved, nearest)
+            hits[: search.rerank] = await asyncio.to_thread(reranking.reranked, nearest, vectors)
         hits = hits[: search.limit]
         if space.source_id:
             hits = await _compared(connection, project, project.base(space), resolved, hits)

@@ -69,6 +69,14 @@ async def test_the_limit_is_left_of_a_longer_shortlist(client: Client, shop: str
     assert not part.next_page_token
 
 
+async def test_hits_beyond_what_is_reranked_follow_by_similarity(client: Client, shop: str) -> None:
+    plain, some, part = await answers(
+        client, shop, query(limit=40), query(limit=40, rerank=15), query(limit=15, rerank=15)
+    )
+    assert some.hits[:15] == part.hits != plain.hits[:15]
+    assert some.hits[15:] == plain.hits[15:]
+
+
 async def test_more_hits_are_of_the_querys_kind(client: Client, shop: str) -> None:
     async def right(rerank: int) -> int:
         results = await answers(client, shop, *(query(600 + n, limit=EACH, rerank=rerank) for n in range(KINDS)))
@@ -96,7 +104,7 @@ async def test_a_filter_and_a_threshold_hold(client: Client, shop: str) -> None:
 
 @pytest.mark.parametrize(
     ("how", "field"),
-    [({"rerank": 9}, "rerank"), ({"rerank": 1001}, "rerank"), ({"rerank": -1}, "rerank"), ({}, "page_token")],
+    [({"rerank": 1001}, "rerank"), ({"rerank": -1}, "rerank"), ({}, "page_token")],
 )
 async def test_what_cannot_be_reranked_is_refused(client: Client, shop: str, how: dict[str, int], field: str) -> None:
     asked = query(limit=10)

@@ -2,19 +2,29 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from lookalike.adapt import measure
+from lookalike.adapt import contrast, measure
+from lookalike.adapt.contrast import Likeness
 from lookalike.adapt.learning import Projection, learn
 from lookalike.adapt.sample import gathered
-from lookalike.records import ImageVector
+from lookalike.records import Embedding, Feedback, HitFeedback, ImageVector, Verdict
 from tests.clusters import clusters
 
 NONE = np.zeros((0, 2), np.int64)
 IDENTITY = Projection(np.eye(512, dtype=np.float32), np.zeros(512, np.float32))
+
+
+SPACE = "made-up"
+
+
+async def nothing() -> AsyncIterator[Feedback]:
+    for _ in ():
+        yield _
 
 
 def gained(learned: Projection, vectors: np.ndarray, groups: np.ndarray) -> float:
@@ -36,6 +46,52 @@ def test_pairs_teach_the_same_as_products() -> None:
     pairs = np.array([(a, a + 1) for a in range(len(inside) - 1) if numbers[a] == numbers[a + 1]])
     learned = learn(inside, np.full(len(inside), -1), pairs, NONE)
     assert gained(learned, vectors[held_out], groups[held_out]) > 0.1
+
+
+def test_what_tells_products_apart_is_learned_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where photos of a product differ in all directions alike, whitening has nothing to learn."""
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(120), 4)
+    raw = 2 * random.normal(size=(480, 512)) / 512**0.5
+    raw[:, :10] += random.normal(size=(120, 10))[groups] / 10**0.5
+    vectors = np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), np.float32)
+    held_out = measure.held_out(groups, seed=0)
+
+    def learned() -> float:
+        projection = learn(vectors[~held_out], groups[~held_out], NONE, NONE)
+        return gained(projection, vectors[held_out], groups[held_out])
+
+    both = learned()
+    monkeypatch.setattr(contrast, "move", lambda vectors, _: np.zeros((vectors.shape[1],) * 2, np.float32))
+    assert both > learned() + 0.03
+
+
+def test_the_gradient_is_the_slope_of_the_loss() -> None:
+    random = np.random.default_rng(0)
+    vectors, moved = random.normal(size=(12, 5)) / 5**0.5, 0.1 * random.normal(size=(5, 5))
+    alike = Likeness(np.arange(12) // 3, NONE, NONE).among(np.arange(12))
+    found = contrast.gradient(vectors, alike, moved)
+    for place in ((0, 0), (1, 3), (4, 2)):
+        step = np.zeros((5, 5))
+        step[place] = 1e-5
+        slope = (contrast.loss(vectors, alike, moved + step) - contrast.loss(vectors, alike, moved - step)) / 2e-5
+        assert found[place] == pytest.approx(slope, rel=1e-3)
+
+
+def test_what_was_said_of_two_images_outweighs_their_products() -> None:
+    likeness = Likeness(np.array([0, 0, 0, -1, -1]), pairs=np.array([(3, 0)]), apart=np.array([(2, 1)]))
+    alike = likeness.among(np.arange(5))
+    assert set(zip(*np.nonzero(np.triu(alike)), strict=True)) == {(0, 1), (0, 2), (0, 3)}
+    assert (alike == alike.T).all()
+    assert likeness.drawn().tolist() == [0, 1, 2, 3]  # nothing is like the last one
+
+
+def test_many_images_are_taken_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrast, "_AT_ONCE", 10)
+    likeness = Likeness(np.arange(60) // 3, NONE, NONE)
+    drawn = [likeness.drawn() for _ in range(9)]
+    assert {len(rows) for rows in drawn} == {10}
+    assert len({tuple(rows) for rows in drawn}) > 1
 
 
 def test_it_learns_the_same_again() -> None:
@@ -105,9 +161,37 @@ def test_a_label_is_the_only_product_of_two_images() -> None:
         for number, shown in enumerate(products):
             yield ImageVector(str(number), shown, np.full(512, number, "<f2").tobytes())
 
-    found = asyncio.run(gathered(vectors()))
+    found = asyncio.run(gathered(vectors(), nothing(), SPACE))
     a, c = found.groups[0], found.groups[4]
     assert found.groups.tolist() == [a, a, -1, -1, c, -1, c, -1]
     assert a != c
     assert found.products == 2
     np.testing.assert_array_equal(found.vectors[:, 0], np.arange(8))
+
+
+def said(query: str, hits: dict[str, Verdict | None], embedding: Embedding | None = None) -> Feedback:
+    now = datetime.now(UTC)
+    judged = tuple(HitFeedback(sha256, 1, verdict, verdict is None, True, now) for sha256, verdict in hits.items())
+    return Feedback("id", now, query, False, embedding, judged)
+
+
+def test_feedback_says_what_is_alike_and_what_is_not() -> None:
+    """Where the query has a vector of the space, and the hit is there; a click says nothing."""
+
+    async def vectors() -> AsyncIterator[ImageVector]:
+        for sha256 in "abcd":
+            yield ImageVector(sha256, ("p",), np.zeros(512, "<f2").tobytes())
+
+    async def feedback() -> AsyncIterator[Feedback]:
+        yield said("a", {"b": Verdict.RIGHT, "c": Verdict.WRONG, "d": None, "a": Verdict.RIGHT, "gone": Verdict.RIGHT})
+        yield said("", {"d": Verdict.RIGHT}, Embedding(SPACE, (1.0,) * 512))
+        yield said("unknown", {"d": Verdict.RIGHT}, Embedding("another", (1.0,) * 512))
+        yield said("unknown", {"d": Verdict.WRONG})
+
+    found = asyncio.run(gathered(vectors(), feedback(), SPACE))
+    assert found.pairs.tolist() == [[0, 1], [4, 3]]
+    assert found.apart.tolist() == [[0, 2]]
+    assert (len(set(found.groups[:4])), found.groups[4]) == (1, -1)
+    assert found.vectors[4].tolist() == [1.0] * 512
+    part = found.only(np.array([True, False, True, True, True]))
+    assert (part.pairs.tolist(), part.apart.tolist()) == ([[3, 2]], [[0, 1]])

@@ -5,6 +5,9 @@ from typing import Final
 
 import numpy as np
 
+from lookalike.adapt import contrast
+from lookalike.adapt.contrast import Likeness
+
 _SHRINKAGE: Final = 0.7
 """Towards the identity. A shop shows its products a few times each, so what it says of 512 dimensions is noisy."""
 _AT_ONCE: Final = 8192
@@ -28,24 +31,23 @@ class Projection:
 
 
 def learn(vectors: np.ndarray, groups: np.ndarray, pairs: np.ndarray, apart: np.ndarray) -> Projection:
-    """Learn a projection: whitening by the scatter within products.
+    """Learn a projection in two steps: whitening by the scatter within products, then `contrast.move`.
 
-    The directions in which photos of one product differ (light, angle, background) are made short, those that they
-    have in common long: the inverse square root of the covariance within products, shrunk towards a multiple of the
-    identity (Mikolajczyk and Matas, Improving descriptors for fast tree matching by optimal linear projection, 2007).
-    Without anything that is alike, the covariance of all vectors takes its place: PCA whitening (Jégou and Chum,
-    Negative evidences and co-occurrences in image retrieval, 2012).
+    First the directions in which photos of one product differ (light, angle, background) are made short, those that
+    they have in common long: the inverse square root of the covariance within products, shrunk towards a multiple of
+    the identity (Mikolajczyk and Matas, Improving descriptors for fast tree matching by optimal linear projection,
+    2007). Without anything that is alike, the covariance of all vectors takes its place, and is all there is: PCA
+    whitening (Jégou and Chum, Negative evidences and co-occurrences in image retrieval, 2012).
 
     Args:
         vectors: of length 1, float32 of shape (n, 512), at least one.
         groups: of shape (n,): the number of each image's product; -1 for none.
         pairs: of shape (m, 2): further images that are alike, by their places.
-        apart: of shape (k, 2): images that are not alike, by their places. Whitening learns nothing from them.
+        apart: of shape (k, 2): images that are not alike, by their places. The first step learns nothing from them.
 
     Returns:
         The same for the same arguments; finite, whatever they are.
     """
-    del apart
     centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     labelled = vectors[groups >= 0], groups[groups >= 0]
     scatter, count = _within(*labelled)
@@ -54,7 +56,11 @@ def learn(vectors: np.ndarray, groups: np.ndarray, pairs: np.ndarray, apart: np.
         scatter, count = scatter + differences.T @ differences / 2, count + 2 * len(pairs)
     if not count:
         scatter, count = _scatter(vectors, np.zeros(len(vectors), np.int64), centre[np.newaxis]), len(vectors)
-    return Projection(_whitening(scatter / count), centre)
+    whitening = _whitening(scatter / count)
+    whitened = (vectors - centre) @ whitening
+    whitened /= max(float(np.linalg.norm(whitened, axis=1).mean()), 1e-12)
+    moved = contrast.move(whitened, Likeness(groups, pairs, apart))
+    return Projection(((np.eye(len(moved), dtype=np.float32) + moved).T @ whitening).astype(np.float32), centre)
 
 
 def _within(vectors: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, int]:

@@ -39,7 +39,7 @@ def gain(vectors: np.ndarray, groups: np.ndarray, projection: Projection, seed: 
 
     def interval(values: np.ndarray) -> Interval:
         sums, counts = np.bincount(of_product, values), np.bincount(of_product)
-        low, high = np.quantile(weights @ sums / (weights @ counts), (0.025, 0.975))
+        low, high = np.quantile(weights @ sums / (weights @ counts), (0.005, 0.995))
         return Interval(float(values.mean()), float(low), float(high))
 
     return Gain(len(np.unique(groups)), len(queries), interval(before), interval(after), interval(after - before))

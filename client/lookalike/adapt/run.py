@@ -8,10 +8,10 @@ from typing import Final
 import grpc
 import numpy as np
 
-from lookalike import registry, vectors
+from lookalike import feedback, registry, vectors
 from lookalike.adapt import measure, sample
 from lookalike.adapt.learning import Projection, learn
-from lookalike.adapt.sample import Sample
+from lookalike.adapt.sample import NO_PAIRS, Sample
 from lookalike.errors import AlreadyExistsError, PreconditionError
 from lookalike.records import Adaptation, Gain, Project
 from lookalike.records import Projection as Published
@@ -19,7 +19,6 @@ from lookalike.servers import Servers
 
 _LEAST_PRODUCTS: Final = 20
 """Products of two or more images without which nothing can be measured."""
-_NO_PAIRS: Final = np.zeros((0, 2), np.int64)
 _MOST_NAME: Final = 128
 """Characters of a space's name."""
 
@@ -31,10 +30,13 @@ async def adapt(
     found = await registry.get(servers, project, request_id)
     source = _source(found)
     fraction = min(1.0, sample.MOST_IMAGES / max(1, found.image_count))
-    async with aclosing(vectors.read(servers, project, source, fraction, request_id)) as exported:
-        read = await sample.gathered(exported)
+    async with (
+        aclosing(vectors.read(servers, project, source, fraction, request_id)) as exported,
+        aclosing(feedback.list_all(servers, project, request_id)) as said,
+    ):
+        read = await sample.gathered(exported, said, source)
     if unlabelled:
-        read = Sample(read.vectors, np.full(len(read.vectors), -1, np.int64))
+        read = Sample(read.vectors, np.full(len(read.vectors), -1, np.int64), NO_PAIRS, NO_PAIRS)
     _check(project, read, unlabelled=unlabelled)
     gain = None if unlabelled else await asyncio.to_thread(_measured, read, seed)
     space = ""
@@ -63,13 +65,13 @@ def _check(project: str, read: Sample, *, unlabelled: bool) -> None:
 
 
 def _measured(read: Sample, seed: int) -> Gain:
-    apart = measure.held_out(read.groups, seed)
-    learned = _learned(Sample(read.vectors[~apart], read.groups[~apart]))
-    return measure.gain(read.vectors[apart], read.groups[apart], learned, seed)
+    held_out = measure.held_out(read.groups, seed)
+    learned = _learned(read.only(~held_out))
+    return measure.gain(read.vectors[held_out], read.groups[held_out], learned, seed)
 
 
 def _learned(read: Sample) -> Projection:
-    return learn(read.vectors, read.groups, _NO_PAIRS, _NO_PAIRS)
+    return learn(read.vectors, read.groups, read.pairs, read.apart)
 
 
 async def _published(servers: Servers, project: str, source: str, learned: Projection, request_id: str) -> str:

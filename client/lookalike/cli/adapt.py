@@ -79,7 +79,7 @@ def _print(done: Adaptation) -> None:
 
 def _print_gain(gain: Gain) -> None:
     table = Table(box=None, header_style="bold")
-    for title in ("mean average precision", "measured", "95 % confidence"):
+    for title in ("mean average precision", "measured", "99 % confidence"):
         table.add_column(title, justify="left" if title == "mean average precision" else "right")
     for name, figure in (("before", gain.before), ("after", gain.after), ("difference", gain.difference)):
         table.add_row(name, f"{figure.value:.3f}", _range(figure))

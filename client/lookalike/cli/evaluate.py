@@ -50,6 +50,9 @@ def evaluate(
         typer.Option(help="The project's space to search in, if not the serving one; may be repeated."),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Search the project by comparing every image.")] = False,
+    rerank: Annotated[
+        int, typer.Option(min=0, max=1000, help="Search the project with so many of the nearest re-ranked.")
+    ] = 0,
     limit: Annotated[int | None, typer.Option(min=2, help="Most photos of each label, chosen at random.")] = None,
     copied: Annotated[
         int, typer.Option(min=0, help="Photos of which altered copies are made, to tell near duplicates; 0: none.")
@@ -84,7 +87,7 @@ def evaluate(
             served: list[Served] = []
             if project:
                 client = await stack.enter_async_context(Client(searcher=searcher, timeout=timeout))
-                options = {"exact": True} if exact else {}
+                options = {"exact": exact, "rerank": rerank}
                 served = [Served(client, project, name, options) for name in space or (None,)]
             with _Bar() as bar:
                 settings = Settings(copied, threshold, seed)

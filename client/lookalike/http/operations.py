@@ -110,7 +110,7 @@ _SEARCH: Final = (
     *_FILTER,
     Parameter("min_similarity", {"type": "number", "minimum": -1, "maximum": 1}, "The least similarity of results."),
     _flag("exact", "Compare every image, whatever it takes."),
-    _whole("rerank", 0, search.MAX_HITS, 0, "Re-rank so many of the nearest, at least offset and limit; one page."),
+    _whole("rerank", 0, search.MAX_HITS, 0, "Put so many of the nearest in order anew; there is one page then."),
 )
 _DUPLICATES: Final = (
     _PROJECT,

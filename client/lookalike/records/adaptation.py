@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure, and the interval that holds it with 95 % confidence."""
+    """A figure, and the interval that holds it with 99 % confidence."""
 
     value: float
     low: float

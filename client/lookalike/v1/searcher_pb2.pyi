@@ -1668,9 +1668,10 @@ class SearchRequest(_message.Message):
     its source too.
     """
     rerank: _builtins.int
-    """Put so many of the nearest in order anew, by how they lie to one another: 0 for none, or the limit to 1,000. It finds
-    more of what is alike in kind, for some milliseconds. `similarity` and `match` stay what they are, so that they need
-    not fall from hit to hit; `score` does. There is one page: next_page_token is empty, and page_token is refused.
+    """Put so many of the nearest in order anew, by how they lie to one another: 0 for none, to 1,000. It finds more of what
+    is alike in kind, for some milliseconds. May be more than the limit; if it is fewer, the other hits follow by
+    similarity. `similarity` and `match` stay what they are, so that they need not fall from hit to hit. There is one
+    page: next_page_token is empty, and page_token is refused.
     """
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
@@ -1794,7 +1795,9 @@ class Hit(_message.Message):
     product: _builtins.str
     """Grouped by product: the product that the hit stands for; empty for an image without one."""
     score: _builtins.float
-    """What hits are ordered by, in [-1, 1]: the similarity; or re-ranked, that of what image and query have become."""
+    """What hits are ordered by, in [-1, 1]: the similarity; of the re-ranked, which come first, that of what image and query
+    have become.
+    """
     @_builtins.property
     def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
         """Where the image is used, oldest reference first: at most 100, and fewer, but at least one, where the references of
