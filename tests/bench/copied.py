@@ -49,9 +49,9 @@ def _figures(found: NearDuplicates, own: Set) -> list[Figure]:
     pairs = f"{found.positives.size:,} copies; {found.negatives.size:,} pairs of each photo and its nearest others"
     at_recall, now = found.at_recall, found.at_threshold
     return [
-        Figure(f"near_duplicate_auc.{own.name}", metrics.auc(found.positives, found.negatives), pairs),
+        Figure(f"near_duplicate_auc_of.{own.name}", metrics.auc(found.positives, found.negatives), pairs),
         Figure(
-            f"near_duplicate_precision_at_recall_95.{own.name}", at_recall.precision, f"at {at_recall.threshold:.3f}"
+            f"near_duplicate_precision_at_recall_95_of.{own.name}", at_recall.precision, f"at {at_recall.threshold:.3f}"
         ),
         Figure(f"near_duplicate_recall.{own.name}", now.recall, threshold),
         Figure(f"near_duplicate_precision.{own.name}", now.precision, threshold),
@@ -71,7 +71,7 @@ def _hashed(found: NearDuplicates, positives: Floats, own: Set) -> list[Figure]:
     ]
     precision = metrics.at_recall(positives, negatives, RECALL).precision
     return [
-        Figure(f"imagehash_auc.{own.name}", metrics.auc(positives, negatives), "pHash of 64 bits, the same pairs"),
+        Figure(f"imagehash_auc_of.{own.name}", metrics.auc(positives, negatives), "pHash of 64 bits, the same pairs"),
         Figure(f"imagehash_precision_at_recall_95.{own.name}", precision),
     ]
 

@@ -62,7 +62,7 @@ def summary(figures: Sequence[Figure]) -> list[Figure]:
     held_out = "mean over sets, on labels that were not learned from"
     found += [Figure("adapted_map_gain", _mean(figures, "adapted_gain"), held_out, least=1.12)]
     for name in ("near_duplicate_auc", "near_duplicate_precision_at_recall_95", "imagehash_auc"):
-        found.append(Figure(name, _mean(figures, name), "mean over sets"))
+        found.append(Figure(name, _mean(figures, f"{name}_of"), "mean over sets"))
     return found
 
 
