@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from lookalike.adapt.learning import Projection
+from lookalike.evaluation import metrics
 from lookalike.records import Gain, Interval
 
 _HELD_OUT: Final = 1 / 3
@@ -54,8 +55,7 @@ def precisions(vectors: np.ndarray, groups: np.ndarray, queries: np.ndarray) -> 
         similarities[np.arange(len(asked)), asked] = np.inf  # first, and then left out
         order = np.argsort(-similarities, axis=1, kind="stable")[:, 1:]
         right = groups[order] == groups[asked, np.newaxis]
-        precision = right.cumsum(axis=1) / np.arange(1, order.shape[1] + 1)
-        found.append((precision * right).sum(axis=1) / right.sum(axis=1))
+        found.append(metrics.average_precision(right, right.sum(axis=1)))
     return np.concatenate(found)
 
 
