@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AGAINST ?= .git\#branch=main
 
-.PHONY: audit demo licences lock locked sbom test lint screenshot format protos bench-embedder bench-http bench-path bench-indexing bench-searcher clean help
+.PHONY: audit demo licences lock locked sbom test lint screenshot format protos bench-embedder bench-http bench-load bench-path bench-indexing bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ bench-http: $(VENV)/.dev  ## Measure the HTTP face: what it costs beside the cli
 
 bench-indexing: $(VENV)/.bench  ## Measure batch indexing: beside the bare model, with a null model, again, its memory.
 	$(BIN)/python -m tests.bench.indexing $(BENCH_ARGS)
+
+bench-load: $(VENV)/.bench  ## Load everything for ten minutes, with restarts: latency, errors, memory, recovery.
+	$(BIN)/python -m tests.bench.soak $(BENCH_ARGS)
 
 bench-searcher: $(VENV)/.bench  ## Measure the searcher: beside its own SQL and COPY, recall, filters, duplicates, sizes.
 	$(BIN)/python -m tests.bench.searcher $(BENCH_ARGS)
