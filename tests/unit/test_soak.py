@@ -17,6 +17,8 @@ AWAY = "UNAVAILABLE DATABASE_UNAVAILABLE"
         (Call("Search", 101, 102, AWAY), True),
         (Call("Search", 95, 100, AWAY), True),  # under way when the server was struck
         (Call("HTTP", 101, 102, "HTTP 503 DATABASE_UNAVAILABLE"), True),
+        (Call("lookalike index", 90, 170, "EXIT 2: away for 60 s"), True),
+        (Call("lookalike index", 90, 110, "EXIT 1: 1 failed"), False),
         (Call("Search", 101, 102, "INTERNAL INTERNAL"), False),
         (Call("Search", 101, 102, "TOO_FEW_HITS: 3 of 10"), False),
         (Call("Search", 98, 99, AWAY), False),

@@ -44,14 +44,16 @@ async def measure(options: argparse.Namespace, scratch: Path, logs: Path) -> lis
         await bulk.run()  # a first one, so that all of it has been used before anything counts
         before = bulk.indexed
         struck, seconds = await _loaded(here, generator, bulk, memory, options.seconds)
-    judgement = Judgement(list(ledger.read(Path(plan.ledger))), struck)
+    judgement = Judgement([*ledger.read(Path(plan.ledger)), *bulk.runs[1:]], struck)
     grown = memory.segments(options.seconds * _WARM_UP_SHARE)
-    report.tell(judgement, struck, grown, bulk, options.seconds)
-    offered = sum(row.calls for row in judgement.rows()) / options.seconds
+    report.tell(judgement, struck, grown, options.seconds)
+    offered = (sum(row.calls for row in judgement.rows()) - len(bulk.runs) + 1) / options.seconds
     return [
-        *report.calls(judgement, bulk),
+        *report.calls(judgement),
         *report.memory(grown),
-        Figure("bulk_images_per_second", (bulk.indexed - before) / seconds, f"{bulk.runs} runs of lookalike index"),
+        Figure(
+            "bulk_images_per_second", (bulk.indexed - before) / seconds, f"{len(bulk.runs) - 1} runs of lookalike index"
+        ),
         Figure("calls_per_second", offered, "of the open loop, beside the bulk"),
         Figure("generator_cpu", generator.cpu_seconds / seconds, "cores that Locust took of those that are measured"),
     ]

@@ -5,10 +5,12 @@ import json
 import random
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.bench.soak.ledger import Call
 from tests.bench.soak.plan import PROJECT
 from tests.bench.soak.site import Site
 
@@ -21,29 +23,29 @@ class Bulk:
 
     Attributes:
         indexed: images of all runs so far.
-        runs: how many have ended.
-        failures: what went wrong: an exit code other than 0 with what the run said last.
+        runs: what became of each that has ended; its error is an exit code other than 0 with what it said last.
     """
 
     def __init__(self, here: Site, photos: Sequence[bytes], folder: Path) -> None:
-        self.indexed = self.runs = 0
-        self.failures: list[str] = []
+        self.indexed = 0
+        self.runs: list[Call] = []
         self._site, self._photos, self._folder = here, photos, folder
         self._dice = random.Random(1)  # noqa: S311 - no secret
 
     async def run_until(self, end: float) -> None:
         """Begin runs until this monotonic time."""
-        while asyncio.get_running_loop().time() < end:
+        while time.monotonic() < end:
             await self.run()
 
     async def run(self) -> None:
         """One run; the photos are gone afterwards, as nothing reads them again."""
-        folder = self._folder / f"{self.runs:04}"
+        folder = self._folder / f"{len(self.runs):04}"
         folder.mkdir(parents=True)
         for number in range(_PHOTOS):
             photo = self._dice.choice(self._photos) + self._dice.randbytes(16)  # after its end, where no decoder looks
             (folder / f"{number:03}.jpg").write_bytes(photo)
         flags = ("--json", "--embedder", self._site.embedder.address, "--searcher", self._site.searcher.address)
+        began = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             Path(sys.executable).parent / "lookalike",
             *("index", PROJECT, str(folder), *flags),
@@ -56,13 +58,12 @@ class Bulk:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        self._note(process.returncode, output.decode().splitlines())
         shutil.rmtree(folder)
+        self._note(began, process.returncode, output.decode().splitlines())
 
-    def _note(self, code: int | None, lines: Sequence[str]) -> None:
-        self.runs += 1
+    def _note(self, began: float, code: int | None, lines: Sequence[str]) -> None:
         last = lines[-1] if lines else ""
-        if code:
-            self.failures.append(f"lookalike index: exit code {code}: {last}")
+        error = f"EXIT {code}: {last}" if code else ""
+        self.runs.append(Call("lookalike index", began, time.monotonic(), error))
         if last.startswith("{"):
             self.indexed += json.loads(last).get("indexed", 0)

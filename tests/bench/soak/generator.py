@@ -28,6 +28,8 @@ from tests.bench.soak.ledger import Call, line
 from tests.bench.soak.plan import Plan
 
 _READY: Final = "ready"
+_MOST_AT_ONCE: Final = 500
+"""Under gevent each gRPC call that waits takes a thread: of the default ten, slow calls would leave none for others."""
 
 
 class Arrivals:
@@ -103,6 +105,7 @@ def _keep(environment: Environment, ledger: IO[str]) -> None:
 
 def main() -> None:
     """Generate load by the plan that the command line has."""
+    gevent.get_hub().threadpool.maxsize = _MOST_AT_ONCE
     grpc_gevent.init_gevent()
     plan = Plan.read(sys.argv[1])
     environment = Environment()

@@ -9,8 +9,8 @@ from tests.bench.latency import milliseconds
 from tests.bench.soak.ledger import Call
 from tests.bench.soak.strikes import Strike
 
-_AWAY: Final = ("UNAVAILABLE", "HTTP 503")
-"""What the contract has a caller be told while a server is away."""
+_AWAY: Final = ("UNAVAILABLE", "HTTP 503", "EXIT 2")
+"""What the contract has a caller be told while a server is away; of `lookalike index`, where it is for long."""
 _QUANTILES: Final = (0.5, 0.9, 0.99)
 
 

@@ -8,25 +8,28 @@ from rich.table import Table
 
 from tests.bench.figures import Figure
 from tests.bench.latency import milliseconds
-from tests.bench.soak.bulk import Bulk
 from tests.bench.soak.judgement import Judgement
 from tests.bench.soak.memory import Segment
 from tests.bench.soak.strikes import Strike
 
 
-def calls(judgement: Judgement, bulk: Bulk) -> list[Figure]:
+def calls(judgement: Judgement) -> list[Figure]:
     """Errors, latencies, recovery."""
     calm, every = (judgement.latencies("Search", calm=calm) for calm in (True, False))
     recoveries = judgement.recoveries()
     (strike, kind), longest = max(recoveries.items(), key=lambda item: _late(item[1]), default=(("", ""), 0.0))
     on = f"{len(calm):,} answers to Search and SearchBatch of all forms, without those that met a restart"
     return [
-        Figure("unexpected_errors", judgement.unexpected().total() + len(bulk.failures), "calls and runs", most=0),
+        Figure("unexpected_errors", judgement.unexpected().total(), "calls and runs", most=0),
         Figure("search_p50_ms", milliseconds(calm), on),
         Figure("search_p99_ms", milliseconds(calm, 0.99), "of the same; from when they were due"),
         Figure("search_with_restarts_p99_ms", milliseconds(every, 0.99), f"of all {len(every):,} that were answered"),
         Figure("recovered_after_restart_s", longest, f"the longest of {len(recoveries)}: {kind}, {strike}"),
-        Figure("expected_errors", judgement.expected().total(), "while a server was away: UNAVAILABLE, HTTP 503"),
+        Figure(
+            "expected_errors",
+            judgement.expected().total(),
+            "while a server was away: UNAVAILABLE, HTTP 503, exit code 2",
+        ),
     ]
 
 
@@ -39,10 +42,10 @@ def memory(grown: Sequence[Segment]) -> list[Figure]:
     return [Figure("rss_slope_mb_per_min", worst.slope, on)]
 
 
-def tell(judgement: Judgement, struck: Sequence[Strike], grown: Sequence[Segment], bulk: Bulk, seconds: float) -> None:
+def tell(judgement: Judgement, struck: Sequence[Strike], grown: Sequence[Segment], seconds: float) -> None:
     """Print the tables."""
     console = Console(width=130, highlight=False)
-    tables = (_calls(judgement, seconds), _errors(judgement, bulk), _restarts(judgement, struck), _growth(grown))
+    tables = (_calls(judgement, seconds), _errors(judgement), _restarts(judgement, struck), _growth(grown))
     for drawn in tables:
         console.print(drawn)
 
@@ -58,13 +61,11 @@ def _calls(judgement: Judgement, seconds: float) -> Table:
     return drawn
 
 
-def _errors(judgement: Judgement, bulk: Bulk) -> Table:
+def _errors(judgement: Judgement) -> Table:
     drawn = _table("errors", "call", "error", "count", "")
     for found, judged in ((judgement.expected(), "expected"), (judgement.unexpected(), "UNEXPECTED")):
         for (kind, error), count in sorted(found.items()):
             drawn.add_row(kind, error, str(count), judged)
-    for failure in bulk.failures:
-        drawn.add_row("bulk", failure, "1", "UNEXPECTED")
     return drawn
 
 
