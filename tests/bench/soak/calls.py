@@ -70,11 +70,11 @@ class Caller:
         self._search_ids: deque[str] = deque(maxlen=100)
 
     def kinds(self) -> Iterator[Kind]:
-        """All that is asked, at rates that two cores carry beside bulk work; each once a second, to see it recover."""
-        yield Kind("HTTP photo", 1, self._http_photo)
+        """All that is asked, at rates that two cores carry beside bulk work; often enough to see it recover."""
+        yield Kind("HTTP photo", 0.5, self._http_photo)
         yield Kind("HTTP by uri", 1, lambda: self._http_get("image-search", uri=self._uri(), limit=_LIMIT))
         yield Kind("HTTP images", 1, lambda: self._http_get("images"))
-        yield Kind("Embed", 1, self._embed)
+        yield Kind("Embed", 0.5, self._embed)
         yield Kind("Search vector", 4, self._search_by_vector)
         yield Kind("Search sha256", 1, lambda: self._search(sha256=self._sha256()))
         yield Kind("Search uri", 1, lambda: self._search(uri=self._uri()))

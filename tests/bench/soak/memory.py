@@ -67,7 +67,8 @@ class Memory:
             for name, look in self._looks.items():
                 with suppress(psutil.Error, OSError, IndexError):
                     pid, megabytes = look()
-                    self.samples.setdefault(name, []).append(Sample(pid, now(), megabytes))
+                    if megabytes:  # one that was killed, and is not waited for yet, holds none
+                        self.samples.setdefault(name, []).append(Sample(pid, now(), megabytes))
             await asyncio.sleep(_SAMPLE_SECONDS)
 
 
