@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 AGAINST ?= .git\#branch=main
 
-.PHONY: audit demo licences lock locked sbom test lint screenshot format protos bench-embedder bench-http bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo licences lock locked sbom test lint screenshot format protos bench-embedder bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ bench-indexing: $(VENV)/.bench  ## Measure batch indexing: beside the bare model
 
 bench-quality: $(VENV)/.bench  ## Measure retrieval: beside flattened pool5, adapted, copies; BENCH_ARGS="FOLDER…" with labels.csv.
 	$(BIN)/python -m tests.bench.quality $(BENCH_ARGS)
+
+bench-load: $(VENV)/.bench  ## Load everything for ten minutes, with restarts: latency, errors, memory, recovery.
+	$(BIN)/python -m tests.bench.soak $(BENCH_ARGS)
 
 bench-searcher: $(VENV)/.bench  ## Measure the searcher: beside its own SQL and COPY, recall, filters, duplicates, sizes.
 	$(BIN)/python -m tests.bench.searcher $(BENCH_ARGS)

@@ -7,7 +7,6 @@ embedder's cache answers for photos that it has seen, in both. The last line is 
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,6 +18,7 @@ import httpx
 from lookalike import Client, Item
 from lookalike.http import assets
 from lookalike.processes import running
+from tests.bench.face import face
 from tests.bench.figures import Figure, show
 from tests.bench.latency import milliseconds, timed
 from tests.bench.photos import catalogue
@@ -33,13 +33,15 @@ async def measure(paths: Sequence[Path], folder: Path, rounds: int) -> list[Figu
     photos = [path.read_bytes() for path in paths]
     library: list[float] = []
     http: list[float] = []
-    async with _running(paths, folder) as (client, face):
+    async with _running(paths, folder) as (client, http_client):
 
         async def by_library(photo: bytes) -> None:
             await client.search(_PROJECT, image=photo, limit=10)
 
         async def by_http(photo: bytes) -> None:
-            answer = await face.post(f"/v1/projects/{_PROJECT}/image-search", content=photo, params={"limit": 10})
+            answer = await http_client.post(
+                f"/v1/projects/{_PROJECT}/image-search", content=photo, params={"limit": 10}
+            )
             answer.raise_for_status()
 
         for photo in photos:  # connections, caches
@@ -65,19 +67,9 @@ async def _running(paths: Sequence[Path], folder: Path) -> AsyncIterator[tuple[C
         async for outcome in client.index(_PROJECT, [Item(path, path.as_uri(), path.stem) for path in paths]):
             if outcome.error:
                 raise outcome.error
-        process = await asyncio.create_subprocess_exec(
-            Path(sys.executable).parent / "lookalike",
-            *("http", "--port", "0", "--embedder", embedder.address, "--searcher", searcher.address),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
-        stack.push_async_callback(process.wait)
-        stack.callback(process.terminate)
-        if process.stdout is None:
-            raise RuntimeError("no pipe")
-        url = (await process.stdout.readline()).decode().rpartition(" ")[2].strip()
+        served = await stack.enter_async_context(face(embedder.address, searcher.address, log))
         kind = {"content-type": "application/octet-stream"}
-        yield client, await stack.enter_async_context(httpx.AsyncClient(base_url=url, headers=kind))
+        yield client, await stack.enter_async_context(httpx.AsyncClient(base_url=served.url, headers=kind))
 
 
 def _latencies(library: Sequence[float], http: Sequence[float]) -> list[Figure]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import asyncpg
 import grpc
-import psutil
 import pytest
 
 from lookalike.processes import ServerProcess, running
@@ -20,8 +19,10 @@ from lookalike_searcher import postgres
 from lookalike_searcher import project as registry
 from lookalike_searcher.statement import Connection, index_of
 from lookalike_searcher.statement import fill as fill_in
+from tests import kept
 from tests.audit import audit, indexes
 from tests.effort import SECONDS
+from tests.kept import postmaster
 from tests.polling import until
 from tests.traffic import SPACE, Traffic, entry, unavailable
 from tests.writer import sha256
@@ -63,10 +64,6 @@ async def connected(data: Path) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def postmaster(data: Path) -> psutil.Process:
-    return psutil.Process(int((data / "postgres" / "postmaster.pid").read_text().split()[0]))
-
-
 def kill_searcher(server: ServerProcess, _: Path) -> None:
     server.process.kill()
 
@@ -77,9 +74,7 @@ def kill_postmaster(_: ServerProcess, data: Path) -> None:
 
 
 def kill_postgres(_: ServerProcess, data: Path) -> None:
-    parent = postmaster(data)
-    for process in [parent, *parent.children()]:
-        process.kill()
+    kept.kill_postgres(data)
 
 
 def kill_backend(_: ServerProcess, data: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import random
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -19,16 +19,15 @@ from typing import IO
 
 import asyncpg
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
 from lookalike import Client
-from lookalike.processes import ServerFailed, ServerProcess, running
 from lookalike_searcher import project as registry
 from lookalike_searcher.statement import Connection, fill
 from tests.audit import audit
 from tests.effort import SECONDS
+from tests.kept import Kept, kill_postgres
 from tests.pictures import encoded
 from tests.polling import until
 from tests.unruly import Unruly
@@ -71,39 +70,6 @@ def catalogue(dice: random.Random) -> Catalogue:
     return made
 
 
-class Kept:
-    """A server that is started again, on its port, whenever it ends."""
-
-    def __init__(self, module: str, *flags: str, log: Path) -> None:
-        self._module, self._flags, self._log = module, flags, log
-        self._port = "0"
-        self.server: ServerProcess | None = None
-
-    async def keep(self) -> None:
-        """Do so until cancelled."""
-        with self._log.open("ab") as log:
-            while True:
-                with suppress(ServerFailed):
-                    async with running(self._module, ["--port", self._port, *self._flags], log) as self.server:
-                        self._port = self.server.address.rpartition(":")[2]
-                        await self.server.process.wait()
-
-    async def is_up(self) -> bool:
-        return self.server is not None and self.server.process.returncode is None
-
-    @property
-    def address(self) -> str:
-        assert self.server
-        return self.server.address
-
-    async def kill(self) -> None:
-        """Once it is up."""
-        await until(self.is_up)
-        assert self.server
-        self.server.process.kill()
-        await self.server.process.wait()
-
-
 @dataclass
 class Site:
     """Two embedders and a searcher with its PostgreSQL, kept running."""
@@ -120,9 +86,7 @@ class Site:
     async def kill_postgres(self) -> None:
         """The searcher then ends by itself."""
         await until(self.searcher.is_up)
-        postmaster = psutil.Process(int((self.data / "postgres" / "postmaster.pid").read_text().split()[0]))
-        for process in [postmaster, *postmaster.children()]:
-            process.kill()
+        kill_postgres(self.data)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
