@@ -75,10 +75,9 @@ PROGRAMS: Final = {
 
 def _credentials() -> frozenset[str]:
     """The variables by which every client is told how to reach the servers; they are no flags."""
-    asked: list[str] = []
-    with mock.patch.object(credentials, "_text", lambda name: asked.append(f"LOOKALIKE_{name}") or ""):
+    with mock.patch.object(credentials, "_text", return_value="") as asked:
         credentials.Credentials.from_env()
-    return frozenset(asked)
+    return frozenset(f"LOOKALIKE_{call.args[0]}" for call in asked.call_args_list)
 
 
 CREDENTIALS: Final = _credentials()

@@ -211,7 +211,7 @@ def test_files_that_variables_name_are_mounted(manifests: tuple[Manifest, ...]) 
                 assert pod(workload)["spec"]["securityContext"]["fsGroup"] == 10001
 
 
-@pytest.mark.parametrize("name", set(OVERLAYS) - OPEN)
+@pytest.mark.parametrize("name", sorted(set(OVERLAYS) - OPEN))
 def test_a_certificate_is_for_the_name_that_clients_and_the_own_probe_use(name: str) -> None:
     manifests = rendered(f"overlays/{name}")
     names = {found["spec"]["secretName"]: found["spec"].get("dnsNames", []) for found in of(manifests, "Certificate")}
