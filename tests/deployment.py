@@ -1,18 +1,24 @@
 """What is deployed, as programs read it: rendered manifests, compose files, images, and the programs' real settings."""
 
 import functools
+import os
 import re
+import shlex
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import typer
 import yaml
 from typer.main import get_command
 
+from lookalike import credentials
 from lookalike.cli.app import app as client
+from lookalike.security.config import Security
 from lookalike_embedder.__main__ import app as embedder
 from lookalike_searcher.__main__ import app as searcher
 
@@ -26,17 +32,33 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Program:
-    """A program of an image: its flags, their variables, and their defaults."""
+    """A program of an image: its command, its flags, their variables, and their defaults."""
 
+    command: Any
     flags: frozenset[str]
     variables: frozenset[str]
     defaults: dict[str, Any]
 
+    def security(self, environment: Mapping[str, str]) -> tuple[Security, bool]:
+        """How it would listen, and whether it lets in anybody, as it reads its variables itself.
+
+        Raises:
+            InvalidSecurity: it would not start.
+        """
+        with mock.patch.dict(os.environ, environment, clear=True):
+            told = self.command.make_context("", []).params
+        names = ("tls_cert", "tls_key", "tls_client_ca", "jwks", "jwks_url")
+        found = Security(**{name: told[name] for name in names})
+        found.check(told["host"], insecure=told["insecure"])
+        return found, told["insecure"]
+
 
 def _program(app: typer.Typer, command: str = "") -> Program:
     found: Any = get_command(app)
-    parameters = (found.commands[command] if command else found).params
+    found = found.commands[command] if command else found
+    parameters = found.params
     return Program(
+        found,
         frozenset(option for parameter in parameters for option in parameter.opts),
         frozenset(str(parameter.envvar) for parameter in parameters if parameter.envvar),
         {parameter.name: parameter.default for parameter in parameters},
@@ -49,6 +71,18 @@ PROGRAMS: Final = {
     "http": _program(client, "http"),
     "index": _program(client, "index"),
 }
+
+
+def _credentials() -> frozenset[str]:
+    """The variables by which every client is told how to reach the servers; they are no flags."""
+    with mock.patch.object(credentials, "_text", return_value="") as asked:
+        credentials.Credentials.from_env()
+    return frozenset(f"LOOKALIKE_{call.args[0]}" for call in asked.call_args_list)
+
+
+CREDENTIALS: Final = _credentials()
+IMAGES: Final = {"embedder": "embedder", "searcher": "searcher", "http": "client"}
+"""The image of each of our services."""
 FOREIGN: Final = frozenset({"OMP_NUM_THREADS", "PGPASSFILE", "LOOKALIKE_SHARDS", "DATABASE_PASSWORD"})
 """Variables that others read: torch, asyncpg, the share of an Indexed Job (no flag of its own), another variable."""
 
@@ -89,3 +123,9 @@ def lineage(stage: str) -> list[tuple[str, str]]:
     own = stages()[stage]
     parent = own[0][1].split(" AS ")[0]
     return [*(lineage(parent) if parent in stages() else []), *own]
+
+
+def settings(stage: str) -> dict[str, str]:
+    """The environment of an image."""
+    pairs = [argument for word, argument in lineage(stage) if word == "ENV"]
+    return dict(pair.split("=", 1) for text in pairs for pair in shlex.split(text.replace("\\\n", " ")))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -29,6 +30,7 @@ class Metrics:
         self._computed = {lane: images.labels(lane, "computed") for lane in Lane}
         self._cached = {lane: images.labels(lane, "cache") for lane in Lane}
         self._errors = self._counter("errors", "Images and calls refused or failed.", "lane", "reason")
+        self._refused = self._counter("refused", "Calls that ended with a refusal or a failure.", "reason")
         self._wait = self._histogram("queue_wait_seconds", "Time from arrival to answer, less work.", _SECONDS)
         self._decode = self._histogram("decode_seconds", "Decoding one image.", _SECONDS)
         self._compute = self._histogram("compute_seconds", "Computing one batch.", _SECONDS)
@@ -65,6 +67,11 @@ class Metrics:
         """Count a call that is refused before there is a job; the error, to be raised."""
         self.failed(lane, error.reason)
         return error
+
+    def rpc_ended(self, method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
+        """An RPC has ended; the reason is empty unless it was refused or failed."""
+        if reason:
+            self._refused.labels(reason).inc()
 
     def batch(self, lane: Lane, images: int, seconds: float) -> None:
         """A batch was computed."""

@@ -166,6 +166,7 @@ async def serving(
             ],
             probe_interval=config.probe_interval,
             grace=config.grace,
+            observe=metrics.rpc_ended,
             guard=gate.guard(config.security),
             certificate=gate.certificate(config.security),
         ) as server:

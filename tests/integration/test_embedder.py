@@ -19,6 +19,7 @@ from PIL import Image
 
 from lookalike import Client, InvalidRequestError, Item, OverloadedError, Status, errors
 from lookalike.scrape import metrics_served
+from lookalike.security.config import Security
 from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
@@ -29,6 +30,7 @@ from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.weights import Weights
+from tests.authority import Signer, jwks
 from tests.pictures import encoded, jpeg
 
 
@@ -162,15 +164,27 @@ class HeldModel:
 
 
 @asynccontextmanager
-async def serving(model: HeldModel, config: Config) -> AsyncIterator[tuple[Server, EmbedderServiceStub]]:
+async def serving(
+    model: HeldModel, config: Config, metrics: Metrics | None = None
+) -> AsyncIterator[tuple[Server, EmbedderServiceStub]]:
     """A server of its own over a null model."""
     loaded = embedder_server.Loaded(model, embedder_server.describe(config, "0" * 64, (), "cpu", "fp32", 1))
     with ThreadPoolExecutor(1) as worker:
         async with (
-            embedder_server.serving(config, loaded, worker, metrics=Metrics()) as server,
+            embedder_server.serving(config, loaded, worker, metrics=metrics or Metrics()) as server,
             grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
         ):
             yield server, EmbedderServiceStub(channel)
+
+
+async def test_who_is_not_let_in_is_counted_by_reason(tmp_path: Path) -> None:
+    keys, metrics = tmp_path / "jwks.json", Metrics()
+    keys.write_text(jwks(Signer()))
+    config = Config(cache_dir=tmp_path, port=0, workers=1, security=Security(jwks=keys))
+    async with serving(HeldModel(), config, metrics) as (_, stub):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.Embed(wire.EmbedRequest(image=jpeg()))
+    assert metrics.registry.get_sample_value("lookalike_embedder_refused_total", {"reason": "TOKEN_MISSING"}) == 1
 
 
 async def test_a_full_server_refuses_at_once_and_says_when_to_come_back(tmp_path: Path) -> None:

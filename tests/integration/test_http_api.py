@@ -330,6 +330,7 @@ async def test_thumbnails_are_of_indexed_files_below_the_roots_alone(http: httpx
     shown = await http.get(image["thumbnailUrl"], params={"size": 160})
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
     assert shown.content.startswith(b"\xff\xd8")
+    assert shown.headers["vary"] == "Authorization"  # one's token does not show what was kept for another's
     again = await http.get(
         image["thumbnailUrl"], params={"size": 160}, headers={"if-none-match": shown.headers["etag"]}
     )

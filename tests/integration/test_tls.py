@@ -4,6 +4,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from tests.authority import Signer, bearer, files_in, jwks, write
+from tests.integration.test_health_command import ask
 from tests.integration.test_tokens import logged, serving
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -167,6 +169,21 @@ async def test_a_new_authority_of_clients_counts_from_the_next_connection_on(
         foreign.cert_pem.write_to_path(settings.tls_client_ca)
         assert await subject(server, own(folder, foreign, "newcomer")) == "newcomer"
         await failure(server, own(folder, ours), "a certificate of ours")
+
+
+async def test_the_health_command_shows_the_clients_credentials_and_needs_no_token(
+    folder: Path, ours: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "jwks.json").write_text(jwks(Signer()))
+    settings = replace(security(folder, ours.issue_cert("127.0.0.1"), ours), jwks=folder / "jwks.json")
+    mine = own(folder, ours)
+    async with serving(settings) as server:
+        address = f"127.0.0.1:{server.port}"
+        monkeypatch.setenv("LOOKALIKE_TLS_CA", str(mine.ca))
+        assert "UNAVAILABLE" in (await ask(address))[2]
+        monkeypatch.setenv("LOOKALIKE_TLS_CLIENT_CERT", str(mine.certificate))
+        monkeypatch.setenv("LOOKALIKE_TLS_CLIENT_KEY", str(mine.key))
+        assert await ask(address) == (0, "SERVING\n", "")
 
 
 @pytest.mark.parametrize("missing", ["cert.pem", "key.pem"])

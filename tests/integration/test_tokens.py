@@ -3,6 +3,8 @@
 import base64
 import json
 import logging
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -412,6 +414,23 @@ async def test_while_keys_are_asked_for_again_those_there_are_count(
     after = await source.keys()
     assert after
     assert after.find("2")
+
+
+async def test_a_url_that_breaks_off_changes_nothing(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang_up(self: Answer) -> None:
+        """Reset the connection, as whoever is killed."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    source, login.text = key.UrlSource(login.url), jwks(Signer(key_id="1"))
+    assert await source.keys()
+    monkeypatch.setattr(key, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(Answer, "do_GET", hang_up)
+    with logged("lookalike.security.key") as records:
+        kept = await source.keys(anew=True)
+    assert kept
+    assert kept.find("1")
+    assert [record.levelname for record in records] == ["ERROR"]
 
 
 async def test_a_url_serves_no_secrets(login: Login) -> None:

@@ -5,7 +5,6 @@ They cannot be built or started here: that takes a container engine and a networ
 
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -20,23 +19,30 @@ from typer.main import get_command
 from lookalike.cli.app import app as client
 from lookalike_embedder.config import METRICS_PORT as EMBEDDER_METRICS
 from lookalike_searcher.config import METRICS_PORT as SEARCHER_METRICS
-from tests.deployment import DEPLOY, FOREIGN, PROGRAMS, ROOT, compose, lineage, stages
+from tests.deployment import (
+    CREDENTIALS,
+    DEPLOY,
+    FOREIGN,
+    IMAGES,
+    PROGRAMS,
+    ROOT,
+    compose,
+    lineage,
+    settings,
+    stages,
+)
 
-IMAGES = ("embedder", "searcher", "client")
-FILES = [DEPLOY / "compose.yaml", DEPLOY / "citus" / "compose.yaml"]
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(compose(DEPLOY / "compose.yaml"))["services"]
-OURS = {"embedder": "embedder", "searcher": "searcher", "http": "client"}
-"""Our services, and the image of each."""
+STAGES = ("embedder", "searcher", "client")
+FILES = [DEPLOY / "compose.yaml", DEPLOY / "compose.secure.yaml", DEPLOY / "citus" / "compose.yaml"]
+PLAIN: dict[str, Any] = yaml.safe_load(compose(DEPLOY / "compose.yaml"))
+SERVICES: dict[str, dict[str, Any]] = PLAIN["services"]
+NETWORKS: dict[str, dict[str, Any] | None] = PLAIN["networks"]
+SECURE: dict[str, Any] = yaml.safe_load(compose(DEPLOY / "compose.secure.yaml"))
+OVER: dict[str, dict[str, Any]] = SECURE["services"]
 
 
 def seconds(duration: str) -> int:
     return int(re.fullmatch(r"(\d+)s", duration)[1])  # type: ignore[index]
-
-
-def settings(stage: str) -> dict[str, str]:
-    """The environment of an image."""
-    pairs = [argument for word, argument in lineage(stage) if word == "ENV"]
-    return dict(pair.split("=", 1) for text in pairs for pair in shlex.split(text.replace("\\\n", " ")))
 
 
 def test_dockerfiles_have_no_lint() -> None:
@@ -53,14 +59,14 @@ def test_what_an_image_is_built_from_is_pinned() -> None:
     assert bases <= {"${PYTHON_IMAGE}", *stages()}
 
 
-@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("image", STAGES)
 def test_an_image_runs_as_a_user_with_a_number_that_is_not_root(image: str) -> None:
     users = [argument for word, argument in lineage(image) if word == "USER"]
     assert users == ["10001:10001"]
     assert settings(image)["PATH"].startswith("/opt/lookalike/bin:")
 
 
-@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("image", STAGES)
 def test_an_image_starts_a_program_that_there_is_on_ports_that_it_has(image: str) -> None:
     instructions = dict(lineage(image))
     [program] = json.loads(instructions["ENTRYPOINT"])
@@ -82,7 +88,7 @@ def test_a_servers_image_asks_it_for_its_health(image: str) -> None:
     assert address == f"localhost:{PROGRAMS[image].defaults['port']}"
 
 
-@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("image", STAGES)
 def test_an_images_settings_are_its_programs(image: str) -> None:
     ours = {name for name in settings(image) if name.startswith("LOOKALIKE_")}
     assert ours <= PROGRAMS["http" if image == "client" else image].variables
@@ -111,7 +117,7 @@ def test_what_is_copied_is_there_and_is_let_into_the_build() -> None:
         assert f"!{source}" in let_in or f"!{Path(source).parent}" in let_in
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.parent.name))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(DEPLOY)))
 def test_a_compose_file_is_as_its_specification_says(path: Path) -> None:
     PyCompose.from_yaml(compose(path)).validate()
 
@@ -137,7 +143,7 @@ def test_a_service_of_compose_is_shut_in(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert "latest" not in service["image"]
     assert re.search(r":v?\d+\.\d+\.\d+", service["image"])
-    assert "healthcheck" in service or "HEALTHCHECK" in dict(lineage(OURS[name]))
+    assert "healthcheck" in service or "HEALTHCHECK" in dict(lineage(IMAGES[name]))
 
 
 def test_only_what_people_look_at_is_published() -> None:
@@ -149,18 +155,48 @@ def test_secrets_come_from_files_alone() -> None:
         for name, value in service.get("environment", {}).items():
             assert not re.search(r"PASSWORD$|SECRET|TOKEN", name), name
             assert not re.search(r"://[^/]*:[^/]*@", value), name
-    given = set(yaml.safe_load(compose(DEPLOY / "compose.yaml"))["secrets"])
+    given = set(PLAIN["secrets"])
     assert {secret for service in SERVICES.values() for secret in service.get("secrets", [])} == given
     assert "/deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", IMAGES)
+def test_a_service_starts_as_it_says_that_anybody_is_let_in(name: str) -> None:
+    environment = settings(IMAGES[name]) | SERVICES[name]["environment"]
+    assert PROGRAMS[name].security(environment)[1]
+    outward = {network for network, one in NETWORKS.items() if not (one or {}).get("internal")}
+    assert name == "http" or outward.isdisjoint(SERVICES[name]["networks"])
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_a_secured_service_encrypts_and_asks_who_comes(name: str) -> None:
+    environment = settings(IMAGES[name]) | SERVICES[name]["environment"] | OVER[name]["environment"]
+    security, insecure = PROGRAMS[name].security(environment)
+    assert security.tls
+    assert security.by_token
+    assert not insecure
+    assert set(OVER[name]["environment"]) <= PROGRAMS[name].variables | CREDENTIALS
+    named = {value for value in environment.values() if value.startswith("/run/secrets/")}
+    given = {f"/run/secrets/{secret}" for secret in [*SERVICES[name].get("secrets", []), *OVER[name]["secrets"]]}
+    assert named == given
+
+
+def test_the_secured_files_secrets_are_used_and_never_in_the_repository() -> None:
+    assert set(SECURE["secrets"]) == {secret for service in OVER.values() for secret in service["secrets"]}
+    assert all(one["file"] == f"./secrets/{name}" for name, one in SECURE["secrets"].items())
+
+
+def test_only_the_secured_face_is_reached_from_beyond_this_machine() -> None:
+    assert {name for name, service in OVER.items() if service.get("ports")} == {"http"}
+
+
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_service_of_ours_is_built_set_and_given_time(name: str) -> None:
     service = SERVICES[name]
-    assert service["build"]["target"] == OURS[name]
+    assert service["build"]["target"] == IMAGES[name]
     assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
     assert set(service["build"].get("args", {})) <= {
-        argument.partition("=")[0] for word, argument in lineage(f"build-{OURS[name]}") if word == "ARG"
+        argument.partition("=")[0] for word, argument in lineage(f"build-{IMAGES[name]}") if word == "ARG"
     }
     assert set(service["environment"]) <= PROGRAMS[name].variables | FOREIGN
     assert seconds(service["stop_grace_period"]) > PROGRAMS[name].defaults["grace"]

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from lookalike_embedder.__main__ import app as embedder
 from lookalike_searcher.__main__ import app as searcher
+from tests.deployment import CREDENTIALS, PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]
 CITUS = ROOT / "deploy" / "citus"
@@ -114,7 +115,8 @@ def test_the_searchers_variables_are_the_programs(searcher_environment: dict[str
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.name))
 def test_flags_and_variables_are_the_programs(path: Path) -> None:
     text = path.read_text()
-    assert set(re.findall(r"\bLOOKALIKE_[A-Z_]+\b", text)) <= variables(searcher, embedder)
+    known = variables(searcher, embedder) | PROGRAMS["http"].variables | CREDENTIALS
+    assert set(re.findall(r"\bLOOKALIKE_[A-Z_]+\b", text)) <= known
     assert set(re.findall(r"`(--[a-z-]+)`", text)) <= flags(searcher, embedder) | {"--exact", "--help"}
 
 

@@ -9,17 +9,36 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from lookalike.security.config import InvalidSecurity
 from lookalike_embedder.config import METRICS_PORT as EMBEDDER_METRICS
 from lookalike_searcher.config import METRICS_PORT as SEARCHER_METRICS
-from tests.deployment import DEPLOY, FOREIGN, KUBECTL, OVERLAYS, PROGRAMS, Manifest, rendered
+from tests.deployment import (
+    CREDENTIALS,
+    DEPLOY,
+    FOREIGN,
+    IMAGES,
+    KUBECTL,
+    OVERLAYS,
+    PROGRAMS,
+    Manifest,
+    rendered,
+    settings,
+)
 
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl, which renders the manifests, is missing")
 
 VERSION = "1.32"
-OPERATORS = {"Cluster", "ScaledObject", "PodMonitor", "PrometheusRule"}
+OPERATORS = {"Certificate", "Cluster", "Issuer", "ScaledObject", "PodMonitor", "PrometheusRule"}
 """Kinds of operators, whose schemas Kubernetes does not have."""
-FOLDERS = [*(f"overlays/{name}" for name in OVERLAYS), "jobs/index"]
+FOLDERS = [*(f"overlays/{name}" for name in OVERLAYS), "jobs/index", "jobs/index-secure"]
+OPEN = {"plain"}
+"""Overlays in which anybody who gets there is let in."""
 METRICS = {"embedder": EMBEDDER_METRICS, "searcher": SEARCHER_METRICS}
+
+
+TLS = {"tls.crt", "tls.key", "ca.crt"}
+KEYS = {"embedder-tls": TLS, "searcher-tls": TLS, "http-tls": TLS, "lookalike-jwks": {"jwks.json"}}
+"""What is in the secrets that are mounted as folders."""
 
 
 @pytest.fixture(params=FOLDERS)
@@ -60,6 +79,11 @@ def environment(manifests: Iterable[Manifest], container: Manifest) -> dict[str,
     for source in container.get("envFrom", []):
         found |= maps[source["configMapRef"]["name"]]
     return found | {one["name"]: one.get("value", "") for one in container.get("env", [])}
+
+
+def told(name: str, manifests: Iterable[Manifest], container: Manifest) -> dict[str, str]:
+    """The variables of a program of ours, with its image's own."""
+    return settings(IMAGES[name]) | environment(manifests, container)
 
 
 def fits(selector: Manifest, labels: dict[str, str]) -> bool:
@@ -107,7 +131,7 @@ def test_variables_and_flags_are_the_programs(manifests: tuple[Manifest, ...]) -
     assert found
     for name, _, container in found:
         program = PROGRAMS[name]
-        assert set(environment(manifests, container)) <= program.variables | FOREIGN
+        assert set(environment(manifests, container)) <= program.variables | CREDENTIALS | FOREIGN
         arguments = container.get("args", [])
         assert {argument for argument in arguments if argument.startswith("--")} <= program.flags
         assert not arguments or arguments[0] == name
@@ -133,20 +157,85 @@ def test_probes_ask_where_the_program_answers(manifests: tuple[Manifest, ...]) -
         program = PROGRAMS[name].defaults["port"]
         assert ports == ({"http": program} if name == "http" else {"grpc": program, "metrics": METRICS[name]})
         probes = {kind: container[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness")}
+        tls = bool(PROGRAMS[name].security(told(name, manifests, container))[0].tls)
         for probe in probes.values():
             match probe:
                 case {"grpc": {"port": int(port)}}:
                     assert port == program
+                    assert not tls, "the kubelet asks in the clear"
+                case {"exec": {"command": ["lookalike", "health", address, "--timeout", timeout]}}:
+                    assert address == f"localhost:{program}"
+                    assert float(timeout) < probe["timeoutSeconds"]
                 case {"httpGet": {"path": path, "port": port}}:
                     assert port in ports
                     assert path in {"/healthz", "/readyz"}
+                    assert probe["httpGet"].get("scheme", "HTTP") == ("HTTPS" if tls else "HTTP")
                 case {"tcpSocket": {"port": port}}:
                     assert port in ports
                 case _:
                     pytest.fail(f"a probe of a kind that is not known: {probe}")
         assert probes["startup"]["periodSeconds"] * probes["startup"]["failureThreshold"] >= 60
         if name == "searcher":  # when the database is away its health fails, and it is no use to restart it for that
-            assert "grpc" not in probes["liveness"]
+            assert set(probes["liveness"]).isdisjoint({"grpc", "exec"})
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_who_listens_encrypts_and_asks_who_comes_or_says_that_it_does_not(name: str) -> None:
+    manifests = rendered(f"overlays/{name}")
+    for program, _, container in ours(manifests):
+        security, insecure = PROGRAMS[program].security(told(program, manifests, container))
+        assert insecure == (name in OPEN)
+        assert bool(security.tls) == security.by_token == (not insecure)
+
+
+def test_without_a_choice_no_program_starts() -> None:
+    manifests = rendered("base")
+    for program, _, container in ours(manifests):
+        with pytest.raises(InvalidSecurity, match="--insecure"):
+            PROGRAMS[program].security(told(program, manifests, container))
+
+
+def test_files_that_variables_name_are_mounted(manifests: tuple[Manifest, ...]) -> None:
+    for _, workload, container in ours(manifests):
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod(workload)["spec"]["volumes"]}
+        for value in environment(manifests, container).values():
+            if value.startswith("/run/"):
+                folder, _, file = value.rpartition("/")
+                match volumes[mounts[folder]]:
+                    case {"secret": {"secretName": secret}}:
+                        assert file in KEYS[secret]
+                    case {"projected": {"sources": sources}}:
+                        items = [item for source in sources for item in source["secret"]["items"]]
+                        assert file in {item["path"] for item in items}
+                assert pod(workload)["spec"]["securityContext"]["fsGroup"] == 10001
+
+
+@pytest.mark.parametrize("name", sorted(set(OVERLAYS) - OPEN))
+def test_a_certificate_is_for_the_name_that_clients_and_the_own_probe_use(name: str) -> None:
+    manifests = rendered(f"overlays/{name}")
+    names = {found["spec"]["secretName"]: found["spec"].get("dnsNames", []) for found in of(manifests, "Certificate")}
+    for program, workload, container in ours(manifests):
+        [secret] = [one["secret"] for one in pod(workload)["spec"]["volumes"] if one["name"] == "tls"]
+        assert {program, "localhost"} <= set(names[secret["secretName"]])
+        asked = environment(manifests, container)
+        for other in ("embedder", "searcher") if program == "http" else ():
+            assert asked[f"LOOKALIKE_{other.upper()}"].startswith(f"dns:///{other}:")
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_who_asks_a_url_for_keys_may_go_there_and_nobody_else(name: str) -> None:
+    manifests = rendered(f"overlays/{name}")
+    for _, workload, container in ours(manifests):
+        out = [
+            port["port"]
+            for policy in of(manifests, "NetworkPolicy")
+            if fits(policy["spec"]["podSelector"], pod(workload)["metadata"]["labels"])
+            for rule in policy["spec"].get("egress", [])
+            if any("ipBlock" in peer for peer in rule["to"])
+            for port in rule["ports"]
+        ]
+        assert out == ([443] if environment(manifests, container).get("LOOKALIKE_JWKS_URL") else [])
 
 
 def test_embedders_use_as_many_processors_as_they_are_given(manifests: tuple[Manifest, ...]) -> None:

@@ -147,13 +147,14 @@ def http(
             await until_signalled()
         console.print("stopped")
 
-    with ExitStack() as stack:
-        try:
-            security.check(host, insecure=insecure)
-            stack.enter_context(tracing.exporting("lookalike-http"))
-        except InvalidSecurity as error:
-            raise typer.BadParameter(str(error)) from error
-        except RuntimeError as error:  # spans cannot be sent
-            tell_failure(str(error))
-            raise SystemExit(EXIT_COULD_NOT_RUN) from error
-        run(work(), loop_factory=uvloop.new_event_loop)
+    try:
+        security.check(host, insecure=insecure)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(tracing.exporting("lookalike-http"))
+            except RuntimeError as error:  # spans cannot be sent
+                tell_failure(str(error))
+                raise SystemExit(EXIT_COULD_NOT_RUN) from error
+            run(work(), loop_factory=uvloop.new_event_loop)
+    except InvalidSecurity as error:
+        raise typer.BadParameter(str(error)) from error

@@ -30,7 +30,11 @@ async def thumbnail(request: Request, given: Given) -> Response:
     """A small picture of one. The image is looked up each time, as it may have been deleted."""
     face = face_of(request)
     found = await face.client.get_image(given["project"], sha256=given["sha256"])
-    headers = {"ETag": f'"{found.sha256[:32]}-{given["size"]}"', "Cache-Control": "private, max-age=3600"}
+    headers = {
+        "ETag": f'"{found.sha256[:32]}-{given["size"]}"',
+        "Cache-Control": "private, max-age=3600",
+        "Vary": "Authorization",  # what a browser keeps is for whoever shows the same token
+    }
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(await face.thumbnails.make(found, given["size"]), headers=headers, media_type="image/jpeg")

@@ -154,7 +154,7 @@ class UrlSource:
         try:
             found = await asyncio.to_thread(self._client.fetch_data)
             self._keys = Keys(json.dumps(found), secrets=False)
-        except (jwt.PyJWTError, ValueError) as error:
+        except (jwt.PyJWTError, ValueError, OSError) as error:  # the last: a connection that is reset
             kept = "the keys before are kept" if self._keys else "no token can be verified"
             logger.error("%s: %s; %s", self._url, error, kept)  # noqa: TRY400 - the cause is said
         else:
