@@ -16,12 +16,12 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "locks"
 
 LOCKS: Final = {
-    "dev": ("dev",),
     "searcher": ("searcher-slim", "otel"),
     "client": ("http", "index", "s3", "gs", "abfs", "parquet", "otel"),
     "embedder": ("embedder", "heic", "otel"),
+    "dev": ("dev",),
 }
-"""Each lock, and the extras that it has."""
+"""Each lock, and the extras that it has; development's comes last, as it follows the others."""
 
 TORCH: Final = re.compile(r"^(?:torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)==.*\n(?:    .*\n)*", re.MULTILINE)
 """What the embedder's image has from an index of its builder's choice: for GPUs, or for processors alone."""
@@ -41,6 +41,8 @@ def compile_(name: str, *options: str) -> None:
         "3.11",
         "--generate-hashes",
     ]
+    if name == "dev":  # what is tested is what the images have
+        options = (*options, *(f"--constraint={FOLDER / image}.txt" for image in LOCKS if image != name))
     layout = ["--no-header", "--no-annotate", "--output-file", str(file)]
     subprocess.run([*command, *layout, *extras, *options, "pyproject.toml"], cwd=ROOT, check=True)  # noqa: S603
     if name == "embedder":

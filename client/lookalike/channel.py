@@ -15,7 +15,7 @@ _IDEMPOTENT: Final = {
     SEARCHER: (
         *("GetProject", "ListProjects", "UpdateProject", "CompareSpaces"),
         *("CheckImages", "CheckReferences", "GetImage", "ListImages", "ListReferences", "SyncProduct", "DeleteImages"),
-        *("Search", "SearchBatch"),
+        *("Search", "SearchBatch", "RecordFeedback", "ListFeedback", "DeleteFeedback", "GetSearchQuality"),
     ),
 }
 """Unary RPCs that gRPC may try again by itself. Streams are resumed by `resume`, with what is unanswered."""

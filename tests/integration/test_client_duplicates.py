@@ -26,7 +26,7 @@ from lookalike import (
     NotFoundError,
     QuotaExceededError,
     UnavailableError,
-    duplicates,
+    listening,
     patience,
 )
 from lookalike.serving import Server
@@ -193,7 +193,7 @@ async def test_progress_gives_new_patience(impatient_client: Client, player: Pla
 
 @pytest.fixture
 def short_silence(impatient_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(listening, "_SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(impatient_client._servers, "timeout", 0.1)
 
 

@@ -87,7 +87,7 @@ def evaluate(
             served: list[Served] = []
             if project:
                 client = await stack.enter_async_context(Client(searcher=searcher, timeout=timeout))
-                options = {"exact": exact, "rerank": rerank}
+                options = {name: value for name, value in (("exact", exact), ("rerank", rerank)) if value}
                 served = [Served(client, project, name, options) for name in space or (None,)]
             with _Bar() as bar:
                 settings = Settings(copied, threshold, seed)
