@@ -2,9 +2,9 @@
 
     python tools/wire.py EMBEDDER SEARCHER FOLDER [PROTOS]
 
-EMBEDDER and SEARCHER are addresses of running servers, FOLDER is what to fill, `tests/wire/VERSION`. It knows the wire by
-its descriptors alone, so with the protos of an older version it records that one, of that one's servers; RPCs and fields
-that those do not know are left out.
+EMBEDDER and SEARCHER are addresses of running servers, FOLDER is what to fill, `tests/wire/VERSION`. It knows the wire
+by its descriptors alone, so with the protos of an older version it records that one, of that one's servers; RPCs and
+fields that those do not know are left out.
 """
 
 import base64
@@ -23,7 +23,6 @@ from google.protobuf.message import Message
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "image.binpb"
 EXCHANGES = "exchanges.json"
-PROJECT = "recorded"
 
 
 def pool_of(image: bytes) -> descriptor_pool.DescriptorPool:
