@@ -11,7 +11,6 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,8 @@ def methods(pool: descriptor_pool.DescriptorPool) -> dict[str, MethodDescriptor]
 def call(channel: grpc.Channel, method: MethodDescriptor, requests: list[bytes]) -> list[bytes]:
     """What the server answers to these bytes."""
     path = f"/{method.containing_service.full_name}/{method.name}"
-    answers: Iterator[bytes] = channel.stream_stream(path)(iter(requests), timeout=60)  # as all calls look on the wire
-    return list(answers)
+    streams: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)  # as all calls look on the wire
+    return list(streams(iter(requests), timeout=60))
 
 
 def requests_of(method: MethodDescriptor, given: list[dict[str, Any]]) -> list[Message]:
@@ -81,4 +80,4 @@ def main(embedder: str, searcher: str, folder: Path, protos: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path([*sys.argv, ROOT][4]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]) if sys.argv[4:] else ROOT)

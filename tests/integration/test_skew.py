@@ -68,7 +68,7 @@ def plain(message: Message) -> dict[str, Any]:
     fields = (
         (field, value)
         for field, value in message.ListFields()
-        if not {field.name, f"{field.containing_type.name}.{field.name}"} & CHANGING
+        if not {field.name, f"{message.DESCRIPTOR.name}.{field.name}"} & CHANGING
     )
     return {field.name: value_of(field, value) for field, value in fields}
 
@@ -97,8 +97,9 @@ async def test_todays_servers_answer_an_older_client_as_its_own_did(
         service = method.containing_service.full_name
         server = quick_embedder if "Embedder" in service else searcher
         async with grpc.aio.insecure_channel(address(server)) as channel:
-            call = channel.stream_stream(f"/{service}/{method.name}")(iter(exchange.requests), timeout=30)
-            answers = [answer async for answer in call]
+            path = f"/{service}/{method.name}"
+            streams: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)
+            answers = [answer async for answer in streams(iter(exchange.requests), timeout=30)]
         assert comparable(method, answers) == comparable(method, exchange.answers), exchange.method
 
 
