@@ -1,9 +1,12 @@
-"""`lookalike-searcher`: serve."""
+"""`lookalike-searcher`: serve; back up and restore a project."""
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import asyncpg
 import platformdirs
@@ -24,9 +27,14 @@ from lookalike.security.flags import (
     TokenRate,
 )
 from lookalike.signals import cancelled_when_terminated
+from lookalike.status import DomainError
+from lookalike_searcher import database
+from lookalike_searcher.archive import UnusableBackup
+from lookalike_searcher.backup import PATIENCE_SECONDS, back_up
 from lookalike_searcher.config import Config
 from lookalike_searcher.migration import UnusableDatabase
-from lookalike_searcher.server import run
+from lookalike_searcher.restore import restore
+from lookalike_searcher.server import reached, run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -130,8 +138,10 @@ LogFormat = Annotated[
     Literal["text", "json"], typer.Option(envvar="LOOKALIKE_LOG_FORMAT", help="Lines for people, or JSON objects.")
 ]
 
-_STARTUP_FAILURES = (
+_FAILURES = (
     UnusableDatabase,
+    UnusableBackup,
+    DomainError,  # no such project, or there is one
     asyncpg.PostgresError,  # wrong name, password or rights
     OSError,
     RuntimeError,  # the port is taken, or spans cannot be sent
@@ -139,8 +149,17 @@ _STARTUP_FAILURES = (
 _DATA_DIR = platformdirs.user_data_path("lookalike")
 
 
-@app.command()
+@dataclass(frozen=True)
+class _Where:
+    """What the commands beside serving are told of the searcher: its database."""
+
+    database_url: str | None
+    data_dir: Path
+
+
+@app.callback(invoke_without_command=True)
 def serve(
+    context: typer.Context,
     host: Host = Config.host,
     port: Port = Config.port,
     database_url: DatabaseUrl = Config.database_url,
@@ -179,6 +198,10 @@ def serve(
     log_format: LogFormat = "text",
 ) -> None:
     """Serve projects and searches over gRPC until SIGTERM or SIGINT."""
+    if context.invoked_subcommand:
+        logs.configure("WARNING", log_format, None)
+        context.obj = _Where(database_url or None, data_dir)
+        return
     logs.configure(log_level, log_format, audit_log)
     security = Security(
         tls_cert, tls_key, tls_client_ca, jwks, jwks_url or None, token_audience, token_issuer or None, token_rate
@@ -213,16 +236,63 @@ def serve(
     )
     try:
         security.check(host, insecure=insecure)
-        with tracing.exporting("lookalike-searcher"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(cancelled_when_terminated(run(config, announce=typer.echo)))
+        with _failures_told(), tracing.exporting("lookalike-searcher"):
+            _run(cancelled_when_terminated(run(config, announce=typer.echo)))
+    except InvalidSecurity as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+File = Annotated[Path, typer.Argument(help="The backup's file.")]
+
+
+@app.command()
+def backup(
+    context: typer.Context, project: Annotated[str, typer.Argument(help="The project's name.")], file: File
+) -> None:
+    """Write a project to a file, as it is at one moment; the searcher may serve meanwhile."""
+
+    async def write(url: str) -> None:
+        async with database.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
+            found = await back_up(opened, project, file)
+        typer.echo(f"backed up {project}: {found.image_count} images, {found.reference_count} references")
+
+    with _failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
+        _run(write(url))
+
+
+@app.command("restore")
+def restore_project(
+    context: typer.Context,
+    file: File,
+    name: Annotated[str, typer.Option("--as", help="What to call the project; as it was called if not given.")] = "",
+) -> None:
+    """Make a project of a backup, as a whole or not at all; the searcher may serve meanwhile."""
+
+    async def read(url: str) -> None:
+        async with database.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS) as opened:
+            found = await restore(opened, file, name)
+        typer.echo(f"restored {found.name}: {found.image_count} images, {found.reference_count} references")
+
+    with _failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
+        _run(read(url))
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """What goes wrong in the block ends the program, in a sentence."""
+    try:
+        yield
     except ValueError:  # whose message may hold what was taken for a port, and is the password
         raise SystemExit(
             "lookalike-searcher: DATABASE_URL or READ_DATABASE_URL is no URL of PostgreSQL; in its password, all but"
             " letters and digits must be percent-encoded"
         ) from None
-    except InvalidSecurity as error:
-        raise typer.BadParameter(str(error)) from error
-    except _STARTUP_FAILURES as error:
+    except _FAILURES as error:
         raise SystemExit(f"lookalike-searcher: {error}") from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
         raise SystemExit(130) from None

@@ -65,13 +65,14 @@ async def migrate(connection: Connection) -> None:
     latest = latest_project_version()
     for row in await connection.fetch("SELECT id FROM lookalike_project WHERE schema_version < $1", latest):
         async with connection.transaction():
-            await _bring_up_to_date(connection, row["id"])
+            await bring_up_to_date(connection, row["id"])
 
 
-async def create_schema(connection: Connection, project_id: int, space_id: int) -> None:
-    """Make the schema of a new project, in the caller's transaction."""
+async def create_schema(connection: Connection, project_id: int, space_id: int, *, up_to: int | None = None) -> None:
+    """Make the schema of a new project, in the caller's transaction; `up_to`: as it was at that version."""
     for step in migrations("project"):
-        await _apply_to_project(connection, step, project_id, space_id)
+        if up_to is None or step.number <= up_to:
+            await _apply_to_project(connection, step, project_id, space_id)
 
 
 def latest_project_version() -> int:
@@ -113,7 +114,8 @@ async def _check_pgvector(connection: Connection) -> None:
         raise UnusableDatabase(f"pgvector must be {least} or newer, got {version}; run ALTER EXTENSION vector UPDATE")
 
 
-async def _bring_up_to_date(connection: Connection, project_id: int) -> None:
+async def bring_up_to_date(connection: Connection, project_id: int) -> None:
+    """Apply what the project's schema lacks, in the caller's transaction."""
     version = await connection.fetchval(
         "SELECT schema_version FROM lookalike_project WHERE id = $1 FOR UPDATE", project_id
     )

@@ -13,10 +13,11 @@ import subprocess
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import psutil
 
@@ -78,6 +79,26 @@ def embedded(data_dir: Path) -> "Iterator[EmbeddedPostgres]":
             if postmaster := _postmaster(str(server.get_pid()), cluster):
                 _stop(postmaster, cluster)
     logger.info("embedded PostgreSQL stopped")
+
+
+@contextmanager
+def reached(data_dir: Path) -> Iterator[str]:
+    """The connection URL of a PostgreSQL on `data_dir`: that of the searcher that runs there, else one of our own.
+
+    Raises:
+        UnusableDataDir: see `embedded`.
+    """
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(embedded(data_dir)).url
+        except UnusableDataDir:
+            cluster = data_dir.expanduser().resolve() / "postgres"
+            pid_file = cluster / "postmaster.pid"
+            told = pid_file.read_text() if pid_file.exists() else ""
+            if not _postmaster(told, cluster):
+                raise
+            url = f"postgresql://postgres@/postgres?host={quote(told.splitlines()[4])}"
+        yield url
 
 
 @contextmanager

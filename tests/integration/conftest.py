@@ -113,16 +113,20 @@ def null_model(pixels: Sequence[Pixels], _lane: Lane, _pause: Callable[[], None]
 
 
 @pytest.fixture(scope="session")
-async def quick_client(embedder_config: EmbedderConfig, searcher: Server) -> AsyncIterator[Client]:
-    """A client of an embedder with a null model."""
+async def quick_embedder(embedder_config: EmbedderConfig, searcher: Server) -> AsyncIterator[Server]:
+    """An embedder with a null model; after the searcher, see `client`."""
     description = embedder_server.describe(embedder_config, "0" * 64, (), "cpu", "null", 1)
     loaded = embedder_server.Loaded(null_model, description)
     with ThreadPoolExecutor(1) as worker:
-        async with (
-            embedder_server.serving(embedder_config, loaded, worker, metrics=Metrics()) as server,
-            Client(address(server), address(searcher)) as client,
-        ):
-            yield client
+        async with embedder_server.serving(embedder_config, loaded, worker, metrics=Metrics()) as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+async def quick_client(quick_embedder: Server, searcher: Server) -> AsyncIterator[Client]:
+    """A client of an embedder with a null model."""
+    async with Client(address(quick_embedder), address(searcher)) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,19 @@ import asyncio
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import numpy as np
 import pytest
 
 from lookalike_searcher import database as database_module
-from lookalike_searcher import migration, search
+from lookalike_searcher import migration, search, spaces, store
 from lookalike_searcher import project as registry
 from lookalike_searcher.connection import connected
-from lookalike_searcher.image import Embedding
+from lookalike_searcher.image import Embedding, Entry, Reference
 from lookalike_searcher.migration import Migration
 from lookalike_searcher.query import Example, Query
 from lookalike_searcher.search import Search
@@ -152,5 +155,60 @@ async def test_a_migration_that_is_killed_halfway_leaves_whole_projects_and_the_
         assert await watcher.fetchval("SELECT count(vector) FROM p2.image") == IMAGES
         assert await watcher.fetchval("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'vector%'") == 1
     async with database_module.connect(old_database_url, pool_size=2, command_timeout=30) as database:
+        for name in OLD_PROJECTS:
+            await assert_found(database, name)
+
+
+async def schema_at(url: str, registry_version: int, project_version: int) -> None:
+    """Bring what the first release left up to these versions, as the searchers of their time did."""
+    async with connected(url) as connection:
+        for step in migration.migrations("registry")[1:registry_version]:
+            await connection.execute(step.sql)
+            await connection.execute("INSERT INTO lookalike_migration VALUES ($1, now())", step.number)
+        for project in await connection.fetch("SELECT id FROM lookalike_project"):
+            space = None
+            if registry_version > 1:
+                sql = "SELECT id FROM lookalike_space WHERE project_id = $1"
+                space = await connection.fetchval(sql, project["id"])
+            for step in migration.migrations("project")[1:project_version]:
+                await connection.execute(fill(step.sql, project["id"], space))
+            sql = "UPDATE lookalike_project SET schema_version = $1 WHERE id = $2"
+            await connection.execute(sql, project_version, project["id"])
+
+
+@pytest.mark.parametrize(("registry_version", "project_version"), [(1, 1), (2, 1), (2, 2), (3, 3), (4, 3), (5, 4)])
+async def test_what_any_version_left_is_searched_indexed_and_cut_over(
+    old_database_url: str, registry_version: int, project_version: int
+) -> None:
+    """Two searchers of today start on it at once."""
+    await schema_at(old_database_url, registry_version, project_version)
+    connect = partial(database_module.connect, old_database_url, pool_size=2, command_timeout=30)
+    async with AsyncExitStack() as stack:
+        database, other = await asyncio.gather(*(stack.enter_async_context(connect()) for _ in range(2)))
+        await assert_found(database, "first")
+        await assert_found(other, "third")
+        new = Embedding(SPACE, encode(vector(500)[np.newaxis])[0])
+        reference = Reference("https://shop/new.jpg", "", "", staged=False, labels={})
+        assert await store.store(database, "first", [Entry(sha256(500), (new,), 4, 3, reference)]) == [True]
+        await spaces.create(database, "first", "next")
+        await spaces.cut_over(other, "first", "next", allow_incomplete=True, index_from=1000)
+        assert (await registry.get(database, "first")).serving.name == "next"
+
+
+async def test_a_migration_that_fails_leaves_the_version_before_at_work(
+    old_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had done of the project before it failed is undone."""
+    async with database_module.connect(old_database_url, pool_size=2, command_timeout=30) as database:
+        steps = migration.migrations
+        broken = "ALTER TABLE {schema}.image RENAME COLUMN sha256 TO hash;\nSELECT 1 / 0;\n"
+        added = Migration(len(steps("project")) + 1, broken)
+        monkeypatch.setattr(
+            migration, "migrations", lambda kind: (*steps(kind), added) if kind == "project" else steps(kind)
+        )
+        async with connected(old_database_url) as connection:
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await migration.migrate(connection)
+            assert await versions(connection) == dict.fromkeys(OLD_PROJECTS, added.number - 1)
         for name in OLD_PROJECTS:
             await assert_found(database, name)

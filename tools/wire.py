@@ -1,0 +1,83 @@
+"""Records what goes over the wire between a client and both servers of this version, for the versions to come.
+
+    python tools/wire.py EMBEDDER SEARCHER FOLDER [PROTOS]
+
+EMBEDDER and SEARCHER are addresses of running servers, FOLDER is what to fill, `tests/wire/VERSION`. It knows the wire
+by its descriptors alone, so with the protos of an older version it records that one, of that one's servers; RPCs and
+fields that those do not know are left out.
+"""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGE = "image.binpb"
+EXCHANGES = "exchanges.json"
+
+
+def pool_of(image: bytes) -> descriptor_pool.DescriptorPool:
+    """The descriptors of a recorded version, beside those of today."""
+    pool = descriptor_pool.DescriptorPool()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(image).file:
+        pool.Add(file)
+    return pool
+
+
+def methods(pool: descriptor_pool.DescriptorPool) -> dict[str, MethodDescriptor]:
+    """All RPCs, by name."""
+    services = (pool.FindServiceByName(f"lookalike.v1.{name}Service") for name in ("Embedder", "Searcher"))
+    return {method.name: method for service in services for method in service.methods}
+
+
+def call(channel: grpc.Channel, method: MethodDescriptor, requests: list[bytes]) -> list[bytes]:
+    """What the server answers to these bytes."""
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    streams: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)  # as all calls look on the wire
+    return list(streams(iter(requests), timeout=60))
+
+
+def requests_of(method: MethodDescriptor, given: list[dict[str, Any]]) -> list[Message]:
+    """The requests, without the fields that this version does not know."""
+    made = message_factory.GetMessageClass(method.input_type)
+    return [json_format.ParseDict(fields, made(), ignore_unknown_fields=True) for fields in given]
+
+
+def record(embedder: str, searcher: str, image: bytes) -> list[dict[str, Any]]:
+    """Make the calls of `scenario.json`, one after the other: for each its method, requests and answers."""
+    known, made = methods(pool_of(image)), []
+    scenario = json.loads((ROOT / "tests" / "wire" / "scenario.json").read_text())
+    channels = {name: grpc.insecure_channel(address) for name, address in (("E", embedder), ("S", searcher))}
+    for step in scenario:
+        if method := known.get(step["method"]):
+            requests = [message.SerializeToString() for message in requests_of(method, step["requests"])]
+            answers = call(channels[method.containing_service.name[0]], method, requests)
+            made.append({"method": method.name, "requests": texts(requests), "answers": texts(answers)})
+    return made
+
+
+def texts(messages: list[bytes]) -> list[str]:
+    """As JSON can hold them."""
+    return [base64.b64encode(message).decode() for message in messages]
+
+
+def main(embedder: str, searcher: str, folder: Path, protos: Path) -> None:
+    """Fill the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    buf = Path(sys.executable).with_name("buf")
+    subprocess.run([buf, "build", protos, "--exclude-source-info", "-o", folder / IMAGE], check=True)  # noqa: S603
+    exchanges = record(embedder, searcher, (folder / IMAGE).read_bytes())
+    lines = ",\n".join(json.dumps(exchange) for exchange in exchanges)
+    (folder / EXCHANGES).write_text(f"[\n{lines}\n]\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]) if sys.argv[4:] else ROOT)
