@@ -89,6 +89,9 @@ async def site(chromium: Browser, photos: list[Path], tmp_path_factory: pytest.T
         assert await process.wait() == 0
 
 
+expect.set_options(timeout=30_000)  # milliseconds, on machines that do other things too
+
+
 @pytest.fixture
 async def page(chromium: Browser, site: Site) -> AsyncIterator[Page]:
     """The page, opened; afterwards it has asked nobody else for anything, and no script has failed."""
@@ -365,7 +368,11 @@ async def test_nobody_is_shut_out(chromium: Browser, site: Site, scheme: Any, wi
     """Axe finds nothing: names, roles, contrast, structure; and nothing is wider than a phone."""
     phone = width < 500
     context = await chromium.new_context(
-        color_scheme=scheme, viewport={"width": width, "height": 844}, has_touch=phone, is_mobile=phone
+        color_scheme=scheme,
+        viewport={"width": width, "height": 844},
+        has_touch=phone,
+        is_mobile=phone,
+        reduced_motion="reduce",  # else contrast is looked at while results fade in
     )
     page = await context.new_page()
     await page.goto(f"{site.url}/#search/shop")
@@ -374,6 +381,7 @@ async def test_nobody_is_shut_out(chromium: Browser, site: Site, scheme: Any, wi
     axe = Axe()
 
     async def check(name: str) -> None:
+        await expect(page.locator("[aria-busy=true]")).to_have_count(0)
         found = await axe.run(page)
         assert found.violations_count == 0, f"{name}: {found.generate_report()}"
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
