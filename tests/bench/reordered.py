@@ -2,13 +2,15 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lookalike import Client, Embedding
+from lookalike.evaluation.metrics import Counts
 from lookalike.evaluation.ranking import Ranked, Vectors, leave_one_out, retrieval
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
@@ -25,6 +27,8 @@ _PROJECT: Final = "bench"
 _SPACE: Final = "bench"
 _PART: Final = 512
 _QUERIES: Final = 60
+Scores = Callable[[Vectors], ArrayLike]
+"""From the vectors of a query and its shortlist to what each of the shortlist scores."""
 _LIMIT: Final = 10
 
 
@@ -33,14 +37,18 @@ def mean_average_precision(rankings: Iterator[Ranked], own: Set) -> float:
     return retrieval(rankings, own.photo_labels).figures()["map"]
 
 
-def reranked(vectors: Vectors, depth: int) -> Iterator[Ranked]:
+def reranked(vectors: Vectors, depth: int, scores: Scores = reranking.scores) -> Iterator[Ranked]:
     """Each photo as a query against all others: the nearest so many re-ranked, the rest as they were."""
     for ranked in leave_one_out(vectors):
         for row, query in enumerate(ranked.queries):
-            shortlist = ranked.order[row, :depth]
-            scores = np.array(reranking.scores(vectors[[query, *shortlist]]))
-            ranked.order[row, :depth] = shortlist[np.argsort(-scores, kind="stable")]
+            ranked.order[row, :depth] = _reordered(vectors, int(query), ranked.order[row, :depth], scores)
         yield ranked
+
+
+def _reordered(vectors: Vectors, query: int, shortlist: Counts, scores: Scores) -> Counts:
+    """The shortlist by what it scores."""
+    found = np.asarray(scores(vectors[[query, *shortlist]]))
+    return np.asarray(shortlist[np.argsort(-found, kind="stable")])
 
 
 async def measure(own: Set, folder: Path) -> list[Figure]:
@@ -80,8 +88,7 @@ async def _served(client: Client, own: Set) -> list[Figure]:
 def _same(served: list[int], vectors: Vectors, row: int, depth: int) -> float:
     """The share of the served hits that the bench's own ranking has, the query's own image among them."""
     shortlist = np.argsort(-(vectors @ vectors[row]), kind="stable")[:depth]
-    scores = np.array(reranking.scores(vectors[[row, *shortlist]]))
-    wanted = shortlist[np.argsort(-scores, kind="stable")][: len(served)]
+    wanted = _reordered(vectors, row, shortlist, reranking.scores)[: len(served)]
     return len(set(served) & set(wanted.tolist())) / len(served)
 
 

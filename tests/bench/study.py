@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from lookalike.evaluation import alterations
-from lookalike.evaluation.ranking import Ranked, Vectors, leave_one_out, retrieval
+from lookalike.evaluation.ranking import Vectors, leave_one_out
 from tests.bench.figures import Figure
 from tests.bench.labelled import Model, Set, stored
+from tests.bench.reordered import mean_average_precision, reranked
 
 _CELL: Final = 16
 """Pixels of a photo's side for each cell of conv5_3."""
@@ -31,18 +32,13 @@ Pooling = Callable[[Tensor], Tensor]
 def measure(own: Set, model: Model) -> list[Figure]:
     """Each alternative's mAP."""
     figures = [
-        Figure(f"study_{name}.{own.name}", _judged(vectors, own))
+        Figure(f"study_{name}.{own.name}", mean_average_precision(leave_one_out(vectors), own))
         for name, vectors in (*_inputs(own, model), *_centred(own))
     ]
-    for name, order in RERANKINGS.items():
-        rankings = _reordered(own.vectors, order)
-        found = retrieval(rankings, own.photo_labels).figures()["map"]
+    for name, scores in RERANKINGS.items():
+        found = mean_average_precision(reranked(own.vectors, _DEPTH, scores), own)
         figures.append(Figure(f"study_{name}.{own.name}", found, f"the nearest {_DEPTH}"))
     return figures
-
-
-def _judged(vectors: Vectors, own: Set) -> float:
-    return retrieval(leave_one_out(vectors), own.photo_labels).figures()["map"]
 
 
 def _inputs(own: Set, model: Model) -> Iterator[tuple[str, Vectors]]:
@@ -128,14 +124,6 @@ INPUTS: Final[dict[str, tuple[Input, tuple[str, ...]]]] = {
     "padded_224": (_padded, ("rmac",)),
     "mirrored": (_mirrored, ("rmac",)),
 }
-
-
-def _reordered(vectors: Vectors, order: Callable[[Vectors], Vectors]) -> Iterator[Ranked]:
-    for ranked in leave_one_out(vectors):
-        for row, query in enumerate(ranked.queries):
-            shortlist = ranked.order[row, :_DEPTH]
-            ranked.order[row, :_DEPTH] = shortlist[np.argsort(-order(vectors[[query, *shortlist]]), kind="stable")]
-        yield ranked
 
 
 def _expanded(rows: Vectors, count: int) -> Vectors:
