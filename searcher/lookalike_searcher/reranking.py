@@ -59,9 +59,8 @@ def scores(matrix: np.ndarray) -> list[float]:
     cosines = centred @ centred.T
     neighbours = min(_NEIGHBOURS, len(cosines))
     nearest = np.argpartition(-cosines, neighbours - 1, axis=1)[:, :neighbours]
-    weights = np.zeros_like(cosines)
-    np.put_along_axis(weights, nearest, np.take_along_axis(cosines, nearest, axis=1).clip(0) ** _POWER, axis=1)
-    drawn = _unit(weights @ centred)
+    weights = np.take_along_axis(cosines, nearest, axis=1).clip(0) ** _POWER
+    drawn = _unit(np.einsum("nk,nkd->nd", weights, centred[nearest]))
     return [float(score) for score in (drawn[1:] @ drawn[0]).clip(-1, 1)]
 
 
