@@ -3,8 +3,8 @@
 from typing import Final
 
 import numpy as np
-from lookalike.adapt.learning import learn
 
+from lookalike.adapt.learning import learn
 from lookalike.evaluation.ranking import leave_one_out, retrieval
 from tests.bench.figures import Figure
 from tests.bench.labelled import Set
