@@ -96,6 +96,7 @@ class Engine:
         self._batcher = Batcher(compute, self._lanes, self._cache, self._finish, metrics, max_batch_size)
         self._first = first
         self._bulk_workers, self._decode_threads = bulk_workers, decode_threads
+        self._begun: list[Job] = []
         self._finished: deque[Job] = deque()
         self._told = False
         metrics.watch(
@@ -204,8 +205,16 @@ class Engine:
         """Answer from the cache, or line up. A large file is hashed by a decoder: here it would hold up all others."""
         if job.size <= _HASHED_AT_ONCE and self._cache.answers(job):
             self._finish(job, None)
-        else:
+        elif job.lane is Lane.INTERACTIVE:
             self._lanes.put(job)
+        else:
+            self._begun.append(job)
+            if len(self._begun) == 1:
+                self._loop.call_soon(self._line_up)
+
+    def _line_up(self) -> None:
+        begun, self._begun = self._begun, []
+        self._lanes.put(*begun)
 
     def _finish(self, job: Job, failure: Exception | None) -> None:
         """End a job, from any thread. The event loop is told once for all that end until it looks."""

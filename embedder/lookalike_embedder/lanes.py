@@ -36,11 +36,12 @@ class Lanes:
         self._decodable = threading.Condition(lock)
         self._computable = {lane: threading.Condition(lock) for lane in Lane}
 
-    def put(self, job: Job) -> None:
-        """Line up a job to be decoded."""
+    def put(self, *jobs: Job) -> None:
+        """Line up jobs to be decoded."""
         with self._decodable:
-            self._encoded[job.lane].append(job)
-            self._decodable.notify()
+            for job in jobs:
+                self._encoded[job.lane].append(job)
+            self._decodable.notify(len(jobs))
 
     def take(self) -> Job | None:
         """The next job to decode; waits for one. None when the lanes are closed. Follow it by `pass_on` or `drop`."""
