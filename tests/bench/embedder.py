@@ -28,6 +28,7 @@ NAMES = (
     "vs_litserve_tuned",
     "interactive_p99_over_idle_p50",
     "transport_images_per_second",
+    "transport_alone_images_per_second",
     "int8_over_bf16",
     "int8_min_cosine",
     "rss_growth_mb",

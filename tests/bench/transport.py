@@ -3,29 +3,53 @@
 import itertools
 import os
 import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
 
+from lookalike.bundles import IMAGES
 from lookalike.processes import running
+from lookalike.v1 import embedder_pb2 as wire
 from tests.bench.figures import Figure
 from tests.bench.load import Load, messages
 from tests.bench.setting import Setting
+from tests.bench.turns import take_turns
 
-_IMAGE_BYTES = 50_000
-_IMAGES = 1000
-_STREAMS = 4
+_IMAGE_BYTES: Final = 50_000
+_IMAGES: Final = 1000
+_STREAMS: Final = 4
 _ROUNDS, _SECONDS = 5, 3.0
 
 
 async def measure(setting: Setting) -> list[Figure]:
-    """The median of some rounds; the client is another process on the same cores."""
-    requests = messages(os.urandom(_IMAGE_BYTES) for _ in range(_IMAGES))
-    async with (
-        running("tests.bench.null", ["--decode", "none"], setting.log) as server,
-        Load(server.address, itertools.cycle(requests), _STREAMS) as load,
-    ):
-        paces = [await load.pace(_SECONDS, warm_up=0.5) for _ in range(_ROUNDS)]
+    """The medians of some rounds; the client is another process on the same cores."""
+    images = [os.urandom(_IMAGE_BYTES) for _ in range(_IMAGES)]
+    requests = [wire.EmbedStreamRequest(sequence=number, image=image) for number, image in enumerate(images)]
+    together = [message.SerializeToString() for message in IMAGES.pack(requests)]
+    async with running("tests.bench.null", ["--decode", "none"], setting.log) as server:
+        parties: dict[str, Callable[[], Awaitable[float]]] = {
+            "together": partial(_pace, server.address, together),
+            "alone": partial(_pace, server.address, messages(images)),
+        }
+        paces = await take_turns(parties, _ROUNDS)
     on = (
         f"{_IMAGE_BYTES // 1000} kB each, {_STREAMS} streams of one client on the same cores, median of {_ROUNDS}"
-        f" rounds ({min(paces):,.0f} to {max(paces):,.0f}); RPC, SHA-256, both queues, batches, answers: all but"
-        " decoding, the model (a batch sleeps 2 ms) and the cache; the client neither makes nor parses messages"
+        " rounds ({} to {}), {}; RPC, SHA-256, both queues, batches, answers: all but decoding, the model (a batch"
+        " sleeps 2 ms) and the cache; the client does not make messages"
     )
-    return [Figure("transport_images_per_second", statistics.median(paces), on, least=5000)]
+
+    def figure(name: str, party: str, how: str, least: float | None = None) -> Figure:
+        found = paces[party]
+        where = on.format(f"{min(found):,.0f}", f"{max(found):,.0f}", how)
+        return Figure(name, statistics.median(found), where, least=least)
+
+    packed = f"{len(requests) / len(together):.0f} in a message, as our client sends them"
+    return [
+        figure("transport_images_per_second", "together", packed, least=5000),
+        figure("transport_alone_images_per_second", "alone", "each in a message of its own"),
+    ]
+
+
+async def _pace(address: str, requests: Sequence[bytes]) -> float:
+    async with Load(address, itertools.cycle(requests), _STREAMS) as load:
+        return await load.pace(_SECONDS, warm_up=1.0)
