@@ -1,9 +1,13 @@
 """Vectors: what the embedder is asked for."""
 
+import asyncio
+
 from lookalike import convert
+from lookalike.bundles import IMAGES
 from lookalike.channel import EMBEDDER
 from lookalike.records import Model
 from lookalike.servers import Servers
+from lookalike.spread import Spread
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
 
@@ -18,3 +22,17 @@ async def embed(servers: Servers, data: bytes, request_id: str) -> common.Embedd
     """The vector of an image file, without delay: in the interactive lane."""
     request = wire.EmbedRequest(image=data)
     return (await servers.ask(EMBEDDER, servers.embedder.Embed, request, request_id)).embedding
+
+
+def bulk(
+    servers: Servers, requests: "asyncio.Queue[wire.EmbedStreamRequest | None]", streams: int, request_id: str
+) -> Spread[wire.EmbedStreamRequest, wire.EmbedStreamResponse]:
+    """The vectors of the image files in a queue, over several streams of the bulk lane."""
+    return Spread(
+        lambda: servers.embedder.EmbedStream(metadata=servers.metadata(EMBEDDER, request_id)),
+        requests,
+        streams=streams,
+        server="embedder",
+        timeout=servers.timeout,
+        bundles=IMAGES,
+    )

@@ -6,12 +6,13 @@ request of our streams can be repeated without harm.
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import grpc
 
+from lookalike.bundles import Bundles
 from lookalike.errors import DeadlineExceededError, UnavailableError, closed, from_rpc
 from lookalike.patience import Patience, may_pass
 from lookalike.window import Sequenced, Window
@@ -36,6 +37,7 @@ class ResumableStream(Generic[Request, Response]):
         timeout: the most seconds without any answer while there are unanswered requests.
         soon: where streams share a queue, each takes no more than is answered in so many seconds; see `Window`.
         patience: where streams share it, one does not give up while others get answers.
+        bundles: how several requests travel in one message; left out, they do not.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ResumableStream(Generic[Request, Response]):
         timeout: float,
         soon: float = math.inf,
         patience: Patience | None = None,
+        bundles: Bundles[Request, Response] | None = None,
     ) -> None:
         self._open_call = open_call
         self._requests = requests
@@ -54,6 +57,8 @@ class ResumableStream(Generic[Request, Response]):
         self._timeout = timeout
         self._unanswered: Window[Request] = Window(soon)
         self._patience = patience or Patience()
+        self._bundles = bundles
+        self._most = 1
         self._ended = False
 
     async def answers(self) -> AsyncGenerator[Response, None]:
@@ -67,11 +72,14 @@ class ResumableStream(Generic[Request, Response]):
         while await self._has_work():
             progress = False
             try:
-                async for response in self._answers_of_one_call():
+                async for responses in self._answers_of_one_call():
                     progress = True
                     self._patience.progress()
-                    if self._unanswered.answered(response.sequence):
-                        yield response
+                    held = self._unanswered.answered(*(response.sequence for response in responses))
+                    for response in responses:
+                        if response.sequence in held:
+                            held.remove(response.sequence)
+                            yield response
             except grpc.aio.AioRpcError as error:
                 failure = from_rpc(error, self._server)
                 if not may_pass(failure):
@@ -97,7 +105,21 @@ class ResumableStream(Generic[Request, Response]):
         else:
             self._unanswered.add(request)
 
-    async def _answers_of_one_call(self) -> AsyncIterator[Response]:
+    def _take_all(self, request: Request | None) -> list[Request]:
+        """Note a request, and those that are ready beside it, as far as there is room and the server takes them."""
+        taken: list[Request] = []
+        while True:
+            self._take(request)
+            if request is None:
+                return taken
+            taken.append(request)
+            if len(taken) >= self._most or not self._unanswered.has_room() or self._requests.empty():
+                return taken
+            request = self._requests.get_nowait()
+
+    async def _answers_of_one_call(self) -> AsyncIterator[Sequence[Response]]:
+        """The answers, as they come together. How many requests the server takes together is known with the first."""
+        self._most = 1
         try:
             call = self._open_call()
         except grpc.aio.UsageError as error:
@@ -106,7 +128,9 @@ class ResumableStream(Generic[Request, Response]):
         call.add_done_callback(partial(_cancel, writer))  # a write under way would hide why the call has ended
         try:
             while (response := await self._read(call)) is not grpc.aio.EOF:
-                yield response
+                if self._bundles and self._most == 1:
+                    self._most = self._bundles.most(await call.initial_metadata())
+                yield self._bundles.unpack(response) if self._bundles else (response,)
         finally:
             writer.cancel()
             call.cancel()
@@ -118,10 +142,9 @@ class ResumableStream(Generic[Request, Response]):
                 await call.write(unanswered)
             while not self._ended:
                 await self._unanswered.room()
-                request = await self._requests.get()
-                self._take(request)
-                if request is not None:
-                    await call.write(request)
+                requests = self._take_all(await self._requests.get())
+                for message in self._bundles.pack(requests) if self._bundles else requests:
+                    await call.write(message)
             await call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the call is over; the reader learns why

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from lookalike.bundles import Bundles
 from lookalike.patience import Patience
 from lookalike.resume import ResumableStream
 from lookalike.window import SOON_SECONDS, Sequenced
@@ -34,6 +35,7 @@ class Spread(Generic[Request, Response]):
         timeout: the most seconds that one stream alone would be without any answer while it has unanswered requests.
             Each of several gets as many times that, as they share the way to the servers: large images on a slow
             line arrive no sooner than they would one after the other.
+        bundles: how several requests travel in one message; left out, they do not.
     """
 
     def __init__(
@@ -44,11 +46,18 @@ class Spread(Generic[Request, Response]):
         streams: int,
         server: str,
         timeout: float,
+        bundles: Bundles[Request, Response] | None = None,
     ) -> None:
         patience = Patience()
         self._streams = [
             ResumableStream(
-                open_call, requests, server=server, timeout=timeout * streams, soon=SOON_SECONDS, patience=patience
+                open_call,
+                requests,
+                server=server,
+                timeout=timeout * streams,
+                soon=SOON_SECONDS,
+                patience=patience,
+                bundles=bundles,
             )
             for _ in range(streams)
         ]

@@ -7,14 +7,13 @@ from typing import Final
 
 import grpc
 
-from lookalike import catalogue, registry, source
+from lookalike import catalogue, embedding, registry, source
 from lookalike.budget import Budget
-from lookalike.channel import EMBEDDER, SEARCHER
+from lookalike.channel import SEARCHER
 from lookalike.errors import InvalidRequestError, LookalikeError, PreconditionError, UnreadableImageError, from_item
 from lookalike.message import sendable
 from lookalike.records import Item, Outcome, Project, Status, SyncResult
 from lookalike.servers import Servers
-from lookalike.spread import Spread
 from lookalike.together import together
 from lookalike.v1 import embedder_pb2 as embedder
 from lookalike.v1 import searcher_pb2 as wire
@@ -83,13 +82,7 @@ class _Sync:
                 requests.put_nowait(embedder.EmbedStreamRequest(sequence=sequence, image=data))
             requests.put_nowait(None)
 
-        streams = Spread(
-            lambda: self._servers.embedder.EmbedStream(metadata=self._servers.metadata(EMBEDDER, self._request_id)),
-            requests,
-            streams=self._embed_streams,
-            server="embedder",
-            timeout=self._servers.timeout,
-        )
+        streams = embedding.bulk(self._servers, requests, self._embed_streams, self._request_id)
         async with together() as group, aclosing(streams.answers()) as answers:
             group.create_task(send())
             async for answer in answers:

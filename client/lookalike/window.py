@@ -48,6 +48,10 @@ class Window(Generic[Request]):
         """What is unanswered, in the order in which it came."""
         return [request for request, _ in self._unanswered.values()]
 
+    def has_room(self) -> bool:
+        """Whether there is room for one more."""
+        return len(self) < self._size
+
     async def room(self) -> None:
         """Wait until there is room for one more."""
         await self._room.wait()
@@ -57,20 +61,22 @@ class Window(Generic[Request]):
         self._unanswered[request.sequence] = request, time.monotonic()
         self._note_room()
 
-    def answered(self, sequence: int) -> bool:
-        """Let go of a request that was answered; whether it was held."""
+    def answered(self, *sequences: int) -> set[int]:
+        """Let go of requests that were answered in one message; which of them were held."""
         was_full = len(self) >= self._size
-        if (held := self._unanswered.pop(sequence, None)) is None:
-            return False
-        if time.monotonic() - held[1] > self._soon:
-            self._size = max(LEAST, self._size - 1)
-        elif was_full:
-            self._size += 1
+        found = set()
+        for sequence in sequences:
+            if held := self._unanswered.pop(sequence, None):
+                found.add(sequence)
+                if time.monotonic() - held[1] > self._soon:
+                    self._size = max(LEAST, self._size - 1)
+                elif was_full:
+                    self._size += 1
         self._note_room()
-        return True
+        return found
 
     def _note_room(self) -> None:
-        if len(self) < self._size:
+        if self.has_room():
             self._room.set()
         else:
             self._room.clear()

@@ -18,6 +18,9 @@ MESSAGE_OVERHEAD_BYTES: Final = 64 * 1024
 MAX_MESSAGE_BYTES: Final = MAX_IMAGE_BYTES + MESSAGE_OVERHEAD_BYTES
 """The largest message that a client sends."""
 
+ENTRIES_METADATA: Final = "lookalike-entries"
+"""In the initial metadata of an `EmbedStream`: how many images its server takes in one message."""
+
 STREAM_GRACE_SECONDS: Final = 30.0
 """How long a stream that ends by itself may take to answer what it has read."""
 

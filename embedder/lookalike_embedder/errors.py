@@ -1,11 +1,12 @@
 """What the embedder refuses, and the table from these errors to gRPC status codes.
 
 DomainError
-├── InvalidImage   EMPTY_IMAGE, IMAGE_TOO_LARGE, UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE
-├── Overloaded     OVERLOADED
-├── TooLate        DEADLINE_EXCEEDED
-├── ModelFailure   MODEL_FAILURE
-└── DeviceLost     DEVICE_LOST
+├── InvalidImage     EMPTY_IMAGE, IMAGE_TOO_LARGE, UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE
+├── TooManyEntries   TOO_MANY_ENTRIES
+├── Overloaded       OVERLOADED
+├── TooLate          DEADLINE_EXCEEDED
+├── ModelFailure     MODEL_FAILURE
+└── DeviceLost       DEVICE_LOST
 
 OutOfMemory never leaves the embedder: the batch is halved. Who is refused, and why, is in `lookalike.security.errors`.
 """
@@ -28,6 +29,18 @@ class InvalidImage(DomainError):
     def details(self) -> Iterable[Message]:
         """Name the request's field."""
         violation = error_details_pb2.BadRequest.FieldViolation(field="image", description=self.message)
+        yield error_details_pb2.BadRequest(field_violations=[violation])
+
+
+class TooManyEntries(DomainError):
+    """A message of a stream has more images than one may."""
+
+    def __init__(self, most: int, found: int) -> None:
+        super().__init__("TOO_MANY_ENTRIES", f"entries: must be at most {most} in a message, got {found}")
+
+    def details(self) -> Iterable[Message]:
+        """Name the request's field."""
+        violation = error_details_pb2.BadRequest.FieldViolation(field="entries", description=self.message)
         yield error_details_pb2.BadRequest(field_violations=[violation])
 
 
@@ -97,6 +110,7 @@ class OutOfMemory(MemoryError):
 STATUS = StatusTable(
     {
         InvalidImage: grpc.StatusCode.INVALID_ARGUMENT,
+        TooManyEntries: grpc.StatusCode.INVALID_ARGUMENT,
         Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
         TooLate: grpc.StatusCode.DEADLINE_EXCEEDED,
         ModelFailure: grpc.StatusCode.INTERNAL,

@@ -9,13 +9,15 @@ from lookalike.status import Context, DomainError, InternalError, ShuttingDown
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
+from lookalike.wire import ENTRIES_METADATA
 from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import STATUS, Overloaded
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.stream import BulkStream
+from lookalike_embedder.stream import MAX_ENTRIES, BulkStream
 
 _RETRY_STREAM_SECONDS: Final = 1.0
+_ENTRIES: Final = ((ENTRIES_METADATA, str(MAX_ENTRIES)),)
 
 
 class EmbedderService(EmbedderServiceServicer):
@@ -71,6 +73,7 @@ class EmbedderService(EmbedderServiceServicer):
         self._streams += 1
         self._metrics.streams.set(self._streams)
         try:
+            await context.send_initial_metadata(_ENTRIES)
             requests = self._draining.until(request_iterator, max_age=self._max_stream_age)
             async for answer in BulkStream(self._engine, self._answer).answers(requests):
                 yield answer

@@ -1,17 +1,21 @@
 """One EmbedStream: reads as fast as its images are answered, and no faster."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
+from typing import Final
 
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike_embedder.engine import Engine
-from lookalike_embedder.errors import DeviceLost
+from lookalike_embedder.errors import DeviceLost, TooManyEntries
 from lookalike_embedder.job import Job
 
+MAX_ENTRIES: Final = 64
+"""The most images in a message, and answers: what a message costs beside its bytes is small by then."""
+
 Answer = Callable[[int, Job], wire.EmbedStreamResponse]
-"""The message for a request's sequence and its job, which is done."""
+"""The answer for an image's sequence and its job, which is done."""
 
 
 class BulkStream:
@@ -27,22 +31,27 @@ class BulkStream:
         self._window = asyncio.Semaphore(engine.window)
         self._answers: asyncio.Queue[wire.EmbedStreamResponse | None] = asyncio.Queue()
         self._jobs: set[Job] = set()
+        self._bundles = False
         self._all_read = False
         self._lost: DeviceLost | None = None
 
     async def answers(
         self, requests: AsyncGenerator[wire.EmbedStreamRequest, None]
     ) -> AsyncIterator[wire.EmbedStreamResponse]:
-        """Yield one answer for each request, as they come. What `requests` raises is raised after the last answer.
+        """Yield one answer for each image, as they come. What `requests` raises is raised after the last answer.
+
+        Once a request had several entries, what is ready at the same time goes in one message.
 
         Raises:
             DeviceLost: nothing more will be computed.
+            TooManyEntries: in one request.
         """
         reader = asyncio.create_task(self._read(requests))
         try:
-            while (answer := await self._answers.get()) is not None:
-                yield answer
-                self._window.release()
+            while answers := await self._ready():
+                yield wire.EmbedStreamResponse(entries=answers) if self._bundles else answers[0]
+                for _ in answers:
+                    self._window.release()
             if self._lost:
                 raise self._lost
             await reader
@@ -51,15 +60,35 @@ class BulkStream:
             for job in self._jobs:
                 job.cancel()
 
+    async def _ready(self) -> list[wire.EmbedStreamResponse]:
+        """The next answer, and those beside it that go in the same message; empty at the end."""
+        answers: list[wire.EmbedStreamResponse] = []
+        while (answer := await self._answers.get()) is not None:
+            answers.append(answer)
+            if not self._bundles or len(answers) == MAX_ENTRIES or self._answers.empty():
+                return answers
+        if answers:
+            self._answers.put_nowait(None)  # to be found again: nothing comes after it
+        return answers
+
     async def _read(self, requests: AsyncGenerator[wire.EmbedStreamRequest, None]) -> None:
         try:
             async with aclosing(requests):  # what it holds goes with the stream, not when the collector comes
                 async for request in requests:
-                    await self._window.acquire()
-                    self._jobs.add(await self._engine.submit(request.image, partial(self._done, request.sequence)))
+                    for entry in self._entries(request):
+                        await self._window.acquire()
+                        self._jobs.add(await self._engine.submit(entry.image, partial(self._done, entry.sequence)))
         finally:
             self._all_read = True
             self._end_after_last()
+
+    def _entries(self, request: wire.EmbedStreamRequest) -> Iterable[wire.EmbedStreamRequest]:
+        if not request.entries:
+            return (request,)
+        if len(request.entries) > MAX_ENTRIES:
+            raise TooManyEntries(MAX_ENTRIES, len(request.entries))
+        self._bundles = True
+        return request.entries
 
     def _done(self, sequence: int, job: Job) -> None:
         self._jobs.discard(job)

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2_grpc
 
-from lookalike import Client, Item, LookalikeError
+from lookalike import Client, Item, LookalikeError, Status
 from lookalike.channel import EMBEDDER, SEARCHER
 from lookalike.health import Health
 from lookalike.v1 import embedder_pb2, embedder_pb2_grpc, searcher_pb2, searcher_pb2_grpc
@@ -29,6 +29,13 @@ class Notes:
 
 
 class Embedder(Notes, embedder_pb2_grpc.EmbedderServiceServicer):
+    entries = 0
+    """How many images it says that it takes in one message; 0: it knows nothing of that."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self.together: list[int] = []
+
     async def GetModel(self, request: Any, context: Any) -> embedder_pb2.GetModelResponse:  # noqa: ANN401, N802
         self.note("GetModel", context)
         return embedder_pb2.GetModelResponse(space="space")
@@ -39,11 +46,18 @@ class Embedder(Notes, embedder_pb2_grpc.EmbedderServiceServicer):
 
     async def EmbedStream(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401, N802
         self.note("EmbedStream", context)
+        if self.entries:
+            await context.send_initial_metadata((("lookalike-entries", str(self.entries)),))
         async for request in requests:
-            yield embedder_pb2.EmbedStreamResponse(sequence=request.sequence)
+            self.together.append(len(request.entries))
+            for entry in request.entries or [request]:
+                yield embedder_pb2.EmbedStreamResponse(sequence=entry.sequence)
 
 
 class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
+    loses = True
+    """Whether it loses what it is to store."""
+
     async def CreateProject(self, request: Any, context: Any) -> searcher_pb2.CreateProjectResponse:  # noqa: ANN401, N802
         self.note("CreateProject", context)
         await context.abort(grpc.StatusCode.UNAVAILABLE, "not just now")
@@ -59,9 +73,12 @@ class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
 
     async def IndexImages(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401, N802
         self.note("IndexImages", context)
+        stored = searcher_pb2.EntryResult(indexed=searcher_pb2.IndexedImage(status="INDEX_STATUS_INDEXED"))
         async for request in requests:
-            await context.abort(grpc.StatusCode.DATA_LOSS, "all is lost")
-            yield searcher_pb2.IndexImagesResponse(sequence=request.sequence)
+            if self.loses:
+                await context.abort(grpc.StatusCode.DATA_LOSS, "all is lost")
+            results = searcher_pb2.EntryResults(results=[stored] * len(request.entries))
+            yield searcher_pb2.IndexImagesResponse(sequence=request.sequence, entries=results)
 
     async def Search(self, request: Any, context: Any) -> searcher_pb2.SearchResponse:  # noqa: ANN401, N802
         self.note("Search", context)
@@ -145,6 +162,19 @@ async def test_a_run_bears_one_request_id_and_so_does_what_ends_it(noting: tuple
     assert {method for method, _ in embedder.calls} == {"EmbedStream"}
     assert {method for method, _ in searcher.calls} == {"GetProject", "CheckImages", "IndexImages"}
     assert ids(embedder, searcher) == {caught.value.request_id}
+
+
+@pytest.mark.parametrize("entries", [0, 5])
+async def test_a_run_sends_images_together_to_an_embedder_that_takes_them_so_and_to_no_other(
+    noting: tuple[Client, Embedder, Searcher], entries: int
+) -> None:
+    client, embedder, searcher = noting
+    embedder.entries, searcher.loses = entries, False
+    items = [Item(image=jpeg(64 + number), uri=str(number)) for number in range(100)]
+    outcomes = [outcome async for outcome in client.index("shop", items)]
+    assert {outcome.status for outcome in outcomes} == {Status.INDEXED}
+    assert bool(entries) <= max(embedder.together) <= entries
+    assert sum(number or 1 for number in embedder.together) == len(items)  # each once
 
 
 async def test_a_call_that_failed_tells_its_request_id(noting: tuple[Client, Embedder, Searcher]) -> None:

@@ -116,6 +116,49 @@ async def test_bad_images_fail_alone_and_the_stream_goes_on(stub: EmbedderServic
     assert answers[1].embedding.values == answers[len(images)].embedding.values
 
 
+def together(*images: bytes) -> wire.EmbedStreamRequest:
+    return wire.EmbedStreamRequest(
+        entries=[wire.EmbedStreamRequest(sequence=number, image=data) for number, data in enumerate(images, start=1)]
+    )
+
+
+async def test_images_that_come_together_are_answered_as_those_that_come_alone(
+    stub: EmbedderServiceStub, photos: list[Path]
+) -> None:
+    images = [*(photo.read_bytes() for photo in photos), *BAD.values()][:-1]  # the last alone fills a message
+    alone = {answer.sequence: answer async for answer in stub.EmbedStream(requests(*images))}
+    assert not any(answer.entries for answer in alone.values())
+    messages = [message async for message in stub.EmbedStream(iter([together(*images)]))]
+    answers = [answer for message in messages for answer in message.entries]
+    assert sorted(answer.sequence for answer in answers) == sorted(alone)
+    for answer in answers:
+        assert answer.error == alone[answer.sequence].error
+        assert answer.embedding == alone[answer.sequence].embedding
+        assert answer.image_info == alone[answer.sequence].image_info
+
+
+async def test_a_stream_takes_together_more_than_it_has_in_flight(stub: EmbedderServiceStub) -> None:
+    call = stub.EmbedStream(iter([together(*[b""] * 64)] * 4))
+    assert dict(await call.initial_metadata())["lookalike-entries"] == "64"
+    assert sum([len(message.entries) async for message in call]) == 4 * 64
+
+
+async def test_too_many_images_in_one_message_end_the_stream_after_the_answers_to_those_before(
+    stub: EmbedderServiceStub,
+) -> None:
+    call = stub.EmbedStream(iter([together(b"", b""), together(*[b""] * 65)]))
+    answers = 0
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for message in call:
+            answers += len(message.entries)
+    assert answers == 2
+    error = errors.from_rpc(caught.value, "embedder")
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MANY_ENTRIES")
+    assert "at most 64" in str(error)
+    assert "got 65" in str(error)
+    assert "entries" in error.violations
+
+
 async def test_a_message_over_the_limit_is_refused_and_the_server_goes_on(stub: EmbedderServiceStub) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Embed(wire.EmbedRequest(image=bytes(17 * 1024 * 1024)))

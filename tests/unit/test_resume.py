@@ -11,9 +11,12 @@ import pytest
 from grpc_status import rpc_status
 
 from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, UnavailableError, patience, resume
+from lookalike.bundles import IMAGES
 from lookalike.resume import ResumableStream
 from lookalike.status import DomainError, ShuttingDown, StreamAged
 from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
+from lookalike.window import LEAST
+from lookalike.wire import ENTRIES_METADATA
 from lookalike_embedder.errors import STATUS, Overloaded
 
 Answer = grpc.StatusCode | grpc.aio.AioRpcError | None
@@ -51,6 +54,9 @@ class FakeCall:
         request = await self.requests.get()
         return grpc.aio.EOF if request is None else EmbedStreamResponse(sequence=request.sequence)
 
+    async def initial_metadata(self) -> grpc.aio.Metadata:
+        return grpc.aio.Metadata()
+
     def cancel(self) -> None:
         pass
 
@@ -82,12 +88,95 @@ async def answered(open_call: Callable[[], FakeCall], *numbers: int, timeout: fl
     return [answer.sequence async for answer in stream.answers()]
 
 
+def bundled(
+    open_call: Callable[[], FakeCall], queue: "asyncio.Queue[EmbedStreamRequest | None]"
+) -> ResumableStream[EmbedStreamRequest, EmbedStreamResponse]:
+    return ResumableStream(open_call, queue, server="embedder", timeout=30, soon=1.0, bundles=IMAGES)
+
+
 async def test_what_is_unanswered_is_sent_again_and_nothing_is_answered_twice() -> None:
     calls = [FakeCall([None, grpc.StatusCode.UNAVAILABLE]), FakeCall([None, grpc.StatusCode.UNAVAILABLE]), FakeCall([])]
     opened = iter(calls)
     assert await answered(lambda: next(opened), 1, 2, 3, 4) == [1, 2, 3, 4]
     assert 1 not in calls[1].written + calls[2].written
     assert 2 not in calls[2].written
+
+
+class Bundling(FakeCall):
+    """Takes some at once, and says so with its first answer.
+
+    Args:
+        answers: how many messages it answers before it is lost; it answers the first image of a message alone, if it is
+            to be lost, else all together.
+    """
+
+    def __init__(self, answers: int | None = None) -> None:
+        super().__init__([])
+        self.messages: list[list[int]] = []
+        self._answers = answers
+
+    async def write(self, request: EmbedStreamRequest) -> None:
+        self.messages.append([entry.sequence for entry in request.entries or [request]])
+        self.requests.put_nowait(request)
+        await asyncio.sleep(0)
+
+    async def initial_metadata(self) -> grpc.aio.Metadata:
+        return grpc.aio.Metadata((ENTRIES_METADATA, "6"))
+
+    async def read(self) -> Any:  # noqa: ANN401
+        if self._answers == 0:
+            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "lost")
+        if (request := await self.requests.get()) is None:
+            return grpc.aio.EOF
+        sequences = [entry.sequence for entry in request.entries or [request]]
+        if self._answers:
+            self._answers -= 1
+            sequences = sequences[:1]
+        return EmbedStreamResponse(entries=[EmbedStreamResponse(sequence=sequence) for sequence in sequences])
+
+
+async def test_what_is_ready_travels_together_once_the_server_has_said_that_it_takes_it() -> None:
+    call, numbers = Bundling(), list(range(1, 41))
+    answers = [answer.sequence async for answer in bundled(lambda: call, queue_of(*numbers)).answers()]
+    assert answers == [number for message in call.messages for number in message] == numbers
+    assert call.messages[0] == [1]  # as to any server
+    assert max(map(len, call.messages)) == 6
+
+
+async def test_of_what_travelled_together_only_what_is_unanswered_is_sent_again() -> None:
+    lost, next_one = Bundling(answers=20), Bundling()
+    opened, numbers = iter([lost, next_one]), range(1, 41)
+    answers = [answer.sequence async for answer in bundled(lambda: next(opened), queue_of(*numbers)).answers()]
+    assert sorted(answers) == list(numbers)
+    assert max(map(len, lost.messages)) == 6
+    again = [number for message in next_one.messages for number in message]
+    assert not set(again) & set(answers[:20])
+
+
+async def test_to_a_server_that_knows_nothing_of_it_nothing_travels_together() -> None:
+    knowing, other = Bundling(answers=20), FakeCall([])
+    opened, numbers = iter([knowing, other]), range(1, 201)
+    answers = [answer.sequence async for answer in bundled(lambda: next(opened), queue_of(*numbers)).answers()]
+    assert sorted(answers) == list(numbers)
+    assert set(answers[20:]) <= set(other.written)  # each by its own number
+
+
+async def test_no_more_travels_together_than_there_is_room_for() -> None:
+    call, answered = Bundling(), 0
+    async for _ in bundled(lambda: call, queue_of(*range(1, 100))).answers():
+        answered += 1
+        on_the_way = sum(map(len, call.messages)) - answered
+        assert on_the_way <= LEAST + answered
+
+
+async def test_what_was_not_asked_for_is_no_answer() -> None:
+    class Twice(FakeCall):
+        async def read(self) -> Any:  # noqa: ANN401
+            answer = await super().read()
+            return answer and EmbedStreamResponse(entries=[answer, EmbedStreamResponse(sequence=1)])
+
+    answers = [answer.sequence async for answer in bundled(lambda: Twice([]), queue_of(1, 2, 3)).answers()]
+    assert answers == [1, 2, 3]
 
 
 async def test_a_stream_that_was_ended_on_purpose_is_opened_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

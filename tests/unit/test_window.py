@@ -48,6 +48,17 @@ async def test_it_grows_while_requests_are_answered_soon_and_shrinks_when_they_a
     assert await fill(held, last + 1) - last == LEAST
 
 
+async def test_answers_that_come_together_let_it_grow_as_much_as_those_that_come_one_by_one(
+    clock: list[float],
+) -> None:
+    held: Window[EmbedStreamRequest] = Window(soon=1.0)
+    last = await fill(held, 1)
+    assert held.answered(*range(1, last + 1), 1000) == set(range(1, last + 1))
+    assert not held
+    await fill(held, last + 1)
+    assert len(held) == 2 * LEAST
+
+
 async def test_it_does_not_grow_where_there_is_nothing_to_send(clock: list[float]) -> None:
     held: Window[EmbedStreamRequest] = Window(soon=1.0)
     for number in range(1, 100):

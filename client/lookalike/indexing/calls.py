@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike import catalogue, registry
-from lookalike.channel import EMBEDDER, SEARCHER
+from lookalike import catalogue, embedding, registry
+from lookalike.channel import SEARCHER
 from lookalike.patience import patiently
 from lookalike.records import Project
 from lookalike.servers import Servers
 from lookalike.v1 import searcher_pb2 as wire
 
 if TYPE_CHECKING:
+    import asyncio
+
     import grpc
 
+    from lookalike.spread import Spread
     from lookalike.v1 import embedder_pb2 as embedder
 
 
@@ -51,9 +54,11 @@ class Calls:
         """Raise PreconditionError if the project has no such space."""
         registry.check_space(self.project, space)
 
-    def open_embed(self) -> "grpc.aio.StreamStreamCall[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]":
-        """Open an EmbedStream."""
-        return self.servers.embedder.EmbedStream(metadata=self.servers.metadata(EMBEDDER, self.request_id))
+    def embed(
+        self, requests: "asyncio.Queue[embedder.EmbedStreamRequest | None]"
+    ) -> "Spread[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]":
+        """The vectors of the images in a queue."""
+        return embedding.bulk(self.servers, requests, self.embed_streams, self.request_id)
 
     def open_index(self) -> "grpc.aio.StreamStreamCall[wire.IndexImagesRequest, wire.IndexImagesResponse]":
         """Open an IndexImages."""

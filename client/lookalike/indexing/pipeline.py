@@ -25,7 +25,6 @@ from lookalike.indexing.job import Job, Stage, Watch
 from lookalike.indexing.spool import Spool, Try
 from lookalike.indexing.storing import Storing
 from lookalike.records import Item, Outcome, Status
-from lookalike.spread import Spread
 from lookalike.together import together
 from lookalike.v1 import embedder_pb2 as embedder
 
@@ -201,14 +200,7 @@ class Pipeline:
         job.data = b""
 
     async def _embed_all(self) -> None:
-        streams = Spread(
-            self._calls.open_embed,
-            self._to_embed,
-            streams=self._calls.embed_streams,
-            server="embedder",
-            timeout=self._calls.servers.timeout,
-        )
-        async with aclosing(streams.answers()) as answers:
+        async with aclosing(self._calls.embed(self._to_embed).answers()) as answers:
             async for answer in answers:
                 failed = answer.HasField("error")
                 self._watch.embedded += not failed

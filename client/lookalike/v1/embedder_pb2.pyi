@@ -230,25 +230,34 @@ Global___EmbedResponse: _TypeAlias = EmbedResponse  # noqa: Y015
 
 @_typing.final
 class EmbedStreamRequest(_message.Message):
-    """One image of many to embed."""
+    """One image of many to embed, or several in `entries`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The client's number for this request, unique in the stream; the answer carries it."""
     image: _builtins.bytes
     """The bytes of the image file, as it is."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedStreamRequest]:
+        """Instead of the fields above: several requests in one message, each with its own `sequence` and `image`. One large
+        message costs both sides much less than many small ones. A server that takes them says in the stream's initial
+        metadata how many, for example `lookalike-entries: 64`; send none to one that does not.
+        """
+
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         image: _builtins.bytes = ...,
+        entries: _abc.Iterable[Global___EmbedStreamRequest] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "image", b"image", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -265,6 +274,7 @@ class EmbedStreamResponse(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     IMAGE_INFO_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The request's `sequence`."""
     @_builtins.property
@@ -283,6 +293,10 @@ class EmbedStreamResponse(_message.Message):
     def timings(self) -> Global___Timings:
         """Where the time went; set with `embedding`."""
 
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedStreamResponse]:
+        """Instead of the fields above: several answers in one message. Only on a stream that has sent `entries`."""
+
     def __init__(
         self,
         *,
@@ -291,10 +305,11 @@ class EmbedStreamResponse(_message.Message):
         error: _common_pb2.ItemError | None = ...,
         image_info: Global___ImageInfo | None = ...,
         timings: Global___Timings | None = ...,
+        entries: _abc.Iterable[Global___EmbedStreamResponse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "error", b"error", "image_info", b"image_info", "result", b"result", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "error", b"error", "image_info", b"image_info", "result", b"result", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "error", b"error", "image_info", b"image_info", "result", b"result", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["embedding", "error"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015

@@ -111,7 +111,8 @@ class EmbedderServiceServicer(object):
 
         Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream: UNAVAILABLE
         with reason SHUTTING_DOWN or STREAM_AGED (all that was read has been answered; open a new one) or DEVICE_LOST (open
-        a new one for all that is unanswered), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo).
+        a new one for all that is unanswered), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo),
+        INVALID_ARGUMENT with reason TOO_MANY_ENTRIES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,7 +51,8 @@ class EmbedderServiceStub:
 
     Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream: UNAVAILABLE
     with reason SHUTTING_DOWN or STREAM_AGED (all that was read has been answered; open a new one) or DEVICE_LOST (open
-    a new one for all that is unanswered), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo).
+    a new one for all that is unanswered), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo),
+    INVALID_ARGUMENT with reason TOO_MANY_ENTRIES.
     """
 
 class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -109,7 +110,8 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors of an item, in ItemError: INVALID_ARGUMENT, INTERNAL, as for Embed. Errors that end the stream: UNAVAILABLE
         with reason SHUTTING_DOWN or STREAM_AGED (all that was read has been answered; open a new one) or DEVICE_LOST (open
-        a new one for all that is unanswered), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo).
+        a new one for all that is unanswered), RESOURCE_EXHAUSTED (too many streams; come back after RetryInfo),
+        INVALID_ARGUMENT with reason TOO_MANY_ENTRIES.
         """
 
 def add_EmbedderServiceServicer_to_server(servicer: EmbedderServiceServicer, server: _aio.Server) -> None: ...

@@ -1,0 +1,54 @@
+"""Requests that travel together: none is lost, none is large, and none goes to a server that does not know of it."""
+
+from itertools import pairwise
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lookalike.bundles import BUNDLE_BYTES, IMAGES
+from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
+
+SIZES = st.lists(st.sampled_from([0, 1, 50_000, BUNDLE_BYTES // 2, BUNDLE_BYTES, BUNDLE_BYTES + 1]), max_size=12)
+
+
+@given(SIZES)
+def test_each_request_is_in_one_message_in_order_and_no_message_of_several_is_large(sizes: list[int]) -> None:
+    requests = [EmbedStreamRequest(sequence=number, image=bytes(size)) for number, size in enumerate(sizes)]
+    messages = [list(message.entries) or [message] for message in IMAGES.pack(requests)]
+    assert [entry for entries in messages for entry in entries] == requests
+    for entries in messages:
+        assert len(entries) == 1 or sum(len(entry.image) for entry in entries) <= BUNDLE_BYTES
+
+
+@given(SIZES)
+def test_no_message_could_have_gone_with_the_one_before(sizes: list[int]) -> None:
+    requests = [EmbedStreamRequest(image=bytes(size)) for size in sizes]
+    messages = [list(message.entries) or [message] for message in IMAGES.pack(requests)]
+    for before, entries in pairwise(messages):
+        assert sum(len(entry.image) for entry in [*before, entries[0]]) > BUNDLE_BYTES
+
+
+def test_a_request_alone_travels_as_it_does_to_a_server_that_knows_nothing_else() -> None:
+    request = EmbedStreamRequest(sequence=7, image=b"photo")
+    assert list(IMAGES.pack([request])) == [request]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "most"),
+    [
+        ((), 1),
+        ((("lookalike-entries", "64"),), 64),
+        ((("lookalike-entries", "0"),), 1),
+        ((("lookalike-entries", "?"),), 1),
+    ],
+)
+def test_a_server_says_how_many_it_takes(metadata: tuple[tuple[str, str], ...], most: int) -> None:
+    assert IMAGES.most(grpc.aio.Metadata(*metadata)) == most
+
+
+def test_answers_come_alone_or_together() -> None:
+    alone = EmbedStreamResponse(sequence=1)
+    together = EmbedStreamResponse(entries=[EmbedStreamResponse(sequence=2), EmbedStreamResponse(sequence=3)])
+    assert [answer.sequence for message in (alone, together) for answer in IMAGES.unpack(message)] == [1, 2, 3]
