@@ -13,6 +13,7 @@ MAX_PAGE_SIZE: Final = 1_000
 DEFAULT_PAGE_SIZE: Final = 100
 MAX_BATCH: Final = 100
 MAX_NAMED: Final = 1_000
+MAX_LABELS: Final = 64
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SPACE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
