@@ -1,7 +1,9 @@
 """The model on a CPU."""
 
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -9,11 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lookalike_embedder.errors import OutOfMemory
-from lookalike_embedder.image import Pixels
+from lookalike_embedder.image import SIZE, Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.model import onednn
 from lookalike_embedder.model.hardware import DTYPES
 from lookalike_embedder.model.head import rmac
+
+logger = logging.getLogger(__name__)
+
+_TRIALS: Final = 4
+_WORTH: Final = 0.95
+"""Of the time: for less, convolutions stay as they are defined, as those are a little more exact."""
 
 
 class CpuModel:
@@ -42,7 +50,7 @@ class CpuModel:
                 self._input, self._layers = onednn.pixels_as_they_are, onednn.int8_layers(tensors, growth)
             else:
                 dtype = DTYPES[precision]
-                self._input, self._layers = onednn.pixels_to_float(dtype), onednn.float_layers(tensors, dtype)
+                self._input, self._layers = onednn.pixels_to_float(dtype), _faster_layers(tensors, dtype)
 
     def __call__(
         self, pixels: Sequence[Pixels], lane: Lane = Lane.INTERACTIVE, pause: Callable[[], None] = lambda: None
@@ -82,3 +90,33 @@ class CpuModel:
         if self.precision == "int8":
             return [pixels[n : n + 1] for n in range(len(pixels))]
         return [pixels]
+
+
+def _faster_layers(tensors: Mapping[str, NDArray[np.float32]], dtype: torch.dtype) -> list[onednn.Layer]:
+    """The trunk, convolved in the way that is faster on one core of this machine.
+
+    In bf16 to transform the convolutions saves some 15 % of the time (Zen 4), and vectors stay as near to those of fp32
+    as .9999. On a processor that has much more power to multiply than to move data, such as one with AMX, it may well
+    cost time. In fp32 it gained nothing on two cores, and in fp16 the sums could exceed what it holds.
+    """
+    direct = onednn.float_layers(tensors, dtype)
+    if dtype is not torch.bfloat16:
+        return direct
+    transformed = onednn.float_layers(tensors, dtype, transformed=True)
+    black = onednn.pixels_to_float(dtype)(torch.zeros((1, SIZE, SIZE, 3), dtype=torch.uint8))
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        trials = [(_seconds(direct, black), _seconds(transformed, black)) for _ in range(_TRIALS)]
+    finally:
+        torch.set_num_threads(cores)
+    usual, new = map(min, zip(*trials, strict=True))
+    logger.info("an image on one core: %.0f ms, with convolutions transformed %.0f ms", usual * 1e3, new * 1e3)
+    return transformed if new < _WORTH * usual else direct
+
+
+def _seconds(layers: Sequence[onednn.Layer], x: Tensor) -> float:
+    started = time.perf_counter()
+    for layer in layers:
+        x = layer(x)
+    return time.perf_counter() - started

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lookalike_embedder.image import SIZE, Pixels
+from lookalike_embedder.model import winograd
 from lookalike_embedder.space import MEAN
 from lookalike_embedder.weights import POSITIONS
 
@@ -48,11 +49,17 @@ def pixels_to_float(dtype: torch.dtype) -> Layer:
     return lambda pixels: (pixels.permute(0, 3, 1, 2) - mean).to(dtype)
 
 
-def float_layers(tensors: Tensors, dtype: torch.dtype) -> list[Layer]:
-    """The trunk up to conv5_3, from its prepared input."""
-    return _with_pools(
-        [_float_convolution(*_parameters(tensors, n), dtype, _side(n)) for n in range(len(POSITIONS))], _pool
-    )
+def float_layers(tensors: Tensors, dtype: torch.dtype, *, transformed: bool = False) -> list[Layer]:
+    """The trunk up to conv5_3, from its prepared input; `transformed`: as `winograd` has it, where that is worth it."""
+    layers: list[Layer] = []
+    for n in range(len(POSITIONS)):
+        weight, bias = _parameters(tensors, n)
+        pools = _is_pooled(n)
+        if transformed and weight.shape[1] >= winograd.MIN_CHANNELS:
+            layers.append(winograd.convolution(weight, bias, dtype, pools=pools))
+        else:
+            layers += [_float_convolution(weight, bias, dtype, _side(n)), *[_pool] * pools]
+    return layers
 
 
 def int8_layers(tensors: Tensors, growth: Sequence[float]) -> list[Layer]:
@@ -67,11 +74,11 @@ def int8_layers(tensors: Tensors, growth: Sequence[float]) -> list[Layer]:
         growth: see `growth_of`.
     """
     last = len(POSITIONS) - 1
-    layers = [
-        _int8_convolution(*_parameters(tensors, n), growth[n] if n < last else None, first=n == 0)
-        for n in range(len(POSITIONS))
-    ]
-    return _with_pools(layers, _pool_quantized)
+    layers: list[Layer] = []
+    for n in range(len(POSITIONS)):
+        layers.append(_int8_convolution(*_parameters(tensors, n), growth[n] if n < last else None, first=n == 0))
+        layers += [_pool_quantized] * _is_pooled(n)
+    return layers
 
 
 def growth_of(tensors: Tensors, photos: Iterable[Pixels]) -> list[float]:
@@ -94,20 +101,14 @@ def growth_of(tensors: Tensors, photos: Iterable[Pixels]) -> list[float]:
     return [max(column) for column in zip(*growth, strict=True)]
 
 
-def _with_pools(convolutions: Sequence[Layer], pool: Layer) -> list[Layer]:
-    """The convolutions with VGG's pooling between them: where torchvision's numbering leaves a gap of three."""
-    layers: list[Layer] = []
-    for n, convolution in enumerate(convolutions):
-        if n and POSITIONS[n] - POSITIONS[n - 1] > 2:
-            layers.append(pool)
-        layers.append(convolution)
-    return layers
+def _is_pooled(n: int) -> bool:
+    """Whether VGG's pooling follows the n-th convolution: torchvision's numbering then leaves a gap of three."""
+    return n + 1 < len(POSITIONS) and POSITIONS[n + 1] - POSITIONS[n] > 2
 
 
 def _side(n: int) -> int:
     """The side of the n-th convolution's input."""
-    pools = sum(right - left > 2 for left, right in pairwise(POSITIONS[: n + 1]))
-    return int(SIZE >> pools)
+    return int(SIZE >> sum(map(_is_pooled, range(n))))
 
 
 def _parameters(tensors: Tensors, n: int) -> tuple[Tensor, Tensor]:
