@@ -1,7 +1,8 @@
-"""Gives back to the system what images of all sizes leave behind.
+"""Keeps what images leave behind for the next ones, and gives it back to the system now and then.
 
-The C library keeps what threads have freed in arenas of their own, as scattered as it was used: 10,000 mixed images
-left half a gigabyte. Told to trim, it gives the free pages back.
+The C library gives large blocks back as soon as they are free, and the system clears each page that it hands out again:
+with two bulk workers that was 5,700 pages an image, a twelfth of the time. What it keeps it keeps in arenas of each
+thread, as scattered as it was used: 10,000 mixed images left half a gigabyte. So it is told to keep, and to trim.
 """
 
 import asyncio
@@ -11,21 +12,28 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 _EVERY_SECONDS: Final = 2.0
+# Of mallopt, as <malloc.h> numbers them. The second is what it takes at most; larger blocks are the system's as before.
+_M_TRIM_THRESHOLD: Final = (-1, 1 << 30)
+_M_MMAP_THRESHOLD: Final = (-3, 1 << 25)
 
 
 @asynccontextmanager
 async def trimmed() -> AsyncIterator[None]:
-    """Trim now and then, within the block; does nothing where the C library cannot."""
-    task = asyncio.create_task(_trim()) if hasattr(ctypes.CDLL(None), "malloc_trim") else None
+    """Keep, and trim now and then, within the block; does nothing where the C library cannot."""
+    library = ctypes.CDLL(None)  # calls into it let go of the interpreter's lock
+    if not hasattr(library, "malloc_trim"):
+        yield
+        return
+    for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+        library.mallopt(*option)
+    task = asyncio.create_task(_trim(library))
     try:
         yield
     finally:
-        if task:
-            task.cancel()
+        task.cancel()
 
 
-async def _trim() -> None:
-    library = ctypes.CDLL(None)  # calls into it let go of the interpreter's lock
+async def _trim(library: ctypes.CDLL) -> None:
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         await asyncio.to_thread(library.malloc_trim, 0)
