@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 _EVERY_SECONDS: Final = 2.0
-# Of mallopt, as <malloc.h> numbers them. The second is what it takes at most; larger blocks are the system's as before.
-_M_TRIM_THRESHOLD: Final = (-1, 1 << 30)
-_M_MMAP_THRESHOLD: Final = (-3, 1 << 25)
+# Of mallopt, as <malloc.h> numbers them: as much as the C library's heap for a thread holds, and blocks as large as
+# those of the network. Larger ones, of photos that are decoded in full, go back to the system at once.
+_M_TRIM_THRESHOLD: Final = (-1, 64 * 1024 * 1024)
+_M_MMAP_THRESHOLD: Final = (-3, 16 * 1024 * 1024)
 
 
 @asynccontextmanager
