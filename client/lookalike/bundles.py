@@ -52,7 +52,10 @@ def _pack(requests: Sequence[embedder.EmbedStreamRequest]) -> Iterator[embedder.
 
 
 def _message(bundle: list[embedder.EmbedStreamRequest]) -> embedder.EmbedStreamRequest:
-    return bundle[0] if len(bundle) == 1 else embedder.EmbedStreamRequest(entries=bundle)
+    if len(bundle) == 1:
+        return bundle[0]
+    entries = [embedder.EmbedEntry(sequence=request.sequence, image=request.image) for request in bundle]
+    return embedder.EmbedStreamRequest(entries=entries)
 
 
 def _unpack(response: embedder.EmbedStreamResponse) -> Sequence[embedder.EmbedStreamResponse]:

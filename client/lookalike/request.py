@@ -5,7 +5,7 @@ import math
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Self
@@ -32,6 +32,12 @@ _ID: Final = re.compile(r"[\x20-\x7e]{1,128}")
 
 Observe = Callable[[str, grpc.StatusCode, str, float], None]
 """Is told of an RPC's end: its method, `package.Service/Method`, status code, the reason if it was refused, seconds."""
+
+
+Parsers = Mapping[str, Callable[[bytes], Any]]
+"""From a method, `package.Service/Method`, to what reads its requests."""
+
+NO_PARSERS: Final[Parsers] = {}
 
 
 def unobserved(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
@@ -165,9 +171,13 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         table: the status codes of its errors.
         observe: is told of the end of each RPC of the service.
         guard: lets callers in.
+        parsers: read the requests of some methods, instead of protobuf's own.
     """
 
-    def __init__(self, service: str, table: StatusTable, observe: Observe, guard: Guard) -> None:
+    def __init__(
+        self, service: str, table: StatusTable, observe: Observe, guard: Guard, parsers: Parsers = NO_PARSERS
+    ) -> None:
+        self._parsers = parsers
         self._prefix = f"/{service}/"
         self._table = table
         self._observe = observe
@@ -182,7 +192,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         handler: Any = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.removeprefix("/") in OPEN:
             return handler  # no such method: gRPC answers UNIMPLEMENTED itself
-        serializers = (handler.request_deserializer, handler.response_serializer)
+        parser = self._parsers.get(handler_call_details.method.removeprefix("/"), handler.request_deserializer)
+        serializers = (parser, handler.response_serializer)
         if handler.unary_unary:
             unary = self._unary(handler.unary_unary, handler_call_details)
             return grpc.unary_unary_rpc_method_handler(unary, *serializers)

@@ -35,8 +35,8 @@ class InvalidImage(DomainError):
 class TooManyEntries(DomainError):
     """A message of a stream has more images than one may."""
 
-    def __init__(self, most: int, found: int) -> None:
-        super().__init__("TOO_MANY_ENTRIES", f"entries: must be at most {most} in a message, got {found}")
+    def __init__(self, most: int) -> None:
+        super().__init__("TOO_MANY_ENTRIES", f"entries: must be at most {most} in a message, got more")
 
     def details(self) -> Iterable[Message]:
         """Name the request's field."""

@@ -27,6 +27,7 @@ from lookalike_embedder.image import FORMATS, SIZE
 from lookalike_embedder.job import Lane
 from lookalike_embedder.memory import trimmed
 from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.request import parsed
 from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
 
@@ -158,6 +159,7 @@ async def serving(
             probe=lambda: engine.probe(config.probe_interval),
             tell=metrics.serving.set,
             draining=draining,
+            parsers={f"{SERVICE}/EmbedStream": parsed},
             options=[
                 *message_limits(max(config.max_image_bytes, MAX_IMAGE_BYTES)),  # refusing is admission's, per image
                 *connection_age(config.max_connection_age),

@@ -14,7 +14,8 @@ from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import STATUS, Overloaded
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.stream import MAX_ENTRIES, BulkStream
+from lookalike_embedder.request import MAX_ENTRIES
+from lookalike_embedder.stream import BulkStream
 
 _RETRY_STREAM_SECONDS: Final = 1.0
 _ENTRIES: Final = ((ENTRIES_METADATA, str(MAX_ENTRIES)),)

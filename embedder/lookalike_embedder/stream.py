@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
-from typing import Final
 
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import DeviceLost, TooManyEntries
 from lookalike_embedder.job import Job
-
-MAX_ENTRIES: Final = 64
-"""The most images in a message, and answers: what a message costs beside its bytes is small by then."""
+from lookalike_embedder.request import MAX_ENTRIES
 
 Answer = Callable[[int, Job], wire.EmbedStreamResponse]
 """The answer for an image's sequence and its job, which is done."""
@@ -82,11 +79,11 @@ class BulkStream:
             self._all_read = True
             self._end_after_last()
 
-    def _entries(self, request: wire.EmbedStreamRequest) -> Iterable[wire.EmbedStreamRequest]:
+    def _entries(self, request: wire.EmbedStreamRequest) -> Iterable[wire.EmbedStreamRequest | wire.EmbedEntry]:
         if not request.entries:
             return (request,)
         if len(request.entries) > MAX_ENTRIES:
-            raise TooManyEntries(MAX_ENTRIES, len(request.entries))
+            raise TooManyEntries(MAX_ENTRIES)
         self._bundles = True
         return request.entries
 

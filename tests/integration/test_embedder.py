@@ -118,7 +118,7 @@ async def test_bad_images_fail_alone_and_the_stream_goes_on(stub: EmbedderServic
 
 def together(*images: bytes) -> wire.EmbedStreamRequest:
     return wire.EmbedStreamRequest(
-        entries=[wire.EmbedStreamRequest(sequence=number, image=data) for number, data in enumerate(images, start=1)]
+        entries=[wire.EmbedEntry(sequence=number, image=data) for number, data in enumerate(images, start=1)]
     )
 
 
@@ -155,8 +155,19 @@ async def test_too_many_images_in_one_message_end_the_stream_after_the_answers_t
     error = errors.from_rpc(caught.value, "embedder")
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MANY_ENTRIES")
     assert "at most 64" in str(error)
-    assert "got 65" in str(error)
     assert "entries" in error.violations
+
+
+async def test_a_message_full_of_empty_entries_is_refused_before_it_is_parsed(
+    stub: EmbedderServiceStub, embedder_channel: grpc.aio.Channel
+) -> None:
+    raw: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = embedder_channel.stream_stream(
+        "/lookalike.v1.EmbedderService/EmbedStream"
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await raw(iter([b"\x1a\x00" * 8_000_000])).read()
+    assert errors.from_rpc(caught.value, "embedder").reason == "TOO_MANY_ENTRIES"
+    assert (await stub.Embed(wire.EmbedRequest(image=jpeg()))).embedding.values
 
 
 async def test_a_message_over_the_limit_is_refused_and_the_server_goes_on(stub: EmbedderServiceStub) -> None:

@@ -1,5 +1,6 @@
 """Requests that travel together: none is lost, none is large, and none goes to a server that does not know of it."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import grpc
@@ -8,16 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.bundles import BUNDLE_BYTES, IMAGES
-from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
+from lookalike.v1.embedder_pb2 import EmbedEntry, EmbedStreamRequest, EmbedStreamResponse
 
 SIZES = st.lists(st.sampled_from([0, 1, 50_000, BUNDLE_BYTES // 2, BUNDLE_BYTES, BUNDLE_BYTES + 1]), max_size=12)
+
+
+def unpacked(requests: Sequence[EmbedStreamRequest]) -> list[list[EmbedEntry | EmbedStreamRequest]]:
+    return [[*message.entries] or [message] for message in IMAGES.pack(requests)]
 
 
 @given(SIZES)
 def test_each_request_is_in_one_message_in_order_and_no_message_of_several_is_large(sizes: list[int]) -> None:
     requests = [EmbedStreamRequest(sequence=number, image=bytes(size)) for number, size in enumerate(sizes)]
-    messages = [list(message.entries) or [message] for message in IMAGES.pack(requests)]
-    assert [entry for entries in messages for entry in entries] == requests
+    messages = unpacked(requests)
+    assert [(entry.sequence, entry.image) for entries in messages for entry in entries] == [
+        (request.sequence, request.image) for request in requests
+    ]
     for entries in messages:
         assert len(entries) == 1 or sum(len(entry.image) for entry in entries) <= BUNDLE_BYTES
 
@@ -25,7 +32,7 @@ def test_each_request_is_in_one_message_in_order_and_no_message_of_several_is_la
 @given(SIZES)
 def test_no_message_could_have_gone_with_the_one_before(sizes: list[int]) -> None:
     requests = [EmbedStreamRequest(image=bytes(size)) for size in sizes]
-    messages = [list(message.entries) or [message] for message in IMAGES.pack(requests)]
+    messages = unpacked(requests)
     for before, entries in pairwise(messages):
         assert sum(len(entry.image) for entry in [*before, entries[0]]) > BUNDLE_BYTES
 

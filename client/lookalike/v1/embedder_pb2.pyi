@@ -242,10 +242,10 @@ class EmbedStreamRequest(_message.Message):
     image: _builtins.bytes
     """The bytes of the image file, as it is."""
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedStreamRequest]:
-        """Instead of the fields above: several requests in one message, each with its own `sequence` and `image`. One large
-        message costs both sides much less than many small ones. A server that takes them says in the stream's initial
-        metadata how many, for example `lookalike-entries: 64`; send none to one that does not.
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedEntry]:
+        """Instead of the fields above: several images in one message. One large message costs both sides much less than many
+        small ones. A server that takes them says in the stream's initial metadata how many, for example
+        `lookalike-entries: 64`; send none to one that does not.
         """
 
     def __init__(
@@ -253,7 +253,7 @@ class EmbedStreamRequest(_message.Message):
         *,
         sequence: _builtins.int = ...,
         image: _builtins.bytes = ...,
-        entries: _abc.Iterable[Global___EmbedStreamRequest] | None = ...,
+        entries: _abc.Iterable[Global___EmbedEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -262,6 +262,32 @@ class EmbedStreamRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EmbedStreamRequest: _TypeAlias = EmbedStreamRequest  # noqa: Y015
+
+@_typing.final
+class EmbedEntry(_message.Message):
+    """One image to embed. See EmbedStreamRequest, where the fields of the same names are described."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """The client's number for this image, unique in the stream."""
+    image: _builtins.bytes
+    """The bytes of the image file."""
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        image: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedEntry: _TypeAlias = EmbedEntry  # noqa: Y015
 
 @_typing.final
 class EmbedStreamResponse(_message.Message):
