@@ -19,7 +19,7 @@ from lookalike_embedder.model.head import rmac
 
 logger = logging.getLogger(__name__)
 
-_TRIALS: Final = 4
+_TRIALS: Final = 2
 _WORTH: Final = 0.95
 """Of the time: for less, convolutions stay as they are defined, as those are a little more exact."""
 
