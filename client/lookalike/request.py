@@ -37,8 +37,6 @@ Observe = Callable[[str, grpc.StatusCode, str, float], None]
 Parsers = Mapping[str, Callable[[bytes], Any]]
 """From a method, `package.Service/Method`, to what reads its requests."""
 
-NO_PARSERS: Final[Parsers] = {}
-
 
 def unobserved(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
     """For whom nobody listens."""
@@ -174,9 +172,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         parsers: read the requests of some methods, instead of protobuf's own.
     """
 
-    def __init__(
-        self, service: str, table: StatusTable, observe: Observe, guard: Guard, parsers: Parsers = NO_PARSERS
-    ) -> None:
+    def __init__(self, service: str, table: StatusTable, observe: Observe, guard: Guard, parsers: Parsers) -> None:
         self._parsers = parsers
         self._prefix = f"/{service}/"
         self._table = table
@@ -190,10 +186,10 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:  # noqa: ANN401 - None for an unknown method, which gRPC's types forget
         """Wrap the three kinds of handler that our services have."""
         handler: Any = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.removeprefix("/") in OPEN:
+        method = handler_call_details.method.removeprefix("/")
+        if handler is None or method in OPEN:
             return handler  # no such method: gRPC answers UNIMPLEMENTED itself
-        parser = self._parsers.get(handler_call_details.method.removeprefix("/"), handler.request_deserializer)
-        serializers = (parser, handler.response_serializer)
+        serializers = (self._parsers.get(method, handler.request_deserializer), handler.response_serializer)
         if handler.unary_unary:
             unary = self._unary(handler.unary_unary, handler_call_details)
             return grpc.unary_unary_rpc_method_handler(unary, *serializers)

@@ -58,7 +58,7 @@ class ResumableStream(Generic[Request, Response]):
         self._unanswered: Window[Request] = Window(soon)
         self._patience = patience or Patience()
         self._bundles = bundles
-        self._most = 1
+        self._most = 0  # requests in a message, as the server says; 0 before it has, which is as good as 1
         self._ended = False
 
     async def answers(self) -> AsyncGenerator[Response, None]:
@@ -119,7 +119,7 @@ class ResumableStream(Generic[Request, Response]):
 
     async def _answers_of_one_call(self) -> AsyncIterator[Sequence[Response]]:
         """The answers, as they come together. How many requests the server takes together is known with the first."""
-        self._most = 1
+        self._most = 0
         try:
             call = self._open_call()
         except grpc.aio.UsageError as error:
@@ -128,7 +128,7 @@ class ResumableStream(Generic[Request, Response]):
         call.add_done_callback(partial(_cancel, writer))  # a write under way would hide why the call has ended
         try:
             while (response := await self._read(call)) is not grpc.aio.EOF:
-                if self._bundles and self._most == 1:
+                if self._bundles and not self._most:
                     self._most = self._bundles.most(await call.initial_metadata())
                 yield self._bundles.unpack(response) if self._bundles else (response,)
         finally:

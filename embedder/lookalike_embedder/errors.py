@@ -13,6 +13,7 @@ OutOfMemory never leaves the embedder: the batch is halved. Who is refused, and 
 
 import math
 from collections.abc import Iterable
+from typing import ClassVar
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -23,25 +24,30 @@ from lookalike.security.errors import REFUSALS
 from lookalike.status import DomainError, StatusTable
 
 
-class InvalidImage(DomainError):
-    """The bytes are no image that we accept. `reason` says which rule they break."""
+class _OfField(DomainError):
+    """A field of the request breaks a rule."""
+
+    field: ClassVar[str]
 
     def details(self) -> Iterable[Message]:
         """Name the request's field."""
-        violation = error_details_pb2.BadRequest.FieldViolation(field="image", description=self.message)
+        violation = error_details_pb2.BadRequest.FieldViolation(field=self.field, description=self.message)
         yield error_details_pb2.BadRequest(field_violations=[violation])
 
 
-class TooManyEntries(DomainError):
+class InvalidImage(_OfField):
+    """The bytes are no image that we accept. `reason` says which rule they break."""
+
+    field = "image"
+
+
+class TooManyEntries(_OfField):
     """A message of a stream has more images than one may."""
+
+    field = "entries"
 
     def __init__(self, most: int) -> None:
         super().__init__("TOO_MANY_ENTRIES", f"entries: must be at most {most} in a message, got more")
-
-    def details(self) -> Iterable[Message]:
-        """Name the request's field."""
-        violation = error_details_pb2.BadRequest.FieldViolation(field="entries", description=self.message)
-        yield error_details_pb2.BadRequest(field_violations=[violation])
 
 
 class Overloaded(DomainError):

@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 
 import grpc
 
+from lookalike.bundles import IMAGES
 from lookalike.v1 import embedder_pb2 as wire
 from tests.bench.turns import steady_pace
 
@@ -62,9 +63,9 @@ class Load:
         try:
             while (answer := await call.read()) is not grpc.aio.EOF:
                 found = wire.EmbedStreamResponse.FromString(answer)
-                entries = found.entries or (found,)
-                self.answers += len(entries)
-                self.failures += sum(not entry.HasField("embedding") for entry in entries)
+                answers = IMAGES.unpack(found)
+                self.answers += len(answers)
+                self.failures += sum(not one.HasField("embedding") for one in answers)
             await writer
         finally:
             writer.cancel()

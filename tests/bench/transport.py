@@ -11,7 +11,7 @@ from lookalike.bundles import IMAGES
 from lookalike.processes import running
 from lookalike.v1 import embedder_pb2 as wire
 from tests.bench.figures import Figure
-from tests.bench.load import Load, messages
+from tests.bench.load import Load
 from tests.bench.setting import Setting
 from tests.bench.turns import take_turns
 
@@ -23,13 +23,13 @@ _ROUNDS, _SECONDS = 5, 3.0
 
 async def measure(setting: Setting) -> list[Figure]:
     """The medians of some rounds; the client is another process on the same cores."""
-    images = [os.urandom(_IMAGE_BYTES) for _ in range(_IMAGES)]
-    requests = [wire.EmbedStreamRequest(sequence=number, image=image) for number, image in enumerate(images)]
+    requests = [wire.EmbedStreamRequest(sequence=number, image=os.urandom(_IMAGE_BYTES)) for number in range(_IMAGES)]
+    alone = [request.SerializeToString() for request in requests]
     together = [message.SerializeToString() for message in IMAGES.pack(requests)]
     async with running("tests.bench.null", ["--decode", "none"], setting.log) as server:
         parties: dict[str, Callable[[], Awaitable[float]]] = {
             "together": partial(_pace, server.address, together),
-            "alone": partial(_pace, server.address, messages(images)),
+            "alone": partial(_pace, server.address, alone),
         }
         paces = await take_turns(parties, _ROUNDS)
     on = (
