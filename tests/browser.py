@@ -17,7 +17,7 @@ async def browser() -> AsyncIterator[Browser]:
     """Chromium, headless: the system's own. A test that needs it is skipped where there is none."""
     found = os.environ.get("LOOKALIKE_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
-        pytest.skip("there is no browser: apt-get install chromium, or let LOOKALIKE_CHROMIUM name one")
+        pytest.skip("chromium is needed: apt-get install chromium, or let LOOKALIKE_CHROMIUM name one")
     async with async_playwright() as playwright:
         sandbox = [] if os.getuid() else ["--no-sandbox"]  # which Chromium has not for root
         launched = await playwright.chromium.launch(executable_path=found, args=sandbox)

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -27,3 +28,15 @@ def photos() -> list[Path]:
     found = shipped_photos()
     assert len(found) > 15, "the demo extra's photos are missing"
     return found
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the run's last line what was not tried, and what is needed to try it."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not isinstance(reporter, pytest.TerminalReporter):
+        return
+    reasons = Counter(skip.longrepr[2].removeprefix("Skipped: ") for skip in reporter.stats.get("skipped", []))
+    if reasons:
+        told = "; ".join(f"{count} as {reason}" for reason, count in reasons.most_common())
+        reporter.write_line(f"not tried: {told}")

@@ -121,7 +121,7 @@ def pooler(url: str, *, size: int) -> Iterator[str]:
     """PgBouncer in transaction mode before the server at `url`, with `size` connections to it; its own URL."""
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if not program:
-        pytest.skip("pgbouncer is not installed")
+        pytest.skip("pgbouncer is needed: apt-get install pgbouncer")
     parts = urlsplit(url)
     [host] = parse_qs(parts.query).get("host", [parts.hostname or "localhost"])
     server = {

@@ -136,6 +136,11 @@ _BY_NUMBER: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code
 
 TLS_FAILED: Final = "TLS_FAILED"
 """The reason of what a certificate is to blame for: to wait does not help."""
+NOT_SERVING: Final = "NOT_SERVING"
+"""The reason of what failed since all servers behind an address say, by their health, that they do not serve just now.
+The call has not been sent to any of them."""
+_UNHEALTHY: Final = "backend unhealthy"
+"""gRPC's text for that. It has no code for it."""
 _TLS_TROUBLES: Final[Mapping[str, str]] = {
     "certificate has expired": "its certificate has expired",
     "certificate is not yet valid": "its certificate is not valid yet",
@@ -206,6 +211,8 @@ def _of_grpc_itself(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
     for mark, meaning in _TLS_TROUBLES.items():
         if mark in details:
             return kind(f"{server}: {meaning}", reason=TLS_FAILED, code=error.code())
+    if _UNHEALTHY in details:
+        return kind(f"{server}: it answers, but says that it does not serve", reason=NOT_SERVING, code=error.code())
     if _CLOSED_AT_ONCE.search(details):
         details += (
             " (it closes connections at once: it may want TLS, see LOOKALIKE_TLS_CA, or a certificate of ours, of an"

@@ -1,6 +1,7 @@
 """Patience with servers that go away: what can be repeated is, until they have been away too long."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,9 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 60.0
 """How long a server may be away, without a single answer: long enough for another one to load its model."""
+NOT_SERVING_SECONDS: Final = 30.0
+"""How long calls wait for a server that says that it does not serve. It is longer than two of its health probes are
+apart. Once the outage has lasted so long, calls fail at once."""
 _FIRST_DELAY_SECONDS: Final = 0.2
 _MAX_DELAY_SECONDS: Final = 3.0
 _NOT_OURS: Final = (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
@@ -39,12 +43,54 @@ class Patience:
         self._since = self._since or now
         if now - self._since >= PATIENCE_SECONDS:
             raise failure
-        delay = min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2.0**self._attempts)
-        delay *= random.uniform(0.5, 1.0)  # noqa: S311 - nothing secret about it
+        delay = _backoff(self._attempts)
         self._attempts += 1
         if isinstance(failure, OverloadedError):
             delay = max(delay, failure.retry_after or 0)
         await asyncio.sleep(delay)
+
+
+class Outage:
+    """A time in which a server says that it does not serve. All calls to that server share one.
+
+    Servers that are busy may say so for a moment, all at once. A call that failed for it was sent to none of them, so
+    whatever it asks can be tried again without harm.
+    """
+
+    def __init__(self) -> None:
+        self._began = self._seen = -math.inf
+
+    def end(self) -> None:
+        """Note that the server answered."""
+        self._began = self._seen = -math.inf
+
+    async def wait(self, failure: LookalikeError, attempts: int, began: float, timeout: float) -> None:
+        """Wait a moment before a call's next attempt, the longer the more attempts there were, with jitter.
+
+        Args:
+            failure: of the last attempt.
+            attempts: how many have failed.
+            began: when the first one was made, by `time.monotonic`.
+            timeout: seconds that the call may take in all.
+
+        Raises:
+            LookalikeError: `failure`, if there is no time left, or the outage has lasted for `NOT_SERVING_SECONDS`.
+        """
+        now = time.monotonic()
+        if now - self._seen > NOT_SERVING_SECONDS:  # nobody called meanwhile: this is another outage
+            self._began = now
+        self._seen = now
+        delay = _backoff(attempts - 1)
+        if now + delay >= min(began + timeout, self._began + NOT_SERVING_SECONDS):
+            failure.args = (f"{failure}; {attempts} attempts in {now - began:.1f} s",)
+            raise failure
+        await asyncio.sleep(delay)
+
+
+def _backoff(attempts: int) -> float:
+    """Seconds to wait after so many attempts and one more."""
+    delay = min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2.0**attempts)
+    return delay * random.uniform(0.5, 1.0)  # noqa: S311 - nothing secret about it
 
 
 def may_pass(failure: LookalikeError) -> bool:

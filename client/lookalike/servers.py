@@ -1,6 +1,7 @@
 """The two servers as the client sees them: one channel each, one way to call, and an id by which calls are found."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextvars import ContextVar
@@ -14,8 +15,9 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from lookalike import tracing
 from lookalike.channel import EMBEDDER, SEARCHER, open_channel
 from lookalike.credentials import Credentials, unusable
-from lookalike.errors import DeadlineExceededError, LookalikeError, closed, from_rpc
+from lookalike.errors import NOT_SERVING, DeadlineExceededError, LookalikeError, closed, from_rpc
 from lookalike.loopback import stays_here
+from lookalike.patience import Outage
 from lookalike.request import REQUEST_ID
 from lookalike.resume import not_closed
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
@@ -52,6 +54,7 @@ class Servers:
         self._credentials = credentials
         self._addresses = {EMBEDDER: embedder, SEARCHER: searcher}
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._outages = {service: Outage() for service in self._addresses}
         self.timeout = timeout
 
     @cached_property
@@ -87,7 +90,7 @@ class Servers:
         channel = self._channel(service)
         check: grpc.aio.UnaryUnaryMultiCallable[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]
         check = HealthStub(channel).Check  # type: ignore[attr-defined] # its types know only the sync stack
-        answer = await self.ask(service, check, request, new_request_id())
+        answer = await self._try(service, check, request, new_request_id(), self.timeout)
         return answer.status == health_pb2.HealthCheckResponse.SERVING
 
     async def ask(
@@ -97,9 +100,32 @@ class Servers:
         request: Request,
         request_id: str,
     ) -> Response:
-        """Make a call. Raises LookalikeError."""
+        """Make a call. Where the server does not serve just now, wait for it, see `Outage`. Raises LookalikeError."""
+        outage, began, attempts = self._outages[service], time.monotonic(), 0
+        while True:
+            remaining = began + self.timeout - time.monotonic()
+            try:
+                answer = await self._try(service, method, request, request_id, remaining)
+            except LookalikeError as error:
+                if error.reason != NOT_SERVING:
+                    outage.end()
+                    raise
+                attempts += 1
+                await outage.wait(error, attempts, began, self.timeout)
+            else:
+                outage.end()
+                return answer
+
+    async def _try(
+        self,
+        service: str,
+        method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
+        request: Request,
+        request_id: str,
+        timeout: float,
+    ) -> Response:
         try:
-            return await not_closed(method, request, timeout=self.timeout, metadata=self.metadata(service, request_id))
+            return await not_closed(method, request, timeout=timeout, metadata=self.metadata(service, request_id))
         except grpc.aio.AioRpcError as error:
             raise self._failure(service, error, request_id) from error
 

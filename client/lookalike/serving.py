@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -14,13 +13,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lookalike.health import Health
+from lookalike.health_probe import HealthProbe
 from lookalike.request import Observe, Parsers, RequestInterceptor, unobserved
 from lookalike.security.guard import Guard
 from lookalike.security.tls import Certificate
 from lookalike.status import DomainError, ShuttingDown, StatusTable, StreamAged
 from lookalike.wire import SERVER_KEEPALIVE, ChannelOptions
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -111,10 +109,10 @@ class Server:
         register: adds the servicer to the server.
         address: where to listen, `host:port`; port 0 picks a free one, see `port`.
         table: the status codes of the service's errors.
-        probe: does a small piece of real work and raises if that fails; its outcome is the server's health.
+        probe: does a small piece of real work and raises if that fails; see `HealthProbe`.
         draining: is told when the drain begins.
         options: server options, for example message limits.
-        probe_interval: seconds between two probes; a probe may take as long before it counts as failed.
+        probe_interval: seconds between two probes; a probe may take as long before it counts as slow.
         grace: seconds that calls in flight have to end once the drain has begun.
         tell: is told whether the server is healthy, whenever that is known.
         observe: is told of the end of each of the service's RPCs.
@@ -143,7 +141,8 @@ class Server:
     ) -> None:
         self.port = 0
         self._address, self._certificate = address, certificate
-        self._probe, self._probe_interval = probe, probe_interval
+        self._probe = probe
+        self._health_probe = HealthProbe(probe, table, probe_interval, self._note_health)
         self._draining, self._grace = draining, grace
         self._tell = tell
         self._server = grpc.aio.server(
@@ -161,8 +160,8 @@ class Server:
         await self._probe()
         self.port = self._listen()
         await self._server.start()
-        self._note_health(serving=True)
-        self._watch = asyncio.create_task(self._watch_health())
+        self._note_health(True)
+        self._watch = asyncio.create_task(self._health_probe.run())
         return self
 
     async def __aexit__(
@@ -170,7 +169,7 @@ class Server:
     ) -> None:
         """Say NOT_SERVING, take no new work, let what is in flight end."""
         self._watch.cancel()
-        self._note_health(serving=False)
+        self._note_health(False)
         self._health.end()
         self._draining.begin()
         await self._server.stop(self._grace)
@@ -180,27 +179,6 @@ class Server:
             return self._server.add_insecure_port(self._address)
         return self._server.add_secure_port(self._address, self._certificate.for_grpc())
 
-    def _note_health(self, *, serving: bool) -> None:
+    def _note_health(self, serving: bool, /) -> None:
         self._health.tell(serving=serving)
         self._tell(serving)
-
-    async def _watch_health(self) -> None:
-        """Probe again and again. A probe that hangs counts as failed at once, and no second one joins it."""
-        healthy = True
-        while True:
-            await asyncio.sleep(self._probe_interval)
-            probe = asyncio.ensure_future(self._probe())
-            try:
-                await asyncio.wait({probe}, timeout=self._probe_interval)
-                failure = (
-                    probe.exception() if probe.done() else TimeoutError(f"no answer in {self._probe_interval:g} s")
-                )
-                if failure and healthy:
-                    logger.error("not serving: the health probe failed: %r", failure)
-                elif not failure and not healthy:
-                    logger.info("serving again")
-                healthy = failure is None
-                self._note_health(serving=healthy)
-                await asyncio.wait({probe})
-            finally:
-                probe.cancel()

@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2_grpc
 
-from lookalike import Client, Item, LookalikeError, Status
+from lookalike import Client, Item, LookalikeError, Status, UnavailableError, patience
 from lookalike.channel import EMBEDDER, SEARCHER
 from lookalike.health import Health
+from lookalike.patience import Outage
 from lookalike.v1 import embedder_pb2, embedder_pb2_grpc, searcher_pb2, searcher_pb2_grpc
 from tests.pictures import jpeg
 
@@ -57,10 +59,13 @@ class Embedder(Notes, embedder_pb2_grpc.EmbedderServiceServicer):
 class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
     loses = True
     """Whether it loses what it is to store."""
+    falters = True
+    """Whether it fails to create projects."""
 
     async def CreateProject(self, request: Any, context: Any) -> searcher_pb2.CreateProjectResponse:  # noqa: ANN401, N802
         self.note("CreateProject", context)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "not just now")
+        if self.falters:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not just now")
         return searcher_pb2.CreateProjectResponse()
 
     async def GetProject(self, request: Any, context: Any) -> searcher_pb2.GetProjectResponse:  # noqa: ANN401, N802
@@ -140,6 +145,58 @@ async def test_a_pod_that_says_it_is_not_serving_gets_no_calls_until_it_serves_a
         await until_they_are_asked({pods[1]})
         pods[0].health.tell(serving=True)
         await until_they_are_asked(set(pods))
+
+
+async def test_calls_wait_for_the_only_server_while_it_does_not_serve(
+    noting: tuple[Client, Embedder, Searcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that may be done only once: what failed was sent to no server."""
+    client, _, searcher = noting
+    searcher.falters = False
+    waiting: asyncio.Queue[LookalikeError] = asyncio.Queue()
+    wait = Outage.wait
+
+    async def noted_wait(outage: Outage, failure: LookalikeError, *when: Any) -> None:  # noqa: ANN401
+        waiting.put_nowait(failure)
+        await wait(outage, failure, *when)
+
+    monkeypatch.setattr(Outage, "wait", noted_wait)
+    searcher.health.tell(serving=False)
+    calls = [asyncio.ensure_future(client.get_project("shop"))]
+    assert (await waiting.get()).reason == "NOT_SERVING"
+    calls.append(asyncio.ensure_future(client.create_project("shop", space="space")))
+    for _ in range(3):
+        await waiting.get()
+    searcher.health.tell(serving=True)
+    await asyncio.gather(*calls)
+    assert sorted(method for method, _ in searcher.calls) == ["CreateProject", "GetProject"]
+
+
+async def test_a_call_to_a_server_that_does_not_serve_says_so_at_its_deadline_and_what_was_tried() -> None:
+    searcher = Searcher(SEARCHER)  # type: ignore[abstract] # the other methods are not called here
+    async with served(searcher) as address, Client(searcher=address, timeout=1) as client:
+        searcher.health.tell(serving=False)
+        with pytest.raises(UnavailableError, match=r"says that it does not serve; \d+ attempts in \d\.\d s") as caught:
+            await client.create_project("shop", space="space")
+        assert caught.value.reason == "NOT_SERVING"
+        assert await client.serving() == (False, False)  # at once: who asks how it is does not wait
+
+
+async def test_after_half_a_minute_of_outage_calls_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the server has answered, or nobody has asked for as long."""
+    now = 1000.0
+    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: now))
+    outage, failure = Outage(), UnavailableError("down", reason="NOT_SERVING")
+    await outage.wait(failure, 1, now, 30)
+    now += 25
+    await outage.wait(failure, 1, now, 30)
+    now += 6
+    with pytest.raises(UnavailableError, match="down"):
+        await outage.wait(failure, 1, now, 30)
+    outage.end()
+    await outage.wait(failure, 1, now, 30)
+    now += 31
+    await outage.wait(failure, 1, now, 30)
 
 
 async def test_a_search_bears_one_request_id_at_both_servers_and_the_next_bears_another(

@@ -26,7 +26,7 @@ async def bare_project(database: Database) -> AsyncIterator[Project]:
 
 async def test_all_of_a_project_is_on_one_worker(database: Database, bare_project: Project) -> None:
     if not database.sharded:
-        pytest.skip("the database is not Citus")
+        pytest.skip("Citus is needed: let DATABASE_URL name its coordinator")
     await spaces.create(database, bare_project.name, "two")
     async with database.connection() as connection:
         placed = await connection.fetch(

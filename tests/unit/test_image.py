@@ -118,7 +118,7 @@ def test_room_is_held_for_the_pixels_that_are_decoded_and_given_back() -> None:
 
 def test_heic_is_accepted_where_its_extra_is_installed() -> None:
     """It is in the tests' environment."""
-    pi_heif = pytest.importorskip("pi_heif", reason="the extra `heic` is not installed")
+    pi_heif = pytest.importorskip("pi_heif", reason="pi-heif is needed: the extra heic")
     assert "HEIF" in image.FORMATS
     assert pi_heif.libheif_info()
     with pytest.raises(InvalidImage) as caught:

@@ -25,7 +25,7 @@ from tests.deployment import (
     settings,
 )
 
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl, which renders the manifests, is missing")
+pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is needed: see kubernetes.io/docs/tasks/tools")
 
 VERSION = "1.32"
 OPERATORS = {"Certificate", "Cluster", "Issuer", "ScaledObject", "PodMonitor", "PrometheusRule"}

@@ -1,0 +1,49 @@
+"""Health beside a busy event loop: slowness of the loop is not an outage, neither to the server nor to its callers."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from lookalike import Client
+from lookalike_searcher import server as searcher_server
+from lookalike_searcher.config import Config
+from lookalike_searcher.database import Database
+
+INTERVAL = 0.2
+"""Seconds between two probes."""
+
+
+async def test_a_blocked_event_loop_is_no_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop stands still for longer than two probes may take, while a probe of the real database is under way."""
+    probes: asyncio.Queue[None] = asyncio.Queue()
+    ping = database.ping
+
+    async def told_ping() -> None:
+        probes.put_nowait(None)
+        await ping()
+
+    monkeypatch.setattr(database, "ping", told_ping)
+    config = Config(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600, probe_interval=INTERVAL)
+    async with (
+        searcher_server.serving(config, database) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+        Client(searcher=f"127.0.0.1:{server.port}") as client,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        change = asyncio.ensure_future(watch.read())
+        await client.project_page()
+        await probes.get()  # the one before the server listened
+        await probes.get()
+        time.sleep(INTERVAL * 3)  # noqa: ASYNC251 - to block the loop is what this is about
+        calls = 0
+        while probes.empty() or calls < 20:  # until the next probe, which would mend what this one broke
+            await client.project_page()
+            calls += 1
+        assert not change.done(), "the health changed"
+        watch.cancel()
+        change.cancel()
