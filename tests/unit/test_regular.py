@@ -77,8 +77,9 @@ def test_a_file_that_becomes_a_pipe_while_it_is_opened_is_none_either(
     """It is looked at again when it is open."""
     (tmp_path / "file").touch()
     seen = os.stat(tmp_path / "file")
-    monkeypatch.setattr(os, "stat", lambda _: seen)
-    error = in_time(lambda: open_regular(odd["pipe"]))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", lambda _: seen)
+        error = in_time(lambda: open_regular(odd["pipe"]))
     assert isinstance(error, OSError)
     assert "a pipe" in str(error)
 
