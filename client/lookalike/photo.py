@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 
 from lookalike.errors import InvalidRequestError, UnreadableImageError
+from lookalike.regular import open_regular
 from lookalike.wire import MAX_IMAGE_BYTES
 
 
@@ -41,8 +42,8 @@ def _path(image: str | os.PathLike[str] | None) -> Path:
 def _read_file(path: Path) -> bytes:
     """The file, but never more than one byte over the limit: it may be of any size."""
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_IMAGE_BYTES + 1)
+        with open(open_regular(path), "rb") as file:
+            return file.read(MAX_IMAGE_BYTES + 1) or b""
     except OSError as error:
         raise UnreadableImageError(f"cannot read {path}: {error.strerror}", reason="UNREADABLE") from error
     except ValueError as error:  # a name that no file system has

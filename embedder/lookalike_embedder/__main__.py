@@ -75,7 +75,10 @@ MaxInFlightBytes = Annotated[
     ),
 ]
 MaxDecodingPixels = Annotated[
-    int, typer.Option(envvar=_env("MAX_DECODING_PIXELS"), min=1, help="Pixels decoded at once, over all threads.")
+    int,
+    typer.Option(
+        envvar=_env("MAX_DECODING_PIXELS"), min=1, help="Pixels of 8-bit RGB decoded at once, over all threads."
+    ),
 ]
 DecodeThreads = Annotated[int, typer.Option(envvar=_env("DECODE_THREADS"), min=1, help="Threads that decode images.")]
 CacheSize = Annotated[

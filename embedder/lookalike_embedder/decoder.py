@@ -25,6 +25,8 @@ Finish = Callable[[Job, Exception | None], None]
 class PixelRoom:
     """Bounds the pixels that are being decoded, over all threads; an image that is larger passes when it is alone.
 
+    They are pixels of 8-bit RGB: other images count as the bytes that they take, see `cost`.
+
     Bulk images leave half of the room free, so that interactive ones do not wait for them.
     """
 

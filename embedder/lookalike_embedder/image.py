@@ -14,8 +14,10 @@ from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from lookalike.status import DomainError
+from lookalike_embedder import cost, rgb, structure
 from lookalike_embedder.errors import InvalidImage
 
 Pixels = NDArray[np.uint8]
@@ -34,12 +36,6 @@ DRAFT_SIZE: Final = 2 * SIZE
 
 PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},deep-range,bilinear{SIZE}x{SIZE}"
 """Names everything here that changes a vector. It is part of the space's digest: change it with the code."""
-
-_MAX_SCANS: Final = 100
-"""Of a progressive JPEG; each costs a pass over all its pixels. Encoders write about ten."""
-
-_MARKER: Final = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
-"""A JPEG's marker; within a scan, 0xff is followed by 0, or is a restart."""
 
 _BOMBS: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _PIXELS: Final = re.compile(r"\((\d+) pixels\)")
@@ -72,6 +68,16 @@ class Limits:
     max_bytes: int
     max_pixels: int
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes that decoding one image may take."""
+        return self.max_pixels * cost.MOST_BYTES
+
+    @property
+    def scanned_pixels(self) -> int:
+        """Pixels that the scans of one image may go over, each time they do."""
+        return self.max_pixels * cost.MOST_SCANS
+
 
 @dataclass(frozen=True, slots=True)
 class Info:
@@ -84,7 +90,7 @@ class Info:
 
 
 Room = Callable[[int], AbstractContextManager[None]]
-"""Holds room for so many pixels while they are decoded; waits until there is some."""
+"""Holds room while an image is decoded, for what it takes in pixels of 8-bit RGB; waits until there is some."""
 
 
 def _endless(_: int) -> AbstractContextManager[None]:
@@ -114,13 +120,17 @@ def decode(
     Raises:
         InvalidImage: the bytes are empty, too many, of no accepted format, of too many pixels, or broken.
     """
-    image = _open(data, limits)
+    image, scans = _open(data, limits)
     size = image.size  # the file's: a draft has another
     try:
         image.draft("RGB", (DRAFT_SIZE, DRAFT_SIZE))
-        with room(_pixels_held(image, size, jpegs)):
+        taken = _room_taken(image, size, scans, jpegs)
+        _check_bytes(limits, taken * cost.UNIT, size)
+        with room(taken):
             orientation = _orientation(image)
             small = _by_other(image, size, data, jpegs) or _by_pillow(image)
+    except DomainError:  # it takes too much, or there is no room any more
+        raise
     except _BOMBS as error:
         raise _bomb(limits, error) from error
     except Exception as error:  # decoders raise anything at all on hostile bytes
@@ -133,7 +143,7 @@ def decode(
 
 def _by_pillow(image: Image.Image) -> Image.Image:
     image.load()
-    return _to_rgb(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    return rgb.shrunk(image, SIZE)
 
 
 def _by_other(image: Image.Image, size: tuple[int, int], data: bytes, jpegs: JpegDecoder | None) -> Image.Image | None:
@@ -141,8 +151,8 @@ def _by_other(image: Image.Image, size: tuple[int, int], data: bytes, jpegs: Jpe
     return None if pixels is None else Image.fromarray(pixels)
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
-    """Check everything that can be checked without decoding a pixel."""
+def _open(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
+    """Check everything that can be checked without decoding a pixel; the image, and how many scans it has."""
     if not data:
         raise InvalidImage("EMPTY_IMAGE", "image: must not be empty, got 0 bytes")
     if len(data) > limits.max_bytes:
@@ -152,59 +162,67 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
             limit_bytes=limits.max_bytes,
             bytes=len(data),
         )
+    structure.check(data)
     Image.MAX_IMAGE_PIXELS = limits.max_pixels  # for plugins that learn an image's size only while they decode
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         raise InvalidImage(
             "UNSUPPORTED_FORMAT",
-            f"image: cannot be read as {', '.join(FORMATS)}: {len(data)} bytes that begin with {data[:8]!r}",
+            f"image: cannot be read as {', '.join(FORMATS)}: {len(data)} bytes of something else",
             formats=",".join(FORMATS),
         ) from error
     except _BOMBS as error:
         raise _bomb(limits, error) from error
     except Exception as error:
         raise _corrupt("", error) from error
-    if image.format in ("JPEG", "MPO") and _scans(data) > _MAX_SCANS:
-        raise InvalidImage("CORRUPT_IMAGE", f"image: at most {_MAX_SCANS} JPEG scans, got more", limit=_MAX_SCANS)
     try:
-        tile = _tile_pixels(image)
+        tile, (scans, scanned) = cost.tile_pixels(image), cost.scanned_pixels(image, data)
     except (ValueError, OverflowError, TypeError) as error:
         raise _corrupt(image.format or "", error) from error
     if tile > limits.max_pixels:
         raise _too_many_pixels(limits, f"{tile} in one TIFF tile")
     if image.width * image.height > limits.max_pixels:
         raise _too_many_pixels(limits, f"{image.width * image.height} ({image.width} x {image.height})")
-    return image
+    _check_scans(limits, scans, scanned, image.size)
+    return image, scans
 
 
-def _scans(data: bytes) -> int:
-    """The scans of a JPEG up to its end, or one more than are allowed; not of a thumbnail, or of what lies behind."""
-    scans, position = 0, 2
-    while scans <= _MAX_SCANS and (found := _MARKER.search(data, position)) and found[1] != b"\xd9":
-        scans += found[1] == b"\xda"
-        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
-    return scans
+def _check_scans(limits: Limits, scans: int, scanned: int, size: tuple[int, int]) -> None:
+    most = cost.MOST_SCANS_AT_ALL
+    if scans > most:
+        raise InvalidImage("CORRUPT_IMAGE", f"image: at most {most} JPEG scans, got {scans}", limit=most)
+    if scanned > limits.scanned_pixels:
+        raise InvalidImage(
+            "TOO_MANY_PIXELS",
+            f"image: at most {limits.scanned_pixels} pixels over all scans, got {scanned}"
+            f" ({scans} scans of {size[0]} x {size[1]})",
+            limit_scanned_pixels=limits.scanned_pixels,
+        )
 
 
-def _pixels_held(image: Image.Image, size: tuple[int, int], jpegs: JpegDecoder | None) -> int:
-    """How many pixels decoding holds: a draft's, but of a progressive JPEG all, as it keeps all its coefficients."""
-    if image.info.get("progressive") or _is_for(jpegs, image, size):
-        return size[0] * size[1]
-    return max(image.width * image.height, _tile_pixels(image))
+def _check_bytes(limits: Limits, held: int, size: tuple[int, int]) -> None:
+    if held > limits.decoded_bytes:
+        raise InvalidImage(
+            "TOO_MANY_PIXELS",
+            f"image: at most {limits.decoded_bytes} bytes while it is decoded, got {held}"
+            f" ({size[0]} x {size[1]} pixels of {held / (size[0] * size[1]):.1f} bytes)",
+            limit_decoded_bytes=limits.decoded_bytes,
+        )
+
+
+def _room_taken(image: Image.Image, size: tuple[int, int], scans: int, jpegs: JpegDecoder | None) -> int:
+    """How much room decoding takes, in pixels of 8-bit RGB."""
+    taken = cost.of(image, size, scans)
+    if _is_for(jpegs, image, size):
+        taken = max(taken, cost.UNIT * size[0] * size[1])
+    return -(-taken // cost.UNIT)
 
 
 def _is_for(jpegs: JpegDecoder | None, image: Image.Image, size: tuple[int, int]) -> bool:
     if not jpegs or image.format != "JPEG" or image.mode not in ("RGB", "L"):
         return False
     return size[0] * size[1] >= jpegs.least_pixels
-
-
-def _tile_pixels(image: Image.Image) -> int:
-    """Pixels of one tile of a TIFF, which may be larger than the image and is decoded whole; 0 for other files."""
-    tags = getattr(image, "tag_v2", {})
-    width, height = (tags.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
-    return int(width) * int(height)
 
 
 def _too_many_pixels(limits: Limits, found: str) -> InvalidImage:
@@ -228,31 +246,6 @@ def _orientation(image: Image.Image) -> int:
     except Exception:
         return 1
     return orientation if orientation in _TRANSPOSITIONS else 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("RGB", "L", "CMYK", "YCbCr", "LAB", "HSV", "1") and "transparency" not in image.info:
-        return image.convert("RGB")
-    if image.mode.startswith(("I", "F")):
-        return _from_deep(image)
-    rgba = image.convert("RGBA")
-    on_white = Image.new("RGB", rgba.size, "white")
-    on_white.paste(rgba, mask=rgba.getchannel("A"))
-    return on_white
-
-
-def _from_deep(image: Image.Image) -> Image.Image:
-    """16- and 32-bit grey, scaled to 8 bits.
-
-    A PNG uses all its 16 bits. Other files do not say how many they use: 16-bit ones by the bits that their values
-    need (cameras and scanners write 10, 12 or 14), 32-bit ones by the range from the least value to the greatest.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    if image.mode.startswith("I;16"):
-        low, high = 0.0, 65535.0 if image.format == "PNG" else max(255.0, 2.0 ** np.ceil(np.log2(high + 1)) - 1)
-    scaled = (values - low) * (255 / max(high - low, 1e-30))
-    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _brief(error: Exception) -> str:

@@ -309,3 +309,46 @@ async def test_an_indexed_jobs_pods_take_their_shares(shop: Shop) -> None:
     shop.write([0])
     codes = [(await shop.index("photos", "--shard", f"{index}/2")).code for index in range(2)]
     assert codes == [0, 0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_run_ends_when_it_is_told_to_though_a_manifests_host_does_not_answer(
+    shop: Shop, number: signal.Signals
+) -> None:
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def stall(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(stall, "127.0.0.1", 0) as server:
+        process = await shop.started(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/list.csv")
+        await asyncio.wait_for(asked.wait(), 60)
+        process.send_signal(number)
+        assert await asyncio.wait_for(process.wait(), 60) == 130
+        over.set()
+
+
+async def test_a_pipe_and_a_file_that_a_manifest_from_elsewhere_names_fail_alone(shop: Shop) -> None:
+    """Nothing of the file is in the report; and the list of failures, fed back in, reads it no more than before."""
+    shop.write(range(2))
+    (shop.folder / "secret.dat").write_text("hunter2 and more")
+    os.mkfifo(shop.folder / "photos" / "pipe.jpg")
+    files = [shop.folder / "secret.dat", shop.folder / "photos" / "0.jpg"]
+    rows = "\n".join(["uri", *(file.as_uri() for file in files), f"simplecache::{files[1].as_uri()}", ""]).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(rows), rows))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/list.csv"
+        done = await shop.index(url, "photos/pipe.jpg", "secret.dat", "--json")
+    assert done.code == 1
+    assert done.event("report")["reasons"] == {"URI_REFUSED": 3, "UNREADABLE": 1, "UNSUPPORTED_FORMAT": 1}
+    assert "hunter" not in done.output + done.errors + shop.failures.read_text()
+    again = (await shop.index(shop.failures.name, "--json")).event("report")
+    assert again["reasons"] == {"URI_REFUSED": 3, "UNREADABLE": 1, "UNSUPPORTED_FORMAT": 1}
+    assert await shop.counts() == (0, 0)

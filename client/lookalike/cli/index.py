@@ -68,6 +68,14 @@ def index(
     private_redirects: Annotated[
         bool, typer.Option("--allow-private-redirects", help="Let redirects lead to addresses that are not public.")
     ] = False,
+    trust_manifests: Annotated[
+        bool,
+        typer.Option(
+            "--trust-manifests",
+            help="Let manifests from the web and from stores name anything, as yours may: files of this machine, other"
+            " stores, addresses that are not public.",
+        ),
+    ] = False,
     embed_streams: Annotated[
         int, typer.Option(min=1, help="Streams to embedders, so that at most so many are kept busy.")
     ] = DEFAULT_EMBED_STREAMS,
@@ -83,7 +91,11 @@ def index(
     share = _share(shard)
     found = Sources(sources, form, product_from)
     settings = Settings(
-        per_host=per_host, timeout=fetch_timeout, patience=patience, private_redirects=private_redirects
+        per_host=per_host,
+        timeout=fetch_timeout,
+        patience=patience,
+        private_redirects=private_redirects,
+        trust_manifests=trust_manifests,
     )
     path = failures or Path(f"{project}-failures{f'-{share.index}' if share.count > 1 else ''}.jsonl")
 

@@ -70,7 +70,8 @@ class Indexer:
         return 1 if self._report.failed else 0
 
     def _given(self) -> Items:
-        return self._items() if self._sources.again() else in_thread(self._items())
+        """The items: from a thread where they may not come, so that we can be told to end all the same."""
+        return in_thread(self._items()) if self._sources.may_wait() else self._items()
 
     def _unlisted(self) -> list[Outcome]:
         """What could not be listed since this was last asked."""

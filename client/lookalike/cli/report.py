@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from lookalike.records import Outcome, Status
+from lookalike.sources.manifest import ORIGIN, PRIVATE
 
 _EXAMPLES: Final = 5
 
@@ -105,4 +106,6 @@ def row(outcome: Outcome, reason: str) -> dict[str, Any]:
     found: dict[str, Any] = {"uri": item.uri if item else outcome.uri}
     if item:
         found |= {**item.labels, **found, "product": item.product, "variant": item.variant, "staged": item.staged}
+        if item.origin:  # so that what is fed back in may read no more than now
+            found |= {ORIGIN: item.origin.url, PRIVATE: item.origin.private}
     return found | {"_reason": reason, "_error": str(outcome.error)}

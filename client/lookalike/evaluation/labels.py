@@ -13,6 +13,7 @@ import grpc
 
 from lookalike.errors import InvalidRequestError, LookalikeError
 from lookalike.photo import read as read_photo
+from lookalike.regular import open_regular
 
 _COLUMNS: Final = ("path", "label")
 
@@ -99,7 +100,7 @@ def read(path: Path, limit: int | None = None, seed: int = 0) -> Labelled:
 def _rows(path: Path) -> list[tuple[str, str]]:
     """Path and label of each row."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open(open_regular(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             lacking = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
             if lacking:

@@ -24,6 +24,7 @@ class Settings:
         patience: seconds that a host may fail without any success before its images are given up.
         private_redirects: whether redirects may lead to addresses that are not public.
         max_bytes: the largest image that is read.
+        trust_manifests: whether manifests from the web and from stores may name what those of this machine may.
     """
 
     per_host: int = 8
@@ -32,6 +33,7 @@ class Settings:
     patience: float = 7200.0
     private_redirects: bool = False
     max_bytes: int = MAX_IMAGE_BYTES
+    trust_manifests: bool = False
 
 
 @dataclass(frozen=True)

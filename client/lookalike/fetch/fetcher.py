@@ -1,25 +1,23 @@
 """Chooses who fetches an image."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from lookalike.budget import Room
-from lookalike.fetch import local
-from lookalike.fetch.fetched import Failed, Fetched, Place, Settings, too_large
+from lookalike.fetch import local, origin
+from lookalike.fetch.fetched import Failed, Fetched, Settings, too_large
 from lookalike.fetch.local import Local
 from lookalike.records import Item
 
 if TYPE_CHECKING:
     from lookalike.fetch.host import Hosts
-
-_WEB: Final = ("http", "https")
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):").match
+    from lookalike.fetch.remote import Remote
+    from lookalike.fetch.web import Web
 
 
 class Fetcher:
@@ -32,7 +30,8 @@ class Fetcher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._local = Local(settings.max_bytes)
-        self._places: dict[str, Place] = {"file": self._local}
+        self._web: Web | None = None
+        self._remote: Remote | None = None
         self._hosts: list[Hosts] = []
         self._stack = AsyncExitStack()
 
@@ -48,7 +47,7 @@ class Fetcher:
 
     async def stamps(self, items: Sequence[Item]) -> list[str]:
         """The present stamp of each item's file; empty if it is not of this machine, so that it must be asked for."""
-        paths = [_path(item) for item in items]
+        paths = [self._path(item) for item in items]
         here = [path for path in paths if path is not None]
         found = iter(await asyncio.to_thread(local.stamps, here) if here else [])
         return ["" if path is None else next(found) for path in paths]
@@ -63,39 +62,54 @@ class Fetcher:
             return Fetched(bytes(item.image), "")
         if item.image is not None:
             return await self._local.read(item.image, stamp, room)
-        if not (named := _SCHEME(item.uri)):
-            raise Failed(f"{item.uri!r}: must begin with file:, https: or the like", reason="INVALID_URI")
-        scheme = named[1].lower()
-        place = self._places.get(scheme) or await self._open(scheme)
+        self.check(item)
+        scheme = origin.scheme_of(item.uri)
+        if scheme in origin.WEB:
+            web = self._web or await self._open_web()
+            return await web.fetch(item.uri, stamp, room, public=self._is_bound(item))
+        place = self._local if scheme in origin.LOCAL else self._remote or self._open_remote()
         return await place.fetch(item.uri, stamp, room)
+
+    def check(self, item: Item) -> None:
+        """Raise Failed if the item names what its manifest may not name."""
+        if item.image is None:
+            origin.check(item.uri, None if self._settings.trust_manifests else item.origin)
+
+    def _is_bound(self, item: Item) -> bool:
+        """Whether the item is not to lead to addresses that are not public."""
+        return item.origin is not None and not (item.origin.private or self._settings.trust_manifests)
 
     def seconds_until_up(self) -> float:
         """Until a host that is left alone may be asked again; 0 if there is none."""
         return min((seconds for hosts in self._hosts if (seconds := hosts.seconds_until_up())), default=0.0)
 
-    async def _open(self, scheme: str) -> Place:
-        if find_spec("aiohttp" if scheme in _WEB else "fsspec") is None:
-            raise Failed(f"{scheme}: needs the extra `index`: pip install 'lookalike[index]'", reason="NOT_INSTALLED")
-        place: Place
-        if scheme in _WEB:
-            from lookalike.fetch.web import Web
+    async def _open_web(self) -> "Web":
+        _need("aiohttp", "http")
+        from lookalike.fetch.web import Web
 
-            web = await self._stack.enter_async_context(Web(self._settings))
-            place = self._places["http"] = self._places["https"] = web
-            self._hosts.append(web.hosts)
-        else:
-            from lookalike.fetch.remote import Remote
+        self._web = await self._stack.enter_async_context(Web(self._settings))
+        self._hosts.append(self._web.hosts)
+        return self._web
 
-            remote = Remote(self._settings)
-            place = self._places[scheme] = remote
-            self._hosts.append(remote.hosts)
-        return place
+    def _open_remote(self) -> "Remote":
+        _need("fsspec", "stores")
+        from lookalike.fetch.remote import Remote
 
+        self._remote = Remote(self._settings)
+        self._hosts.append(self._remote.hosts)
+        return self._remote
 
-def _path(item: Item) -> str | PathLike[str] | None:
-    if item.image is None:
+    def _path(self, item: Item) -> str | PathLike[str] | None:
+        """Where its file is, if it is one of this machine, and may be looked at."""
+        if item.image is not None:
+            return None if isinstance(item.image, bytes | bytearray | memoryview) else item.image
         try:
-            return local.path_of(item.uri) if item.uri.startswith("file:") else None
+            self.check(item)
+            return local.path_of(item.uri) if local.is_local(item.uri) else None
         except Failed:
             return None
-    return None if isinstance(item.image, bytes | bytearray | memoryview) else item.image
+
+
+def _need(module: str, what: str) -> None:
+    if find_spec(module) is None:
+        raise Failed(f"{what}: needs the extra `index`: pip install 'lookalike[index]'", reason="NOT_INSTALLED")

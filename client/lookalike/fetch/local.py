@@ -3,16 +3,15 @@
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from lookalike.budget import Room
 from lookalike.fetch.fetched import Failed, Fetched, too_large
 from lookalike.fetch.trips import Trips
+from lookalike.regular import open_regular
 
 _PLAIN: Final = re.compile(r"file:///[^?#]*").fullmatch
 """Nearly every one; to take others apart takes ten times as long."""
@@ -20,8 +19,13 @@ _GUESS: Final = 1024 * 1024
 """Room that is taken for a file before its size is known, so that one trip to a thread will do."""
 
 
+def is_local(uri: str) -> bool:
+    """Whether it is a `file:` URI, or one of `local:`, fsspec's name for the same."""
+    return uri[:6].lower().startswith(("file:", "local:"))
+
+
 def path_of(uri: str) -> str:
-    """The path of a `file:` URI. Raises Failed."""
+    """The path of a URI of a local file. Raises Failed."""
     try:
         if _PLAIN(uri):
             return os.fsdecode(unquote_to_bytes(uri[len("file://") :]))
@@ -87,14 +91,12 @@ def _read(path: str | os.PathLike[str], known: str, most: int) -> tuple[str, int
 
     The stamp is taken first, so that what changes meanwhile is read again another time.
     """
-    with Path(path).open("rb", buffering=0) as file:
+    with open(open_regular(path), "rb", buffering=0) as file:
         seen = os.fstat(file.fileno())
         found = _mark(seen)
         if found == known or seen.st_size > most:
             return found, seen.st_size, None, b""
-        if not stat.S_ISREG(seen.st_mode):  # a pipe has no size
-            return "", 0, file.read(most + 1), b""
-        data = file.read(seen.st_size)
+        data = file.read(seen.st_size) or b""
         while len(data) < seen.st_size and (more := file.read(seen.st_size - len(data))):  # by some networks' files
             data += more
         return found, seen.st_size, data, hashlib.sha256(data).digest()

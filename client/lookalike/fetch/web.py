@@ -7,8 +7,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,18 +15,15 @@ import aiohttp
 from yarl import URL
 
 from lookalike.budget import Room
-from lookalike.fetch import address
-from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, kept, too_large
+from lookalike.fetch import address, connector, headers
+from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, too_large
 from lookalike.fetch.host import Hosts
 
 _MAX_REDIRECTS: Final = 5
-_MAX_WAIT_SECONDS: Final = 3600.0
-"""The most that a host's Retry-After is followed."""
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
 _OF_THE_IMAGE: Final = "HTTP_500"
 """What says nothing of the host: programs that make images answer so for one that they cannot make."""
-_CONNECTIONS: Final = 64
 _GUESS: Final = 1024 * 1024
 """Room that is taken for an image before its size is known: nobody should wait for room while a host waits for him."""
 _CHUNK: Final = 256 * 1024
@@ -45,13 +41,8 @@ class Web:
         """Open what holds the connections."""
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout, sock_connect=min(10.0, self._settings.timeout))
 
-        def session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-            jar = aiohttp.DummyCookieJar()
-            return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=_AGENT, cookie_jar=jar)
-
-        self._any = session(aiohttp.TCPConnector(limit=_CONNECTIONS))
-        resolver = address.PublicResolver(aiohttp.ThreadedResolver())
-        self._public = session(aiohttp.TCPConnector(limit=_CONNECTIONS, resolver=resolver))
+        self._any = connector.to_any(timeout=timeout, headers=_AGENT)
+        self._public = connector.to_public(timeout=timeout, headers=_AGENT)
         return self
 
     async def __aexit__(
@@ -61,20 +52,22 @@ class Web:
         await self._any.close()
         await self._public.close()
 
-    async def fetch(self, uri: str, stamp: str, room: Room | None) -> Fetched | None:
-        """See `Place`. What may pass is tried again, while the host is not left alone."""
-        try:
-            url = URL(uri)
-        except ValueError as error:
-            raise Failed(f"{uri!r} is no URL: {error}", reason="INVALID_URI") from error
-        if not url.host:
-            raise Failed(f"{uri!r} names no host", reason="INVALID_URI")
+    async def fetch(self, uri: str, stamp: str, room: Room | None, *, public: bool = False) -> Fetched | None:
+        """See `Place`. What may pass is tried again, while the host is not left alone.
+
+        Args:
+            uri: of the image.
+            stamp: of what is known.
+            room: where it is to be held.
+            public: whether only public addresses are gone to.
+        """
+        url, first = _url(uri), self._public if public else self._any
         size, attempt = _GUESS, 1
         while True:
             try:
                 if room:
                     await room.take(size)
-                return await self._attempt(url, stamp, room)
+                return await self._attempt(first, url, stamp, room)
             except _NoRoom as error:
                 size = error.size
             except Passing as error:
@@ -83,12 +76,12 @@ class Web:
                 await asyncio.sleep(0.2 * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 attempt += 1
 
-    async def _attempt(self, url: URL, stamp: str, room: Room | None) -> Fetched | None:
+    async def _attempt(self, first: aiohttp.ClientSession, url: URL, stamp: str, room: Room | None) -> Fetched | None:
         async with self.hosts.turn(url.authority) as host:
             try:
-                found = await self._get(url, stamp, room)
+                found = await self._get(first, url, stamp, room)
             except Passing as error:
-                await host.judge(error, self._gives, counts=error.reason != _OF_THE_IMAGE)
+                await host.judge(error, partial(self._gives, first), counts=error.reason != _OF_THE_IMAGE)
                 raise
             except Failed:
                 host.succeeded()  # it answers, if not with an image
@@ -96,21 +89,21 @@ class Web:
             host.succeeded(str(url))
             return found
 
-    async def _gives(self, uri: str) -> bool:
+    async def _gives(self, first: aiohttp.ClientSession, uri: str) -> bool:
         try:
-            await self._get(URL(uri), "", None)
+            await self._get(first, URL(uri), "", None)
         except (Failed, Passing):
             return False
         return True
 
-    async def _get(self, url: URL, stamp: str, room: Room | None) -> Fetched | None:
-        """Follow redirects to the image."""
-        session, at = self._any, url
+    async def _get(self, first: aiohttp.ClientSession, url: URL, stamp: str, room: Room | None) -> Fetched | None:
+        """Follow redirects to the image; the first request is made by `first`."""
+        session, at = first, url
         for _ in range(_MAX_REDIRECTS + 1):
             try:
-                async with session.get(at, headers=_conditions(stamp), allow_redirects=False) as response:
+                async with session.get(at, headers=headers.conditions(stamp), allow_redirects=False) as response:
                     if response.status in _REDIRECTS:
-                        at, session = self._redirected(url, at, response.headers)
+                        at, session = self._redirected(first, url, at, response.headers)
                         continue
                     return await self._answered(url, response, stamp, room)
             except TimeoutError as error:
@@ -121,35 +114,34 @@ class Web:
             except (ValueError, OverflowError) as error:  # no name of a host, or no port; aiohttp.InvalidURL too
                 raise Failed(f"{url}: leads to what is no URL: {error}", reason="INVALID_URI") from error
             except (aiohttp.ClientError, OSError) as error:
-                if isinstance(getattr(error, "os_error", error), address.PrivateAddress):
-                    raise _refused(url, at) from error
+                if isinstance(refusal := getattr(error, "os_error", error), address.PrivateAddress):
+                    raise _refused(url, at, refusal) from error
                 raise Passing(f"{url}: {error or type(error).__name__}", reason="CONNECTION") from error
         raise Failed(f"{url}: more than {_MAX_REDIRECTS} redirects", reason="TOO_MANY_REDIRECTS")
 
-    def _redirected(self, url: URL, at: URL, headers: Mapping[str, str]) -> tuple[URL, aiohttp.ClientSession]:
+    def _redirected(
+        self, first: aiohttp.ClientSession, url: URL, at: URL, answered: Mapping[str, str]
+    ) -> tuple[URL, aiohttp.ClientSession]:
         """Where a redirect leads, and who may go there."""
-        target = at.join(URL(headers.get("Location", "")))
+        target = at.join(URL(answered.get("Location", "")))
         if target.scheme not in ("http", "https") or not target.host:
             raise Failed(f"{url}: is redirected to {str(target)!r}", reason="REDIRECT_REFUSED")
-        if self._settings.private_redirects or address.same_host(url, target):
+        address.check_spelling(target)
+        if self._settings.private_redirects:
             return target, self._any
-        try:
-            address.check(target.host)
-        except address.PrivateAddress as error:
-            raise _refused(url, target) from error
-        return target, self._public
+        return target, first if address.same_host(url, target) else self._public
 
     async def _answered(
         self, url: URL, response: aiohttp.ClientResponse, stamp: str, room: Room | None
     ) -> Fetched | None:
-        status, found = response.status, _stamp(response.headers)
+        status, found = response.status, headers.stamp_of(response.headers)
         if stamp and status == 304:
             return None
         if stamp and status == 200 and stamp == found:
             response.close()  # rather than to read what is known
             return None
         if status in _PASSING:
-            wait = _retry_after(response.headers.get("Retry-After", "1" if status == 429 else ""))
+            wait = headers.retry_after(response.headers.get("Retry-After", "1" if status == 429 else ""))
             raise Passing(f"{url}: answered {status}", reason=f"HTTP_{status}", wait=wait)
         if status != 200:
             raise Failed(f"{url}: answered {status}", reason=f"HTTP_{status}")
@@ -185,31 +177,19 @@ async def _body(response: aiohttp.ClientResponse, uri: str, most: int) -> bytes:
     return bytes(data)
 
 
-def _refused(url: URL, target: URL) -> Failed:
-    return Failed(f"{url}: is redirected to {target.host}, which is not a public address", reason="REDIRECT_REFUSED")
-
-
-def _conditions(stamp: str) -> dict[str, str]:
-    kind, _, value = stamp.partition(" ")
-    if kind == "etag":
-        return {"If-None-Match": value}
-    return {"If-Modified-Since": value} if kind == "date" else {}
-
-
-def _stamp(headers: Mapping[str, str]) -> str:
-    if etag := headers.get("ETag"):
-        return kept(f"etag {etag}")
-    date = headers.get("Last-Modified")
-    return kept(f"date {date}") if date else ""
-
-
-def _retry_after(value: str) -> float:
-    """Seconds; the header has them, or a date."""
+def _url(uri: str) -> URL:
+    """Raises Failed."""
     try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (TypeError, ValueError):
-            return 0.0
-    return min(max(0.0, seconds), _MAX_WAIT_SECONDS)
+        url = URL(uri)
+        address.check_spelling(url)
+    except ValueError as error:
+        raise Failed(f"{uri!r} is no URL: {error}", reason="INVALID_URI") from error
+    if not url.host:
+        raise Failed(f"{uri!r} names no host", reason="INVALID_URI")
+    return url
+
+
+def _refused(url: URL, at: URL, refusal: address.PrivateAddress) -> Failed:
+    if at == url:
+        return Failed(f"{url}: {refusal}", reason="ADDRESS_REFUSED")
+    return Failed(f"{url}: is redirected to {at.host}: {refusal}", reason="REDIRECT_REFUSED")

@@ -10,6 +10,7 @@ from typing import Final
 from lookalike import source
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher
+from lookalike.fetch.local import is_local
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.pipeline import Items
 from lookalike.records import Item
@@ -66,9 +67,10 @@ async def _planned(calls: Calls, fetcher: Fetcher, batch: Sequence[Item]) -> lis
 async def _plan(fetcher: Fetcher, item: Item, state: wire.ReferenceState) -> Plan:
     if isinstance(item.image, bytes):
         return Plan(item.uri, Change.CHANGED if state.sha256 else Change.NEW)
-    if not state.sha256 and not item.uri.startswith("file:") and item.image is None:
-        return Plan(item.uri, Change.NEW)  # nobody is asked for what would be fetched anyhow
     try:
+        fetcher.check(item)
+        if not state.sha256 and not is_local(item.uri) and item.image is None:
+            return Plan(item.uri, Change.NEW)  # nobody is asked for what would be fetched anyhow
         found = await fetcher.fetch(item, state.stamp if state.sha256 else "", None)
     except LookalikeError as error:
         return Plan(item.uri, Change.FAILED, error)

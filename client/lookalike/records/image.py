@@ -25,6 +25,19 @@ class ImageVector:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The manifest that names an item, where it was read from the web or from a store: it bounds what is read.
+
+    Attributes:
+        url: the manifest's.
+        private: whether its address is not public: then the items' may be so, too.
+    """
+
+    url: str
+    private: bool = False
+
+
+@dataclass(frozen=True)
 class Item:
     """An image to index, and one place where it is used.
 
@@ -38,6 +51,7 @@ class Item:
         variant: the product's variant; at most 256 bytes.
         staged: whether this is the product's staged (not yet published) version.
         labels: anything else to filter by; at most 64.
+        origin: the manifest that names it, if that is not the caller's own. It is not stored.
     """
 
     image: bytes | Path | None
@@ -46,6 +60,7 @@ class Item:
     variant: str = ""
     staged: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = field(default=None, compare=False)
 
 
 class Status(StrEnum):

@@ -48,6 +48,10 @@ class Sources:
         """Whether the items can be had a second time, and without waiting: not from standard input."""
         return STANDARD_INPUT not in self.names
 
+    def may_wait(self) -> bool:
+        """Whether somebody else may keep us waiting for the items: who writes to standard input, a host or a store."""
+        return any(name == STANDARD_INPUT or "://" in name for name in map(_path, self.names))
+
     def items(self) -> Iterator[Item]:
         """Yield the items.
 
@@ -90,8 +94,8 @@ class Sources:
 
 
 def _path(name: str) -> str:
-    """The path of a file: URL; any other name as it is."""
-    return local.path_of(name) if name.startswith("file:") else name
+    """The path of a URL of a local file; any other name as it is."""
+    return local.path_of(name) if local.is_local(name) else name
 
 
 def _standard_input() -> IO[bytes]:

@@ -1,6 +1,7 @@
 """Manifests: a row for each image. Columns: uri, product, variant, staged; any other is a label.
 
-Columns whose names begin with `_` are left out, as in the failures that a run writes, which can be fed back in.
+Columns whose names begin with `_` are left out, as in the failures that a run writes, which can be fed back in; but
+`_origin`, in a manifest of this machine, names another one that the item is of: so that list gives no more rights.
 """
 
 import csv
@@ -10,16 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from importlib.util import find_spec
 from io import TextIOWrapper
-from pathlib import Path
 from typing import IO, Any, Final
 
 from lookalike.errors import InvalidRequestError
-from lookalike.records import Item
+from lookalike.fetch.local import is_local
+from lookalike.records import Item, Origin
+from lookalike.regular import open_regular
 from lookalike.sources.folder import uri_of
 
 _TRUE: Final = ("true", "1", "yes", "t", "y")
 _FALSE: Final = ("", "false", "0", "no", "f", "n", "none")
 _ROWS: Final = 4096
+ORIGIN: Final = "_origin"
+"""The column of a list of failures that names the manifest which the item is of, if that is not of this machine."""
+PRIVATE: Final = "_private"
+"""Likewise: whether that manifest's address is not public."""
 _WRONG: Final = "\0"
 """In the place of a row that is none: why. No column is called so."""
 
@@ -70,20 +76,24 @@ def file_items(path: str, form: Format, failed: Failed) -> Iterator[Item]:
         OSError: it cannot be read.
     """
     base = os.path.dirname(os.path.realpath(path))
-    with Path(path).open("rb") as file:
+    with open(open_regular(path), "rb") as file:
         yield from binary_items(file, form, path, base, failed)
 
 
-def binary_items(file: IO[bytes], form: Format, name: str, base: str, failed: Failed) -> Iterator[Item]:
+def binary_items(
+    file: IO[bytes], form: Format, name: str, base: str, failed: Failed, origin: Origin | None = None
+) -> Iterator[Item]:
     """Yield the items of a manifest that is open; arguments and errors as `stream_items`."""
     if form is Format.PARQUET:
-        yield from _items(_parquet(file, name), name, base, failed)
+        yield from _items(_parquet(file, name), name, base, failed, origin)
     else:
         with TextIOWrapper(file, "utf-8-sig", newline="") as text:
-            yield from stream_items(text, form, name, base, failed)
+            yield from stream_items(text, form, name, base, failed, origin)
 
 
-def stream_items(file: IO[str], form: Format, name: str, base: str, failed: Failed) -> Iterator[Item]:
+def stream_items(
+    file: IO[str], form: Format, name: str, base: str, failed: Failed, origin: Origin | None = None
+) -> Iterator[Item]:
     """Yield the items of a manifest that is text; arguments and errors as `file_items`.
 
     Args:
@@ -92,6 +102,7 @@ def stream_items(file: IO[str], form: Format, name: str, base: str, failed: Fail
         name: what it is called in messages.
         base: the folder, or the URL of one, of relative URIs.
         failed: is told of rows that cannot be taken.
+        origin: what the manifest is, if it is not of this machine.
     """
     try:
         lines = iter(file)
@@ -99,7 +110,7 @@ def stream_items(file: IO[str], form: Format, name: str, base: str, failed: Fail
         reader = _READERS.get(_guessed(first) if form is Format.AUTO else form)
         if not reader:
             raise _no_manifest(name, f"{form} cannot be read as text")
-        yield from _items(reader(_with(first, lines)), name, base, failed)
+        yield from _items(reader(_with(first, lines)), name, base, failed, origin)
     except (UnicodeDecodeError, csv.Error) as error:
         raise _no_manifest(name, str(error)) from error
 
@@ -158,19 +169,19 @@ def _parquet(stream: IO[bytes], name: str) -> Rows:
 _READERS: Final = {Format.CSV: _csv, Format.JSONL: _jsonl, Format.LINES: _lines}
 
 
-def _items(rows: Rows, name: str, base: str, failed: Failed) -> Iterator[Item]:
+def _items(rows: Rows, name: str, base: str, failed: Failed, origin: Origin | None) -> Iterator[Item]:
     first = True
     for number, row in rows:
         if first and "uri" not in row and _WRONG not in row:
             raise _no_manifest(name, f"it has no column `uri`, but {', '.join(map(str, row))}")
         first = False
         try:
-            yield _item(row, base)
+            yield _item(row, base, origin)
         except ValueError as error:
             failed(f"{name}:{number}", InvalidRequestError(f"{name}:{number}: {error}", reason="INVALID_ROW"))
 
 
-def _item(row: Mapping[str, Any], base: str) -> Item:
+def _item(row: Mapping[str, Any], base: str, origin: Origin | None) -> Item:
     """Raises ValueError."""
     if _WRONG in row:
         raise ValueError(row[_WRONG])
@@ -187,11 +198,18 @@ def _item(row: Mapping[str, Any], base: str) -> Item:
         variant=_text("variant", row.get("variant")),
         staged=_flag("staged", row.get("staged")),
         labels=labels,
+        origin=origin or _origin(row),
     )
 
 
+def _origin(row: Mapping[str, Any]) -> Origin | None:
+    """Whose the item was in the run in which it failed."""
+    url = _text(ORIGIN, row.get(ORIGIN))
+    return Origin(url, _flag(PRIVATE, row.get(PRIVATE))) if url else None
+
+
 def _absolute(uri: str, base: str) -> str:
-    if "://" in uri or uri.startswith("file:"):
+    if "://" in uri or is_local(uri):
         return uri
     return f"{base}/{uri.removeprefix('./')}" if "://" in base else uri_of(os.path.normpath(os.path.join(base, uri)))
 

@@ -1,12 +1,13 @@
 """Files of object stores, by prefix or pattern, and manifests there or behind URLs, by fsspec."""
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import IO, Any, Final
 
-from lookalike.errors import InvalidRequestError
-from lookalike.records import Item
+from lookalike.errors import InvalidRequestError, LookalikeError
+from lookalike.fetch import Failed, origin
+from lookalike.records import Item, Origin
 from lookalike.sources import manifest
 from lookalike.sources.folder import EXTENSIONS
 
@@ -34,28 +35,49 @@ def uris(name: str) -> Iterator[str]:
 
 def is_several(name: str) -> bool:
     """Whether it is a prefix or a pattern of a store, and not one file's URL."""
-    return not name.startswith(_WEB) and (name.endswith("/") or glob.has_magic(name))
+    return not name.lower().startswith(_WEB) and (name.endswith("/") or glob.has_magic(name))
 
 
 def manifest_items(name: str, form: manifest.Format, failed: manifest.Failed) -> Iterator[Item]:
     """Yield the items of a manifest; arguments and errors as `manifest.file_items`."""
-    files, path = _store(name)
     try:
-        file = files.open(path, "rb")
+        file, is_private = _opened(name)
+        with file:
+            base, of = name.rpartition("/")[0], Origin(name, is_private())
+            yield from manifest.binary_items(file, form, name, base, failed, of)
+    except LookalikeError:
+        raise
     except Exception as error:  # each store has exceptions of its own
-        raise InvalidRequestError(f"{name}: cannot be read: {error}", reason="UNREADABLE") from error
-    with file:
-        yield from manifest.binary_items(file, form, name, name.rpartition("/")[0], failed)
+        why = error.__cause__ or error  # fsspec says of what it could not reach that it is not there
+        raise InvalidRequestError(f"{name}: cannot be read: {why}", reason="UNREADABLE") from error
+
+
+def _opened(name: str) -> tuple[IO[bytes], Callable[[], bool]]:
+    """The file at a URL, and whether it was read from an address that is not public."""
+    if name.lower().startswith(_WEB):
+        _need_fsspec(name)
+        from lookalike.sources.web import opened
+
+        return opened(name)
+    files, path = _store(name)
+    return files.open(path, "rb"), lambda: False
 
 
 def _store(name: str) -> tuple[Any, str]:
     """The file system of a URL, and the path in it."""
-    if find_spec("fsspec") is None:
-        raise InvalidRequestError(f"{name}: needs the extra `index`: pip install 'lookalike[index]'")
+    _need_fsspec(name)
     import fsspec
 
     try:
+        origin.check(name, None)
         files, path = fsspec.core.url_to_fs(name)
+    except Failed as error:
+        raise InvalidRequestError(str(error), reason=error.reason) from error
     except (ImportError, ValueError) as error:
         raise InvalidRequestError(f"{name}: {error}", reason="NOT_INSTALLED") from error
     return files, str(path)
+
+
+def _need_fsspec(name: str) -> None:
+    if find_spec("fsspec") is None:
+        raise InvalidRequestError(f"{name}: needs the extra `index`: pip install 'lookalike[index]'")
