@@ -4,8 +4,9 @@ import logging
 import math
 import re
 import time
+import traceback
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,6 +16,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from lookalike import tracing
+from lookalike.intake import Intake
+from lookalike.parsing import Limits, Parser
 from lookalike.security.audit import Record
 from lookalike.security.errors import REFUSALS
 from lookalike.security.guard import Guard, permit
@@ -32,10 +35,6 @@ _ID: Final = re.compile(r"[\x20-\x7e]{1,128}")
 
 Observe = Callable[[str, grpc.StatusCode, str, float], None]
 """Is told of an RPC's end: its method, `package.Service/Method`, status code, the reason if it was refused, seconds."""
-
-
-Parsers = Mapping[str, Callable[[bytes], Any]]
-"""From a method, `package.Service/Method`, to what reads its requests."""
 
 
 def unobserved(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
@@ -87,6 +86,7 @@ class _Rpc:
         self._metadata = details.invocation_metadata or ()
         self._context, self._table, self._success_level = context, table, success_level
         self._id = request_id(self._metadata)
+        self._is_open = self._method in OPEN
         self._permission = PERMISSIONS.get(self._method, NOBODYS)
 
     async def __aenter__(self) -> Self:
@@ -95,12 +95,14 @@ class _Rpc:
         REQUEST_ID.set(self._id)
         remaining = self._context.time_remaining()
         _DEADLINE.set(math.inf if remaining is None else self._began + remaining)
-        self._span = tracing.begin_rpc(self._method, self._metadata, self._id)
+        self._span = None if self._is_open else tracing.begin_rpc(self._method, self._metadata, self._id)
         self._record = Record()
         return self
 
     async def admit(self) -> None:
         """Let the caller in. Raises what the guard raises."""
+        if self._is_open:
+            return
         self._record.caller = caller = await self._guard.identify(self._metadata, self._context)
         self._guard.admit(caller, self._method)
 
@@ -122,15 +124,19 @@ class _Rpc:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End it."""
+    ) -> bool:
+        """End it. What it was about is held by nothing afterwards."""
         if error is None:
             self._end(grpc.StatusCode.OK, self._success_level)
-        elif isinstance(error, Exception):
-            await self._refuse(error)
+            return False
+        if isinstance(error, Exception):
+            if not isinstance(error, grpc.aio.AbortError):  # by a service that is not ours
+                await self._refuse(error)
         else:  # the caller has gone, or its deadline has passed: nobody hears an answer
             late = self._context.time_remaining() == 0
             self._end(grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED, logging.INFO)
+        _let_go(error)
+        return isinstance(error, Exception)
 
     async def _refuse(self, error: Exception) -> None:
         if not isinstance(error, DomainError):
@@ -140,9 +146,14 @@ class _Rpc:
         self._end(code, logging.WARNING if code is grpc.StatusCode.INTERNAL else logging.INFO, error)
         id_detail = error_details_pb2.RequestInfo(request_id=self._id)
         status = rpc_status.to_status(self._table.status(error, id_detail))
-        await self._context.abort(status.code, status.details, status.trailing_metadata)
+        try:
+            await self._context.abort(status.code, status.details, status.trailing_metadata)
+        except grpc.aio.AbortError as aborted:
+            _let_go(aborted)
 
     def _end(self, code: grpc.StatusCode, level: int, refusal: DomainError | None = None) -> None:
+        if self._is_open:  # probes come often, and say nothing
+            return
         if self._span:
             tracing.end_rpc(self._span, code)
         seconds, reason = round(time.monotonic() - self._began, 6), refusal.reason if refusal else ""
@@ -161,23 +172,55 @@ class _Rpc:
             logger.log(level, "%s: %s in %g s", self._method, reason or code.name, seconds, extra=fields)
 
 
+def _let_go(error: BaseException) -> None:
+    """Empty the frames that an exception came through.
+
+    Tasks keep the exceptions that they ended with, and gRPC keeps one with each call that is aborted. An exception
+    keeps the frames, and those keep tasks, calls and requests: in a circle, until the collector looks. A hundred
+    refused images of 14 MiB were 1.4 GiB.
+    """
+    while True:
+        traceback.clear_frames(error.__traceback__)
+        before = error.__cause__ or error.__context__
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        if before is None:
+            return
+        error = before
+
+
+async def _messages(context: Context) -> AsyncIterator[Any]:
+    """The requests of a stream. gRPC's own iterator holds itself, and its last message, until the collector looks."""
+    while True:
+        request = await context.read()
+        if request is grpc.aio.EOF:
+            return
+        yield request
+        del request  # before the next one comes, which may take long
+
+
 class RequestInterceptor(grpc.aio.ServerInterceptor):
-    """Surrounds a server's RPCs; those of health pass untouched.
+    """Surrounds a server's RPCs. A caller is let in before his request is received; it is bounded before it is parsed.
+
+    To gRPC all our methods have a stream of requests, which looks the same on the wire: where a method has one, gRPC
+    takes it in before it asks us. That costs nothing that can be measured: a bare call of 2 kB took 0.60 to 0.72 ms
+    before, and 0.61 to 0.68 ms so.
 
     Args:
         service: the full name of the server's own service.
         table: the status codes of its errors.
         observe: is told of the end of each RPC of the service.
         guard: lets callers in.
-        parsers: read the requests of some methods, instead of protobuf's own.
+        limits: what requests may hold.
     """
 
-    def __init__(self, service: str, table: StatusTable, observe: Observe, guard: Guard, parsers: Parsers) -> None:
-        self._parsers = parsers
+    def __init__(self, service: str, table: StatusTable, observe: Observe, guard: Guard, limits: Limits) -> None:
         self._prefix = f"/{service}/"
         self._table = table
         self._observe = observe
         self._guard = guard
+        self._limits = limits
+        self._parsers: dict[str, Parser] = {}
+        self._intake = Intake()
 
     async def intercept_service(
         self,
@@ -186,37 +229,52 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:  # noqa: ANN401 - None for an unknown method, which gRPC's types forget
         """Wrap the three kinds of handler that our services have."""
         handler: Any = await continuation(handler_call_details)
-        method = handler_call_details.method.removeprefix("/")
-        if handler is None or method in OPEN:
+        if handler is None:
             return handler  # no such method: gRPC answers UNIMPLEMENTED itself
-        serializers = (self._parsers.get(method, handler.request_deserializer), handler.response_serializer)
+        parser = self._parser(handler_call_details.method.removeprefix("/"), handler)
         if handler.unary_unary:
-            unary = self._unary(handler.unary_unary, handler_call_details)
-            return grpc.unary_unary_rpc_method_handler(unary, *serializers)
+            unary = self._unary(handler.unary_unary, handler_call_details, parser)
+            return grpc.stream_unary_rpc_method_handler(unary, None, handler.response_serializer)
         if handler.unary_stream:
-            stream = self._stream(handler.unary_stream, handler_call_details, _Rpc.permitted)
-            return grpc.unary_stream_rpc_method_handler(stream, *serializers)
-        stream = self._stream(handler.stream_stream, handler_call_details, _Rpc.all_permitted)
-        return grpc.stream_stream_rpc_method_handler(stream, *serializers)
+            stream = self._stream(handler.unary_stream, handler_call_details, parser)
+            return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
+        streams = self._streams(handler.stream_stream, handler_call_details)
+        return grpc.stream_stream_rpc_method_handler(streams, parser, handler.response_serializer)
 
-    def _unary(self, method: Callable[[Any, Context], Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
-        async def answer(request: Any, context: Context) -> Any:  # noqa: ANN401
+    def _parser(self, method: str, handler: Any) -> Parser:  # noqa: ANN401 - gRPC's own type
+        """What reads the method's requests: instead of the method of their class that protobuf's generator names."""
+        if method not in self._parsers:
+            self._parsers[method] = Parser(method, handler.request_deserializer.__self__, self._limits)
+        return self._parsers[method]
+
+    def _unary(
+        self, method: Callable[[Any, Context], Awaitable[Any]], details: grpc.HandlerCallDetails, parser: Parser
+    ) -> Any:  # noqa: ANN401
+        async def answer(_: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
             async with self._rpc(details, context, logging.DEBUG) as rpc:
                 await rpc.admit()
-                return await method(rpc.permitted(request), context)
+                async with self._intake.request(context, parser) as request:
+                    return await method(rpc.permitted(request), context)
 
         return answer
 
     def _stream(
-        self,
-        method: Callable[[Any, Context], AsyncIterator[Any]],
-        details: grpc.HandlerCallDetails,
-        permitted: Callable[[_Rpc, Any], Any],
+        self, method: Callable[[Any, Context], AsyncIterator[Any]], details: grpc.HandlerCallDetails, parser: Parser
     ) -> Any:  # noqa: ANN401
-        async def answer(asked: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - a request, or several
+        async def answer(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
             async with self._rpc(details, context, logging.INFO) as rpc:
                 await rpc.admit()
-                async for response in method(permitted(rpc, asked), context):
+                async with self._intake.request(context, parser) as request:
+                    async for response in method(rpc.permitted(request), context):
+                        yield response
+
+        return answer
+
+    def _streams(self, method: Callable[[Any, Context], AsyncIterator[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
+        async def answer(_: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            async with self._rpc(details, context, logging.INFO) as rpc:
+                await rpc.admit()
+                async for response in method(rpc.all_permitted(_messages(context)), context):
                     yield response
 
         return answer

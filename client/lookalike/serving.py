@@ -14,7 +14,8 @@ from grpc_reflection.v1alpha import reflection
 
 from lookalike.health import Health
 from lookalike.health_probe import HealthProbe
-from lookalike.request import Observe, Parsers, RequestInterceptor, unobserved
+from lookalike.parsing import Limits
+from lookalike.request import Observe, RequestInterceptor, unobserved
 from lookalike.security.guard import Guard
 from lookalike.security.tls import Certificate
 from lookalike.status import DomainError, ShuttingDown, StatusTable, StreamAged
@@ -118,7 +119,7 @@ class Server:
         observe: is told of the end of each of the service's RPCs.
         guard: lets callers in; left out, everybody.
         certificate: what it shows; None: connections are not encrypted.
-        parsers: read the requests of some methods; left out, protobuf's own.
+        limits: what requests may hold; left out, little.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Server:
         tell: Callable[[bool], None] = lambda _: None,
         observe: Observe = unobserved,
         guard: Guard | None = None,
-        parsers: Parsers | None = None,
+        limits: Limits | None = None,
         certificate: Certificate | None = None,
     ) -> None:
         self.port = 0
@@ -146,7 +147,7 @@ class Server:
         self._draining, self._grace = draining, grace
         self._tell = tell
         self._server = grpc.aio.server(
-            interceptors=[RequestInterceptor(service, table, observe, guard or Guard(), parsers or {})],
+            interceptors=[RequestInterceptor(service, table, observe, guard or Guard(), limits or Limits())],
             options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # a taken port is an error, not a lottery
         )
         self._health = Health(service)

@@ -5,15 +5,18 @@ Domain code raises `DomainError`s and knows nothing of gRPC; each server has one
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from lookalike.v1.common_pb2 import ItemError
 from lookalike.wire import ERROR_DOMAIN
+
+_LONGEST_RETRY_SECONDS: Final = 86_400.0
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -24,12 +27,24 @@ class DomainError(Exception):
     def __init__(self, reason: str, message: str, **metadata: object) -> None:
         super().__init__(message)
         self.reason = reason
-        self.message = message
-        self.metadata = {name: str(value) for name, value in metadata.items()}
+        self.message = _sendable(message)
+        self.metadata = {name: _sendable(str(value)) for name, value in metadata.items()}
 
     def details(self) -> Iterable[Message]:
         """Further `google.rpc` details beside ErrorInfo; none by default."""
         return ()
+
+
+def _sendable(text: str) -> str:
+    """The text without halves of characters, which JSON has escapes for and UTF-8 has no bytes."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def retry_info(seconds: float) -> error_details_pb2.RetryInfo:
+    """The detail that says when to come back."""
+    delay = Duration()
+    delay.FromNanoseconds(round(min(max(0.0, seconds), _LONGEST_RETRY_SECONDS) * 1e9))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
 
 
 class ShuttingDown(DomainError):
@@ -46,6 +61,39 @@ class StreamAged(DomainError):
         super().__init__("STREAM_AGED", "this stream has been open for long; open a new one for what is unanswered")
 
 
+class InvalidMessage(DomainError):
+    """A request that cannot be read, or holds more than any request of its method needs."""
+
+    @classmethod
+    def unparsable(cls, method: str) -> "InvalidMessage":
+        """The bytes are no such request, or a text in it is not UTF-8."""
+        return cls("MESSAGE_UNPARSABLE", f"message: its bytes are no request of {method}")
+
+    @classmethod
+    def missing(cls, method: str) -> "InvalidMessage":
+        """The call ended before its request came."""
+        return cls("MESSAGE_MISSING", f"message: {method} needs a request, and none came")
+
+    @classmethod
+    def too_large(cls, method: str, most: int, size: int) -> "InvalidMessage":
+        """There are more bytes than any request of the method needs."""
+        message = f"message: a request of {method} must be at most {most} bytes, got {size}"
+        return cls("MESSAGE_TOO_LARGE", message, limit_bytes=most)
+
+    @classmethod
+    def too_many_entries(cls, method: str, most: int) -> "InvalidMessage":
+        """There are more fields than any request of the method needs."""
+        message = f"message: it has more fields than a request of {method} may, which are {most} in all"
+        return cls("TOO_MANY_ENTRIES", message, limit_fields=most)
+
+
+class SentSlowly(DomainError):
+    """A request was still on its way while others waited."""
+
+    def __init__(self) -> None:
+        super().__init__("SENT_SLOWLY", "this request came slowly while others waited; send it again")
+
+
 class InternalError(DomainError):
     """Something failed that is not the caller's fault. The log has the cause; the answer does not."""
 
@@ -60,6 +108,8 @@ class StatusTable:
         self._codes: dict[type, grpc.StatusCode] = {
             ShuttingDown: grpc.StatusCode.UNAVAILABLE,
             StreamAged: grpc.StatusCode.UNAVAILABLE,
+            InvalidMessage: grpc.StatusCode.INVALID_ARGUMENT,
+            SentSlowly: grpc.StatusCode.UNAVAILABLE,
             InternalError: grpc.StatusCode.INTERNAL,
             **codes,
         }

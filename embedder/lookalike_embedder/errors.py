@@ -16,12 +16,11 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
 from lookalike.security.errors import REFUSALS
-from lookalike.status import DomainError, StatusTable
+from lookalike.status import DomainError, StatusTable, retry_info
 
 
 class _OfField(DomainError):
@@ -73,9 +72,7 @@ class Overloaded(DomainError):
 
     def details(self) -> Iterable[Message]:
         """Say when to come back."""
-        yield error_details_pb2.RetryInfo(
-            retry_delay=Duration(seconds=int(self.retry_seconds), nanos=int(self.retry_seconds % 1 * 1e9))
-        )
+        yield retry_info(self.retry_seconds)
 
 
 class TooLate(DomainError):

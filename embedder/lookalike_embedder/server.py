@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from lookalike.memory import LARGE_BLOCKS, trimmed, tune
 from lookalike.scrape import metrics_served
 from lookalike.security import gate
 from lookalike.serving import Draining, Server, calm_collector
@@ -25,9 +26,8 @@ from lookalike_embedder.engine import Bounds, Engine
 from lookalike_embedder.errors import STATUS
 from lookalike_embedder.image import FORMATS, SIZE
 from lookalike_embedder.job import Lane
-from lookalike_embedder.memory import trimmed
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.request import parsed
+from lookalike_embedder.request import LIMITS
 from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
 
@@ -56,6 +56,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
     Raises:
         Stuck: the server has ended, but threads have not.
     """
+    tune(LARGE_BLOCKS)  # before there are threads
     first = ThreadPoolExecutor(1, "interactive")
     try:
         loaded = await asyncio.wrap_future(first.submit(load, config))
@@ -131,7 +132,7 @@ async def serving(
     metrics.describe(space=description.space, device=description.device, precision=description.precision)
     limits = image.Limits(config.max_image_bytes, config.max_image_pixels)
     async with (
-        trimmed(),
+        trimmed(LARGE_BLOCKS),
         Engine(
             loaded.compute,
             decode or partial(image.decode, limits=limits, jpegs=loaded.jpegs),
@@ -159,7 +160,7 @@ async def serving(
             probe=lambda: engine.probe(config.probe_interval),
             tell=metrics.serving.set,
             draining=draining,
-            parsers={f"{SERVICE}/EmbedStream": parsed},
+            limits=LIMITS,
             options=[
                 *message_limits(max(config.max_image_bytes, MAX_IMAGE_BYTES)),  # refusing is admission's, per image
                 *connection_age(config.max_connection_age),

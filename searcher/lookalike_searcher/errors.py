@@ -19,15 +19,16 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import grpc
-from google.protobuf import duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
 from lookalike.security.errors import REFUSALS
-from lookalike.status import DomainError, StatusTable
+from lookalike.status import DomainError, StatusTable, retry_info
 
 _MAX_NAMED: Final = 50
 """Hashes that an error names: gRPC's trailers have room for 8 KiB."""
+_MAX_SHOWN: Final = 200
+"""Characters of a URI that an error tells: it does so four times, in which each may become twelve bytes."""
 _BUSY_RETRY_SECONDS: Final = 0.5
 
 
@@ -81,7 +82,8 @@ class NotFound(_OfResource):
     @classmethod
     def image_at(cls, project: str, uri: str) -> "NotFound":
         """The project uses no image at this URI."""
-        return cls("IMAGE_NOT_FOUND", f"project {project!r} has no image at {uri!r}", "image", uri)
+        shown = uri if len(uri) <= _MAX_SHOWN else f"{uri[: _MAX_SHOWN - 3]}..."
+        return cls("IMAGE_NOT_FOUND", f"project {project!r} has no image at {shown!r}", "image", shown)
 
     @classmethod
     def space(cls, project: str, name: str) -> "NotFound":
@@ -185,9 +187,7 @@ class QuotaExceeded(DomainError):
         )
         yield error_details_pb2.QuotaFailure(violations=[violation])
         if self._retry_seconds:
-            delay = duration_pb2.Duration()
-            delay.FromNanoseconds(round(self._retry_seconds * 1e9))
-            yield error_details_pb2.RetryInfo(retry_delay=delay)
+            yield retry_info(self._retry_seconds)
 
     @classmethod
     def images(cls, project: str, limit: int) -> "QuotaExceeded":

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lookalike.memory import SMALL_BLOCKS, trimmed
 from lookalike.scrape import metrics_served
 from lookalike.security import gate
 from lookalike.serving import Draining, Server, calm_collector
@@ -29,6 +30,7 @@ from lookalike_searcher.rates import Rates
 from lookalike_searcher.reads import Reads
 from lookalike_searcher.recall import Recall
 from lookalike_searcher.replica import Replica
+from lookalike_searcher.request import LIMITS
 from lookalike_searcher.searching import Searching
 from lookalike_searcher.service import SearcherService
 
@@ -113,6 +115,7 @@ async def serving(
     service = SearcherService(config, primary, searching, impressions, draining, metrics)
     maintenance = Maintenance(config, primary, metrics)
     async with (
+        trimmed(SMALL_BLOCKS),
         impressions.kept(),
         running(recall.run()),
         running(maintenance.run()),
@@ -123,6 +126,7 @@ async def serving(
             table=STATUS,
             probe=primary.ping,
             draining=draining,
+            limits=LIMITS,
             options=message_limits(),
             probe_interval=config.probe_interval,
             grace=config.grace,

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -10,7 +11,9 @@ from google.protobuf.message import Message
 from lookalike_searcher.errors import InvalidField
 
 _MAX_BYTES: Final = 2048
-_RULE: Final = "must be what an answer to the same request gave"
+_MAX_NUMBER: Final = 2**53
+"""No id comes so far, and what is added to one, or to a count, has room in PostgreSQL's bigint."""
+RULE: Final = "must be what an answer to the same request gave"
 
 
 def digest(request: Message, *but: str) -> str:
@@ -44,12 +47,20 @@ def decode(token: str, asked: str, kinds: tuple[type, ...], field: str = "page_t
         parts = json.loads(base64.b64decode(token[:_MAX_BYTES], altchars=b"-_", validate=True))
         first, *position = parts if isinstance(parts, list) else [None]
     except (ValueError, RecursionError):  # among them broken base64, broken UTF-8, an empty list
-        raise InvalidField(field, _RULE, token) from None
+        raise InvalidField(field, RULE, token) from None
     if first != asked or [type(part) for part in position] != list(kinds) or not all(map(_storable, position)):
-        raise InvalidField(field, _RULE, token)
+        raise InvalidField(field, RULE, token)
     return position
 
 
 def _storable(part: object) -> bool:
-    """Whether PostgreSQL takes it: tokens may be forged."""
-    return not (isinstance(part, int) and not 0 <= part < 2**63) and not (isinstance(part, str) and "\0" in part)
+    """Whether PostgreSQL takes it, and a little more than it: tokens may be forged."""
+    match part:
+        case int():
+            return 0 <= part < _MAX_NUMBER
+        case float():
+            return math.isfinite(part)
+        case str():
+            return "\0" not in part and part == part.encode(errors="ignore").decode()  # no halves of characters
+        case _:
+            return False

@@ -14,6 +14,13 @@ DEFAULT_PAGE_SIZE: Final = 100
 MAX_BATCH: Final = 100
 MAX_NAMED: Final = 1_000
 MAX_LABELS: Final = 64
+MAX_LABEL_GROUPS: Final = 16
+MAX_EXAMPLES: Final = 100
+MAX_ENTRIES: Final = 512
+MAX_SYNCED: Final = 1_000
+MAX_FURTHER_EMBEDDINGS: Final = 4
+MAX_JUDGED: Final = 100
+MAX_VERDICTS: Final = 100
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SPACE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")

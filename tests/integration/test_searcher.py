@@ -333,7 +333,7 @@ async def test_deleting_a_project_under_its_searches_is_not_found_to_them(
     assert codes == {grpc.StatusCode.NOT_FOUND}
 
 
-@pytest.mark.parametrize("token", ["!", "é", "AGE=", "U2hvcA==", "====", "x" * 100_000])
+@pytest.mark.parametrize("token", ["!", "é", "AGE=", "U2hvcA==", "====", "x" * 10_000])
 async def test_a_page_token_of_somebody_elses_is_refused(stub: SearcherServiceStub, token: str) -> None:
     error = await refused(stub.ListProjects(wire.ListProjectsRequest(page_token=token)))
     assert isinstance(error, InvalidRequestError)

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import math
 import socket
 import struct
 import time
@@ -177,6 +178,17 @@ FORGERIES: dict[str, Callable[[Signer], str]] = {
     "projects of another form": lambda signer: good(signer, projects="*"),
     "projects that are patterns": lambda signer: good(signer, projects=["sh%p"]),
     "a rate that is none": lambda signer: good(signer, rate="fast"),
+    "a rate beyond all numbers": lambda signer: good(signer, rate=10**400),
+    "an infinite rate": lambda signer: good(signer, rate=math.inf),
+    "a rate of nothing": lambda signer: good(signer, rate=5e-324),
+    "an end beyond all numbers": lambda signer: good(signer, exp=10**400),
+    "an infinite end": lambda signer: good(signer, exp=math.inf),
+    "a beginning beyond all numbers": lambda signer: good(signer, nbf=math.inf),
+    "half a character for a subject": lambda signer: good(signer, sub="\ud800"),
+    "half a character for its id": lambda signer: good(signer, jti="\udfff"),
+    "half a character for its key": lambda signer: good(Signer(key_id="\ud800")),
+    "half a character in a project": lambda signer: good(signer, projects=["\ud800"]),
+    "a subject too long": lambda signer: good(signer, sub="x" * 257),
     "too long": lambda signer: good(signer, padding="x" * 4600),
     "garbage": lambda _signer: "a.b.c",
     "not even that": lambda _signer: "~",

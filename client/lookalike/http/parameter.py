@@ -108,7 +108,7 @@ def _text(name: str, schema: Schema, text: str) -> str:
     least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
     if not least <= len(text) <= most:
         raise invalid(name, f"must be {least} to {most} characters", f"{len(text)} characters")
-    if "pattern" in schema and not re.search(schema["pattern"], text):
+    if "pattern" in schema and not re.search(re.sub(r"\$$", r"\\Z", schema["pattern"]), text):  # else "\n" may follow
         raise invalid(name, f"must match {schema['pattern']}", text)
     return text
 

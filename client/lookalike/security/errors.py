@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
-from lookalike.status import DomainError
+from lookalike.status import DomainError, retry_info
 
 
 class Unauthenticated(DomainError):
@@ -86,9 +85,7 @@ class TokenQuotaExceeded(DomainError):
         """Say whose quota it is, and when to come again."""
         violation = error_details_pb2.QuotaFailure.Violation(subject=f"token:{self._subject}", description=self.message)
         yield error_details_pb2.QuotaFailure(violations=[violation])
-        delay = Duration()
-        delay.FromNanoseconds(round(self._retry_seconds * 1e9))
-        yield error_details_pb2.RetryInfo(retry_delay=delay)
+        yield retry_info(self._retry_seconds)
 
 
 REFUSALS: Final[Mapping[type[DomainError], grpc.StatusCode]] = {

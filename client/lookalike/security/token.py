@@ -1,6 +1,5 @@
 """Tokens: JSON Web Tokens (RFC 7519), verified. Needs `pyjwt` and `cryptography`."""
 
-import math
 import re
 import time
 from collections.abc import Mapping
@@ -16,6 +15,12 @@ LEEWAY_SECONDS: Final = 30.0
 """How far the clock of whoever makes tokens may be off."""
 _MAX_KNOWN: Final = 4096
 _JWT: Final = jwt.PyJWT(options={"enforce_minimum_key_length": True})
+_MAX_RATE: Final = 1e6
+_LEAST_RATE: Final = 1e-4
+"""Requests a second: less than one in hours is none."""
+_LAST_SECOND: Final = 2.0**53
+"""Of what `exp` may say: as far as seconds can be told from each other."""
+_MAX_ID: Final = 256
 _PROJECT: Final = re.compile(r"[a-z0-9_-]{1,63}|[a-z0-9_-]{0,63}\*")
 
 
@@ -68,7 +73,13 @@ class TokenVerifier:
             return _caller(claims)
         except jwt.ExpiredSignatureError:
             raise Unauthenticated.expired() from None
-        except (jwt.PyJWTError, ValueError) as error:
+        except (
+            jwt.PyJWTError,
+            ValueError,
+            TypeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:  # of whatever it holds
             raise Unauthenticated.invalid(str(error)[:200]) from None
 
     async def _key(self, key_id: str | None) -> jwt.PyJWK:
@@ -87,13 +98,26 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
         raise ValueError("scope must be a string, its words separated by spaces")  # noqa: TRY004 - what was sent
     if not isinstance(projects, list) or not all(isinstance(one, str) and _PROJECT.fullmatch(one) for one in projects):
         raise ValueError("projects must be a list of names, or beginnings of names that end in *")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
-        raise ValueError("rate must be a number of requests a second")
+    if (
+        isinstance(rate, bool)
+        or not isinstance(rate, int | float)
+        or not (rate == 0 or _LEAST_RATE <= rate <= _MAX_RATE)
+    ):
+        raise ValueError(f"rate must be 0, or {_LEAST_RATE:g} to {_MAX_RATE:g} requests a second")
+    if float(claims["exp"]) > _LAST_SECOND:
+        raise ValueError("exp must be a number of seconds since 1970")
     return Caller(
-        subject=claims["sub"],
-        token_id=str(claims.get("jti", "")),
+        subject=_text("sub", claims["sub"]),
+        token_id=_text("jti", claims.get("jti", "")),
         scopes=SCOPES.intersection(scopes.split()),
         projects=tuple(projects),
         expires=float(claims["exp"]) + LEEWAY_SECONDS,
         rate=float(rate),
     )
+
+
+def _text(name: str, value: object) -> str:
+    """A claim that is written down and told. Raises ValueError, also of what UTF-8 has no bytes for."""
+    if not isinstance(value, str) or len(value.encode()) > _MAX_ID:
+        raise ValueError(f"{name} must be a text of at most {_MAX_ID} bytes")
+    return value

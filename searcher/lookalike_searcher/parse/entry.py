@@ -10,10 +10,7 @@ from lookalike_searcher.image import Embedding, Entry
 from lookalike_searcher.parse import vector
 from lookalike_searcher.parse.reference import reference
 
-_MAX_FURTHER_EMBEDDINGS: Final = 4
 _MAX_STAMP: Final = 256
-_MAX_ENTRIES: Final = 512
-_MAX_SYNCED: Final = 1_000
 
 AnEntry = wire.IndexImagesRequest | wire.ImageEntry
 
@@ -34,7 +31,7 @@ def entries(messages: Sequence[AnEntry]) -> list[Entry | InvalidField]:
 
 def synced(request: wire.SyncProductRequest, product: str) -> list[Entry]:
     """The images that the product is to show."""
-    validation.at_most("entries", request.entries, _MAX_SYNCED)
+    validation.at_most("entries", request.entries, validation.MAX_SYNCED)
     found = []
     for number, message in enumerate(request.entries):
         if message.reference.product not in ("", product):
@@ -52,7 +49,7 @@ def one_project(project: str, batch: Iterable[wire.IndexImagesRequest]) -> str:
     """The stream's project: named by its first request, and by no other differently. No request is too large."""
     for request in batch:
         project = project or validation.project_name(request.project, "project")
-        validation.at_most("entries", request.entries, _MAX_ENTRIES)
+        validation.at_most("entries", request.entries, validation.MAX_ENTRIES)
         if request.project not in ("", project):
             raise InvalidField(
                 "project", f"must be empty or {project!r} after the stream's first request", request.project
@@ -61,7 +58,7 @@ def one_project(project: str, batch: Iterable[wire.IndexImagesRequest]) -> str:
 
 
 def _entry(message: AnEntry, embeddings: Sequence[Embedding | InvalidField]) -> Entry:
-    validation.at_most("further_embeddings", message.further_embeddings, _MAX_FURTHER_EMBEDDINGS)
+    validation.at_most("further_embeddings", message.further_embeddings, validation.MAX_FURTHER_EMBEDDINGS)
     for embedding in embeddings:
         if isinstance(embedding, InvalidField):
             raise embedding

@@ -10,14 +10,12 @@ from lookalike_searcher.feedback import Judged, Verdict
 from lookalike_searcher.parse import vector
 from lookalike_searcher.search_id import SearchId
 
-_MAX_JUDGED: Final = 100
-_MAX_VERDICTS: Final = 100
 _MAX_RANK: Final = 1_000_000
 
 
 def feedback(request: wire.RecordFeedbackRequest) -> list[Judged]:
     """The searches with their verdicts, each once: of two on the same hit, the later one counts."""
-    validation.at_most("searches", request.searches, _MAX_JUDGED, least=1)
+    validation.at_most("searches", request.searches, validation.MAX_JUDGED, least=1)
     count = sum(len(one.verdicts) for one in request.searches)
     if count > validation.MAX_NAMED:
         raise InvalidField("searches", f"must hold at most {validation.MAX_NAMED} verdicts in all", count)
@@ -40,7 +38,7 @@ def _judge(judged: Judged, message: wire.SearchFeedback, where: str) -> None:
         judged.sha256, judged.uri = b"", validation.uri(f"{where}.query_uri", message.query_uri)
     if message.HasField("query_embedding"):
         judged.embedding = vector.embedding(message.query_embedding, f"{where}.query_embedding")
-    validation.at_most(f"{where}.verdicts", message.verdicts, _MAX_VERDICTS, least=1)
+    validation.at_most(f"{where}.verdicts", message.verdicts, validation.MAX_VERDICTS, least=1)
     for number, one in enumerate(message.verdicts):
         field = f"{where}.verdicts[{number}]"
         sha256 = validation.sha256(one.sha256, f"{field}.sha256")

@@ -3,7 +3,7 @@
 from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import token, validation
+from lookalike_searcher import search_id, token, validation
 from lookalike_searcher.duplicates import PLACE_TYPES, Asked, Place
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.filter import Filter
@@ -11,8 +11,6 @@ from lookalike_searcher.parse import vector
 from lookalike_searcher.query import Example, Query
 from lookalike_searcher.search import NEAR_DUPLICATE, POSITION_TYPES, Position, Search
 
-_MAX_LABEL_GROUPS: Final = 16
-_MAX_EXAMPLES: Final = 100
 _GROUPINGS: Final = frozenset(wire.Grouping.values())
 
 
@@ -24,6 +22,7 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
     if request.page_token:
         *position, called = token.decode(request.page_token, asked, (*POSITION_TYPES, str))
         after = Position(*position)
+        _check_search_id(called, after.project_id, request.page_token)
     similarity = request.min_similarity if request.HasField("min_similarity") else -1.0
     found = Search(
         project=validation.project_name(request.project, "project"),
@@ -39,6 +38,16 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
         search_id=called,
     )
     return found, asked
+
+
+def _check_search_id(called: str, project_id: int, page_token: str) -> None:
+    """A page bears the id of its search: tokens may be forged. Raises InvalidField."""
+    try:
+        forged = search_id.parse(called, "page_token").project_id != project_id
+    except InvalidField:
+        forged = True
+    if forged:
+        raise InvalidField("page_token", token.RULE, page_token)
 
 
 def _rerank(request: wire.SearchRequest) -> int:
@@ -62,7 +71,7 @@ def filter_(message: wire.Filter) -> Filter:
     """Which images."""
     validation.at_most("filter.products", message.products, validation.MAX_NAMED)
     validation.at_most("filter.variants", message.variants, validation.MAX_NAMED)
-    validation.at_most("filter.labels", message.labels, _MAX_LABEL_GROUPS)
+    validation.at_most("filter.labels", message.labels, validation.MAX_LABEL_GROUPS)
     prefix = message.uri_prefix
     return Filter(
         products=tuple(validation.product(f"filter.products[{n}]", value) for n, value in enumerate(message.products)),
@@ -100,8 +109,8 @@ def _query(request: wire.SearchRequest) -> Query:
         return Query((Example(sha256=sha256),))
     if request.uri:
         return Query((Example(uri=validation.uri("uri", request.uri)),))
-    validation.at_most("positives", request.positives, _MAX_EXAMPLES)
-    validation.at_most("negatives", request.negatives, _MAX_EXAMPLES)
+    validation.at_most("positives", request.positives, validation.MAX_EXAMPLES)
+    validation.at_most("negatives", request.negatives, validation.MAX_EXAMPLES)
     positives = tuple(_example(f"positives[{n}]", message) for n, message in enumerate(request.positives))
     negatives = tuple(_example(f"negatives[{n}]", message) for n, message in enumerate(request.negatives))
     return Query(positives, negatives, leave_out=True)

@@ -1,0 +1,195 @@
+"""A refusal holds nothing: neither when it comes before the request is received, nor after."""
+
+import asyncio
+import ctypes
+import gc
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+import pytest
+from google.protobuf.message import DecodeError
+
+from lookalike import intake
+from lookalike.channel import EMBEDDER
+from lookalike.parsing import Limits
+from lookalike.security.caller import Caller
+from lookalike.security.errors import Unauthenticated
+from lookalike.security.guard import Guard
+from lookalike.serving import Draining, Server
+from lookalike.status import Context
+from lookalike.v1 import embedder_pb2 as wire
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, add_EmbedderServiceServicer_to_server
+from lookalike_embedder.errors import STATUS, InvalidImage
+
+MEBIBYTES = 1024 * 1024
+LARGE = 8 * MEBIBYTES
+CALLS = 24
+IMAGE = b"\x0a\x80\x80\x80\x04" + bytes(LARGE)
+UNKNOWN = b"\xfa\x7f\x80\x80\x80\x04" + bytes(LARGE)
+
+
+class Verifier:
+    """Knows nobody."""
+
+    async def verify(self, token: str) -> Caller:
+        raise Unauthenticated.invalid(token)
+
+
+class Servicer(EmbedderServiceServicer):
+    """Refuses images, in the call itself and in a task of the stream's."""
+
+    async def GetModel(self, request: wire.GetModelRequest, context: Context) -> wire.GetModelResponse:  # noqa: N802
+        return wire.GetModelResponse()
+
+    async def Embed(self, request: wire.EmbedRequest, context: Context) -> wire.EmbedResponse:  # noqa: N802
+        try:
+            return wire.EmbedResponse.FromString(request.image[:1] + b"\xff")
+        except DecodeError:
+            raise InvalidImage("EMPTY_IMAGE", "image: is none")  # noqa: B904 - what came before is kept with it
+
+    async def EmbedStream(  # noqa: N802
+        self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context
+    ) -> AsyncIterator[wire.EmbedStreamResponse]:
+        async def read() -> None:
+            async for request in request_iterator:
+                raise InvalidImage("EMPTY_IMAGE", f"image: {len(request.image)} bytes that are none")
+
+        reader = asyncio.create_task(read())
+        await reader
+        yield wire.EmbedStreamResponse()
+
+
+CALLER = """
+import sys, grpc
+port, method, file = sys.argv[1:]
+data = open(file, "rb").read()
+with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.max_send_message_length", -1)]) as channel:
+    call = channel.unary_unary(method)
+    for times in sys.stdin:
+        for _ in range(int(times)):
+            try:
+                call(data)
+            except grpc.RpcError as error:
+                details = error.details()
+        print(details, flush=True)
+"""
+"""Makes a call as often as it is told. A process of its own, as its memory is not what is looked at."""
+
+
+@asynccontextmanager
+async def serving(*, by_token: bool = False) -> AsyncIterator[Server]:
+    async def probe() -> None:
+        pass
+
+    async with Server(
+        EMBEDDER,
+        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),
+        address="127.0.0.1:0",
+        table=STATUS,
+        probe=probe,
+        draining=Draining(),
+        options=[("grpc.max_receive_message_length", 16 * MEBIBYTES)],
+        probe_interval=60,
+        grace=5,
+        guard=Guard(Verifier()) if by_token else None,
+        limits=Limits({f"{EMBEDDER}/Embed": None, f"{EMBEDDER}/EmbedStream": None}),
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+async def channel() -> AsyncIterator[grpc.aio.Channel]:
+    options = [("grpc.max_send_message_length", -1)]
+    async with serving() as server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
+        yield channel
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def resident() -> int:
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+    return psutil.Process().memory_info().rss
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize(
+    ("by_token", "method", "data", "says"),
+    [
+        (True, "Embed", IMAGE, "authorization: a bearer token is required"),
+        (True, "EmbedStream", IMAGE, "authorization: a bearer token is required"),
+        (False, "Embed", IMAGE, "image: is none"),
+        (False, "EmbedStream", b"\x12" + IMAGE[1:], f"image: {LARGE} bytes that are none"),
+        (False, "GetModel", UNKNOWN, f"message: a request of GetModel must be at most 16384 bytes, got {len(UNKNOWN)}"),
+        (False, "Embed", b"\x80" * LARGE, "message: its bytes are no request of Embed"),
+        (False, "EmbedStream", b"\x80" * LARGE, "message: its bytes are no request of EmbedStream"),
+        (False, "EmbedStream", b"\x1a\x00" * (LARGE // 2), "message: it has more fields than a request of EmbedStream"),
+    ],
+)
+async def test_nothing_is_held_of_what_was_refused(
+    tmp_path: Path, method: str, data: bytes, says: str, *, by_token: bool
+) -> None:
+    """With the collector switched off: a fourth of what was sent would be seen."""
+    (tmp_path / "data").write_bytes(data)
+    async with serving(by_token=by_token) as server:
+        arguments = ("-c", CALLER, str(server.port), f"/{EMBEDDER}/{method}", str(tmp_path / "data"))
+        caller = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=PIPE, stdout=PIPE)
+        assert caller.stdin
+        assert caller.stdout
+        before = 0
+        for times in (4, CALLS):
+            before = resident()
+            caller.stdin.write(f"{times}\n".encode())
+            assert (await caller.stdout.readline()).decode().startswith(says)
+        assert resident() - before < CALLS * LARGE / 4
+        caller.stdin.close()
+        await caller.wait()
+
+
+async def refused(channel: grpc.aio.Channel, method: str, data: bytes) -> grpc.StatusCode:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.unary_unary(f"/{EMBEDDER}/{method}")(data)
+    return caught.value.code()
+
+
+async def test_who_sends_slowly_gives_way_to_who_waits(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "MAX_RECEIVING", 3)
+    monkeypatch.setattr(intake, "_PATIENCE_SECONDS", 0.05)
+    slow: list[grpc.aio.StreamUnaryCall[bytes, bytes]] = [
+        channel.stream_unary(f"/{EMBEDDER}/GetModel")() for _ in range(3)
+    ]
+    get: Any = channel.unary_unary(f"/{EMBEDDER}/GetModel")
+    for _ in range(20):
+        await get(b"")
+    codes = []
+    for call in slow:
+        if call.done():
+            codes.append(await call.code())
+        call.cancel()
+    assert codes
+    assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
+
+
+async def test_large_requests_wait_while_many_are_served(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused is given back: else the third one would wait for ever."""
+    monkeypatch.setattr(intake, "MAX_HELD_BYTES", 2 * LARGE)
+    for _ in range(4):
+        assert await refused(channel, "Embed", IMAGE) is grpc.StatusCode.INVALID_ARGUMENT
+        assert await refused(channel, "Embed", b"\x80" * LARGE) is grpc.StatusCode.INVALID_ARGUMENT
