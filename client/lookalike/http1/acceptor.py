@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -82,25 +83,26 @@ class Acceptor:
             self._refuse(accepted)
             return
         protocol = self._make(place)
-        task = self._loop.create_task(self._connect(accepted, protocol, place))
+        task = self._loop.create_task(self._connect(accepted, protocol))
         self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(partial(self._connected, accepted, place))
 
-    async def _connect(self, accepted: socket.socket, protocol: BoundedProtocol, place: Place) -> None:
+    async def _connect(self, accepted: socket.socket, protocol: BoundedProtocol) -> None:
         """Hand the connection to its protocol; with TLS, after the handshake."""
         seconds = self._limits.message_seconds if self._certificate else None
-        try:
-            await self._loop.connect_accepted_socket(
-                lambda: protocol, accepted, ssl=self._certificate, ssl_handshake_timeout=seconds
-            )
-        except OSError as error:
+        await self._loop.connect_accepted_socket(
+            lambda: protocol, accepted, ssl=self._certificate, ssl_handshake_timeout=seconds
+        )
+
+    def _connected(self, accepted: socket.socket, place: Place, task: "asyncio.Task[None]") -> None:
+        """Where that went wrong, or was stopped, nothing is left of it."""
+        self._connecting.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error:
             logger.debug("no connection came of it: %r", error)
+        if error or task.cancelled():
             place.leave()
             accepted.close()
-        except BaseException:
-            place.leave()
-            accepted.close()
-            raise
 
     def _refuse(self, accepted: socket.socket) -> None:
         """Turn one away at once, with an answer where there is no TLS."""

@@ -198,8 +198,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _late(self) -> None:
         if self.pipeline or (self._answering and not self._in_body):  # it is we who are slow
             self._wait()
-        elif not self._begun:
-            self.transport.close()
+        elif not self._begun or (self.cycle is not None and not self._in_body):
+            self.transport.close()  # whoever sends the rest now finds it closed, not an answer that he never asked for
         else:
             detail = f"the request did not come in {self._limits.message_seconds:g} s"
             self._end(refusal(HTTPStatus.REQUEST_TIMEOUT, "REQUEST_TOO_SLOW", detail))
