@@ -62,8 +62,11 @@ def run(
 
 def tell_failure(message: str) -> None:
     """Say on standard error why a command could not run."""
+    first, *more = message.split("\n")
     errors.print("lookalike:", style="red", end=" ")
-    errors.print(message, soft_wrap=True)
+    errors.print(first, soft_wrap=True)
+    for line in more:  # of a log; indented, as no line may be taken for one of ours
+        errors.print(f"    {line}", soft_wrap=True)
 
 
 def print_json(record: "DataclassInstance", indent: int | None = None) -> None:
