@@ -60,7 +60,9 @@ MaxUpload = Annotated[
 ]
 MaxUploads = Annotated[
     int,
-    typer.Option(envvar="LOOKALIKE_HTTP_MAX_UPLOADS", min=1, help="Photos that are received and embedded at once."),
+    typer.Option(
+        envvar="LOOKALIKE_HTTP_MAX_UPLOADS", min=1, help="Photos that are embedded at once; room is for so many."
+    ),
 ]
 BodyTimeout = Annotated[
     float,

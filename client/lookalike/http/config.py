@@ -29,7 +29,7 @@ class Config:
         allowed_hosts: what the header Host may say; empty: any. A page elsewhere whose name was made to resolve to our
             address is thereby kept out.
         max_upload_bytes: the largest photo.
-        max_uploads: photos that are received and embedded at once.
+        max_uploads: photos that are embedded at once; bodies have the room of as many of the largest size.
         body_timeout: seconds in which a request's head, and then its body, must have come.
         idle_timeout: seconds that a connection is kept for a further request.
         max_connections: at once.
