@@ -4,12 +4,14 @@ import asyncio
 import gc
 import itertools
 import resource
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import psutil
 import pytest
+import trustme
 
 from lookalike.http1 import server
 from lookalike.http1.limits import Limits
@@ -87,11 +89,12 @@ class Site:
 
 
 @asynccontextmanager
-async def site(limits: Limits) -> AsyncIterator[Site]:
+async def site(limits: Limits, certificate: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
     made = Site()
     listening = server.listen("127.0.0.1", 0)
     made.port = listening.getsockname()[1]
-    async with server.serving(made.app, listening, limits, grace=1, lifespan="off"):
+    tls = (lambda *_: certificate) if certificate else None
+    async with server.serving(made.app, listening, limits, grace=1, lifespan="off", ssl_context_factory=tls):
         yield made
 
 
@@ -288,3 +291,27 @@ async def test_there_are_never_more_connections_than_files(monkeypatch: pytest.M
         assert (await at.talk(post("/"))).startswith(b"HTTP/1.1 503 ")
         for _, writer in kept:
             writer.close()
+
+
+async def test_connections_are_counted_and_timed_before_tls_has_a_word() -> None:
+    authority = trustme.CA()
+    ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(ours)
+    authority.configure_trust(theirs)
+    async with site(Limits(message_seconds=20, connections_per_address=5), ours) as at:
+        silent = [await at.open() for _ in range(20)]
+        kept = [await asyncio.open_connection("127.0.0.1", at.port, ssl=theirs) for _ in range(5)]
+        for one in kept:
+            assert b"200 OK" in await asked(*one)
+        for reader, writer in silent:
+            assert await reader.read() == b""
+            writer.close()
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection("127.0.0.1", at.port, ssl=theirs)
+        kept[0][1].write(post("/", "Content-Length: 100"))  # which does not come: the answer is heard all the same
+        assert (await kept[0][0].read()).endswith(b"got 0\r\n0\r\n\r\n")
+        for _, writer in kept:
+            writer.close()
+    async with site(QUICK, ours) as at:
+        assert await at.talk() == b""
+        assert await at.talk(b"\x16\x03\x01") == b""

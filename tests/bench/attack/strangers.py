@@ -1,9 +1,10 @@
-"""What strangers do to an HTTP server: each function is the work of a process of its own, with plain sockets."""
+"""What strangers do to an HTTP server, with plain sockets: each function is the work of a process or a thread."""
 
 import contextlib
 import itertools
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -77,3 +78,16 @@ def _is_open(connection: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def health(address: Address, ended: threading.Event) -> list[float]:
+    """Ask for health on one connection, again and again; the seconds that each answer took."""
+    waits = []
+    with socket.create_connection(address, timeout=30) as connection:
+        while not ended.wait(0.05):
+            began = time.perf_counter()
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            if not connection.recv(_PIECE):
+                raise ConnectionError("health was not answered")
+            waits.append(time.perf_counter() - began)
+    return waits
