@@ -30,7 +30,7 @@ REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
 """The id of the RPC that is served here, also in the tasks that it starts; empty outside of one."""
 
 _DEADLINE: Final[ContextVar[float]] = ContextVar("deadline", default=math.inf)
-_ID: Final = re.compile(r"[\x20-\x7e]{1,128}")
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 Observe = Callable[[str, grpc.StatusCode, str, float], None]
@@ -50,7 +50,7 @@ def time_remaining() -> float:
 
 
 def request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
-    """The caller's `x-request-id`, or a new one where it is missing or not 1 to 128 printable ASCII characters."""
+    """The caller's `x-request-id`, or a new one where it is missing or no 1 to 128 of A-Z a-z 0-9 . _ -."""
     for name, value in metadata:
         if name == "x-request-id" and isinstance(value, str) and _ID.fullmatch(value):
             return value

@@ -148,5 +148,5 @@ class Ranker:
             lines = "\n".join(_VECTOR.sub("[…]", row[0]) for row in plan)
             fields = {"project": self._project.name, "seconds": round(seconds, 6), "plan": lines}
             self._metrics.slow.inc()
-            logger.warning("slow search of project %r: %.3f s\n%s", self._project.name, seconds, lines, extra=fields)
+            logger.warning("slow search of project %r: %.3f s", self._project.name, seconds, extra=fields)
         return rows

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -56,6 +58,44 @@ async def test_it_starts_without_the_servers_logs_its_requests_and_ends_cleanly(
     lines = [json.loads(line) for line in log.splitlines()]
     [line] = [line for line in lines if line.get("path") == "/v1/nothing"]
     assert (line["request_id"], line["status"], line["method"]) == ("id-7", 404, "GET")
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+async def test_nobody_writes_lines_of_his_own_into_the_log(style: str) -> None:
+    """Neither by a path, nor by a request id, a host or a query: each request has one line, of printable characters."""
+    process, url = await start("--log-format", style)
+    forged = (
+        "%0d%0a2026-01-01%2000:00:00,000%20INFO%20lookalike.audit%20[-]:%20code%20'OK'%1b[2J%c2%9b%e2%80%a8%e2%80%ae"
+    )
+    forged_id = "a]: 2026-01-01 INFO lookalike.audit"
+    heads = [
+        f"GET /v1/{forged} HTTP/1.1\r\nHost: localhost",
+        f"GET /v1/projects?{forged}={forged} HTTP/1.1\r\nHost: localhost",
+        f"GET /v1/projects/{forged}/images HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: {forged_id}",
+        "GET / HTTP/1.1\r\nHost: \x9b31m\xe2\x80\xae",
+        "\x1b[2J / HTTP/1.1",
+    ]
+    parts = urlsplit(url)
+    for head in heads:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(head.encode("latin-1") + b"\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 4")
+        assert forged_id.encode() not in answer
+        writer.close()
+    process.terminate()
+    _, log = await process.communicate()
+    lines = log.decode().split("\n")[:-1]
+    assert len(lines) >= len(heads)
+    assert all(line.isprintable() for line in lines), lines
+    if style == "json":
+        told = [json.loads(line) for line in lines]
+        assert all(line["logger"] != "lookalike.audit" for line in told)
+        assert all(line["message"].isprintable() and line.get("path", "").isprintable() for line in told)
+    else:
+        assert all(
+            re.match(r"\d{4}-\d\d-\d\d \S+ [A-Z]+ (uvicorn|lookalike\.http)\S* \[[\w.-]+\]: ", line) for line in lines
+        )
 
 
 def test_others_are_let_in_only_where_that_is_said() -> None:

@@ -23,9 +23,9 @@ async def test_the_log_joins_with_the_caller_on_the_request_id(tmp_path: Path) -
         ):
             request = wire.GetProjectRequest(name="nowhere")
             with pytest.raises(grpc.aio.AioRpcError):
-                await SearcherServiceStub(channel).GetProject(request, metadata=[("x-request-id", "order 7")])
+                await SearcherServiceStub(channel).GetProject(request, metadata=[("x-request-id", "order-7")])
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    (mine,) = [line for line in lines if line.get("request_id") == "order 7"]
+    (mine,) = [line for line in lines if line.get("request_id") == "order-7"]
     assert mine["level"] == "INFO"
     assert mine["method"] == "lookalike.v1.SearcherService/GetProject"
     assert (mine["code"], mine["reason"]) == ("NOT_FOUND", "PROJECT_NOT_FOUND")

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -82,11 +83,12 @@ async def talk(url: str, *lines: bytes) -> bytes:
     """All that the face says to somebody who sends this and then waits."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    writer.writelines(lines)
-    async with asyncio.timeout(20):
-        heard = await reader.read()
-    writer.close()
-    return heard
+    try:
+        writer.writelines(lines)
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
 
 
 async def test_a_body_that_is_much_too_large_or_not_sent_yet_is_not_even_received(url: str, path: str) -> None:
@@ -124,15 +126,50 @@ async def test_wrong_types_and_forms_without_a_photo_are_refused(http: httpx.Asy
     assert reason(bare) == (400, "INVALID_BODY")
 
 
-async def test_more_photos_than_may_come_at_once_are_sent_away(url: str, path: str, http: httpx.AsyncClient) -> None:
-    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 100\r\n\r\n"
-    slow = [asyncio.create_task(talk(url, head % path.encode())) for _ in range(2)]
-    while (answer := await http.post(path, content=jpeg(), headers=JPEG)).status_code == 200:  # until they are there
-        pass
+async def test_more_photos_than_may_be_embedded_at_once_are_sent_away(
+    path: str, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, really = asyncio.Event(), Client.embed
+
+    async def slowly(self: Client, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
+        await go_on.wait()
+        return await really(self, *arguments, **named)
+
+    monkeypatch.setattr(Client, "embed", slowly)
+    asked = [asyncio.create_task(http.post(path, content=jpeg(), headers=JPEG)) for _ in range(3)]
+    done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    [answer] = [task.result() for task in done]
     assert reason(answer) == (503, "TOO_MANY_UPLOADS")
     assert answer.headers["retry-after"] == "1"
-    assert all(heard.startswith(b"HTTP/1.1 408 ") for heard in await asyncio.gather(*slow))
+    go_on.set()
+    assert sorted([answer.status_code for answer in await asyncio.gather(*asked)]) == [200, 200, 503]
     assert (await http.post(path, content=jpeg(), headers=JPEG)).status_code == 200
+
+
+@pytest.mark.parametrize("kind", [b"image/jpeg", b"multipart/form-data; boundary=x"])
+async def test_bodies_that_do_not_come_keep_nobody_out(
+    url: str, path: str, http: httpx.AsyncClient, kind: bytes
+) -> None:
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: 100\r\n\r\n--x"
+    slow = [asyncio.create_task(talk(url, head % (path.encode(), kind))) for _ in range(20)]
+    while not all(task.done() for task in slow):
+        assert (await http.post(path, content=jpeg(), headers=JPEG)).status_code == 200
+    assert all(b"BODY_TOO_SLOW" in heard for heard in await asyncio.gather(*slow))
+
+
+async def test_bodies_that_stop_are_bounded_in_all_and_the_oldest_goes(config: Config, path: str) -> None:
+    """However many hold all but their last byte: others are received, and the memory is bounded."""
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+    stopped = head % (path.encode(), MOST) + bytes(MOST - 1)
+    async with serving(replace(config, body_timeout=60)) as url, httpx.AsyncClient(base_url=url) as http:
+        slow = [asyncio.create_task(talk(url, stopped)) for _ in range(60)]  # in all, some more than there is room for
+        evicted, waiting = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
+        assert all(b"TOO_MANY_UPLOADS" in task.result() for task in evicted)
+        for _ in range(3):
+            assert (await http.post(path, content=jpeg(), headers=JPEG)).status_code == 200
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
 
 
 async def test_a_client_that_goes_away_in_its_body_leaves_no_trace(

@@ -28,7 +28,7 @@ from tests.pictures import jpeg
 
 SERVICE = "lookalike.v1.EmbedderService"
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-METADATA = (("traceparent", f"00-{TRACE}-{CALLER}-01"), ("x-request-id", "order 7"))
+METADATA = (("traceparent", f"00-{TRACE}-{CALLER}-01"), ("x-request-id", "order-7"))
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
@@ -94,7 +94,7 @@ async def test_an_embed_is_a_span_of_the_callers_trace_and_its_stages_are_below(
         "rpc.service": SERVICE,
         "rpc.method": "Embed",
         "rpc.grpc.status_code": 0,
-        "lookalike.request_id": "order 7",
+        "lookalike.request_id": "order-7",
     }
     stages = sorted(collector.spans.values(), key=lambda stage: stage.start_time_unix_nano)
     assert [stage.name for stage in stages] == ["decode", "queue", "compute"]
@@ -160,7 +160,7 @@ async def test_a_collector_that_hangs_does_not_keep_the_server_from_ending(
 
 def test_without_an_endpoint_there_are_no_spans() -> None:
     with tracing.exporting("lookalike-embedder"):
-        assert tracing.begin_rpc(f"{SERVICE}/Embed", METADATA, "order 7") is None
+        assert tracing.begin_rpc(f"{SERVICE}/Embed", METADATA, "order-7") is None
         assert not tracing.is_on()
 
 
@@ -209,9 +209,9 @@ async def test_one_trace_and_one_id_lead_from_a_program_through_the_face_to_both
     assert embed.parent_span_id == search.parent_span_id == face_span.span_id
     statements = [span for span in collector.statements if span.parent_span_id == search.span_id]
     assert {span.name for span in statements} == {"SQL BEGIN", "SQL SELECT", "SQL WITH", "SQL EXPLAIN", "SQL COMMIT"}
-    assert all(attributes(span)["lookalike.request_id"] == "order 7" for span in statements)
+    assert all(attributes(span)["lookalike.request_id"] == "order-7" for span in statements)
     assert all(span.end_time_unix_nano > span.start_time_unix_nano for span in statements)
-    lines = [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("request_id") == "order 7"]
+    lines = [line for line in map(json.loads, log.getvalue().splitlines()) if line.get("request_id") == "order-7"]
     assert {line.get("method") for line in lines} >= {"POST", f"{SERVICE}/Embed", "lookalike.v1.SearcherService/Search"}
     assert any("slow search" in line["message"] for line in lines)
 

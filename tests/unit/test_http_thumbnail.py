@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import io
+import os
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,3 +98,87 @@ def test_a_root_may_be_a_link(tmp_path: Path) -> None:
     for folder in ("link", "real"):
         image = indexed(data, (tmp_path / folder / "a.png").as_uri())
         assert asyncio.run(made.make(image, 160)).startswith(b"\xff\xd8")
+
+
+def refused(roots: Path, data: bytes, *paths: Path) -> bool:
+    """Whether none of these files, all said to be this image, is shown."""
+    image = indexed(data, *(f"file://{path}" for path in paths))
+    try:
+        asyncio.run(Thumbnails([roots]).make(image, 160))
+    except Refused:
+        return True
+    return False
+
+
+def test_no_link_leads_out_of_the_root(tmp_path: Path) -> None:
+    data = encoded(Image.new("RGB", (300, 300)), "PNG")
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "real").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret.png").write_bytes(data)
+    (root / "file").symlink_to(outside / "secret.png")
+    (root / "folder").symlink_to(outside)
+    (root / "chain").symlink_to("real/../folder")
+    (root / "round").symlink_to("round")
+    (root / "beside").symlink_to("../outside/secret.png")
+    wrong = [
+        root / "file",
+        root / "folder" / "secret.png",
+        root / "chain" / "secret.png",
+        root / "round",
+        root / "beside",
+        root / "real" / ".." / ".." / "outside" / "secret.png",
+        root / "%2e%2e" / "outside" / "secret.png",
+        outside / "secret.png",
+        Path("/proc/self/root") / (outside / "secret.png").relative_to("/"),
+    ]
+    for path in wrong:
+        assert refused(root, data, path), path
+    (root / "real" / "a.png").write_bytes(data)
+    (root / "within").symlink_to("real")
+    assert not refused(root, data, root / "within" / "a.png")
+    assert not refused(root, data, *wrong, root / "real" / "a.png")
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the other end of a pipe, and no device is asked to do anything."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(tmp_path)
+        listening.bind("socket")
+        opened: list[object] = []
+        really = os.open
+
+        def noting(path: str | Path, flags: int, **more: int | None) -> int:
+            if not flags & os.O_DIRECTORY:
+                opened.append(path)
+            return really(path, flags, **more)
+
+        monkeypatch.setattr(os, "open", noting)
+        for name in ("pipe", "zeros", "folder", "socket"):
+            assert refused(tmp_path, b"", tmp_path / name)
+    assert opened == []
+
+
+@pytest.mark.parametrize("swapped", ["folder", "file"])
+def test_what_becomes_a_link_after_it_was_looked_at_is_not_followed(
+    swapped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = encoded(Image.new("RGB", (300, 300)), "PNG")
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root / "folder", outside):
+        folder.mkdir(parents=True)
+        (folder / "file").write_bytes(data)
+    really = thumbnail._read
+
+    def late(below: Path, path: Path) -> bytes:
+        looked_at = root / "folder" if swapped == "folder" else root / "folder" / "file"
+        looked_at.rename(tmp_path / "before")
+        looked_at.symlink_to(outside if swapped == "folder" else outside / "file")
+        return really(below, path)
+
+    assert not refused(root, data, root / "folder" / "file")
+    monkeypatch.setattr(thumbnail, "_read", late)
+    assert refused(root, data, root / "folder" / "file")

@@ -42,7 +42,7 @@ def test_json_is_one_object_a_line_with_these_fields() -> None:
     assert fields == {
         "level": "WARNING",
         "logger": "lookalike.thing",
-        "message": "3 images\nwith ä",
+        "message": r"3 images\nwith ä",
         "request_id": "order 7",
         "code": "OK",
         "seconds": 0.25,
@@ -91,3 +91,63 @@ def test_the_audit_log_goes_to_its_own_file_alone_at_any_level_and_follows_it_wh
         found = json.loads(line)
         assert (found["request_id"], found["method"], found["code"]) == (f"r-{number}", "Service/Method", "OK")
     assert not caplog.records
+
+
+HOSTILE = "".join(map(chr, (*range(32), *range(0x7F, 0xA0), 0x200B, 0x200E, 0x202E, 0x2028, 0x2029, 0x2066, 0xD800)))
+FORGED = "2026-01-01 00:00:00,000 INFO lookalike.audit [-]: method 'x', code 'OK'"
+
+
+def harmless(text: str) -> bool:
+    return not set(HOSTILE) & set(text)
+
+
+@pytest.mark.parametrize("where", ["argument", "message", "field", "id", "exception", "stack"])
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_nothing_that_others_say_leaves_its_place(style: str, where: str) -> None:
+    """It begins no line, moves no cursor, turns no writing: in the log, and in what its JSON stands for."""
+    said = f"{HOSTILE}\n{FORGED}\r\n{FORGED}\u2028{FORGED}"
+    bug = ZeroDivisionError(said)
+    made = {
+        "argument": lambda: record("%s", said),
+        "message": lambda: record(said),
+        "field": lambda: record("done", path=said, nested={"a": [said]}),
+        "id": lambda: record("done", request_id=said),
+        "exception": lambda: record("done", exc_info=(type(bug), bug, None), exc_text=said),
+        "stack": lambda: record("done", stack_info=said),
+    }[where]()
+    text = formatter(style).format(made)
+    first, *more = text.split("\n")
+    assert all(harmless(line) for line in (first, *more))
+    assert not [line for line in more if not line.startswith("    ")]
+    assert first.count("lookalike.thing") == 1
+    if where in ("argument", "message"):
+        assert more == []
+        assert FORGED in first
+    if style == "json":
+        assert all(harmless(value.replace("\n", "")) for value in strings(json.loads(text)))
+
+
+def strings(value: Any) -> list[str]:  # noqa: ANN401 - JSON
+    """All of them, at any depth."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in strings(part)]
+
+
+def test_a_plan_stands_below_its_line() -> None:
+    made = record("slow search", plan="Sort\n  -> Scan of \x1b")
+    assert formatter("text").format(made).split("\n")[1:] == ["    Sort", r"      -> Scan of \x1b"]
+    assert json.loads(formatter("json").format(made))["plan"] == "Sort\n  -> Scan of \\x1b"
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_libraries_log_as_we_do(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Uvicorn's loggers and asyncio's write through the same formatter."""
+    handler = logs._ready(logging.StreamHandler(), style)
+    for name in ("uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.warning("of %s", f"a\n{FORGED}")
+        logger.removeHandler(handler)
+    assert len(capsys.readouterr().err.splitlines()) == 2

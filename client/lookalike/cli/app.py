@@ -1,6 +1,8 @@
 """Puts the commands together."""
 
 import importlib.metadata
+import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -22,6 +24,7 @@ from lookalike.cli import (
     token,
     up,
 )
+from lookalike.escape import escape_lines
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(project.app, name="project")
@@ -58,4 +61,8 @@ def _lookalike(
 
 def main() -> None:
     """The console script."""
-    app(prog_name="lookalike")
+    try:
+        app(prog_name="lookalike")
+    except Exception:  # a bug of ours, whose message may be anybody's
+        sys.stderr.write(escape_lines(traceback.format_exc()))
+        raise SystemExit(1) from None

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
-from rich.console import Console
 
+from lookalike.cli.console import PlainConsole
 from lookalike.client import DEFAULT_EMBEDDER, DEFAULT_SEARCHER
 from lookalike.errors import LookalikeError, UnavailableError
 from lookalike.processes import ServerFailed
@@ -19,9 +19,8 @@ from lookalike.signals import cancelled_when_terminated
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-# Names of files and projects are printed: nothing in them is markup.
-console: Final = Console(highlight=False, markup=False, emoji=False)
-errors: Final = Console(stderr=True, highlight=False, markup=False, emoji=False)
+console: Final = PlainConsole()
+errors: Final = PlainConsole(stderr=True)
 if not console.is_terminal:  # a file or a pipe has no width; our tables need about this much
     console.width = 120
 
@@ -63,8 +62,11 @@ def run(
 
 def tell_failure(message: str) -> None:
     """Say on standard error why a command could not run."""
+    first, *more = message.split("\n")
     errors.print("lookalike:", style="red", end=" ")
-    errors.print(message, soft_wrap=True)
+    errors.print(first, soft_wrap=True)
+    for line in more:  # of a log; indented, as no line may be taken for one of ours
+        errors.print(f"    {line}", soft_wrap=True)
 
 
 def print_json(record: "DataclassInstance", indent: int | None = None) -> None:

@@ -60,10 +60,36 @@ MaxUpload = Annotated[
 ]
 MaxUploads = Annotated[
     int,
-    typer.Option(envvar="LOOKALIKE_HTTP_MAX_UPLOADS", min=1, help="Photos that are received and embedded at once."),
+    typer.Option(
+        envvar="LOOKALIKE_HTTP_MAX_UPLOADS", min=1, help="Photos that are embedded at once; room is for so many."
+    ),
 ]
 BodyTimeout = Annotated[
-    float, typer.Option(envvar="LOOKALIKE_HTTP_BODY_TIMEOUT", min=0.1, help="Seconds in which a body must have come.")
+    float,
+    typer.Option(
+        envvar="LOOKALIKE_HTTP_BODY_TIMEOUT",
+        min=0.1,
+        help="Seconds in which a request's head, and then its body, must have come.",
+    ),
+]
+IdleTimeout = Annotated[
+    float,
+    typer.Option(
+        envvar="LOOKALIKE_HTTP_IDLE_TIMEOUT",
+        min=0.1,
+        help="Seconds that a connection is kept for a further request; longer than a balancer keeps it.",
+    ),
+]
+MaxConnections = Annotated[
+    int, typer.Option(envvar="LOOKALIKE_HTTP_MAX_CONNECTIONS", min=1, help="Connections at once.")
+]
+MaxConnectionsPerAddress = Annotated[
+    int,
+    typer.Option(
+        envvar="LOOKALIKE_HTTP_MAX_CONNECTIONS_PER_ADDRESS",
+        min=0,
+        help="Connections at once from one address; 0 for any number: behind a proxy all come from its address.",
+    ),
 ]
 Grace = Annotated[
     float, typer.Option(envvar="LOOKALIKE_HTTP_GRACE", min=1, help="Seconds for requests to end after SIGTERM.")
@@ -98,6 +124,9 @@ def http(
     max_upload_bytes: MaxUpload = MAX_IMAGE_BYTES,
     max_uploads: MaxUploads = 32,
     body_timeout: BodyTimeout = 30,
+    idle_timeout: IdleTimeout = 75,
+    max_connections: MaxConnections = 1000,
+    max_connections_per_address: MaxConnectionsPerAddress = 256,
     grace: Grace = 20,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -135,6 +164,9 @@ def http(
         max_upload_bytes=max_upload_bytes,
         max_uploads=max_uploads,
         body_timeout=body_timeout,
+        idle_timeout=idle_timeout,
+        max_connections=max_connections,
+        max_connections_per_address=max_connections_per_address,
         grace=grace,
         credentials=replace(Credentials.from_env(), token="", token_file=None),  # a token of ours is nobody else's
         security=security,

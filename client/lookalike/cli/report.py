@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
+from lookalike.escape import escape_json
 from lookalike.records import Outcome, Status
 from lookalike.sources.manifest import ORIGIN, PRIVATE
 
@@ -87,17 +88,8 @@ class Report:
 
 
 def as_line(record: Mapping[str, Any]) -> str:
-    """The record as JSON, readable where it can be written so: not every string is text."""
-    line = json.dumps(record, ensure_ascii=False)
-    return line if _is_text(line) else json.dumps(record)
-
-
-def _is_text(line: str) -> bool:
-    try:
-        line.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    """The record as JSON in one line, readable where it is text that does nothing but be read."""
+    return escape_json(json.dumps(record, ensure_ascii=False))
 
 
 def row(outcome: Outcome, reason: str) -> dict[str, Any]:

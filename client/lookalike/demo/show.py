@@ -157,7 +157,8 @@ def _print_queries(answers: Sequence[Answer], console: Console) -> None:
         table.add_row(answer.photo.stem, *ranked.values(), style="" if answer.complete else "red")
     console.print(table)
     complete = sum(answer.complete for answer in answers)
-    console.print(f"{complete} of {len(answers)} queries find all {FAMILY - 1} copies before anything else.\n")
+    console.print(f"{complete} of {len(answers)} queries find all {FAMILY - 1} copies before anything else.")
+    console.print()
 
 
 def _print_matches(answers: Sequence[Answer], console: Console) -> None:

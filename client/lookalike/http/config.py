@@ -6,6 +6,7 @@ from typing import Final
 
 from lookalike.client import DEFAULT_EMBEDDER, DEFAULT_SEARCHER
 from lookalike.credentials import Credentials
+from lookalike.http1.limits import IDLE_SECONDS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, Limits
 from lookalike.security.config import Security
 from lookalike.wire import MAX_IMAGE_BYTES
 
@@ -28,8 +29,11 @@ class Config:
         allowed_hosts: what the header Host may say; empty: any. A page elsewhere whose name was made to resolve to our
             address is thereby kept out.
         max_upload_bytes: the largest photo.
-        max_uploads: photos that are received and embedded at once.
+        max_uploads: photos that are embedded at once; bodies have the room of as many of the largest size.
         body_timeout: seconds in which a request's head, and then its body, must have come.
+        idle_timeout: seconds that a connection is kept for a further request.
+        max_connections: at once.
+        max_connections_per_address: at once from one address; 0: any number, for behind a proxy.
         grace: seconds for requests in flight to end after SIGTERM.
         credentials: how the servers are reached; without a token, as those of the callers are handed on.
         security: whom it lets in.
@@ -46,6 +50,19 @@ class Config:
     max_upload_bytes: int = MAX_IMAGE_BYTES
     max_uploads: int = 32
     body_timeout: float = 30.0
+    idle_timeout: float = IDLE_SECONDS
+    max_connections: int = MAX_CONNECTIONS
+    max_connections_per_address: int = MAX_CONNECTIONS_PER_ADDRESS
     grace: float = 20.0
     credentials: Credentials = field(default_factory=Credentials)
     security: Security = field(default_factory=Security)
+
+    @property
+    def limits(self) -> Limits:
+        """What one client may take of the server."""
+        return Limits(
+            message_seconds=self.body_timeout,
+            idle_seconds=self.idle_timeout,
+            connections=self.max_connections,
+            connections_per_address=self.max_connections_per_address,
+        )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lookalike.http import answer, upload
+from lookalike.http import answer
 from lookalike.http.face import face_of
 from lookalike.http.parameter import Given
 from lookalike.http.problem import Refused
@@ -26,7 +26,7 @@ _MAX_JSON: Final = 64 * 1024
 async def recorded(request: Request, given: Given) -> Response:
     """Record verdicts on a search."""
     face = face_of(request)
-    body = await upload.json_body(request, _MAX_JSON, face.config.body_timeout)
+    body = await face.uploads.json(request, _MAX_JSON)
     fields = _object(body, "the body", {"searchId", "verdicts"}, {"querySha256"})
     verdicts = fields["verdicts"]
     if not isinstance(verdicts, list) or not 1 <= len(verdicts) <= MAX_VERDICTS:

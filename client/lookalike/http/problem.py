@@ -48,6 +48,10 @@ _BY_REASON: Final[Mapping[str, HTTPStatus]] = {
 """Where HTTP has a better word than for INVALID_ARGUMENT."""
 
 
+CLOSE: Final = {"Connection": "close"}
+"""For a refusal that does not wait for the rest of a body."""
+
+
 class Refused(Exception):
     """The face itself refuses a request.
 

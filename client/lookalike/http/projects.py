@@ -6,7 +6,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lookalike.http import answer, upload
+from lookalike.http import answer
 from lookalike.http.face import face_of
 from lookalike.http.parameter import Given
 from lookalike.http.problem import Refused
@@ -31,7 +31,7 @@ async def shown(request: Request, given: Given) -> Response:
 async def switched(request: Request, given: Given) -> Response:
     """Switch a project's searches on or off."""
     face = face_of(request)
-    enabled = _enabled(await upload.json_body(request, _MAX_JSON, face.config.body_timeout))
+    enabled = _enabled(await face.uploads.json(request, _MAX_JSON))
     found = await face.client.update_project(given["project"], search_enabled=enabled)
     return JSONResponse(answer.project(found), headers=_LIVE)
 

@@ -11,6 +11,7 @@ import io
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,8 @@ _MAX_PIXELS: Final = 64_000_000
 """As the embedder's default."""
 _AT_ONCE: Final = 4
 _QUALITY: Final = 82
+_FOLDER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 Image.init()
@@ -66,14 +69,12 @@ class Thumbnails:
         detail = f"image {image.sha256} has no thumbnail: it is used in no file, below no root, or has changed since"
         raise Refused(HTTPStatus.NOT_FOUND, "THUMBNAIL_NOT_FOUND", detail)
 
-    def _is_below(self, path: Path) -> bool:
-        return any(map(path.is_relative_to, self._roots))
-
     def _made(self, uri: str, image: records.Image, size: int) -> bytes | None:
         """The thumbnail of the file at this URI, if it is the image's and may be shown."""
         try:
             path = (_path(uri) or Path()).resolve(strict=True)  # what links lead to counts
-            data = _read(path) if self._is_below(path) else b""
+            root = next(filter(path.is_relative_to, self._roots), None)
+            data = _read(root, path.relative_to(root)) if root else b""
         except (OSError, RuntimeError):
             return None
         if hashlib.sha256(data).hexdigest() != image.sha256:
@@ -92,13 +93,21 @@ def _path(uri: str) -> Path | None:
     return Path(path) if path.startswith("/") and "\0" not in path else None
 
 
-def _read(path: Path) -> bytes:
-    """A regular file of bounded size. Raises OSError."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-            return b""
-        return file.read(_MAX_BYTES)
+def _read(root: Path, path: Path) -> bytes:
+    """A regular file of bounded size below the root, by way of no link: there were none left. Raises OSError."""
+    with ExitStack() as stack:
+        folder: int | None = None
+        for part in (str(root), *path.parts[:-1]):
+            folder = os.open(part, _FOLDER, dir_fd=folder)
+            stack.callback(os.close, folder)
+        if not stat.S_ISREG(os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode):
+            return b""  # to open a device may do something
+        number = os.open(path.name, _FILE, dir_fd=folder)
+        with open(number, "rb") as file:
+            status = os.fstat(number)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+                return b""
+            return file.read(_MAX_BYTES)
 
 
 def _shrunk(data: bytes, size: int) -> bytes | None:

@@ -38,7 +38,7 @@ class EmbedderServiceStub(object):
     SCOPE_MISSING (PERMISSION_DENIED), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo),
     KEYS_UNAVAILABLE (UNAVAILABLE).
 
-    Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
+    Calls may carry the metadata `x-request-id` (1 to 128 of A-Z a-z 0-9 . _ -): the server's log lines and errors
     (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
 
@@ -78,7 +78,7 @@ class EmbedderServiceServicer(object):
     SCOPE_MISSING (PERMISSION_DENIED), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo),
     KEYS_UNAVAILABLE (UNAVAILABLE).
 
-    Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
+    Calls may carry the metadata `x-request-id` (1 to 128 of A-Z a-z 0-9 . _ -): the server's log lines and errors
     (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
 
@@ -157,7 +157,7 @@ class EmbedderService(object):
     SCOPE_MISSING (PERMISSION_DENIED), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo),
     KEYS_UNAVAILABLE (UNAVAILABLE).
 
-    Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
+    Calls may carry the metadata `x-request-id` (1 to 128 of A-Z a-z 0-9 . _ -): the server's log lines and errors
     (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
 

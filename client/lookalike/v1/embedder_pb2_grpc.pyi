@@ -25,7 +25,7 @@ class EmbedderServiceStub:
     SCOPE_MISSING (PERMISSION_DENIED), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo),
     KEYS_UNAVAILABLE (UNAVAILABLE).
 
-    Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
+    Calls may carry the metadata `x-request-id` (1 to 128 of A-Z a-z 0-9 . _ -): the server's log lines and errors
     (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
 
@@ -68,7 +68,7 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
     SCOPE_MISSING (PERMISSION_DENIED), TOKEN_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo),
     KEYS_UNAVAILABLE (UNAVAILABLE).
 
-    Calls may carry the metadata `x-request-id` (1 to 128 printable ASCII characters): the server's log lines and errors
+    Calls may carry the metadata `x-request-id` (1 to 128 of A-Z a-z 0-9 . _ -): the server's log lines and errors
     (`google.rpc.RequestInfo`) bear it. A call without one is given one. `traceparent` (W3C) joins the caller's trace.
     """
 
