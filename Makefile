@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: audit demo licences lock locked sbom test lint screenshot format protos bench-embedder bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo licences lock locked sbom test lint screenshot format protos bench-attack bench-embedder bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ audit: $(VENV)/.supply  ## Look for known vulnerabilities of what is locked; nee
 
 bench-path: $(VENV)/.dev  ## Measure the whole path: indexing against the bare model, and queries.
 	$(BIN)/python -m tests.bench.path $(BENCH_ARGS)
+
+bench-attack: $(VENV)/.bench  ## Attack all servers over loopback: memory, connections, health, honest callers.
+	$(BIN)/python -m tests.bench.attack $(BENCH_ARGS)
 
 bench-embedder: $(VENV)/.bench  ## Measure the embedder: beside the bare model and LitServe, latency, memory, decoding.
 	$(BIN)/python -m tests.bench.embedder $(BENCH_ARGS)
