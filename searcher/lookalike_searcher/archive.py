@@ -6,13 +6,14 @@ names of its schema and tables, and what is restored is then rows of known table
 """
 
 import json
-import os
 import zipfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from lookalike import atomic_file
 
 FORMAT: Final = 1
 """Of the file, as told from the format of the rows in it, which the versions in the manifest tell."""
@@ -52,19 +53,10 @@ class Manifest:
 def written(file: Path) -> Iterator[zipfile.ZipFile]:
     """An archive to be filled, which is there under its name when the block has ended well, and then on the disk.
 
-    Only its owner may read it. A file of that name is replaced.
+    Only its owner may read it. A file of that name is replaced. Raises OSError for what is none, such as a link.
     """
-    partial = file.with_name(f"{file.name}.partial")
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w+b") as stream:
-            with zipfile.ZipFile(stream, "w") as archive:
-                yield archive
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_file.replacing(file, atomic_file.SECRET) as stream, zipfile.ZipFile(stream, "w") as archive:
+        yield archive
 
 
 @contextmanager
