@@ -11,7 +11,6 @@ from lookalike_searcher.parse import vector
 from lookalike_searcher.parse.reference import reference
 
 _MAX_FURTHER_EMBEDDINGS: Final = 4
-_MAX_STAMP: Final = 256
 _MAX_ENTRIES: Final = 512
 _MAX_SYNCED: Final = 1_000
 
@@ -74,5 +73,5 @@ def _entry(message: AnEntry, embeddings: Sequence[Embedding | InvalidField]) -> 
         width=validation.side("width", message.width),
         height=validation.side("height", message.height),
         reference=reference(message.reference),
-        stamp=validation.text("stamp", message.stamp, least=0, most=_MAX_STAMP) if message.stamp else "",
+        stamp=validation.stamp("stamp", message.stamp) if message.stamp else "",
     )

@@ -12,7 +12,6 @@ from lookalike_searcher.search_id import SearchId
 
 _MAX_JUDGED: Final = 100
 _MAX_VERDICTS: Final = 100
-_MAX_RANK: Final = 1_000_000
 
 
 def feedback(request: wire.RecordFeedbackRequest) -> list[Judged]:
@@ -48,7 +47,7 @@ def _judge(judged: Judged, message: wire.SearchFeedback, where: str) -> None:
 
 
 def _verdict(message: wire.HitVerdict, field: str) -> Verdict:
-    rank = int(validation.between(f"{field}.rank", message.rank, 1, _MAX_RANK))
+    rank = int(validation.between(f"{field}.rank", message.rank, 1, validation.MAX_RANK))
     match message.verdict:
         case wire.VERDICT_RIGHT | wire.VERDICT_WRONG:
             return Verdict(rank, right=message.verdict == wire.VERDICT_RIGHT)
