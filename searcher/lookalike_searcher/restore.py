@@ -176,3 +176,5 @@ async def _check(connection: Connection, ids: _Ids, manifest: Manifest) -> None:
         raise UnusableBackup(f"the backup is damaged: it lacks the space {manifest.project['space']!r}, which serves")
     if (sha256 := await connection.fetchval(statement("restore_unreferenced", ids.project))) is not None:
         raise UnusableBackup(f"the backup is damaged: image {sha256.hex()} has no reference")
+    if (number := await connection.fetchval(statement("restore_half_query", ids.project))) is not None:
+        raise UnusableBackup(f"the backup is damaged: feedback {number} must have both space and vector, or neither")

@@ -62,7 +62,8 @@ def _search_id(field: str, value: bytes) -> None:
 def _vector(field: str, value: bytes) -> None:
     if len(value) != _VECTOR_BYTES or struct.unpack_from(">HH", value) != (DIMENSIONS, 0):
         raise InvalidField(field, f"must be {DIMENSIONS} numbers", f"{len(value)} bytes")
-    length = float(np.linalg.norm(decode([value])))
+    with np.errstate(all="ignore"):  # what overflows, or is no number, is refused
+        length = float(np.linalg.norm(decode([value])))
     if not abs(length - 1) <= LENGTH_TOLERANCE + _ROUNDING:
         raise InvalidField(field, "must be finite and of length 1, within 1 %", f"length {length:g}")
 
