@@ -3,13 +3,17 @@
 import base64
 import hashlib
 import json
+import math
 from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from lookalike_searcher.errors import InvalidField
 
-_MAX_BYTES: Final = 2048
+_MAX_BYTES: Final = 4096
+"""A product of 256 bytes may take six times as many in JSON, and a third more in base64."""
+_MAX_NUMBER: Final = 2**53
+"""Of ids and counts. Forged ones near 2^63 could not be counted on from."""
 _RULE: Final = "must be what an answer to the same request gave"
 
 
@@ -51,5 +55,13 @@ def decode(token: str, asked: str, kinds: tuple[type, ...], field: str = "page_t
 
 
 def _storable(part: object) -> bool:
-    """Whether PostgreSQL takes it: tokens may be forged."""
-    return not (isinstance(part, int) and not 0 <= part < 2**63) and not (isinstance(part, str) and "\0" in part)
+    """Whether PostgreSQL and answers take it: tokens may be forged."""
+    match part:
+        case str():
+            return "\0" not in part and not any("\ud800" <= character <= "\udfff" for character in part)
+        case float():
+            return math.isfinite(part)
+        case int():
+            return 0 <= part <= _MAX_NUMBER
+        case _:
+            return False

@@ -3,7 +3,7 @@
 from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import token, validation
+from lookalike_searcher import search_id, token, validation
 from lookalike_searcher.duplicates import PLACE_TYPES, Asked, Place
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.filter import Filter
@@ -24,6 +24,8 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
     if request.page_token:
         *position, called = token.decode(request.page_token, asked, (*POSITION_TYPES, str))
         after = Position(*position)
+        if search_id.parse(called, "page_token").project_id != after.project_id:
+            raise InvalidField("page_token", "must be of one search", request.page_token)
     similarity = request.min_similarity if request.HasField("min_similarity") else -1.0
     found = Search(
         project=validation.project_name(request.project, "project"),
