@@ -42,19 +42,24 @@ def fetch(url: str) -> str:
     timer.start()
     try:
         answer = _answer(connection, parts, held)
-        if ended:  # what came until then ends like a body
-            raise TimeoutError
-        return answer
     except (OSError, HTTPException, ValueError) as error:
         if ended or isinstance(error, TimeoutError):
-            raise TimeoutError(f"no whole answer within {TIMEOUT_SECONDS:g} seconds") from error
+            raise _too_late() from error
         told = type(error).__name__ if isinstance(error, HTTPException) else str(error)  # the former quote the answer
         raise OSError(told) from error
+    else:
+        if ended:  # what had come until then looks like a whole body
+            raise _too_late()
+        return answer
     finally:
         timer.cancel()
         connection.close()
         for one in held:
             one.close()
+
+
+def _too_late() -> TimeoutError:
+    return TimeoutError(f"no whole answer within {TIMEOUT_SECONDS:g} seconds")
 
 
 def _connection(parts: SplitResult) -> HTTPConnection:
