@@ -45,8 +45,8 @@ class UnusableDataDir(UnusableDatabase):
 def owner() -> pwd.struct_passwd:
     """Who runs PostgreSQL: we, or the user that it has where we are root, who is made if need be."""
     if os.geteuid() == 0:
-        found: pwd.struct_passwd = utils.ensure_user_exists(_SYSTEM_USER)
-        return found
+        utils.ensure_user_exists(_SYSTEM_USER)
+        return pwd.getpwnam(_SYSTEM_USER)
     try:
         return pwd.getpwuid(os.geteuid())
     except KeyError:

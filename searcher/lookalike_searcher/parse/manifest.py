@@ -60,7 +60,10 @@ def _limit(field: str, value: float) -> None:
     """By the wire's own parser."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidField(field, "must be a number", value)
-    projects.limits(wire.Limits(**{field.rpartition(".")[2]: value}), field.partition(".")[0])
+    table, _, name = field.partition(".")
+    message = wire.Limits()
+    setattr(message, name, value)
+    projects.limits(message, table)
 
 
 def _floats(field: str, value: str) -> np.ndarray:

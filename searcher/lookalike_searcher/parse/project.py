@@ -47,7 +47,9 @@ def derivation(request: wire.CreateSpaceRequest) -> Derivation:
     return Derivation(source, *projection(message.matrix, message.centre))
 
 
-def projection(matrix_given: Sequence[float], centre_given: Sequence[float]) -> tuple[bytes, bytes]:
+def projection(
+    matrix_given: Sequence[float] | np.ndarray, centre_given: Sequence[float] | np.ndarray
+) -> tuple[bytes, bytes]:
     """A matrix and a centre that project, as they are stored."""
     matrix = vector.numbers("projection.matrix", matrix_given, DIMENSIONS * DIMENSIONS).reshape(DIMENSIONS, DIMENSIONS)
     centre = vector.numbers("projection.centre", centre_given, DIMENSIONS)
