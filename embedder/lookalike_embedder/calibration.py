@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from lookalike import atomic_file
 from lookalike_embedder.weights import POSITIONS
 
 SHIPPED: Final = Path(__file__).with_name("calibration.json")
@@ -45,7 +46,7 @@ def keep(file: Path, weights_sha256: str, growth: Sequence[float]) -> None:
     """Write a calibration."""
     file.parent.mkdir(parents=True, exist_ok=True)
     rounded = [float(f"{ratio:.6g}") for ratio in growth]
-    file.write_text(json.dumps({"weights_sha256": weights_sha256, "growth": rounded}) + "\n")
+    atomic_file.write(file, json.dumps({"weights_sha256": weights_sha256, "growth": rounded}) + "\n")
 
 
 def cache_file(cache: Path, weights_sha256: str) -> Path:

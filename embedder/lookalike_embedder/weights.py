@@ -7,8 +7,6 @@ the source, one digest over the tensors decides.
 
 import hashlib
 import logging
-import os
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
+from lookalike import atomic_file
 from lookalike_embedder import wheel
 
 logger = logging.getLogger(__name__)
@@ -130,10 +129,8 @@ def _checked(tensors: Tensors, expected_sha256: str) -> Tensors:
 
 def _keep(tensors: Tensors, cached: Path) -> None:
     """Write the cache so that nobody ever reads half a file. Without a cache the next start downloads again."""
-    partial = cached.with_suffix(f".{socket.gethostname()}-{os.getpid()}.partial")
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial)
-        partial.replace(cached)
+        atomic_file.write(cached, save(tensors))
     except OSError as error:
         logger.warning("cannot keep the weights in %s: %s", cached, error)

@@ -46,6 +46,6 @@ class Filter:
         if self.uri_prefix:
             terms.append(f"{table}.uri ^@ {parameter(self.uri_prefix)}::text")
         for group in self.labels:
-            alternatives = (f"{table}.labels @> {parameter(json.dumps({k: v}))}::jsonb" for k, v in group)
-            terms.append(f"({' OR '.join(alternatives)})")
+            alternatives = [json.dumps({name: value}) for name, value in group]  # one term, however many: quick to plan
+            terms.append(f"{table}.labels @> ANY ({parameter(alternatives)}::text[]::jsonb[])")
         return " AND ".join(terms) or "true", arguments

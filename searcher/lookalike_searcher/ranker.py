@@ -29,7 +29,8 @@ SELECTIVE: Final = 10_000
 Beyond, the index is walked and what does not pass is skipped. By `make bench-searcher`, up to here the former is about
 as quick as the latter."""
 
-_VECTOR: Final = re.compile(r"\[[^\]]{100,}\]")
+_LITERAL: Final = re.compile(r"'(?:[^']|'')*'")
+"""A value in a plan: of the query's vector, or of what the caller filters by."""
 _IMAGES_PER_PRODUCT: Final = 5
 """How many of the nearest images to look at for one product, at first."""
 _DEEPER: Final = 4
@@ -145,7 +146,7 @@ class Ranker:
         rows = await self._connection.fetch(sql, *arguments)
         if (seconds := time.perf_counter() - started) >= self._slow_seconds:
             plan = await self._connection.fetch(f"EXPLAIN {sql}", *arguments)
-            lines = "\n".join(_VECTOR.sub("[…]", row[0]) for row in plan)
+            lines = _LITERAL.sub("'…'", "\n".join(row[0] for row in plan))  # a value may have lines of its own
             fields = {"project": self._project.name, "seconds": round(seconds, 6), "plan": lines}
             self._metrics.slow.inc()
             logger.warning("slow search of project %r: %.3f s", self._project.name, seconds, extra=fields)

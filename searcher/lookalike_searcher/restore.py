@@ -2,19 +2,21 @@
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from lookalike_searcher import archive as archives
-from lookalike_searcher import migration, validation
+from lookalike_searcher import migration, pgcopy, validation
 from lookalike_searcher import project as registry
 from lookalike_searcher.archive import Manifest, Table, UnusableBackup
 from lookalike_searcher.backup import TABLES, columns_of
 from lookalike_searcher.database import Database
-from lookalike_searcher.errors import AlreadyExists
+from lookalike_searcher.errors import AlreadyExists, InvalidField
+from lookalike_searcher.parse import manifest as parse_manifest
+from lookalike_searcher.parse.row import column
 from lookalike_searcher.project import Project
 from lookalike_searcher.statement import Connection, schema_of, statement, vectors_of
 
@@ -37,20 +39,31 @@ async def restore(database: Database, file: Path, name: str = "") -> Project:
         OSError: it cannot be read.
     """
     with archives.opened(file) as (archive, manifest):
-        version = manifest.project["schema_version"]
-        _check_versions(version, manifest.registry_version)
+        version = _checked(manifest)
         name = validation.project_name(name or manifest.project["name"])
         async with database.writing(project=name) as connection:
             try:
                 ids = await _register(connection, name, manifest)
                 await _make(database, connection, ids, version)
                 await _fill(connection, ids, archive, manifest)
-                _check(manifest)
+                await _check(connection, ids, manifest)
                 await _describe(connection, ids, manifest)
             except _REFUSED as error:
                 raise UnusableBackup(f"{file} is damaged: {error}") from error
             await migration.bring_up_to_date(connection, ids.project)
             return await registry.read(connection, name)
+
+
+def _checked(manifest: Manifest) -> int:
+    """Its project's version, if it is one that we know, and all else is as the wire would have let it in."""
+    try:
+        versions = manifest.project["schema_version"], manifest.registry_version
+        if all(isinstance(version, int) for version in versions):
+            _check_versions(*versions)
+        parse_manifest.check(manifest)
+    except (ArithmeticError, AttributeError, InvalidField, LookupError, TypeError, ValueError) as error:
+        raise UnusableBackup(f"the backup is damaged: {error}") from error
+    return int(versions[0])
 
 
 class _Ids:
@@ -76,7 +89,6 @@ async def _register(connection: Connection, name: str, manifest: Manifest) -> _I
         raise AlreadyExists.project(name)
     ids = _Ids(project_id)
     for space in manifest.spaces:
-        validation.space(space["name"])
         row = {column: value for column, value in space.items() if column != "id"} | {"project_id": project_id}
         if (space_id := await _insert(connection, "lookalike_space", "id", row)) is None:
             raise UnusableBackup(f"the backup is damaged: it has the space {space['name']!r} twice")
@@ -129,7 +141,7 @@ async def _copy(
 ) -> None:
     known = await columns_of(connection, f"{schema}.{table}")
     _same_columns(table, told.columns, known, all_of_them=True)
-    source = archives.rows(archive, member)
+    source = _rows(archive, member, told.columns)
     done = await connection.copy_to_table(
         table, schema_name=schema, columns=told.columns, source=source, format="binary"
     )
@@ -140,10 +152,21 @@ async def _copy(
         await connection.execute(sql)
 
 
-def _check(manifest: Manifest) -> None:
+async def _rows(archive: zipfile.ZipFile, member: str, columns: Sequence[str]) -> AsyncIterator[bytes]:
+    """The rows of a member, each looked at before PostgreSQL is."""
+    table = "vector" if member.startswith("vector_") else member
+    try:
+        rules = [column(table, name) for name in columns]
+        async for piece in pgcopy.checked(archives.rows(archive, member), rules):
+            yield piece
+    except (InvalidField, LookupError, RecursionError, ValueError) as error:
+        raise UnusableBackup(f"the backup is damaged: {member}: {error}") from error
+
+
+async def _check(connection: Connection, ids: _Ids, manifest: Manifest) -> None:
     """What the registry says must be what there is, as nothing counts it again."""
     counts = {"image_count": "image", "reference_count": "image_reference", "feedback_count": "feedback"}
-    told = {table: manifest.project[count] for count, table in counts.items()}
+    told = {table: manifest.project.get(count, 0) for count, table in counts.items()}
     told |= {vectors_of(space["id"]): told["image"] for space in manifest.spaces if space["complete"]}
     for table, count in told.items():
         if manifest.tables[table].rows != count:
@@ -151,3 +174,7 @@ def _check(manifest: Manifest) -> None:
             raise UnusableBackup(f"the backup is damaged: {table} should have {count} rows, got {rows}")
     if manifest.project["space"] not in {space["name"] for space in manifest.spaces}:
         raise UnusableBackup(f"the backup is damaged: it lacks the space {manifest.project['space']!r}, which serves")
+    if (sha256 := await connection.fetchval(statement("restore_unreferenced", ids.project))) is not None:
+        raise UnusableBackup(f"the backup is damaged: image {sha256.hex()} has no reference")
+    if (number := await connection.fetchval(statement("restore_half_query", ids.project))) is not None:
+        raise UnusableBackup(f"the backup is damaged: feedback {number} must have both space and vector, or neither")

@@ -10,7 +10,8 @@ from google.protobuf.message import Message
 
 from lookalike_searcher.errors import InvalidField
 
-_MAX_BYTES: Final = 2048
+_MAX_BYTES: Final = 4096
+"""A product of 256 bytes may take six times as many in JSON, and a third more in base64."""
 _MAX_NUMBER: Final = 2**53
 """No id comes so far, and what is added to one, or to a count, has room in PostgreSQL's bigint."""
 RULE: Final = "must be what an answer to the same request gave"

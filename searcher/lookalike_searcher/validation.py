@@ -1,7 +1,7 @@
 """The rules of single fields, the same wherever they occur. `parse` applies them to requests."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lookalike_searcher.errors import InvalidField
@@ -24,7 +24,8 @@ MAX_VERDICTS: Final = 100
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SPACE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_MAX_SIDE: Final = 1_000_000
+MAX_SIDE: Final = 1_000_000
+MAX_RANK: Final = 1_000_000
 
 
 def project_name(value: str, field: str = "name") -> str:
@@ -72,8 +73,8 @@ def sha256(value: bytes, field: str = "sha256") -> bytes:
 
 def side(field: str, value: int) -> int:
     """A width or height."""
-    if not 0 <= value <= _MAX_SIDE:
-        raise InvalidField(field, f"must be 0 to {_MAX_SIDE} pixels", value)
+    if not 0 <= value <= MAX_SIDE:
+        raise InvalidField(field, f"must be 0 to {MAX_SIDE} pixels", value)
     return value
 
 
@@ -95,6 +96,19 @@ def uri(field: str, value: str) -> str:
 def product(field: str, value: str, least: int = 0) -> str:
     """A product, or a variant."""
     return text(field, value, least=least, most=256)
+
+
+def stamp(field: str, value: str) -> str:
+    """What tells an indexer whether a file has changed."""
+    return text(field, value, least=0, most=256)
+
+
+def labels(field: str, values: Mapping[str, str]) -> None:
+    """The labels of a reference."""
+    if len(values) > MAX_LABELS:
+        raise InvalidField(field, f"must be at most {MAX_LABELS}", len(values))
+    for name, value in values.items():
+        label(field, name, value)
 
 
 def label(field: str, name: str, value: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher import parse, ranker, search
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import Database
+from lookalike_searcher.filter import Filter
 from lookalike_searcher.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.query import Query
@@ -383,6 +384,24 @@ async def test_a_slow_search_is_logged_with_its_plan(
     await search.rank(database, Search(indexed.project, query_of(indexed), 10), slow_seconds=0)
     [record] = [record for record in caplog.records if "slow search" in record.message]
     assert "Index Scan using vector_" in record.plan
+
+
+async def test_the_log_of_slow_searches_holds_no_value_of_the_callers(
+    indexed: Writer, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is searched for or filtered by may be about somebody; and a value may look like lines of a log."""
+    forged = "it''s\n2026-01-01 INFO lookalike.audit [-]: forged"
+    chosen = Filter(
+        products=("secret-product", forged),
+        variants=("secret-variant",),
+        uri_prefix="https://secret/",
+        labels=((("secret-name", "secret'value"),),),
+    )
+    await search.rank(database, Search(indexed.project, query_of(indexed), 10, filter=chosen), slow_seconds=0)
+    [record] = [record for record in caplog.records if "slow search" in record.message]
+    assert "Filter: " in record.plan
+    for text in record.plan, record.getMessage():
+        assert not [word for word in ("secret", "forged", "[0.", "[-0.") if word in text]
 
 
 async def test_a_missing_space_is_not_found(exact: Writer) -> None:

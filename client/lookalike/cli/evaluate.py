@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from lookalike import atomic_file
 from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, run
 from lookalike.client import Client
 from lookalike.evaluation.settings import Settings
@@ -76,8 +77,8 @@ def evaluate(
 
     if space and not project:
         raise typer.BadParameter("needs --project: it is a space of a project", param_hint="--space")
-    if report and not report.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
+    if report:
+        _check(report)
 
     async def work() -> None:
         labelled = labels.read(file, limit, seed)
@@ -96,10 +97,20 @@ def evaluate(
         if report:
             from lookalike.evaluation.report import render
 
-            report.write_text(render(evaluation), encoding="utf-8")
+            atomic_file.write(report, render(evaluation))
             errors.print(f"report: {report}", soft_wrap=True)
 
     run(work())
+
+
+def _check(report: Path) -> None:
+    """See, before it is all done, that the report can be written."""
+    if not report.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
+    try:
+        atomic_file.check(report)
+    except OSError as error:
+        raise typer.BadParameter(str(error), param_hint="--report") from error
 
 
 @asynccontextmanager

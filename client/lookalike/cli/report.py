@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
+from lookalike import atomic_file
 from lookalike.escape import escape_json
 from lookalike.records import Outcome, Status
 from lookalike.sources.manifest import ORIGIN, PRIVATE
@@ -30,12 +33,12 @@ class Report:
 
     def __init__(self, failures: Path) -> None:
         self.failures = failures
-        self._part = failures.with_name(f"{failures.name}.part")
         self.counts: Counter[Status] = Counter()
         self.reasons: Counter[str] = Counter()
         self.examples: defaultdict[str, list[Outcome]] = defaultdict(list)
         self.deleted = 0
-        self._file: IO[str] | None = None
+        self._file: BinaryIO | None = None
+        self._ending = ExitStack()
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -43,6 +46,7 @@ class Report:
         folder = self.failures.absolute().parent
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise OSError(f"failures cannot be written to {folder}: say --failures PATH")
+        atomic_file.check(self.failures)
         return self
 
     def __exit__(
@@ -50,13 +54,10 @@ class Report:
     ) -> None:
         """Close the file."""
         if self._file:
-            self._file.close()
-            if error is None or not self.failures.exists():
-                self._part.replace(self.failures)
-            else:  # it may be what is being indexed: the rest of it is still to be done
-                with self.failures.open("a", encoding="utf-8") as file, self._part.open(encoding="utf-8") as part:
-                    file.writelines(part)
-                self._part.unlink()
+            with self._ending:
+                if error and self.failures.exists():  # it may be what is being indexed: the rest is still to be done
+                    with atomic_file.opened(self.failures) as before:
+                        shutil.copyfileobj(before, self._file)
         elif error is None and self.counts:  # what failed last time does not fail any more
             self.failures.unlink(missing_ok=True)
 
@@ -82,8 +83,8 @@ class Report:
 
     def _write(self, outcome: Outcome, reason: str) -> None:
         if self._file is None:
-            self._file = self._part.open("w", encoding="utf-8")
-        self._file.write(as_line(row(outcome, reason)) + "\n")
+            self._file = self._ending.enter_context(atomic_file.replacing(self.failures))
+        self._file.write(as_line(row(outcome, reason)).encode() + b"\n")
         self._file.flush()  # somebody may be reading it, and we may be killed
 
 

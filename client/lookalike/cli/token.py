@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from lookalike import atomic_file
 from lookalike.cli.common import run
 from lookalike.processes import require
 from lookalike.security.caller import ADMIN, READ, SCOPES, WRITE
@@ -36,13 +37,14 @@ def key(
         from cryptography.hazmat.primitives import serialization as form
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+        atomic_file.check(jwks)
         known = json.loads(jwks.read_text())["keys"] if jwks.exists() else []
         made = Ed25519PrivateKey.generate()
         pem = made.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
         _keep(private, pem)
         public = jwt.algorithms.OKPAlgorithm.to_jwk(made.public_key(), as_dict=True)
         keys = [*known, {**public, "kid": _name_of(made), "use": "sig", "alg": "EdDSA"}]
-        jwks.write_text(json.dumps({"keys": keys}, indent=2) + "\n")
+        atomic_file.write(jwks, json.dumps({"keys": keys}, indent=2) + "\n")
         typer.echo(f"{private}: keep it secret; it signs tokens\n{jwks}: {len(keys)} public, for --jwks")
 
     run(work())
@@ -88,7 +90,7 @@ def sign(
 
 def _keep(path: Path, secret: bytes) -> None:
     """Write a new file that nobody else can read."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
         file.write(secret)
 
 

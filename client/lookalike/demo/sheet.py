@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from lookalike import atomic_file
 from lookalike.records import Hit, Match
 
 _CELL: Final = 132
@@ -36,7 +37,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             place = Path(unquote(urlsplit(hit.references[0].uri).path))
             caption = f"{hit.similarity:.3f} {hit.match}"
             _cell(sheet, (_MARGIN + column * step_x, top), place, caption, _COLOURS[hit.match])
-    sheet.save(path)
+    with atomic_file.replacing(path) as file:
+        sheet.save(file, "PNG")
 
 
 def _cell(sheet: Image.Image, corner: tuple[int, int], photo: Path, caption: str, colour: str) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lookalike import atomic_file
 from lookalike.client import Client
 from lookalike.demo import sheet
 from lookalike.demo.copies import ALTERATIONS, make_copies
@@ -112,7 +113,7 @@ def _print(answers: Sequence[Answer], console: Console) -> None:
 async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
     """An embedder and a searcher on free ports."""
     async with AsyncExitStack() as stack:
-        log = stack.enter_context(log_path.open("wb"))
+        log = stack.enter_context(atomic_file.fresh(log_path))
         searcher = await stack.enter_async_context(
             running("lookalike_searcher", ["--port", "0", "--data-dir", str(data), "--database-url", ""], log)
         )

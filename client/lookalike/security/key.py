@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from lookalike.loopback import is_loopback
+from lookalike.security import jwks
 from lookalike.security.config import InvalidSecurity
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,6 @@ _LEAST_SECRET_BYTES: Final = 32
 _REFRESH_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 10.0
 """Least time between two requests for keys, whatever key ids tokens may bear."""
-_TIMEOUT_SECONDS: Final = 5.0
 
 
 class Keys:
@@ -41,7 +41,7 @@ class Keys:
     def __init__(self, text: str, *, secrets: bool) -> None:
         try:
             found = jwt.PyJWKSet.from_dict(json.loads(text)).keys
-        except (jwt.PyJWTError, ValueError, AttributeError) as error:
+        except (jwt.PyJWTError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"no key set: {error}") from None
         self._keys = [key for key in found if _is_usable(key, secrets=secrets)]
         if not self._keys:
@@ -124,8 +124,13 @@ class UrlSource:
             raise InvalidSecurity(f"--jwks-url must begin with https://, got {parts.scheme}://")
         if parts.username is not None:
             raise InvalidSecurity("--jwks-url must hold no password: it is named in the log")
+        try:
+            named = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            named = False
+        if not named:
+            raise InvalidSecurity("--jwks-url must name a host, and a port of 1 to 65535 if any")
         self._url = url
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=_TIMEOUT_SECONDS, cooldown_duration=0)
         self._keys: Keys | None = None
         self._asked = -_REFRESH_SECONDS
         self._asking = asyncio.Lock()
@@ -152,9 +157,8 @@ class UrlSource:
 
     async def _ask(self) -> None:
         try:
-            found = await asyncio.to_thread(self._client.fetch_data)
-            self._keys = Keys(json.dumps(found), secrets=False)
-        except (jwt.PyJWTError, ValueError, OSError) as error:  # the last: a connection that is reset
+            self._keys = Keys(await asyncio.to_thread(jwks.fetch, self._url), secrets=False)
+        except (ValueError, OSError) as error:
             kept = "the keys before are kept" if self._keys else "no token can be verified"
             logger.error("%s: %s; %s", self._url, error, kept)  # noqa: TRY400 - the cause is said
         else:

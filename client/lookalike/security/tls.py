@@ -35,7 +35,7 @@ class Certificate:
         self._trouble = ""
         try:
             self._seen = self._read()
-            self.context = self._load()
+            self.context, self._first = self._load(), self._load()
         except OSError as error:
             raise InvalidSecurity(f"{files}: {error}") from error
 
@@ -70,14 +70,13 @@ class Certificate:
 
     def for_asyncio(self) -> ssl.SSLContext:
         """A context for asyncio's servers: as each connection begins, it gives way to the newest one."""
-        first = self._load()
 
         def hand_over(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             self.renew()
             connection.context = self.context
 
-        first.sni_callback = hand_over
-        return first
+        self._first.sni_callback = hand_over
+        return self._first
 
     def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
         """Called on a thread of gRPC's, by each new connection."""

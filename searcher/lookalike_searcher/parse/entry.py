@@ -1,7 +1,6 @@
 """What is to be stored."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
@@ -9,8 +8,6 @@ from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.image import Embedding, Entry
 from lookalike_searcher.parse import vector
 from lookalike_searcher.parse.reference import reference
-
-_MAX_STAMP: Final = 256
 
 AnEntry = wire.IndexImagesRequest | wire.ImageEntry
 
@@ -71,5 +68,5 @@ def _entry(message: AnEntry, embeddings: Sequence[Embedding | InvalidField]) -> 
         width=validation.side("width", message.width),
         height=validation.side("height", message.height),
         reference=reference(message.reference),
-        stamp=validation.text("stamp", message.stamp, least=0, most=_MAX_STAMP) if message.stamp else "",
+        stamp=validation.stamp("stamp", message.stamp) if message.stamp else "",
     )

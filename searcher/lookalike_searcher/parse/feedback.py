@@ -1,7 +1,6 @@
 """What callers say of hits."""
 
 from datetime import UTC, datetime
-from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import search_id, validation
@@ -9,8 +8,6 @@ from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.feedback import Judged, Verdict
 from lookalike_searcher.parse import vector
 from lookalike_searcher.search_id import SearchId
-
-_MAX_RANK: Final = 1_000_000
 
 
 def feedback(request: wire.RecordFeedbackRequest) -> list[Judged]:
@@ -46,7 +43,7 @@ def _judge(judged: Judged, message: wire.SearchFeedback, where: str) -> None:
 
 
 def _verdict(message: wire.HitVerdict, field: str) -> Verdict:
-    rank = int(validation.between(f"{field}.rank", message.rank, 1, _MAX_RANK))
+    rank = int(validation.between(f"{field}.rank", message.rank, 1, validation.MAX_RANK))
     match message.verdict:
         case wire.VERDICT_RIGHT | wire.VERDICT_WRONG:
             return Verdict(rank, right=message.verdict == wire.VERDICT_RIGHT)

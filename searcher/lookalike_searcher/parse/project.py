@@ -1,5 +1,6 @@
 """Projects and their spaces."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -43,17 +44,22 @@ def derivation(request: wire.CreateSpaceRequest) -> Derivation:
     """What a space is to be derived by. Takes a fifth of a second."""
     message = request.projection
     source = validation.space(message.source, "projection.source")
-    matrix = vector.numbers("projection.matrix", message.matrix, DIMENSIONS * DIMENSIONS).reshape(
-        DIMENSIONS, DIMENSIONS
-    )
-    centre = vector.numbers("projection.centre", message.centre, DIMENSIONS)
+    return Derivation(source, *projection(message.matrix, message.centre))
+
+
+def projection(
+    matrix_given: Sequence[float] | np.ndarray, centre_given: Sequence[float] | np.ndarray
+) -> tuple[bytes, bytes]:
+    """A matrix and a centre that project, as they are stored."""
+    matrix = vector.numbers("projection.matrix", matrix_given, DIMENSIONS * DIMENSIONS).reshape(DIMENSIONS, DIMENSIONS)
+    centre = vector.numbers("projection.centre", centre_given, DIMENSIONS)
     length = float(np.linalg.norm(centre.astype(np.float64)))
     if length > 1 + vector.LENGTH_TOLERANCE:
         raise InvalidField("projection.centre", "must be at most of length 1", f"length {length:g}")
     rank = int(np.linalg.matrix_rank(matrix.astype(np.float64), rtol=_NEGLIGIBLE))
     if rank < _LEAST_RANK:
         raise InvalidField("projection.matrix", f"must be at least of rank {_LEAST_RANK}", f"rank {rank}")
-    return Derivation(source, matrix.tobytes(), centre.tobytes())
+    return matrix.tobytes(), centre.tobytes()
 
 
 def export(request: wire.ExportVectorsRequest) -> tuple[exporting.Asked, str]:

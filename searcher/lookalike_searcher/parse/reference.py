@@ -12,10 +12,7 @@ from lookalike_searcher.store import Names
 def reference(message: wire.Reference) -> Reference:
     """Where an image is used."""
     labels = dict(message.labels)
-    if len(labels) > validation.MAX_LABELS:
-        raise InvalidField("reference.labels", f"must be at most {validation.MAX_LABELS}", len(labels))
-    for name, value in labels.items():
-        validation.label("reference.labels", name, value)
+    validation.labels("reference.labels", labels)
     return Reference(
         uri=validation.uri("reference.uri", message.uri),
         product=validation.product("reference.product", message.product),

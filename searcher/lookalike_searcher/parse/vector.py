@@ -63,7 +63,7 @@ def _floats(message: common.Embedding) -> bytes:
     return np.fromiter(message.values, FLOATS, DIMENSIONS).tobytes()  # the message has fields that we do not know
 
 
-def numbers(field: str, values: Sequence[float], count: int) -> np.ndarray:
+def numbers(field: str, values: Sequence[float] | np.ndarray, count: int) -> np.ndarray:
     """So many finite numbers."""
     if len(values) != count:
         raise InvalidField(field, f"must be {count} numbers", f"{len(values)} numbers")
