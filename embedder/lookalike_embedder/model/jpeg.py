@@ -43,11 +43,14 @@ class GpuJpegs:
         self._threads = threading.local()
 
     def _stream(self) -> "torch.cuda.Stream | None":
-        """One for each thread: memory is used again along a stream, not while another thread still reads it."""
+        """One for each thread: memory is used again along a stream, not while another thread still reads it.
+
+        By its priority it goes before bulk work, which it feeds, and is none of a worker's; see `cuda`.
+        """
         if self._device != "cuda":
             return None
         if not hasattr(self._threads, "stream"):
-            self._threads.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._threads.stream = torch.cuda.Stream(priority=-1)  # type: ignore[no-untyped-call]
         stream: torch.cuda.Stream = self._threads.stream
         return stream
 
