@@ -15,6 +15,7 @@ from lookalike_embedder.errors import InvalidImage, Unsupported
 from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.model import CpuModel, CudaModel, GpuJpegs, cpu, load, winograd
+from lookalike_embedder.model.head import pooled_rmac, rmac
 from lookalike_embedder.model.onednn import growth_of
 from lookalike_embedder.weights import Weights
 from tests.pictures import encoded
@@ -83,6 +84,13 @@ def test_the_cpus_trunk_computes_what_torchvisions_does(trunk: Weights, pixels: 
     assert plain(pixels[:3]).shape == (3, 512)  # computed as four
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gpus_head_finds_the_same_descriptors_with_fewer_operations(dtype: torch.dtype) -> None:
+    features = torch.randn((3, 512, 14, 14), generator=torch.Generator().manual_seed(0)).relu().to(dtype)
+    features = features.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(pooled_rmac(features), rmac(features))
+
+
 @pytest.mark.parametrize(("images", "inputs", "outputs", "side"), [(1, 3, 5, 4), (3, 8, 2, 6), (2, 128, 16, 28)])
 def test_a_transformed_convolution_computes_what_torchs_does(images: int, inputs: int, outputs: int, side: int) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -131,6 +139,8 @@ def test_the_gpus_way_of_decoding_gives_nearly_the_same_vectors(
 def test_what_the_gpu_cannot_decode_is_left_to_pillow(photos: list[Path]) -> None:
     limits, jpegs = Limits(1 << 24, 64_000_000), GpuJpegs(0, device="cpu")
     assert jpegs(b"no JPEG") is None
+    assert jpegs(photos[0].read_bytes() + b"\0") is not None
+    assert jpegs(photos[0].read_bytes()[:-2]) is None  # cut off: Pillow decides
     with Image.open(photos[0]) as opened:
         small = opened.convert("RGB").resize((300, 200))
     assert image.decode(encoded(small.convert("CMYK"), "JPEG"), limits=limits, jpegs=jpegs)[0].format == "JPEG"
@@ -144,7 +154,7 @@ def test_a_gpu_that_is_not_there_is_said_so(trunk: Weights) -> None:
         load(trunk.tensors, device="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("lane", Lane)
 def test_the_gpu_computes_what_the_cpu_does(trunk: Weights, pixels: Pixels, lane: Lane) -> None:
     """Through streams, pinned memory and captured graphs, twice: captured and replayed."""

@@ -25,6 +25,8 @@ warnings.filterwarnings("ignore", message="The image decoding and encoding capab
 
 _SAMPLES: Final = ((800, 600), (2000, 1500), (4000, 3000))
 """Sizes at which both ways are measured: a thumbnail's, a web photo's, a camera's."""
+_END: Final = b"\xff\xd9"
+"""A JPEG's last marker."""
 _GAIN: Final = 1.2
 """How much faster the GPU must be: it has a model to compute as well."""
 
@@ -56,6 +58,8 @@ class GpuJpegs:
 
     def __call__(self, data: bytes) -> Pixels | None:
         """Pixels [SIZE, SIZE, 3] as the file has them, before its orientation; None if this decoder cannot."""
+        if not data.rstrip(b"\0").endswith(_END):  # Pillow refuses what is cut off; nvJPEG fills it up with grey
+            return None
         file = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         try:
             with torch.inference_mode(), torch.cuda.stream(self._stream()):

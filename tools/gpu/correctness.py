@@ -1,0 +1,97 @@
+"""The GPU's vectors beside those of the CPU in fp32: each precision, each batch size, with and without graphs."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike_embedder.errors import OutOfMemory
+from lookalike_embedder.job import Lane
+from lookalike_embedder.model import CpuModel
+from tools.gpu.record import Record
+from tools.gpu.setting import Setting
+
+_SIZES: Final = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
+_DISTINCT: Final = 64
+"""Photos that the CPU computes; larger batches repeat them."""
+_LEAST: Final = 0.999
+_LEAST_SAME: Final = 0.9999
+_ROUNDS: Final = 20
+
+Vectors = NDArray[np.float32]
+
+
+def run(setting: Setting, record: Record) -> None:
+    """See `docs/embedder.md`."""
+    sizes = (1, 2) if setting.short else _SIZES
+    pixels = setting.pixels[: min(_DISTINCT, max(sizes))]
+    expected = CpuModel(setting.trunk.tensors, "fp32")(pixels)
+    others = expected @ expected.T - 2 * np.eye(len(expected), dtype=np.float32)
+    record.figure(
+        "cosine_of_different_photos", float(others.max()), "the CPU's; what is close must be closer than this"
+    )
+    found = []
+    for precision in ("fp32", "bf16", "fp16"):
+        for captures in (True, False) if setting.device == "cuda" else (False,):
+            model = setting.model(precision, captures=captures)
+            least, error = _beside(model, pixels, expected, sizes)
+            found.append(least)
+            how = "graphs" if captures else "eager"
+            on = f"batches of {', '.join(map(str, sizes))} in both lanes; relative error at most {error:.2g}"
+            record.figure(f"cosine_{precision}_{how}", least, on, least=_LEAST)
+            if captures:
+                record.figure(f"graphs_{precision}", model.graphs, "captured, over both lanes", least=2)
+            if precision == setting.chosen_precision:
+                found.append(_together(model, pixels, expected, sizes, record))
+            del model
+    record.figure("gpu_min_cosine", min(found), "to the CPU's fp32, over all of these", least=_LEAST)
+
+
+def cosines(left: Vectors, right: Vectors) -> Vectors:
+    """Of vectors of length 1; what is no number counts as 0."""
+    found: Vectors = np.nan_to_num((left * right).sum(axis=1), nan=0.0)
+    return found
+
+
+def _repeated(items: Any, size: int) -> Any:  # noqa: ANN401 - arrays, or lists of them
+    return [items[number % len(items)] for number in range(size)]
+
+
+def _beside(model: Any, pixels: Sequence[Any], expected: Vectors, sizes: Sequence[int]) -> tuple[float, float]:  # noqa: ANN401
+    """The least cosine, and the largest relative error."""
+    least, error = 1.0, 0.0
+    for size in sizes:
+        wanted = np.stack(_repeated(expected, size))
+        for lane in Lane if size > 1 else (Lane.INTERACTIVE,):
+            try:
+                found = model(_repeated(pixels, size), lane)
+            except OutOfMemory:
+                break
+            least = min(least, float(cosines(found, wanted).min()))
+            error = max(error, float(np.nan_to_num(np.linalg.norm(found - wanted, axis=1), nan=9.0).max()))
+    return least, error
+
+
+def _together(model: Any, pixels: Sequence[Any], expected: Vectors, sizes: Sequence[int], record: Record) -> float:  # noqa: ANN401
+    """One image alone and in a batch; the same twice; all workers at once. The least cosine of the last."""
+    size = min(max(sizes), 32)
+    batch, wanted = _repeated(pixels, size), np.stack(_repeated(expected, size))
+    whole = model(batch, Lane.BULK)
+    record.figure("deterministic", bool(np.array_equal(whole, model(batch, Lane.BULK))), "to the bit", least=1)
+    alone = np.concatenate([model(batch[number : number + 1]) for number in range(min(size, 8))])
+    same = float(cosines(alone, whole[: len(alone)]).min())
+    record.figure("cosine_alone_and_in_a_batch", same, f"in batches of 1 and {size}", least=_LEAST_SAME)
+    rounds = 1 if max(sizes) < size + 1 and size < 8 else _ROUNDS
+
+    def worker(lane: Lane, count: int) -> float:
+        return min(float(cosines(model(batch[:count], lane), wanted[:count]).min()) for _ in range(rounds))
+
+    tasks = ((Lane.BULK, size), (Lane.BULK, max(1, size // 2)), (Lane.INTERACTIVE, 1))
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        least = min(pool.map(lambda task: worker(*task), tasks))
+    record.figure(
+        "cosine_all_workers_at_once", least, f"{rounds} rounds of two bulk workers and one beside", least=_LEAST
+    )
+    return least
