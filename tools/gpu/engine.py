@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -17,6 +17,7 @@ from lookalike_embedder.job import Job
 from lookalike_embedder.metrics import Metrics
 from tests.bench.turns import steady_pace
 from tools.gpu.record import Record
+from tools.gpu.served import event_loop
 from tools.gpu.setting import Setting
 from tools.gpu.timing import flop_per_image, watched
 
@@ -34,15 +35,20 @@ def run(setting: Setting, record: Record) -> None:
             return _INFO, setting.pixels[int.from_bytes(data)]
 
         with watched(setting.device) as busy:
-            rate = asyncio.run(_pace(setting, model, size, first, known, numbers, decoders=1))
+            rate = _run(_pace(setting, model, size, first, known, numbers, decoders=1))
         on = f"images/s from decoded pixels, batches of {size} by two workers; {busy}"
         record.figure("gpu_engine_images_per_second", rate, on)
         record.figure("gpu_engine_tflops", rate * flop_per_image() / 1e12, "the same, in FLOP")
         _decoding(setting, record)
         decode = partial(image.decode, limits=setting.limits)
         with watched(setting.device) as busy:
-            rate = asyncio.run(_pace(setting, model, size, first, decode, setting.jpegs, decoders=CORES))
+            rate = _run(_pace(setting, model, size, first, decode, setting.jpegs, decoders=CORES))
         record.figure("gpu_engine_jpeg_images_per_second", rate, f"images/s from JPEGs, {CORES} decode; {busy}")
+
+
+def _run(pace: Coroutine[Any, Any, float]) -> float:
+    with asyncio.Runner(loop_factory=event_loop()) as runner:
+        return runner.run(pace)
 
 
 def _ready(setting: Setting) -> tuple[Any, int]:

@@ -42,8 +42,8 @@ PARTS: Final = (
 _SECONDS: Final = 465.0
 """For all of them: a run is over in less than eight minutes."""
 _PHOTOS, _SHORT_PHOTOS = 256, 3
-_SHORT_SIDE: Final = 64
-"""Of the square that the model sees in the short form: a twelfth of the work, for processors."""
+_SHORT_SIDE: Final = 32
+"""Of the square that the model sees in the short form: a fiftieth of the work, for processors."""
 
 
 def arguments(text: str, argv: Sequence[str] | None) -> argparse.Namespace:
@@ -97,7 +97,7 @@ def _lacking(root: Path, wheels: Path, site: Path) -> dict[str, list[str]]:
 
 def _setting(root: Path, options: argparse.Namespace, scratch: Path, lacking: dict[str, list[str]]) -> object:
     """What the parts share; torch is imported here, once for all of them, and does not touch the GPU before a fork."""
-    import torch  # noqa: F401
+    import torch
     import torchvision  # noqa: F401
 
     from tools.gpu import photos, weights
@@ -107,6 +107,7 @@ def _setting(root: Path, options: argparse.Namespace, scratch: Path, lacking: di
         from lookalike_embedder import image
 
         image.SIZE = _SHORT_SIDE  # type: ignore[misc] # before anybody else reads it
+        torch.set_num_threads(1)  # threads that wait for each other crawl on a processor that others use as well
     trunk = weights.find(options.weights)
     count = _SHORT_PHOTOS if options.short else _PHOTOS
     jpegs = photos.of_folder(options.photos, count) if options.photos else photos.made(count)

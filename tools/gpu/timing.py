@@ -56,7 +56,7 @@ class Busy:
     def __str__(self) -> str:
         """The medians."""
         if not self.samples:
-            return "nvidia-smi is not here"
+            return "nvidia-smi saw no GPU"
         share, power, clock = (median(values) for values in zip(*self.samples, strict=True))
         return f"GPU busy {share:.0f} % of the time, {power:.0f} W, {clock:.0f} MHz"
 

@@ -48,8 +48,10 @@ class CudaModel:
         self._dtype, self._captures = DTYPES[precision], captures
         if precision == "fp32":
             torch.backends.cudnn.allow_tf32 = False  # which computes with ten bits by default, as fp16 does
-        trunk = vgg16(weights=None, init_weights=False).features[:_CONV5_3]
-        trunk.load_state_dict({name.removeprefix("features."): torch.from_numpy(t) for name, t in tensors.items()})
+        with torch.device("meta"):  # else its classifier, which is left out, took half a gigabyte and a second
+            trunk = vgg16(weights=None, init_weights=False).features[:_CONV5_3]
+        state = {name.removeprefix("features."): torch.from_numpy(tensor) for name, tensor in tensors.items()}
+        trunk.load_state_dict(state, assign=True)
         trunk = trunk.eval().to(device, self._dtype, memory_format=torch.channels_last)
         self._trunk: nn.Module = trunk.requires_grad_(requires_grad=False)
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
