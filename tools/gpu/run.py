@@ -12,10 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tools.gpu import needs, report
 from tools.gpu.record import Record, lines_of
+
+if TYPE_CHECKING:
+    from tools.gpu.setting import Setting
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,11 @@ def _lacking(root: Path, wheels: Path, site: Path) -> dict[str, list[str]]:
     return {level: [str(lack) for lack in needs.lacks(level, least)] for level in needs.LEVELS}
 
 
-def _setting(root: Path, options: argparse.Namespace, scratch: Path, lacking: dict[str, list[str]]) -> object:
-    """What the parts share; torch is imported here, once for all of them, and does not touch the GPU before a fork."""
-    import torch
-    import torchvision  # noqa: F401
-
+def _setting(root: Path, options: argparse.Namespace, scratch: Path, lacking: dict[str, list[str]]) -> "Setting":
+    """What the parts share."""
     from tools.gpu import photos, weights
     from tools.gpu.setting import Setting
 
-    if options.short and not lacking["model"]:
-        from lookalike_embedder import image
-
-        image.SIZE = _SHORT_SIDE  # type: ignore[misc] # before anybody else reads it
-        torch.set_num_threads(1)  # threads that wait for each other crawl on a processor that others use as well
     trunk = weights.find(options.weights)
     count = _SHORT_PHOTOS if options.short else _PHOTOS
     jpegs = photos.of_folder(options.photos, count) if options.photos else photos.made(count)
@@ -118,15 +113,29 @@ def _setting(root: Path, options: argparse.Namespace, scratch: Path, lacking: di
     return Setting(root, options.device, options.short, options.precision, trunk, jpegs, scratch, lacking)
 
 
-def _run(part: Part, setting: object, out: Path, deadline: float) -> None:
+def _import_torch(*, short: bool) -> None:
+    """Once for all parts, which are forked; nothing may touch the GPU here, as what does cannot be forked."""
+    import torch
+    import torchvision  # noqa: F401
+
+    from lookalike_embedder import image
+
+    if short:
+        image.SIZE = _SHORT_SIDE  # type: ignore[misc] # before anybody else reads it
+        torch.set_num_threads(1)  # threads that wait for each other crawl on a processor that others use as well
+
+
+def _run(part: Part, setting: "Setting", out: Path, deadline: float) -> None:
     """One part, until its time is up; whatever it started ends with it."""
     print(f"\n{part.name}", flush=True)
     record, started = Record(out, part.name), time.monotonic()
     limit = min(part.seconds, deadline - started)
-    if lacking := setting.lacking[part.needs]:  # type: ignore[attr-defined]
+    if lacking := setting.lacking[part.needs]:
         return record.ended("skipped", 0, f"this needs {', '.join(lacking)}")
     if limit < 2:
         return record.ended("skipped", 0, f"the {_SECONDS:g} s for all parts are over")
+    if part.needs != "nothing":
+        _import_torch(short=setting.short)
     process = multiprocessing.get_context("fork").Process(target=_work, args=(part, setting, record))
     process.start()
     process.join(limit)
@@ -146,12 +155,12 @@ _SAID: Final = 3
 """The exit status of a part that has said itself why it failed."""
 
 
-def _work(part: Part, setting: object, record: Record) -> None:
+def _work(part: Part, setting: "Setting", record: Record) -> None:
     """In the part's own process, the first of a group."""
     os.setpgid(0, 0)
     started = time.monotonic()
     try:
-        run: Callable[[object, Record], None] = import_module(f"tools.gpu.{part.name}").run
+        run: Callable[[Setting, Record], None] = import_module(f"tools.gpu.{part.name}").run
         run(setting, record)
     except BaseException as error:
         import traceback
