@@ -42,7 +42,10 @@ async def _lose(setting: Setting, address: str) -> tuple[str, str]:
             reason = "none: it answered"
         except grpc.aio.AioRpcError as error:
             reason = errors.from_rpc(error, "embedder").reason
-        told = await asyncio.wait_for(watch.read(), 20)
+        try:
+            told = await asyncio.wait_for(watch.read(), 20)
+        except TimeoutError:
+            return "nothing in 20 s", reason
     return health_pb2.HealthCheckResponse.ServingStatus.Name(told.status), reason
 
 
