@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import subprocess
+import sys
 import venv
 import zipfile
 from importlib import metadata
@@ -65,6 +67,21 @@ def test_where_something_is_missing_it_is_named_and_the_rest_runs(bare_python: P
     found, said = check(bare_python, tmp_path / "results.jsonl", *arguments)
     assert found["parts"] == {"environment": "done", "correctness": "skipped", "rpc": "skipped"}
     assert "this needs protobuf >= 6.33.5, googleapis-common-protos >= 1.70, grpcio-status >= 1.80" in said
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="there is an NVIDIA driver")
+def test_without_a_gpu_it_ends_at_once_and_says_why(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(ROOT / "tools" / "gpu_check.py"),
+        "--short",
+        "--out",
+        str(tmp_path / "results.jsonl"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout.splitlines()[-1])["parts"] == {"environment": "no GPU"}
+    assert re.search("no GPU after .*NVIDIA|no GPU after .*CUDA", done.stdout)
 
 
 @pytest.mark.timeout(400)

@@ -6,7 +6,7 @@ import subprocess
 from importlib import metadata
 from typing import Final
 
-from tools.gpu.record import Record
+from tools.gpu.record import NoGpu, Record
 from tools.gpu.setting import Setting
 
 _PACKAGES: Final = ("torch", "torchvision", "numpy", "pillow", "grpcio", "protobuf")
@@ -14,6 +14,8 @@ _ASKED: Final = (
     "name,driver_version,vbios_version,memory.total,memory.used,power.limit,power.draw,clocks.sm,clocks.max.sm,"
     "temperature.gpu,persistence_mode,mig.mode.current,compute_mode,clocks_throttle_reasons.active"
 )
+_LEAST_ASKED: Final = "name,driver_version,memory.total,power.limit,clocks.sm"
+"""What every nvidia-smi knows: one name that it does not know costs the whole answer."""
 DATASHEET: Final = {
     "H200": 989.0,
     "H100 80GB HBM3": 989.0,
@@ -56,10 +58,13 @@ def _version(package: str) -> str:
 def _card(record: Record) -> None:
     import torch
 
-    for name, value in smi(_ASKED).items():
+    for name, value in (smi(_ASKED) or smi(_LEAST_ASKED)).items():
         record.figure(f"card {name}", value)
-    torch.cuda.init()  # type: ignore[no-untyped-call] # says why there is no GPU, where there is none
-    properties = torch.cuda.get_device_properties(0)
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        properties = torch.cuda.get_device_properties(0)
+    except (RuntimeError, AssertionError) as error:
+        raise NoGpu(str(error).partition("\n")[0]) from error
     size = f"{properties.multi_processor_count} multiprocessors, {properties.total_memory / 2**30:.0f} GiB"
     record.figure("card", properties.name, f"compute capability {properties.major}.{properties.minor}, {size}")
     libraries = f"cuDNN {torch.backends.cudnn.version()}, built for {' '.join(torch.cuda.get_arch_list())}"  # type: ignore[no-untyped-call]

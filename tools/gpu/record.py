@@ -8,6 +8,10 @@ from typing import Any
 Value = float | str | bool | None
 
 
+class NoGpu(Exception):
+    """Torch finds none. Nothing else of the check can run."""
+
+
 class Record:
     """One part's share of the file of results.
 
@@ -36,7 +40,7 @@ class Record:
         self._add({"figure": name, "value": value, "on": on, "least": least, "most": most})
 
     def ended(self, how: str, seconds: float, why: str = "") -> None:
-        """The part is over: `done`, `failed`, `timed out` or `skipped`."""
+        """The part is over: `done`, `failed`, `no GPU`, `timed out` or `skipped`."""
         self._add({"ended": how, "seconds": round(seconds, 1), "why": why})
 
     def _add(self, line: dict[str, Any]) -> None:

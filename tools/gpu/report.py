@@ -96,5 +96,5 @@ def summary(lines: list[Line]) -> str:
 
 def failed(lines: list[Line]) -> list[str]:
     """The parts that did not end well, and the figures that miss their bounds."""
-    parts = [line["part"] for line in lines if line.get("ended") in ("failed", "timed out")]
+    parts = [line["part"] for line in lines if line.get("ended") in ("failed", "no GPU", "timed out")]
     return [*parts, *(line["figure"] for line in lines if "figure" in line and is_kept(line) is False)]

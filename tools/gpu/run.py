@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tools.gpu import needs, report
-from tools.gpu.record import Record, lines_of
+from tools.gpu.record import NoGpu, Record, lines_of
 
 if TYPE_CHECKING:
     from tools.gpu.setting import Setting
@@ -82,6 +82,8 @@ def main(text: str, root: Path, argv: Sequence[str] | None = None) -> int:
         for part in PARTS:
             if part.name in options.only:
                 _run(part, setting, out, deadline)
+            if any(line.get("ended") == "no GPU" for line in lines_of(out)):
+                break
     lines = report.with_ratios(lines_of(out), bounded=not options.short)
     print(f"\nresults, line by line: {out}\n{report.table(lines)}\n")
     print(report.summary(lines), flush=True)
@@ -134,7 +136,7 @@ def _run(part: Part, setting: "Setting", out: Path, deadline: float) -> None:
         return record.ended("skipped", 0, f"this needs {', '.join(lacking)}")
     if limit < 2:
         return record.ended("skipped", 0, f"the {_SECONDS:g} s for all parts are over")
-    if part.needs != "nothing":
+    if not setting.lacking["model"]:
         _import_torch(short=setting.short)
     process = multiprocessing.get_context("fork").Process(target=_work, args=(part, setting, record))
     process.start()
@@ -162,6 +164,9 @@ def _work(part: Part, setting: "Setting", record: Record) -> None:
     try:
         run: Callable[[Setting, Record], None] = import_module(f"tools.gpu.{part.name}").run
         run(setting, record)
+    except NoGpu as error:
+        record.ended("no GPU", time.monotonic() - started, str(error))
+        os._exit(_SAID)
     except BaseException as error:
         import traceback
 
