@@ -1,6 +1,9 @@
 """The GPU check's own arithmetic: its weights, what it finds missing, and what it makes of its results."""
 
 import json
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from safetensors.numpy import save_file
 from lookalike_embedder.weights import SHAPES
 from tools.gpu import needs, photos, report, weights
 from tools.gpu.record import Record, lines_of
+from tools.gpu.run import end
 from tools.gpu.timing import flop_per_image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -167,3 +171,28 @@ def test_the_stage_that_limits_the_whole_way_is_named(rates: tuple[float, ...], 
     )
     lines = report.with_ratios(results(**dict(zip(names, rates, strict=True))), bounded=True)
     assert next(line for line in lines if line["figure"] == "gpu_rpc_limit")["value"] == limit
+
+
+def test_a_part_that_is_ended_leaves_nothing_behind() -> None:
+    """Also no program in a session of its own, as LitServe is run."""
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        assert not is_over(child)
+        end(process.pid)
+    assert process.returncode == -signal.SIGKILL
+    while not is_over(child):  # the system takes its time; the test's own limit bounds ours
+        pass
+
+
+def is_over(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

@@ -1,6 +1,8 @@
 """LitServe with our model and our decoder, where it is installed: what the same GPU does behind another server."""
 
 import asyncio
+import os
+import sys
 from importlib.util import find_spec
 from typing import Final
 
@@ -28,6 +30,7 @@ async def _measure(setting: Setting, record: Record) -> None:
     weights = setting.scratch / "trunk.safetensors"
     save_file(setting.trunk.tensors, weights)
     named = ("--weights", str(weights), "--weights-sha256", setting.trunk.sha256)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # it is a program of its own
     found = 0.0
     for tuning in _TUNINGS:
         arguments = ("tuned", "--precision", setting.chosen_precision, *named, *tuning)

@@ -142,8 +142,10 @@ def _run(part: Part, setting: "Setting", out: Path, deadline: float) -> None:
     process.start()
     process.join(limit)
     timed_out = process.is_alive()
+    if timed_out:
+        end(process.pid or 0)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid or 0, signal.SIGKILL)
+        os.killpg(process.pid or 0, signal.SIGKILL)  # whatever it left
     process.join()
     seconds = time.monotonic() - started
     if timed_out:
@@ -151,6 +153,23 @@ def _run(part: Part, setting: "Setting", out: Path, deadline: float) -> None:
     if process.exitcode not in (0, _SAID):
         return record.ended("failed", seconds, f"its process ended with {process.exitcode}")
     return record.ended("done", seconds) if process.exitcode == 0 else None
+
+
+def end(pid: int) -> None:
+    """Kill a process and all that it has started, in whichever session."""
+    for one in (pid, *_below(pid)):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+def _below(pid: int) -> list[int]:
+    """The children of a process, theirs, and so on."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *_below(child)]
+    return found
 
 
 _SAID: Final = 3
