@@ -139,13 +139,14 @@ def test_the_gpus_way_of_decoding_gives_nearly_the_same_vectors(
 def test_what_the_gpu_cannot_decode_is_left_to_pillow(photos: list[Path]) -> None:
     limits, jpegs = Limits(1 << 24, 64_000_000), GpuJpegs(0, device="cpu")
     assert jpegs(b"no JPEG") is None
-    assert jpegs(photos[0].read_bytes() + b"\0") is not None
-    assert jpegs(photos[0].read_bytes()[:-2]) is None  # cut off: Pillow decides
     with Image.open(photos[0]) as opened:
         small = opened.convert("RGB").resize((300, 200))
     assert image.decode(encoded(small.convert("CMYK"), "JPEG"), limits=limits, jpegs=jpegs)[0].format == "JPEG"
+    whole = encoded(small, "JPEG")
+    assert jpegs(whole + b"\0") is not None
+    assert jpegs(whole[:-2]) is None  # cut off: Pillow says what becomes of it
     with pytest.raises(InvalidImage):
-        image.decode(encoded(small, "JPEG")[:400], limits=limits, jpegs=jpegs)
+        image.decode(whole[:400], limits=limits, jpegs=jpegs)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
