@@ -58,7 +58,7 @@ class GpuJpegs:
 
     def __call__(self, data: bytes) -> Pixels | None:
         """Pixels [SIZE, SIZE, 3] as the file has them, before its orientation; None if this decoder cannot."""
-        if not data.rstrip(b"\0").endswith(_END):  # Pillow refuses what is cut off; nvJPEG fills it up with grey
+        if not data.rstrip(b"\0").endswith(_END):  # Pillow refuses what is cut off; nvJPEG may fill it up
             return None
         file = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         try:
