@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: audit demo licences lock locked sbom test lint screenshot format protos bench-attack bench-embedder bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo gpu-wheels licences lock locked sbom test lint screenshot format protos bench-attack bench-embedder bench-gpu bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,12 @@ bench-attack: $(VENV)/.bench  ## Attack all servers over loopback: memory, conne
 
 bench-embedder: $(VENV)/.bench  ## Measure the embedder: beside the bare model and LitServe, latency, memory, decoding.
 	$(BIN)/python -m tests.bench.embedder $(BENCH_ARGS)
+
+bench-gpu: $(VENV)/.dev  ## Prove and measure the embedder on this machine's GPU, in under eight minutes.
+	$(BIN)/python tools/gpu_check.py $(BENCH_ARGS)
+
+gpu-wheels: | $(VENV)/bin/python  ## Fill wheels/ with what tools/gpu_check.py needs where no package index can be reached.
+	$(BIN)/python -m tools.gpu.wheels
 
 bench-http: $(VENV)/.dev  ## Measure the HTTP face: what it costs beside the client library, the page's size.
 	$(BIN)/python -m tests.bench.http $(BENCH_ARGS)

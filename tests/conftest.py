@@ -22,6 +22,15 @@ async def no_unhandled_failures() -> AsyncIterator[None]:
     assert not unhandled, f"unhandled on the event loop: {unhandled}"
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("this machine has no GPU that torch can use")
+
+
 @pytest.fixture(scope="session")
 def photos() -> list[Path]:
     """Real photos, those that the demo shows."""

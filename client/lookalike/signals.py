@@ -19,10 +19,15 @@ async def cancelled_when_terminated(work: Coroutine[Any, Any, T]) -> T:
     return await task
 
 
-async def until_signalled() -> None:
-    """Wait for SIGTERM or SIGINT, which from now on do nothing else."""
+async def until_signalled(*others: asyncio.Event) -> None:
+    """Wait for SIGTERM or SIGINT, which from now on do nothing else, or for the first of other events."""
     signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled.set)
-    await signalled.wait()
+    waiting = [asyncio.create_task(event.wait()) for event in (signalled, *others)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()

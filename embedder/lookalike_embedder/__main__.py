@@ -28,7 +28,7 @@ from lookalike.signals import cancelled_when_terminated
 from lookalike_embedder import calibration
 from lookalike_embedder import weights as weights_module
 from lookalike_embedder.config import METRICS_PORT, Config
-from lookalike_embedder.errors import InvalidImage, Stuck, Unsupported
+from lookalike_embedder.errors import DeviceLost, InvalidImage, Stuck, Unsupported
 from lookalike_embedder.image import Limits, Pixels, decode
 from lookalike_embedder.server import run
 
@@ -123,6 +123,7 @@ _STARTUP_FAILURES = (
     weights_module.WeightsUnavailable,
     calibration.Uncalibrated,
     Unsupported,
+    MemoryError,  # not even one image fits
     RuntimeError,  # a port is taken, or spans cannot be sent
 )
 _CACHE_DIR = platformdirs.user_cache_path("lookalike")
@@ -201,7 +202,7 @@ def serve(
         security.check(host, insecure=insecure)
         with tracing.exporting("lookalike-embedder"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(cancelled_when_terminated(run(config, announce=typer.echo)))
-    except Stuck as error:  # the interpreter would wait for them for ever
+    except (DeviceLost, Stuck) as error:  # the interpreter would wait for them for ever
         logging.getLogger(__name__).critical("%s", error)
         os._exit(1)
     except InvalidSecurity as error:

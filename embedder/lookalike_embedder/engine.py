@@ -69,6 +69,7 @@ class Engine:
         bulk_workers: how many batches of the bulk lane are computed at once.
         decode_threads: how many images are decoded at once.
         max_batch_size: the most images in one batch.
+        lost: is set once the device is lost: nothing will be computed any more.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class Engine:
         bulk_workers: int,
         decode_threads: int,
         max_batch_size: int,
+        lost: asyncio.Event | None = None,
     ) -> None:
         interactive_bytes = int(bounds.in_flight_bytes * _INTERACTIVE_SHARE)
         self._budgets = {
             Lane.INTERACTIVE: Budget(bounds.interactive, interactive_bytes),
             Lane.BULK: Budget(None, bounds.in_flight_bytes - interactive_bytes),
         }
+        self._lost = lost or asyncio.Event()
         self.window = max(16, 2 * (decode_threads + bulk_workers * max_batch_size))
         self._metrics = metrics
         self._cache, self._room = Cache(bounds.cached), PixelRoom(bounds.decoding_pixels)
@@ -233,6 +236,8 @@ class Engine:
         while self._finished:
             job = self._finished.popleft()
             self._budgets[job.lane].release(job.size)
+            if isinstance(job.failure, DeviceLost):
+                self._lost.set()
             if job.cancelled and not isinstance(job.failure, TooLate):
                 continue
             if isinstance(job.failure, DomainError):

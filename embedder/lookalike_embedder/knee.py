@@ -19,6 +19,9 @@ def find(pace: Callable[[int], float], largest: int = LARGEST) -> tuple[int, dic
     Args:
         pace: measures images per second in batches of a size; raises MemoryError where that does not fit.
         largest: the largest size to try.
+
+    Raises:
+        MemoryError: not even a single image fits.
     """
     paces: dict[int, float] = {}
     size = 1
@@ -26,6 +29,8 @@ def find(pace: Callable[[int], float], largest: int = LARGEST) -> tuple[int, dic
         try:
             paces[size] = pace(size)
         except MemoryError:
+            if not paces:
+                raise
             break
         if size > 1 and paces[size] < paces[size // 2] * (1 + TOLERANCE / 4):
             break

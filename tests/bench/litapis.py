@@ -9,6 +9,7 @@ import base64
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import litserve
@@ -19,11 +20,11 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.models import VGG16_Weights, vgg16
 
-from lookalike_embedder import image, model
+from lookalike_embedder import image, model, weights
 from lookalike_embedder.config import CORES
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
-from tests.bench.setting import LIMITS, trunk
+from tests.bench.setting import CACHE_DIR, LIMITS, trunk
 
 
 class DefaultAPI(litserve.LitAPI):  # type: ignore[misc] # LitServe has no types
@@ -52,12 +53,13 @@ class DefaultAPI(litserve.LitAPI):  # type: ignore[misc] # LitServe has no types
 class TunedAPI(litserve.LitAPI):  # type: ignore[misc] # LitServe has no types
     """Our decoding and our model, in batches or not; a batch is decoded by threads."""
 
-    def __init__(self, precision: str, lane: Lane, **options: Any) -> None:  # noqa: ANN401 - LitServe's
+    def __init__(self, precision: str, lane: Lane, source: Path | None, sha256: str, **options: Any) -> None:  # noqa: ANN401 - LitServe's
         super().__init__(**options)
-        self.precision, self.lane = precision, lane
+        self.precision, self.lane, self.source, self.sha256 = precision, lane, source, sha256
 
     def setup(self, device: str) -> None:
-        self.model = model.load(trunk().tensors, device=device.split(":")[0], precision=self.precision)
+        found = weights.resolve(self.source, CACHE_DIR, self.sha256)
+        self.model = model.load(found.tensors, device=device.split(":")[0], precision=self.precision)
         self.pool = ThreadPoolExecutor(CORES)
         self.model([np.zeros((image.SIZE, image.SIZE, 3), np.uint8)], self.lane)
 
@@ -91,12 +93,15 @@ def main() -> None:
     parser.add_argument("--lane", type=Lane, default=Lane.INTERACTIVE, help="bulk: a core each; interactive: all cores")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--weights", type=Path, help="of the tuned one, as the embedder's")
+    parser.add_argument("--weights-sha256", default=weights.PUBLISHED_SHA256)
     options = parser.parse_args()
     if options.api == "default":
         server = litserve.LitServer(DefaultAPI())
     else:
         timeout = 0.05 if options.batch > 1 else 0.0
-        api = TunedAPI(options.precision, options.lane, max_batch_size=options.batch, batch_timeout=timeout)
+        source = (options.weights, options.weights_sha256)
+        api = TunedAPI(options.precision, options.lane, *source, max_batch_size=options.batch, batch_timeout=timeout)
         server = litserve.LitServer(api, workers_per_device=options.workers)
     server.run(host="127.0.0.1", port=options.port, log_level="warning", generate_client_file=False)
 

@@ -14,7 +14,8 @@ from lookalike_embedder import calibration, image, weights, wheel
 from lookalike_embedder.errors import InvalidImage, Unsupported
 from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.job import Lane
-from lookalike_embedder.model import CpuModel, CudaModel, GpuJpegs, cpu, load, winograd
+from lookalike_embedder.model import CpuModel, CudaModel, GpuJpegs, cpu, jpeg, load, winograd
+from lookalike_embedder.model.head import pooled_rmac, rmac
 from lookalike_embedder.model.onednn import growth_of
 from lookalike_embedder.weights import Weights
 from tests.pictures import encoded
@@ -90,6 +91,13 @@ def test_the_cpus_trunk_computes_what_torchvisions_does(trunk: Weights, pixels: 
     assert plain(pixels[:3]).shape == (3, 512)  # computed as four
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gpus_head_finds_the_same_descriptors_with_fewer_operations(dtype: torch.dtype) -> None:
+    features = torch.randn((3, 512, 14, 14), generator=torch.Generator().manual_seed(0)).relu().to(dtype)
+    features = features.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(pooled_rmac(features), rmac(features))
+
+
 @pytest.mark.parametrize(("images", "inputs", "outputs", "side"), [(1, 3, 5, 4), (3, 8, 2, 6), (2, 128, 16, 28)])
 def test_a_transformed_convolution_computes_what_torchs_does(images: int, inputs: int, outputs: int, side: int) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -143,8 +151,22 @@ def test_what_the_gpu_cannot_decode_is_left_to_pillow(photos: list[Path]) -> Non
     with Image.open(photos[0]) as opened:
         small = opened.convert("RGB").resize((300, 200))
     assert image.decode(encoded(small.convert("CMYK"), "JPEG"), limits=limits, jpegs=jpegs)[0].format == "JPEG"
+    whole = encoded(small, "JPEG")
     with pytest.raises(InvalidImage):
-        image.decode(encoded(small, "JPEG")[:400], limits=limits, jpegs=jpegs)
+        image.decode(whole[:400], limits=limits, jpegs=jpegs)
+
+
+def test_a_jpeg_that_is_cut_off_is_left_to_pillow_whatever_the_gpu_makes_of_it(
+    photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a GPU's decoder it is only known that it may fill up what is missing."""
+    monkeypatch.setattr(jpeg, "decode_jpeg", lambda *_, **__: torch.zeros((3, 200, 300), dtype=torch.uint8))
+    with Image.open(photos[0]) as opened:
+        whole = encoded(opened.convert("RGB").resize((300, 200)), "JPEG")
+    jpegs = GpuJpegs(0, device="cpu")
+    assert jpegs(whole) is not None
+    assert jpegs(whole + b"\0\0") is not None
+    assert jpegs(whole[:-2]) is None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU is needed")
@@ -153,7 +175,7 @@ def test_a_gpu_that_is_not_there_is_said_so(trunk: Weights) -> None:
         load(trunk.tensors, device="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="a GPU is needed")
+@pytest.mark.gpu
 @pytest.mark.parametrize("lane", Lane)
 def test_the_gpu_computes_what_the_cpu_does(trunk: Weights, pixels: Pixels, lane: Lane) -> None:
     """Through streams, pinned memory and captured graphs, twice: captured and replayed."""

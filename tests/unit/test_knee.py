@@ -29,6 +29,14 @@ def test_what_does_not_fit_in_memory_is_not_chosen() -> None:
     assert knee.find(pace)[0] == 4
 
 
+def test_where_not_even_one_image_fits_that_is_said() -> None:
+    def pace(_: int) -> float:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        knee.find(pace)
+
+
 def test_pace_is_images_by_second_after_a_run_that_does_not_count() -> None:
     runs = []
     assert knee.measure(lambda: runs.append(1), images=8) > 8

@@ -1,13 +1,18 @@
 """What this machine computes on, and in which precision."""
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import torch
 
 from lookalike_embedder.errors import Unsupported
 
+logger = logging.getLogger(__name__)
+
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DRIVER: Final = Path("/proc/driver/nvidia/version")
 
 
 def choose_device(device: str) -> str:
@@ -16,11 +21,26 @@ def choose_device(device: str) -> str:
     Raises:
         Unsupported: a GPU was asked for and there is none.
     """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise Unsupported("device: 'cuda' was asked for, but torch finds no GPU here; leave it 'auto' or 'cpu'")
-    return device
+    if device == "cpu":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise Unsupported(
+            f"device: 'cuda' was asked for, but torch finds no GPU here ({_why_no_gpu()}); leave it 'auto' or 'cpu'"
+        )
+    if _DRIVER.exists():  # a driver that is older than torch's CUDA, say: a slow server would be all that one saw of it
+        logger.warning("there is an NVIDIA driver, but torch finds no GPU: %s; computing on the CPU", _why_no_gpu())
+    return "cpu"
+
+
+def _why_no_gpu() -> str:
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.get_device_properties(0)
+    except (RuntimeError, AssertionError) as error:
+        return str(error).partition("\n")[0]
+    return "it does not say why"
 
 
 def choose_precision(precision: str, device: str) -> str:

@@ -25,6 +25,8 @@ warnings.filterwarnings("ignore", message="The image decoding and encoding capab
 
 _SAMPLES: Final = ((800, 600), (2000, 1500), (4000, 3000))
 """Sizes at which both ways are measured: a thumbnail's, a web photo's, a camera's."""
+_END: Final = b"\xff\xd9"
+"""A JPEG's last marker."""
 _GAIN: Final = 1.2
 """How much faster the GPU must be: it has a model to compute as well."""
 
@@ -43,16 +45,21 @@ class GpuJpegs:
         self._threads = threading.local()
 
     def _stream(self) -> "torch.cuda.Stream | None":
-        """One for each thread: memory is used again along a stream, not while another thread still reads it."""
+        """One for each thread: memory is used again along a stream, not while another thread still reads it.
+
+        By its priority it goes before bulk work, which it feeds, and is none of a worker's; see `cuda`.
+        """
         if self._device != "cuda":
             return None
         if not hasattr(self._threads, "stream"):
-            self._threads.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._threads.stream = torch.cuda.Stream(priority=-1)  # type: ignore[no-untyped-call]
         stream: torch.cuda.Stream = self._threads.stream
         return stream
 
     def __call__(self, data: bytes) -> Pixels | None:
         """Pixels [SIZE, SIZE, 3] as the file has them, before its orientation; None if this decoder cannot."""
+        if not data.rstrip(b"\0").endswith(_END):  # Pillow refuses what is cut off; nvJPEG may fill it up
+            return None
         file = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         try:
             with torch.inference_mode(), torch.cuda.stream(self._stream()):

@@ -1,0 +1,125 @@
+"""The GPU's vectors beside those of the CPU in fp32: each precision, each batch size, with and without graphs."""
+
+import gc
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lookalike_embedder.errors import OutOfMemory
+from lookalike_embedder.job import Lane
+from lookalike_embedder.model import CpuModel
+from tools.gpu.record import Record
+from tools.gpu.setting import Setting
+
+_SIZES: Final = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
+_DISTINCT: Final = 64
+"""Photos that the CPU computes; larger batches repeat them."""
+_LEAST: Final = 0.999
+_LEAST_SAME: Final = 0.9999
+_ROUNDS: Final = 20
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Photos, and their vectors by the CPU; batches of which sizes are to be made of them."""
+
+    pixels: Sequence[Any]
+    expected: Vectors
+    sizes: Sequence[int]
+
+    def batch(self, size: int) -> tuple[list[Any], Vectors]:
+        """So many photos, again and again the same, and their vectors."""
+        places = [number % len(self.pixels) for number in range(size)]
+        return [self.pixels[place] for place in places], self.expected[places]
+
+
+def run(setting: Setting, record: Record) -> None:
+    """See `docs/embedder.md`."""
+    sizes = (1, 2) if setting.short else _SIZES
+    pixels = setting.pixels[: min(_DISTINCT, max(sizes))]
+    expected = CpuModel(setting.trunk.tensors, "fp32")(pixels)
+    others = expected @ expected.T - 2 * np.eye(len(expected), dtype=np.float32)
+    record.figure(
+        "cosine_of_different_photos", float(others.max()), "the CPU's; what is close must be closer than this"
+    )
+    known = _Known(pixels, expected, sizes)
+    found = []
+    for precision in ("fp32", "bf16", "fp16"):
+        for captures in (True, False) if setting.device == "cuda" else (False,):
+            name = f"cosine_{precision}_{'graphs' if captures else 'eager'}"
+            try:
+                found.append(_one(name, setting.model(precision, captures=captures), known, setting, record))
+            except Exception as error:  # the others may still show something
+                record.figure(name, 0.0, f"{type(error).__name__}: {error}"[:300], least=_LEAST)
+                found.append(0.0)
+            _give_back(setting)
+    record.figure("gpu_min_cosine", min(found), "to the CPU's fp32, over all of these", least=_LEAST)
+
+
+def _one(name: str, model: Any, known: _Known, setting: Setting, record: Record) -> float:  # noqa: ANN401
+    """The least cosine of a precision, with graphs or without."""
+    least, error = _beside(model, known)
+    on = f"batches of {', '.join(map(str, known.sizes))} in both lanes; relative error at most {error:.2g}"
+    record.figure(name, least, on, least=_LEAST)
+    if name.endswith("graphs"):
+        record.figure(f"graphs_{model.precision}", model.graphs, "captured, over both lanes", least=2)
+    if model.precision == setting.chosen_precision:
+        least = min(least, _together(model, known, record))
+    return least
+
+
+def _give_back(setting: Setting) -> None:
+    """What a model held: it and its workers know each other, so that only the collector finds them."""
+    gc.collect()
+    if setting.device == "cuda":
+        torch.cuda.empty_cache()
+
+
+def cosines(left: Vectors, right: Vectors) -> Vectors:
+    """Of vectors of length 1; what is no number counts as 0."""
+    found: Vectors = np.nan_to_num((left * right).sum(axis=1), nan=0.0)
+    return found
+
+
+def _beside(model: Any, known: _Known) -> tuple[float, float]:  # noqa: ANN401
+    """The least cosine, and the largest relative error; as far as there is memory."""
+    least, error = 1.0, 0.0
+    for size, lane in product(known.sizes, Lane):
+        pixels, wanted = known.batch(size)
+        try:
+            found = model(pixels, lane)
+        except OutOfMemory:
+            break
+        least = min(least, float(cosines(found, wanted).min()))
+        error = max(error, float(np.nan_to_num(np.linalg.norm(found - wanted, axis=1), nan=9.0).max()))
+    return least, error
+
+
+def _together(model: Any, known: _Known, record: Record) -> float:  # noqa: ANN401
+    """One image alone and in a batch; the same twice; all workers at once. The least cosine of the last."""
+    size = min(max(known.sizes), 32)
+    batch, wanted = known.batch(size)
+    whole = model(batch, Lane.BULK)
+    record.figure("deterministic", bool(np.array_equal(whole, model(batch, Lane.BULK))), "to the bit", least=1)
+    alone = np.concatenate([model(batch[number : number + 1]) for number in range(min(size, 8))])
+    same = float(cosines(alone, whole[: len(alone)]).min())
+    record.figure("cosine_alone_and_in_a_batch", same, f"in batches of 1 and {size}", least=_LEAST_SAME)
+    rounds = _ROUNDS if size > 2 else 1
+
+    def worker(lane: Lane, count: int) -> float:
+        return min(float(cosines(model(batch[:count], lane), wanted[:count]).min()) for _ in range(rounds))
+
+    tasks = ((Lane.BULK, size), (Lane.BULK, max(1, size // 2)), (Lane.INTERACTIVE, 1))
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        least = min(pool.map(lambda task: worker(*task), tasks))
+    on = f"{rounds} rounds of two bulk workers and one beside"
+    record.figure("cosine_all_workers_at_once", least, on, least=_LEAST)
+    return least

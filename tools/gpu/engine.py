@@ -1,0 +1,122 @@
+"""The engine, from pixels and from files to vectors, without the RPC; and what the processor's cores decode."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Final
+
+from lookalike_embedder import image
+from lookalike_embedder.config import CORES
+from lookalike_embedder.decoder import Decode
+from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.image import Info
+from lookalike_embedder.job import Job
+from lookalike_embedder.metrics import Metrics
+from tests.bench.turns import steady_pace
+from tools.gpu.record import Record
+from tools.gpu.served import event_loop
+from tools.gpu.setting import Setting
+from tools.gpu.timing import flop_per_image, watched
+
+_BOUNDS: Final = Bounds(interactive=256, in_flight_bytes=1 << 29, decoding_pixels=128_000_000, cached=0)
+_INFO: Final = Info("JPEG", 1, 1, 1)
+
+
+def run(setting: Setting, record: Record) -> None:
+    """Twice the same, from what is decoded already and from files."""
+    with ThreadPoolExecutor(1) as first:
+        model, size = first.submit(_ready, setting).result()
+        numbers = [number.to_bytes(4) for number in range(len(setting.pixels))]
+
+        def known(data: bytes, _room: Callable[[int], AbstractContextManager[None]]) -> tuple[Info, Any]:
+            return _INFO, setting.pixels[int.from_bytes(data)]
+
+        with watched(setting.device) as busy:
+            rate = _run(_pace(setting, model, size, first, known, numbers, decoders=1))
+        on = f"images/s from decoded pixels, batches of {size} by two workers; {busy}"
+        record.figure("gpu_engine_images_per_second", rate, on)
+        record.figure("gpu_engine_tflops", rate * flop_per_image() / 1e12, "the same, in FLOP")
+        _decoding(setting, record)
+        decode = partial(image.decode, limits=setting.limits)
+        with watched(setting.device) as busy:
+            rate = _run(_pace(setting, model, size, first, decode, setting.jpegs, decoders=CORES))
+        record.figure("gpu_engine_jpeg_images_per_second", rate, f"images/s from JPEGs, {CORES} decode; {busy}")
+
+
+def _run(pace: Coroutine[Any, Any, float]) -> float:
+    with asyncio.Runner(loop_factory=event_loop()) as runner:
+        return runner.run(pace)
+
+
+def _ready(setting: Setting) -> tuple[Any, int]:
+    """The model, and the batch size, as the server finds them."""
+    from lookalike_embedder.server import knee_of
+
+    model = setting.model()
+    return model, model.warm(1 if setting.short else knee_of(model), 2)
+
+
+def _decoding(setting: Setting, record: Record) -> None:
+    """How many files a second the cores decode, all together: above this nothing on this machine can go."""
+    seconds, decode = setting.seconds / 2, partial(image.decode, limits=setting.limits)
+
+    def one(_: int) -> int:
+        done, loop = 0, asyncio.new_event_loop()
+        end = loop.time() + seconds
+        for data in itertools.cycle(setting.jpegs):
+            decode(data)
+            done += 1
+            if loop.time() > end:
+                break
+        loop.close()
+        return done
+
+    with ThreadPoolExecutor(CORES) as pool:
+        total = sum(pool.map(one, range(CORES)))
+    record.figure("decode_images_per_second", total / seconds, f"the {CORES} cores alone, one thread each")
+
+
+async def _pace(
+    setting: Setting,
+    model: Any,  # noqa: ANN401 - imported late
+    size: int,
+    first: ThreadPoolExecutor,
+    decode: Decode,
+    files: Sequence[bytes],
+    *,
+    decoders: int,
+) -> float:
+    """Images a second, in the steady state."""
+    engine = Engine(
+        model,
+        decode,
+        Metrics(),
+        _BOUNDS,
+        first=first,
+        bulk_workers=2,
+        decode_threads=decoders,
+        max_batch_size=size,
+    )
+    answers, failures = 0, 0
+    window = asyncio.Semaphore(engine.window)
+
+    def done(job: Job) -> None:
+        nonlocal answers, failures
+        answers, failures = answers + 1, failures + bool(job.failure)
+        window.release()
+
+    async def feed() -> None:
+        for data in itertools.cycle(files):
+            await window.acquire()
+            await engine.submit(data, done)
+
+    async with engine:
+        feeding = asyncio.create_task(feed())
+        found = await steady_pace([feeding], lambda: answers, setting.seconds, warm_up=setting.seconds / 2)
+        feeding.cancel()
+    if failures:
+        raise RuntimeError(f"{failures} of {answers} images failed")
+    return found

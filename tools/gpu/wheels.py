@@ -1,0 +1,30 @@
+"""Fill `wheels/` with what `gpu_check` needs beside torch, numpy, pillow and grpcio: `make gpu-wheels`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.gpu.needs import CARRIED, least_versions
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def main() -> None:
+    """Fetch them at our lower bounds: newer ones ask for a newer gRPC."""
+    least = least_versions(ROOT)
+    pinned = [f"{package}=={least[package]}" for package in CARRIED]
+    _download(pinned, "--platform", "any", "--implementation", "py", "--abi", "none")
+    # protobuf in C too: in Python alone it takes half of a core's time, at a GPU's pace.
+    compiled = ("--platform", "manylinux2014_x86_64", "--implementation", "cp", "--abi", "abi3")
+    _download([pinned[0]], *compiled, "--python-version", "3.11")
+
+
+def _download(requirements: list[str], *kind: str) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    subprocess.run(  # noqa: S603 - our own constants
+        [*command, "--only-binary=:all:", "--dest", str(ROOT / "wheels"), *kind, *requirements], check=True
+    )
+
+
+if __name__ == "__main__":
+    main()

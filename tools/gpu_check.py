@@ -1,0 +1,19 @@
+"""Prove the embedder on this machine's GPU in under eight minutes: right, robust, fast.
+
+    python tools/gpu_check.py [--weights vgg16.safetensors] [--photos FOLDER]
+
+From a checkout, without any installation: a Python 3.11 or later with torch, torchvision, numpy, pillow and grpcio.
+What else is needed is taken from `wheels/` (`make gpu-wheels` fills it) if it is not there. Results are kept after each
+measurement, in JSON lines; a table comes at the end, and JSON as the last line. docs/embedder.md says how to read them.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "client"), str(ROOT / "embedder")]
+
+if __name__ == "__main__":
+    from tools.gpu.run import main
+
+    sys.exit(main(__doc__ or "", ROOT))
