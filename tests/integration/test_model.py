@@ -14,7 +14,7 @@ from lookalike_embedder import calibration, image, weights, wheel
 from lookalike_embedder.errors import InvalidImage, Unsupported
 from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.job import Lane
-from lookalike_embedder.model import CpuModel, CudaModel, GpuJpegs, cpu, jpeg, load, winograd
+from lookalike_embedder.model import CpuModel, CudaModel, GpuJpegs, cpu, hardware, jpeg, load, winograd
 from lookalike_embedder.model.head import pooled_rmac, rmac
 from lookalike_embedder.model.onednn import growth_of
 from lookalike_embedder.weights import Weights
@@ -122,11 +122,23 @@ def test_the_trunk_in_bf16_agrees_with_fp32_whichever_way_it_is_convolved(
     monkeypatch.setattr(cpu, "_seconds", lambda *_: next(seconds))
     noise = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     extreme = np.concatenate([pixels, noise, noise // 16, np.full_like(noise, 255), np.zeros_like(noise)])
-    fp32, bf16 = (load(trunk.tensors, device="cpu", precision=precision) for precision in ("fp32", "bf16"))
+    try:
+        fp32, bf16 = (load(trunk.tensors, device="cpu", precision=precision) for precision in ("fp32", "bf16"))
+    except Unsupported as reason:
+        pytest.skip(str(reason))
     pauses: list[int] = []
     found = bf16(extreme, Lane.BULK, lambda: pauses.append(1))
     assert cosines(fp32(extreme), found).min() >= 0.9998
     assert len(pauses) == (13 + 1 if faster else 13 + 4)  # before each layer; a transformed one pools as well
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_precision_that_the_processor_lacks_is_said_so(
+    trunk: Weights, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(hardware, "_ONEDNN", {precision: lambda: False})
+    with pytest.raises(Unsupported, match=f"{precision} needs instructions that this processor does not have"):
+        load(trunk.tensors, device="cpu", precision=precision)
 
 
 @in_a_thread

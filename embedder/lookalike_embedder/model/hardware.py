@@ -1,7 +1,7 @@
 """What this machine computes on, and in which precision."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,11 @@ from lookalike_embedder.errors import Unsupported
 logger = logging.getLogger(__name__)
 
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_ONEDNN: Final[Mapping[str, Callable[[], bool]]] = {
+    "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
+    "fp16": torch.ops.mkldnn._is_mkldnn_fp16_supported,
+}
+"""Whether oneDNN, which computes on a CPU, has convolutions in a precision on this processor."""
 _DRIVER: Final = Path("/proc/driver/nvidia/version")
 
 
@@ -47,13 +52,17 @@ def choose_precision(precision: str, device: str) -> str:
     """`fp32`, `bf16`, `fp16` or `int8`.
 
     Raises:
-        Unsupported: int8 was asked for, on a GPU or on a processor without the instructions for it.
+        Unsupported: int8 was asked for on a GPU, or any precision on a processor without the instructions for it.
     """
     if precision == "int8":
         if device != "cpu":
             raise Unsupported("precision: int8 is for CPUs; a GPU is as fast in bf16 or fp16")
         if not _computes("avx512_vnni", "avx_vnni", "amx_int8"):
             raise Unsupported("precision: int8 needs a processor with VNNI instructions; this one has none")
+    if device == "cpu" and precision in _ONEDNN and not _ONEDNN[precision]():
+        raise Unsupported(
+            f"precision: {precision} needs instructions that this processor does not have; take fp32 or auto"
+        )
     if precision != "auto":
         return precision
     if device == "cuda":
