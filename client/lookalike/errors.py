@@ -27,8 +27,8 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from lookalike.constants import ERROR_DOMAIN
 from lookalike.v1.common_pb2 import ItemError
-from lookalike.wire import ERROR_DOMAIN
 
 
 class LookalikeError(Exception):

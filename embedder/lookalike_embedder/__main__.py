@@ -11,9 +11,17 @@ import platformdirs
 import typer
 import uvloop
 
-from lookalike import logs, tracing
-from lookalike.security.config import InvalidSecurity, Security
-from lookalike.security.flags import (
+from lookalike import tracing
+from lookalike.signals import cancelled_when_terminated
+from lookalike_embedder import calibration
+from lookalike_embedder import weights as weights_module
+from lookalike_embedder.config import METRICS_PORT, Config
+from lookalike_embedder.errors import DeviceLost, InvalidImage, Stuck, Unsupported
+from lookalike_embedder.image import Limits, Pixels, decode
+from lookalike_embedder.server import run
+from lookalike_serving import logs
+from lookalike_serving.security.config import InvalidSecurity, Security
+from lookalike_serving.security.flags import (
     AuditLog,
     Jwks,
     JwksUrl,
@@ -24,13 +32,6 @@ from lookalike.security.flags import (
     TokenIssuer,
     TokenRate,
 )
-from lookalike.signals import cancelled_when_terminated
-from lookalike_embedder import calibration
-from lookalike_embedder import weights as weights_module
-from lookalike_embedder.config import METRICS_PORT, Config
-from lookalike_embedder.errors import DeviceLost, InvalidImage, Stuck, Unsupported
-from lookalike_embedder.image import Limits, Pixels, decode
-from lookalike_embedder.server import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

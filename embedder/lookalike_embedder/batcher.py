@@ -17,16 +17,16 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.status import DomainError, InternalError
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.decoder import Finish
 from lookalike_embedder.errors import DeviceLost, ModelFailure, OutOfMemory
-from lookalike_embedder.gate import Gate
+from lookalike_embedder.ewma import smoothed
 from lookalike_embedder.image import Info, Pixels
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.pace import smoothed
+from lookalike_embedder.preemption import Gate
+from lookalike_serving.errors import DomainError, InternalError
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lookalike.security.config import Security
-from lookalike.wire import EMBEDDER_PORT, MAX_IMAGE_BYTES
+from lookalike.constants import EMBEDDER_PORT, MAX_IMAGE_BYTES
 from lookalike_embedder.weights import PUBLISHED_SHA256
+from lookalike_serving.security.config import Security
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 """Processors that this process may run on."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from lookalike.status import DomainError, InternalError, ShuttingDown
 from lookalike_embedder.cache import Cache
+from lookalike_embedder.ewma import smoothed
 from lookalike_embedder.image import Info, Pixels, Room
 from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
-from lookalike_embedder.pace import smoothed
+from lookalike_serving.errors import DomainError, InternalError, ShuttingDown
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from typing import Final, Self
 
 from PIL import Image
 
-from lookalike.budget import Budget
-from lookalike.status import DomainError
+from lookalike._concurrency.budget import Budget
 from lookalike_embedder.batcher import Batcher, Compute
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.decoder import Decode, Decoder, PixelRoom
@@ -27,6 +26,7 @@ from lookalike_embedder.errors import DeviceLost, Overloaded, Stuck, TooLate
 from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_embedder.metrics import Metrics
+from lookalike_serving.errors import DomainError
 
 _INTERACTIVE_SHARE: Final = 0.25
 """Of the bytes in flight: kept for interactive work, so that bulk work cannot take all."""

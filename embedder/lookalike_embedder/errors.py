@@ -8,7 +8,7 @@ DomainError
 ├── ModelFailure     MODEL_FAILURE
 └── DeviceLost       DEVICE_LOST
 
-OutOfMemory never leaves the embedder: the batch is halved. Who is refused, and why, is in `lookalike.security.errors`.
+OutOfMemory never leaves the embedder: the batch is halved. Who is refused, and why, is in `lookalike_serving.security.errors`.
 """
 
 import math
@@ -19,8 +19,8 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
-from lookalike.security.errors import REFUSALS
-from lookalike.status import DomainError, StatusTable, retry_info
+from lookalike_serving.errors import DomainError, StatusTable, retry_info
+from lookalike_serving.security.errors import REFUSALS
 
 
 class _OfField(DomainError):

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from lookalike.status import DomainError
 from lookalike_embedder import cost, rgb, structure
 from lookalike_embedder.errors import InvalidImage
+from lookalike_serving.errors import DomainError
 
 Pixels = NDArray[np.uint8]
 

@@ -10,15 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from lookalike.memory import LARGE_BLOCKS, trimmed, tune
-from lookalike.scrape import metrics_served
-from lookalike.security import gate
-from lookalike.serving import Draining, Server, calm_collector
+from lookalike.constants import MAX_IMAGE_BYTES, connection_age, message_limits
 from lookalike.signals import until_signalled
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
-from lookalike.wire import MAX_IMAGE_BYTES, connection_age, message_limits
-from lookalike_embedder import calibration, image, knee, weights
+from lookalike_embedder import batch_size as knee
+from lookalike_embedder import calibration, image, weights
 from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config
 from lookalike_embedder.decoder import Decode
@@ -26,10 +23,14 @@ from lookalike_embedder.engine import Bounds, Engine
 from lookalike_embedder.errors import STATUS, DeviceLost
 from lookalike_embedder.image import FORMATS, SIZE
 from lookalike_embedder.job import Lane
+from lookalike_embedder.message_limits import LIMITS
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.request import LIMITS
 from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
+from lookalike_serving.memory import LARGE_BLOCKS, trimmed, tune
+from lookalike_serving.metrics_endpoint import metrics_served
+from lookalike_serving.security import factory
+from lookalike_serving.server import Draining, Server, calm_collector
 
 logger = logging.getLogger(__name__)
 
@@ -193,8 +194,8 @@ async def serving(
             probe_interval=config.probe_interval,
             grace=config.grace,
             observe=metrics.rpc_ended,
-            guard=gate.guard(config.security),
-            certificate=gate.certificate(config.security),
+            guard=factory.guard(config.security),
+            certificate=factory.certificate(config.security),
         ) as server:
             yield server
 

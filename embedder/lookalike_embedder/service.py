@@ -4,18 +4,18 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from lookalike import tracing
-from lookalike.serving import Draining
-from lookalike.status import Context, DomainError, InternalError, ShuttingDown
+from lookalike.constants import ENTRIES_METADATA
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
-from lookalike.wire import ENTRIES_METADATA
 from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import STATUS, Overloaded
 from lookalike_embedder.job import Embedded, Job, Lane
+from lookalike_embedder.message_limits import MAX_ENTRIES
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.request import MAX_ENTRIES
 from lookalike_embedder.stream import BulkStream
+from lookalike_serving.errors import Context, DomainError, InternalError, ShuttingDown
+from lookalike_serving.server import Draining
 
 _RETRY_STREAM_SECONDS: Final = 1.0
 _ENTRIES: Final = ((ENTRIES_METADATA, str(MAX_ENTRIES)),)

@@ -9,7 +9,7 @@ from lookalike.v1 import embedder_pb2 as wire
 from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import DeviceLost, TooManyEntries
 from lookalike_embedder.job import Job
-from lookalike_embedder.request import MAX_ENTRIES
+from lookalike_embedder.message_limits import MAX_ENTRIES
 
 Answer = Callable[[int, Job], wire.EmbedStreamResponse]
 """The answer for an image's sequence and its job, which is done."""

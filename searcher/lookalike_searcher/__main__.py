@@ -13,9 +13,19 @@ import platformdirs
 import typer
 import uvloop
 
-from lookalike import logs, tracing
-from lookalike.security.config import InvalidSecurity, Security
-from lookalike.security.flags import (
+from lookalike import tracing
+from lookalike.signals import cancelled_when_terminated
+from lookalike_searcher.backup.archive import UnusableBackup
+from lookalike_searcher.backup.backup import PATIENCE_SECONDS, back_up
+from lookalike_searcher.backup.restore import restore
+from lookalike_searcher.config import Config
+from lookalike_searcher.database import pool
+from lookalike_searcher.database.migration import UnusableDatabase
+from lookalike_searcher.server import reached, run
+from lookalike_serving import logs
+from lookalike_serving.errors import DomainError
+from lookalike_serving.security.config import InvalidSecurity, Security
+from lookalike_serving.security.flags import (
     AuditLog,
     Jwks,
     JwksUrl,
@@ -26,15 +36,6 @@ from lookalike.security.flags import (
     TokenIssuer,
     TokenRate,
 )
-from lookalike.signals import cancelled_when_terminated
-from lookalike.status import DomainError
-from lookalike_searcher import database
-from lookalike_searcher.archive import UnusableBackup
-from lookalike_searcher.backup import PATIENCE_SECONDS, back_up
-from lookalike_searcher.config import Config
-from lookalike_searcher.migration import UnusableDatabase
-from lookalike_searcher.restore import restore
-from lookalike_searcher.server import reached, run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -252,7 +253,7 @@ def backup(
     """Write a project to a file, as it is at one moment; the searcher may serve meanwhile."""
 
     async def write(url: str) -> None:
-        async with database.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
+        async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
             found = await back_up(opened, project, file)
         typer.echo(f"backed up {project}: {found.image_count} images, {found.reference_count} references")
 
@@ -269,7 +270,7 @@ def restore_project(
     """Make a project of a backup, as a whole or not at all; the searcher may serve meanwhile."""
 
     async def read(url: str) -> None:
-        async with database.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS) as opened:
+        async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS) as opened:
             found = await restore(opened, file, name)
         typer.echo(f"restored {found.name}: {found.image_count} images, {found.reference_count} references")
 

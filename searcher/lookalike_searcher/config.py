@@ -5,8 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from lookalike.security.config import Security
-from lookalike.wire import SEARCHER_PORT
+from lookalike.constants import SEARCHER_PORT
+from lookalike_serving.security.config import Security
 
 METRICS_PORT: Final = 9465
 """Where Prometheus reads: next to the embedder's."""

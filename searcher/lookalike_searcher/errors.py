@@ -12,7 +12,7 @@ DomainError
 ├── DatabaseUnavailable   DATABASE_UNAVAILABLE
 └── DatabaseError         DATABASE_ERROR
 
-Who is refused, and why, is in `lookalike.security.errors`.
+Who is refused, and why, is in `lookalike_serving.security.errors`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,8 +22,8 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
-from lookalike.security.errors import REFUSALS
-from lookalike.status import DomainError, StatusTable, retry_info
+from lookalike_serving.errors import DomainError, StatusTable, retry_info
+from lookalike_serving.security.errors import REFUSALS
 
 _MAX_NAMED: Final = 50
 """Hashes that an error names: gRPC's trailers have room for 8 KiB."""

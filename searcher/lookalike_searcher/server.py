@@ -8,31 +8,31 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lookalike.memory import SMALL_BLOCKS, trimmed
-from lookalike.scrape import metrics_served
-from lookalike.security import gate
-from lookalike.serving import Draining, Server, calm_collector
+from lookalike.constants import message_limits
 from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
-from lookalike.wire import message_limits
-from lookalike_searcher import database
-from lookalike_searcher import replica as replicas
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
+from lookalike_searcher.database import pool
+from lookalike_searcher.database import replica as replicas
+from lookalike_searcher.database.migration import UnusableDatabase
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.replica import Replica
 from lookalike_searcher.errors import STATUS
-from lookalike_searcher.impressions import Impressions
-from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.feedback.impressions import Impressions
+from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.migration import UnusableDatabase
-from lookalike_searcher.project import Limits
-from lookalike_searcher.rates import Rates
-from lookalike_searcher.reads import Reads
-from lookalike_searcher.recall import Recall
-from lookalike_searcher.replica import Replica
-from lookalike_searcher.request import LIMITS
-from lookalike_searcher.searching import Searching
-from lookalike_searcher.service import SearcherService
+from lookalike_searcher.projects.registry import Limits
+from lookalike_searcher.rpc.message_limits import LIMITS
+from lookalike_searcher.rpc.search_handler import Searching
+from lookalike_searcher.rpc.service import SearcherService
+from lookalike_searcher.search.limits import Rates
+from lookalike_searcher.search.read_routing import Reads
+from lookalike_searcher.search.recall import Recall
+from lookalike_serving.memory import SMALL_BLOCKS, trimmed
+from lookalike_serving.metrics_endpoint import metrics_served
+from lookalike_serving.security import factory
+from lookalike_serving.server import Draining, Server, calm_collector
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
             url, lost = embedded.url, embedded.ended
         metrics_port = stack.enter_context(metrics_served(config.metrics_address, metrics.registry))
         primary = await stack.enter_async_context(
-            database.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout, metrics=metrics)
+            pool.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout, metrics=metrics)
         )
         replica = await stack.enter_async_context(replicas.following(config, primary, metrics))
         server = await stack.enter_async_context(serving(config, primary, metrics=metrics, replica=replica))
@@ -90,7 +90,7 @@ def reached(database_url: str | None, data_dir: Path) -> Iterator[str]:
 def _postgres() -> ModuleType:
     """The embedded PostgreSQL, which the extra `searcher-slim` leaves out: imported where it is needed alone."""
     try:
-        from lookalike_searcher import postgres
+        from lookalike_searcher.database import postgres
     except ImportError as error:
         raise UnusableDatabase(
             f"DATABASE_URL is not set, and {error.name}, for the embedded PostgreSQL, is not installed: name a"
@@ -132,8 +132,8 @@ async def serving(
             grace=config.grace,
             tell=metrics.serving.set,
             observe=metrics.rpc_ended,
-            guard=gate.guard(config.security),
-            certificate=gate.certificate(config.security),
+            guard=factory.guard(config.security),
+            certificate=factory.certificate(config.security),
         ) as server,
     ):
         yield server

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from tests.bench.figures import Figure
+from tests.bench.searcher_process import Site, connected
 from tests.bench.searches import Queries
-from tests.bench.site import Site, connected
 
 _CLIENTS: Final = 8
 _SECONDS: Final = 6.0

@@ -14,7 +14,7 @@ from lookalike.evaluation.duplicates import NearDuplicates, Watcher
 from lookalike.evaluation.metrics import Floats
 from lookalike.evaluation.ranking import Vectors, leave_one_out
 from lookalike_embedder.model.head import rmac
-from lookalike_searcher.search import NEAR_DUPLICATE
+from lookalike_searcher.search.search import NEAR_DUPLICATE
 from tests.bench.figures import Figure
 from tests.bench.labelled import Model, Set, features_of, pixels_of, stored
 

@@ -10,16 +10,16 @@ from typing import Final
 import numpy as np
 import psutil
 
-from lookalike_searcher import database as databases
-from lookalike_searcher import postgres, vector
-from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.duplicates import Asked, Duplicates
-from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.database import halfvec, postgres
+from lookalike_searcher.database import pool as databases
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import schema_of, vectors_of
+from lookalike_searcher.duplicates.duplicates import Asked, Duplicates
+from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.project import Limits
-from lookalike_searcher.statement import schema_of, vectors_of
+from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.registry import Limits
 
 _COPIES: Final = 0.05
 """Share of the images that are near duplicates of another."""
@@ -71,7 +71,7 @@ async def fill(database: Database, project: str, images: int) -> set[Pair]:
             await connection.copy_records_to_table(
                 "image_reference", schema_name=schema, columns=columns, records=records
             )
-            halves = vector.encode(vectors[numbers.start : numbers.stop])
+            halves = halfvec.encode(vectors[numbers.start : numbers.stop])
             records = [(number + 1, half) for number, half in zip(numbers, halves, strict=True)]
             await connection.copy_records_to_table(
                 table, schema_name=schema, columns=["image_id", "vector"], records=records

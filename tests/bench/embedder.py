@@ -14,9 +14,9 @@ from pathlib import Path
 
 import uvloop
 
-from lookalike.serving import calm_collector
 from lookalike.signals import cancelled_when_terminated
-from tests.bench import contest, decoding, interactive, memory, quantized, transport
+from lookalike_serving.server import calm_collector
+from tests.bench import decoding, interactive, memory, quantized, throughput, transport
 from tests.bench.figures import Figure, show
 from tests.bench.photos import catalogue, jpegs_of
 from tests.bench.setting import Setting
@@ -40,7 +40,7 @@ async def measure(setting: Setting, parts: Sequence[str]) -> list[Figure]:
     """The figures of the parts, one part after the other."""
     found = []
     if {"serving", "litserve"} & set(parts):
-        found += await contest.measure(setting, parts)
+        found += await throughput.measure(setting, parts)
     if "interactive" in parts:
         found += await interactive.measure(setting)
     if "transport" in parts:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import parse, ranker, search
+from lookalike_searcher.rpc import parse
+from lookalike_searcher.search import execute, search
+from tests.bench.dataset import ORDERS, PRODUCTS, SHELVES, Stock
 from tests.bench.figures import Figure
 from tests.bench.latency import milliseconds, timed
+from tests.bench.searcher_process import Site
 from tests.bench.searches import Queries, answered
-from tests.bench.site import Site
-from tests.bench.stock import ORDERS, PRODUCTS, SHELVES, Stock
 from tests.bench.truth import Truth
 
 _LIMIT: Final = 10
@@ -91,7 +92,7 @@ async def _ways(site: Site, queries: Queries, truth: Truth) -> list[Figure]:
             asked = [parse.search(request)[0] for request in requests]
             paces = []
             for selective in (len(queries.stock), 0):
-                with patch.object(ranker, "SELECTIVE", selective):
+                with patch.object(execute, "SELECTIVE", selective):
                     paces.append(milliseconds(await timed(lambda one: search.rank(site.database, one), asked)))
             _, answers = await answered(site, requests)
             recall = truth.mean_recall(answers, _LIMIT, passing)

@@ -16,8 +16,8 @@ from typing import Final
 import httpx
 
 from lookalike import Client, Item
-from lookalike.http import assets
 from lookalike.processes import running
+from lookalike_gateway import assets
 from tests.bench.face import face
 from tests.bench.figures import Figure, show
 from tests.bench.latency import milliseconds, timed

@@ -9,12 +9,12 @@ import asyncpg
 import numpy as np
 
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import migration
-from lookalike_searcher.connection import prepare
-from lookalike_searcher.statement import Connection, schema_of, vectors_of
+from lookalike_searcher.database import migration
+from lookalike_searcher.database.connection import prepare
+from lookalike_searcher.database.statement import Connection, schema_of, vectors_of
+from tests.bench.dataset import COLUMNS, Row, Stock
 from tests.bench.figures import Figure
-from tests.bench.site import Site, index
-from tests.bench.stock import COLUMNS, Row, Stock
+from tests.bench.searcher_process import Site, index
 
 _SCHEMA: Final = 900_000
 """Numbers of schemas from here on are far from those of projects."""

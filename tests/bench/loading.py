@@ -3,12 +3,12 @@
 import time
 
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import project as registry
-from lookalike_searcher.statement import schema_of
+from lookalike_searcher.database.statement import schema_of
+from lookalike_searcher.projects import registry
+from tests.bench.dataset import Stock
 from tests.bench.figures import Figure
+from tests.bench.searcher_process import Site, index
 from tests.bench.searches import PROJECT
-from tests.bench.site import Site, index
-from tests.bench.stock import Stock
 
 _PART = 50_000
 """Images whose messages are in memory at once."""

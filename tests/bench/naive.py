@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from lookalike_searcher import project as registry
-from lookalike_searcher.statement import fill
+from lookalike_searcher.database.statement import fill
+from lookalike_searcher.projects import registry
 from tests.bench.figures import Figure
 from tests.bench.latency import milliseconds, timed
+from tests.bench.searcher_process import Site
 from tests.bench.searches import PROJECT, Queries, answered
-from tests.bench.site import Site
 
 _QUERIES: Final = 3
 _FILL: Final = "INSERT INTO bench_naive SELECT image_id, vector::real[] FROM {vectors}"

@@ -14,7 +14,6 @@ import numpy as np
 import uvloop
 from numpy.typing import NDArray
 
-from lookalike.serving import calm_collector
 from lookalike.signals import until_signalled
 from lookalike_embedder import server
 from lookalike_embedder.config import CORES, Config
@@ -22,6 +21,7 @@ from lookalike_embedder.image import Info, Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.space import DIMENSIONS
+from lookalike_serving.server import calm_collector
 from tests.bench.setting import CACHE_DIR
 
 _BATCH, _BATCH_SECONDS = 64, 0.002

@@ -18,7 +18,7 @@ import numpy as np
 
 from lookalike.evaluation.ranking import leave_one_out
 from lookalike_embedder.model import load
-from lookalike_searcher.vector import encode
+from lookalike_searcher.database.halfvec import encode
 from tests.bench import adapting, copied, reordered, study
 from tests.bench.figures import Figure, show
 from tests.bench.labelled import Model, Set, described, features_of, pixels_of, read

@@ -12,8 +12,8 @@ from lookalike_embedder.image import Pixels
 from tests.bench import bare
 from tests.bench.bare import Model
 from tests.bench.figures import Figure
+from tests.bench.interleaved import ratio, take_turns
 from tests.bench.setting import CACHE_DIR, LIMITS, Setting, trunk
-from tests.bench.turns import ratio, take_turns
 
 _MOST_PHOTOS = 200
 _SECONDS = 4.0

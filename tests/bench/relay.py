@@ -19,11 +19,11 @@ import grpc
 import uvloop
 
 from lookalike.processes import running
-from lookalike.serving import calm_collector
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_serving.server import calm_collector
 from tests.bench.replay import Statements, replay
-from tests.bench.site import connected
+from tests.bench.searcher_process import connected
 
 _SERVICE: Final = "lookalike.v1.SearcherService"
 

@@ -15,11 +15,11 @@ from lookalike.evaluation.metrics import Counts
 from lookalike.evaluation.ranking import Ranked, Vectors, leave_one_out, retrieval
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import reranking
+from lookalike_searcher.search import reranking
 from tests.bench.figures import Figure
 from tests.bench.labelled import Set
 from tests.bench.latency import milliseconds, timed
-from tests.bench.site import index, site
+from tests.bench.searcher_process import index, site
 
 DEPTHS: Final = (100, 200, 400)
 RECOMMENDED: Final = 400

@@ -8,10 +8,10 @@ from typing import Any
 
 import asyncpg
 
-from lookalike_searcher import database as databases
-from lookalike_searcher import search
-from lookalike_searcher.connection import prepare
-from lookalike_searcher.search import Search
+from lookalike_searcher.database import pool as databases
+from lookalike_searcher.database.connection import prepare
+from lookalike_searcher.search import search
+from lookalike_searcher.search.search import Search
 
 Statements = list[tuple[str, tuple[object, ...]]]
 

@@ -17,14 +17,14 @@ from typing import IO, Final
 import numpy as np
 import uvloop
 
-from lookalike.serving import calm_collector
 from lookalike.signals import cancelled_when_terminated
-from tests.bench import clients, duplicates, edge, filtered, ingest, loading, naive, searches, sizes
+from lookalike_serving.server import calm_collector
+from tests.bench import clients, duplicates, filtered, ingest, loading, naive, qdrant_edge, searches, sizes
+from tests.bench.dataset import Stock
 from tests.bench.descriptors import Descriptors, descriptors
 from tests.bench.figures import Figure, show
+from tests.bench.searcher_process import Site, site
 from tests.bench.searches import PROJECT, Queries
-from tests.bench.site import Site, site
-from tests.bench.stock import Stock
 from tests.bench.synthesis import Model, likeness
 from tests.bench.truth import Truth
 
@@ -90,7 +90,7 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
         await part("naive", lambda: naive.measure(here, queries))
         await part("duplicates", lambda: _duplicates(here, len(stock)))
     await part("sizes", lambda: sizes.measure(folder / "sizes", queries))
-    await part("edge", lambda: edge.measure(folder / "edge", queries, truth))
+    await part("edge", lambda: qdrant_edge.measure(folder / "edge", queries, truth))
     return described, found
 
 

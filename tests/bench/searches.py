@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import parse
+from lookalike_searcher.rpc import parse
+from tests.bench.dataset import Stock
 from tests.bench.figures import Figure
 from tests.bench.latency import milliseconds, timed
 from tests.bench.relay import Recording, relay
 from tests.bench.replay import recorded, replay
-from tests.bench.site import Site
-from tests.bench.stock import Stock
+from tests.bench.searcher_process import Site
 from tests.bench.synthesis import Vectors
 from tests.bench.truth import Truth
 

@@ -5,19 +5,21 @@ from typing import Final
 
 import numpy as np
 
-from lookalike_searcher import database as databases
-from lookalike_searcher import parse, postgres, search
-from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.database import pool as databases
+from lookalike_searcher.database import postgres
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.project import Limits
+from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.registry import Limits
+from lookalike_searcher.rpc import parse
+from lookalike_searcher.search import search
+from tests.bench.dataset import Stock
 from tests.bench.figures import Figure
 from tests.bench.ingest import copy
 from tests.bench.latency import milliseconds, timed
 from tests.bench.searches import Queries
-from tests.bench.stock import Stock
 
 _SIZES: Final = (1_000, 3_000, 10_000, 30_000)
 _TURNS, _TURN = 6, 15

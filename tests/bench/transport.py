@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
-from lookalike.bundles import IMAGES
+from lookalike._transport.message_batches import IMAGES
 from lookalike.processes import running
 from lookalike.v1 import embedder_pb2 as wire
 from tests.bench.figures import Figure
+from tests.bench.interleaved import take_turns
 from tests.bench.load import Load
 from tests.bench.setting import Setting
-from tests.bench.turns import take_turns
 
 _IMAGE_BYTES: Final = 50_000
 _IMAGES: Final = 1000

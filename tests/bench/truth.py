@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.v1 import searcher_pb2 as wire
-from tests.bench.stock import sha256_of
+from tests.bench.dataset import sha256_of
 from tests.bench.synthesis import Vectors, normalised
 
 _LIMITS: Final = (10, 100, 1_000)

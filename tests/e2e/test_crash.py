@@ -15,17 +15,17 @@ import pytest
 from lookalike.processes import ServerProcess, running
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import postgres
-from lookalike_searcher import project as registry
-from lookalike_searcher.statement import Connection, index_of
-from lookalike_searcher.statement import fill as fill_in
-from tests import kept
+from lookalike_searcher.database import postgres
+from lookalike_searcher.database.statement import Connection, index_of
+from lookalike_searcher.database.statement import fill as fill_in
+from lookalike_searcher.projects import registry
+from tests import supervised
 from tests.audit import audit, indexes
-from tests.effort import SECONDS
-from tests.kept import postmaster
+from tests.duration import SECONDS
+from tests.indexer import sha256
 from tests.polling import until
+from tests.supervised import postmaster
 from tests.traffic import SPACE, Traffic, entry, unavailable
-from tests.writer import sha256
 
 ROUNDS = max(3, round(SECONDS / 2))
 BUILDS = ("--exact-threshold", "100", "--maintenance-interval", "0.1", "--build-patience", "0")
@@ -74,7 +74,7 @@ def kill_postmaster(_: ServerProcess, data: Path) -> None:
 
 
 def kill_postgres(_: ServerProcess, data: Path) -> None:
-    kept.kill_postgres(data)
+    supervised.kill_postgres(data)
 
 
 def kill_backend(_: ServerProcess, data: Path) -> None:

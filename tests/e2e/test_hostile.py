@@ -12,9 +12,9 @@ from playwright.async_api import Browser, Page, expect
 from lookalike import Client, Item
 from lookalike.evaluation.labels import LeftOut
 from lookalike.evaluation.report import render
-from lookalike.http.config import Config
-from lookalike.http.server import serving
 from lookalike.processes import running
+from lookalike_gateway.config import Config
+from lookalike_gateway.server import serving
 from tests.browser import browser
 from tests.evaluations import evaluated
 from tests.pictures import jpeg

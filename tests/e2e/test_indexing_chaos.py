@@ -1,6 +1,6 @@
 """A catalogue behind an unruly host, and everything that takes part in indexing killed with -9 in turn.
 
-LOOKALIKE_TEST_SECONDS (see `tests.effort`) says how many are killed, one a second or so.
+LOOKALIKE_TEST_SECONDS (see `tests.duration`) says how many are killed, one a second or so.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ import pytest
 from PIL import Image
 
 from lookalike import Client
-from lookalike_searcher import project as registry
-from lookalike_searcher.statement import Connection, fill
+from lookalike_searcher.database.statement import Connection, fill
+from lookalike_searcher.projects import registry
 from tests.audit import audit
-from tests.effort import SECONDS
-from tests.kept import Kept, kill_postgres
+from tests.duration import SECONDS
+from tests.faulty_host import Unruly
 from tests.pictures import encoded
 from tests.polling import until
-from tests.unruly import Unruly
+from tests.supervised import Kept, kill_postgres
 
 IMAGES, DUPLICATES, BROKEN = 2_000, 200, 40
 KILLS = max(10, round(SECONDS))

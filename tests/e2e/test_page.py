@@ -23,10 +23,10 @@ from playwright.async_api import Browser, Dialog, Page, Route, expect
 
 from lookalike import Client, Item
 from lookalike.demo.copies import make_copies
-from lookalike.http.config import Config
-from lookalike.http.server import serving
 from lookalike.processes import running
-from lookalike.security.config import Security
+from lookalike_gateway.config import Config
+from lookalike_gateway.server import serving
+from lookalike_serving.security.config import Security
 from tests.authority import Signer, jwks
 from tests.browser import browser
 from tests.pictures import encoded, jpeg

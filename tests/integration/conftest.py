@@ -13,7 +13,6 @@ import platformdirs
 import pytest
 
 from lookalike import Client
-from lookalike.serving import Server
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder import weights
 from lookalike_embedder.config import Config as EmbedderConfig
@@ -21,13 +20,14 @@ from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.model import CpuModel, CudaModel, load
-from lookalike_searcher import database as database_module
-from lookalike_searcher import postgres
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config as SearcherConfig
-from lookalike_searcher.connection import connected
-from lookalike_searcher.database import Database
-from tests.blocker import Blocker
+from lookalike_searcher.database import pool as database_module
+from lookalike_searcher.database import postgres
+from lookalike_searcher.database.connection import connected
+from lookalike_searcher.database.pool import Database
+from lookalike_serving.server import Server
+from tests.lock_holder import Blocker
 
 
 @pytest.fixture(scope="session")

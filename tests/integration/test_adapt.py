@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from lookalike import Client, NotFoundError, PreconditionError
-from lookalike.serving import Server
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.server import running
+from lookalike_serving.server import Server
 from tests.clusters import clusters
+from tests.indexer import INDEXED, Writer
 from tests.integration.conftest import address
-from tests.writer import INDEXED, Writer
 
 SPACE = "made-up-512-0123456789ab"
 PRODUCTS = 60

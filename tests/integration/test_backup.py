@@ -17,17 +17,18 @@ import pytest
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import filling, migration
-from lookalike_searcher import project as registry
-from lookalike_searcher.archive import UnusableBackup
-from lookalike_searcher.backup import TABLES, back_up
-from lookalike_searcher.connection import connected
-from lookalike_searcher.database import Database
+from lookalike_searcher.backup.archive import UnusableBackup
+from lookalike_searcher.backup.backup import TABLES, back_up
+from lookalike_searcher.backup.restore import restore
+from lookalike_searcher.database import migration
+from lookalike_searcher.database.connection import connected
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import Connection, schema_of, vectors_of
 from lookalike_searcher.errors import AlreadyExists
-from lookalike_searcher.restore import restore
-from lookalike_searcher.statement import Connection, schema_of, vectors_of
+from lookalike_searcher.indexes import backfill
+from lookalike_searcher.projects import registry
+from tests.indexer import Writer, sha256, vector
 from tests.polling import until
-from tests.writer import Writer, sha256, vector
 
 BASE, OWN, NEXT = "base-512", "base-own", "next-512"
 IMAGES = 30
@@ -99,7 +100,7 @@ async def texts(connection: Connection, sql: str) -> list[str]:
 async def test_a_project_comes_back_as_it_was(
     writer: Writer, copy: str, database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    await filling.fill(database, writer.project, OWN)
+    await backfill.fill(database, writer.project, OWN)
     await writer.stub.UpdateProject(wire.UpdateProjectRequest(name=writer.project, search_disabled=True))
     async with connected(database_url) as connection:
         await connection.execute(
@@ -124,8 +125,8 @@ async def test_what_is_restored_is_searched_and_written_to_as_before(
 ) -> None:
     await back_up(database, writer.project, tmp_path / "b")
     await restore(database, tmp_path / "b", copy)
-    await filling.fill(database, writer.project, OWN)
-    await filling.fill(database, copy, OWN)
+    await backfill.fill(database, writer.project, OWN)
+    await backfill.fill(database, copy, OWN)
     for seed in (1, 500):
         for space in ("", OWN):
             expected, found = [await search(writer, name, seed, space) for name in (writer.project, copy)]

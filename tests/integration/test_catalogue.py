@@ -20,13 +20,13 @@ from lookalike import (
     QuotaExceededError,
     Status,
     UnreadableImageError,
-    catalogue,
 )
-from lookalike.budget import Room
+from lookalike._concurrency.budget import Room
+from lookalike._operations import images
+from lookalike._transport.servers import Servers
 from lookalike.fetch import Fetched, Fetcher
-from lookalike.servers import Servers
-from lookalike.serving import Server
 from lookalike_embedder.config import Config
+from lookalike_serving.server import Server
 from tests import colours
 from tests.integration.conftest import address
 from tests.pictures import jpeg
@@ -95,7 +95,7 @@ async def test_an_image_is_found_by_its_hash_and_by_its_uri(first: Client, shop:
 async def test_all_images_are_listed_over_several_pages(
     first: Client, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(images, "_PAGE_SIZE", 2)
     assert await shown(first, shop) == ["red", "green", "blue"]
     assert await shown(first, shop, filter=Filter(products="bag")) == ["red", "green"]
     assert await shown(first, shop, filter=Filter(labels={"size": ["s", "m"]})) == ["green"]
@@ -161,7 +161,7 @@ class Liar:
 
     def __init__(self, lies: int) -> None:
         self.lies, self.asked = lies, 0
-        self._check = catalogue.check
+        self._check = images.check
 
     async def __call__(
         self, servers: Servers, project: str, sha256s: Sequence[bytes], space: str, request_id: str
@@ -175,10 +175,10 @@ class Liar:
 async def test_an_image_that_has_gone_since_it_was_asked_for_is_embedded_after_all(
     first: Client, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue, "check", Liar(1))
+    monkeypatch.setattr(images, "check", Liar(1))
     result = await first.sync_product(shop, "bag", [Item(GREY, "grey"), Item(RED, "red")])
     assert [outcome.status for outcome in result.outcomes] == [Status.INDEXED, Status.UNCHANGED]
-    monkeypatch.setattr(catalogue, "check", liar := Liar(9))
+    monkeypatch.setattr(images, "check", liar := Liar(9))
     with pytest.raises(PreconditionError) as caught:
         await first.sync_product(shop, "bag", [Item(jpeg(colour="white"), "white")])
     assert caught.value.reason == "EMBEDDING_NEEDED"
@@ -190,13 +190,13 @@ async def test_a_file_that_changes_while_it_is_synced_is_refused(
 ) -> None:
     file = tmp_path / "photo.jpg"
     file.write_bytes(GREY)
-    check = catalogue.check
+    check = images.check
 
     async def check_and_change(*arguments: object) -> set[bytes]:
         file.write_bytes(jpeg(colour="white"))
         return await check(*arguments)
 
-    monkeypatch.setattr(catalogue, "check", check_and_change)
+    monkeypatch.setattr(images, "check", check_and_change)
     with pytest.raises(UnreadableImageError, match="grey: the image changed"):
         await first.sync_product(shop, "bag", [Item(file, "grey")])
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from tests.catalogue import Catalogue, Entry, Filter, Key, Labels, Refused
-from tests.effort import SECONDS
+from tests.duration import SECONDS
 from tests.ranking import Query, rank
 from tests.shop import Shop
 

@@ -10,11 +10,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2_grpc
 
-from lookalike import Client, Item, LookalikeError, Status, UnavailableError, patience
-from lookalike.channel import EMBEDDER, SEARCHER
-from lookalike.health import Health
-from lookalike.patience import Outage
+from lookalike import Client, Item, LookalikeError, Status, UnavailableError
+from lookalike._transport import retry
+from lookalike._transport.channel import EMBEDDER, SEARCHER
+from lookalike._transport.retry import Outage
 from lookalike.v1 import embedder_pb2, embedder_pb2_grpc, searcher_pb2, searcher_pb2_grpc
+from lookalike_serving.health import Health
 from tests.pictures import jpeg
 
 
@@ -185,7 +186,7 @@ async def test_a_call_to_a_server_that_does_not_serve_says_so_at_its_deadline_an
 async def test_after_half_a_minute_of_outage_calls_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the server has answered, or nobody has asked for as long."""
     now = 1000.0
-    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: now))
     outage, failure = Outage(), UnavailableError("down", reason="NOT_SERVING")
     await outage.wait(failure, 1, now, 30)
     now += 25

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lookalike_searcher import project as registry
-from lookalike_searcher import spaces, store
-from lookalike_searcher.database import Database
-from lookalike_searcher.project import Project
-from lookalike_searcher.statement import schema_of
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import schema_of
+from lookalike_searcher.images import writing
+from lookalike_searcher.projects import registry, spaces
+from lookalike_searcher.projects.registry import Project
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ async def test_a_writer_comes_when_the_one_before_has_given_up_all_its_locks(
     database: Database, bare_project: Project
 ) -> None:
     """On Citus the row is free just before a worker has committed."""
-    nothing = store.Names(uris=["nowhere"], products=[], sha256s=[])
+    nothing = writing.Names(uris=["nowhere"], products=[], sha256s=[])
     async with database.connection() as connection:
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock(68771, $1)", bare_project.id)
-            writer = asyncio.create_task(store.delete(database, bare_project.name, nothing))
+            writer = asyncio.create_task(writing.delete(database, bare_project.name, nothing))
             waiting = None
             while not waiting and not writer.done():
                 waiting = await connection.fetchval(
@@ -55,4 +55,4 @@ async def test_a_writer_comes_when_the_one_before_has_given_up_all_its_locks(
                     bare_project.id,
                 )
             assert not writer.done()
-        assert await writer == store.Deleted(0, 0)
+        assert await writer == writing.Deleted(0, 0)

@@ -24,7 +24,7 @@ from lookalike import (
 )
 from lookalike.demo.copies import ALTERATIONS, make_copies
 from lookalike.indexing import pipeline
-from lookalike.serving import Server
+from lookalike_serving.server import Server
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 

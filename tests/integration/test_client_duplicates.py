@@ -26,15 +26,14 @@ from lookalike import (
     NotFoundError,
     QuotaExceededError,
     UnavailableError,
-    listening,
-    patience,
 )
-from lookalike.serving import Server
-from lookalike.status import ShuttingDown
+from lookalike._transport import retry, server_stream
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1 import searcher_pb2_grpc
 from lookalike_embedder.config import Config
 from lookalike_searcher.errors import STATUS, DatabaseTimeout, InvalidField, QuotaExceeded
+from lookalike_serving.errors import ShuttingDown
+from lookalike_serving.server import Server
 from tests import colours
 from tests.integration.conftest import address
 from tests.pictures import jpeg
@@ -124,7 +123,7 @@ async def player_address(player: Player) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def impatient_client(player_address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    monkeypatch.setattr(patience, "_FIRST_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(retry, "_FIRST_DELAY_SECONDS", 0.0)
     async with Client(searcher=player_address, timeout=30) as client:
         yield client
 
@@ -171,7 +170,7 @@ async def test_a_lost_search_goes_on_where_it_was(
 def hasty_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two failures 40 seconds pass."""
     clock = itertools.count(1, 40)
-    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
 
 
 @pytest.mark.usefixtures("hasty_clock")
@@ -193,7 +192,7 @@ async def test_progress_gives_new_patience(impatient_client: Client, player: Pla
 
 @pytest.fixture
 def short_silence(impatient_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(server_stream, "_SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(impatient_client._servers, "timeout", 0.1)
 
 
@@ -208,7 +207,7 @@ async def test_a_searcher_that_falls_silent_is_asked_again(player: Player, impat
 async def test_a_searcher_that_stays_silent_is_given_up(
     player: Player, impatient_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.01)
     player.plays = [[hangs]]
     with pytest.raises(DeadlineExceededError, match=r"no answer for 0\.2 s"):
         await found(impatient_client)

@@ -21,8 +21,8 @@ from lookalike import (
     SearchResult,
     UnreadableImageError,
 )
-from lookalike.serving import Server
 from lookalike_embedder.config import Config
+from lookalike_serving.server import Server
 from tests import colours
 from tests.integration.conftest import address
 from tests.pictures import jpeg

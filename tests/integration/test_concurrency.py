@@ -11,20 +11,20 @@ from pathlib import Path
 import grpc
 import pytest
 
-from lookalike.serving import Server
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import database as database_module
-from lookalike_searcher import project as registry
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.statement import statement
+from lookalike_searcher.database import pool as database_module
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import statement
+from lookalike_searcher.projects import registry
+from lookalike_serving.server import Server
 from tests.audit import audit
-from tests.effort import SECONDS
+from tests.duration import SECONDS
+from tests.indexer import Writer, refused, sha256
 from tests.polling import until
 from tests.traffic import SPACE, Traffic, entry
-from tests.writer import Writer, refused, sha256
 
 _SPELL = 0.5
 """Seconds after which everybody pauses, and all is checked."""

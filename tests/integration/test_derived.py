@@ -13,15 +13,15 @@ from lookalike import AlreadyExistsError, InvalidRequestError, LookalikeError, N
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import filling
-from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import fill
+from lookalike_searcher.indexes import backfill
+from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.statement import fill
-from tests.blocker import Blocker
-from tests.writer import INDEXED, Writer, refused, sha256, vector
+from lookalike_searcher.projects import registry
+from tests.indexer import INDEXED, Writer, refused, sha256, vector
+from tests.lock_holder import Blocker
 
 BASE, OWN = "base-512", "base-adapted-0123456789ab"
 IMAGES = 24
@@ -129,7 +129,7 @@ async def test_writers_and_the_filling_together_lose_nothing(writer: Writer, dat
     seed, last, kept = IMAGES, False, set(range(IMAGES))
     while not last:
         last, *_ = await asyncio.gather(
-            filling.step(database, writer.project, OWN, size=5),
+            backfill.step(database, writer.project, OWN, size=5),
             writer.send(writer.request(seed, product=f"p{seed}"), writer.request(seed + 1)),
             writer.stub.DeleteImages(wire.DeleteImagesRequest(project=writer.project, sha256s=[sha256(seed - 20)])),
         )
@@ -147,7 +147,7 @@ async def test_what_is_written_between_reading_and_storing_a_page_is_kept(
     await writer.stub.CreateSpace(derive(writer))
     project = await registry.get(database, writer.project)
     await blocker.connection.execute(f"SELECT pg_advisory_lock(68771, {project.id})")
-    stepping = asyncio.create_task(filling.step(database, writer.project, OWN))
+    stepping = asyncio.create_task(backfill.step(database, writer.project, OWN))
     await blocker.until_waiting(1)  # it has read, and waits to write
     async with database.connection() as connection:
         reference = "DELETE FROM {schema}.image_reference WHERE uri = 'https://shop/3.jpg'"
@@ -163,17 +163,17 @@ async def test_filling_goes_on_where_a_searcher_was_killed(
 ) -> None:
     """What was committed is not done again: a step that dies leaves its own vectors alone to be done."""
     await writer.stub.CreateSpace(derive(writer))
-    assert not await filling.step(database, writer.project, OWN, size=10)
+    assert not await backfill.step(database, writer.project, OWN, size=10)
 
     def killed(*_: object) -> None:
         raise asyncio.CancelledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(filling, "vectors_of", killed)  # in the transaction
+        patched.setattr(backfill, "vectors_of", killed)  # in the transaction
         with pytest.raises(asyncio.CancelledError):
-            await filling.step(database, writer.project, OWN, size=10)
+            await backfill.step(database, writer.project, OWN, size=10)
     assert (await spaces(writer))[1] == (OWN, BASE, 10)
-    assert not await filling.step(database, writer.project, OWN, size=10)
+    assert not await backfill.step(database, writer.project, OWN, size=10)
     assert (await spaces(writer))[1] == (OWN, BASE, 20)
     await maintained(database)
     await assert_whole(database, writer, range(IMAGES))
@@ -341,7 +341,7 @@ async def exported(writer: Writer, **fields: object) -> list[wire.ExportVectorsR
 
 
 async def test_vectors_are_read_with_their_products(serving: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lookalike_searcher.export._BLOCK", 7)
+    monkeypatch.setattr("lookalike_searcher.images.export._BLOCK", 7)
     await serving.send(serving.request(2, uri="elsewhere", product="again"), serving.request(400))
     answers = await exported(serving)
     found = {one.sha256: one for answer in answers for one in answer.vectors}

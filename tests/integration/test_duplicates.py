@@ -16,19 +16,21 @@ from lookalike import InvalidRequestError, LookalikeError, errors
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import catalogue, cluster, duplicates, index, lookup, scan, sketch
-from lookalike_searcher import project as registry
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.duplicates import Asked, Duplicates, Progress
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import statement
+from lookalike_searcher.duplicates import approximate, cluster, duplicates, exact, sketch
+from lookalike_searcher.duplicates.approximate import Lookup
+from lookalike_searcher.duplicates.duplicates import Asked, Duplicates, Progress
+from lookalike_searcher.duplicates.exact import Scan
+from lookalike_searcher.duplicates.neighbours import TOLERANCE, Source
 from lookalike_searcher.errors import NotFound
-from lookalike_searcher.image import Image
-from lookalike_searcher.lookup import Lookup
-from lookalike_searcher.neighbours import TOLERANCE, Source
-from lookalike_searcher.scan import Scan
-from lookalike_searcher.statement import statement
-from tests.writer import sha256
+from lookalike_searcher.images import reading as catalogue
+from lookalike_searcher.images.image import Image
+from lookalike_searcher.indexes import index
+from lookalike_searcher.projects import registry
+from tests.indexer import sha256
 
 SPACE = "of-these-tests"
 IMAGES = 160
@@ -273,11 +275,11 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         (duplicates, "_COMPARISONS", 40 * IMAGES),
         (duplicates, "_FILES", 50),
         (duplicates, "_READ", 7),
-        (scan, "AT_ONCE", 70),
-        (scan, "_PAGE", 60),
+        (exact, "AT_ONCE", 70),
+        (exact, "_PAGE", 60),
         (sketch, "_TILE", 16),
-        (lookup, "AT_ONCE", 40),
-        (lookup, "_DEPTHS", {3: 40, 8: 40}),
+        (approximate, "AT_ONCE", 40),
+        (approximate, "_DEPTHS", {3: 40, 8: 40}),
     ):
         monkeypatch.setattr(module, name, value)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lookalike_searcher import pg_ctl, postgres, unix_socket
-from lookalike_searcher.connection import connected
-from lookalike_searcher.pg_ctl import POSTGRES_BIN_PATH, UnusableDataDir
+from lookalike_searcher.database import pg_ctl, postgres, unix_socket
+from lookalike_searcher.database.connection import connected
+from lookalike_searcher.database.pg_ctl import POSTGRES_BIN_PATH, UnusableDataDir
 from tests.postgres import utils
 
 NOBODY = 65534

@@ -18,9 +18,6 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from PIL import Image
 
 from lookalike import Client, InvalidRequestError, Item, OverloadedError, Status, errors
-from lookalike.scrape import metrics_served
-from lookalike.security.config import Security
-from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike_embedder import server as embedder_server
@@ -30,6 +27,9 @@ from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.weights import Weights
+from lookalike_serving.metrics_endpoint import metrics_served
+from lookalike_serving.security.config import Security
+from lookalike_serving.server import Server
 from tests.authority import Signer, jwks
 from tests.pictures import encoded, jpeg
 

@@ -15,8 +15,8 @@ from lookalike.evaluation import labels
 from lookalike.evaluation.served import Served
 from lookalike.evaluation.settings import Settings
 from lookalike.evaluation.study import evaluate
-from lookalike.serving import Server
 from lookalike_embedder.config import Config
+from lookalike_serving.server import Server
 from tests import colours
 from tests.integration.conftest import address
 from tests.pictures import jpeg

@@ -9,8 +9,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from lookalike import Client, Filter
-from lookalike.serving import Server
 from lookalike_embedder.config import Config
+from lookalike_serving.server import Server
 from tests import colours
 from tests.integration.conftest import address
 from tests.pictures import jpeg

@@ -26,13 +26,14 @@ from lookalike import (
 )
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import feedback, search_id
-from lookalike_searcher.database import Database, connect
+from lookalike_searcher.database.pool import Database, connect
 from lookalike_searcher.errors import QuotaExceeded
-from lookalike_searcher.feedback import Judged
-from lookalike_searcher.impressions import Impressions
-from lookalike_searcher.search_id import SearchId
-from tests.writer import Writer, sha256, vector
+from lookalike_searcher.feedback import feedback
+from lookalike_searcher.feedback.feedback import Judged
+from lookalike_searcher.feedback.impressions import Impressions
+from lookalike_searcher.search import search_id
+from lookalike_searcher.search.search_id import SearchId
+from tests.indexer import Writer, sha256, vector
 
 RIGHT, WRONG, CLICKED = Verdict.RIGHT, Verdict.WRONG, Verdict.CLICKED
 SPACE = "s"

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from lookalike import Item
-from lookalike.budget import Budget, Room
+from lookalike._concurrency.budget import Budget, Room
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Failed, Fetched, Fetcher, Passing, Settings
 from lookalike.fetch.address import PrivateAddress, PublicResolver, check

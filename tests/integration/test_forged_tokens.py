@@ -12,8 +12,9 @@ import pytest
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import search_id, token
-from tests.writer import Writer, vector
+from lookalike_searcher.rpc import page_token
+from lookalike_searcher.search import search_id
+from tests.indexer import Writer, vector
 
 SPACE = "space"
 NUMBERS = [2**31, 2**53 - 1, 2**53, 2**62, 2**63 - 2, 2**63 - 1, 2**63, 10**400, -1]
@@ -43,7 +44,7 @@ def forged(sealed: str) -> list[str]:
     found = []
     for place, part in enumerate(position):
         others = {int: NUMBERS, str: TEXTS, float: FLOATS}.get(type(part), [])
-        found += [token.encode(asked, *position[:place], other, *position[place + 1 :]) for other in others]
+        found += [page_token.encode(asked, *position[:place], other, *position[place + 1 :]) for other in others]
     return found
 
 
@@ -88,7 +89,7 @@ async def test_no_forged_token_makes_the_searcher_fail(writer: Writer) -> None:
         ),
     ]
     for ask, field in pages:
-        sealed = getattr(await ask(""), field) or token.encode("projects", "a")
+        sealed = getattr(await ask(""), field) or page_token.encode("projects", "a")
         assert await harmless(ask, sealed), field
 
 
@@ -105,5 +106,5 @@ async def test_a_search_does_not_echo_an_id_that_somebody_made_up(writer: Writer
     parts = opened(first.next_page_token)
     for called in ("my own words", "\ud800", first.search_id[:-1], first.search_id + "\n", search_id.issue(1)):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await ask(token.encode(*parts[:-1], called))
+            await ask(page_token.encode(*parts[:-1], called))
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, called

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from lookalike import Client
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
+from lookalike_searcher.database.pool import Database
 
 INTERVAL = 0.2
 """Seconds between two probes."""

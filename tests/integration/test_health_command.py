@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2_grpc
 
-from lookalike.health import Health
+from lookalike_serving.health import Health
 
 SERVICE = "lookalike.v1.SearcherService"
 

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from tests.writer import Writer, sha256, vector
+from tests.indexer import Writer, sha256, vector
 
 BASE, OWN, NEXT = "base-512", "base-own", "next-512"
 PRECISE = {

@@ -12,8 +12,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2, searcher_pb2
+from lookalike_serving.server import Server
 from tests.integration.conftest import address
 
 MEBIBYTES: Final = 1024 * 1024

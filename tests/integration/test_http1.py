@@ -13,8 +13,8 @@ import psutil
 import pytest
 import trustme
 
-from lookalike.http1 import server
-from lookalike.http1.limits import Limits
+from lookalike_serving.http1 import server
+from lookalike_serving.http1.limits import Limits
 
 QUICK: Final = Limits(message_seconds=0.3, idle_seconds=0.3, linger_seconds=0.3)
 PATIENT: Final = Limits(message_seconds=60, idle_seconds=60, linger_seconds=5)

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from lookalike import Client, Item
-from lookalike.http.config import Config
-from lookalike.http.server import serving
-from lookalike.serving import Server
 from lookalike_embedder.config import Config as EmbedderConfig
+from lookalike_gateway.config import Config
+from lookalike_gateway.server import serving
+from lookalike_serving.server import Server
 from tests import colours
 from tests.integration.conftest import address
 from tests.pictures import jpeg
@@ -201,10 +201,12 @@ async def test_errors_of_the_servers_are_problems_with_their_reasons(http: httpx
 async def test_a_request_id_is_passed_through_or_made(
     http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO", "lookalike.request"):
+    with caplog.at_level("INFO", "lookalike_serving.interceptor"):
         given = await http.get("/v1/projects/nowhere", headers={"x-request-id": "abc-1"})
     assert problem(given, 404, "PROJECT_NOT_FOUND")["requestId"] == "abc-1"
-    assert [vars(record)["request_id"] for record in caplog.records if record.name == "lookalike.request"] == ["abc-1"]
+    assert [
+        vars(record)["request_id"] for record in caplog.records if record.name == "lookalike_serving.interceptor"
+    ] == ["abc-1"]
     made = [(await http.get("/healthz")).headers["x-request-id"] for _ in range(2)]
     assert len(set(made)) == 2
 

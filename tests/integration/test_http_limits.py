@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from lookalike import Client
-from lookalike.http.config import Config
-from lookalike.http.server import serving
+from lookalike_gateway.config import Config
+from lookalike_gateway.server import serving
 from tests.pictures import jpeg
 
 JPEG = {"content-type": "image/jpeg"}

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 
 from lookalike import Client, Item
-from lookalike.http import docs, openapi
-from lookalike.http.config import Config
-from lookalike.http.operations import OPERATIONS
-from lookalike.http.server import serving
-from tests.effort import SECONDS
+from lookalike_gateway import docs, openapi
+from lookalike_gateway.config import Config
+from lookalike_gateway.operations import OPERATIONS
+from lookalike_gateway.server import serving
+from tests.duration import SECONDS
 from tests.pictures import jpeg
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,17 +14,17 @@ from typer.testing import CliRunner
 
 from lookalike import Client, Credentials
 from lookalike.cli.app import app
-from lookalike.http import server
-from lookalike.http.config import Config
-from lookalike.http.openapi import document
-from lookalike.http.server import serving
-from lookalike.security.config import InvalidSecurity, Security
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_embedder.config import Config as EmbedderConfig
+from lookalike_gateway import server
+from lookalike_gateway.config import Config
+from lookalike_gateway.openapi import document
+from lookalike_gateway.server import serving
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config as SearcherConfig
-from lookalike_searcher.database import Database
+from lookalike_searcher.database.pool import Database
+from lookalike_serving.security.config import InvalidSecurity, Security
 from tests import colours
 from tests.authority import Signer, jwks
 from tests.integration.conftest import address

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from lookalike import Client, Item, Outcome, Reference, Status, catalogue
+from lookalike import Client, Item, Outcome, Reference, Status
+from lookalike._operations import images
 from lookalike.fetch import Settings
 from lookalike.indexing import Change, Seen, Shard, Watch, pipeline
 from lookalike.indexing.calls import Calls
@@ -114,7 +115,7 @@ async def test_duplicates_are_embedded_once_however_close_together_they_come(
     client: Client, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also if one of them is stored just while the project is asked whether it holds the other."""
-    check, begun = catalogue.check, asyncio.Event()
+    check, begun = images.check, asyncio.Event()
     first_is_stored = asyncio.Event()
     asked = 0
 
@@ -128,7 +129,7 @@ async def test_duplicates_are_embedded_once_however_close_together_they_come(
         await first_is_stored.wait()
         return known
 
-    monkeypatch.setattr(catalogue, "check", slow_check)
+    monkeypatch.setattr(images, "check", slow_check)
     hold = asyncio.Event()
     store = Storing.put
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from lookalike.security import jwks as fetching
-from lookalike.security import key
-from lookalike.security.config import InvalidSecurity
-from lookalike.security.jwks import fetch
+from lookalike_serving.security import jwks as fetching
+from lookalike_serving.security import keys as key
+from lookalike_serving.security.config import InvalidSecurity
+from lookalike_serving.security.jwks import fetch
 from tests.authority import Signer, jwks
 from tests.integration.test_tokens import logged
 
@@ -146,7 +146,7 @@ async def test_what_is_compressed_is_not_unpacked(monkeypatch: pytest.MonkeyPatc
     bomb = gzip.compress(b" " * 50_000_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
     monkeypatch.setattr(key, "_RETRY_SECONDS", 0)
-    with answering(saying(head + bomb)) as (host, asked), logged("lookalike.security.key") as records:
+    with answering(saying(head + bomb)) as (host, asked), logged("lookalike_serving.security.keys") as records:
         assert await key.UrlSource(f"http://{host}/keys").keys() is None
         assert b"accept-encoding: identity" in asked[0].lower()
     assert [record.levelname for record in records] == ["ERROR"]

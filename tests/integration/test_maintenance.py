@@ -16,17 +16,17 @@ from lookalike import Client
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import index, maintenance
-from lookalike_searcher import project as registry
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import Connection, index_of, schema_of, vectors_of
+from lookalike_searcher.indexes import index, maintenance
+from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.project import Project
-from lookalike_searcher.space import Space
-from lookalike_searcher.statement import Connection, index_of, schema_of, vectors_of
+from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.space import Space
+from tests.indexer import INDEXED, Writer, sha256, vector
 from tests.polling import until
-from tests.writer import INDEXED, Writer, sha256, vector
 
 IMAGES = 420
 CONFIG = Config(data_dir=Path("unused"), exact_threshold=100, build_patience=0, recall_target=0.95)

@@ -12,18 +12,20 @@ import asyncpg
 import numpy as np
 import pytest
 
-from lookalike_searcher import database as database_module
-from lookalike_searcher import migration, search, spaces, store
-from lookalike_searcher import project as registry
-from lookalike_searcher.connection import connected
-from lookalike_searcher.image import Embedding, Entry, Reference
-from lookalike_searcher.migration import Migration
-from lookalike_searcher.query import Example, Query
-from lookalike_searcher.search import Search
-from lookalike_searcher.statement import Connection, fill
-from lookalike_searcher.vector import encode
+from lookalike_searcher.database import migration
+from lookalike_searcher.database import pool as database_module
+from lookalike_searcher.database.connection import connected
+from lookalike_searcher.database.halfvec import encode
+from lookalike_searcher.database.migration import Migration
+from lookalike_searcher.database.statement import Connection, fill
+from lookalike_searcher.images import writing
+from lookalike_searcher.images.image import Embedding, Entry, Reference
+from lookalike_searcher.projects import registry, spaces
+from lookalike_searcher.search import search
+from lookalike_searcher.search.query import Example, Query
+from lookalike_searcher.search.search import Search
+from tests.indexer import sha256, vector
 from tests.polling import until
-from tests.writer import sha256, vector
 
 SPACE = "vgg16"
 OLD_PROJECTS = ("first", "second", "third")
@@ -189,7 +191,7 @@ async def test_what_any_version_left_is_searched_indexed_and_cut_over(
         await assert_found(other, "third")
         new = Embedding(SPACE, encode(vector(500)[np.newaxis])[0])
         reference = Reference("https://shop/new.jpg", "", "", staged=False, labels={})
-        assert await store.store(database, "first", [Entry(sha256(500), (new,), 4, 3, reference)]) == [True]
+        assert await writing.store(database, "first", [Entry(sha256(500), (new,), 4, 3, reference)]) == [True]
         await spaces.create(database, "first", "next")
         await spaces.cut_over(other, "first", "next", allow_incomplete=True, index_from=1000)
         assert (await registry.get(database, "first")).serving.name == "next"

@@ -14,14 +14,14 @@ import pytest
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import database as database_module
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.database import pool as database_module
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from tests import postgres
-from tests.writer import INDEXED, Writer, sha256, vector
+from tests.indexer import INDEXED, Writer, sha256, vector
 
 SPACE = "space"
 IMAGES = 600

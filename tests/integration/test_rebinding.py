@@ -17,7 +17,7 @@ from dnslib import QTYPE, RR, A, DNSRecord
 from dnslib.server import DNSLogger, DNSServer
 
 from lookalike import InvalidRequestError, Item
-from lookalike.budget import Budget, Room
+from lookalike._concurrency.budget import Budget, Room
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, Settings, connector
 from lookalike.records import Origin

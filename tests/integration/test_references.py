@@ -8,7 +8,7 @@ import pytest
 from lookalike import InvalidRequestError
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from tests.writer import INDEXED, UNCHANGED, Writer, refused, sha256
+from tests.indexer import INDEXED, UNCHANGED, Writer, refused, sha256
 
 
 @pytest.fixture

@@ -14,18 +14,18 @@ import pytest
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import database as database_module
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
+from lookalike_searcher.database import pool as database_module
+from lookalike_searcher.database.migration import UnusableDatabase
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.replica import following
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.migration import UnusableDatabase
-from lookalike_searcher.reads import Reads
-from lookalike_searcher.replica import following
+from lookalike_searcher.search.read_routing import Reads
 from tests import postgres
+from tests.indexer import Writer, sha256, vector
 from tests.polling import until
 from tests.postgres import Postgres
-from tests.writer import Writer, sha256, vector
 
 SPACE = "space"
 ANY_LAG = 1e6

@@ -11,8 +11,8 @@ import pytest
 from lookalike import Client, Embedding, InvalidRequestError, Query, SearchResult
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher.reranking import scores
-from tests.writer import INDEXED, Writer, sha256, vector
+from lookalike_searcher.search.reranking import scores
+from tests.indexer import INDEXED, Writer, sha256, vector
 
 SPACE = "made-up"
 KINDS, EACH = 12, 8

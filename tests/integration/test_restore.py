@@ -20,16 +20,16 @@ import pytest
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import archive as archives
-from lookalike_searcher import vector as vectors
-from lookalike_searcher.archive import UnusableBackup
-from lookalike_searcher.backup import back_up
-from lookalike_searcher.connection import connected
-from lookalike_searcher.database import Database
-from lookalike_searcher.parse.row import column
-from lookalike_searcher.restore import restore
-from tests.effort import SECONDS
-from tests.writer import Writer, vector
+from lookalike_searcher.backup import archive as archives
+from lookalike_searcher.backup.archive import UnusableBackup
+from lookalike_searcher.backup.backup import back_up
+from lookalike_searcher.backup.restore import restore
+from lookalike_searcher.database import halfvec as vectors
+from lookalike_searcher.database.connection import connected
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.rpc.parse.row import column
+from tests.duration import SECONDS
+from tests.indexer import Writer, vector
 
 BASE, OWN = "base-512", "base-own"
 Members = dict[str, bytes]

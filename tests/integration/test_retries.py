@@ -6,7 +6,8 @@ from typing import Any
 import grpc
 import pytest
 
-from lookalike import Client, UnavailableError, channel
+from lookalike import Client, UnavailableError
+from lookalike._transport import channel
 from lookalike.v1 import embedder_pb2, searcher_pb2_grpc
 from lookalike.v1 import searcher_pb2 as wire
 

@@ -17,22 +17,23 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from lookalike import errors, request
+from lookalike import errors
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import database as database_module
 from lookalike_searcher import server as searcher_server
-from lookalike_searcher import shares
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
+from lookalike_searcher.database import fair_share
+from lookalike_searcher.database import pool as database_module
+from lookalike_searcher.database.pool import Database
 from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
+from lookalike_serving import interceptor
 from tests import postgres
-from tests.blocker import Blocker
+from tests.indexer import INDEXED, Writer, sha256, vector
+from tests.lock_holder import Blocker
 from tests.polling import until
 from tests.postgres import Postgres
-from tests.writer import INDEXED, Writer, sha256, vector
 
 SPACE = "space"
 
@@ -101,10 +102,10 @@ async def number_of_connection(database: Database) -> int:
 
 async def test_the_callers_deadline_is_postgresqls_too(database: Database) -> None:
     milliseconds = "SELECT setting::integer FROM pg_settings WHERE name = 'statement_timeout'"
-    token = request._DEADLINE.set(time.monotonic() + 5)
+    token = interceptor._DEADLINE.set(time.monotonic() + 5)
     async with database.reading() as connection:
         assert 0 < await connection.fetchval(milliseconds) <= 5_000
-    request._DEADLINE.reset(token)
+    interceptor._DEADLINE.reset(token)
     async with database.reading() as connection:
         assert await connection.fetchval(milliseconds) == 30_000
 
@@ -232,7 +233,7 @@ async def test_the_pool_is_measured(database_url: str) -> None:
 async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_refused_more(
     database_url: str, blocker: Blocker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shares, "MAX_WAITING", 20)
+    monkeypatch.setattr(fair_share, "MAX_WAITING", 20)
     async with searching(database_url, pool_size=4) as searcher:
         greedy, other = await searcher.project(), await searcher.project()
         await blocker.lock(greedy.project, tables=True)

@@ -11,14 +11,14 @@ import pytest
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import database as database_module
-from lookalike_searcher import index
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.connection import connected
-from lookalike_searcher.statement import fill, statement
+from lookalike_searcher.database import pool as database_module
+from lookalike_searcher.database.connection import connected
+from lookalike_searcher.database.statement import fill, statement
+from lookalike_searcher.indexes import index
 from tests.audit import audit
-from tests.writer import INDEXED, Writer, sha256, vector
+from tests.indexer import INDEXED, Writer, sha256, vector
 
 SQL = Path(__file__).resolve().parents[2] / "deploy" / "postgres" / "roles.sql"
 SPACE = "test-space"

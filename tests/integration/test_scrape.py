@@ -11,7 +11,7 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from lookalike.scrape import LIMITS, metrics_served
+from lookalike_serving.metrics_endpoint import LIMITS, metrics_served
 
 MIB = 1024 * 1024
 

@@ -16,17 +16,18 @@ from lookalike import Client, InvalidRequestError
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import parse, ranker, search
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
-from lookalike_searcher.filter import Filter
-from lookalike_searcher.maintenance import Maintenance
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.images.filter import Filter
+from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.query import Query
-from lookalike_searcher.recall import Recall
-from lookalike_searcher.search import Search
+from lookalike_searcher.rpc import parse
+from lookalike_searcher.search import execute, search
+from lookalike_searcher.search.query import Query
+from lookalike_searcher.search.recall import Recall
+from lookalike_searcher.search.search import Search
+from tests.indexer import INDEXED, Writer, refused, sha256, vector
 from tests.polling import until
-from tests.writer import INDEXED, Writer, refused, sha256, vector
 
 IMAGES = 900
 CONFIG = Config(data_dir=Path("unused"), exact_threshold=200, build_patience=0, recall_target=0.99)
@@ -83,7 +84,7 @@ async def exact(stub: SearcherServiceStub, space: str, indexed: Writer) -> Async
 def shop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, exact: Writer, indexed: Writer) -> Writer:
     """One after the other: every promise holds in each way of ranking."""
     if request.param.endswith("selective"):
-        monkeypatch.setattr(ranker, "SELECTIVE", 0)
+        monkeypatch.setattr(execute, "SELECTIVE", 0)
     return exact if request.param == "exact" else indexed
 
 

@@ -26,9 +26,9 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
+from lookalike_searcher.database.pool import Database
+from tests.indexer import INDEXED, UNCHANGED, Writer, refused, sha256, vector
 from tests.pictures import jpeg
-from tests.writer import INDEXED, UNCHANGED, Writer, refused, sha256, vector
 
 
 @pytest.fixture(scope="session")

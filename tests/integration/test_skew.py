@@ -18,9 +18,9 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
 from lookalike import Client
-from lookalike.serving import Server
+from lookalike_serving.server import Server
+from tests.indexer import sha256
 from tests.integration.conftest import address
-from tests.writer import sha256
 from tools.wire import EXCHANGES, IMAGE, methods, pool_of
 
 WIRE = Path(__file__).resolve().parents[1] / "wire"

@@ -12,10 +12,10 @@ from lookalike import AlreadyExistsError, NotFoundError, PreconditionError
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import project as registry
-from lookalike_searcher.database import Database
-from tests.blocker import Blocker
-from tests.writer import INDEXED, UNCHANGED, Writer, refused, sha256, vector
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.projects import registry
+from tests.indexer import INDEXED, UNCHANGED, Writer, refused, sha256, vector
+from tests.lock_holder import Blocker
 
 NEW = "a-new-model-512"
 IMAGES = 40

@@ -5,8 +5,8 @@ import pytest
 from lookalike import Client, Image, InvalidRequestError, Item, Limits, NotFoundError, PreconditionError, Query
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher import project as registry
-from lookalike_searcher.database import Database
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.projects import registry
 from tests.pictures import jpeg
 
 

@@ -12,19 +12,20 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from lookalike import errors, request
-from lookalike.security.config import Security
-from lookalike.security.permission import PERMISSIONS
-from lookalike.serving import Server
+from lookalike import errors
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher import server as searcher_server
-from lookalike_searcher import token as page_token
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import Database
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.rpc import page_token
+from lookalike_serving import interceptor
+from lookalike_serving.security.config import Security
+from lookalike_serving.security.permissions import PERMISSIONS
+from lookalike_serving.server import Server
 from tests.authority import Signer, bearer, jwks
+from tests.indexer import Writer, sha256, vector
 from tests.integration.test_tokens import logged
-from tests.writer import Writer, sha256, vector
 
 SPACE = "test-space"
 SERVICE = wire.DESCRIPTOR.services_by_name["SearcherService"]
@@ -334,7 +335,7 @@ async def test_a_stream_ends_itself_when_its_token_does(
     await stream.write(asked)
     assert (await stream.read()).HasField("indexed")
     clock = SimpleNamespace(time=lambda: time.time() + 3600, monotonic=time.monotonic)
-    monkeypatch.setattr(request, "time", clock)
+    monkeypatch.setattr(interceptor, "time", clock)
     await stream.write(asked)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stream.read()

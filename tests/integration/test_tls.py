@@ -14,13 +14,13 @@ import pytest
 import trustme
 
 from lookalike import Client, Credentials, UnavailableError
-from lookalike.http.config import Config as HttpConfig
-from lookalike.http.server import serving as http_serving
-from lookalike.security import gate
-from lookalike.security.config import InvalidSecurity, Security
-from lookalike.serving import Server
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
+from lookalike_gateway.config import Config as HttpConfig
+from lookalike_gateway.server import serving as http_serving
+from lookalike_serving.security import factory
+from lookalike_serving.security.config import InvalidSecurity, Security
+from lookalike_serving.server import Server
 from tests.authority import Signer, bearer, files_in, jwks, write
 from tests.integration.test_health_command import ask
 from tests.integration.test_tokens import logged, serving
@@ -147,7 +147,7 @@ async def test_a_new_certificate_is_shown_to_who_connects_next_and_a_broken_one_
         await subject(server, believing["ours"])
         write(files, foreign.issue_cert("127.0.0.1"))
         await subject(server, believing["foreign"])
-        with logged("lookalike.security.tls") as records:
+        with logged("lookalike_serving.security.tls") as records:
             ours.issue_cert("127.0.0.1").cert_chain_pems[0].write_to_path(files.certificate)  # but the key is another's
             await subject(server, believing["foreign"])
             files.key.write_text("garbage")
@@ -191,7 +191,7 @@ def test_a_server_does_not_start_without_its_files(folder: Path, ours: trustme.C
     settings = security(folder, ours.issue_cert("127.0.0.1"))
     (folder / missing).unlink()
     with pytest.raises(InvalidSecurity, match=missing):
-        gate.certificate(settings)
+        factory.certificate(settings)
 
 
 def test_half_of_the_files_is_not_taken_for_a_certificate(folder: Path, ours: trustme.CA) -> None:

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lookalike import Credentials
-from lookalike.security import gate
-from lookalike.security.config import InvalidSecurity, Security
+from lookalike_serving.security import factory
+from lookalike_serving.security.config import InvalidSecurity, Security
 from tests.authority import files_in
 from tests.integration.test_tls import alive, face, failure, security, subject
 from tests.integration.test_tokens import serving
@@ -136,7 +136,7 @@ def test_an_authority_that_is_none_is_refused_at_the_start(content: bytes, serve
     """An empty file would let nobody in, or, read as no wish, everybody."""
     settings = mutual(tmp_path, servers, content)
     with pytest.raises(InvalidSecurity, match=r"client-ca\.pem"):
-        gate.certificate(settings)
+        factory.certificate(settings)
 
 
 async def test_an_authority_that_becomes_empty_changes_nothing(servers: trustme.CA, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from lookalike.cli.app import app
-from lookalike.security.key import FileSource
-from lookalike.security.token import TokenVerifier
+from lookalike_serving.security.jwt import TokenVerifier
+from lookalike_serving.security.keys import FileSource
 
 
 def token(*arguments: str | Path) -> Result:

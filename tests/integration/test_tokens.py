@@ -24,13 +24,6 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from lookalike import Client, Credentials, LookalikeError, errors
-from lookalike.security import gate, key
-from lookalike.security.caller import CALLER
-from lookalike.security.config import InvalidSecurity, Security
-from lookalike.security.errors import Unauthenticated
-from lookalike.security.token import LEEWAY_SECONDS, TokenVerifier
-from lookalike.serving import Draining, Server
-from lookalike.status import Context
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import (
     EmbedderServiceServicer,
@@ -38,6 +31,14 @@ from lookalike.v1.embedder_pb2_grpc import (
     add_EmbedderServiceServicer_to_server,
 )
 from lookalike_embedder.errors import STATUS
+from lookalike_serving.errors import Context
+from lookalike_serving.security import factory
+from lookalike_serving.security import keys as key
+from lookalike_serving.security.caller import CALLER
+from lookalike_serving.security.config import InvalidSecurity, Security
+from lookalike_serving.security.errors import Unauthenticated
+from lookalike_serving.security.jwt import LEEWAY_SECONDS, TokenVerifier
+from lookalike_serving.server import Draining, Server
 from tests.authority import Signer, bearer, jwks
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
@@ -75,8 +76,8 @@ async def serving(security: Security) -> AsyncIterator[Server]:
         options=[],
         probe_interval=60,
         grace=5,
-        guard=gate.guard(security),
-        certificate=gate.certificate(security),
+        guard=factory.guard(security),
+        certificate=factory.certificate(security),
     ) as server:
         yield server
 
@@ -339,7 +340,7 @@ async def test_keys_are_read_again_when_their_file_changes_and_broken_ones_chang
     with pytest.raises(Unauthenticated):
         await verifier.verify(new)
     path.write_text("{}")
-    with logged("lookalike.security.key") as records:
+    with logged("lookalike_serving.security.keys") as records:
         for _ in range(2):
             assert (await verifier.verify(old)).subject == "old"
     assert [record.levelname for record in records] == ["ERROR"]
@@ -438,7 +439,7 @@ async def test_a_url_that_breaks_off_changes_nothing(login: Login, monkeypatch: 
     assert await source.keys()
     monkeypatch.setattr(key, "_RETRY_SECONDS", 0)
     monkeypatch.setattr(Answer, "do_GET", hang_up)
-    with logged("lookalike.security.key") as records:
+    with logged("lookalike_serving.security.keys") as records:
         kept = await source.keys(anew=True)
     assert kept
     assert kept.find("1")
@@ -455,13 +456,13 @@ def test_a_file_without_a_key_of_use_is_refused_at_the_start(tmp_path: Path, tex
     path = tmp_path / "jwks.json"
     path.write_text(text)
     with pytest.raises(InvalidSecurity, match=r"--jwks .*jwks\.json"):
-        gate.guard(Security(jwks=path))
+        factory.guard(Security(jwks=path))
 
 
 @pytest.mark.parametrize("url", ["http://login.example/keys", "file:///etc/passwd", "keys.json"])
 def test_keys_come_only_over_connections_that_keep_them_genuine(url: str) -> None:
     with pytest.raises(InvalidSecurity, match="https://"):
-        gate.guard(Security(jwks_url=url))
+        factory.guard(Security(jwks_url=url))
 
 
 async def test_the_client_sends_its_token_and_reads_it_anew_when_it_is_replaced(

@@ -15,15 +15,16 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.trace import TracerProvider
 
-from lookalike import Client, logs, tracing
-from lookalike.http.config import Config as FaceConfig
-from lookalike.http.server import serving as face
-from lookalike.serving import Server
+from lookalike import Client, tracing
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
-from lookalike_searcher import database
+from lookalike_gateway.config import Config as FaceConfig
+from lookalike_gateway.server import serving as face
 from lookalike_searcher.config import Config
+from lookalike_searcher.database import pool
 from lookalike_searcher.server import serving as searching
+from lookalike_serving import logs
+from lookalike_serving.server import Server
 from tests.pictures import jpeg
 
 SERVICE = "lookalike.v1.EmbedderService"
@@ -187,7 +188,7 @@ async def test_one_trace_and_one_id_lead_from_a_program_through_the_face_to_both
     config = Config(data_dir=Path("unused"), port=0, slow_query_seconds=0, maintenance_interval=3600)
     with tracing.exporting("lookalike"):
         async with (
-            database.connect(database_url, pool_size=2, command_timeout=30) as own,
+            pool.connect(database_url, pool_size=2, command_timeout=30) as own,
             searching(config, own) as searcher,
             Client(f"127.0.0.1:{embedder.port}", f"127.0.0.1:{searcher.port}") as client,
             face(FaceConfig(f"127.0.0.1:{embedder.port}", f"127.0.0.1:{searcher.port}", port=0)) as address,

@@ -11,7 +11,7 @@ import pytest
 from lookalike import LookalikeError, atomic_file
 from lookalike.cli.report import Report
 from lookalike.records import Outcome, Status
-from lookalike_searcher import archive
+from lookalike_searcher.backup import archive
 
 ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = b"somebody's"

@@ -6,7 +6,6 @@ A batcher works until its lanes are closed and empty, so that it can be run here
 import numpy as np
 import pytest
 
-from lookalike.status import InternalError
 from lookalike_embedder.batcher import Batcher
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.errors import DeviceLost, ModelFailure, OutOfMemory, TooLate
@@ -14,6 +13,7 @@ from lookalike_embedder.image import Info
 from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_embedder.metrics import Metrics
+from lookalike_serving.errors import InternalError
 
 UNLUCKY, NOT_FINITE = 13, 99
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lookalike import bucket
-from lookalike.bucket import Buckets
+from lookalike_serving import rate_limit
+from lookalike_serving.rate_limit import Buckets
 
 
 class Clock:
@@ -33,7 +33,7 @@ def test_a_slow_rate_still_lets_one_through() -> None:
 
 
 def test_whoever_has_not_come_lately_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "_MAX_BUCKETS", 2)
+    monkeypatch.setattr(rate_limit, "_MAX_BUCKETS", 2)
     clock = Clock()
     buckets: Buckets[str] = Buckets(clock)
     for name in "abc":

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from lookalike.budget import Budget
+from lookalike._concurrency.budget import Budget
 
 
 async def blocked(budget: Budget, size: int) -> "asyncio.Task[None] | None":

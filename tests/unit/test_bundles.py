@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.bundles import BUNDLE_BYTES, IMAGES
+from lookalike._transport.message_batches import BUNDLE_BYTES, IMAGES
 from lookalike.v1.embedder_pb2 import EmbedEntry, EmbedStreamRequest, EmbedStreamResponse
 
 SIZES = st.lists(st.sampled_from([0, 1, 50_000, BUNDLE_BYTES // 2, BUNDLE_BYTES, BUNDLE_BYTES + 1]), max_size=12)

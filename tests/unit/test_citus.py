@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lookalike_searcher import migration
-from lookalike_searcher.database import Database
+from lookalike_searcher.database import migration
+from lookalike_searcher.database.pool import Database
 from lookalike_searcher.metrics import Metrics
 
 

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from lookalike.status import ShuttingDown
 from lookalike_embedder.decoder import PixelRoom
 from lookalike_embedder.engine import Bounds, Engine
 from lookalike_embedder.errors import DeviceLost, InvalidImage, Overloaded
 from lookalike_embedder.image import Info, Pixels, Room
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.metrics import Metrics
+from lookalike_serving.errors import ShuttingDown
 
 BOUNDS = Bounds(interactive=4, in_flight_bytes=4000, decoding_pixels=100, cached=10)
 

@@ -7,8 +7,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 import lookalike
-from lookalike import errors, patience
-from lookalike.status import DomainError, InternalError, ShuttingDown, StatusTable
+from lookalike import errors
+from lookalike._transport import retry
 from lookalike_embedder.errors import STATUS as EMBEDDER
 from lookalike_embedder.errors import InvalidImage, ModelFailure, Overloaded
 from lookalike_searcher.errors import STATUS as SEARCHER
@@ -22,6 +22,7 @@ from lookalike_searcher.errors import (
     NotFound,
     QuotaExceeded,
 )
+from lookalike_serving.errors import DomainError, InternalError, ShuttingDown, StatusTable
 
 
 def over_the_wire(table: StatusTable, error: DomainError, *details: Message) -> lookalike.LookalikeError:
@@ -86,8 +87,8 @@ def test_a_quota_says_whether_waiting_helps() -> None:
     images = over_the_wire(SEARCHER, QuotaExceeded.images("shop", 7))
     assert isinstance(images, lookalike.OverloadedError)
     assert images.retry_after is None
-    assert patience.may_pass(rate)
-    assert not patience.may_pass(images)
+    assert retry.may_pass(rate)
+    assert not retry.may_pass(images)
 
 
 def test_an_error_without_details_names_the_server() -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import parse, search_id
 from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.feedback import Verdict
+from lookalike_searcher.feedback.feedback import Verdict
+from lookalike_searcher.rpc import parse
+from lookalike_searcher.search import search_id
 
 HASH = bytes(32)
 NAME = search_id.issue(7)

@@ -9,18 +9,19 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lookalike.fields import Malformed, TooMany, check, shape_of
-from lookalike.parsing import SMALL, Limits, Parser
-from lookalike.status import InvalidMessage
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2, searcher_pb2
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_embedder.request import LIMITS as EMBEDDERS
-from lookalike_searcher import parse, validation
+from lookalike_embedder.message_limits import LIMITS as EMBEDDERS
+from lookalike_searcher import validation
+from lookalike_searcher.database.halfvec import DIMENSIONS
 from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.request import LIMITS
-from lookalike_searcher.vector import DIMENSIONS
-from tests.writer import vector
+from lookalike_searcher.rpc import parse
+from lookalike_searcher.rpc.message_limits import LIMITS
+from lookalike_serving.errors import InvalidMessage
+from lookalike_serving.message_fields import Malformed, TooMany, check, shape_of
+from lookalike_serving.parsing import SMALL, Limits, Parser
+from tests.indexer import vector
 
 SEARCHES = "lookalike.v1.SearcherService"
 MEBIBYTES = 1024 * 1024

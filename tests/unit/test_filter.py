@@ -1,6 +1,6 @@
 """A filter as SQL: its text grows with its conditions, not with what they list."""
 
-from lookalike_searcher.filter import Filter
+from lookalike_searcher.images.filter import Filter
 
 
 def test_the_largest_filter_is_one_short_statement() -> None:

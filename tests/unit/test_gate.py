@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from lookalike_embedder.gate import Gate
+from lookalike_embedder.preemption import Gate
 
 
 def test_an_open_gate_costs_no_time() -> None:

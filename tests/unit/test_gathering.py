@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from lookalike.gathering import ahead, gathered
+from lookalike._concurrency.batches import ahead, gathered
 
 
 async def numbers(count: int) -> AsyncGenerator[int, None]:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lookalike.health_probe import HealthProbe
 from lookalike_searcher.errors import STATUS, DatabaseTimeout, DatabaseUnavailable
+from lookalike_serving.health_probe import HealthProbe
 
 INTERVAL = 0.05
 """Seconds; what these tests wait for are verdicts."""
@@ -91,7 +91,7 @@ async def test_a_timeout_is_slow_and_no_failure(failure: Exception) -> None:
 async def test_time_in_which_the_loop_is_blocked_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
     work = Work()
     work.may_end.clear()
-    with caplog.at_level(logging.WARNING, "lookalike.health_probe"):
+    with caplog.at_level(logging.WARNING, "lookalike_serving.health_probe"):
         async with probing(work) as verdict:
             await work.begun.get()
             time.sleep(INTERVAL * 4)  # noqa: ASYNC251 - to block the loop is what this is about

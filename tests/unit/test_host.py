@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from lookalike.fetch import Failed, Passing, Settings
-from lookalike.fetch import host as module
-from lookalike.fetch.host import Host, Hosts
+from lookalike.fetch import host_limiter as module
+from lookalike.fetch.host_limiter import Host, Hosts
 
 
 class Clock:

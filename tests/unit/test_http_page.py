@@ -7,7 +7,7 @@ import typer
 from typer.main import get_command
 
 from lookalike.cli.http import http
-from lookalike.http import assets
+from lookalike_gateway import assets
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "http.md"
 FILES = {name: data.decode() for name, data in assets.contents().items()}

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
-from lookalike.http import problem, schema
-from lookalike.request import REQUEST_ID
+from lookalike_gateway import problems, schema
+from lookalike_serving.interceptor import REQUEST_ID
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,12 +19,12 @@ NOBODY = cast("Request", None)
 
 
 def answered(error: LookalikeError) -> tuple[int, dict[str, Any], dict[str, str]]:
-    response = asyncio.run(problem.from_library(NOBODY, error))
+    response = asyncio.run(problems.from_library(NOBODY, error))
     return response.status_code, json.loads(bytes(response.body)), dict(response.headers)
 
 
 def test_every_status_code_but_ok_has_its_place() -> None:
-    assert set(problem.STATUS) == set(grpc.StatusCode) - {grpc.StatusCode.OK}
+    assert set(problems.STATUS) == set(grpc.StatusCode) - {grpc.StatusCode.OK}
 
 
 @pytest.mark.parametrize(

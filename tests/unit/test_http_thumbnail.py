@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from lookalike import records
-from lookalike.http import thumbnail
-from lookalike.http.problem import Refused
-from lookalike.http.thumbnail import Thumbnails
+from lookalike_gateway import thumbnail
+from lookalike_gateway.problems import Refused
+from lookalike_gateway.thumbnail import Thumbnails
 from tests.pictures import encoded
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lookalike_embedder import knee
+from lookalike_embedder import batch_size
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from lookalike_embedder import knee
     ],
 )
 def test_it_is_the_smallest_size_within_five_percent_of_the_best(paces: dict[int, float], expected: int) -> None:
-    best, measured = knee.find(paces.__getitem__, largest=max(paces))
+    best, measured = batch_size.find(paces.__getitem__, largest=max(paces))
     assert best == expected
     assert measured.items() <= paces.items()
 
@@ -26,7 +26,7 @@ def test_what_does_not_fit_in_memory_is_not_chosen() -> None:
             raise MemoryError
         return float(size)
 
-    assert knee.find(pace)[0] == 4
+    assert batch_size.find(pace)[0] == 4
 
 
 def test_where_not_even_one_image_fits_that_is_said() -> None:
@@ -34,10 +34,10 @@ def test_where_not_even_one_image_fits_that_is_said() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        knee.find(pace)
+        batch_size.find(pace)
 
 
 def test_pace_is_images_by_second_after_a_run_that_does_not_count() -> None:
     runs = []
-    assert knee.measure(lambda: runs.append(1), images=8) > 8
+    assert batch_size.measure(lambda: runs.append(1), images=8) > 8
     assert len(runs) > 2

@@ -9,9 +9,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from lookalike.security.config import InvalidSecurity
 from lookalike_embedder.config import METRICS_PORT as EMBEDDER_METRICS
 from lookalike_searcher.config import METRICS_PORT as SEARCHER_METRICS
+from lookalike_serving.security.config import InvalidSecurity
 from tests.deployment import (
     CREDENTIALS,
     DEPLOY,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lookalike import InvalidRequestError
+from lookalike.constants import MAX_IMAGE_BYTES
 from lookalike.evaluation import labels
-from lookalike.wire import MAX_IMAGE_BYTES
 
 
 def write(folder: Path, text: str, photos: str = "abcdef") -> Path:

@@ -2,7 +2,7 @@
 
 import math
 
-from lookalike_searcher.lag import Lag
+from lookalike_searcher.database.replica_lag import Lag
 
 
 def test_a_replica_that_has_never_reached_a_note_is_behind_without_bound() -> None:

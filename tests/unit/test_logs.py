@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lookalike import logs
-from lookalike.logs import formatter, identify
-from lookalike.request import REQUEST_ID
-from lookalike.security import audit
+from lookalike_serving import logs
+from lookalike_serving.interceptor import REQUEST_ID
+from lookalike_serving.logs import formatter, identify
+from lookalike_serving.security import audit
 
 
 def record(message: str, *arguments: object, **attributes: Any) -> logging.LogRecord:  # noqa: ANN401

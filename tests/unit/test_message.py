@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike import Embedding, Example, Filter, InvalidRequestError, Limits, Query, message
+from lookalike import Embedding, Example, Filter, InvalidRequestError, Limits, Query
+from lookalike._operations import encode
 from lookalike.v1 import searcher_pb2 as wire
 
 IMAGE = Example(image=b"x")
@@ -35,7 +36,7 @@ def test_an_example_is_exactly_one(fields: dict[str, object]) -> None:
 
 
 def groups(chosen: Filter) -> list[set[tuple[str, str]]]:
-    return [{(label.name, label.value) for label in group.any_of} for group in message.filter_(chosen).labels]
+    return [{(label.name, label.value) for label in group.any_of} for group in encode.filter_(chosen).labels]
 
 
 def test_the_names_of_a_mapping_are_all_asked_for_and_the_values_of_a_name_are_alternatives() -> None:
@@ -54,7 +55,7 @@ def test_each_mapping_of_a_sequence_is_one_set_of_alternatives() -> None:
     st.dictionaries(st.text(max_size=3), st.text()),
 )
 def test_a_filter_travels_as_it_is(products: list[str], staged: bool | None, labels: dict[str, str]) -> None:
-    made = message.filter_(Filter(products=products, variants="one", staged=staged, uri_prefix="u", labels=labels))
+    made = encode.filter_(Filter(products=products, variants="one", staged=staged, uri_prefix="u", labels=labels))
     assert list(made.products) == products
     assert list(made.variants) == ["one"]
     assert (made.staged if made.HasField("staged") else None) == staged
@@ -62,16 +63,16 @@ def test_a_filter_travels_as_it_is(products: list[str], staged: bool | None, lab
 
 
 def test_what_is_not_asked_for_does_not_travel() -> None:
-    request = message.search("shop", Query(uri="u"))
+    request = encode.search("shop", Query(uri="u"))
     assert {field.name for field, _ in request.ListFields()} == {"project", "uri", "limit"}
-    request = message.search("shop", Query(uri="u", min_similarity=0.0, filter=Filter(staged=False)))
+    request = encode.search("shop", Query(uri="u", min_similarity=0.0, filter=Filter(staged=False)))
     assert request.HasField("min_similarity")
     assert request.filter.HasField("staged")
 
 
 def test_examples_travel_in_their_order() -> None:
     positives = [Example(uri="u"), IMAGE, Example(sha256="ff"), Example(embedding=Embedding("s", (1.0,)))]
-    request = message.search("shop", Query(positives=positives, negatives=[Example(uri="v")]))
+    request = encode.search("shop", Query(positives=positives, negatives=[Example(uri="v")]))
     assert [example.WhichOneof("example") for example in request.positives] == ["uri", None, "sha256", "embedding"]
     assert request.negatives[0].uri == "v"
     assert request.group_by == wire.GROUPING_UNSPECIFIED
@@ -90,10 +91,10 @@ def test_examples_travel_in_their_order() -> None:
 )
 def test_what_cannot_be_sent_is_invalid(query: Query) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        message.search("shop", query)
+        encode.search("shop", query)
     assert caught.value.reason == "INVALID_FIELD"
 
 
 def test_limits_that_cannot_be_sent_are_invalid() -> None:
     with pytest.raises(InvalidRequestError, match="limits: "):
-        message.limits(Limits(max_images=2**70))
+        encode.limits(Limits(max_images=2**70))

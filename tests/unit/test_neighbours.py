@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 
-from lookalike_searcher import sketch, vector
-from lookalike_searcher.forest import Forest
-from lookalike_searcher.lookup import Lookup
-from lookalike_searcher.sketch import Rotation
+from lookalike_searcher.database import halfvec
+from lookalike_searcher.duplicates import sketch
+from lookalike_searcher.duplicates.approximate import Lookup
+from lookalike_searcher.duplicates.clustering import Forest
+from lookalike_searcher.duplicates.sketch import Rotation
 
 if TYPE_CHECKING:
-    from lookalike_searcher.neighbours import Source
+    from lookalike_searcher.duplicates.neighbours import Source
 
 Near = Mapping[int, Collection[int]]
 
@@ -77,7 +78,7 @@ def test_sketches_are_never_less_alike_than_the_vectors(monkeypatch: pytest.Monk
 
 
 def test_vectors_have_length_one_again_after_rounding() -> None:
-    decoded = sketch.decoded(vector.encode(photos(7, 100)))
+    decoded = sketch.decoded(halfvec.encode(photos(7, 100)))
     np.testing.assert_allclose(np.linalg.norm(decoded, axis=1), 1, atol=1e-6)
     assert sketch.decoded([]).shape == (0, 512)
 

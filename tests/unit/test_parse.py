@@ -7,9 +7,11 @@ import pytest
 
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher import parse, validation, vector
+from lookalike_searcher import validation
+from lookalike_searcher.database import halfvec
 from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.image import Entry
+from lookalike_searcher.images.image import Entry
+from lookalike_searcher.rpc import parse
 
 UNIT = [1.0] + [0.0] * 511
 HASH = bytes(32)
@@ -31,7 +33,7 @@ def test_a_good_request_passes() -> None:
     assert isinstance(entry, Entry)
     assert entry.reference.key == ("https://shop/a.jpg", "", "", False)
     [embedding] = entry.embeddings
-    assert vector.decode([embedding.vector]).tolist() == [UNIT]
+    assert halfvec.decode([embedding.vector]).tolist() == [UNIT]
 
 
 def test_a_vector_with_fields_that_we_do_not_know_is_read_all_the_same() -> None:
@@ -40,7 +42,7 @@ def test_a_vector_with_fields_that_we_do_not_know_is_read_all_the_same() -> None
     newer.MergeFromString(b"\xfa\x07\x03new")  # field 127
     [entry] = parse.entries([request(embedding=newer)])
     assert isinstance(entry, Entry)
-    assert vector.decode([entry.embeddings[0].vector]).tolist() == [UNIT]
+    assert halfvec.decode([entry.embeddings[0].vector]).tolist() == [UNIT]
 
 
 def test_bad_images_leave_the_vectors_of_good_ones_in_place() -> None:
@@ -52,7 +54,7 @@ def test_bad_images_leave_the_vectors_of_good_ones_in_place() -> None:
     messages[4].further_embeddings.append(common.Embedding(space="t", values=axes[7]))
     results = parse.entries(messages)
     assert [isinstance(result, InvalidField) for result in results] == [False, True, False, True, False]
-    found = [vector.decode([e.vector]).argmax() for r in results if isinstance(r, Entry) for e in r.embeddings]
+    found = [halfvec.decode([e.vector]).argmax() for r in results if isinstance(r, Entry) for e in r.embeddings]
     assert found == [0, 2, 4, 7]
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from grpc_reflection.v1alpha import reflection
 
-from lookalike.loopback import is_loopback, stays_here
-from lookalike.security.caller import ADMIN, ANYBODY, READ, SCOPES, WRITE, Caller
-from lookalike.security.config import InvalidSecurity, Security
-from lookalike.security.permission import OPEN, PERMISSIONS
+from lookalike._transport.loopback import is_loopback, stays_here
 from lookalike.v1 import embedder_pb2, searcher_pb2
+from lookalike_serving.security.caller import ADMIN, ANYBODY, READ, SCOPES, WRITE, Caller
+from lookalike_serving.security.config import InvalidSecurity, Security
+from lookalike_serving.security.permissions import OPEN, PERMISSIONS
 
 SERVICES = [
     embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"],

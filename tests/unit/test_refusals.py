@@ -15,17 +15,17 @@ import psutil
 import pytest
 from google.protobuf.message import DecodeError
 
-from lookalike import intake
-from lookalike.channel import EMBEDDER
-from lookalike.parsing import Limits
-from lookalike.security.caller import Caller
-from lookalike.security.errors import Unauthenticated
-from lookalike.security.guard import Guard
-from lookalike.serving import Draining, Server
-from lookalike.status import Context
+from lookalike._transport.channel import EMBEDDER
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, add_EmbedderServiceServicer_to_server
 from lookalike_embedder.errors import STATUS, InvalidImage
+from lookalike_serving import intake
+from lookalike_serving.errors import Context
+from lookalike_serving.parsing import Limits
+from lookalike_serving.security.authentication import Guard
+from lookalike_serving.security.caller import Caller
+from lookalike_serving.security.errors import Unauthenticated
+from lookalike_serving.server import Draining, Server
 
 MEBIBYTES = 1024 * 1024
 LARGE = 8 * MEBIBYTES

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from lookalike import Item
-from lookalike.budget import Budget, Room
+from lookalike._concurrency.budget import Budget, Room
+from lookalike._operations.photo import read as read_photo
 from lookalike.errors import InvalidRequestError, LookalikeError
 from lookalike.evaluation import labels
 from lookalike.fetch import Fetcher, Settings
-from lookalike.photo import read as read_photo
-from lookalike.regular import open_regular
+from lookalike.regular_file import open_regular
 from lookalike.sources import Format, Sources
 from lookalike.sources.manifest import file_items
 

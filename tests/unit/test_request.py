@@ -10,9 +10,6 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from lookalike.request import REQUEST_ID, request_id
-from lookalike.serving import Draining, Server
-from lookalike.status import Context
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import (
     EmbedderServiceServicer,
@@ -20,6 +17,9 @@ from lookalike.v1.embedder_pb2_grpc import (
     add_EmbedderServiceServicer_to_server,
 )
 from lookalike_embedder.errors import STATUS, InvalidImage
+from lookalike_serving.errors import Context
+from lookalike_serving.interceptor import REQUEST_ID, request_id
+from lookalike_serving.server import Draining, Server
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 MINE = [("x-request-id", "order-7.b")]
@@ -98,7 +98,7 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    handler, logger = Lines(), logging.getLogger("lookalike.request")
+    handler, logger = Lines(), logging.getLogger("lookalike_serving.interceptor")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     yield handler

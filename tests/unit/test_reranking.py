@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lookalike_searcher.reranking import scores
+from lookalike_searcher.search.reranking import scores
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -10,14 +10,16 @@ import grpc
 import pytest
 from grpc_status import rpc_status
 
-from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, UnavailableError, patience, resume
-from lookalike.bundles import IMAGES
-from lookalike.resume import ResumableStream
-from lookalike.status import DomainError, ShuttingDown, StreamAged
+from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, UnavailableError
+from lookalike._transport import retry
+from lookalike._transport import stream as resume
+from lookalike._transport.message_batches import IMAGES
+from lookalike._transport.stream import ResumableStream
+from lookalike._transport.window import LEAST
+from lookalike.constants import ENTRIES_METADATA
 from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
-from lookalike.window import LEAST
-from lookalike.wire import ENTRIES_METADATA
 from lookalike_embedder.errors import STATUS, Overloaded
+from lookalike_serving.errors import DomainError, ShuttingDown, StreamAged
 
 Answer = grpc.StatusCode | grpc.aio.AioRpcError | None
 
@@ -66,8 +68,8 @@ class FakeCall:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_FIRST_DELAY_SECONDS", 0.0)
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "_FIRST_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.01)
 
 
 def queue_of(*numbers: int) -> "asyncio.Queue[EmbedStreamRequest | None]":
@@ -181,7 +183,7 @@ async def test_what_was_not_asked_for_is_no_answer() -> None:
 
 async def test_a_stream_that_was_ended_on_purpose_is_opened_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server has aged it, or drains: that is no failure, as long as it answered something."""
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.0)  # whoever waits, fails
+    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.0)  # whoever waits, fails
     for error in (StreamAged(), ShuttingDown()):
         opened = iter([FakeCall([None, ended_by(error)]), FakeCall([None, None, ended_by(error)]), FakeCall([])])
         assert await answered(partial(next, opened), 1, 2, 3, 4, 5) == [1, 2, 3, 4, 5]
@@ -195,7 +197,7 @@ async def test_a_server_with_too_many_streams_is_asked_again_when_it_says(monkey
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(retry, "asyncio", SimpleNamespace(sleep=sleep))
     opened = iter([FakeCall([ended_by(Overloaded(64, 7.5, what="streams"))]), FakeCall([])])
     assert await answered(lambda: next(opened), 1, 2) == [1, 2]
     assert waits == [7.5]
@@ -258,7 +260,7 @@ async def test_a_call_is_repeated_while_the_server_is_away() -> None:
             raise failure
         return "here"
 
-    assert await patience.patiently(call) == "here"
+    assert await retry.patiently(call) == "here"
 
 
 async def test_a_channel_closed_under_a_call_is_an_error_and_not_a_cancellation() -> None:

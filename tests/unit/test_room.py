@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.budget import Budget, Room
+from lookalike._concurrency.budget import Budget, Room
 
 MOST, GUESS = 100, 10
 sizes = st.lists(st.tuples(st.integers(0, 250), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)

@@ -5,9 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from lookalike_searcher import shares
+from lookalike_searcher.database import fair_share
+from lookalike_searcher.database.fair_share import Shares
 from lookalike_searcher.errors import QuotaExceeded
-from lookalike_searcher.shares import Shares
 
 
 class Calls:
@@ -70,7 +70,7 @@ async def test_a_call_that_is_cancelled_gives_its_place_back_waiting_or_not() ->
 
 
 async def test_more_than_may_wait_are_refused_and_only_of_that_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "MAX_WAITING", 3)
+    monkeypatch.setattr(fair_share, "MAX_WAITING", 3)
     calls = Calls(2)
     tasks = await calls.begin(*(f"a{number}" for number in range(6)))
     with pytest.raises(QuotaExceeded) as caught:

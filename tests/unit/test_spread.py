@@ -9,10 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
-from lookalike import InvalidRequestError, patience
-from lookalike.spread import Spread
+from lookalike import InvalidRequestError
+from lookalike._transport import retry
+from lookalike._transport.stream_pool import Spread
+from lookalike._transport.window import LEAST
 from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
-from lookalike.window import LEAST
 
 
 class Server:
@@ -65,7 +66,7 @@ def into(servers: list[Server]) -> Open:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_FIRST_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(retry, "_FIRST_DELAY_SECONDS", 0.0)
 
 
 def spread(
@@ -158,8 +159,8 @@ async def test_who_stops_early_closes_all_streams() -> None:
 async def test_a_stream_that_is_kept_out_does_not_end_a_run_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all streams together get answers, nobody has stayed away."""
     ticks = itertools.count(1)
-    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 2.0)  # a third failure in a row would be one too many
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 2.0)  # a third failure in a row would be one too many
     servers: list[Server] = []
 
     def open_call() -> Server:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from lookalike.status import ShuttingDown
 from lookalike.v1.embedder_pb2 import EmbedEntry, EmbedStreamRequest, EmbedStreamResponse
 from lookalike_embedder.errors import DeviceLost, TooManyEntries
 from lookalike_embedder.job import Job, Lane
-from lookalike_embedder.request import MAX_ENTRIES
+from lookalike_embedder.message_limits import MAX_ENTRIES
 from lookalike_embedder.stream import BulkStream
+from lookalike_serving.errors import ShuttingDown
 
 if TYPE_CHECKING:
     from lookalike_embedder.engine import Engine

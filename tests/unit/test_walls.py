@@ -9,7 +9,7 @@ import pytest
 
 import lookalike
 from lookalike import errors
-from lookalike_searcher import migration
+from lookalike_searcher.database import migration
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,7 @@ SERVERS |= {
         ("lookalike", SERVERS | {"lookalike_embedder", "lookalike_searcher", "typer", "rich"}),
         ("lookalike.cli", SERVERS | {"lookalike_embedder", "lookalike_searcher"}),
         (
-            "lookalike.http.server",
+            "lookalike_gateway.server",
             {"torch", "torchvision", "onnx", "asyncpg", "numpy", "lookalike_embedder", "lookalike_searcher", "typer"},
         ),
         (

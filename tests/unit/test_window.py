@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from lookalike import window
+from lookalike._transport import window
+from lookalike._transport.window import LEAST, Window
 from lookalike.v1.embedder_pb2 import EmbedStreamRequest
-from lookalike.window import LEAST, Window
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lookalike_embedder import knee
+from lookalike_embedder import batch_size
 from lookalike_embedder.errors import OutOfMemory
 from lookalike_embedder.image import SIZE
 from lookalike_embedder.job import Lane
@@ -58,9 +58,9 @@ def _knee(setting: Setting, model: Any, record: Record) -> None:  # noqa: ANN401
     images = _noise(1)
 
     def pace(size: int) -> float:
-        return knee.measure(lambda: model(images * size, Lane.BULK), size)
+        return batch_size.measure(lambda: model(images * size, Lane.BULK), size)
 
-    best, paces = knee.find(pace, 1 if setting.short else knee.LARGEST)
+    best, paces = batch_size.find(pace, 1 if setting.short else batch_size.LARGEST)
     told = ", ".join(f"{size}: {images:.0f}" for size, images in paces.items())
     record.figure("gpu_knee", best, f"images in a batch; images/s of one worker by batch size: {told}")
 

@@ -25,7 +25,7 @@ def run(setting: Setting, record: Record) -> None:
 async def _measure(setting: Setting, record: Record) -> None:
     from safetensors.numpy import save_file
 
-    from tests.bench import rivals
+    from tests.bench import litserve_processes
 
     weights = setting.scratch / "trunk.safetensors"
     save_file(setting.trunk.tensors, weights)
@@ -35,7 +35,7 @@ async def _measure(setting: Setting, record: Record) -> None:
     for tuning in _TUNINGS:
         arguments = ("tuned", "--precision", setting.chosen_precision, *named, *tuning)
         with (setting.scratch / "litserve.log").open("wb") as log:
-            async with rivals.serving(arguments, log) as rival:
+            async with litserve_processes.serving(arguments, log) as rival:
                 rate = await rival.pace(setting.jpegs, setting.seconds, device=setting.device)
         record.figure(f"litserve {' '.join(tuning)}", rate, "images/s over HTTP")
         found = max(found, rate)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from lookalike_embedder import image, knee
+from lookalike_embedder import batch_size, image
 from lookalike_embedder.config import CORES
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.model import GpuJpegs
@@ -91,6 +91,6 @@ def _speed(data: bytes, size: tuple[int, int], setting: Setting, jpegs: GpuJpegs
     ways = {"cpu": partial(image.decode, data, limits=setting.limits), "gpu": partial(jpegs, data)}
     with ThreadPoolExecutor(CORES) as pool:
         for name, decode in ways.items():
-            rate = knee.measure(lambda decode=decode: list(pool.map(lambda _: decode(), range(CORES))), CORES)  # type: ignore[misc]
+            rate = batch_size.measure(lambda decode=decode: list(pool.map(lambda _: decode(), range(CORES))), CORES)  # type: ignore[misc]
             on = f"files/s of {len(data) / 1e3:.0f} kB, {CORES} threads"
             record.figure(f"decode_{size[0]}x{size[1]}_{name}", rate, on)

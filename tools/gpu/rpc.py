@@ -38,7 +38,7 @@ def run(setting: Setting, record: Record) -> None:
 
 def messages(setting: Setting) -> list[bytes]:
     """The photos as our client sends them, several in a message."""
-    from lookalike.bundles import IMAGES
+    from lookalike._transport.message_batches import IMAGES
     from lookalike.v1 import embedder_pb2 as wire
 
     requests = [wire.EmbedStreamRequest(sequence=number, image=data) for number, data in enumerate(setting.jpegs)]
@@ -83,11 +83,11 @@ def _our_client(setting: Setting, address: str) -> Iterator[tuple[Any, Loads]]:
 
 def _client(address: str, jpegs: list[bytes], counter: Any) -> None:  # noqa: ANN401 - of multiprocessing
     """As `index` embeds: a queue of requests over several streams."""
-    from lookalike import embedding
+    from lookalike._operations import embedding
+    from lookalike._transport.servers import Servers
     from lookalike.credentials import Credentials
-    from lookalike.servers import Servers
-    from lookalike.serving import calm_collector
     from lookalike.v1 import embedder_pb2 as wire
+    from lookalike_serving.server import calm_collector
 
     async def go() -> None:
         servers = Servers(address, address, 60.0, Credentials())

@@ -46,11 +46,11 @@ def embedder(setting: Setting, *, faulty: bool = False, **options: Any) -> Itera
 
 def _serve(setting: Setting, ready: Connection, faulty: bool, options: dict[str, Any]) -> None:
     """Serve until signalled, and end as `lookalike-embedder` does."""
-    from lookalike.serving import calm_collector
     from lookalike_embedder.config import Config
     from lookalike_embedder.errors import DeviceLost, Stuck
     from lookalike_embedder.server import Loaded, run, warmed
     from lookalike_embedder.weights import Weights
+    from lookalike_serving.server import calm_collector
     from tools.gpu.fault import losing
 
     def load(config: Config) -> Loaded:
@@ -113,7 +113,7 @@ class Loads:
 
     async def pace(self, seconds: float) -> float:
         """Answers a second, over all of them, in the steady state."""
-        from tests.bench.turns import steady_pace
+        from tests.bench.interleaved import steady_pace
 
         return await steady_pace([asyncio.create_task(self._fails())], self.answers, seconds, warm_up=seconds / 2)
 

@@ -8,14 +8,14 @@ from typing import Final
 import grpc
 import numpy as np
 
-from lookalike import feedback, registry, vectors
+from lookalike._operations import feedback, projects, vectors
+from lookalike._transport.servers import Servers
 from lookalike.adapt import measure, sample
 from lookalike.adapt.learning import Projection, learn
 from lookalike.adapt.sample import NO_PAIRS, Sample
 from lookalike.errors import AlreadyExistsError, PreconditionError
 from lookalike.records import Adaptation, Gain, Project
 from lookalike.records import Projection as Published
-from lookalike.servers import Servers
 
 _LEAST_PRODUCTS: Final = 20
 """Products of two or more images without which nothing can be measured."""
@@ -27,7 +27,7 @@ async def adapt(
     servers: Servers, project: str, request_id: str, *, unlabelled: bool, publish: bool, seed: int
 ) -> Adaptation:
     """See `Client.adapt`."""
-    found = await registry.get(servers, project, request_id)
+    found = await projects.get(servers, project, request_id)
     source = _source(found)
     fraction = min(1.0, sample.MOST_IMAGES / max(1, found.image_count))
     async with (
@@ -79,7 +79,7 @@ async def _published(servers: Servers, project: str, source: str, learned: Proje
     name = _name(source, learned)
     projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist())
     with suppress(AlreadyExistsError):  # the name stands for what it is made of
-        await registry.create_space(servers, project, name, request_id, projection)
+        await projects.create_space(servers, project, name, request_id, projection)
     return name
 
 

@@ -18,12 +18,12 @@ from lookalike.cli.common import (
     run,
     tell_failure,
 )
+from lookalike.constants import MAX_IMAGE_BYTES
 from lookalike.credentials import Credentials
 from lookalike.processes import require
-from lookalike.security.config import AUDIENCE, InvalidSecurity, Security
-from lookalike.security.flags import AuditLog, Jwks, JwksUrl, TokenAudience, TokenIssuer
 from lookalike.signals import until_signalled
-from lookalike.wire import MAX_IMAGE_BYTES
+from lookalike_serving.security.config import AUDIENCE, InvalidSecurity, Security
+from lookalike_serving.security.flags import AuditLog, Jwks, JwksUrl, TokenAudience, TokenIssuer
 
 Host = Annotated[str, typer.Option(envvar="LOOKALIKE_HTTP_HOST", help="Interface to listen on.")]
 Port = Annotated[
@@ -147,9 +147,10 @@ def http(
     require("starlette", "uvicorn", "PIL", extras="`http`")
     import uvloop
 
-    from lookalike import logs, tracing
-    from lookalike.http.config import LOOPBACK, Config
-    from lookalike.http.server import serving
+    from lookalike import tracing
+    from lookalike_gateway.config import LOOPBACK, Config
+    from lookalike_gateway.server import serving
+    from lookalike_serving import logs
 
     security = Security(tls_cert, tls_key, tls_client_ca, jwks, jwks_url or None, token_audience, token_issuer or None)
     config = Config(

@@ -12,8 +12,8 @@ import typer
 from lookalike import atomic_file
 from lookalike.cli.common import run
 from lookalike.processes import require
-from lookalike.security.caller import ADMIN, READ, SCOPES, WRITE
-from lookalike.security.config import AUDIENCE
+from lookalike_serving.security.caller import ADMIN, READ, SCOPES, WRITE
+from lookalike_serving.security.config import AUDIENCE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from lookalike.cli.common import console, errors, run
+from lookalike.constants import EMBEDDER_PORT, SEARCHER_PORT
 from lookalike.processes import require, running
 from lookalike.signals import until_signalled
-from lookalike.wire import EMBEDDER_PORT, SEARCHER_PORT
 
 
 def up(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lookalike.http.config import Config
-from lookalike.http.server import serving
 from lookalike.processes import ServerProcess
 from lookalike.signals import until_signalled
+from lookalike_gateway.config import Config
+from lookalike_gateway.server import serving
 
 
 async def stay(embedder: ServerProcess, searcher: ServerProcess, folders: Iterable[Path], console: Console) -> None:

@@ -11,9 +11,9 @@ from typing import Final
 
 import grpc
 
+from lookalike._operations.photo import read as read_photo
 from lookalike.errors import InvalidRequestError, LookalikeError
-from lookalike.photo import read as read_photo
-from lookalike.regular import open_regular
+from lookalike.regular_file import open_regular
 
 _COLUMNS: Final = ("path", "label")
 

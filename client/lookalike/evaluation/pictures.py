@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageOps
 
-from lookalike import photo as photos
+from lookalike._operations import photo as photos
 from lookalike.evaluation import alterations
 from lookalike.evaluation.duplicates import Pair
 from lookalike.evaluation.metrics import Floats

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from lookalike import photo as photos
+from lookalike._concurrency.task_group import together
+from lookalike._operations import photo as photos
 from lookalike.client import Client
 from lookalike.errors import InvalidRequestError, UnreadableImageError
 from lookalike.evaluation import alterations
 from lookalike.evaluation.labels import LeftOut, Photo
 from lookalike.evaluation.metrics import Floats
 from lookalike.evaluation.ranking import Vectors
-from lookalike.together import together
 
 _AT_ONCE: Final = 8
 _TIMED: Final = 16

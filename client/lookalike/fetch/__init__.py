@@ -8,7 +8,7 @@
 A place is imported when it is first needed, as what it needs comes with an extra.
 """
 
-from lookalike.fetch.fetched import Failed, Fetched, Passing, Place, Settings
 from lookalike.fetch.fetcher import Fetcher
+from lookalike.fetch.types import Failed, Fetched, Passing, Place, Settings
 
 __all__ = ["Failed", "Fetched", "Fetcher", "Passing", "Place", "Settings"]

@@ -8,14 +8,14 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from lookalike.budget import Room
+from lookalike._concurrency.budget import Room
 from lookalike.fetch import local, origin
-from lookalike.fetch.fetched import Failed, Fetched, Settings, too_large
 from lookalike.fetch.local import Local
+from lookalike.fetch.types import Failed, Fetched, Settings, too_large
 from lookalike.records import Item
 
 if TYPE_CHECKING:
-    from lookalike.fetch.host import Hosts
+    from lookalike.fetch.host_limiter import Hosts
     from lookalike.fetch.remote import Remote
     from lookalike.fetch.web import Web
 

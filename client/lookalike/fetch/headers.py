@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from lookalike.fetch.fetched import kept
+from lookalike.fetch.types import kept
 
 _MAX_WAIT_SECONDS: Final = 3600.0
 """The most that a host's Retry-After is followed."""

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from lookalike.budget import Room
-from lookalike.fetch.fetched import Failed, Fetched, too_large
-from lookalike.fetch.trips import Trips
-from lookalike.regular import open_regular
+from lookalike._concurrency.budget import Room
+from lookalike.fetch.thread_batcher import Trips
+from lookalike.fetch.types import Failed, Fetched, too_large
+from lookalike.regular_file import open_regular
 
 _PLAIN: Final = re.compile(r"file:///[^?#]*").fullmatch
 """Nearly every one; to take others apart takes ten times as long."""

@@ -7,7 +7,7 @@ somebody else's: it names what is on the web, and what is in its own store.
 import re
 from typing import Final
 
-from lookalike.fetch.fetched import Failed
+from lookalike.fetch.types import Failed
 from lookalike.records import Origin
 
 WEB: Final = ("http", "https")

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import fsspec
 
-from lookalike.budget import Room
-from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, kept, too_large
-from lookalike.fetch.host import Hosts
+from lookalike._concurrency.budget import Room
+from lookalike.fetch.host_limiter import Hosts
+from lookalike.fetch.types import Failed, Fetched, Passing, Settings, kept, too_large
 
 _MARKS: Final = ("ETag", "etag", "md5Hash", "md5", "checksum", "LastModified", "last_modified", "updated", "mtime")
 """What stores call that which changes with a file; the first that there is counts."""

@@ -14,10 +14,10 @@ from typing import Final, Self
 import aiohttp
 from yarl import URL
 
-from lookalike.budget import Room
+from lookalike._concurrency.budget import Room
 from lookalike.fetch import address, connector, headers
-from lookalike.fetch.fetched import Failed, Fetched, Passing, Settings, too_large
-from lookalike.fetch.host import Hosts
+from lookalike.fetch.host_limiter import Hosts
+from lookalike.fetch.types import Failed, Fetched, Passing, Settings, too_large
 
 _MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = (301, 302, 303, 307, 308)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike import catalogue, embedding, registry
-from lookalike.channel import SEARCHER
-from lookalike.patience import patiently
+from lookalike._operations import embedding, images, projects
+from lookalike._transport.channel import SEARCHER
+from lookalike._transport.retry import patiently
+from lookalike._transport.servers import Servers
 from lookalike.records import Project
-from lookalike.servers import Servers
 from lookalike.v1 import searcher_pb2 as wire
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from lookalike.spread import Spread
+    from lookalike._transport.stream_pool import Spread
     from lookalike.v1 import embedder_pb2 as embedder
 
 
@@ -41,18 +41,16 @@ class Calls:
     async def check_images(self, sha256s: Sequence[bytes]) -> set[bytes]:
         """Which of these images the project holds."""
         name, space = self.project.name, self.space
-        return await patiently(lambda: catalogue.check(self.servers, name, sha256s, space, self.request_id))
+        return await patiently(lambda: images.check(self.servers, name, sha256s, space, self.request_id))
 
     async def check_references(self, references: Sequence[wire.Reference]) -> Sequence[wire.ReferenceState]:
         """What the project holds of each of these references."""
         name, space = self.project.name, self.space
-        return await patiently(
-            lambda: catalogue.check_references(self.servers, name, references, space, self.request_id)
-        )
+        return await patiently(lambda: images.check_references(self.servers, name, references, space, self.request_id))
 
     def check_space(self, space: str) -> None:
         """Raise PreconditionError if the project has no such space."""
-        registry.check_space(self.project, space)
+        projects.check_space(self.project, space)
 
     def embed(
         self, requests: "asyncio.Queue[embedder.EmbedStreamRequest | None]"

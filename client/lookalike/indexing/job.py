@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lookalike.budget import Room
+from lookalike._concurrency.budget import Room
 from lookalike.records import Item
 from lookalike.v1 import searcher_pb2 as wire
 

@@ -15,17 +15,17 @@ from contextlib import aclosing
 from itertools import count
 from typing import Final
 
-from lookalike import source
-from lookalike.budget import Budget, Room
+from lookalike._concurrency.batches import gathered
+from lookalike._concurrency.budget import Budget, Room
+from lookalike._concurrency.task_group import together
+from lookalike._operations import source
 from lookalike.errors import LookalikeError, QuotaExceededError, from_item
 from lookalike.fetch import Fetcher, Passing
-from lookalike.gathering import gathered
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.job import Job, Stage, Watch
 from lookalike.indexing.spool import Spool, Try
 from lookalike.indexing.storing import Storing
 from lookalike.records import Item, Outcome, Status
-from lookalike.together import together
 from lookalike.v1 import embedder_pb2 as embedder
 
 MAX_ITEMS: Final = 1024

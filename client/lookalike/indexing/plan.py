@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from lookalike import source
+from lookalike._operations import source
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher
 from lookalike.fetch.local import is_local

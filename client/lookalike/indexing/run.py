@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-from lookalike import registry
+from lookalike._operations import projects
+from lookalike._transport.servers import Servers
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, Settings
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.job import Watch
 from lookalike.indexing.pipeline import Items, Pipeline
 from lookalike.records import Outcome
-from lookalike.servers import Servers
 
 
 async def index(
@@ -37,8 +37,8 @@ async def index(
 async def begun(servers: Servers, project: str, embed_streams: int, request_id: str) -> AsyncIterator[Calls]:
     """The calls of a run on the project; its errors bear the run's id."""
     try:
-        found = await registry.get(servers, project, request_id)  # says at once what is wrong, or that nobody is there
-        space = await registry.space_to_fill(servers, found, request_id)
+        found = await projects.get(servers, project, request_id)  # says at once what is wrong, or that nobody is there
+        space = await projects.space_to_fill(servers, found, request_id)
         yield Calls(servers, found, space, request_id, embed_streams)
     except LookalikeError as error:
         error.request_id = error.request_id or request_id

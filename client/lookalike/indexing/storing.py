@@ -7,14 +7,14 @@ from contextlib import aclosing, contextmanager
 from itertools import count
 from typing import Final
 
+from lookalike._concurrency.batches import gathered
+from lookalike._concurrency.task_group import together
+from lookalike._operations.source import taken
+from lookalike._transport.stream import ResumableStream
 from lookalike.errors import LookalikeError, from_item
-from lookalike.gathering import gathered
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.job import Job
 from lookalike.records import Status
-from lookalike.resume import ResumableStream
-from lookalike.source import taken
-from lookalike.together import together
 from lookalike.v1 import embedder_pb2 as embedder
 from lookalike.v1 import searcher_pb2 as wire
 

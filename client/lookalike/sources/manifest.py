@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 from lookalike.errors import InvalidRequestError
 from lookalike.fetch.local import is_local
 from lookalike.records import Item, Origin
-from lookalike.regular import open_regular
+from lookalike.regular_file import open_regular
 from lookalike.sources.folder import uri_of
 
 _TRUE: Final = ("true", "1", "yes", "t", "y")

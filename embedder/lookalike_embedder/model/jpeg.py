@@ -15,7 +15,7 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from lookalike_embedder import image, knee
+from lookalike_embedder import batch_size, image
 from lookalike_embedder.image import SIZE, Limits, Pixels
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def choose(threads: int, device: str = "cuda") -> GpuJpegs | None:
 def _pace(decode: Callable[[], object], threads: int) -> float:
     """Images per second over so many threads at once."""
     with ThreadPoolExecutor(threads) as pool:
-        return knee.measure(lambda: list(pool.map(lambda _: decode(), range(threads))), threads)
+        return batch_size.measure(lambda: list(pool.map(lambda _: decode(), range(threads))), threads)
 
 
 def _sample(width: int, height: int) -> bytes:

@@ -15,7 +15,7 @@ from typing import Final
 
 import grpc
 
-from lookalike.channel import EMBEDDER, SEARCHER
+from lookalike._transport.channel import EMBEDDER, SEARCHER
 
 MEBIBYTES: Final = 1024 * 1024
 _LARGE: Final = 14 * MEBIBYTES

@@ -26,7 +26,7 @@ from tests.bench.soak.generating import Generator
 from tests.bench.soak.judgement import Judgement
 from tests.bench.soak.memory import Memory
 from tests.bench.soak.plan import Plan
-from tests.bench.soak.site import Site, fill, site
+from tests.bench.soak.servers import Site, fill, site
 from tests.bench.soak.strikes import Strike, strikes
 
 NAMES: Final = ("unexpected_errors", "search_p99_ms", "rss_slope_mb_per_min", "recovered_after_restart_s")

@@ -12,7 +12,7 @@ from typing import Final
 
 from tests.bench.soak.ledger import Call
 from tests.bench.soak.plan import PROJECT
-from tests.bench.soak.site import Site
+from tests.bench.soak.servers import Site
 
 _PHOTOS: Final = 40
 """Of a run: some seconds of work, so that runs begin in all states of the servers."""

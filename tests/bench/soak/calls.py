@@ -16,8 +16,8 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2, searcher_pb2
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from tests.bench.dataset import ORDERS, sha256_of, uri_of
 from tests.bench.soak.plan import PROJECT, Plan
-from tests.bench.stock import ORDERS, sha256_of, uri_of
 
 DEADLINE_SECONDS: Final = 20.0
 _CODES: Final = {code.value[0]: code.name for code in grpc.StatusCode}

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import psutil
 
-from tests.bench.soak.site import Site
-from tests.kept import postmaster
+from tests.bench.soak.servers import Site
+from tests.supervised import postmaster
 
 _MEGABYTE: Final = 1_000_000
 _SAMPLE_SECONDS: Final = 1.0

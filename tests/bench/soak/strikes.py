@@ -5,9 +5,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
-from tests.bench.soak.site import Site
-from tests.kept import Kept, kill_postgres
+from tests.bench.soak.servers import Site
 from tests.polling import until
+from tests.supervised import Kept, kill_postgres
 
 GRACE_SECONDS: Final = 10.0
 """How long after a server's return calls may still find it away: what is on its way, and connections made anew."""

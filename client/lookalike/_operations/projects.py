@@ -1,0 +1,157 @@
+"""Projects and their spaces."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
+
+import grpc
+
+from lookalike._operations import decode, embedding, encode
+from lookalike._operations.paging import pages
+from lookalike._transport.channel import SEARCHER
+from lookalike._transport.servers import Servers
+from lookalike.errors import NotFoundError, PreconditionError
+from lookalike.records import Filling, IndexState, Limits, Project, Projection, ProjectPage, SpaceComparison
+from lookalike.v1 import searcher_pb2 as wire
+
+_LOOK_SECONDS: Final = 0.5
+"""Between two looks at a space that is being filled."""
+
+
+async def create(servers: Servers, name: str, space: str | None, limits: Limits | None, request_id: str) -> Project:
+    """Create a project, in the embedder's space if none is given."""
+    space = space or (await embedding.model(servers, request_id)).space
+    request = wire.CreateProjectRequest(name=name, space=space, limits=encode.limits(limits or Limits()))
+    response = await servers.ask(SEARCHER, servers.searcher.CreateProject, request, request_id)
+    return decode.project(response.project)
+
+
+async def get(servers: Servers, name: str, request_id: str) -> Project:
+    """The project of that name."""
+    request = wire.GetProjectRequest(name=name)
+    response = await servers.ask(SEARCHER, servers.searcher.GetProject, request, request_id)
+    return decode.project(response.project)
+
+
+async def list_all(servers: Servers, request_id: str) -> AsyncIterator[Project]:
+    """Yield all projects by name, fetching page after page."""
+    request = wire.ListProjectsRequest()
+
+    async def ask() -> wire.ListProjectsResponse:
+        return await servers.ask(SEARCHER, servers.searcher.ListProjects, request, request_id)
+
+    async for found in pages(request, ask):
+        for project in found.projects:
+            yield decode.project(project)
+
+
+async def page(servers: Servers, page_size: int, page_token: str, request_id: str) -> ProjectPage:
+    """Some projects by name."""
+    with encode.sendable():
+        request = wire.ListProjectsRequest(page_size=page_size, page_token=page_token)
+    found = await servers.ask(SEARCHER, servers.searcher.ListProjects, request, request_id)
+    return ProjectPage(tuple(map(decode.project, found.projects)), found.next_page_token)
+
+
+async def update(
+    servers: Servers, name: str, limits: Limits | None, search_enabled: bool | None, request_id: str
+) -> Project:
+    """Replace a project's limits, switch its searches on or off, or both."""
+    request = wire.UpdateProjectRequest(
+        name=name,
+        limits=encode.limits(limits) if limits is not None else None,
+        search_disabled=None if search_enabled is None else not search_enabled,
+    )
+    response = await servers.ask(SEARCHER, servers.searcher.UpdateProject, request, request_id)
+    return decode.project(response.project)
+
+
+async def delete(servers: Servers, name: str, request_id: str) -> None:
+    """Delete a project."""
+    request = wire.DeleteProjectRequest(name=name)
+    await servers.ask(SEARCHER, servers.searcher.DeleteProject, request, request_id)
+
+
+async def create_space(
+    servers: Servers, project: str, space: str | None, request_id: str, projection: Projection | None = None
+) -> Project:
+    """Add a space to a project: the embedder's, if none is given."""
+    space = space or (await embedding.model(servers, request_id)).space
+    with encode.sendable():
+        request = wire.CreateSpaceRequest(
+            project=project, space=space, projection=encode.projection(projection) if projection else None
+        )
+    response = await servers.ask(SEARCHER, servers.searcher.CreateSpace, request, request_id)
+    return decode.project(response.project)
+
+
+async def filling(servers: Servers, project: str, space: str, request_id: str) -> AsyncGenerator[Filling, None]:
+    """Yield how far a derived space is, again and again until it is filled and its index, if one is due, is ready."""
+    while True:
+        found = await get(servers, project, request_id)
+        by_name = {one.name: one for one in found.spaces}
+        if space not in by_name or by_name[space].source not in by_name:
+            raise NotFoundError(
+                f"project {project!r} has no derived space {space!r}",
+                reason="SPACE_NOT_FOUND",
+                metadata={"space": space},
+                code=grpc.StatusCode.NOT_FOUND,
+            )
+        own = by_name[space]
+        wanted = by_name[own.source].vector_count
+        yield Filling(own.vector_count, wanted)
+        lacking = wanted < found.image_count  # then its source is no better, and no index is built
+        if own.vector_count >= wanted and (lacking or own.index.state in (IndexState.NONE, IndexState.READY)):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def compare_spaces(
+    servers: Servers, project: str, space: str, sample_size: int, limit: int, request_id: str
+) -> SpaceComparison:
+    """Set a space beside the one that serves."""
+    with encode.sendable():
+        request = wire.CompareSpacesRequest(project=project, space=space, sample_size=sample_size, limit=limit)
+    response = await servers.ask(SEARCHER, servers.searcher.CompareSpaces, request, request_id)
+    return decode.comparison(response)
+
+
+async def cut_over_space(
+    servers: Servers, project: str, space: str, request_id: str, *, allow_incomplete: bool
+) -> Project:
+    """Make a space serve."""
+    request = wire.CutOverSpaceRequest(project=project, space=space, allow_incomplete=allow_incomplete)
+    response = await servers.ask(SEARCHER, servers.searcher.CutOverSpace, request, request_id)
+    return decode.project(response.project)
+
+
+async def delete_space(servers: Servers, project: str, space: str, request_id: str) -> Project:
+    """Delete a space that does not serve."""
+    request = wire.DeleteSpaceRequest(project=project, space=space)
+    response = await servers.ask(SEARCHER, servers.searcher.DeleteSpace, request, request_id)
+    return decode.project(response.project)
+
+
+async def space_to_fill(servers: Servers, project: Project, request_id: str) -> str:
+    """In which of the project's spaces images must have a vector, or else be embedded; empty for its only one.
+
+    Raises:
+        PreconditionError: it has several, and none of them is the embedder's.
+    """
+    if len(project.spaces) <= 1:
+        return ""
+    space = (await embedding.model(servers, request_id)).space
+    check_space(project, space)
+    return space
+
+
+def check_space(project: Project, space: str) -> None:
+    """Check that the embedder's space is one of the project's. Raises PreconditionError."""
+    names = [own.name for own in project.spaces if not own.source] or [project.space]
+    if space not in names:
+        raise PreconditionError(
+            f"the embedder's space is {space!r}, project {project.name!r} has {', '.join(map(repr, names))}",
+            reason="WRONG_SPACE",
+            metadata={"expected": ",".join(names), "found": space},
+            code=grpc.StatusCode.FAILED_PRECONDITION,
+        )

@@ -1,0 +1,102 @@
+"""Searches: what has to be embedded is, then the searcher is asked."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from lookalike._concurrency.task_group import together
+from lookalike._operations import decode, embedding, encode, photo
+from lookalike._transport.channel import SEARCHER
+from lookalike._transport.servers import Servers
+from lookalike.errors import LookalikeError, from_item
+from lookalike.records import Query, SearchResult
+from lookalike.v1 import common_pb2 as common
+from lookalike.v1 import searcher_pb2 as wire
+
+T = TypeVar("T")
+
+_AT_ONCE: Final = 8
+"""Images of one call that are read and embedded at once."""
+
+
+async def pages(servers: Servers, project: str, query: Query, request_id: str) -> AsyncGenerator[SearchResult, None]:
+    """Yield the answer to a search, page after page. What has to be embedded is embedded once."""
+    request, embed_seconds = await _Asking(servers, request_id).request(project, query)
+    while True:
+        started = time.perf_counter()
+        response = await servers.ask(SEARCHER, servers.searcher.Search, request, request_id)
+        yield decode.search_result(response, embed_seconds, time.perf_counter() - started)
+        if not response.next_page_token:
+            return
+        request.page_token, embed_seconds = response.next_page_token, 0.0
+
+
+async def batch(
+    servers: Servers, project: str, queries: Sequence[Query], request_id: str
+) -> list[SearchResult | LookalikeError]:
+    """The answers to several searches, or why there is none, in their order."""
+    asking = _Asking(servers, request_id)
+    asked = await _all(asking.request_or_error(project, query) for query in queries)
+    good = [request for request in asked if not isinstance(request, LookalikeError)]
+    results = iter(await _ask_all(servers, good, request_id) if good or not queries else [])
+    return [request if isinstance(request, LookalikeError) else next(results) for request in asked]
+
+
+async def _ask_all(
+    servers: Servers, asked: Sequence[tuple[wire.SearchRequest, float]], request_id: str
+) -> list[SearchResult | LookalikeError]:
+    started = time.perf_counter()
+    request = wire.SearchBatchRequest(requests=[request for request, _ in asked])
+    response = await servers.ask(SEARCHER, servers.searcher.SearchBatch, request, request_id)
+    seconds = time.perf_counter() - started
+    return [
+        from_item(result.error, request_id)
+        if result.HasField("error")
+        else decode.search_result(result.response, embed_seconds, seconds)
+        for result, (_, embed_seconds) in zip(response.results, asked, strict=True)
+    ]
+
+
+class _Asking:
+    """Makes requests of queries, for one call of the library's user."""
+
+    def __init__(self, servers: Servers, request_id: str) -> None:
+        self._servers, self._request_id = servers, request_id
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def request(self, project: str, query: Query) -> tuple[wire.SearchRequest, float]:
+        """The request, and how long the embedder took."""
+        request = encode.search(project, query)
+        examples = [*zip(query.positives, request.positives, strict=True)]
+        examples += zip(query.negatives, request.negatives, strict=True)
+        to_embed = [(example.image, made.embedding) for example, made in examples if example.image is not None]
+        if query.image is not None:
+            to_embed.append((query.image, request.embedding))
+        started = time.perf_counter()
+        hashes = await _all(self._embed(image, into) for image, into in to_embed)
+        if query.image is not None:
+            request.sha256 = hashes[-1]
+        return request, time.perf_counter() - started if to_embed else 0.0
+
+    async def request_or_error(self, project: str, query: Query) -> tuple[wire.SearchRequest, float] | LookalikeError:
+        """The same; where that cannot be had, why."""
+        try:
+            return await self.request(project, query)
+        except LookalikeError as error:
+            return error
+
+    async def _embed(self, image: bytes | Path, into: common.Embedding) -> bytes:
+        """Put the image's vector where it belongs; the hash of its file."""
+        async with self._places:
+            data = await asyncio.to_thread(photo.read, image)
+            into.CopyFrom(await embedding.embed(self._servers, data, self._request_id))
+        return hashlib.sha256(data).digest()
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    async with together() as group:
+        tasks = [group.create_task(one) for one in work]
+    return [task.result() for task in tasks]

@@ -1,0 +1,77 @@
+"""What is to be indexed, read and checked before anything is sent."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from typing import Final, TypeVar
+
+import grpc
+
+from lookalike._concurrency.batches import gathered
+from lookalike._operations import encode, photo
+from lookalike.constants import MESSAGE_OVERHEAD_BYTES
+from lookalike.errors import InvalidRequestError
+from lookalike.records import Item
+from lookalike.v1 import searcher_pb2 as wire
+
+T = TypeVar("T")
+
+_SOON_SECONDS: Final = 0.02
+_MAX_REFERENCE_BYTES: Final = MESSAGE_OVERHEAD_BYTES // 2
+"""More than a reference that keeps the searcher's rules can have, and less than a message may."""
+
+
+async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    """Yield the items, from wherever they come."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+async def batches(items: Iterable[T] | AsyncIterable[T], most: int) -> AsyncGenerator[list[T], None]:
+    """Yield lists of at most `most` items: of a sync iterable, what it gives without delay."""
+    if isinstance(items, AsyncIterable):
+        async for batch in gathered(each(items), most):
+            yield batch
+        return
+    batch, began = [], time.monotonic()
+    for item in items:
+        batch.append(item)
+        if len(batch) >= most or time.monotonic() - began > _SOON_SECONDS:
+            yield batch
+            await asyncio.sleep(0)
+            batch, began = [], time.monotonic()
+    if batch:
+        yield batch
+
+
+async def taken(queue: "asyncio.Queue[T | None]") -> AsyncGenerator[T, None]:
+    """Yield what a queue holds, up to the None that ends it."""
+    while (item := await queue.get()) is not None:
+        yield item
+
+
+def reference(item: Item) -> wire.Reference:
+    """The item's reference, for the wire.
+
+    Raises:
+        InvalidRequestError: a field has a type or characters that cannot be sent, or all of it is too large.
+    """
+    made = encode.reference(item)
+    if (size := made.ByteSize()) > _MAX_REFERENCE_BYTES:
+        raise InvalidRequestError(
+            f"reference: at most {_MAX_REFERENCE_BYTES} bytes can be sent, got {size}",
+            reason="INVALID_FIELD",
+            code=grpc.StatusCode.INVALID_ARGUMENT,
+        )
+    return made
+
+
+def read_and_hash(item: Item) -> tuple[bytes, bytes]:
+    """The item's image and its SHA-256; blocks while it reads. Raises as `photo.read`."""
+    data = photo.read(item.image)
+    return data, hashlib.sha256(data).digest()

@@ -1,0 +1,63 @@
+"""Streams of answers that go on where they were when the connection is lost: each answer says where that is."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from lookalike._operations import projects
+from lookalike._transport.channel import SEARCHER
+from lookalike._transport.retry import Patience, may_pass
+from lookalike._transport.servers import Servers
+from lookalike.errors import LookalikeError
+
+if TYPE_CHECKING:
+    import grpc
+
+_SILENCE_SECONDS: Final = 60.0
+"""How long the searcher may say nothing: it compares millions of images, and searches take turns. A connection that is
+lost is noticed much sooner."""
+
+
+class _Asking(Protocol):
+    project: str
+    resume_token: str
+
+
+class _Answering(Protocol):
+    @property
+    def resume_token(self) -> str: ...
+
+
+Request = TypeVar("Request", bound=_Asking)
+Answer = TypeVar("Answer", bound=_Answering)
+
+
+async def answers(
+    servers: Servers,
+    method: "grpc.aio.UnaryStreamMultiCallable[Request, Answer]",
+    request: Request,
+    request_id: str,
+) -> AsyncGenerator[Answer, None]:
+    """Yield the answers, also over several connections; `request` bears the last one's resume token.
+
+    Raises:
+        LookalikeError: the stream cannot go on, or has not come any further for a minute.
+    """
+    await projects.get(servers, request.project, request_id)  # says at once what is wrong, or that nobody is there
+    silence = max(servers.timeout, _SILENCE_SECONDS)
+    patience = Patience()
+    while True:
+        one_call = servers.listen(SEARCHER, method, request, request_id, silence=silence)
+        try:
+            async with aclosing(one_call):
+                async for answer in one_call:
+                    if answer.resume_token != request.resume_token:
+                        patience.progress()
+                        request.resume_token = answer.resume_token
+                    yield answer
+        except LookalikeError as error:
+            if not may_pass(error):
+                raise
+            await patience.wait(error)
+        else:
+            return

@@ -1,0 +1,106 @@
+"""What surrounds every request: its id, its line in the log, security headers, the check of its host, failures."""
+
+import logging
+import time
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lookalike import tracing
+from lookalike_gateway import problems
+from lookalike_serving.interceptor import REQUEST_ID, request_id
+
+logger = logging.getLogger(__name__)
+
+_CSP: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' blob: http: https:",  # results that live elsewhere are shown from there
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": _CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+_LEVELS: Final = ((500, logging.WARNING), (400, logging.INFO))
+"""Of lines in the log, by the least status; what goes well is not worth one."""
+
+
+class Surround:
+    """Middleware; the outermost.
+
+    Args:
+        app: what is surrounded.
+        allowed_hosts: what the header Host may say, without its port; empty: anything.
+    """
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = request_id([("x-request-id", headers.get("x-request-id", ""))])
+        REQUEST_ID.set(given)
+        method = scope["method"]
+        span = tracing.begin(
+            f"HTTP {method}", headers.items(), given, {"http.request.method": method, "url.path": scope["path"]}
+        )
+        started, status = time.monotonic(), 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                added = MutableHeaders(scope=message)
+                added["x-request-id"] = given
+                for name, value in _HEADERS.items():
+                    added[name] = value
+            await send(message)
+
+        try:
+            refusal = self._refusal(headers.get("host", ""))
+            await (refusal or self._app)(scope, receive, note)
+        except ClientDisconnect:
+            logger.info("%s %s: the client has gone", scope["method"], scope["path"])
+        except Exception:
+            logger.exception("unexpected failure")
+            if status:  # half an answer has gone out: the server cuts the connection
+                raise
+            await problems.unexpected()(scope, receive, note)
+        finally:
+            _log(scope, status, time.monotonic() - started)
+            if span:
+                tracing.end(span, "http.response.status_code", status, fault=status >= 500)
+
+    def _refusal(self, host: str) -> Response | None:
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if not self._hosts or name.strip("[]").lower() in self._hosts:
+            return None
+        detail = f"Host: {name[:80]!r} is not served here; see --allowed-host"
+        return problems.response(problems.body(HTTPStatus.MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", detail))
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    level = next((level for least, level in _LEVELS if status >= least), logging.DEBUG)
+    fields = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 6)}
+    logger.log(level, "%s %s: %s in %.3f s", scope["method"], scope["path"], status, seconds, extra=fields)

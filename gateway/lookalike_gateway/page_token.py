@@ -1,0 +1,62 @@
+"""Page tokens of searches. They carry the query, the photo's vector too: nobody has to send or embed it again."""
+
+import base64
+import binascii
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from lookalike._operations import decode as convert
+from lookalike._operations import encode as message
+from lookalike.records import Query
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_gateway.problems import invalid
+
+_OFFSET: Final = struct.Struct(">I")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where a search goes on.
+
+    Attributes:
+        query: what is asked: those of `Query`'s fields that say it.
+        offset: how many hits came before.
+        page_token: the searcher's own token; empty for the first page.
+    """
+
+    query: Mapping[str, Any]
+    offset: int = 0
+    page_token: str = ""
+
+
+def encode(page: Page) -> str:
+    """The page as a token: some 3 kB with a vector."""
+    asked = message.search("", Query(**page.query, limit=0, page_token=page.page_token))
+    packed = _OFFSET.pack(min(page.offset, 2**32 - 1)) + asked.SerializeToString()
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def decode(token: str) -> Page:
+    """The page that the token stands for. Raises Refused."""
+    try:
+        packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        [offset] = _OFFSET.unpack_from(packed)
+        asked = wire.SearchRequest.FromString(packed[_OFFSET.size :])
+    except (binascii.Error, ValueError, struct.error, DecodeError):
+        raise invalid("page_token", "must be a `nextPageToken` of ours", token) from None
+    query = _query(asked)
+    if not asked.page_token or not query:
+        raise invalid("page_token", "must be a `nextPageToken` of ours", token)
+    return Page(query, offset, asked.page_token)
+
+
+def _query(asked: wire.SearchRequest) -> dict[str, Any]:
+    """What is asked: by a vector, perhaps with its file's hash, or by an image of the project."""
+    sha256 = {"sha256": asked.sha256.hex()} if asked.sha256 else {}
+    if asked.HasField("embedding"):
+        return {"embedding": convert.embedding(asked.embedding), **sha256}
+    return {"uri": asked.uri} if asked.uri else sha256

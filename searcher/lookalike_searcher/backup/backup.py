@@ -1,0 +1,76 @@
+"""A project to a file, as it is at one moment, while it is served and written to."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Final
+
+from lookalike_searcher.backup import archive as archives
+from lookalike_searcher.backup.archive import Manifest, Table, UnusableBackup
+from lookalike_searcher.database import migration
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
+from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.registry import Project
+
+TABLES: Final = ("image", "image_reference", "feedback", "verdict")
+"""A project's tables beside those of vectors, each after those that it refers to."""
+PATIENCE_SECONDS: Final = 86_400.0
+"""The most that one statement may take here: a table is copied by one."""
+_OF_INDEX: Final = ("index_time", "ef_search_10", "ef_search_100", "recall_target", "calibrated_count", "recall")
+_NOT_KEPT: Final = {"project_id", "recall_count", *_OF_INDEX}
+"""Columns of a space that are not the project's own; indexes are built anew, and calibrated, where it is restored."""
+
+
+async def back_up(database: Database, name: str, file: Path) -> Project:
+    """Write the project to the file. One snapshot; writers do not wait, whoever drops one of its tables does.
+
+    Raises:
+        NotFound: there is no such project.
+        UnusableBackup: its schema is of another version than this program's.
+        OSError: the file cannot be written.
+    """
+    with archives.written(file) as archive:
+        async with registry.reading(database, name) as (connection, project):
+            row = await connection.fetchrow(statement("backup_project"), project.id)
+            assert row  # noqa: S101 - it has just been read in the same snapshot
+            found = json.loads(row["project"])
+            _check_version(name, found["schema_version"])
+            spaces = [vectors_of(space.id) for space in project.spaces]
+            tables = {table: await _copy(connection, project, table, archive) for table in (*TABLES, *spaces)}
+        manifest = Manifest(
+            registry_version=row["registry_version"],
+            project=found,
+            spaces=[
+                {column: value for column, value in space.items() if column not in _NOT_KEPT}
+                for space in json.loads(row["spaces"])
+            ],
+            projections=json.loads(row["projections"]),
+            impressions=json.loads(row["impressions"]),
+            tables=tables,
+        )
+        archives.write_manifest(archive, manifest)
+    return project
+
+
+def _check_version(name: str, version: int) -> None:
+    if version != (latest := migration.latest_project_version()):
+        raise UnusableBackup(
+            f"project {name!r} has a schema of version {version}, and this program's is {latest}: back up with the"
+            " version of lookalike that serves it"
+        )
+
+
+async def _copy(connection: Connection, project: Project, table: str, archive: zipfile.ZipFile) -> Table:
+    schema = schema_of(project.id)
+    columns = await columns_of(connection, f"{schema}.{table}")
+    with archives.member(archive, table) as write:
+        done = await connection.copy_from_table(
+            table, schema_name=schema, columns=columns, output=write, format="binary"
+        )
+    return Table(columns, int(done.split()[-1]))
+
+
+async def columns_of(connection: Connection, table: str) -> list[str]:
+    """The names of a table's columns; none if there is no such table."""
+    return [row["name"] for row in await connection.fetch(statement("backup_columns"), table)]

@@ -1,0 +1,182 @@
+"""A project from a file, as a new one: in one transaction, so that it is there as a whole or not at all."""
+
+import json
+import zipfile
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from lookalike_searcher import validation
+from lookalike_searcher.backup import archive as archives
+from lookalike_searcher.backup import pgcopy
+from lookalike_searcher.backup.archive import Manifest, Table, UnusableBackup
+from lookalike_searcher.backup.backup import TABLES, columns_of
+from lookalike_searcher.database import migration
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
+from lookalike_searcher.errors import AlreadyExists, InvalidField
+from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.rpc.parse import manifest as parse_manifest
+from lookalike_searcher.rpc.parse.row import column
+
+_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+"""PostgreSQL does not take what the file holds."""
+
+
+async def restore(database: Database, file: Path, name: str = "") -> Project:
+    """Make a project of the file's, with ids of its own.
+
+    Args:
+        database: where, brought up to date.
+        file: the backup.
+        name: what to call it; empty: as it was called.
+
+    Raises:
+        AlreadyExists: there is a project of that name.
+        InvalidField: the name breaks the rules.
+        UnusableBackup: the file is broken, or of a newer version.
+        OSError: it cannot be read.
+    """
+    with archives.opened(file) as (archive, manifest):
+        version = _checked(manifest)
+        name = validation.project_name(name or manifest.project["name"])
+        async with database.writing(project=name) as connection:
+            try:
+                ids = await _register(connection, name, manifest)
+                await _make(database, connection, ids, version)
+                await _fill(connection, ids, archive, manifest)
+                await _check(connection, ids, manifest)
+                await _describe(connection, ids, manifest)
+            except _REFUSED as error:
+                raise UnusableBackup(f"{file} is damaged: {error}") from error
+            await migration.bring_up_to_date(connection, ids.project)
+            return await registry.read(connection, name)
+
+
+def _checked(manifest: Manifest) -> int:
+    """Its project's version, if it is one that we know, and all else is as the wire would have let it in."""
+    try:
+        versions = manifest.project["schema_version"], manifest.registry_version
+        if all(isinstance(version, int) for version in versions):
+            _check_versions(*versions)
+        parse_manifest.check(manifest)
+    except (ArithmeticError, AttributeError, InvalidField, LookupError, TypeError, ValueError) as error:
+        raise UnusableBackup(f"the backup is damaged: {error}") from error
+    return int(versions[0])
+
+
+class _Ids:
+    """The new project's id, and its spaces' by what they were."""
+
+    def __init__(self, project: int) -> None:
+        self.project = project
+        self.spaces: dict[int, int] = {}
+
+
+def _check_versions(project: int, whole: int) -> None:
+    known = migration.latest_project_version(), migration.migrations("registry")[-1].number
+    if project > known[0] or whole > known[1]:
+        raise UnusableBackup(
+            f"the backup has a schema of version {project} (registry {whole}), newer than this program's {known[0]}"
+            f" ({known[1]}): restore it with the version of lookalike that made it, or a newer one"
+        )
+
+
+async def _register(connection: Connection, name: str, manifest: Manifest) -> _Ids:
+    project_id = await _insert(connection, "lookalike_project", "id", {**manifest.project, "name": name})
+    if project_id is None:
+        raise AlreadyExists.project(name)
+    ids = _Ids(project_id)
+    for space in manifest.spaces:
+        row = {column: value for column, value in space.items() if column != "id"} | {"project_id": project_id}
+        if (space_id := await _insert(connection, "lookalike_space", "id", row)) is None:
+            raise UnusableBackup(f"the backup is damaged: it has the space {space['name']!r} twice")
+        ids.spaces[space["id"]] = space_id
+    return ids
+
+
+async def _describe(connection: Connection, ids: _Ids, manifest: Manifest) -> None:
+    for projection in manifest.projections:
+        own = {column: ids.spaces[projection[column]] for column in ("space_id", "source_id")}
+        await _insert(connection, "lookalike_projection", "space_id", projection | own)
+    for impression in manifest.impressions:
+        await _insert(connection, "lookalike_impression", "project_id", impression | {"project_id": ids.project})
+
+
+async def _insert(connection: Connection, table: str, key: str, row: Mapping[str, Any]) -> int | None:
+    """Insert a row of the registry; its key, or None if there is such a one."""
+    _same_columns(table, row, await columns_of(connection, table), all_of_them=False)
+    sql = statement("restore_row", table=table, columns=", ".join(sorted(row)), key=key)
+    key_made: int | None = await connection.fetchval(sql, json.dumps(row))
+    return key_made
+
+
+def _same_columns(table: str, found: Iterable[str], known: list[str], *, all_of_them: bool) -> None:
+    """The file's columns become part of statements: none but those that the database has."""
+    if unknown := set(found) - set(known):
+        raise UnusableBackup(f"the backup is damaged: {table} has no column {min(unknown)!r}")
+    if all_of_them and (missing := set(known) - set(found)):
+        raise UnusableBackup(f"the backup is damaged: it lacks the column {min(missing)!r} of {table}")
+
+
+async def _make(database: Database, connection: Connection, ids: _Ids, version: int) -> None:
+    """The project's schema as it was at that version, empty."""
+    first, *others = sorted(ids.spaces.values())
+    await database.shard_schemas(connection)
+    await migration.create_schema(connection, ids.project, first, up_to=version)
+    for space in others:
+        await connection.execute(statement("space_create", ids.project, space))
+
+
+async def _fill(connection: Connection, ids: _Ids, archive: zipfile.ZipFile, manifest: Manifest) -> None:
+    names = {table: table for table in TABLES}
+    names |= {vectors_of(old): vectors_of(new) for old, new in ids.spaces.items()}
+    for old, new in names.items():
+        await _copy(connection, schema_of(ids.project), new, archive, old, manifest.tables[old])
+
+
+async def _copy(
+    connection: Connection, schema: str, table: str, archive: zipfile.ZipFile, member: str, told: Table
+) -> None:
+    known = await columns_of(connection, f"{schema}.{table}")
+    _same_columns(table, told.columns, known, all_of_them=True)
+    source = _rows(archive, member, told.columns)
+    done = await connection.copy_to_table(
+        table, schema_name=schema, columns=told.columns, source=source, format="binary"
+    )
+    if done != f"COPY {told.rows}":
+        raise UnusableBackup(f"the backup is damaged: {member} should have {told.rows} rows, got {done}")
+    if "id" in known:
+        sql = statement("restore_sequence", table=f"{schema}.{table}")
+        await connection.execute(sql)
+
+
+async def _rows(archive: zipfile.ZipFile, member: str, columns: Sequence[str]) -> AsyncIterator[bytes]:
+    """The rows of a member, each looked at before PostgreSQL is."""
+    table = "vector" if member.startswith("vector_") else member
+    try:
+        rules = [column(table, name) for name in columns]
+        async for piece in pgcopy.checked(archives.rows(archive, member), rules):
+            yield piece
+    except (InvalidField, LookupError, RecursionError, ValueError) as error:
+        raise UnusableBackup(f"the backup is damaged: {member}: {error}") from error
+
+
+async def _check(connection: Connection, ids: _Ids, manifest: Manifest) -> None:
+    """What the registry says must be what there is, as nothing counts it again."""
+    counts = {"image_count": "image", "reference_count": "image_reference", "feedback_count": "feedback"}
+    told = {table: manifest.project.get(count, 0) for count, table in counts.items()}
+    told |= {vectors_of(space["id"]): told["image"] for space in manifest.spaces if space["complete"]}
+    for table, count in told.items():
+        if manifest.tables[table].rows != count:
+            rows = manifest.tables[table].rows
+            raise UnusableBackup(f"the backup is damaged: {table} should have {count} rows, got {rows}")
+    if manifest.project["space"] not in {space["name"] for space in manifest.spaces}:
+        raise UnusableBackup(f"the backup is damaged: it lacks the space {manifest.project['space']!r}, which serves")
+    if (sha256 := await connection.fetchval(statement("restore_unreferenced", ids.project))) is not None:
+        raise UnusableBackup(f"the backup is damaged: image {sha256.hex()} has no reference")
+    if (number := await connection.fetchval(statement("restore_half_query", ids.project))) is not None:
+        raise UnusableBackup(f"the backup is damaged: feedback {number} must have both space and vector, or neither")

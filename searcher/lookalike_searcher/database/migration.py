@@ -1,0 +1,129 @@
+"""Numbered SQL files bring the registry and every project's schema up to date, each file in a transaction.
+
+Safe when several searchers start at once, and resumable: what has been applied is recorded in the same transaction.
+"""
+
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import asyncpg
+
+from lookalike_searcher.database.statement import Connection, fill
+
+logger = logging.getLogger(__name__)
+
+LEAST_PGVECTOR: Final = (0, 8)
+"""The first version with iterative index scans; halfvec came in 0.7."""
+
+_LOCK: Final = 0x100CA11CE
+"""The advisory lock under which migrations run, one searcher at a time."""
+
+_STATEMENT_END: Final = re.compile(r";[ \t]*$", re.MULTILINE)
+"""In a migration: a semicolon at the end of a line."""
+
+
+class UnusableDatabase(Exception):
+    """The database lacks something that the searcher needs. The message says what to do."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered file."""
+
+    number: int
+    sql: str
+
+
+@cache
+def migrations(kind: str) -> tuple[Migration, ...]:
+    """The migrations of the `registry` or of a `project`, in order."""
+    folder = files(__package__) / "migrations" / kind
+    found = (Migration(int(file.name[:4]), file.read_text()) for file in folder.iterdir() if file.name.endswith(".sql"))
+    return tuple(sorted(found, key=lambda migration: migration.number))
+
+
+async def migrate(connection: Connection) -> None:
+    """Bring the registry and all projects up to date.
+
+    Raises:
+        UnusableDatabase: pgvector is missing or too old.
+    """
+    async with _locked(connection):  # IF NOT EXISTS alone is not safe against another one that does the same
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS lookalike_migration"
+            " (number integer PRIMARY KEY, apply_time timestamptz NOT NULL)"
+        )
+    for step in migrations("registry"):
+        await _apply_to_registry(connection, step)
+    await _check_pgvector(connection)
+    latest = latest_project_version()
+    for row in await connection.fetch("SELECT id FROM lookalike_project WHERE schema_version < $1", latest):
+        async with connection.transaction():
+            await bring_up_to_date(connection, row["id"])
+
+
+async def create_schema(connection: Connection, project_id: int, space_id: int, *, up_to: int | None = None) -> None:
+    """Make the schema of a new project, in the caller's transaction; `up_to`: as it was at that version."""
+    for step in migrations("project"):
+        if up_to is None or step.number <= up_to:
+            await _apply_to_project(connection, step, project_id, space_id)
+
+
+def latest_project_version() -> int:
+    """The number of the last migration of a project's schema."""
+    return migrations("project")[-1].number
+
+
+@asynccontextmanager
+async def _locked(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that no other searcher's migration runs beside."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        yield
+
+
+async def _apply_to_registry(connection: Connection, step: Migration) -> None:
+    async with _locked(connection):
+        if await connection.fetchval("SELECT true FROM lookalike_migration WHERE number = $1", step.number):
+            return
+        try:
+            await connection.execute(step.sql)
+        except asyncpg.FeatureNotSupportedError as error:  # the extension's files are not installed
+            raise UnusableDatabase(f"PostgreSQL lacks the extension pgvector: {error}; install it there") from error
+        await connection.execute("INSERT INTO lookalike_migration VALUES ($1, now())", step.number)
+        logger.info("applied migration %d to the registry", step.number)
+
+
+async def _apply_to_project(connection: Connection, step: Migration, project_id: int, space_id: int) -> None:
+    """Run its statements one by one, as Citus passes all of the text that one came in on to its workers."""
+    for sql in _STATEMENT_END.split(fill(step.sql, project_id, space_id)):
+        if sql.strip():
+            await connection.execute(sql)
+
+
+async def _check_pgvector(connection: Connection) -> None:
+    version = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    if tuple(int(part) for part in version.split(".")[:2]) < LEAST_PGVECTOR:
+        least = ".".join(map(str, LEAST_PGVECTOR))
+        raise UnusableDatabase(f"pgvector must be {least} or newer, got {version}; run ALTER EXTENSION vector UPDATE")
+
+
+async def bring_up_to_date(connection: Connection, project_id: int) -> None:
+    """Apply what the project's schema lacks, in the caller's transaction."""
+    version = await connection.fetchval(
+        "SELECT schema_version FROM lookalike_project WHERE id = $1 FOR UPDATE", project_id
+    )
+    first_space = await connection.fetchval("SELECT min(id) FROM lookalike_space WHERE project_id = $1", project_id)
+    for step in migrations("project"):
+        if version is not None and step.number > version:
+            await _apply_to_project(connection, step, project_id, first_space)
+            await connection.execute(
+                "UPDATE lookalike_project SET schema_version = $2 WHERE id = $1", project_id, step.number
+            )
+            logger.info("applied migration %d to project %d", step.number, project_id)

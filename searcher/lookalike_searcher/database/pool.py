@@ -1,0 +1,239 @@
+"""Connections to PostgreSQL, and the one place where its failures become ours."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from lookalike_searcher.database import connection as connections
+from lookalike_searcher.database import migration
+from lookalike_searcher.database.fair_share import Shares
+from lookalike_searcher.database.statement import Connection
+from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projects.projection import Projections
+from lookalike_serving.errors import DomainError
+from lookalike_serving.interceptor import time_remaining
+
+logger = logging.getLogger(__name__)
+
+_WRITERS: Final = 2
+"""Writers to one project that hold a connection: one that writes, and the next, as they follow one another. In small
+pools one, so that from three connections on, one is always left for other projects."""
+
+
+class Database:
+    """A pool of connections to a migrated database.
+
+    Args:
+        url: where PostgreSQL is.
+        pool: the connections.
+        command_timeout: the most seconds that one statement may take; a caller's deadline may make it less.
+        metrics: is told of waits.
+        pooled: whether a pooler stands between.
+        sharded: whether it is Citus, where a project's schema lives on a worker.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        pool: "asyncpg.Pool[Any]",
+        *,
+        command_timeout: float,
+        metrics: Metrics,
+        pooled: bool = False,
+        sharded: bool = False,
+    ) -> None:
+        self._url = url
+        self._pool = pool
+        self._pooled = pooled
+        self._command_timeout = command_timeout
+        self.metrics = metrics
+        self.projections = Projections()
+        size = pool.get_max_size()
+        self._readers, self._writers = Shares(max(1, size // 2)), Shares(max(1, min(_WRITERS, size // 4)))
+        self.sharded = sharded
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def connection(self, shares: Shares | None = None, project: str = "") -> AsyncIterator[Connection]:
+        """A connection of the pool.
+
+        Args:
+            shares: what bounds how many a project gets at once.
+            project: on whose behalf.
+
+        Raises:
+            QuotaExceeded: too many calls wait for the project's share.
+            DatabaseTimeout: the caller's deadline, or the limit for one statement, has passed.
+            DatabaseUnavailable: PostgreSQL cannot be reached, or went away; what was not committed is undone.
+            DatabaseError: PostgreSQL refused a statement.
+        """
+        with _failures_translated():
+            async with AsyncExitStack() as ending:
+                yield await self._borrow(ending, shares, project)
+
+    @asynccontextmanager
+    async def writing(self, *, project: str = "") -> AsyncIterator[Connection]:
+        """A connection in a transaction, committed at the end of the block.
+
+        Args:
+            project: whose registry row will be locked.
+        """
+        async with self.connection(self._writers, project) as connection, self._transaction(connection, "BEGIN"):
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self, settings: str = "", *, project: str = "") -> AsyncIterator[Connection]:
+        """A connection in a read-only transaction whose statements all see the same state.
+
+        What was read is true when the block ends, so nobody waits for the COMMIT then.
+
+        Args:
+            settings: `SET LOCAL` statements, each ended by a semicolon.
+            project: on whose behalf: one project gets at most half of the connections.
+        """
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
+        with _failures_translated():
+            async with AsyncExitStack() as ending:
+                connection = await self._borrow(ending, self._readers, project)
+                await ending.enter_async_context(self._transaction(connection, begin, settings))
+                yield connection
+                later = asyncio.create_task(_end(ending.pop_all()))
+            self._ending.add(later)
+            later.add_done_callback(self._ending.discard)
+
+    async def _borrow(self, ending: AsyncExitStack, shares: Shares | None, project: str) -> Connection:
+        """A connection of the pool, until `ending` ends."""
+        with self.metrics.pool_wait.time():
+            if shares and project:
+                await ending.enter_async_context(shares.of(project))
+            async with asyncio.timeout(self._command_timeout):  # the pool's own takes a task for it
+                connection = await self._pool.acquire()
+        ending.push_async_callback(self._pool.release, connection, timeout=connections.NET_SECONDS)
+        return connection
+
+    @asynccontextmanager
+    async def _transaction(self, connection: Connection, begin: str, settings: str = "") -> AsyncIterator[None]:
+        """A transaction that is begun, with its settings, in one round trip. No setting outlives it."""
+        milliseconds = max(1, round(min(self._command_timeout, time_remaining()) * 1000))
+        opening = f"{begin}; SET LOCAL statement_timeout = {milliseconds}; "
+        try:
+            if self.sharded:  # for each SET, Citus sends workers all of the text that it came in: BEGIN stands apart
+                await connection.execute(f"{opening}SET LOCAL citus.propagate_set_commands = 'local'")
+                opening = ""
+            if opening or settings:
+                await connection.execute(f"{opening}{settings}")
+            yield
+            await connection.execute("COMMIT")
+        except BaseException:
+            await connections.roll_back(connection)
+            raise
+
+    async def shard_schemas(self, connection: Connection) -> None:
+        """In this transaction, let a schema that is created be placed on a worker, where there are workers."""
+        if self.sharded:
+            await connection.execute("SET LOCAL citus.enable_schema_based_sharding = on")
+
+    @asynccontextmanager
+    async def own_connection(self, settings: str = "") -> AsyncIterator["asyncpg.Connection[Any]"]:
+        """A connection outside of the pool, for what takes long; its errors are asyncpg's.
+
+        Args:
+            settings: `SET` statements for it. Left out behind a pooler, where they would stay with others' connections.
+        """
+        async with connections.connected(self._url) as connection:
+            if settings and not self._pooled:
+                await connection.execute(settings)
+            yield connection
+
+    def terminate(self) -> None:
+        """End all connections of the pool, and it: calls in flight, and later ones, raise DatabaseUnavailable."""
+        self._pool.terminate()
+
+    async def ping(self) -> None:
+        """Ask PostgreSQL for an answer. Raises DatabaseUnavailable if there is none."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT FROM lookalike_project LIMIT 1")
+
+
+async def _end(ending: AsyncExitStack) -> None:
+    """End a transaction of which nobody waits for the end, and give its connection back."""
+    try:
+        await ending.aclose()
+    except connections.FAILURES as error:
+        logger.warning("a connection was lost after what it had read was answered: %r", error)
+
+
+@contextmanager
+def _failures_translated() -> Iterator[None]:
+    """What connections raise in the block becomes ours, see `Database.connection`."""
+    try:
+        yield
+    except DomainError:
+        raise
+    except connections.TIMEOUTS as error:
+        raise DatabaseTimeout from error
+    except asyncpg.DataError as error:  # asyncpg's own: we passed what the statement does not take
+        logger.exception("a statement does not take its arguments")
+        raise DatabaseError from error
+    except connections.UNAVAILABLE as error:
+        logger.warning("the database is unavailable: %r", error)
+        raise DatabaseUnavailable from error
+    except asyncpg.PostgresError as error:
+        logger.exception("the database refused a statement")
+        raise DatabaseError from error
+
+
+@asynccontextmanager
+async def connect(
+    url: str, *, pool_size: int, command_timeout: float, metrics: Metrics | None = None, migrate: bool = True
+) -> AsyncIterator[Database]:
+    """Migrate the database at `url` and keep a pool of connections to it.
+
+    Args:
+        url: a PostgreSQL connection URL.
+        pool_size: the most connections.
+        command_timeout: the most seconds that one statement may take.
+        metrics: is told of waits.
+        migrate: whether to migrate; not on a replica, where that comes from the primary.
+    """
+    pooled, sharded = await _look(url, migrate=migrate)
+    async with asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=pool_size,
+        timeout=connections.CONNECT_SECONDS,
+        command_timeout=command_timeout + connections.NET_SECONDS,
+        init=connections.prepare,
+        reset=connections.keep,
+        statement_cache_size=0 if pooled else 1000,
+    ) as pool:
+        metrics = metrics or Metrics()
+        metrics.watch_pool(pool.get_size, pool.get_idle_size)
+        yield Database(
+            url,
+            pool,
+            command_timeout=command_timeout,
+            metrics=metrics,
+            pooled=pooled,
+            sharded=sharded,
+        )
+
+
+async def _look(url: str, *, migrate: bool) -> tuple[bool, bool]:
+    """Migrate, if that is asked; whether there is a pooler before PostgreSQL, and whether it is Citus."""
+    async with connections.connected(url) as connection:
+        async with connection.transaction():
+            pooled = await connections.is_pooled(connection)
+        if pooled:
+            logger.info("a pooler stands before PostgreSQL: statements are not kept prepared")
+        if migrate:
+            await migration.migrate(connection)
+        await connections.prepare(connection)
+        async with connection.transaction():
+            sharded = await connection.fetchval("SELECT true FROM pg_extension WHERE extname = 'citus'")
+        return pooled, bool(sharded)

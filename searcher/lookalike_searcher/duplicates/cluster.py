@@ -1,0 +1,90 @@
+"""Clusters as they are given, read once the ids of their images are known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from lookalike_searcher.database.statement import Connection, statement
+from lookalike_searcher.duplicates import sketch
+from lookalike_searcher.duplicates.neighbours import Source
+from lookalike_searcher.images import reading
+from lookalike_searcher.images.image import Image
+from lookalike_searcher.projects.space import Space
+
+LISTED_IMAGES: Final = 1_000
+"""The most images that a cluster lists; it says how many it has."""
+_PAGE: Final = 1_000
+"""Vectors that are read at a time."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image of a cluster, and its cosine to the cluster's first."""
+
+    image: Image
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The first of its images, the others most similar to it first, and how many there are in all."""
+
+    members: list[Member]
+    image_count: int
+
+
+async def read(source: Source, clusters: Sequence[Sequence[int]]) -> list[Cluster | None]:
+    """The clusters with these images, each in order of id; None for one of which too little is left.
+
+    Raises:
+        NotFound: the project or the space has been deleted.
+    """
+    async with source.reading() as (connection, project, space):
+        cosines = await _cosines(connection, project.id, space, clusters)
+        listed = [image for ids in clusters for image in _listed(ids, cosines)]
+        images = {image.id: image for image in await reading.of_ids(connection, project, listed)}
+    return [_cluster(ids, cosines, images) for ids in clusters]
+
+
+async def _cosines(
+    connection: Connection, project_id: int, space: Space, clusters: Sequence[Sequence[int]]
+) -> dict[int, float]:
+    """The cosine of each image to the first of its cluster, for those that are there, and their first is."""
+    cosines = {ids[0]: 1.0 for ids in clusters if len(ids) == 1}  # images without a vector may be among them
+    compared = [ids for ids in clusters if len(ids) > 1]
+    firsts = await _vectors(connection, project_id, space, [ids[0] for ids in compared])
+    pairs = [(image, ids[0]) for ids in compared for image in ids]
+    for start in range(0, len(pairs), _PAGE):
+        page = pairs[start : start + _PAGE]
+        vectors = await _vectors(connection, project_id, space, [image for image, _ in page])
+        for image, first in page:
+            if image in vectors and first in firsts:
+                cosine = 1.0 if image == first else float(vectors[image] @ firsts[first])
+                cosines[image] = max(-1.0, min(1.0, cosine))  # rounding may step over the edge
+    return cosines
+
+
+async def _vectors(
+    connection: Connection, project_id: int, space: Space, ids: Sequence[int]
+) -> Mapping[int, np.ndarray]:
+    """Vectors of length 1 by the ids of their images."""
+    rows = await connection.fetch(statement("neighbour_vectors", project_id, space.id), ids)
+    return dict(zip((row["image_id"] for row in rows), sketch.decoded([row["vector"] for row in rows]), strict=True))
+
+
+def _listed(ids: Sequence[int], cosines: Mapping[int, float]) -> list[int]:
+    """The images that are given: the first, then those most similar to it. None without the first."""
+    present = (image for image in ids if image in cosines)
+    return sorted(present, key=lambda image: (image != ids[0], -cosines[image]))[:LISTED_IMAGES]
+
+
+def _cluster(ids: Sequence[int], cosines: Mapping[int, float], images: Mapping[int, Image]) -> Cluster | None:
+    """The cluster, unless it has lost its first image or all others; one of a single image, its second reference."""
+    members = [Member(images[image], cosines[image]) for image in _listed(ids, cosines) if image in images]
+    if not members or members[0].image.id != ids[0]:
+        return None
+    if len(members) == 1 and (len(ids) > 1 or members[0].image.reference_count == 1):
+        return None
+    return Cluster(members, sum(image in cosines for image in ids))

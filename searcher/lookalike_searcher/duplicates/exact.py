@@ -1,0 +1,92 @@
+"""Neighbours by comparison with every vector of the space."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+import asyncpg
+import numpy as np
+
+from lookalike_searcher.database.statement import statement
+from lookalike_searcher.duplicates import sketch
+from lookalike_searcher.duplicates.neighbours import TOLERANCE, Source
+from lookalike_searcher.duplicates.sketch import Rotation, Vectors
+
+AT_ONCE: Final = 16_384
+"""Images that all others are compared with at a time: 40 MB. With half as many, all would be read twice as often."""
+_PAGE: Final = 2048
+"""Vectors that are read at a time: 8 MB. To read one costs as much as 3,000 comparisons."""
+
+
+class Scan:
+    """Exact. Streams the vectors past those that are asked about, and holds some 60 MB, however many there are.
+
+    So they are read again and again. With 100,000 images that is a quarter of the time; to hold them would take 100 MB.
+
+    Args:
+        source: where they are.
+        min_similarity: the least cosine of a near image.
+    """
+
+    def __init__(self, source: Source, min_similarity: float) -> None:
+        self._source = source
+        self._least = min_similarity - TOLERANCE
+        self._rotation: Rotation | None = None
+
+    async def later(self, ids: Iterable[int], skip: Collection[int]) -> dict[int, int]:
+        """See Neighbours."""
+        found: dict[int, int] = {}
+        skipped = np.fromiter(skip, np.int64, len(skip))
+        for asked in _parts(ids):
+            images = await self._images(asked)
+            after = asked[0]
+            while len(images) and len(page := await self._page(after, 2**63 - 1)):
+                after = int(page.ids[-1])
+                near = await asyncio.to_thread(_near, page, skipped, images, self._least)
+                for image, first in near.items():
+                    found.setdefault(image, first)  # what an earlier part found comes before
+        return found
+
+    async def earlier(self, ids: Iterable[int], up_to: int) -> dict[int, int]:
+        """See Neighbours."""
+        found: dict[int, int] = {}
+        for asked in _parts(ids):
+            images, after = await self._images(asked), 0
+            while len(images) and len(page := await self._page(after, min(up_to, asked[-1] - 1))):
+                after = int(page.ids[-1])
+                near = await asyncio.to_thread(sketch.earliest_near, images, page, self._least)
+                found |= near
+                images = sketch.without(images, np.flatnonzero(np.isin(images.ids, list(near))))
+        return found
+
+    async def _images(self, ids: Sequence[int]) -> Vectors:
+        """Those of the images that are there, at least one is asked for."""
+        parts = (ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE))
+        return sketch.joined([await self._read("neighbour_vectors", part) for part in parts])
+
+    async def _page(self, after: int, up_to: int) -> Vectors:
+        """The next ones; none at the end."""
+        return await self._read("neighbour_page", after, up_to, _PAGE)
+
+    async def _read(self, name: str, *arguments: object) -> Vectors:
+        async with self._source.reading() as (connection, project, space):
+            rows = await connection.fetch(statement(name, project.id, space.id), *arguments)
+        return await asyncio.to_thread(self._vectors, rows)
+
+    def _vectors(self, rows: Sequence[asyncpg.Record]) -> Vectors:
+        decoded = sketch.decoded([row["vector"] for row in rows])
+        rotation = self._rotation or Rotation(decoded)
+        if rows:
+            self._rotation = rotation
+        return rotation.vectors([row["image_id"] for row in rows], decoded)
+
+
+def _parts(ids: Iterable[int]) -> Iterable[list[int]]:
+    """The ids in order, AT_ONCE at a time."""
+    ordered = sorted(ids)
+    return (ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE))
+
+
+def _near(page: Vectors, skipped: np.ndarray, images: Vectors, least: float) -> dict[int, int]:
+    """Those of the page, but for the skipped, that are near an image before them, which comes with them."""
+    return sketch.earliest_near(page[~np.isin(page.ids, skipped)], images, least)

@@ -1,0 +1,69 @@
+"""What the searcher's requests may hold: as many bytes as the largest that `parse` accepts, and as many fields."""
+
+from typing import Final
+
+from lookalike._transport.channel import SEARCHER
+from lookalike_searcher import validation
+from lookalike_searcher.database.halfvec import DIMENSIONS
+from lookalike_serving.parsing import Limits
+
+_NAMES: Final = 64 * 1024
+"""A thousand search ids, of 24 bytes each."""
+_HASHES: Final = 512 * 1024
+"""Ten thousand hashes, of 34 bytes each."""
+_FILTER: Final = 1024 * 1024
+"""A thousand products and as many variants, of 259 bytes; 16 groups of 64 labels, of 331 bytes: 0.9 MB."""
+_SEARCH: Final = 2 * 1024 * 1024
+"""A filter, and 200 examples of 2.2 kB: 1.3 MB."""
+_FEEDBACK: Final = 1024 * 1024
+"""A hundred searches with a vector and a URI, of 4.2 kB, and a thousand verdicts of 44 bytes: 0.5 MB."""
+_PROJECTION: Final = 2 * 1024 * 1024
+"""512 x 512 numbers and 512 more, of 5 bytes at most: 1.3 MB."""
+
+LIMITS: Final = Limits(
+    bytes={
+        f"{SEARCHER}/{method}": most
+        for method, most in {
+            "IndexImages": None,
+            "SyncProduct": None,
+            "DeleteImages": None,
+            "CheckReferences": None,
+            "SearchBatch": None,
+            "CheckImages": _HASHES,
+            "ListImages": _FILTER,
+            "Search": _SEARCH,
+            "RecordFeedback": _FEEDBACK,
+            "DeleteFeedback": _NAMES,
+            "CreateSpace": _PROJECTION,
+        }.items()
+    },
+    entries={
+        f"lookalike.v1.{field}": most
+        for field, most in {
+            "Embedding.values": DIMENSIONS,
+            "Reference.labels": validation.MAX_LABELS,
+            "IndexImagesRequest.entries": validation.MAX_ENTRIES,
+            "IndexImagesRequest.further_embeddings": validation.MAX_FURTHER_EMBEDDINGS,
+            "ImageEntry.further_embeddings": validation.MAX_FURTHER_EMBEDDINGS,
+            "SyncProductRequest.entries": validation.MAX_SYNCED,
+            "DeleteImagesRequest.uris": validation.MAX_NAMED,
+            "DeleteImagesRequest.products": validation.MAX_NAMED,
+            "DeleteImagesRequest.sha256s": validation.MAX_NAMED,
+            "DeleteImagesRequest.references": validation.MAX_NAMED,
+            "CheckImagesRequest.sha256s": validation.MAX_HASHES,
+            "CheckReferencesRequest.references": validation.MAX_NAMED,
+            "Filter.products": validation.MAX_NAMED,
+            "Filter.variants": validation.MAX_NAMED,
+            "Filter.labels": validation.MAX_LABEL_GROUPS,
+            "LabelGroup.any_of": validation.MAX_LABELS,
+            "SearchRequest.positives": validation.MAX_EXAMPLES,
+            "SearchRequest.negatives": validation.MAX_EXAMPLES,
+            "SearchBatchRequest.requests": validation.MAX_BATCH,
+            "RecordFeedbackRequest.searches": validation.MAX_JUDGED,
+            "SearchFeedback.verdicts": validation.MAX_VERDICTS,
+            "DeleteFeedbackRequest.search_ids": validation.MAX_NAMED,
+            "Projection.matrix": DIMENSIONS * DIMENSIONS,
+            "Projection.centre": DIMENSIONS,
+        }.items()
+    },
+)

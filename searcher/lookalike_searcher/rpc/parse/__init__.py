@@ -1,0 +1,27 @@
+"""From requests to the domain's own types: every request is checked here, field by field, and nowhere else."""
+
+from lookalike_searcher.rpc.parse.entry import entries, one_project, synced
+from lookalike_searcher.rpc.parse.feedback import deleted_feedback, feedback
+from lookalike_searcher.rpc.parse.project import derivation, export, limits, update
+from lookalike_searcher.rpc.parse.reference import after, hashes, names, possible
+from lookalike_searcher.rpc.parse.search import duplicates, filter_, limit, search
+
+__all__ = [
+    "after",
+    "deleted_feedback",
+    "derivation",
+    "duplicates",
+    "entries",
+    "export",
+    "feedback",
+    "filter_",
+    "hashes",
+    "limit",
+    "limits",
+    "names",
+    "one_project",
+    "possible",
+    "search",
+    "synced",
+    "update",
+]

@@ -1,0 +1,77 @@
+"""Projects and their spaces."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import validation
+from lookalike_searcher.database.halfvec import DIMENSIONS
+from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.images import export as exporting
+from lookalike_searcher.projects.registry import Limits
+from lookalike_searcher.projects.spaces import Derivation
+from lookalike_searcher.rpc import page_token
+from lookalike_searcher.rpc.parse import vector
+
+_LEAST_RANK: Final = 16
+"""Of a projection: in fewer dimensions, photos that have nothing in common are as near as those of one product."""
+_NEGLIGIBLE: Final = 1e-6
+"""Of a projection: by so much less than its first a singular value counts for nothing."""
+
+
+def limits(message: wire.Limits, field: str = "limits") -> Limits:
+    """A project's limits."""
+    return Limits(
+        max_images=int(validation.between(f"{field}.max_images", message.max_images, 0, 2**53)),
+        max_hits=int(validation.between(f"{field}.max_hits", message.max_hits, 0, validation.MAX_LIMIT)),
+        searches_per_second=validation.between(
+            f"{field}.searches_per_second", message.searches_per_second, 0, 1_000_000
+        ),
+        max_batch=int(validation.between(f"{field}.max_batch", message.max_batch, 0, validation.MAX_BATCH)),
+    )
+
+
+def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, bool | None]:
+    """A project's new limits, and whether its searches are to be switched off; None: they stay."""
+    limits_given, switched = request.HasField("limits"), request.HasField("search_disabled")
+    if not limits_given and not switched:
+        raise InvalidField("limits", "is required, or else search_disabled", None)
+    return limits(request.limits) if limits_given else None, request.search_disabled if switched else None
+
+
+def derivation(request: wire.CreateSpaceRequest) -> Derivation:
+    """What a space is to be derived by. Takes a fifth of a second."""
+    message = request.projection
+    source = validation.space(message.source, "projection.source")
+    return Derivation(source, *projection(message.matrix, message.centre))
+
+
+def projection(
+    matrix_given: Sequence[float] | np.ndarray, centre_given: Sequence[float] | np.ndarray
+) -> tuple[bytes, bytes]:
+    """A matrix and a centre that project, as they are stored."""
+    matrix = vector.numbers("projection.matrix", matrix_given, DIMENSIONS * DIMENSIONS).reshape(DIMENSIONS, DIMENSIONS)
+    centre = vector.numbers("projection.centre", centre_given, DIMENSIONS)
+    length = float(np.linalg.norm(centre.astype(np.float64)))
+    if length > 1 + vector.LENGTH_TOLERANCE:
+        raise InvalidField("projection.centre", "must be at most of length 1", f"length {length:g}")
+    rank = int(np.linalg.matrix_rank(matrix.astype(np.float64), rtol=_NEGLIGIBLE))
+    if rank < _LEAST_RANK:
+        raise InvalidField("projection.matrix", f"must be at least of rank {_LEAST_RANK}", f"rank {rank}")
+    return matrix.tobytes(), centre.tobytes()
+
+
+def export(request: wire.ExportVectorsRequest) -> tuple[exporting.Asked, str]:
+    """Which vectors to read, and what identifies the request in resume tokens."""
+    asked, after = page_token.digest(request, "resume_token"), None
+    if request.resume_token:
+        after = exporting.Place(*page_token.decode(request.resume_token, asked, exporting.PLACE_TYPES, "resume_token"))
+    found = exporting.Asked(
+        project=validation.project_name(request.project, "project"),
+        space=validation.space(request.space) if request.space else "",
+        fraction=validation.between("fraction", request.fraction, 0, 1),
+        after=after,
+    )
+    return found, asked

@@ -1,0 +1,110 @@
+"""What may be in the rows of a project's tables, where they come from a file: what the wire would have let in."""
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from lookalike_searcher import validation
+from lookalike_searcher.backup.pgcopy import Column
+from lookalike_searcher.database.halfvec import DIMENSIONS, decode
+from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.rpc.parse.vector import LENGTH_TOLERANCE
+
+Check = Callable[[str, bytes], object]
+
+MAX_KEY: Final = 2**53
+"""Of ids: so that thousands of years of new ones are left."""
+_TIMES: Final = (-946_684_800_000_000, 252_455_616_000_000_000)
+"""Microseconds since 2000: the years 1970 to 9999, which callers can be told."""
+_LABELS_BYTES: Final = 2 + validation.MAX_LABELS * (6 * (64 + 256) + 8)
+"""As JSON, in which a character may take six bytes."""
+_VECTOR_BYTES: Final = 4 + 2 * DIMENSIONS
+_ROUNDING: Final = 0.002
+"""How much a vector's length changes at most as its numbers become halves."""
+
+
+def _number(form: str, least: int, most: int) -> Check:
+    packed = struct.Struct(form)
+
+    def check(field: str, value: bytes) -> None:
+        if len(value) != packed.size:
+            raise InvalidField(field, f"must be {packed.size} bytes", f"{len(value)} bytes")
+        validation.between(field, packed.unpack(value)[0], least, most)
+
+    return check
+
+
+def _text(rule: Callable[[str, str], object]) -> Check:
+    return lambda field, value: rule(field, value.decode())
+
+
+def _flag(field: str, value: bytes) -> None:
+    if value not in (b"\0", b"\1"):
+        raise InvalidField(field, "must be true or false", value)
+
+
+def _labels(field: str, value: bytes) -> None:
+    """JSONB, as it is sent: a version, then text."""
+    found = json.loads(value[1:].decode()) if value[:1] == b"\1" else None
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise InvalidField(field, "must be an object of texts", value)
+    validation.labels(field, found)
+
+
+def _search_id(field: str, value: bytes) -> None:
+    if len(value) != 16:
+        raise InvalidField(field, "must be 16 bytes", f"{len(value)} bytes")
+
+
+def _vector(field: str, value: bytes) -> None:
+    if len(value) != _VECTOR_BYTES or struct.unpack_from(">HH", value) != (DIMENSIONS, 0):
+        raise InvalidField(field, f"must be {DIMENSIONS} numbers", f"{len(value)} bytes")
+    with np.errstate(all="ignore"):  # what overflows, or is no number, is refused
+        length = float(np.linalg.norm(decode([value])))
+    if not abs(length - 1) <= LENGTH_TOLERANCE + _ROUNDING:
+        raise InvalidField(field, "must be finite and of length 1, within 1 %", f"length {length:g}")
+
+
+def _sha256(field: str, value: bytes) -> None:
+    validation.sha256(value, field)
+
+
+_KEY: Final = (8, _number(">q", 1, MAX_KEY))
+_SIDE: Final = (4, _number(">i", 0, validation.MAX_SIDE))
+_TIME: Final = (8, _number(">q", *_TIMES))
+_PRODUCT: Final = (256, _text(validation.product))
+
+_RULES: Final[dict[str, tuple[int, Check]]] = {
+    "id": _KEY,
+    "image_id": _KEY,
+    "sha256": (32, _sha256),
+    "query_sha256": (32, _sha256),
+    "search_id": (16, _search_id),
+    "width": _SIDE,
+    "height": _SIDE,
+    "rank": (4, _number(">i", 1, validation.MAX_RANK)),
+    "create_time": _TIME,
+    "update_time": _TIME,
+    "search_time": _TIME,
+    "staged": (1, _flag),
+    "clicked": (1, _flag),
+    "is_right": (1, _flag),
+    "uri": (2048, _text(validation.uri)),
+    "product": _PRODUCT,
+    "variant": _PRODUCT,
+    "stamp": (256, _text(validation.stamp)),
+    "labels": (_LABELS_BYTES, _labels),
+    "space": (128, _text(lambda field, value: validation.space(value, field))),
+    "vector": (_VECTOR_BYTES, _vector),
+}
+"""By column, as one name means the same in all tables: the most bytes, and the rule."""
+_NULLABLE: Final = frozenset({"query_sha256", "is_right", ("feedback", "space"), ("feedback", "vector")})
+
+
+def column(table: str, name: str) -> Column:
+    """The rule of a column. Raises KeyError if there is none."""
+    most, check = _RULES[name]
+    return Column(f"{table}.{name}", most, check, name in _NULLABLE or (table, name) in _NULLABLE)

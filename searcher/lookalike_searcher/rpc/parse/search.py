@@ -1,0 +1,145 @@
+"""What to search for."""
+
+from typing import Final
+
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher import validation
+from lookalike_searcher.duplicates.duplicates import PLACE_TYPES, Asked, Place
+from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.images.filter import Filter
+from lookalike_searcher.rpc import page_token as token
+from lookalike_searcher.rpc.parse import vector
+from lookalike_searcher.search import search_id
+from lookalike_searcher.search.query import Example, Query
+from lookalike_searcher.search.search import NEAR_DUPLICATE, POSITION_TYPES, Position, Search
+
+_GROUPINGS: Final = frozenset(wire.Grouping.values())
+
+
+def search(request: wire.SearchRequest) -> tuple[Search, str]:
+    """What to search for, and what identifies the request in page tokens."""
+    if request.group_by not in _GROUPINGS:
+        raise InvalidField("group_by", "must be a known value", request.group_by)
+    asked, after, called = token.digest(request, "page_token", "limit"), None, ""
+    if request.page_token:
+        *position, called = token.decode(request.page_token, asked, (*POSITION_TYPES, str))
+        after = Position(*position)
+        _check_search_id(called, after.project_id, request.page_token)
+    similarity = request.min_similarity if request.HasField("min_similarity") else -1.0
+    found = Search(
+        project=validation.project_name(request.project, "project"),
+        query=_query(request),
+        limit=limit(request.limit),
+        space=validation.space(request.space) if request.space else "",
+        filter=filter_(request.filter) if request.HasField("filter") else Filter(),
+        min_similarity=validation.between("min_similarity", similarity, -1, 1),
+        by_product=request.group_by == wire.GROUPING_PRODUCT,
+        exact=request.exact,
+        rerank=_rerank(request),
+        after=after,
+        search_id=called,
+    )
+    return found, asked
+
+
+def _check_search_id(called: str, project_id: int, page_token: str) -> None:
+    """A page bears the id of its search: tokens may be forged. Raises InvalidField."""
+    try:
+        forged = search_id.parse(called, "page_token").project_id != project_id
+    except InvalidField:
+        forged = True
+    if forged:
+        raise InvalidField("page_token", token.RULE, page_token)
+
+
+def _rerank(request: wire.SearchRequest) -> int:
+    """How many of the nearest to re-rank."""
+    if request.rerank and request.page_token:
+        raise InvalidField(
+            "page_token", "must be empty where hits are re-ranked: there is one page", request.page_token
+        )
+    return int(validation.between("rerank", request.rerank, 0, validation.MAX_LIMIT))
+
+
+def limit(value: int) -> int:
+    """How many hits to return."""
+    if not 0 <= value <= validation.MAX_LIMIT:
+        rule = f"must be 1 to {validation.MAX_LIMIT}, or 0 for {validation.DEFAULT_LIMIT}"
+        raise InvalidField("limit", rule, value)
+    return value or validation.DEFAULT_LIMIT
+
+
+def filter_(message: wire.Filter) -> Filter:
+    """Which images."""
+    validation.at_most("filter.products", message.products, validation.MAX_NAMED)
+    validation.at_most("filter.variants", message.variants, validation.MAX_NAMED)
+    validation.at_most("filter.labels", message.labels, validation.MAX_LABEL_GROUPS)
+    prefix = message.uri_prefix
+    return Filter(
+        products=tuple(validation.product(f"filter.products[{n}]", value) for n, value in enumerate(message.products)),
+        variants=tuple(validation.product(f"filter.variants[{n}]", value) for n, value in enumerate(message.variants)),
+        staged=message.staged if message.HasField("staged") else None,
+        uri_prefix=validation.uri("filter.uri_prefix", prefix) if prefix else "",
+        labels=tuple(_group(f"filter.labels[{n}].any_of", group) for n, group in enumerate(message.labels)),
+    )
+
+
+def _group(field: str, group: wire.LabelGroup) -> tuple[tuple[str, str], ...]:
+    validation.at_most(field, group.any_of, validation.MAX_LABELS, least=1)
+    return tuple(validation.label(field, label.name, label.value) for label in group.any_of)
+
+
+def _query(request: wire.SearchRequest) -> Query:
+    """What to rank by: exactly one of the ways to say it."""
+    by_vector = request.HasField("embedding")
+    by_hash = bool(request.sha256) and not by_vector
+    if by_vector + by_hash + bool(request.uri) + bool(request.positives) != 1:
+        rule = "exactly one of embedding, sha256, uri and positives is required"
+        given = {descriptor.name for descriptor, _ in request.ListFields()} & {
+            "embedding",
+            "sha256",
+            "uri",
+            "positives",
+        }
+        raise InvalidField("embedding", rule, sorted(given))
+    if request.negatives and not request.positives:
+        raise InvalidField("negatives", "needs positives", len(request.negatives))
+    sha256 = validation.sha256(request.sha256) if request.sha256 else b""
+    if by_vector:
+        return Query((Example(embedding=vector.embedding(request.embedding)),), sha256=sha256)
+    if by_hash:
+        return Query((Example(sha256=sha256),))
+    if request.uri:
+        return Query((Example(uri=validation.uri("uri", request.uri)),))
+    validation.at_most("positives", request.positives, validation.MAX_EXAMPLES)
+    validation.at_most("negatives", request.negatives, validation.MAX_EXAMPLES)
+    positives = tuple(_example(f"positives[{n}]", message) for n, message in enumerate(request.positives))
+    negatives = tuple(_example(f"negatives[{n}]", message) for n, message in enumerate(request.negatives))
+    return Query(positives, negatives, leave_out=True)
+
+
+def _example(field: str, message: wire.Example) -> Example:
+    match message.WhichOneof("example"):
+        case "embedding":
+            return Example(embedding=vector.embedding(message.embedding, f"{field}.embedding"))
+        case "sha256":
+            return Example(sha256=validation.sha256(message.sha256, f"{field}.sha256"))
+        case "uri":
+            return Example(uri=validation.uri(f"{field}.uri", message.uri))
+        case _:
+            raise InvalidField(field, "must be an embedding, a sha256 or a uri", None)
+
+
+def duplicates(request: wire.FindDuplicatesRequest) -> tuple[Asked, str]:
+    """What duplicates to find, and what identifies the request in resume tokens."""
+    asked, after = token.digest(request, "resume_token"), None
+    if request.resume_token:
+        after = Place(*token.decode(request.resume_token, asked, PLACE_TYPES, "resume_token"))
+    similarity = request.min_similarity if request.HasField("min_similarity") else NEAR_DUPLICATE
+    found = Asked(
+        project=validation.project_name(request.project, "project"),
+        min_similarity=validation.between("min_similarity", similarity, 0.5, 1),
+        same_file_only=request.same_file_only,
+        after=after,
+    )
+    return found, asked

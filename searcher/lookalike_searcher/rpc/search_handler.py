@@ -1,0 +1,96 @@
+"""Search and SearchBatch: admission, the ranking, what is measured of it, the answer."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher.errors import STATUS, FailedPrecondition
+from lookalike_searcher.feedback.impressions import Impressions
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.rpc import page_token, parse
+from lookalike_searcher.rpc import respond as answer
+from lookalike_searcher.search import search, search_id
+from lookalike_searcher.search.limits import Rates
+from lookalike_searcher.search.read_routing import Reads
+from lookalike_searcher.search.recall import Recall
+from lookalike_serving.errors import DomainError
+
+_AT_ONCE: Final = 4
+"""Searches of one batch that are made at once."""
+
+
+class Searching:
+    """Makes searches.
+
+    Args:
+        reads: where.
+        rates: admits them.
+        recall: is offered the approximate ones.
+        impressions: counts them.
+        metrics: is told of them.
+        slow_seconds: from when on a search is logged with its plan.
+    """
+
+    def __init__(
+        self,
+        reads: Reads,
+        rates: Rates,
+        recall: Recall,
+        impressions: Impressions,
+        metrics: Metrics,
+        slow_seconds: float,
+    ) -> None:
+        self._reads = reads
+        self._rates = rates
+        self._recall = recall
+        self._impressions = impressions
+        self._metrics = metrics
+        self._slow_seconds = slow_seconds
+
+    async def answer(self, request: wire.SearchRequest, batch: int = 1) -> wire.SearchResponse:
+        """The answer to a search, which may be one of several of its project in a batch. Raises as `search.rank`."""
+        wanted, asked = parse.search(request)
+        started = time.perf_counter()
+
+        admitted = False
+
+        def admit(project: Project) -> None:
+            nonlocal admitted
+            if project.search_disabled:
+                raise FailedPrecondition.search_disabled(project.name)
+            if not admitted:  # by the replica, which then failed
+                self._rates.admit(project, wanted.limit, batch)
+            admitted = True
+
+        ranking = await self._reads.ask(
+            lambda database: search.rank(database, wanted, admit=admit, slow_seconds=self._slow_seconds)
+        )
+        mode = "exact" if ranking.exact else "approximate"
+        self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
+        self._metrics.images_ranked.labels(mode).observe(ranking.images_ranked)
+        self._recall.offer(wanted, ranking)
+        called = wanted.search_id or search_id.issue(ranking.project_id)
+        if wanted.after is None:
+            self._impressions.count(ranking.project_id)
+        return answer.ranking(ranking, page_token.encode(asked, *ranking.last, called) if ranking.last else "", called)
+
+    async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
+        """The answers to several searches, in their order; one that fails does not fail the others."""
+        of_project = Counter(request.project for request in requests)
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def result(request: wire.SearchRequest) -> wire.SearchResult:
+            async with places:
+                try:
+                    return wire.SearchResult(response=await self.answer(request, of_project[request.project]))
+                except DomainError as error:
+                    self._metrics.refused.labels(error.reason).inc()
+                    return wire.SearchResult(error=STATUS.item_error(error))
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(result(request)) for request in requests]
+        return [task.result() for task in tasks]

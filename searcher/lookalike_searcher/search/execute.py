@@ -1,0 +1,153 @@
+"""How one search is made in the database: exactly, or through the index."""
+
+import logging
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from lookalike_searcher.database.statement import Connection, fragment, statement
+from lookalike_searcher.images.image import LISTED_REFERENCES
+from lookalike_searcher.indexes.index import ef_settings
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.space import Space
+from lookalike_searcher.search.hit import Hit, hits
+from lookalike_searcher.search.query import Resolved
+
+if TYPE_CHECKING:
+    from lookalike_searcher.search.search import Search
+
+logger = logging.getLogger(__name__)
+
+SELECTIVE: Final = 10_000
+"""References up to which a filter is applied first and what passes is ranked exactly.
+
+Beyond, the index is walked and what does not pass is skipped. By `make bench-searcher`, up to here the former is about
+as quick as the latter."""
+
+_LITERAL: Final = re.compile(r"'(?:[^']|'')*'")
+"""A value in a plan: of the query's vector, or of what the caller filters by."""
+_IMAGES_PER_PRODUCT: Final = 5
+"""How many of the nearest images to look at for one product, at first."""
+_DEEPER: Final = 4
+"""How much deeper to look when they show too few products."""
+_FIRST_FILTER_PARAMETER: Final = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a statement found: hits; how many images it looked at, up to which distance; how many passed the filter."""
+
+    hits: list[Hit]
+    looked_at: int
+    reach: float
+    matching: int | None
+
+
+class Ranker:
+    """One search, in its transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        project: Project,
+        space: Space,
+        search: "Search",
+        resolved: Resolved,
+        slow_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        self._connection = connection
+        self._metrics = metrics
+        self._project, self._space, self._search, self._resolved = project, space, search, resolved
+        self._slow_seconds = slow_seconds
+        self._conditions, self._arguments = search.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
+
+    async def exact(self) -> Found:
+        """Compare every image that passes the filter."""
+        nearest = fragment("search_nearest_all_of_products" if self._search.by_product else "search_nearest_all")
+        filtered = bool(self._search.filter)
+        return await self._find(
+            None if self._search.by_product else self._search.shortlist + 1,
+            nearest=nearest,
+            matching=fragment("search_matching") if filtered else "",
+            count_of_matching="(SELECT count(*) FROM matching)" if filtered else "NULL::bigint",
+            join_matching="JOIN matching USING (image_id)" if filtered else "",
+        )
+
+    async def approximate(self) -> Found | None:
+        """Ask the index; None where the ranking must be exact, or the index has not found as many as there are."""
+        search = self._search
+        if search.exact or self._space.index_time is None or (search.after and search.after.exact):
+            return None
+        if search.filter and await self._is_selective():
+            return None
+        wanted = (search.after.depth if search.after else 0) + search.shortlist + 1
+        depth = wanted * _IMAGES_PER_PRODUCT if search.by_product else wanted
+        while (ef_search := self._space.ef_search(depth)) is not None:
+            await self._connection.execute(ef_settings(ef_search))
+            found = await self._find(
+                depth,
+                nearest=fragment("search_nearest_index"),
+                where_matching=fragment("search_where_matching") if search.filter else "",
+                count_of_matching="NULL::bigint",
+            )
+            if found.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
+                break  # the walk ended early
+            all_seen = found.looked_at < depth or found.reach > 1 - search.min_similarity
+            if all_seen or len(found.hits) > search.shortlist:
+                return found  # else they were of few products, or better than the page before, which had missed them
+            depth *= _DEEPER
+        self._metrics.fallbacks.labels("too deep" if ef_search is None else "found too few").inc()
+        return None
+
+    async def _is_selective(self) -> bool:
+        """Whether so few images pass the filter that all of them can be compared."""
+        conditions, arguments = self._search.filter.conditions("reference", 2)
+        count = statement("search_count", self._project.id, filter=conditions)
+        return bool(await self._connection.fetchval(count, SELECTIVE + 1, *arguments) <= SELECTIVE)
+
+    async def _find(self, depth: int | None, **parts: str) -> Found:
+        grouped = self._search.by_product
+        all_parts = {  # in this order, as the first hold places of the later ones
+            "nearest": parts.pop("nearest"),
+            "matching": "",
+            "where_matching": "",
+            "join_matching": "",
+            "grouped": fragment("search_grouped") if grouped else "",
+            "pages_of": "grouped" if grouped else "nearest",
+            "of_product": "AND reference.product = page.product" if grouped else "",
+            **parts,
+        }
+        sql = statement("search", self._project.id, self._space.id, **all_parts, filter=self._conditions)
+        after = self._search.after
+        arguments = [
+            self._resolved.vector,
+            self._search.shortlist + 1,
+            LISTED_REFERENCES,
+            1 - self._search.min_similarity,
+            after.distance if after else None,
+            after.image_id if after else None,
+            after.product if after else None,
+            depth,
+            self._resolved.excluded,
+            *self._arguments,
+        ]
+        rows = await self._timed(sql, arguments)
+        return Found(list(hits(rows)), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
+
+    async def _timed(self, sql: str, arguments: Sequence[object]) -> list[asyncpg.Record]:
+        """Run the statement; if it is slow, log its plan."""
+        started = time.perf_counter()
+        rows = await self._connection.fetch(sql, *arguments)
+        if (seconds := time.perf_counter() - started) >= self._slow_seconds:
+            plan = await self._connection.fetch(f"EXPLAIN {sql}", *arguments)
+            lines = _LITERAL.sub("'…'", "\n".join(row[0] for row in plan))  # a value may have lines of its own
+            fields = {"project": self._project.name, "seconds": round(seconds, 6), "plan": lines}
+            self._metrics.slow.inc()
+            logger.warning("slow search of project %r: %.3f s", self._project.name, seconds, extra=fields)
+        return rows

@@ -1,0 +1,73 @@
+"""What a search finds."""
+
+import json
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+import asyncpg
+
+from lookalike_searcher.images.image import Reference
+
+_HIT: Final = itemgetter("image_id", "group_product")
+
+
+class Hit(NamedTuple):
+    """An image, its similarity in [-1, 1], and the first of its references that count.
+
+    `score` is what hits are ordered by: the similarity, unless they are re-ranked.
+    """
+
+    image_id: int
+    distance: float
+    product: str
+    sha256: bytes
+    width: int
+    height: int
+    references: tuple[Reference, ...]
+    reference_count: int
+    score: float
+    source_similarity: float | None = None
+    """In a derived space, the cosine in its source."""
+
+    @property
+    def similarity(self) -> float:
+        """The cosine of the angle to the query."""
+        return _cosine(self.distance)
+
+    @property
+    def likeness(self) -> float:
+        """What says whether it is a near duplicate: the similarity in the space where thresholds were measured."""
+        return self.similarity if self.source_similarity is None else self.source_similarity
+
+
+def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
+    """One hit per image or product; the rows, one per reference, come hit by hit."""
+    for (image_id, product), group in groupby(rows, key=_HIT):
+        if image_id is None:  # the row that says that there is no hit
+            continue
+        of_image = list(group)
+        first = of_image[0]
+        yield Hit(
+            image_id=image_id,
+            distance=first["distance"],
+            product=product,
+            sha256=first["sha256"],
+            width=first["width"],
+            height=first["height"],
+            references=tuple(reference(row) for row in of_image),
+            reference_count=first["reference_count"],
+            score=_cosine(first["distance"]),
+        )
+
+
+def _cosine(distance: float) -> float:
+    return max(-1.0, min(1.0, 1 - distance))  # rounding may step over the edge
+
+
+def reference(row: asyncpg.Record) -> Reference:
+    """The reference of a row that has its columns."""
+    labels = row["labels"]
+    own = {} if labels == "{}" else json.loads(labels)  # most have none
+    return Reference(row["uri"], row["product"], row["variant"], row["staged"], own)

@@ -1,0 +1,146 @@
+"""What to rank by: from vectors and images of the project to one vector; in a derived space, also one of its source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lookalike_searcher.database import halfvec as vector
+from lookalike_searcher.database.statement import Connection, statement
+from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound
+from lookalike_searcher.images.image import Embedding
+from lookalike_searcher.projects.projection import Projections
+from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.space import Space
+
+
+@dataclass(frozen=True)
+class Example:
+    """One of: a vector, the project's image with this hash, the project's image at this URI."""
+
+    embedding: Embedding | None = None
+    sha256: bytes = b""
+    uri: str = ""
+
+
+@dataclass(frozen=True)
+class Query:
+    """Examples to be like, and to be unlike.
+
+    Attributes:
+        positives: at least one.
+        negatives: any number.
+        sha256: of the query's own file, if it is one and known.
+        leave_out: whether examples that are images of the project are no hits.
+    """
+
+    positives: tuple[Example, ...]
+    negatives: tuple[Example, ...] = ()
+    sha256: bytes = b""
+    leave_out: bool = False
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A query's vector, encoded; the hash of its file, empty if unknown; the images that are no hits.
+
+    In a derived space also its vector in the source, empty if unknown, as where one was given in the derived space.
+    """
+
+    vector: bytes
+    sha256: bytes
+    excluded: list[int] = field(default_factory=list)
+    source_vector: bytes = b""
+
+
+async def resolve(
+    connection: Connection, projections: Projections, project: Project, space: Space, query: Query
+) -> Resolved:
+    """Look up the images that the query names, and make one vector of all.
+
+    Raises:
+        NotFound: the project has no such image.
+        FailedPrecondition: a vector is of another space.
+        InvalidField: positives and negatives cancel each other out.
+    """
+    examples = [*query.positives, *query.negatives]
+    source = project.base(space)
+    for example in examples:
+        if example.embedding and example.embedding.space not in (space.name, source.name):
+            raise FailedPrecondition.wrong_space(project.name, space.name, example.embedding.space)
+    images = await _images(connection, project, space, examples)
+    vectors = [example.embedding.vector if example.embedding else images[example][1] for example in examples]
+    of_source: list[bytes] = []
+    if space.source_id:
+        of_source = await _of_source(connection, project, source, examples, images)
+        given = [place for place, example in enumerate(examples) if _is_of(example, source)]
+        projection = await projections.of(connection, space.id)
+        for place, projected in zip(given, await projection.of([vectors[place] for place in given]), strict=True):
+            vectors[place] = projected
+    positives = len(query.positives)
+    return Resolved(
+        vector=_combined(vectors, positives),
+        sha256=(images[examples[0]][2] if images else query.sha256) if len(examples) == 1 else b"",
+        excluded=[image_id for image_id, _, _ in images.values()] if query.leave_out else [],
+        source_vector=_combined(of_source, positives) if of_source and all(of_source) else b"",
+    )
+
+
+def _is_of(example: Example, space: Space) -> bool:
+    """Whether it is a vector of the space."""
+    return example.embedding is not None and example.embedding.space == space.name
+
+
+async def _of_source(
+    connection: Connection, project: Project, source: Space, examples: Sequence[Example], images: "_Images"
+) -> list[bytes]:
+    """The examples' vectors in the source of a derived space; empty for one that was given in the derived space."""
+    ids = [image_id for image_id, _, _ in images.values()]
+    rows = await connection.fetch(statement("neighbour_vectors", project.id, source.id), ids) if ids else []
+    stored = {row["image_id"]: row["vector"] for row in rows}
+    found = []
+    for example in examples:
+        own = example.embedding.vector if example.embedding and _is_of(example, source) else b""
+        found.append(own if example.embedding else stored[images[example][0]])
+    return found
+
+
+def _combined(halfvecs: Sequence[bytes], positives: int) -> bytes:
+    """Twice the positives' mean less the negatives' (Qdrant's strategy `average_vector`), at length 1."""
+    if len(halfvecs) == 1:
+        return halfvecs[0]
+    vectors = vector.decode(halfvecs)
+    mean = vectors[:positives].mean(axis=0)
+    if len(vectors) > positives:
+        mean = 2 * mean - vectors[positives:].mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length < 1e-3:  # what remains is rounding
+        raise InvalidField("negatives", "must not cancel out the positives", f"length {length:g}")
+    [combined] = vector.encode((mean / length)[np.newaxis])
+    return combined
+
+
+_Images = dict[Example, tuple[int, bytes, bytes]]
+
+
+async def _images(connection: Connection, project: Project, space: Space, examples: Sequence[Example]) -> _Images:
+    """Id, vector and hash of each example that is an image of the project."""
+    sha256s = [example.sha256 for example in examples if example.sha256 and not example.embedding]
+    uris = [example.uri for example in examples if example.uri]
+    by_sha256, by_uri = {}, {}
+    if sha256s:
+        rows = await connection.fetch(statement("vector_of_sha256", project.id, space.id), sha256s)
+        by_sha256 = {row["sha256"]: (row["id"], row["vector"], row["sha256"]) for row in rows}
+    if uris:
+        rows = await connection.fetch(statement("vector_of_uri", project.id, space.id), uris)
+        by_uri = {row["uri"]: (row["id"], row["vector"], row["sha256"]) for row in rows}
+    found: _Images = {}
+    for example in examples:
+        if example.embedding:
+            continue
+        image = by_uri.get(example.uri) if example.uri else by_sha256.get(example.sha256)
+        if image is None:
+            missing = NotFound.image_at if example.uri else NotFound.image
+            raise missing(project.name, example.uri or example.sha256)  # type: ignore[arg-type]
+        found[example] = image
+    return found

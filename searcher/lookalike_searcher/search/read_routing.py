@@ -1,0 +1,40 @@
+"""Where searches are made: on a read replica while it is fresh, else on the primary."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.replica import Replica
+from lookalike_searcher.metrics import Metrics
+from lookalike_serving.errors import DomainError
+from lookalike_serving.interceptor import time_remaining
+
+T = TypeVar("T")
+
+
+class Reads:
+    """Asks the replica first, if there is one and it is fresh."""
+
+    def __init__(self, primary: Database, metrics: Metrics, replica: Replica | None = None) -> None:
+        self._primary = primary
+        self._metrics = metrics
+        self._replica = replica
+
+    async def ask(self, question: Callable[[Database], Awaitable[T]]) -> T:
+        """The answer of the replica; of the primary, where the replica is stale, fails, or refuses.
+
+        Whatever it refuses, it may not know yet: a project, an image, a space that serves by now, a limit.
+        """
+        database = self._replica.fresh() if self._replica else None
+        if database:
+            try:
+                answer = await question(database)
+            except DomainError:
+                if not time_remaining():
+                    raise
+            else:
+                self._metrics.reads.labels("replica").inc()
+                return answer
+        answer = await question(self._primary)
+        self._metrics.reads.labels("primary").inc()
+        return answer

@@ -1,0 +1,91 @@
+"""How our servers log: lines for people, or JSON for programs, each with the id of the request that it is about.
+
+What others say is escaped here, once, for all that is ever logged: our messages and fields, and those of libraries.
+
+Needs `python-json-logger`.
+"""
+
+import logging
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from typing import Any, Final
+
+from pythonjsonlogger.json import JsonFormatter
+
+from lookalike.escape import escape, escape_lines
+from lookalike_serving.interceptor import REQUEST_ID
+from lookalike_serving.security import audit
+
+
+def configure(level: str, style: str, audit_log: Path | None = None) -> None:
+    """Log to standard error from now on.
+
+    Args:
+        level: the least that is logged.
+        style: `text` or `json`.
+        audit_log: where the audit log goes instead, in JSON; the file may be moved away at any time.
+    """
+    logging.basicConfig(level=level, handlers=[_ready(logging.StreamHandler(), style)])
+    audit.logger.setLevel(logging.INFO)  # at any level of the others
+    if audit_log:
+        audit.logger.addHandler(_ready(WatchedFileHandler(audit_log), "json"))
+        audit.logger.propagate = False
+
+
+def _ready(handler: logging.Handler, style: str) -> logging.Handler:
+    handler.setFormatter(formatter(style))
+    handler.addFilter(identify)
+    return handler
+
+
+def formatter(style: str) -> logging.Formatter:
+    """Writes records as `text` or `json`; whatever they say, each is one record, and does nothing but be read."""
+    if style == "text":
+        return _Lines("%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s", defaults={"request_id": "-"})
+    names = {"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"}
+    return _Json("%(levelname)s %(name)s %(message)s", rename_fields=names, timestamp="time")
+
+
+_BLOCKS: Final = ("exception", "stack", "plan")
+"""Fields that have lines of their own: in a text log they stand below the record's line, indented."""
+_INDENT: Final = "    "
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        record.exc_text = None  # another handler may have written it as it was
+        line = super().format(record)
+        plan = getattr(record, "plan", "")
+        return f"{line}\n{escape_lines(plan, _INDENT)}" if plan else line
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's
+        return escape(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401
+        return escape_lines(super().formatException(ei), _INDENT)
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        return escape_lines(super().formatStack(stack_info), _INDENT)
+
+
+class _Json(JsonFormatter):
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: escape_lines(value) if name in _BLOCKS and isinstance(value, str) else _escaped(value)
+            for name, value in super().process_log_record(log_data).items()
+        }
+
+
+def _escaped(value: Any) -> Any:  # noqa: ANN401 - whatever JSON takes
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {_escaped(name): _escaped(one) for name, one in value.items()}
+    return [_escaped(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def identify(record: logging.LogRecord) -> bool:
+    """Note on a record which request it is about, unless it says so itself or is about none."""
+    if not hasattr(record, "request_id") and (found := REQUEST_ID.get()):
+        record.request_id = found
+    return True

@@ -1,0 +1,53 @@
+"""What is written down: each write, and each refusal. Never a token, a key or a vector."""
+
+import logging
+from collections import Counter
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from lookalike_serving.errors import DomainError
+    from lookalike_serving.security.caller import Caller
+
+logger = logging.getLogger("lookalike.audit")
+
+_COUNTS: Final[ContextVar["Counter[str] | None"]] = ContextVar("counts", default=None)
+
+
+class Record:
+    """What is known of one RPC, as it goes on. To be made in the task that serves it.
+
+    Attributes:
+        caller: whose it is; None until he is known.
+        projects: those that it named.
+        counts: what it did, by name.
+    """
+
+    def __init__(self) -> None:
+        self.caller: Caller | None = None
+        self.projects: dict[str, None] = {}
+        self.counts: Counter[str] = Counter()
+        _COUNTS.set(self.counts)
+
+    def write(self, method: str, code: str, request_id: str, refusal: "DomainError | None") -> None:
+        """One line, at the RPC's end."""
+        fields: dict[str, object] = {
+            "request_id": request_id,
+            "method": method,
+            "code": code,
+            "subject": self.caller.subject if self.caller else "",
+            "token_id": self.caller.token_id if self.caller else "",
+            "projects": list(self.projects),
+            "counts": dict(self.counts),
+        }
+        if refusal:
+            fields |= {"reason": refusal.reason, "cause": getattr(refusal, "cause", "")}
+        shown = ", ".join(f"{name} {value!r}" for name, value in fields.items() if value and name != "request_id")
+        logger.info("%s", shown, extra=fields)  # with repr, nobody's name can begin a line of its own
+
+
+def count(**numbers: int) -> None:
+    """Note what the RPC that is served here has done: so many of each."""
+    counts = _COUNTS.get()
+    if counts is not None:
+        counts.update(numbers)

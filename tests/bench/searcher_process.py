@@ -1,0 +1,104 @@
+"""The searcher under test: a PostgreSQL in a temporary folder, a real searcher as a process, and ways to both."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+import psutil
+
+from lookalike._transport.channel import SEARCHER, open_channel
+from lookalike.processes import running
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_searcher.database import pool as databases
+from lookalike_searcher.database import postgres
+from lookalike_searcher.database.pool import Database
+
+_LOOK_SECONDS: Final = 0.25
+_COMMAND_TIMEOUT: Final = 600.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A searcher that serves, with default settings.
+
+    Attributes:
+        address: the searcher's.
+        stub: calls it.
+        database: the same database, reached from here: the searcher's own code, without the RPC.
+        url: that database's.
+        searcher, postmaster: the processes.
+        log: where the searcher's log goes.
+    """
+
+    address: str
+    stub: SearcherServiceStub
+    database: Database
+    url: str
+    searcher: psutil.Process
+    postmaster: psutil.Process
+    log: IO[bytes]
+
+    async def ready(self, project: str) -> tuple[float, wire.Index]:
+        """Wait until the project's index is there and tuned: when that was, and the index."""
+        while True:
+            found = (await self.stub.GetProject(wire.GetProjectRequest(name=project))).project
+            if (index := found.spaces[0].index).state in (wire.INDEX_STATE_READY, wire.INDEX_STATE_NONE):
+                return time.perf_counter(), index
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def cpu(self) -> np.ndarray:
+        """Seconds of processor time so far: this process, the searcher, PostgreSQL with all that it started."""
+        servers = [self.postmaster, *self.postmaster.children(recursive=True)]
+        return np.array([_seconds(psutil.Process()), _seconds(self.searcher), sum(map(_seconds, servers))])
+
+
+def _seconds(process: psutil.Process) -> float:
+    try:
+        times: Any = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+@asynccontextmanager
+async def site(folder: Path, log: IO[bytes], flags: Sequence[str] = ()) -> AsyncIterator[Site]:
+    """A site of its own, which goes with the block.
+
+    Args:
+        folder: for the database.
+        log: where the searcher's log goes.
+        flags: of the searcher, for what is not by default.
+    """
+    with postgres.embedded(folder) as embedded:
+        arguments = ["--port", "0", "--metrics-port", "0", "--database-url", embedded.url, *flags]
+        async with (
+            running("lookalike_searcher", arguments, log) as server,
+            connected(server.address) as stub,
+            databases.connect(embedded.url, pool_size=4, command_timeout=_COMMAND_TIMEOUT) as database,
+        ):
+            searcher = psutil.Process(server.process.pid)
+            yield Site(server.address, stub, database, embedded.url, searcher, embedded.process, log)
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[SearcherServiceStub]:
+    """A channel as clients have it, with a connection of its own."""
+    async with open_channel(address, SEARCHER) as channel:
+        yield SearcherServiceStub(channel)
+
+
+async def index(stub: SearcherServiceStub, requests: Sequence[wire.IndexImagesRequest]) -> float:
+    """Seconds to store all that the messages bring, from the first one sent to the last acknowledgement."""
+    began, stored = time.perf_counter(), 0
+    async for answer in stub.IndexImages(iter(requests)):
+        stored += sum(result.HasField("indexed") for result in answer.entries.results)
+    seconds = time.perf_counter() - began
+    if stored != (sent := sum(len(request.entries) for request in requests)):
+        raise SystemExit(f"{stored} of {sent} images were stored")
+    return seconds
