@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: audit demo gpu-wheels licences lock locked sbom test lint screenshot format protos bench-attack bench-embedder bench-gpu bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test lint screenshot format protos bench-attack bench-embedder bench-gpu bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -19,9 +19,11 @@ lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	for image in tests/wire/*/image.binpb; do $(BIN)/buf breaking --against $$image || exit 1; done
 	$(BIN)/python tools/protos.py --check
+	$(BIN)/python tools/sync_client.py --check
 
 screenshot: $(VENV)/.dev  ## Make the README's screenshot anew, by the page's test; needs chromium.
 	LOOKALIKE_SCREENSHOTS=docs $(BIN)/pytest tests/e2e/test_page.py -k 'copies_come_first and drop'
@@ -32,6 +34,9 @@ format: $(VENV)/.dev  ## Format the code and mend what can be mended.
 
 protos: $(VENV)/.dev  ## Generate client/lookalike/v1 from protos.
 	$(BIN)/python tools/protos.py
+
+sync-client: $(VENV)/.dev  ## Write client/lookalike/sync_client.py from client.py.
+	$(BIN)/python tools/sync_client.py
 
 lock: $(VENV)/.supply  ## Pin the versions in locks/, with hashes; UPGRADE=1 takes newer ones.
 	$(BIN)/python tools/locks.py $(if $(UPGRADE),--upgrade)

@@ -10,7 +10,8 @@ import jwt
 import trustme
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from lookalike_serving.security.config import AUDIENCE, TlsFiles
+from lookalike.constants import AUDIENCE
+from lookalike_serving.security.config import TlsFiles
 
 RSA = rsa.generate_private_key(65537, 2048)
 MAKE: dict[str, Callable[[], Any]] = {

@@ -19,6 +19,7 @@ from typer.main import get_command
 from lookalike import credentials
 from lookalike.cli.app import app as client
 from lookalike_embedder.__main__ import app as embedder
+from lookalike_gateway.__main__ import app as gateway
 from lookalike_searcher.__main__ import app as searcher
 from lookalike_serving.security.config import Security
 
@@ -68,7 +69,7 @@ def _program(app: typer.Typer, command: str = "") -> Program:
 PROGRAMS: Final = {
     "embedder": _program(embedder),
     "searcher": _program(searcher),
-    "http": _program(client, "http"),
+    "http": _program(gateway),
     "index": _program(client, "index"),
 }
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "client"), str(ROOT / "embedder")]
+sys.path[:0] = [str(ROOT), *(str(ROOT / room) for room in ("client", "serving", "embedder"))]
 
 if __name__ == "__main__":
     from tools.gpu.run import main

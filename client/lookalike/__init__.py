@@ -6,7 +6,8 @@
             print(outcome.uri, outcome.status, outcome.error or "")
         result = await client.search("shop", image=Path("photo.jpg"), limit=10)
 
-Everything is in `Client`; what goes in and comes out are its records, what it raises is drawn in `lookalike.errors`.
+Everything is in `Client`, and in `SyncClient` for code that has no event loop. What goes in and comes out are records;
+what is raised is drawn in `lookalike.errors`.
 """
 
 from lookalike.client import Client
@@ -69,6 +70,7 @@ from lookalike.records import (
     SyncResult,
     Verdict,
 )
+from lookalike.sync_client import SyncClient
 
 __all__ = [
     "Adaptation",
@@ -125,6 +127,7 @@ __all__ = [
     "SpaceComparison",
     "SpaceFigures",
     "Status",
+    "SyncClient",
     "SyncResult",
     "UnauthenticatedError",
     "UnavailableError",

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Final, Self
 from lookalike._operations import decode, duplicates, embedding, feedback, photo, projects, search, sync, vectors
 from lookalike._operations import encode as message
 from lookalike._operations import images as catalogue
+from lookalike._transport.call_context import new_request_id
 from lookalike._transport.channel import EMBEDDER, SEARCHER
-from lookalike._transport.servers import Servers, new_request_id
+from lookalike._transport.servers import Servers
 from lookalike.constants import EMBEDDER_PORT, SEARCHER_PORT
 from lookalike.credentials import Credentials
 from lookalike.errors import LookalikeError, PreconditionError
@@ -112,7 +113,7 @@ class Client:
         """Close the connections; what is in flight is cancelled."""
         await self._servers.close()
 
-    async def serving(self) -> tuple[bool, bool]:
+    async def health(self) -> tuple[bool, bool]:
         """Whether the embedder, and the searcher, say that they serve: what probes ask, without a token."""
         embedder, searcher = await asyncio.gather(*map(self._serves, (EMBEDDER, SEARCHER)))
         return embedder, searcher
@@ -155,7 +156,7 @@ class Client:
         """The project of that name, with the state of its spaces. Raises NotFoundError."""
         return await projects.get(self._servers, name, new_request_id())
 
-    async def list_projects(self) -> AsyncIterator[Project]:
+    async def list_projects(self) -> AsyncGenerator[Project, None]:
         """Yield all projects by name, without their spaces, fetching page after page."""
         async for project in projects.list_all(self._servers, new_request_id()):
             yield project
@@ -210,7 +211,7 @@ class Client:
         """
         return await projects.create_space(self._servers, project, space, new_request_id(), projection)
 
-    async def filling(self, project: str, space: str) -> AsyncGenerator[Filling, None]:
+    async def watch_space(self, project: str, space: str) -> AsyncGenerator[Filling, None]:
         """Yield how far a derived space is, until it is filled, and its index, where one is due, is ready.
 
         Raises:
@@ -220,7 +221,7 @@ class Client:
             async for state in states:
                 yield state
 
-    async def vectors(
+    async def export_vectors(
         self, project: str, *, space: str | None = None, fraction: float = 1.0
     ) -> AsyncGenerator[ImageVector, None]:
         """Yield a project's vectors in the order in which their images were first indexed, to learn from them.
@@ -571,7 +572,7 @@ class Client:
         """
         return await search.batch(self._servers, project, queries, new_request_id())
 
-    async def feedback(
+    async def record_feedback(
         self,
         project: str,
         search_id: str,
@@ -630,7 +631,7 @@ class Client:
         named = message.several(search_ids)
         return await feedback.delete(self._servers, project, named, before, new_request_id())
 
-    async def quality(self, project: str, *, days: int = 7) -> SearchQuality:
+    async def search_quality(self, project: str, *, days: int = 7) -> SearchQuality:
         """How good the searches of the last 1 to 365 days were, the present one (in UTC) included.
 
         Raises:

@@ -8,6 +8,15 @@ SEARCHER_PORT: Final = 50052
 ERROR_DOMAIN: Final = "lookalike"
 """`google.rpc.ErrorInfo.domain` of every error of ours."""
 
+READ: Final = "read"
+WRITE: Final = "write"
+ADMIN: Final = "admin"
+SCOPES: Final = frozenset({READ, WRITE, ADMIN})
+"""What a token may allow; none of them includes another."""
+
+AUDIENCE: Final = "lookalike"
+"""What tokens are made for, unless it is set otherwise."""
+
 MAX_IMAGE_BYTES: Final = 16 * 1024 * 1024
 """The largest image file that travels, unless the embedder is told otherwise (gRPC's own default of 4 MiB is less than
 many a camera's photo)."""

@@ -42,7 +42,7 @@ async def running(module: str, arguments: Sequence[str], log: IO[bytes] | None =
     """Run `python -m module` until the end of the block, which begins when the server is ready.
 
     Args:
-        module: `lookalike_embedder` or `lookalike_searcher`.
+        module: `lookalike_embedder`, `lookalike_searcher` or `lookalike_gateway`.
         arguments: its command line.
         log: where its log goes; to our standard error if it is left out.
 

@@ -11,7 +11,6 @@ import platformdirs
 import typer
 import uvloop
 
-from lookalike import tracing
 from lookalike.signals import cancelled_when_terminated
 from lookalike_embedder import calibration
 from lookalike_embedder import weights as weights_module
@@ -19,7 +18,7 @@ from lookalike_embedder.config import METRICS_PORT, Config
 from lookalike_embedder.errors import DeviceLost, InvalidImage, Stuck, Unsupported
 from lookalike_embedder.image import Limits, Pixels, decode
 from lookalike_embedder.server import run
-from lookalike_serving import logs
+from lookalike_serving import logs, tracing
 from lookalike_serving.security.config import InvalidSecurity, Security
 from lookalike_serving.security.flags import (
     AuditLog,

@@ -8,7 +8,8 @@ DomainError
 ├── ModelFailure     MODEL_FAILURE
 └── DeviceLost       DEVICE_LOST
 
-OutOfMemory never leaves the embedder: the batch is halved. Who is refused, and why, is in `lookalike_serving.security.errors`.
+OutOfMemory never leaves the embedder: the batch is halved. Who is refused, and why, is in
+`lookalike_serving.security.errors`.
 """
 
 import math

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lookalike._transport.call_context import REQUEST_ID
 from lookalike_embedder.image import Info, Pixels
-from lookalike_serving.interceptor import REQUEST_ID
 
 
 class Lane(StrEnum):

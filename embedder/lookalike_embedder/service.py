@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Final
 
-from lookalike import tracing
 from lookalike.constants import ENTRIES_METADATA
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
@@ -14,6 +13,7 @@ from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.message_limits import MAX_ENTRIES
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.stream import BulkStream
+from lookalike_serving import tracing
 from lookalike_serving.errors import Context, DomainError, InternalError, ShuttingDown
 from lookalike_serving.server import Draining
 

@@ -6,8 +6,8 @@ looks at the token as they do: by the same table, as each operation stands for a
 
 from starlette.requests import Request
 
+from lookalike._transport.call_context import TOKEN
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.servers import TOKEN
 from lookalike_gateway.operations import Operation
 from lookalike_serving.security import factory
 from lookalike_serving.security.authentication import bearer

@@ -31,7 +31,7 @@ async def recorded(request: Request, given: Given) -> Response:
     verdicts = fields["verdicts"]
     if not isinstance(verdicts, list) or not 1 <= len(verdicts) <= MAX_VERDICTS:
         raise _bad("verdicts", f"must be a list of 1 to {MAX_VERDICTS}")
-    changed = await face.client.feedback(
+    changed = await face.client.record_feedback(
         given["project"],
         _text(fields["searchId"], "searchId", SEARCH_ID),
         [_verdict(one, f"verdicts[{number}]") for number, one in enumerate(verdicts)],
@@ -42,7 +42,7 @@ async def recorded(request: Request, given: Given) -> Response:
 
 async def quality(request: Request, given: Given) -> Response:
     """How good a project's searches were."""
-    found = await face_of(request).client.quality(given["project"], days=given["days"])
+    found = await face_of(request).client.search_quality(given["project"], days=given["days"])
     return JSONResponse(respond.quality(found), headers=_LIVE)
 
 

@@ -22,7 +22,7 @@ async def ready(request: Request, _given: Given) -> Response:
     """Both servers say in time that they serve."""
     try:
         async with asyncio.timeout(_SECONDS):
-            embedder, searcher = await face_of(request).client.serving()
+            embedder, searcher = await face_of(request).client.health()
     except TimeoutError:
         embedder = searcher = False
     found = {"status": "ok" if embedder and searcher else "unavailable", "embedder": embedder, "searcher": searcher}

@@ -11,9 +11,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lookalike import tracing
+from lookalike._transport.call_context import REQUEST_ID
 from lookalike_gateway import problems
-from lookalike_serving.interceptor import REQUEST_ID, request_id
+from lookalike_serving import tracing
+from lookalike_serving.interceptor import request_id
 
 logger = logging.getLogger(__name__)
 

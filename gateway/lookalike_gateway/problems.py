@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from lookalike._transport.call_context import REQUEST_ID
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
 from lookalike_serving.errors import DomainError
-from lookalike_serving.interceptor import REQUEST_ID
 from lookalike_serving.security.audit import Record
 from lookalike_serving.security.caller import CALLER
 from lookalike_serving.security.errors import REFUSALS

@@ -13,7 +13,6 @@ import platformdirs
 import typer
 import uvloop
 
-from lookalike import tracing
 from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.backup.archive import UnusableBackup
 from lookalike_searcher.backup.backup import PATIENCE_SECONDS, back_up
@@ -22,7 +21,7 @@ from lookalike_searcher.config import Config
 from lookalike_searcher.database import pool
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.server import reached, run
-from lookalike_serving import logs
+from lookalike_serving import logs, tracing
 from lookalike_serving.errors import DomainError
 from lookalike_serving.security.config import InvalidSecurity, Security
 from lookalike_serving.security.flags import (

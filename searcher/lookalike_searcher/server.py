@@ -19,6 +19,7 @@ from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.replica import Replica
 from lookalike_searcher.errors import STATUS
+from lookalike_searcher.feedback import retention
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
@@ -108,7 +109,7 @@ async def serving(
     draining = Draining()
     recall = Recall(primary, metrics, share=config.recall_sample, target=config.recall_target)
     own_limits = Limits(0, config.max_hits, config.searches_per_second, config.max_batch)
-    impressions = Impressions(primary, config.feedback_kept)
+    impressions = Impressions(primary)
     searching = Searching(
         Reads(primary, metrics, replica), Rates(own_limits), recall, impressions, metrics, config.slow_query_seconds
     )
@@ -117,6 +118,7 @@ async def serving(
     async with (
         trimmed(SMALL_BLOCKS),
         impressions.kept(),
+        running(retention.run(primary, config.feedback_kept)),
         running(recall.run()),
         running(maintenance.run()),
         Server(

@@ -15,7 +15,8 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from lookalike import tracing
+from lookalike._transport.call_context import REQUEST_ID
+from lookalike_serving import tracing
 from lookalike_serving.errors import Context, DomainError, InternalError, StatusTable, StreamAged
 from lookalike_serving.intake import Intake
 from lookalike_serving.parsing import Limits, Parser
@@ -25,9 +26,6 @@ from lookalike_serving.security.errors import REFUSALS
 from lookalike_serving.security.permissions import NOBODYS, OPEN, PERMISSIONS
 
 logger = logging.getLogger(__name__)
-
-REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id", default="")
-"""The id of the RPC that is served here, also in the tasks that it starts; empty outside of one."""
 
 _DEADLINE: Final[ContextVar[float]] = ContextVar("deadline", default=math.inf)
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")

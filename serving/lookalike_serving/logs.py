@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from pythonjsonlogger.json import JsonFormatter
 
+from lookalike._transport.call_context import REQUEST_ID
 from lookalike.escape import escape, escape_lines
-from lookalike_serving.interceptor import REQUEST_ID
 from lookalike_serving.security import audit
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.evaluation import alterations, metrics
+from lookalike import ranking_metrics as metrics
+from lookalike.evaluation import alterations
 from lookalike.evaluation.duplicates import NearDuplicates, Watcher
-from lookalike.evaluation.metrics import Floats
 from lookalike.evaluation.ranking import Vectors, leave_one_out
+from lookalike.ranking_metrics import Floats
 from lookalike_embedder.model.head import rmac
-from lookalike_searcher.search.search import NEAR_DUPLICATE
+from lookalike_searcher.search.types import NEAR_DUPLICATE
 from tests.bench.figures import Figure
 from tests.bench.labelled import Model, Set, features_of, pixels_of, stored
 

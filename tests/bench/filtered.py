@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.rpc import parse
-from lookalike_searcher.search import execute, search
+from lookalike_searcher.search import execute, rank
 from tests.bench.dataset import ORDERS, PRODUCTS, SHELVES, Stock
 from tests.bench.figures import Figure
 from tests.bench.latency import milliseconds, timed
@@ -93,7 +93,7 @@ async def _ways(site: Site, queries: Queries, truth: Truth) -> list[Figure]:
             paces = []
             for selective in (len(queries.stock), 0):
                 with patch.object(execute, "SELECTIVE", selective):
-                    paces.append(milliseconds(await timed(lambda one: search.rank(site.database, one), asked)))
+                    paces.append(milliseconds(await timed(lambda one: rank.rank(site.database, one), asked)))
             _, answers = await answered(site, requests)
             recall = truth.mean_recall(answers, _LIMIT, passing)
             mode = "exact" if answers[0].mode == wire.SEARCH_MODE_EXACT else "approximate"

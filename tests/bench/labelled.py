@@ -15,8 +15,8 @@ from torch.nn import functional
 from lookalike.demo.photos import shipped_photos
 from lookalike.evaluation import labels
 from lookalike.evaluation.labels import Labelled
-from lookalike.evaluation.metrics import Counts
 from lookalike.evaluation.ranking import Vectors
+from lookalike.ranking_metrics import Counts
 from lookalike_embedder import image
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import Pixels

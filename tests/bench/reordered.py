@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lookalike import Client, Embedding
-from lookalike.evaluation.metrics import Counts
 from lookalike.evaluation.ranking import Ranked, Vectors, leave_one_out, retrieval
+from lookalike.ranking_metrics import Counts
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.search import reranking

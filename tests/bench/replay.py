@@ -10,8 +10,8 @@ import asyncpg
 
 from lookalike_searcher.database import pool as databases
 from lookalike_searcher.database.connection import prepare
-from lookalike_searcher.search import search
-from lookalike_searcher.search.search import Search
+from lookalike_searcher.search import rank
+from lookalike_searcher.search.types import Search
 
 Statements = list[tuple[str, tuple[object, ...]]]
 
@@ -29,7 +29,7 @@ async def recorded(url: str, searches: Sequence[Search]) -> list[Statements]:
         async with database.connection() as connection:  # the only one there is
             connection.add_query_logger(note)
         for asked in searches:
-            await search.rank(database, asked)
+            await rank.rank(database, asked)
         async with database.connection():  # which is lent when the last search has committed
             pass
     return found

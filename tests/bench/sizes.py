@@ -14,7 +14,8 @@ from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Limits
 from lookalike_searcher.rpc import parse
-from lookalike_searcher.search import search
+from lookalike_searcher.search import rank
+from lookalike_searcher.search.types import Search
 from tests.bench.dataset import Stock
 from tests.bench.figures import Figure
 from tests.bench.ingest import copy
@@ -62,8 +63,8 @@ async def _compare(database: Database, queries: Queries, size: int) -> list[Figu
     for turn in range(_TURNS):
         chosen = asked[turn * _TURN : (turn + 1) * _TURN]
         for exact in seconds:
-            ways = [search.Search(one.project, one.query, one.limit, exact=exact) for one in chosen]
-            seconds[exact] += await timed(lambda one: search.rank(database, one), ways)
+            ways = [Search(one.project, one.query, one.limit, exact=exact) for one in chosen]
+            seconds[exact] += await timed(lambda one: rank.rank(database, one), ways)
     space = (await registry.get(database, f"size-{size}")).serving
     return [
         Figure(f"exact_ms.{size}", milliseconds(seconds[True]), f"{size:,} images, made here, without the RPC"),

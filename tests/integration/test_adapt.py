@@ -121,13 +121,13 @@ async def test_too_few_products_are_told_and_can_be_done_without(writer: Writer,
     assert (done.gain, done.products, done.source) == (None, 0, SPACE)
     assert done.space in {space.name for space in (await client.get_project(writer.project)).spaces}
     with pytest.raises(NotFoundError):
-        [_ async for _ in client.filling(writer.project, SPACE)]
+        [_ async for _ in client.watch_space(writer.project, SPACE)]
 
 
 async def test_vectors_are_read_by_the_library(shop: Writer, client: Client) -> None:
     vectors, groups = clusters(PRODUCTS)
-    read = [one async for one in client.vectors(shop.project)]
+    read = [one async for one in client.export_vectors(shop.project)]
     assert [one.products for one in read] == [(f"p{group}",) for group in groups]
     np.testing.assert_array_equal([np.frombuffer(one.values, "<f2") for one in read], vectors.astype(np.float16))
-    some = [one async for one in client.vectors(shop.project, fraction=0.3)]
+    some = [one async for one in client.export_vectors(shop.project, fraction=0.3)]
     assert 0 < len(some) < len(read)

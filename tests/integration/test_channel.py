@@ -180,7 +180,7 @@ async def test_a_call_to_a_server_that_does_not_serve_says_so_at_its_deadline_an
         with pytest.raises(UnavailableError, match=r"says that it does not serve; \d+ attempts in \d\.\d s") as caught:
             await client.create_project("shop", space="space")
         assert caught.value.reason == "NOT_SERVING"
-        assert await client.serving() == (False, False)  # at once: who asks how it is does not wait
+        assert await client.health() == (False, False)  # at once: who asks how it is does not wait
 
 
 async def test_after_half_a_minute_of_outage_calls_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:

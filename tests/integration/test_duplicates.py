@@ -24,12 +24,13 @@ from lookalike_searcher.duplicates import approximate, cluster, duplicates, exac
 from lookalike_searcher.duplicates.approximate import Lookup
 from lookalike_searcher.duplicates.duplicates import Asked, Duplicates, Progress
 from lookalike_searcher.duplicates.exact import Scan
-from lookalike_searcher.duplicates.neighbours import TOLERANCE, Source
+from lookalike_searcher.duplicates.neighbours import TOLERANCE
 from lookalike_searcher.errors import NotFound
 from lookalike_searcher.images import reading as catalogue
 from lookalike_searcher.images.image import Image
 from lookalike_searcher.indexes import index
 from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.space_reader import SpaceReader
 from tests.indexer import sha256
 
 SPACE = "of-these-tests"
@@ -305,7 +306,7 @@ async def test_both_ways_say_who_is_near(shop: Shop, database: Database, way: ty
         for image in asked
         if (firsts := [other for other in range(min(image, 120)) if near[image, other]])
     }
-    neighbours = way(Source(database, project.name, project.id, SPACE), 0.9)
+    neighbours = way(SpaceReader(database, project.name, project.id, SPACE), 0.9)
     answer = await neighbours.later([*(ids[one] for one in asked), 10**9], {ids[one] for one in skip})
     assert answer == {ids[other]: ids[first] for other, first in later.items()}
     answer = await neighbours.earlier([*(ids[one] for one in asked), 10**9], ids[119])

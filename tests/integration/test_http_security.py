@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lookalike import Client, Credentials
-from lookalike.cli.app import app
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_embedder.config import Config as EmbedderConfig
 from lookalike_gateway import server
+from lookalike_gateway.__main__ import app
 from lookalike_gateway.config import Config
 from lookalike_gateway.openapi import document
 from lookalike_gateway.server import serving
@@ -155,7 +155,7 @@ def test_the_command_line_gives_the_face_no_token_of_its_own(monkeypatch: pytest
 
     monkeypatch.setattr(server, "serving", note)
     environment = {"LOOKALIKE_TOKEN": "ours", "LOOKALIKE_TOKEN_FILE": "/token", "LOOKALIKE_TLS_CA": "/ca.pem"}
-    done = CliRunner().invoke(app, ["http", "--port", "0"], env=environment)
+    done = CliRunner().invoke(app, ["--port", "0"], env=environment)
     assert done.exit_code == 2
     assert seen[0].credentials == Credentials(ca=Path("/ca.pem"))
 

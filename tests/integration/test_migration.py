@@ -21,9 +21,9 @@ from lookalike_searcher.database.statement import Connection, fill
 from lookalike_searcher.images import writing
 from lookalike_searcher.images.image import Embedding, Entry, Reference
 from lookalike_searcher.projects import registry, spaces
-from lookalike_searcher.search import search
+from lookalike_searcher.search import rank
 from lookalike_searcher.search.query import Example, Query
-from lookalike_searcher.search.search import Search
+from lookalike_searcher.search.types import Search
 from tests.indexer import sha256, vector
 from tests.polling import until
 
@@ -127,7 +127,7 @@ async def assert_found(database: database_module.Database, project: str) -> None
     for seed in range(IMAGES):
         [encoded] = encode(vector(seed)[np.newaxis])
         example = Example(embedding=Embedding(SPACE, encoded))
-        found = await search.rank(database, Search(project, Query((example,)), 3))
+        found = await rank.rank(database, Search(project, Query((example,)), 3))
         assert found.hits[0].sha256 == sha256(seed)
         assert found.hits[0].similarity == pytest.approx(1, abs=1e-3)
         [reference] = found.hits[0].references

@@ -24,10 +24,10 @@ from lookalike_searcher.backup import archive as archives
 from lookalike_searcher.backup.archive import UnusableBackup
 from lookalike_searcher.backup.backup import back_up
 from lookalike_searcher.backup.restore import restore
+from lookalike_searcher.backup.row_rules import column
 from lookalike_searcher.database import halfvec as vectors
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.rpc.parse.row import column
 from tests.duration import SECONDS
 from tests.indexer import Writer, vector
 

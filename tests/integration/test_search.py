@@ -22,10 +22,10 @@ from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.rpc import parse
-from lookalike_searcher.search import execute, search
+from lookalike_searcher.search import execute, rank
 from lookalike_searcher.search.query import Query
 from lookalike_searcher.search.recall import Recall
-from lookalike_searcher.search.search import Search
+from lookalike_searcher.search.types import Search
 from tests.indexer import INDEXED, Writer, refused, sha256, vector
 from tests.polling import until
 
@@ -344,7 +344,7 @@ async def test_a_sample_of_approximate_searches_is_ranked_exactly_again(indexed:
     metrics = Metrics()
     recall = Recall(database, metrics, share=1, target=0.95)
     wanted = Search(indexed.project, query_of(indexed), 10)
-    ranking = await search.rank(database, wanted)
+    ranking = await rank.rank(database, wanted)
     assert not ranking.exact
     before = await index_of(indexed)
     task = asyncio.create_task(recall.run())
@@ -382,7 +382,7 @@ async def index_of(writer: Writer) -> wire.Index:
 async def test_a_slow_search_is_logged_with_its_plan(
     indexed: Writer, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await search.rank(database, Search(indexed.project, query_of(indexed), 10), slow_seconds=0)
+    await rank.rank(database, Search(indexed.project, query_of(indexed), 10), slow_seconds=0)
     [record] = [record for record in caplog.records if "slow search" in record.message]
     assert "Index Scan using vector_" in record.plan
 
@@ -398,7 +398,7 @@ async def test_the_log_of_slow_searches_holds_no_value_of_the_callers(
         uri_prefix="https://secret/",
         labels=((("secret-name", "secret'value"),),),
     )
-    await search.rank(database, Search(indexed.project, query_of(indexed), 10, filter=chosen), slow_seconds=0)
+    await rank.rank(database, Search(indexed.project, query_of(indexed), 10, filter=chosen), slow_seconds=0)
     [record] = [record for record in caplog.records if "slow search" in record.message]
     assert "Filter: " in record.plan
     for text in record.plan, record.getMessage():

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.trace import TracerProvider
 
-from lookalike import Client, tracing
+from lookalike import Client
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike_gateway.config import Config as FaceConfig
@@ -23,7 +23,7 @@ from lookalike_gateway.server import serving as face
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import pool
 from lookalike_searcher.server import serving as searching
-from lookalike_serving import logs
+from lookalike_serving import logs, tracing
 from lookalike_serving.server import Server
 from tests.pictures import jpeg
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import typer
 from typer.main import get_command
 
-from lookalike.cli.http import http
 from lookalike_gateway import assets
+from lookalike_gateway.__main__ import http
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "http.md"
 FILES = {name: data.decode() for name, data in assets.contents().items()}

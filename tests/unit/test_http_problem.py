@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 import pytest
 
+from lookalike._transport.call_context import REQUEST_ID
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
 from lookalike_gateway import problems, schema
-from lookalike_serving.interceptor import REQUEST_ID
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -4,15 +4,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lookalike.cli.app import app as lookalike
 from lookalike_embedder.__main__ import app as embedder
+from lookalike_gateway.__main__ import app as gateway
 from lookalike_searcher.__main__ import app as searcher
 
 EVERYWHERE = ("--host", "0.0.0.0", "--port", "0")  # noqa: S104 - it is refused
-PROGRAMS = [(embedder, ()), (searcher, ()), (lookalike, ("http",))]
+PROGRAMS = [embedder, searcher, gateway]
 
 
-@pytest.mark.parametrize(("app", "command"), PROGRAMS, ids=["embedder", "searcher", "http"])
+@pytest.mark.parametrize("app", PROGRAMS, ids=["embedder", "searcher", "http"])
 @pytest.mark.parametrize(
     ("more", "told"),
     [
@@ -22,10 +22,8 @@ PROGRAMS = [(embedder, ()), (searcher, ()), (lookalike, ("http",))]
         (("--jwks", "jwks.json", "--jwks-url", "https://login.example"), "only one of them"),
     ],
 )
-def test_what_would_protect_nothing_is_refused(
-    app: typer.Typer, command: tuple[str, ...], more: tuple[str, ...], told: str
-) -> None:
-    done = CliRunner().invoke(app, [*command, *EVERYWHERE, *more], env={"COLUMNS": "400"})
+def test_what_would_protect_nothing_is_refused(app: typer.Typer, more: tuple[str, ...], told: str) -> None:
+    done = CliRunner().invoke(app, [*EVERYWHERE, *more], env={"COLUMNS": "400"})
     assert done.exit_code == 2
     assert told in done.stderr
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from lookalike._transport.call_context import REQUEST_ID
 from lookalike_serving import logs
-from lookalike_serving.interceptor import REQUEST_ID
 from lookalike_serving.logs import formatter, identify
 from lookalike_serving.security import audit
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score, precision_recall_curve, roc_auc_score
 
-from lookalike.evaluation import metrics
+from lookalike import ranking_metrics as metrics
 
 SCORES = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(-1, 1, allow_subnormal=False))
 """Many are equal."""

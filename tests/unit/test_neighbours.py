@@ -16,7 +16,7 @@ from lookalike_searcher.duplicates.clustering import Forest
 from lookalike_searcher.duplicates.sketch import Rotation
 
 if TYPE_CHECKING:
-    from lookalike_searcher.duplicates.neighbours import Source
+    from lookalike_searcher.projects.space_reader import SpaceReader
 
 Near = Mapping[int, Collection[int]]
 
@@ -189,5 +189,5 @@ class Index:
 async def test_the_index_is_asked_for_more_where_an_image_does_not_find_itself() -> None:
     """Then the way to it was missed. What is found at last counts, although the image is not among it."""
     index = Index({16: [(1, 1), (1, 4), (2, 7)], 128: [(2, 2), (2, 5), (2, 7)], 1000: [(3, 6)]})
-    assert await Lookup(cast("Source", index), 0.95).later([3, 1, 2], ()) == {4: 1, 5: 2, 6: 3, 7: 2}
+    assert await Lookup(cast("SpaceReader", index), 0.95).later([3, 1, 2], ()) == {4: 1, 5: 2, 6: 3, 7: 2}
     assert index.asked == [(16, [1, 2, 3]), (128, [2, 3]), (1000, [3])]

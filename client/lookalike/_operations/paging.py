@@ -8,7 +8,7 @@ class Page(Protocol):
     """An answer that says where the next one begins; empty on the last one."""
 
     @property
-    def next_page_token(self) -> str: ...  # noqa: D102
+    def next_page_token(self) -> str: ...
 
 
 class Paged(Protocol):

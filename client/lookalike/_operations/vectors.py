@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from lookalike._operations import decode, encode
+from lookalike._operations import decode, encode, projects
 from lookalike._transport import server_stream
 from lookalike._transport.servers import Servers
 from lookalike.records import ImageVector
@@ -16,6 +16,7 @@ async def read(
     """Yield the vectors, also over several connections."""
     with encode.sendable():
         request = wire.ExportVectorsRequest(project=project, space=space, fraction=fraction)
+    await projects.get(servers, project, request_id)  # says at once what is wrong, or that nobody is there
     async with aclosing(server_stream.answers(servers, servers.searcher.ExportVectors, request, request_id)) as answers:
         async for answer in answers:
             for vector in answer.vectors:

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from lookalike._operations import projects
 from lookalike._transport.channel import SEARCHER
 from lookalike._transport.retry import Patience, may_pass
 from lookalike._transport.servers import Servers
@@ -43,7 +42,6 @@ async def answers(
     Raises:
         LookalikeError: the stream cannot go on, or has not come any further for a minute.
     """
-    await projects.get(servers, request.project, request_id)  # says at once what is wrong, or that nobody is there
     silence = max(servers.timeout, _SILENCE_SECONDS)
     patience = Patience()
     while True:

@@ -2,17 +2,15 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncGenerator
-from contextvars import ContextVar
-from functools import cached_property
 from typing import Final, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from lookalike import tracing
+from lookalike._transport.call_context import TOKEN, new_request_id, trace_headers
 from lookalike._transport.channel import EMBEDDER, SEARCHER, open_channel
 from lookalike._transport.loopback import stays_here
 from lookalike._transport.retry import Outage
@@ -21,27 +19,17 @@ from lookalike.credentials import Credentials, unusable
 from lookalike.errors import NOT_SERVING, DeadlineExceededError, LookalikeError, closed, from_rpc
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_serving.interceptor import REQUEST_ID
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-TOKEN: Final[ContextVar[str]] = ContextVar("token", default="")
-"""The bearer token of whoever is served here, for a program that passes on its callers'; before one of its own."""
-
 _NAMES: Final = {EMBEDDER: "embedder", SEARCHER: "searcher"}
 
 
-def new_request_id() -> str:
-    """An id for the servers' logs: all that one call of the library's user sends bears the same.
-
-    A program that serves requests itself passes on the id of the one that it is at.
-    """
-    return REQUEST_ID.get() or uuid.uuid4().hex
-
-
 class Servers:
-    """Opens a channel on first use: it belongs to the event loop that runs then.
+    """Opens a channel on first use, one for each event loop: a channel belongs to the loop that it was opened on.
+
+    So a client at the module level outlives `asyncio.run`, and can be used by the next one.
 
     Args:
         embedder: the embedder's address.
@@ -53,16 +41,16 @@ class Servers:
     def __init__(self, embedder: str, searcher: str, timeout: float, credentials: Credentials) -> None:
         self._credentials = credentials
         self._addresses = {EMBEDDER: embedder, SEARCHER: searcher}
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, grpc.aio.Channel]] = WeakKeyDictionary()
         self._outages = {service: Outage() for service in self._addresses}
         self.timeout = timeout
 
-    @cached_property
+    @property
     def embedder(self) -> EmbedderServiceStub:
         """The embedder's RPCs."""
         return EmbedderServiceStub(self._channel(EMBEDDER))
 
-    @cached_property
+    @property
     def searcher(self) -> SearcherServiceStub:
         """The searcher's RPCs."""
         return SearcherServiceStub(self._channel(SEARCHER))
@@ -73,7 +61,7 @@ class Servers:
         Raises:
             PreconditionError: there is a token that cannot be read, or that everybody on its way could.
         """
-        carried = grpc.aio.Metadata(("x-request-id", request_id), *tracing.carried().items())
+        carried = grpc.aio.Metadata(("x-request-id", request_id), *trace_headers().items())
         if token := TOKEN.get() or self._credentials.bearer():
             private = self._credentials.encrypted or self._credentials.plaintext_token
             if not private and not stays_here(self._addresses[service]):
@@ -160,8 +148,8 @@ class Servers:
             call.cancel()
 
     async def close(self) -> None:
-        """Close the channels; what is in flight is cancelled."""
-        for channel in self._channels.values():
+        """Close this event loop's channels; what is in flight is cancelled."""
+        for channel in self._of_this_loop().values():
             await channel.close()
 
     def _failure(self, service: str, error: grpc.aio.AioRpcError, request_id: str) -> LookalikeError:
@@ -173,7 +161,10 @@ class Servers:
         return f"the {_NAMES[service]} at {self._addresses[service]}"
 
     def _channel(self, service: str) -> grpc.aio.Channel:
-        if service in self._channels:
-            return self._channels[service]
-        self._channels[service] = open_channel(self._addresses[service], service, self._credentials.for_channel())
-        return self._channels[service]
+        channels = self._of_this_loop()
+        if service not in channels:
+            channels[service] = open_channel(self._addresses[service], service, self._credentials.for_channel())
+        return channels[service]
+
+    def _of_this_loop(self) -> dict[str, grpc.aio.Channel]:
+        return self._channels.setdefault(asyncio.get_running_loop(), {})

@@ -10,7 +10,7 @@ class Sequenced(Protocol):
     """A request, or an answer, with the number that joins the two."""
 
     @property
-    def sequence(self) -> int: ...  # noqa: D102
+    def sequence(self) -> int: ...
 
 
 Request = TypeVar("Request", bound=Sequenced)

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
+from lookalike import ranking_metrics as metrics
 from lookalike.adapt.learning import Projection
-from lookalike.evaluation import metrics
 from lookalike.records import Gain, Interval
 
 _HELD_OUT: Final = 1 / 3

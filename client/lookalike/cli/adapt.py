@@ -58,7 +58,7 @@ async def _follow(client: Client, project: str, space: str, *, cut_over: bool) -
         transient=True,
     ) as bar:
         task = bar.add_task("filling", total=None)
-        async with aclosing(client.filling(project, space)) as states:
+        async with aclosing(client.watch_space(project, space)) as states:
             async for state in states:
                 bar.update(task, completed=state.vector_count, total=state.wanted_count)
     print_comparison(await client.compare_spaces(project, space))

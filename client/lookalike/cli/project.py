@@ -57,7 +57,7 @@ def show(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
     async def work() -> None:
         async with Client(searcher=searcher) as client:
             project = await client.get_project(name)
-            qualities = {days: await client.quality(name, days=days) for days in _WINDOWS}
+            qualities = {days: await client.search_quality(name, days=days) for days in _WINDOWS}
         _show([project])
         _show_limits(project.limits)
         show_spaces(project)

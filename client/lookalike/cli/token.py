@@ -11,9 +11,8 @@ import typer
 
 from lookalike import atomic_file
 from lookalike.cli.common import run
+from lookalike.constants import ADMIN, AUDIENCE, READ, SCOPES, WRITE
 from lookalike.processes import require
-from lookalike_serving.security.caller import ADMIN, READ, SCOPES, WRITE
-from lookalike_serving.security.config import AUDIENCE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +26,7 @@ PROJECT: Final = "demo"
 FAMILY: Final = 1 + len(ALTERATIONS)
 """A photo and its copies: what a query should find first."""
 
+_Servers = tuple[ServerProcess, ServerProcess, IO[bytes]]
 _OTHER: Final = "another photo"
 _LEFT: Final[dict[str, Any]] = {"title_justify": "left", "title_style": "bold"}
 
@@ -75,7 +76,7 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
         copied = f"{len(families) * len(ALTERATIONS)} altered copies of {len(families)} photos"
         clock.tell("copies", f"{copied}: {', '.join(ALTERATIONS)}")
         async with (
-            _servers(Path(scratch, "data"), output / "servers.log", clock) as (embedder, searcher),
+            _servers(Path(scratch, "data"), output / "servers.log", clock) as (embedder, searcher, log),
             Client(embedder.address, searcher.address) as client,
         ):
             await client.create_project(PROJECT)
@@ -96,7 +97,7 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
             if web:
                 _print(answers, console)
                 shown = (path.resolve().parent for family in families.values() for path in family.values())
-                await stay(embedder, searcher, shown, console)
+                await stay(embedder, searcher, shown, console, log)
         clock.tell("stop", "both servers and PostgreSQL ended cleanly")
     if not web:
         _print(answers, console)
@@ -110,8 +111,8 @@ def _print(answers: Sequence[Answer], console: Console) -> None:
 
 
 @asynccontextmanager
-async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
-    """An embedder and a searcher on free ports."""
+async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[_Servers]:
+    """An embedder and a searcher on free ports, and their log."""
     async with AsyncExitStack() as stack:
         log = stack.enter_context(atomic_file.fresh(log_path))
         searcher = await stack.enter_async_context(
@@ -120,7 +121,7 @@ async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[tu
         clock.tell("searcher", f"{searcher.address}, with an embedded PostgreSQL")
         embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", "0"], log))
         clock.tell("embedder", f"{embedder.address}, {embedder.description}")
-        yield embedder, searcher
+        yield embedder, searcher, log
 
 
 def _families(photos: Sequence[Path], folder: Path, console: Console) -> dict[Path, dict[str, Path]]:

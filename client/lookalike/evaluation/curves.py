@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lookalike.evaluation import metrics
+from lookalike import ranking_metrics as metrics
 from lookalike.evaluation.ranking import DEEPEST
 from lookalike.evaluation.study import Side
 

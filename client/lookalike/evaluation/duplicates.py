@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from lookalike.evaluation import metrics
-from lookalike.evaluation.metrics import Counts, Floats, Operating, Roc
+from lookalike import ranking_metrics as metrics
 from lookalike.evaluation.ranking import Ranked
+from lookalike.ranking_metrics import Counts, Floats, Operating, Roc
 
 _RECALL: Final = 0.95
 

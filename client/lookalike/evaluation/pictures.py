@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 from lookalike._operations import photo as photos
 from lookalike.evaluation import alterations
 from lookalike.evaluation.duplicates import Pair
-from lookalike.evaluation.metrics import Floats
 from lookalike.evaluation.study import Evaluation, Side
+from lookalike.ranking_metrics import Floats
 
 _SIDE: Final = 144
 _QUALITY: Final = 60

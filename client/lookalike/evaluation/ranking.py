@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.evaluation import metrics
-from lookalike.evaluation.metrics import Counts, Floats
+from lookalike import ranking_metrics as metrics
+from lookalike.ranking_metrics import Counts, Floats
 
 CUTS: Final = (1, 5, 10, 50)
 """The k of the figures at k."""

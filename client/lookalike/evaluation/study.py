@@ -15,11 +15,11 @@ from lookalike.evaluation import served as searching
 from lookalike.evaluation import vectors as embedding
 from lookalike.evaluation.duplicates import NearDuplicates, Watcher
 from lookalike.evaluation.labels import Labelled
-from lookalike.evaluation.metrics import Counts, Floats
 from lookalike.evaluation.ranking import Retrieval, Vectors, leave_one_out, retrieval
 from lookalike.evaluation.served import Answers, Served
 from lookalike.evaluation.settings import Settings
 from lookalike.evaluation.vectors import Pace
+from lookalike.ranking_metrics import Counts, Floats
 from lookalike.records import Model
 
 Watch = Callable[[str, int, int], object]

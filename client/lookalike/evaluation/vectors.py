@@ -16,8 +16,8 @@ from lookalike.client import Client
 from lookalike.errors import InvalidRequestError, UnreadableImageError
 from lookalike.evaluation import alterations
 from lookalike.evaluation.labels import LeftOut, Photo
-from lookalike.evaluation.metrics import Floats
 from lookalike.evaluation.ranking import Vectors
+from lookalike.ranking_metrics import Floats
 
 _AT_ONCE: Final = 8
 _TIMED: Final = 16
@@ -70,7 +70,7 @@ async def copies(client: Client, chosen: Sequence[Photo], vectors: Vectors, adva
     for photo, vector in zip(chosen, vectors, strict=True):
         try:
             made = await asyncio.to_thread(alterations.copies, photos.read(photo.path))
-        except Exception:  # decoders raise anything at all, and know other formats than the embedder
+        except Exception:
             advance(len(found))
             continue
 

@@ -177,7 +177,7 @@ class SearchResult:
         space: the space that was searched.
         embed_seconds: how long the embedder took, as the client saw it; 0 if it was not asked.
         search_seconds: how long the searcher took, as the client saw it: with the whole batch, where it was one.
-        search_id: what `Client.feedback` calls the search: the same on all of its pages.
+        search_id: what `Client.record_feedback` calls the search: the same on all of its pages.
     """
 
     hits: tuple[Hit, ...]

@@ -10,17 +10,16 @@ import asyncpg
 
 from lookalike_searcher import validation
 from lookalike_searcher.backup import archive as archives
-from lookalike_searcher.backup import pgcopy
+from lookalike_searcher.backup import manifest_rules, pgcopy
 from lookalike_searcher.backup.archive import Manifest, Table, UnusableBackup
 from lookalike_searcher.backup.backup import TABLES, columns_of
+from lookalike_searcher.backup.row_rules import column
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
 from lookalike_searcher.errors import AlreadyExists, InvalidField
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
-from lookalike_searcher.rpc.parse import manifest as parse_manifest
-from lookalike_searcher.rpc.parse.row import column
 
 _REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 """PostgreSQL does not take what the file holds."""
@@ -62,7 +61,7 @@ def _checked(manifest: Manifest) -> int:
         versions = manifest.project["schema_version"], manifest.registry_version
         if all(isinstance(version, int) for version in versions):
             _check_versions(*versions)
-        parse_manifest.check(manifest)
+        manifest_rules.check(manifest)
     except (ArithmeticError, AttributeError, InvalidField, LookupError, TypeError, ValueError) as error:
         raise UnusableBackup(f"the backup is damaged: {error}") from error
     return int(versions[0])

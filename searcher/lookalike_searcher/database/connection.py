@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from lookalike import tracing
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.database.statement import Connection
+from lookalike_serving import tracing
 
 UNAVAILABLE: Final = (
     OSError,

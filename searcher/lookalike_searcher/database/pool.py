@@ -14,7 +14,6 @@ from lookalike_searcher.database.fair_share import Shares
 from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.projects.projection import Projections
 from lookalike_serving.errors import DomainError
 from lookalike_serving.interceptor import time_remaining
 
@@ -52,7 +51,6 @@ class Database:
         self._pooled = pooled
         self._command_timeout = command_timeout
         self.metrics = metrics
-        self.projections = Projections()
         size = pool.get_max_size()
         self._readers, self._writers = Shares(max(1, size // 2)), Shares(max(1, min(_WRITERS, size // 4)))
         self.sharded = sharded

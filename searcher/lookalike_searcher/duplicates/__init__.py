@@ -1,0 +1,1 @@
+"""The duplicates of a whole project."""

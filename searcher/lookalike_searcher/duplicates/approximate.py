@@ -7,8 +7,9 @@ from typing import Final
 
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.duplicates.exact import Scan
-from lookalike_searcher.duplicates.neighbours import TOLERANCE, Source
+from lookalike_searcher.duplicates.neighbours import TOLERANCE
 from lookalike_searcher.indexes.index import ef_settings
+from lookalike_searcher.projects.space_reader import SpaceReader
 
 AT_ONCE: Final = 500
 """Images whose neighbours are looked up at a time: a second's work."""
@@ -41,7 +42,7 @@ class Lookup:
         min_similarity: the least cosine of a near image.
     """
 
-    def __init__(self, source: Source, min_similarity: float) -> None:
+    def __init__(self, source: SpaceReader, min_similarity: float) -> None:
         self._source = source
         self._distance = 1 - min_similarity + TOLERANCE
         self._scan = Scan(source, min_similarity)

@@ -8,10 +8,10 @@ import numpy as np
 
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.duplicates import sketch
-from lookalike_searcher.duplicates.neighbours import Source
 from lookalike_searcher.images import reading
 from lookalike_searcher.images.image import Image
 from lookalike_searcher.projects.space import Space
+from lookalike_searcher.projects.space_reader import SpaceReader
 
 LISTED_IMAGES: Final = 1_000
 """The most images that a cluster lists; it says how many it has."""
@@ -35,7 +35,7 @@ class Cluster:
     image_count: int
 
 
-async def read(source: Source, clusters: Sequence[Sequence[int]]) -> list[Cluster | None]:
+async def read(source: SpaceReader, clusters: Sequence[Sequence[int]]) -> list[Cluster | None]:
     """The clusters with these images, each in order of id; None for one of which too little is left.
 
     Raises:

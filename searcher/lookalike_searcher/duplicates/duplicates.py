@@ -14,12 +14,12 @@ from lookalike_searcher.duplicates.approximate import Lookup
 from lookalike_searcher.duplicates.cluster import Cluster
 from lookalike_searcher.duplicates.clustering import Forest
 from lookalike_searcher.duplicates.exact import Scan
-from lookalike_searcher.duplicates.neighbours import Source
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
-from lookalike_searcher.search.search import NEAR_DUPLICATE
+from lookalike_searcher.projects.space_reader import SpaceReader
+from lookalike_searcher.search.types import NEAR_DUPLICATE
 
 EXACT_UP_TO: Final = 500_000
 """Images up to which all are compared, also where there is an index: up to here that is quicker."""
@@ -116,7 +116,7 @@ class Duplicates:
         )
         if place.project_id != project.id:
             raise InvalidField("resume_token", "must be of this project", place)
-        source = Source(self._database, project.name, project.id, place.space)
+        source = SpaceReader(self._database, project.name, project.id, place.space)
         space = project.in_space(place.space)
         size, forest = self._way(asked, source, project, space, place.image_id)
         told = time.monotonic()
@@ -140,7 +140,7 @@ class Duplicates:
                 return
 
     def _way(
-        self, asked: Asked, source: Source, project: Project, space: Space, began: int
+        self, asked: Asked, source: SpaceReader, project: Project, space: Space, began: int
     ) -> tuple[int, Forest | None]:
         """How many images to examine at a time, and what finds near ones among them."""
         if asked.same_file_only:
@@ -151,7 +151,7 @@ class Duplicates:
         return min(max(size, _LEAST_BLOCK), exact.AT_ONCE), Forest(Scan(source, asked.min_similarity), began)
 
 
-async def _next(source: Source, after: int, size: int) -> _Block:
+async def _next(source: SpaceReader, after: int, size: int) -> _Block:
     """The next images."""
     async with source.reading() as (connection, project, _):
         rows = await connection.fetch(statement("duplicate_block", project.id), after, size)

@@ -9,8 +9,9 @@ import numpy as np
 
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.duplicates import sketch
-from lookalike_searcher.duplicates.neighbours import TOLERANCE, Source
+from lookalike_searcher.duplicates.neighbours import TOLERANCE
 from lookalike_searcher.duplicates.sketch import Rotation, Vectors
+from lookalike_searcher.projects.space_reader import SpaceReader
 
 AT_ONCE: Final = 16_384
 """Images that all others are compared with at a time: 40 MB. With half as many, all would be read twice as often."""
@@ -28,7 +29,7 @@ class Scan:
         min_similarity: the least cosine of a near image.
     """
 
-    def __init__(self, source: Source, min_similarity: float) -> None:
+    def __init__(self, source: SpaceReader, min_similarity: float) -> None:
         self._source = source
         self._least = min_similarity - TOLERANCE
         self._rotation: Rotation | None = None

@@ -1,44 +1,10 @@
 """Which images of a space are near one another: what the search for duplicates asks, whichever way it is answered."""
 
-from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from typing import Final, Protocol
-
-from lookalike_searcher.database.pool import Database
-from lookalike_searcher.database.statement import Connection
-from lookalike_searcher.errors import NotFound
-from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
-from lookalike_searcher.projects.space import Space
 
 TOLERANCE: Final = 1e-5
 """How far below the least similarity a near image's may be: half precision moves a cosine by about as much."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A space of a project, as it was found once; it is read again and again, each time in a transaction of its own."""
-
-    database: Database
-    project: str
-    project_id: int
-    space: str
-
-    @asynccontextmanager
-    async def reading(self, settings: str = "") -> AsyncIterator[tuple[Connection, Project, Space]]:
-        """Project and space as they are now, to be read in the block.
-
-        Args:
-            settings: see `Database.reading`.
-
-        Raises:
-            NotFound: the project or the space has been deleted, also if another one has its name now.
-        """
-        async with registry.reading(self.database, self.project, settings) as (connection, project):
-            if project.id != self.project_id:
-                raise NotFound.project(self.project)
-            yield connection, project, project.in_space(self.space)
 
 
 class Neighbours(Protocol):

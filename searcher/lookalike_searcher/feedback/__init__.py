@@ -1,0 +1,1 @@
+"""What users say of hits, and what that says about searches."""

@@ -1,0 +1,1 @@
+"""Images and their references: how they are written, read and exported."""

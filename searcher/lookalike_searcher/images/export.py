@@ -9,9 +9,9 @@ import numpy as np
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
-from lookalike_searcher.duplicates.neighbours import Source
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.space_reader import SpaceReader
 
 _BLOCK: Final = 512
 """Images that are looked at for one answer: half a megabyte, if all of them are chosen."""
@@ -73,7 +73,7 @@ async def blocks(database: Database, asked: Asked) -> AsyncGenerator[Block, None
     place = asked.after or Place(project.id, space.name, space.id, 0)
     if place[:3] != (project.id, space.name, space.id):
         raise InvalidField("resume_token", "must be of this project and space", place)
-    source = Source(database, project.name, project.id, space.name)
+    source = SpaceReader(database, project.name, project.id, space.name)
     chosen = round((asked.fraction or 1.0) * _HASHES)
     while True:
         async with source.reading() as (connection, project, space):

@@ -3,10 +3,11 @@
 Most are named tuples, as they are made by the million, and cost a third of frozen dataclasses.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 LISTED_REFERENCES: Final = 100
 """The most references that an answer lists of one image; it says how many there are."""
@@ -78,3 +79,10 @@ class Image:
     create_time: datetime
     references: tuple[Reference, ...]
     reference_count: int
+
+
+def reference_of(row: Mapping[str, Any]) -> Reference:
+    """Read the reference out of a row that has its columns."""
+    labels = row["labels"]
+    own = {} if labels == "{}" else json.loads(labels)  # most have none
+    return Reference(row["uri"], row["product"], row["variant"], row["staged"], own)

@@ -8,12 +8,11 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, fragment, statement
 from lookalike_searcher.errors import InvalidField, NotFound
 from lookalike_searcher.images.filter import Filter
-from lookalike_searcher.images.image import LISTED_REFERENCES, Image, Listed, Reference, State
-from lookalike_searcher.images.writing import columns, labels_json
+from lookalike_searcher.images.image import LISTED_REFERENCES, Image, Listed, Reference, State, reference_of
+from lookalike_searcher.images.parameters import columns, labels_json
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
-from lookalike_searcher.search.hit import reference
 
 
 async def stored(database: Database, project: str, sha256s: Sequence[bytes], space: str = "") -> list[bytes]:
@@ -62,7 +61,7 @@ async def references_after(
     async with registry.reading(database, project) as (connection, found):
         sql = statement("reference_page", found.id)
         rows = await connection.fetch(sql, ended_at(found, after), uri_prefix, size)
-        return found.id, [Listed(row["id"], reference(row), row["sha256"], row["stamp"]) for row in rows]
+        return found.id, [Listed(row["id"], reference_of(row), row["sha256"], row["stamp"]) for row in rows]
 
 
 async def _without_vector(connection: Connection, project: Project, space: Space, ids: Collection[int]) -> set[int]:
@@ -152,7 +151,7 @@ def _images(rows: Sequence[asyncpg.Record]) -> list[Image]:
             width=group[0]["width"],
             height=group[0]["height"],
             create_time=group[0]["create_time"],
-            references=tuple(reference(row) for row in group),
+            references=tuple(reference_of(row) for row in group),
             reference_count=group[0]["reference_count"],
         )
         for image_id, group in of_image.items()

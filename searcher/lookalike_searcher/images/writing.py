@@ -8,9 +8,10 @@ from operator import attrgetter
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
 from lookalike_searcher.errors import FailedPrecondition, QuotaExceeded
-from lookalike_searcher.images.image import Entry, Reference, ReferenceKey
+from lookalike_searcher.images.image import Entry, ReferenceKey
+from lookalike_searcher.images.parameters import columns, labels_json
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.projection import Projections
+from lookalike_searcher.projects.projection import Projections, projections_of
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 
@@ -19,7 +20,6 @@ Result = bool | Refusal
 """Whether storing an entry changed anything, or why it was not stored."""
 
 _KEY = attrgetter("reference.key")
-_JSON = json.JSONEncoder(check_circular=False, ensure_ascii=False)
 _Vectors = dict[bytes, tuple[int, bytes]]
 """By hash, the place of the first entry that brings an image's vector in a space, and the vector."""
 
@@ -72,7 +72,7 @@ async def store(database: Database, project: str, entries: Sequence[Entry], max_
         refusals = _refusals(locked, entries, known, locked.limits.max_images or max_images)
         accepted = [entry for entry, refusal in zip(entries, refusals, strict=True) if refusal is None]
         written = _Written()
-        await _write(connection, locked, accepted, known, written, database.projections)
+        await _write(connection, locked, accepted, known, written, projections_of(database))
         await _settle(connection, locked, written)
     changed = iter(_changed(accepted, written))
     return [refusal or next(changed) for refusal in refusals]
@@ -94,7 +94,7 @@ async def sync(
         known = await _known(connection, locked, entries)
         _refuse_all(locked, _refusals(locked, entries, known, locked.limits.max_images or max_images), entries, known)
         written = _Written()
-        await _write(connection, locked, entries, known, written, database.projections)
+        await _write(connection, locked, entries, known, written, projections_of(database))
         deleted_references = await _delete_others(connection, locked, product, entries, written)
         deleted_images = await _settle(connection, locked, written)
     return _changed(entries, written), Deleted(deleted_references, deleted_images)
@@ -302,16 +302,6 @@ def _changing(
             changing.add(place)
         shown[key] = shows
     return changing
-
-
-def columns(keys: Sequence[ReferenceKey]) -> list[list[object]]:
-    """The keys column by column, as `unnest` takes them."""
-    return [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
-
-
-def labels_json(reference: Reference) -> str:
-    """The reference's labels, as PostgreSQL takes them."""
-    return _JSON.encode(reference.labels) if reference.labels else "{}"
 
 
 async def _delete_others(

@@ -1,0 +1,1 @@
+"""The approximate indexes, and the background task that keeps them in order."""

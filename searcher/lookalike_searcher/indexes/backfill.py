@@ -12,6 +12,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import schema_of, statement, vectors_of
 from lookalike_searcher.errors import NotFound
 from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.projection import projections_of
 
 AT_ONCE: Final = 2048
 """Vectors of one transaction: writers wait for some 0.1 s."""
@@ -58,7 +59,7 @@ async def step(database: Database, project: str, space: str, size: int = AT_ONCE
 async def _read(database: Database, project: str, space: str, size: int) -> _Page:
     async with registry.reading(database, project) as (connection, found):
         target = found.in_space(space)
-        projection = await database.projections.of(connection, target.id)
+        projection = await projections_of(database).of(connection, target.id)
         after = await connection.fetchval(statement("projection_place"), target.id)
         sql = statement("neighbour_page", found.id, found.base(target).id)
         rows = await connection.fetch(sql, after, _ANY, size)

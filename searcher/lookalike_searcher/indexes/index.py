@@ -3,6 +3,7 @@
 Each function that changes one runs on a connection of its own, as it takes minutes and cannot be in a transaction.
 """
 
+import enum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Final
 
 import asyncpg
 
-from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
 from lookalike_searcher.projects import registry
@@ -20,11 +20,20 @@ from lookalike_searcher.projects.space import Space
 logger = logging.getLogger(__name__)
 
 
+class IndexState(enum.Enum):
+    """How far a space's index is."""
+
+    NONE = "none"
+    PENDING = "pending"
+    BUILDING = "building"
+    READY = "ready"
+
+
 @dataclass(frozen=True)
 class IndexStatus:
     """A space's vectors and its index: `progress` of the present phase is 0 to 1, and 0 if nothing is being built."""
 
-    state: "wire.IndexState.ValueType"
+    state: IndexState
     vector_count: int
     progress: float = 0.0
     phase: str = ""
@@ -44,18 +53,18 @@ async def states(database: Database, project: Project, *, threshold: int) -> Map
             if not space.complete:
                 count = await connection.fetchval(statement("vector_count", project.id, space.id))
             found[space.id] = _settled(project, space, count, threshold)
-            if found[space.id].state == wire.INDEX_STATE_PENDING:
+            if found[space.id].state == IndexState.PENDING:
                 building = await under_construction(connection, project.id, space.id, sharded=database.sharded)
                 if building:
-                    found[space.id] = IndexStatus(wire.INDEX_STATE_BUILDING, count, *building)
+                    found[space.id] = IndexStatus(IndexState.BUILDING, count, *building)
     return found
 
 
 def _settled(project: Project, space: Space, count: int, threshold: int) -> IndexStatus:
     if space.index_time:
-        return IndexStatus(wire.INDEX_STATE_READY, count)
+        return IndexStatus(IndexState.READY, count)
     needed = project.image_count >= threshold
-    return IndexStatus(wire.INDEX_STATE_PENDING if needed else wire.INDEX_STATE_NONE, count)
+    return IndexStatus(IndexState.PENDING if needed else IndexState.NONE, count)
 
 
 async def under_construction(

@@ -55,6 +55,13 @@ class Maintenance:
         self._config = config
         self._database = database
         self._metrics = metrics
+        self._jobs: dict[str, Job] = {
+            "fill": self._fill,
+            "build": self._build,
+            "calibrate": self._calibrate,
+            "vacuum": self._vacuum,
+            "drop": self._drop,
+        }
         self._seen: dict[int, tuple[float, int]] = {}  # spaces without an index: when we looked, how many images
 
     async def run(self) -> None:
@@ -94,7 +101,7 @@ class Maintenance:
 
     async def _attempt(self, due: asyncpg.Record) -> bool:
         """Do a job, unless another searcher is at it; whether it was done. A failure does not keep others waiting."""
-        job: Job = getattr(self, f"_{due['job']}")
+        job = self._jobs[due["job"]]
         where = f"project {due['project']!r}, space {due['space']!r}"
         try:
             async with self._alone(due["space_id"]) as connection:

@@ -5,11 +5,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.halfvec import DIMENSIONS
+from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 
 FLOATS: Final = np.dtype("<f4")
@@ -57,3 +59,11 @@ class Projections:
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return self._kept[space_id]
+
+
+_OF_DATABASES: Final[WeakKeyDictionary[Database, Projections]] = WeakKeyDictionary()
+
+
+def projections_of(database: Database) -> Projections:
+    """The projections that are kept for a database, as long as it is used."""
+    return _OF_DATABASES.setdefault(database, Projections())

@@ -13,18 +13,26 @@ from lookalike_searcher.feedback.feedback import Feedback, Quality
 from lookalike_searcher.feedback.feedback import Hit as JudgedHit
 from lookalike_searcher.images.export import Block
 from lookalike_searcher.images.image import Embedding, Image, Listed, Reference, State
-from lookalike_searcher.indexes.index import IndexStatus
+from lookalike_searcher.indexes.index import IndexState, IndexStatus
 from lookalike_searcher.projects.registry import Limits, Project
 from lookalike_searcher.projects.space import Space
-from lookalike_searcher.projects.spaces import Comparison, Figures
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.hit import Hit
-from lookalike_searcher.search.search import NEAR_DUPLICATE, Ranking
+from lookalike_searcher.search.space_comparison import Comparison, Figures
+from lookalike_searcher.search.types import NEAR_DUPLICATE, Ranking
 from lookalike_serving.errors import DomainError
 
 _MAX_REFERENCE_BYTES: Final = 8 * 1024 * 1024
 """Of all references in one answer together."""
 _VERDICTS: Final = {True: wire.VERDICT_RIGHT, False: wire.VERDICT_WRONG, None: wire.VERDICT_UNSPECIFIED}
+
+
+_INDEX_STATES: Final[Mapping[IndexState, "wire.IndexState.ValueType"]] = {
+    IndexState.NONE: wire.INDEX_STATE_NONE,
+    IndexState.PENDING: wire.INDEX_STATE_PENDING,
+    IndexState.BUILDING: wire.INDEX_STATE_BUILDING,
+    IndexState.READY: wire.INDEX_STATE_READY,
+}
 
 
 def project(found: Project, indexes: Mapping[int, IndexStatus] | None = None) -> wire.Project:
@@ -62,7 +70,7 @@ def _space(space: Space, of: Project, index: IndexStatus) -> wire.Space:
         source=of.base(space).name if space.source_id else "",
         vector_count=index.vector_count,
         index=wire.Index(
-            state=index.state,
+            state=_INDEX_STATES[index.state],
             progress=index.progress,
             phase=index.phase,
             recall=space.recall if space.recall_count else None,

@@ -13,7 +13,7 @@ from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.rpc import page_token, parse
 from lookalike_searcher.rpc import respond as answer
-from lookalike_searcher.search import search, search_id
+from lookalike_searcher.search import rank, search_id
 from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
@@ -52,7 +52,7 @@ class Searching:
         self._slow_seconds = slow_seconds
 
     async def answer(self, request: wire.SearchRequest, batch: int = 1) -> wire.SearchResponse:
-        """The answer to a search, which may be one of several of its project in a batch. Raises as `search.rank`."""
+        """The answer to a search, which may be one of several of its project in a batch. Raises as `rank.rank`."""
         wanted, asked = parse.search(request)
         started = time.perf_counter()
 
@@ -67,7 +67,7 @@ class Searching:
             admitted = True
 
         ranking = await self._reads.ask(
-            lambda database: search.rank(database, wanted, admit=admit, slow_seconds=self._slow_seconds)
+            lambda database: rank.rank(database, wanted, admit=admit, slow_seconds=self._slow_seconds)
         )
         mode = "exact" if ranking.exact else "approximate"
         self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)

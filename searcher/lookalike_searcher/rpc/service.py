@@ -24,6 +24,7 @@ from lookalike_searcher.projects import registry, spaces
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.rpc import page_token, parse, respond
 from lookalike_searcher.rpc.search_handler import Searching
+from lookalike_searcher.search import space_comparison
 from lookalike_serving.errors import Context, DomainError, ShuttingDown
 from lookalike_serving.security import audit
 from lookalike_serving.security.caller import CALLER
@@ -242,7 +243,7 @@ class SearcherService(SearcherServiceServicer):
         project, space = validation.project_name(request.project, "project"), validation.space(request.space)
         samples = int(validation.between("sample_size", request.sample_size, 0, 1000)) or 100
         limit = int(validation.between("limit", request.limit, 0, 100)) or 10
-        found = await spaces.compare(self._database, project, space, samples=samples, limit=limit)
+        found = await space_comparison.compare(self._database, project, space, samples=samples, limit=limit)
         return respond.comparison(found)
 
     async def CutOverSpace(self, request: wire.CutOverSpaceRequest, context: Context) -> wire.CutOverSpaceResponse:

@@ -1,0 +1,1 @@
+"""Searches: what is asked, how it is ranked, and how well."""

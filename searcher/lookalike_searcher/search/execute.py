@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import asyncpg
 
@@ -17,9 +17,7 @@ from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search.hit import Hit, hits
 from lookalike_searcher.search.query import Resolved
-
-if TYPE_CHECKING:
-    from lookalike_searcher.search.search import Search
+from lookalike_searcher.search.types import Search
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ class Ranker:
         connection: Connection,
         project: Project,
         space: Space,
-        search: "Search",
+        search: Search,
         resolved: Resolved,
         slow_seconds: float,
         metrics: Metrics,

@@ -1,6 +1,5 @@
 """What a search finds."""
 
-import json
 from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
@@ -8,7 +7,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from lookalike_searcher.images.image import Reference
+from lookalike_searcher.images.image import Reference, reference_of
 
 _HIT: Final = itemgetter("image_id", "group_product")
 
@@ -56,7 +55,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
             sha256=first["sha256"],
             width=first["width"],
             height=first["height"],
-            references=tuple(reference(row) for row in of_image),
+            references=tuple(reference_of(row) for row in of_image),
             reference_count=first["reference_count"],
             score=_cosine(first["distance"]),
         )
@@ -64,10 +63,3 @@ def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
 
 def _cosine(distance: float) -> float:
     return max(-1.0, min(1.0, 1 - distance))  # rounding may step over the edge
-
-
-def reference(row: asyncpg.Record) -> Reference:
-    """The reference of a row that has its columns."""
-    labels = row["labels"]
-    own = {} if labels == "{}" else json.loads(labels)  # most have none
-    return Reference(row["uri"], row["product"], row["variant"], row["staged"], own)

@@ -10,9 +10,9 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.search import search
+from lookalike_searcher.search import rank
 from lookalike_searcher.search.query import Example, Query
-from lookalike_searcher.search.search import Ranking, Search
+from lookalike_searcher.search.types import Ranking, Search
 from lookalike_serving.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Recall:
                 self._metrics.recall_samples.labels("failed").inc()
 
     async def _measure(self, asked: Search, ranking: Ranking) -> None:
-        exact = await search.rank(self._database, asked)
+        exact = await rank.rank(self._database, asked)
         if not exact.hits:
             return
         farthest = exact.hits[-1].distance  # equally near ones are as good

@@ -6,10 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-READ: Final = "read"
-WRITE: Final = "write"
-ADMIN: Final = "admin"
-SCOPES: Final = frozenset({READ, WRITE, ADMIN})
+from lookalike.constants import SCOPES
 
 
 @dataclass(frozen=True)

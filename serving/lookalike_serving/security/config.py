@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from lookalike._transport.loopback import is_loopback
-
-AUDIENCE: Final = "lookalike"
-"""What tokens are made for, unless it is set otherwise."""
+from lookalike.constants import AUDIENCE
 
 
 class InvalidSecurity(Exception):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lookalike._transport.channel import EMBEDDER, SEARCHER
-from lookalike_serving.security.caller import ADMIN, READ, SCOPES, WRITE
+from lookalike.constants import ADMIN, READ, SCOPES, WRITE
 
 
 def _name(request: Any) -> Iterable[str]:  # noqa: ANN401 - any request

@@ -11,7 +11,7 @@ from lookalike_searcher.rpc import page_token as token
 from lookalike_searcher.rpc.parse import vector
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.query import Example, Query
-from lookalike_searcher.search.search import NEAR_DUPLICATE, POSITION_TYPES, Position, Search
+from lookalike_searcher.search.types import NEAR_DUPLICATE, POSITION_TYPES, Position, Search
 
 _GROUPINGS: Final = frozenset(wire.Grouping.values())
 

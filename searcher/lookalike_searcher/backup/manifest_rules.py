@@ -10,11 +10,11 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.backup.archive import Manifest
 from lookalike_searcher.backup.backup import TABLES
+from lookalike_searcher.backup.row_rules import MAX_KEY
 from lookalike_searcher.database.statement import vectors_of
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects.projection import FLOATS
 from lookalike_searcher.rpc.parse import project as projects
-from lookalike_searcher.rpc.parse.row import MAX_KEY
 
 Rule = Callable[[str, Any], object]
 

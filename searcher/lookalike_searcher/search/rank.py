@@ -3,94 +3,20 @@
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
 from lookalike_searcher.search.execute import Ranker
 from lookalike_searcher.search.hit import Hit
-from lookalike_searcher.search.query import Query, Resolved
-
-NEAR_DUPLICATE: Final = 0.95
-"""The least similarity of a near duplicate.
-
-Measured with vgg16-rmac512 on 180 photos of clothing and groceries: recompression (quality 30) and halving the size
-leave 99 % of the copies at or above it, a 5 % crop or a mirror image 76 to 94 %, a 10 % crop or a 6 % border less than
-10 %; of 713 clothing photos the nearest other photo reaches .928, while groceries shot one after another reach .996.
-"""
-
-
-class Position(NamedTuple):
-    """The last hit of a page, how many hits there were up to it, and how they were found."""
-
-    project_id: int
-    space: str
-    distance: float
-    image_id: int
-    product: str
-    depth: int
-    exact: bool
-
-
-POSITION_TYPES: Final = (int, str, float, int, str, int, bool)
-"""Of a position's parts, for those that come from outside."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is asked.
-
-    Attributes:
-        project: its name.
-        query: what to rank by.
-        limit: the most hits.
-        space: the space's name; empty for the one that serves.
-        filter: which images to rank.
-        min_similarity: the least similarity of a hit.
-        by_product: whether a hit is a product's best image.
-        exact: whether every image must be compared.
-        rerank: how many of the nearest are re-ranked; hits beyond follow by similarity. There is one page then.
-        after: where the page before ended.
-        search_id: what the search of which this is a later page is called; empty for a new one.
-    """
-
-    project: str
-    query: Query
-    limit: int
-    space: str = ""
-    filter: Filter = field(default_factory=Filter)
-    min_similarity: float = -1.0
-    by_product: bool = False
-    exact: bool = False
-    rerank: int = 0
-    after: Position | None = None
-    search_id: str = ""
-
-    @property
-    def shortlist(self) -> int:
-        """How many hits to find, of which the limit is left in the end."""
-        return max(self.limit, self.rerank)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Hits, by their score; how they were found; and, if there are more, where this page ended."""
-
-    project_id: int
-    hits: list[Hit]
-    exact: bool
-    images_ranked: int
-    space: str
-    query: Resolved
-    last: Position | None
+from lookalike_searcher.search.query import Resolved
+from lookalike_searcher.search.types import Position, Ranking, Search
 
 
 async def rank(
@@ -118,7 +44,7 @@ async def rank(
         space = project.in_space(search.space)
         if search.after and search.after[:2] != (project.id, space.name):
             raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
-        resolved = await queries.resolve(connection, database.projections, project, space, search.query)
+        resolved = await queries.resolve(connection, projections_of(database), project, space, search.query)
         ranker = Ranker(connection, project, space, search, resolved, slow_seconds, database.metrics)
         found = await ranker.approximate()
         exact = found is None

@@ -1,6 +1,6 @@
 """OpenTelemetry spans of what we serve, where the environment names an OTLP endpoint; nothing, and free, where not.
 
-A caller's `traceparent` is taken over, and handed on by the client library, whether we or its user made the span.
+A caller's `traceparent` is taken over. The client library hands it on, see `lookalike._transport.call_context`.
 
 Needs the extra `otel` only then. OpenTelemetry's own plugin for asyncio servers is not used: it can freeze the event
 loop (grpc#43079).
@@ -8,7 +8,6 @@ loop (grpc#43079).
 
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 import grpc
+
+from lookalike._transport.call_context import SPAN
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -40,7 +41,6 @@ _COMMENTS: Final = re.compile(r"(\s*--.*\n)*\s*")
 """What may stand before a statement's first word."""
 
 _tracer: "Tracer | None" = None
-_current: Final[ContextVar["Span | None"]] = ContextVar("span", default=None)
 _request_id: Final[ContextVar[str]] = ContextVar("request_id_of_span", default="")
 
 
@@ -98,7 +98,7 @@ def begin(
         SpanKind.SERVER,
         {**attributes, "lookalike.request_id": request_id},
     )
-    _current.set(span)
+    SPAN.set(span)
     _request_id.set(request_id)
     return span
 
@@ -124,22 +124,9 @@ def end(span: "Span", attribute: str, status: int, *, fault: bool) -> None:
     span.end()
 
 
-def carried() -> dict[str, str]:
-    """The headers that tell a server of the span that we are in: ours, or that of the program that uses the library."""
-    if "opentelemetry.trace" not in sys.modules:  # nobody makes spans
-        return {}
-    from opentelemetry.trace import set_span_in_context
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    span = _current.get()
-    headers: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(headers, set_span_in_context(span) if span else None)
-    return headers
-
-
 def statement(sql: str, seconds: float, *, failed: bool) -> None:
     """Draw a statement that has just ended as a child span of this task's request. Values are no part of its text."""
-    span = _current.get()
+    span = SPAN.get()
     if _tracer is None or span is None:
         return
     from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
@@ -159,7 +146,7 @@ def statement(sql: str, seconds: float, *, failed: bool) -> None:
 
 def stages(**seconds: float) -> None:
     """Draw what this task's request did until now as child spans, one after the other, each as long as is said."""
-    span = _current.get()
+    span = SPAN.get()
     if _tracer is None or span is None:
         return
     from opentelemetry.trace import set_span_in_context

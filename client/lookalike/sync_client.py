@@ -1,0 +1,649 @@
+"""The client for code that has no event loop: Django, Flask, Celery, notebooks.
+
+`tools/sync_client.py` writes this from `client.py`.
+"""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from lookalike._blocking import LoopThread
+from lookalike.client import DEFAULT_EMBED_STREAMS, DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Client
+from lookalike.credentials import Credentials
+from lookalike.errors import LookalikeError
+from lookalike.fetch import Settings
+from lookalike.indexing import Items, Plan, Seen, Shard, Watch
+from lookalike.records import (
+    Adaptation,
+    DeleteResult,
+    DuplicateCluster,
+    DuplicateProgress,
+    Embedding,
+    Example,
+    Feedback,
+    Filling,
+    Filter,
+    HitVerdict,
+    Image,
+    ImagePage,
+    ImageVector,
+    Item,
+    Limits,
+    Model,
+    Outcome,
+    Project,
+    Projection,
+    ProjectPage,
+    Query,
+    Reference,
+    SearchQuality,
+    SearchResult,
+    SpaceComparison,
+    SyncResult,
+)
+from lookalike.records.search import DEFAULT_LIMIT
+
+_FETCH: Final = Settings()
+
+
+class SyncClient:
+    """`Client` with methods that block. It may be used from several threads, and at the module level.
+
+    All calls run on one event loop in a thread of its own, which begins with the first call. After a fork the child has
+    a loop and connections of its own. What is iterated over runs one step ahead of the caller; the items of `index` are
+    read in the client's thread.
+
+    Args: see `Client`.
+    """
+
+    def __init__(
+        self,
+        embedder: str = DEFAULT_EMBEDDER,
+        searcher: str = DEFAULT_SEARCHER,
+        *,
+        timeout: float = 30.0,
+        embed_streams: int = DEFAULT_EMBED_STREAMS,
+        credentials: Credentials | None = None,
+    ) -> None:
+        def make() -> Client:
+            return Client(embedder, searcher, timeout=timeout, embed_streams=embed_streams, credentials=credentials)
+
+        self._make = make
+        make()  # says at once what is wrong with the arguments
+        self._lock = threading.Lock()
+        self._running: tuple[int, LoopThread, Client] | None = None
+
+    @classmethod
+    def from_env(cls, *, timeout: float = 30.0, embed_streams: int = DEFAULT_EMBED_STREAMS) -> Self:
+        """A client for the servers that LOOKALIKE_EMBEDDER and LOOKALIKE_SEARCHER name, or those on this machine."""
+        return cls(
+            os.environ.get("LOOKALIKE_EMBEDDER") or DEFAULT_EMBEDDER,
+            os.environ.get("LOOKALIKE_SEARCHER") or DEFAULT_SEARCHER,
+            timeout=timeout,
+            embed_streams=embed_streams,
+        )
+
+    def __enter__(self) -> Self:
+        """Nothing is connected before the first call."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections, and end the thread; what is in flight is cancelled. A later call begins again."""
+        with self._lock:
+            running, self._running = self._running, None
+        if running and running[0] == os.getpid():
+            atexit.unregister(self.close)
+            running[1].call(running[2].close())
+            running[1].stop()
+
+    def _client(self) -> tuple[LoopThread, Client]:
+        with self._lock:
+            if self._running is None or self._running[0] != os.getpid():
+                self._running = (os.getpid(), LoopThread(), self._make())
+                atexit.register(self.close)
+            return self._running[1:]
+
+    def health(self) -> tuple[bool, bool]:
+        """Whether the embedder, and the searcher, say that they serve: what probes ask, without a token."""
+        loop, client = self._client()
+        return loop.call(client.health())
+
+    def model(self) -> Model:
+        """The embedder's model: its space, limits and precision."""
+        loop, client = self._client()
+        return loop.call(client.model())
+
+    def embed(self, image: bytes | Path) -> Embedding:
+        """The vector of one image.
+
+        Raises:
+            InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
+            OverloadedError: the embedder's queue is full.
+        """
+        loop, client = self._client()
+        return loop.call(client.embed(image))
+
+    def create_project(self, name: str, *, space: str | None = None, limits: Limits | None = None) -> Project:
+        """Create a project.
+
+        Args:
+            name: 1 to 63 lower-case letters, digits, `-` or `_`, beginning with a letter or digit.
+            space: the embedding space of its vectors; the embedder's own if it is left out.
+            limits: what it may hold and ask for; the server's own limits if it is left out.
+
+        Raises:
+            AlreadyExistsError: there is one of that name.
+            InvalidRequestError: the name, the space or a limit breaks a rule.
+        """
+        loop, client = self._client()
+        return loop.call(client.create_project(name, space=space, limits=limits))
+
+    def get_project(self, name: str) -> Project:
+        """The project of that name, with the state of its spaces. Raises NotFoundError."""
+        loop, client = self._client()
+        return loop.call(client.get_project(name))
+
+    def list_projects(self) -> Generator[Project, None, None]:
+        """Yield all projects by name, without their spaces, fetching page after page."""
+        loop, client = self._client()
+        return loop.iterate(lambda: client.list_projects())
+
+    def project_page(self, *, page_size: int = 100, page_token: str = "") -> ProjectPage:
+        """One page of the projects by name, without their spaces, for whoever shows them page by page.
+
+        Args:
+            page_size: the most projects; more than 1,000 means 1,000.
+            page_token: where to go on: the `next_page_token` of the page before; empty for the first one.
+
+        Raises:
+            InvalidRequestError: page_size is negative, or page_token is none of ours.
+        """
+        loop, client = self._client()
+        return loop.call(client.project_page(page_size=page_size, page_token=page_token))
+
+    def update_project(self, name: str, *, limits: Limits | None = None, search_enabled: bool | None = None) -> Project:
+        """Change a project: what is left out stays.
+
+        Args:
+            name: the project's name.
+            limits: its new limits, all of them.
+            search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: a limit is out of range, or nothing is to be changed.
+        """
+        loop, client = self._client()
+        return loop.call(client.update_project(name, limits=limits, search_enabled=search_enabled))
+
+    def delete_project(self, name: str) -> None:
+        """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
+        loop, client = self._client()
+        return loop.call(client.delete_project(name))
+
+    def create_space(self, project: str, space: str | None = None, *, projection: Projection | None = None) -> Project:
+        """Add a second space to a project, for a new model, to be filled by `index` while the first one serves.
+
+        Args:
+            project: the project's name.
+            space: the embedding space; the embedder's own if it is left out.
+            projection: derives the space from another one of the project, by which the searcher fills it.
+
+        Raises:
+            NotFoundError: there is no such project, or it has no such source.
+            AlreadyExistsError: it has such a space.
+            InvalidRequestError: the space or the projection breaks a rule.
+            PreconditionError: the projection's source is derived itself.
+        """
+        loop, client = self._client()
+        return loop.call(client.create_space(project, space, projection=projection))
+
+    def watch_space(self, project: str, space: str) -> Generator[Filling, None, None]:
+        """Yield how far a derived space is, until it is filled, and its index, where one is due, is ready.
+
+        Raises:
+            NotFoundError: there is no such project, or it has no such derived space.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.watch_space(project, space))
+
+    def export_vectors(
+        self, project: str, *, space: str | None = None, fraction: float = 1.0
+    ) -> Generator[ImageVector, None, None]:
+        """Yield a project's vectors in the order in which their images were first indexed, to learn from them.
+
+        The searcher may be away for a minute. One who stops early closes the generator (`contextlib.aclosing`).
+
+        Args:
+            project: the project's name.
+            space: which ones; None: those that writers send, of the space that serves or its source.
+            fraction: which share of the products, above 0 to 1, with all of their images; the same ones each time.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            InvalidRequestError: fraction is out of range.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.export_vectors(project, space=space, fraction=fraction))
+
+    def adapt(self, project: str, *, unlabelled: bool = False, publish: bool = True, seed: int = 0) -> Adaptation:
+        """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
+
+        It is learned from two thirds of the products that have two or more images, measured on the others, and then
+        learned anew from all. No photo is read. What is published is filled by the searcher, see `filling`, and does
+        not serve before `cut_over_space`. Needs the extra `adapt`, some 500 MB, and seconds to minutes.
+
+        Args:
+            project: the project's name.
+            unlabelled: learn without products (PCA whitening), which cannot be measured, and is always published.
+            publish: whether to publish what helps, or only to measure.
+            seed: chooses the products that are held out.
+
+        Raises:
+            NotFoundError: there is no such project.
+            PreconditionError: it has too few products of two or more images, or numpy is not installed.
+        """
+        loop, client = self._client()
+        return loop.call(client.adapt(project, unlabelled=unlabelled, publish=publish, seed=seed))
+
+    def compare_spaces(
+        self, project: str, space: str, *, sample_size: int = 100, limit: int = DEFAULT_LIMIT
+    ) -> SpaceComparison:
+        """Search for sampled images of the project in a space and in the one that serves, and compare the answers.
+
+        Args:
+            project: the project's name.
+            space: the other space.
+            sample_size: how many images to search for, 1 to 1,000, of those that have a vector in both.
+            limit: how many hits of each search to compare, 1 to 100.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            InvalidRequestError: a number is out of range.
+        """
+        loop, client = self._client()
+        return loop.call(client.compare_spaces(project, space, sample_size=sample_size, limit=limit))
+
+    def cut_over_space(self, project: str, space: str, *, allow_incomplete: bool = False) -> Project:
+        """Make another space the one that serves, atomically. The old one is kept: cutting over to it is the way back.
+
+        Args:
+            project: the project's name.
+            space: the space that is to serve.
+            allow_incomplete: cut over although images have no vector in it, and so are not found, or its index is not
+                ready.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            PreconditionError: the space is incomplete.
+        """
+        loop, client = self._client()
+        return loop.call(client.cut_over_space(project, space, allow_incomplete=allow_incomplete))
+
+    def delete_space(self, project: str, space: str) -> Project:
+        """Delete a space that does not serve, with its vectors. It cannot be undone.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            PreconditionError: it serves.
+        """
+        loop, client = self._client()
+        return loop.call(client.delete_space(project, space))
+
+    def check_images(self, project: str, sha256s: Sequence[bytes], *, space: str | None = None) -> set[bytes]:
+        """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds.
+
+        With a space, those of them that have a vector in it. Raises NotFoundError.
+        """
+        loop, client = self._client()
+        return loop.call(client.check_images(project, sha256s, space=space))
+
+    def get_image(self, project: str, *, sha256: str | None = None, uri: str | None = None) -> Image:
+        """The image with this hash, in hexadecimal, or at this URI; of several there, the newest reference's.
+
+        Raises:
+            NotFoundError: there is no such project, or no such image in it.
+            ValueError: not exactly one of sha256 and uri was given.
+        """
+        loop, client = self._client()
+        return loop.call(client.get_image(project, sha256=sha256, uri=uri))
+
+    def list_images(
+        self, project: str, *, filter: Filter | None = None, missing_in_space: str | None = None
+    ) -> Generator[Image, None, None]:
+        """Yield a project's images in the order in which they were first indexed, fetching page after page.
+
+        Images that are indexed meanwhile come later; none comes twice.
+
+        Args:
+            project: the project's name.
+            filter: which images; None: all.
+            missing_in_space: only those without a vector in this space: what is left to be embedded by a new model.
+
+        Raises:
+            NotFoundError: there is no such project or space.
+            InvalidRequestError: the filter breaks a rule.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.list_images(project, filter=filter, missing_in_space=missing_in_space))
+
+    def image_page(
+        self, project: str, *, filter: Filter | None = None, page_size: int = 100, page_token: str = ""
+    ) -> ImagePage:
+        """One page of what `list_images` yields, for whoever shows it page by page.
+
+        Args:
+            project: the project's name.
+            filter: which images; None: all.
+            page_size: the most images; more than 1,000 means 1,000.
+            page_token: where to go on: the `next_page_token` of the page before; empty for the first one. All else
+                stays the same.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: the filter breaks a rule, page_size is negative, or page_token is of another list.
+        """
+        loop, client = self._client()
+        return loop.call(client.image_page(project, filter=filter, page_size=page_size, page_token=page_token))
+
+    def delete_images(
+        self,
+        project: str,
+        *,
+        uris: str | Sequence[str] = (),
+        products: str | Sequence[str] = (),
+        sha256s: str | Sequence[str] = (),
+    ) -> DeleteResult:
+        """Delete references, and images that have lost their last one, in one transaction. It cannot be undone.
+
+        What is not there is no error. If an answer is lost, the searcher is asked again, and the counts are the second
+        answer's.
+
+        Args:
+            project: the project's name.
+            uris: references with these URIs, of all products.
+            products: all references of these products.
+            sha256s: images with these hashes, in hexadecimal, with all their references. At most 1,000 names in all.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: nothing is named, too much, or something that breaks a rule.
+        """
+        loop, client = self._client()
+        return loop.call(client.delete_images(project, uris=uris, products=products, sha256s=sha256s))
+
+    def index(
+        self, project: str, items: Items, *, fetch: Settings = _FETCH, watch: Watch | None = None
+    ) -> Generator[Outcome, None, None]:
+        """Embed and store items of any number; yield an outcome for each as it is acknowledged, in no set order.
+
+        What the project holds already, by content, is not embedded again; a run that was interrupted can simply be
+        repeated. A project with several spaces is filled in the embedder's: images without a vector there are embedded.
+        A bounded number of items is in flight, and a caller who is slow to take outcomes slows the run down;
+        one who stops early closes the generator (`contextlib.aclosing`). A server may be away for a minute.
+
+        A sync iterable is advanced on the event loop, so it should not block for long. Items of one run that name the
+        same reference should be alike: which of them is stored last is not set.
+
+        An item without an image is fetched from its uri; that of a file, or from a host that tells when its images
+        change, is not even read again while it is the one that was indexed. Images of a host that is down are put off
+        until it is back; how long it may be away, and all else of fetching, say the settings.
+
+        Args:
+            project: the project's name.
+            items: what to index.
+            fetch: how images are fetched.
+            watch: is told what the run is doing.
+
+        Raises:
+            NotFoundError: there is no such project.
+            PreconditionError: the embedder's space is none of the project's.
+            LookalikeError: a server stayed away, or failed; items without an outcome may or may not be stored.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.index(project, items, fetch=fetch, watch=watch))
+
+    def plan_index(self, project: str, items: Items, *, fetch: Settings = _FETCH) -> Generator[Plan, None, None]:
+        """Yield what `index` would do with each item, in their order. No image is read, and nothing is stored.
+
+        Raises:
+            NotFoundError: there is no such project.
+            PreconditionError: the embedder's space is none of the project's.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.plan_index(project, items, fetch=fetch))
+
+    def unseen_references(
+        self, project: str, seen: Seen, *, within: str = "", shard: Shard | None = None
+    ) -> Generator[list[Reference], None, None]:
+        """Yield, some at a time, the project's references that a manifest does not have: those that were not `seen`.
+
+        Args:
+            project: the project's name.
+            seen: the manifest's items.
+            within: only references whose URIs begin so.
+            shard: only those of this share.
+
+        Raises:
+            NotFoundError: there is no such project.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.unseen_references(project, seen, within=within, shard=shard))
+
+    def delete_references(self, project: str, references: Sequence[Reference]) -> DeleteResult:
+        """Delete exactly these references, at most 1,000; with them, images that lose their last one.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: there are none, or too many.
+        """
+        loop, client = self._client()
+        return loop.call(client.delete_references(project, references))
+
+    def sync_product(self, project: str, product: str, items: Iterable[Item]) -> SyncResult:
+        """Make a product show exactly these images, in one transaction: all its other references are deleted.
+
+        What the project holds already is not embedded again. If an answer is lost, the searcher is asked again, and the
+        result is the second answer's.
+
+        Args:
+            project: the project's name.
+            product: 1 to 256 bytes.
+            items: at most 1,000, their product empty or the same; none empties the product.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: an image is not accepted, or a field breaks a rule; `metadata` has the item's uri.
+            UnreadableImageError: a file cannot be read; likewise.
+            PreconditionError: the embedder's space is none of the project's, or not the one that serves.
+            QuotaExceededError: the project would hold more images than it may.
+        """
+        loop, client = self._client()
+        return loop.call(client.sync_product(project, product, items))
+
+    def search(
+        self,
+        project: str,
+        *,
+        image: bytes | Path | None = None,
+        sha256: str | None = None,
+        uri: str | None = None,
+        embedding: Embedding | None = None,
+        positives: Sequence[Example] = (),
+        negatives: Sequence[Example] = (),
+        limit: int = DEFAULT_LIMIT,
+        filter: Filter | None = None,
+        min_similarity: float | None = None,
+        page_token: str = "",
+        group_by_product: bool = False,
+        exact: bool = False,
+        space: str | None = None,
+        rerank: int = 0,
+    ) -> SearchResult:
+        """The project's images most similar to one of: an image, an image of the project, a vector, several examples.
+
+        The arguments are those of `Query`, which has their ranges.
+
+        Raises:
+            NotFoundError: there is no such project or space, or an image that the query names is not in it.
+            InvalidRequestError: an image is not accepted, or a field breaks a rule.
+            PreconditionError: the vector is of another space than the searched one.
+            QuotaExceededError: the project's searches come too fast, or ask for too many hits.
+            ValueError: not exactly one query was given, or negatives without positives.
+        """
+        loop, client = self._client()
+        return loop.call(
+            client.search(
+                project,
+                image=image,
+                sha256=sha256,
+                uri=uri,
+                embedding=embedding,
+                positives=positives,
+                negatives=negatives,
+                limit=limit,
+                filter=filter,
+                min_similarity=min_similarity,
+                page_token=page_token,
+                group_by_product=group_by_product,
+                exact=exact,
+                space=space,
+                rerank=rerank,
+            )
+        )
+
+    def search_pages(self, project: str, query: Query) -> Generator[SearchResult, None, None]:
+        """Yield the answer to a search page after page, of `query.limit` hits each. Raises as `search`.
+
+        What has to be embedded is embedded once. A page begins after the last hit of the one before, in the order of
+        similarity, whatever changed meanwhile.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.search_pages(project, query))
+
+    def search_batch(self, project: str, queries: Sequence[Query]) -> list[SearchResult | LookalikeError]:
+        """The answers to 1 to 100 searches in their order; in the place of one that failed, its error.
+
+        Raises:
+            InvalidRequestError: there are no queries, or too many.
+            LookalikeError: the searcher cannot be reached, or failed.
+        """
+        loop, client = self._client()
+        return loop.call(client.search_batch(project, queries))
+
+    def record_feedback(
+        self,
+        project: str,
+        search_id: str,
+        verdicts: Sequence[HitVerdict],
+        *,
+        sha256: str | None = None,
+        uri: str | None = None,
+        embedding: Embedding | None = None,
+    ) -> int:
+        """Say which hits of a search were right, wrong or clicked; how many of the verdicts were new.
+
+        The same again changes nothing; a later RIGHT or WRONG on a hit replaces the earlier one; clicks stay.
+        What was searched for is stored only if it is named here, which it must be to be learnt from.
+
+        Args:
+            project: the project's name.
+            search_id: of the search's result.
+            verdicts: 1 to 100.
+            sha256: the hash, in hexadecimal, of the query's file.
+            uri: instead of it, where the query, an image of the project, is used.
+            embedding: the query's vector; not needed if the query is an image of the project.
+
+        Raises:
+            NotFoundError: there is no such project, or no image at the uri.
+            InvalidRequestError: a field breaks a rule, or the search was another project's, or too long ago.
+            PreconditionError: the vector is of no space of the project.
+            QuotaExceededError: the project, or the search, has as much feedback as it may.
+        """
+        loop, client = self._client()
+        return loop.call(
+            client.record_feedback(project, search_id, verdicts, sha256=sha256, uri=uri, embedding=embedding)
+        )
+
+    def list_feedback(self, project: str) -> Generator[Feedback, None, None]:
+        """Yield a project's feedback, search by search, in the order in which they first got any.
+
+        Searches that get their first meanwhile come later; none comes twice. Raises NotFoundError.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.list_feedback(project))
+
+    def delete_feedback(
+        self, project: str, *, search_ids: str | Sequence[str] = (), before: datetime | None = None
+    ) -> int:
+        """Delete the feedback on searches, with their queries' vectors; on how many. It cannot be undone.
+
+        Args:
+            project: the project's name.
+            search_ids: on these, at most 1,000; what is not there is no error.
+            before: on all that were made before this time.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: nothing is named, or what is none of ours.
+        """
+        loop, client = self._client()
+        return loop.call(client.delete_feedback(project, search_ids=search_ids, before=before))
+
+    def search_quality(self, project: str, *, days: int = 7) -> SearchQuality:
+        """How good the searches of the last 1 to 365 days were, the present one (in UTC) included.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: days is out of range.
+        """
+        loop, client = self._client()
+        return loop.call(client.search_quality(project, days=days))
+
+    def find_duplicates(
+        self,
+        project: str,
+        *,
+        min_similarity: float | None = None,
+        same_file_only: bool = False,
+        resume_token: str = "",
+        on_progress: Callable[[DuplicateProgress], object] | None = None,
+    ) -> Generator[DuplicateCluster, None, None]:
+        """Yield clusters of the project's images that are duplicates of one another, by their earliest image.
+
+        The searcher may be away for a minute: the search goes on where it was. To go on in another process, keep the
+        last cluster's `progress.resume_token`. One who stops early closes the generator (`contextlib.aclosing`).
+
+        Args:
+            project: the project's name.
+            min_similarity: of near duplicates, 0.5 to 1; None: the threshold of `Match.NEAR_DUPLICATE`.
+            same_file_only: only files that are used in several places: no vectors are compared.
+            resume_token: where to go on; all else stays the same. Empty: at the beginning.
+            on_progress: is told how far it has come, also while nothing is found.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: min_similarity is out of range, or resume_token is of another search.
+            LookalikeError: the searcher stayed away, or failed.
+        """
+        loop, client = self._client()
+        return loop.iterate(
+            lambda: client.find_duplicates(
+                project,
+                min_similarity=min_similarity,
+                same_file_only=same_file_only,
+                resume_token=resume_token,
+                on_progress=on_progress,
+            )
+        )

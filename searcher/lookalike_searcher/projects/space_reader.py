@@ -1,0 +1,37 @@
+"""A space of a project that is read again and again, for work that takes longer than one transaction."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import Connection
+from lookalike_searcher.errors import NotFound
+from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.space import Space
+
+
+@dataclass(frozen=True)
+class SpaceReader:
+    """Reads a space, as it was found once, again and again, each time in a transaction of its own."""
+
+    database: Database
+    project: str
+    project_id: int
+    space: str
+
+    @asynccontextmanager
+    async def reading(self, settings: str = "") -> AsyncIterator[tuple[Connection, Project, Space]]:
+        """Project and space as they are now, to be read in the block.
+
+        Args:
+            settings: see `Database.reading`.
+
+        Raises:
+            NotFound: the project or the space has been deleted, also if another one has its name now.
+        """
+        async with registry.reading(self.database, self.project, settings) as (connection, project):
+            if project.id != self.project_id:
+                raise NotFound.project(self.project)
+            yield connection, project, project.in_space(self.space)
