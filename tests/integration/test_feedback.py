@@ -28,7 +28,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.database.pool import Database, connect
 from lookalike_searcher.errors import QuotaExceeded
-from lookalike_searcher.feedback import feedback
+from lookalike_searcher.feedback import feedback, retention
 from lookalike_searcher.feedback.feedback import Judged
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.search import search_id
@@ -210,7 +210,7 @@ async def test_feedback_goes_by_name_by_age_and_past_its_time(
         await quick_client.record_feedback(shop, one, [said(1, 1, RIGHT)])
     assert await quick_client.delete_feedback(shop, search_ids=[old, old]) == 1
     assert await quick_client.delete_feedback(shop, before=datetime.now(UTC) - timedelta(days=25)) == 1
-    await Impressions(database, timedelta(days=15)).sweep()
+    await retention.sweep(database, timedelta(days=15))
     assert [one.search_id for one in await listed(quick_client, shop)] == [new]
     with pytest.raises(InvalidRequestError, match="search_ids"):
         await quick_client.delete_feedback(shop)
@@ -246,7 +246,7 @@ async def test_searches_are_counted_by_all_searchers_and_none_is_lost_at_the_end
     quick_client: Client, shop: str, database: Database
 ) -> None:
     project_id = search_id.parse(await search(quick_client, shop), "search_id").project_id
-    one, other = Impressions(database, None), Impressions(database, None)
+    one, other = Impressions(database), Impressions(database)
     async with one.kept(), other.kept():
         for _ in range(3):
             one.count(project_id)
@@ -260,7 +260,7 @@ async def test_counts_wait_while_the_database_is_away(
 ) -> None:
     project_id = search_id.parse(await search(quick_client, shop), "search_id").project_id
     async with connect(database_url, pool_size=1, command_timeout=30, migrate=False) as lost:
-        impressions = Impressions(lost, None)
+        impressions = Impressions(lost)
         impressions.count(project_id)
         lost.terminate()
         await impressions.flush()

@@ -175,7 +175,7 @@ async def test_progress_is_told_while_an_index_is_built(writer: Writer, database
         async def waits_for_the_blocker() -> bool:
             status = (await index.states(database, project, threshold=100))[space.id]
             assert 0 <= status.progress <= 1
-            return status.state == wire.INDEX_STATE_BUILDING and "waiting" in status.phase
+            return status.state is index.IndexState.BUILDING and "waiting" in status.phase
 
         await until(waits_for_the_blocker)
         await blocker.execute("ROLLBACK")

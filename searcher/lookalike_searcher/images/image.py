@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import asyncpg
 
 LISTED_REFERENCES: Final = 100
 """The most references that an answer lists of one image; it says how many there are."""
@@ -81,7 +84,7 @@ class Image:
     reference_count: int
 
 
-def reference_of(row: Mapping[str, Any]) -> Reference:
+def reference_of(row: "asyncpg.Record") -> Reference:
     """Read the reference out of a row that has its columns."""
     labels = row["labels"]
     own = {} if labels == "{}" else json.loads(labels)  # most have none

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import jwt
 
-from lookalike_serving.security.caller import SCOPES, Caller
+from lookalike.constants import SCOPES
+from lookalike_serving.security.caller import Caller
 from lookalike_serving.security.errors import KeysUnavailable, Unauthenticated
 from lookalike_serving.security.keys import Source
 
