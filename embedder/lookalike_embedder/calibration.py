@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from lookalike import atomic_file
 from lookalike_embedder.weights import POSITIONS
 
 SHIPPED: Final = Path(__file__).with_name("calibration.json")
@@ -46,6 +45,8 @@ def keep(file: Path, weights_sha256: str, growth: Sequence[float]) -> None:
     """Write a calibration."""
     file.parent.mkdir(parents=True, exist_ok=True)
     rounded = [float(f"{ratio:.6g}") for ratio in growth]
+    from lookalike import atomic_file  # with it comes gRPC, which reading a calibration does not need
+
     atomic_file.write(file, json.dumps({"weights_sha256": weights_sha256, "growth": rounded}) + "\n")
 
 

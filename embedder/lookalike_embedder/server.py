@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +28,6 @@ from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
 from lookalike_serving.memory import LARGE_BLOCKS, trimmed, tune
-from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security import factory
 from lookalike_serving.server import Draining, Server, calm_collector
 
@@ -49,13 +48,20 @@ class Loaded:
     jpegs: image.JpegDecoder | None = None
 
 
-async def run(config: Config, announce: Callable[[str], None], load: Callable[[Config], Loaded] | None = None) -> None:
+async def run(
+    config: Config,
+    announce: Callable[[str], None],
+    load: Callable[[Config], Loaded] | None = None,
+    *,
+    scraped: bool = True,
+) -> None:
     """Load, warm up, serve until signalled, or until the device is lost; drain.
 
     Args:
         config: the configuration.
         announce: is told one line, once, when the server is ready; it names the address.
         load: gives the model; left out, the real one.
+        scraped: whether its metrics can be read over HTTP.
 
     Raises:
         DeviceLost: it is. The server has ended; the process must be ended from within, see `Stuck`.
@@ -68,7 +74,7 @@ async def run(config: Config, announce: Callable[[str], None], load: Callable[[C
         loaded = await asyncio.wrap_future(first.submit(load or load_model, config))
         calm_collector()
         metrics = Metrics()
-        with metrics_served(config.metrics_address, metrics.registry) as metrics_port:
+        with _metrics_served(config, metrics) if scraped else nullcontext() as metrics_port:
             async with serving(config, loaded, first, metrics=metrics, lost=lost) as server:
                 model = loaded.description
                 announce(
@@ -83,6 +89,12 @@ async def run(config: Config, announce: Callable[[str], None], load: Callable[[C
         first.shutdown(wait=False)
     if lost.is_set():
         raise DeviceLost
+
+
+def _metrics_served(config: Config, metrics: Metrics) -> AbstractContextManager[int]:
+    from lookalike_serving.metrics_endpoint import metrics_served  # with it comes uvicorn
+
+    return metrics_served(config.metrics_address, metrics.registry)
 
 
 def load_model(config: Config) -> Loaded:

@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import atomic_file
 from lookalike_embedder import wheel
 
 logger = logging.getLogger(__name__)
@@ -139,6 +138,8 @@ def _checked(tensors: Tensors, expected_sha256: str) -> Tensors:
 def _keep(tensors: Tensors, cached: Path) -> None:
     """Write the cache so that nobody ever reads half a file. Without a cache the next start downloads again."""
     from safetensors.numpy import save
+
+    from lookalike import atomic_file  # with it comes gRPC, which reading weights does not need
 
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)

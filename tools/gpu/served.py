@@ -65,7 +65,7 @@ def _serve(setting: Setting, ready: Connection, faulty: bool, options: dict[str,
     status = 0
     try:
         with asyncio.Runner(loop_factory=event_loop()) as runner:
-            runner.run(run(config, ready.send, load))
+            runner.run(run(config, ready.send, load, scraped=False))
     except (DeviceLost, Stuck) as error:
         print(f"  the embedder ended: {error}", file=sys.stderr)
         status = 1
