@@ -1,6 +1,9 @@
 """What all tests share."""
 
 import asyncio
+import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +12,21 @@ from typing import Any
 import pytest
 
 from lookalike.demo.photos import shipped_photos
+
+
+def pytest_configure() -> None:
+    """Give this run a temporary folder of its own.
+
+    pytest would share one between all runs of a user, and shut others out of it whenever a run begins. A PostgreSQL
+    that another run has just started as a user of its own could not read its files any more.
+    """
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.mkdtemp(prefix="lookalike-"))
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Leave the folder only where something failed."""
+    if exitstatus == 0:
+        shutil.rmtree(os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +46,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         import torch
 
         if not torch.cuda.is_available():
-            pytest.skip("this machine has no GPU that torch can use")
+            pytest.skip("a GPU is needed")
 
 
 @pytest.fixture(scope="session")
