@@ -81,6 +81,12 @@ class InvalidMessage(DomainError):
         return cls("MESSAGE_TOO_LARGE", message, limit_bytes=most)
 
     @classmethod
+    def field_too_long(cls, method: str, most: int, size: int) -> "InvalidMessage":
+        """A field has more bytes than any of the method's needs."""
+        message = f"message: a field of a request of {method} must be at most {most} bytes, got {size}"
+        return cls("MESSAGE_TOO_LARGE", message, limit_bytes=most)
+
+    @classmethod
     def too_many_entries(cls, method: str, most: int) -> "InvalidMessage":
         """There are more fields than any request of the method needs."""
         message = f"message: it has more fields than a request of {method} may, which are {most} in all"

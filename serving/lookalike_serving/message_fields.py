@@ -33,6 +33,14 @@ class TooMany(Exception):
     """There are more fields than any message of this kind needs."""
 
 
+class TooLong(Exception):
+    """A field that is not looked into has more bytes than any needs, so many."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
 @dataclass(frozen=True)
 class Shape:
     """What a kind of message may hold.
@@ -72,22 +80,28 @@ def _is_flat(message: Descriptor) -> bool:
     return not any(field.message_type or (field.is_repeated and field.type in _TEXTS) for field in message.fields)
 
 
-def check(data: bytes, shape: Shape) -> None:
-    """Check that a message has no more fields than its shape allows.
+def check(data: bytes, shape: Shape, longest: int) -> None:
+    """Check that a message has no more fields than its shape allows, and none that is too long.
 
     Whatever this cannot follow is refused, as the parser might understand it otherwise.
 
+    Args:
+        data: the message.
+        shape: what it may hold.
+        longest: the most bytes of a field that is not looked into, of those that nobody knows, too.
+
     Raises:
         TooMany: it has more.
+        TooLong: one is longer.
         Malformed: it is no message.
     """
     try:
-        _count(data, 0, len(data), shape, shape.all)
+        _count(data, 0, len(data), shape, shape.all, longest)
     except IndexError:  # it ends within a tag or a number
         raise Malformed from None
 
 
-def _count(data: bytes, at: int, end: int, shape: Shape, left: int) -> int:
+def _count(data: bytes, at: int, end: int, shape: Shape, left: int, longest: int) -> int:
     """How many of the fields that may come are left after the message between `at` and `end`."""
     own, nested = shape.own, shape.nested
     while at < end:
@@ -110,7 +124,9 @@ def _count(data: bytes, at: int, end: int, shape: Shape, left: int) -> int:
                 if size <= 2 * within.all:  # two bytes are the least of a field
                     left -= size >> 1
                 else:
-                    left = _count(data, at, min(at + size, end), within, left)
+                    left = _count(data, at, min(at + size, end), within, left, longest)
+            elif size > longest:
+                raise TooLong(size)
             at += size
         elif kind == 0:
             at = _after_number(data, at)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from google.protobuf.message import DecodeError, Message
 
 from lookalike_serving.errors import InvalidMessage
-from lookalike_serving.message_fields import Malformed, TooMany, check, shape_of
+from lookalike_serving.message_fields import Malformed, TooLong, TooMany, check, shape_of
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
 SMALL: Final = 16 * 1024
 """The most bytes of a request that holds a few names, of which the longest is a URI of 2 KiB."""
+_ANY_LENGTH: Final = 2**32
 _UNCOUNTED: Final = 8 * 1024
 """Up to so many bytes fields are not counted: 4,096 empty messages are parsed in 2 ms, into less than a megabyte."""
 
@@ -26,10 +27,12 @@ class Limits:
         bytes: the most bytes of a request, by its method, `package.Service/Method`; None: as many as gRPC lets in.
             Where a method is not named, SMALL.
         entries: how many of each repeated field there may be, by its full name; those not named: few.
+        longest: the most bytes of one text, list of numbers or unknown field, where gRPC alone bounds the request.
     """
 
     bytes: Mapping[str, int | None] = field(default_factory=dict)
     entries: Mapping[str, int] = field(default_factory=dict)
+    longest: int = _ANY_LENGTH
 
 
 class Parser:
@@ -51,6 +54,7 @@ class Parser:
         self._parse: Callable[[bytes], Message] = kind.FromString
         self.most_bytes = limits.bytes.get(method, SMALL)
         self.shape = shape_of(cast("Descriptor", kind.DESCRIPTOR), limits.entries)
+        self._longest = limits.longest if self.most_bytes is None else _ANY_LENGTH
 
     def __call__(self, data: bytes) -> Any:  # noqa: ANN401 - the method's request
         """The request. Raises InvalidMessage."""
@@ -58,9 +62,11 @@ class Parser:
             raise InvalidMessage.too_large(self.name, self.most_bytes, len(data))
         try:
             if len(data) > _UNCOUNTED:
-                check(data, self.shape)
+                check(data, self.shape, self._longest)
             return self._parse(data)
         except TooMany:
             raise InvalidMessage.too_many_entries(self.name, self.shape.all) from None
+        except TooLong as error:
+            raise InvalidMessage.field_too_long(self.name, self._longest, error.size) from None
         except (Malformed, DecodeError):
             raise InvalidMessage.unparsable(self.name) from None

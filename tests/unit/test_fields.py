@@ -152,7 +152,7 @@ def test_entries_are_counted_wherever_they_are() -> None:
     search = wire.SearchRequest(positives=[wire.Example()] * 20_000).SerializeToString()
     batch = wire.SearchBatchRequest(requests=[wire.SearchRequest.FromString(search)]).SerializeToString()
     with pytest.raises(TooMany):
-        check(batch, BATCH)
+        check(batch, BATCH, MEBIBYTES)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +163,12 @@ def test_entries_are_counted_wherever_they_are() -> None:
         ("GetProject", b"\x0a\x7f", "MESSAGE_UNPARSABLE"),
         ("SyncProduct", b"\x80" * 14 * MEBIBYTES, "MESSAGE_UNPARSABLE"),
         ("GetProject", b"\xfa\x7f\x80\x80\x01" + bytes(SMALL), "MESSAGE_TOO_LARGE"),
+        (
+            "CheckReferences",
+            b"\xfa\x7f\x80\x80\x80\x07" + bytes(14 * MEBIBYTES),
+            "MESSAGE_TOO_LARGE",
+        ),  # a field unknown
+        ("CheckReferences", b"\x0a\x80\x80\x80\x07" + b"a" * 14 * MEBIBYTES, "MESSAGE_TOO_LARGE"),  # a project's name
     ],
 )
 def test_what_cannot_be_read_is_refused_in_words_of_our_own(method: str, data: bytes, reason: str) -> None:
@@ -190,7 +196,7 @@ def test_what_is_counted_is_never_less_than_what_protobuf_reads(data: bytes) -> 
         return
     few = shape_of(wire.SearchBatchRequest.DESCRIPTOR, {"lookalike.v1.SearchBatchRequest.requests": 1})
     try:
-        check(data, few)
+        check(data, few, MEBIBYTES)
     except (TooMany, Malformed):
         return
     assert len(found.requests) <= few.own

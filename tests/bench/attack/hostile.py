@@ -60,7 +60,7 @@ def hostile() -> list[Hostile]:
         ("RecordFeedback", nowhere + b"\x12\x00" * _EMPTY, "all", invalid),
         ("IndexImages", b"\x4a\x00" * _EMPTY, "all", invalid),
         ("SyncProduct", b"\x80" * _LARGE, "all", invalid),
-        ("CheckReferences", nowhere + _UNKNOWN_FIELD, "all", grpc.StatusCode.NOT_FOUND),
+        ("CheckReferences", nowhere + _UNKNOWN_FIELD, "all", invalid),
     ]
     of_embedder = [
         ("Embed", b"\x0a\x80\x80\x80\x07" + _IDLE, "", grpc.StatusCode.UNAUTHENTICATED),
