@@ -144,7 +144,7 @@ async def test_a_migration_that_is_killed_halfway_leaves_whole_projects_and_the_
         reading = reader.transaction()
         await reading.start()
         await reader.execute("LOCK TABLE p2.image IN ACCESS SHARE MODE")
-        start = "import asyncio, sys; from lookalike_searcher import database\n"
+        start = "import asyncio, sys; from lookalike_searcher.database import pool as database\n"
         start += "asyncio.run(database.connect(sys.argv[1], pool_size=1, command_timeout=30).__aenter__())"
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", start, old_database_url)
         locks = "SELECT count(*) {} FROM pg_locks WHERE relation = 'p2.image'::regclass"
