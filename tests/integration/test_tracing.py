@@ -172,7 +172,8 @@ def log() -> Iterator[io.StringIO]:
     handler = logging.StreamHandler(kept)
     handler.setFormatter(logs.formatter("json"))
     handler.addFilter(logs.identify)
-    ours = [logging.getLogger(name) for name in ("lookalike", "lookalike_searcher")]
+    rooms = ("lookalike_serving", "lookalike_searcher", "lookalike_gateway")
+    ours = [logging.getLogger(name) for name in rooms]
     for logger in ours:
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
