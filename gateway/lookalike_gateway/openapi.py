@@ -26,6 +26,23 @@ _REQUEST_ID: Final = {
     }
 }
 
+_REFUSAL: Final[Json] = {
+    "type": "object",
+    "properties": {
+        **{name: {"type": "string"} for name in ("type", "title", "reason", "detail")},
+        "status": {"type": "integer"},
+    },
+    "required": ["type", "title", "status", "reason", "detail"],
+}
+_UNREAD: Final[Json] = {
+    status: {"description": description, "content": {MEDIA_TYPE: {"schema": _REFUSAL}}}
+    for status, description in {
+        "414": "The URL is longer than 64 KiB.",
+        "431": "The request line and the header lines are longer than 64 KiB in all.",
+    }.items()
+}
+"""Refusals of any request, before it is read. They have no request id."""
+
 
 def document() -> Json:
     """The whole document."""
@@ -52,7 +69,7 @@ def _operation(operation: Operation) -> Json:
         "summary": operation.summary,
         "description": operation.description,
         "parameters": [parameter.described() for parameter in operation.parameters],
-        "responses": {"200": _answer(operation), **_problems(operation)},
+        "responses": {"200": _answer(operation), **_problems(operation), **_UNREAD},
     }
     if operation.rpc:
         found["security"] = [{"token": []}, {}]  # `{}`: or none, where the servers are open

@@ -29,6 +29,8 @@ CHECKS = (
     "unsupported_method",
 )
 """Not that all that fits the schema is accepted: not every text is a page token, nor every body a photo."""
+REJECTED = ["400", "401", "403", "404", "405", "406", "409", "414", "415", "422", "428", "429", "431", "5xx"]
+"""How a request that breaks its schema may be refused: also for its length, before it is read."""
 
 
 async def test_generated_requests_get_what_the_document_says(quick_client: Client, tmp_path: Path) -> None:
@@ -41,7 +43,10 @@ async def test_generated_requests_get_what_the_document_says(quick_client: Clien
     assert not [o.error async for o in quick_client.index(project, items) if o.error]
     known = tmp_path / "schemathesis.toml"
     sha256 = hashlib.sha256(files[0].read_bytes()).hexdigest()
-    known.write_text(f'[parameters]\n"path.project" = "{project}"\n"path.sha256" = "{sha256}"\n')
+    known.write_text(
+        f'[parameters]\n"path.project" = "{project}"\n"path.sha256" = "{sha256}"\n'
+        f"[checks.negative_data_rejection]\nexpected-statuses = {REJECTED}\n"
+    )
     embedder, searcher = quick_client._servers._addresses.values()
     async with serving(Config(embedder, searcher, port=0, photos_roots=(tmp_path,))) as url:
         process = await asyncio.create_subprocess_exec(
