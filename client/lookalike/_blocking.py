@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator
 from concurrent.futures import CancelledError
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
@@ -73,7 +73,7 @@ class LoopThread:
                 yield value
         finally:
             if not self._loop.is_closed():
-                self.call(_end(task))
+                self.call(_cancelled([task]))
 
     def stop(self) -> None:
         """Cancel what is under way, and end the thread."""
@@ -82,13 +82,13 @@ class LoopThread:
         self._loop.close()
 
     async def _end(self) -> None:
-        await _end(*asyncio.all_tasks() - {asyncio.current_task()})
+        await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
         await self._loop.shutdown_asyncgens()
         self._loop.stop()
 
 
-async def _end(*tasks: "asyncio.Task[Any] | None") -> None:
+async def _cancelled(tasks: "Collection[asyncio.Task[Any]]") -> None:
     """Cancel tasks, and wait until they have cleaned up."""
-    for task in filter(None, tasks):
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,9 +9,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from lookalike._operations import decode, duplicates, embedding, feedback, photo, projects, search, sync, vectors
-from lookalike._operations import encode as message
-from lookalike._operations import images as catalogue
+from lookalike._operations import (
+    decode,
+    duplicates,
+    embedding,
+    encode,
+    feedback,
+    images,
+    photo,
+    projects,
+    search,
+    sync,
+    vectors,
+)
 from lookalike._transport.call_context import new_request_id
 from lookalike._transport.channel import EMBEDDER, SEARCHER
 from lookalike._transport.servers import Servers
@@ -246,8 +256,8 @@ class Client:
         """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
 
         It is learned from two thirds of the products that have two or more images, measured on the others, and then
-        learned anew from all. No photo is read. What is published is filled by the searcher, see `filling`, and does
-        not serve before `cut_over_space`. Needs the extra `adapt`, some 500 MB, and seconds to minutes.
+        learned anew from all. No photo is read. What is published is filled by the searcher, see `watch_space`, and
+        does not serve before `cut_over_space`. Needs the extra `adapt`, some 500 MB, and seconds to minutes.
 
         Args:
             project: the project's name.
@@ -314,7 +324,7 @@ class Client:
 
         With a space, those of them that have a vector in it. Raises NotFoundError.
         """
-        return await catalogue.check(self._servers, project, sha256s, space or "", new_request_id())
+        return await images.check(self._servers, project, sha256s, space or "", new_request_id())
 
     async def get_image(self, project: str, *, sha256: str | None = None, uri: str | None = None) -> Image:
         """The image with this hash, in hexadecimal, or at this URI; of several there, the newest reference's.
@@ -325,7 +335,7 @@ class Client:
         """
         if (sha256 is None) == (uri is None):
             raise ValueError("get_image takes exactly one of sha256 and uri")
-        return await catalogue.get(self._servers, project, sha256, uri, new_request_id())
+        return await images.get(self._servers, project, sha256, uri, new_request_id())
 
     async def list_images(
         self,
@@ -347,9 +357,9 @@ class Client:
             NotFoundError: there is no such project or space.
             InvalidRequestError: the filter breaks a rule.
         """
-        listed = catalogue.list_all(self._servers, project, filter, missing_in_space, new_request_id())
-        async with aclosing(listed) as images:
-            async for image in images:
+        listed = images.list_all(self._servers, project, filter, missing_in_space, new_request_id())
+        async with aclosing(listed):
+            async for image in listed:
                 yield image
 
     async def image_page(
@@ -373,7 +383,7 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: the filter breaks a rule, page_size is negative, or page_token is of another list.
         """
-        return await catalogue.page(self._servers, project, filter, page_size, page_token, new_request_id())
+        return await images.page(self._servers, project, filter, page_size, page_token, new_request_id())
 
     async def delete_images(
         self,
@@ -398,7 +408,7 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: nothing is named, too much, or something that breaks a rule.
         """
-        return await catalogue.delete(self._servers, project, uris, products, sha256s, new_request_id())
+        return await images.delete(self._servers, project, uris, products, sha256s, new_request_id())
 
     async def index(
         self, project: str, items: Items, *, fetch: Settings = _FETCH, watch: Watch | None = None
@@ -482,7 +492,7 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: there are none, or too many.
         """
-        return await catalogue.delete_references(self._servers, project, references, new_request_id())
+        return await images.delete_references(self._servers, project, references, new_request_id())
 
     async def sync_product(self, project: str, product: str, items: Iterable[Item]) -> SyncResult:
         """Make a product show exactly these images, in one transaction: all its other references are deleted.
@@ -628,7 +638,7 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: nothing is named, or what is none of ours.
         """
-        named = message.several(search_ids)
+        named = encode.several(search_ids)
         return await feedback.delete(self._servers, project, named, before, new_request_id())
 
     async def search_quality(self, project: str, *, days: int = 7) -> SearchQuality:

@@ -14,8 +14,7 @@ from lookalike.constants import MAX_IMAGE_BYTES, connection_age, message_limits
 from lookalike.signals import until_signalled
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
-from lookalike_embedder import batch_size as knee
-from lookalike_embedder import calibration, image, weights
+from lookalike_embedder import batch_size, calibration, image, weights
 from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config
 from lookalike_embedder.decoder import Decode
@@ -116,11 +115,11 @@ def warmed(config: Config, trunk: weights.Weights, growth: tuple[float, ...] = (
     from lookalike_embedder import model
 
     loaded = model.load(trunk.tensors, device=config.device, precision=config.precision, growth=growth)
-    batch_size = config.max_batch_size or knee_of(loaded)
+    most = config.max_batch_size or knee_of(loaded)
     if isinstance(loaded, model.CudaModel):
-        batch_size = loaded.warm(batch_size, config.workers_on(loaded.device))
+        most = loaded.warm(most, config.workers_on(loaded.device))
     loaded([_BLACK])  # an interactive call, on all cores
-    description = describe(config, trunk.sha256, growth, loaded.device, loaded.precision, batch_size)
+    description = describe(config, trunk.sha256, growth, loaded.device, loaded.precision, most)
     return Loaded(loaded, description, model.choose_jpegs(config.decode_threads) if loaded.device == "cuda" else None)
 
 
@@ -216,10 +215,10 @@ def knee_of(compute: Compute) -> int:
     """The knee of the bulk lane's pace over batch sizes."""
 
     def pace(size: int) -> float:
-        return knee.measure(lambda: compute([_NOISE] * size, Lane.BULK, lambda: None), size)
+        return batch_size.measure(lambda: compute([_NOISE] * size, Lane.BULK, lambda: None), size)
 
     with ThreadPoolExecutor(1) as bulk:  # a thread of that lane: what the model keeps for it goes with it
-        best, paces = bulk.submit(knee.find, pace).result()
+        best, paces = bulk.submit(batch_size.find, pace).result()
     measured = ", ".join(f"{size}: {pace:.1f}" for size, pace in paces.items())
     logger.info("batches of %d; images/s of one worker by batch size: %s", best, measured)
     return best

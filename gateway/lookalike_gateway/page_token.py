@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from lookalike._operations import decode as convert
-from lookalike._operations import encode as message
+from lookalike._operations.decode import embedding
+from lookalike._operations.encode import search
 from lookalike.records import Query
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_gateway.problems import invalid
@@ -35,7 +35,7 @@ class Page:
 
 def encode(page: Page) -> str:
     """The page as a token: some 3 kB with a vector."""
-    asked = message.search("", Query(**page.query, limit=0, page_token=page.page_token))
+    asked = search("", Query(**page.query, limit=0, page_token=page.page_token))
     packed = _OFFSET.pack(min(page.offset, 2**32 - 1)) + asked.SerializeToString()
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
@@ -58,5 +58,5 @@ def _query(asked: wire.SearchRequest) -> dict[str, Any]:
     """What is asked: by a vector, perhaps with its file's hash, or by an image of the project."""
     sha256 = {"sha256": asked.sha256.hex()} if asked.sha256 else {}
     if asked.HasField("embedding"):
-        return {"embedding": convert.embedding(asked.embedding), **sha256}
+        return {"embedding": embedding(asked.embedding), **sha256}
     return {"uri": asked.uri} if asked.uri else sha256

@@ -1,4 +1,4 @@
-"""The JSON that goes out, in JSON Schema: what `answer` and `problem` make."""
+"""The JSON that goes out, in JSON Schema: what `respond` and `problems` make."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike import ranking_metrics as metrics
+from lookalike import ranking_metrics
 from lookalike.evaluation import alterations
 from lookalike.evaluation.duplicates import NearDuplicates, Watcher
 from lookalike.evaluation.ranking import Vectors, leave_one_out
@@ -50,7 +50,7 @@ def _figures(found: NearDuplicates, own: Set) -> list[Figure]:
     pairs = f"{found.positives.size:,} copies; {found.negatives.size:,} pairs of each photo and its nearest others"
     at_recall, now = found.at_recall, found.at_threshold
     return [
-        Figure(f"near_duplicate_auc_of.{own.name}", metrics.auc(found.positives, found.negatives), pairs),
+        Figure(f"near_duplicate_auc_of.{own.name}", ranking_metrics.auc(found.positives, found.negatives), pairs),
         Figure(
             f"near_duplicate_precision_at_recall_95_of.{own.name}", at_recall.precision, f"at {at_recall.threshold:.3f}"
         ),
@@ -70,9 +70,13 @@ def _hashed(found: NearDuplicates, positives: Floats, own: Set) -> list[Figure]:
         _likeness(hashes[pair.photo], hashes[pair.other])
         for pair in (*found.neighbours.same, *found.neighbours.different)
     ]
-    precision = metrics.at_recall(positives, negatives, RECALL).precision
+    precision = ranking_metrics.at_recall(positives, negatives, RECALL).precision
     return [
-        Figure(f"imagehash_auc_of.{own.name}", metrics.auc(positives, negatives), "pHash of 64 bits, the same pairs"),
+        Figure(
+            f"imagehash_auc_of.{own.name}",
+            ranking_metrics.auc(positives, negatives),
+            "pHash of 64 bits, the same pairs",
+        ),
         Figure(f"imagehash_precision_at_recall_95.{own.name}", precision),
     ]
 

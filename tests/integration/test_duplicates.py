@@ -26,7 +26,7 @@ from lookalike_searcher.duplicates.duplicates import Asked, Duplicates, Progress
 from lookalike_searcher.duplicates.exact import Scan
 from lookalike_searcher.duplicates.neighbours import TOLERANCE
 from lookalike_searcher.errors import NotFound
-from lookalike_searcher.images import reading as catalogue
+from lookalike_searcher.images import reading
 from lookalike_searcher.images.image import Image
 from lookalike_searcher.indexes import index
 from lookalike_searcher.projects import registry
@@ -113,7 +113,7 @@ class Shop:
         """The images, in order."""
         async with registry.reading(database, self.project) as (connection, project):
             rows = await connection.fetch(statement("duplicate_block", project.id), 0, 10_000)
-            return await catalogue.of_ids(connection, project, [row["id"] for row in rows])
+            return await reading.of_ids(connection, project, [row["id"] for row in rows])
 
     async def build_index(self, database: Database) -> None:
         project = await registry.get(database, self.project)

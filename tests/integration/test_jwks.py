@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from lookalike_serving.security import jwks as fetching
-from lookalike_serving.security import keys as key
 from lookalike_serving.security.config import InvalidSecurity
 from lookalike_serving.security.jwks import fetch
+from lookalike_serving.security.keys import UrlSource
 from tests.authority import Signer, jwks
 from tests.integration.test_tokens import logged
 
@@ -145,9 +145,9 @@ def test_whoever_never_ends_a_handshake_is_left(monkeypatch: pytest.MonkeyPatch)
 async def test_what_is_compressed_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = gzip.compress(b" " * 50_000_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
-    monkeypatch.setattr(key, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr("lookalike_serving.security.keys._RETRY_SECONDS", 0)
     with answering(saying(head + bomb)) as (host, asked), logged("lookalike_serving.security.keys") as records:
-        assert await key.UrlSource(f"http://{host}/keys").keys() is None
+        assert await UrlSource(f"http://{host}/keys").keys() is None
         assert b"accept-encoding: identity" in asked[0].lower()
     assert [record.levelname for record in records] == ["ERROR"]
 
@@ -188,4 +188,4 @@ def test_a_proxy_of_the_environment_is_asked_for_the_host_and_no_more(monkeypatc
 @pytest.mark.parametrize("url", ["https:///keys", "https://login.example:99999/", "https://login.example:0/"])
 def test_a_url_without_a_host_or_with_no_port_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(InvalidSecurity, match="must name a host"):
-        key.UrlSource(url)
+        UrlSource(url)

@@ -32,8 +32,7 @@ from lookalike.v1.embedder_pb2_grpc import (
 )
 from lookalike_embedder.errors import STATUS
 from lookalike_serving.errors import Context
-from lookalike_serving.security import factory
-from lookalike_serving.security import keys as key
+from lookalike_serving.security import factory, keys
 from lookalike_serving.security.caller import CALLER
 from lookalike_serving.security.config import InvalidSecurity, Security
 from lookalike_serving.security.errors import Unauthenticated
@@ -217,7 +216,7 @@ async def test_a_token_that_has_expired_is_told_so_if_it_was_good(stub: Embedder
 async def test_a_token_that_was_seen_expires_as_well(signers: list[Signer], security: Security) -> None:
     """What is remembered of tokens outlives none of them."""
     assert security.jwks
-    verifier = TokenVerifier(key.FileSource(security.jwks), audience="lookalike", issuer=None)
+    verifier = TokenVerifier(keys.FileSource(security.jwks), audience="lookalike", issuer=None)
     token = signers[0].token()
     verifier._known[token] = replace(await verifier.verify(token), expires=time.time())
     with pytest.raises(Unauthenticated, match="expired"):
@@ -334,7 +333,7 @@ async def test_a_refusal_is_written_down_with_its_cause_and_without_the_token(
 async def test_keys_are_read_again_when_their_file_changes_and_broken_ones_change_nothing(tmp_path: Path) -> None:
     path, first, second = tmp_path / "jwks.json", Signer(key_id="1"), Signer(key_id="2")
     path.write_text(jwks(first))
-    verifier = TokenVerifier(key.FileSource(path), audience="lookalike", issuer=None)
+    verifier = TokenVerifier(keys.FileSource(path), audience="lookalike", issuer=None)
     old, new = first.token(sub="old"), second.token(sub="new")
     assert (await verifier.verify(old)).subject == "old"
     with pytest.raises(Unauthenticated):
@@ -390,7 +389,7 @@ async def test_keys_come_from_a_url_and_those_had_last_are_kept_while_it_is_away
     login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = Signer(key_id="1"), Signer(key_id="2")
-    monkeypatch.setattr(key, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(keys, "_RETRY_SECONDS", 0)
     async with (
         serving(Security(jwks_url=login.url)) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
@@ -404,7 +403,7 @@ async def test_keys_come_from_a_url_and_those_had_last_are_kept_while_it_is_away
         await stub.GetModel(wire.GetModelRequest(), metadata=bearer(first.token(sub="kept")))
         login.text = jwks(second)
         await stub.GetModel(wire.GetModelRequest(), metadata=bearer(second.token()))
-        monkeypatch.setattr(key, "_RETRY_SECONDS", 60)
+        monkeypatch.setattr(keys, "_RETRY_SECONDS", 60)
         asked = login.asked
         for name in "3", "4":  # whoever makes up names does not make us ask each time
             assert (await refused(stub, bearer(Signer(key_id=name).token()))).reason == "TOKEN_INVALID"
@@ -414,16 +413,16 @@ async def test_keys_come_from_a_url_and_those_had_last_are_kept_while_it_is_away
 async def test_while_keys_are_asked_for_again_those_there_are_count(
     login: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, login.text = key.UrlSource(login.url), jwks(Signer(key_id="1"))
+    source, login.text = keys.UrlSource(login.url), jwks(Signer(key_id="1"))
     assert await source.keys()
-    monkeypatch.setattr(key, "_REFRESH_SECONDS", 0)
+    monkeypatch.setattr(keys, "_REFRESH_SECONDS", 0)
     login.text = jwks(Signer(key_id="2"))
     before = await source.keys()
     assert before
     assert before.find("1")
     assert source._refreshing
     await source._refreshing
-    monkeypatch.setattr(key, "_REFRESH_SECONDS", 60)
+    monkeypatch.setattr(keys, "_REFRESH_SECONDS", 60)
     after = await source.keys()
     assert after
     assert after.find("2")
@@ -435,9 +434,9 @@ async def test_a_url_that_breaks_off_changes_nothing(login: Login, monkeypatch: 
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
 
-    source, login.text = key.UrlSource(login.url), jwks(Signer(key_id="1"))
+    source, login.text = keys.UrlSource(login.url), jwks(Signer(key_id="1"))
     assert await source.keys()
-    monkeypatch.setattr(key, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(keys, "_RETRY_SECONDS", 0)
     monkeypatch.setattr(Answer, "do_GET", hang_up)
     with logged("lookalike_serving.security.keys") as records:
         kept = await source.keys(anew=True)
@@ -448,7 +447,7 @@ async def test_a_url_that_breaks_off_changes_nothing(login: Login, monkeypatch: 
 
 async def test_a_url_serves_no_secrets(login: Login) -> None:
     login.text = json.dumps({"keys": [{"kty": "oct", "kid": "shared", "k": SECRET}]})
-    assert await key.UrlSource(login.url).keys() is None
+    assert await keys.UrlSource(login.url).keys() is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"keys": [{"kty": "oct", "k": "c2hvcnQ"}]}', '{"keys": [{}]}'])

@@ -12,9 +12,8 @@ from grpc_status import rpc_status
 
 from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, UnavailableError
 from lookalike._transport import retry
-from lookalike._transport import stream as resume
 from lookalike._transport.message_batches import IMAGES
-from lookalike._transport.stream import ResumableStream
+from lookalike._transport.stream import ResumableStream, not_closed
 from lookalike._transport.window import LEAST
 from lookalike.constants import ENTRIES_METADATA
 from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
@@ -268,4 +267,4 @@ async def test_a_channel_closed_under_a_call_is_an_error_and_not_a_cancellation(
         raise asyncio.CancelledError
 
     with pytest.raises(LookalikeError, match="the client is closed"):
-        await resume.not_closed(call)
+        await not_closed(call)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from lookalike._operations import decode, encode
@@ -40,12 +41,9 @@ async def record(
 
 
 async def list_all(servers: Servers, project: str, request_id: str) -> AsyncGenerator[Feedback, None]:
-    """Yield all feedback, oldest first, fetching page after page. Patient as `catalogue.list_all`."""
+    """Yield all feedback, oldest first, fetching page after page. Patient as `images.list_all`."""
     request = wire.ListFeedbackRequest(project=project, page_size=_PAGE_SIZE)
-
-    async def ask() -> wire.ListFeedbackResponse:
-        return await servers.ask(SEARCHER, servers.searcher.ListFeedback, request, request_id)
-
+    ask = partial(servers.ask, SEARCHER, servers.searcher.ListFeedback, request, request_id)
     async for found in pages(request, ask, lambda: patiently(ask)):
         for one in found.feedback:
             yield decode.feedback(one)

@@ -1,6 +1,7 @@
 """A project's images: which there are, where they are used, and their deletion."""
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Final
 
 from lookalike._operations import decode, encode
@@ -48,10 +49,7 @@ async def list_all(
             missing_in_space=missing_in_space or "",
             page_size=_PAGE_SIZE,
         )
-
-    async def ask() -> wire.ListImagesResponse:
-        return await servers.ask(SEARCHER, servers.searcher.ListImages, request, request_id)
-
+    ask = partial(servers.ask, SEARCHER, servers.searcher.ListImages, request, request_id)
     async for found in pages(request, ask, lambda: patiently(ask)):
         for image in found.images:
             yield decode.image(image)
@@ -106,10 +104,7 @@ async def reference_pages(
 ) -> AsyncGenerator[list[Reference], None]:
     """Yield the project's references whose URIs begin so, oldest first, page by page."""
     request = wire.ListReferencesRequest(project=project, uri_prefix=uri_prefix, page_size=_PAGE_SIZE)
-
-    async def ask() -> wire.ListReferencesResponse:
-        return await servers.ask(SEARCHER, servers.searcher.ListReferences, request, request_id)
-
+    ask = partial(servers.ask, SEARCHER, servers.searcher.ListReferences, request, request_id)
     async for found in pages(request, lambda: patiently(ask)):
         yield [decode.reference(one.reference) for one in found.references]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Final
 
 import grpc
@@ -36,10 +37,7 @@ async def get(servers: Servers, name: str, request_id: str) -> Project:
 async def list_all(servers: Servers, request_id: str) -> AsyncIterator[Project]:
     """Yield all projects by name, fetching page after page."""
     request = wire.ListProjectsRequest()
-
-    async def ask() -> wire.ListProjectsResponse:
-        return await servers.ask(SEARCHER, servers.searcher.ListProjects, request, request_id)
-
+    ask = partial(servers.ask, SEARCHER, servers.searcher.ListProjects, request, request_id)
     async for found in pages(request, ask):
         for project in found.projects:
             yield decode.project(project)

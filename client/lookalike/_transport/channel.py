@@ -18,7 +18,7 @@ _IDEMPOTENT: Final = {
         *("Search", "SearchBatch", "RecordFeedback", "ListFeedback", "DeleteFeedback", "GetSearchQuality"),
     ),
 }
-"""Unary RPCs that gRPC may try again by itself. Streams are resumed by `resume`, with what is unanswered."""
+"""Unary RPCs that gRPC may try again by itself. Streams are resumed by `stream`, with what is unanswered."""
 
 _RETRY: Final = {
     "maxAttempts": 4,

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from lookalike import ranking_metrics as metrics
+from lookalike import ranking_metrics
 from lookalike.adapt.learning import Projection
 from lookalike.records import Gain, Interval
 
@@ -55,7 +55,7 @@ def precisions(vectors: np.ndarray, groups: np.ndarray, queries: np.ndarray) -> 
         similarities[np.arange(len(asked)), asked] = np.inf  # first, and then left out
         order = np.argsort(-similarities, axis=1, kind="stable")[:, 1:]
         right = groups[order] == groups[asked, np.newaxis]
-        found.append(metrics.average_precision(right, right.sum(axis=1)))
+        found.append(ranking_metrics.average_precision(right, right.sum(axis=1)))
     return np.concatenate(found)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lookalike import ranking_metrics as metrics
+from lookalike import ranking_metrics
 from lookalike.evaluation.ranking import DEEPEST
 from lookalike.evaluation.study import Side
 
@@ -48,7 +48,7 @@ def precision_recall(sides: Sequence[Side]) -> str:
     """Mean interpolated precision over recall."""
     with _drawn("recall", "precision") as (axes, made):
         for number, side in enumerate(sides):
-            axes.plot(metrics.LEVELS, side.retrieval.precision_curve, label=side.name, **_look(number))
+            axes.plot(ranking_metrics.LEVELS, side.retrieval.precision_curve, label=side.name, **_look(number))
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
         _legend(axes, sides)
     return made[0]

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from lookalike import ranking_metrics as metrics
+from lookalike import ranking_metrics
 from lookalike.evaluation.ranking import Ranked
 from lookalike.ranking_metrics import Counts, Floats, Operating, Roc
 
@@ -80,17 +80,17 @@ class NearDuplicates:
     @property
     def roc(self) -> Roc:
         """Over all positives and negatives."""
-        return metrics.roc(self.positives, self.negatives)
+        return ranking_metrics.roc(self.positives, self.negatives)
 
     @property
     def at_recall(self) -> Operating:
         """What it takes, and costs, to find 95 % of the copies."""
-        return metrics.at_recall(self.positives, self.negatives, _RECALL)
+        return ranking_metrics.at_recall(self.positives, self.negatives, _RECALL)
 
     @property
     def at_threshold(self) -> Operating:
         """What the present threshold gives."""
-        return metrics.at_threshold(self.positives, self.negatives, self.neighbours.threshold)
+        return ranking_metrics.at_threshold(self.positives, self.negatives, self.neighbours.threshold)
 
     def recalls(self) -> dict[str, float]:
         """The share of copies at or above the threshold, by alteration."""
@@ -100,9 +100,9 @@ class NearDuplicates:
         """What is reported, by name."""
         positives, negatives = self.positives, self.negatives
         return {
-            "near_duplicate_auc": metrics.auc(positives, negatives),
-            "near_duplicate_auc_same_label": metrics.auc(positives, self.same),
-            "near_duplicate_auc_other_label": metrics.auc(positives, self.different),
+            "near_duplicate_auc": ranking_metrics.auc(positives, negatives),
+            "near_duplicate_auc_same_label": ranking_metrics.auc(positives, self.same),
+            "near_duplicate_auc_other_label": ranking_metrics.auc(positives, self.different),
             "near_duplicate_precision_at_recall_95": self.at_recall.precision,
             "near_duplicate_threshold_at_recall_95": self.at_recall.threshold,
             "near_duplicate_base_rate": positives.size / (positives.size + negatives.size),

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import ranking_metrics as metrics
+from lookalike import ranking_metrics
 from lookalike.ranking_metrics import Counts, Floats
 
 CUTS: Final = (1, 5, 10, 50)
@@ -125,11 +125,11 @@ def _judged(ranked: Ranked, labels: Counts, sizes: Counts) -> Retrieval:
     top[:, : order.shape[1]] = order[:, :SHOWN]
     return Retrieval(
         queries=ranked.queries[asked],
-        average_precision=metrics.average_precision(relevance, totals),
-        recall={k: metrics.recall_at(relevance, totals, k) for k in CUTS},
-        hit={k: metrics.hit_at(relevance, k) for k in CUTS},
-        ndcg={k: metrics.ndcg_at(relevance, totals, k) for k in CUTS},
-        precision_curve=metrics.interpolated_precision(relevance, totals).mean(axis=0),
+        average_precision=ranking_metrics.average_precision(relevance, totals),
+        recall={k: ranking_metrics.recall_at(relevance, totals, k) for k in CUTS},
+        hit={k: ranking_metrics.hit_at(relevance, k) for k in CUTS},
+        ndcg={k: ranking_metrics.ndcg_at(relevance, totals, k) for k in CUTS},
+        precision_curve=ranking_metrics.interpolated_precision(relevance, totals).mean(axis=0),
         recall_curve=np.pad(recalls.mean(axis=0), (0, DEEPEST - ranks), mode="edge"),
         top=top,
         left_out=0,

@@ -43,7 +43,7 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
 
 
 async def prepare(connection: "asyncpg.Connection[Any]") -> None:
-    """Make a new connection ready: vectors go in and out as bytes, see `vector`.
+    """Make a new connection ready: vectors go in and out as bytes, see `halfvec`.
 
     asyncpg looks types up when it first meets them, with `jit` off meanwhile. We let it meet all of ours here, in a
     transaction that is rolled back: behind a pooler it might else ask several servers, and leave the setting to one.

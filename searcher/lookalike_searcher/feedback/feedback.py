@@ -192,7 +192,7 @@ def _verdict(row: asyncpg.Record) -> Verdict:
 async def page(
     database: Database, project: str, size: int, after: tuple[int, int] | None
 ) -> tuple[int, list[Feedback]]:
-    """The next feedback, oldest first; arguments, result and errors as those of `catalogue.page`."""
+    """The next feedback, oldest first; arguments, result and errors as those of `reading.page`."""
     async with registry.reading(database, project) as (connection, found):
         rows = await connection.fetch(statement("feedback_page", found.id), ended_at(found, after), size)
         hits: defaultdict[bytes, list[Hit]] = defaultdict(list)

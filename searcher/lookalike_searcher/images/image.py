@@ -19,7 +19,7 @@ ReferenceKey = tuple[str, str, str, bool]
 
 
 class Embedding(NamedTuple):
-    """A vector of length 1, encoded as the module `vector` does, and its space."""
+    """A vector of length 1, encoded as the module `halfvec` does, and its space."""
 
     space: str
     vector: bytes

@@ -11,8 +11,7 @@ from lookalike_searcher.errors import STATUS, FailedPrecondition
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.registry import Project
-from lookalike_searcher.rpc import page_token, parse
-from lookalike_searcher.rpc import respond as answer
+from lookalike_searcher.rpc import page_token, parse, respond
 from lookalike_searcher.search import rank, search_id
 from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
@@ -76,7 +75,7 @@ class Searching:
         called = wanted.search_id or search_id.issue(ranking.project_id)
         if wanted.after is None:
             self._impressions.count(ranking.project_id)
-        return answer.ranking(ranking, page_token.encode(asked, *ranking.last, called) if ranking.last else "", called)
+        return respond.ranking(ranking, page_token.encode(asked, *ranking.last, called) if ranking.last else "", called)
 
     async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
         """The answers to several searches, in their order; one that fails does not fail the others."""

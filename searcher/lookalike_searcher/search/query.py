@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lookalike_searcher.database import halfvec as vector
+from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound
 from lookalike_searcher.images.image import Embedding
@@ -109,14 +109,14 @@ def _combined(halfvecs: Sequence[bytes], positives: int) -> bytes:
     """Twice the positives' mean less the negatives' (Qdrant's strategy `average_vector`), at length 1."""
     if len(halfvecs) == 1:
         return halfvecs[0]
-    vectors = vector.decode(halfvecs)
+    vectors = halfvec.decode(halfvecs)
     mean = vectors[:positives].mean(axis=0)
     if len(vectors) > positives:
         mean = 2 * mean - vectors[positives:].mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length < 1e-3:  # what remains is rounding
         raise InvalidField("negatives", "must not cancel out the positives", f"length {length:g}")
-    [combined] = vector.encode((mean / length)[np.newaxis])
+    [combined] = halfvec.encode((mean / length)[np.newaxis])
     return combined
 
 

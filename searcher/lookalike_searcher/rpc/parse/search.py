@@ -7,7 +7,7 @@ from lookalike_searcher import validation
 from lookalike_searcher.duplicates.duplicates import PLACE_TYPES, Asked, Place
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.images.filter import Filter
-from lookalike_searcher.rpc import page_token as token
+from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.query import Example, Query
@@ -20,9 +20,9 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
     """What to search for, and what identifies the request in page tokens."""
     if request.group_by not in _GROUPINGS:
         raise InvalidField("group_by", "must be a known value", request.group_by)
-    asked, after, called = token.digest(request, "page_token", "limit"), None, ""
+    asked, after, called = page_token.digest(request, "page_token", "limit"), None, ""
     if request.page_token:
-        *position, called = token.decode(request.page_token, asked, (*POSITION_TYPES, str))
+        *position, called = page_token.decode(request.page_token, asked, (*POSITION_TYPES, str))
         after = Position(*position)
         _check_search_id(called, after.project_id, request.page_token)
     similarity = request.min_similarity if request.HasField("min_similarity") else -1.0
@@ -42,14 +42,14 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
     return found, asked
 
 
-def _check_search_id(called: str, project_id: int, page_token: str) -> None:
+def _check_search_id(called: str, project_id: int, token: str) -> None:
     """A page bears the id of its search: tokens may be forged. Raises InvalidField."""
     try:
         forged = search_id.parse(called, "page_token").project_id != project_id
     except InvalidField:
         forged = True
     if forged:
-        raise InvalidField("page_token", token.RULE, page_token)
+        raise InvalidField("page_token", page_token.RULE, token)
 
 
 def _rerank(request: wire.SearchRequest) -> int:
@@ -132,9 +132,9 @@ def _example(field: str, message: wire.Example) -> Example:
 
 def duplicates(request: wire.FindDuplicatesRequest) -> tuple[Asked, str]:
     """What duplicates to find, and what identifies the request in resume tokens."""
-    asked, after = token.digest(request, "resume_token"), None
+    asked, after = page_token.digest(request, "resume_token"), None
     if request.resume_token:
-        after = Place(*token.decode(request.resume_token, asked, PLACE_TYPES, "resume_token"))
+        after = Place(*page_token.decode(request.resume_token, asked, PLACE_TYPES, "resume_token"))
     similarity = request.min_similarity if request.HasField("min_similarity") else NEAR_DUPLICATE
     found = Asked(
         project=validation.project_name(request.project, "project"),
