@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import grpc
-import psutil
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from grpc_health.v1 import health_pb2
@@ -15,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from lookalike.v1 import embedder_pb2, searcher_pb2
 from lookalike_serving.server import Server
 from tests.integration.conftest import address
+from tests.memory import resident
 
 MEBIBYTES: Final = 1024 * 1024
 _EACH: Final = 24
@@ -181,7 +181,7 @@ async def channels(searcher: Server, quick_embedder: Server) -> AsyncIterator[Ch
 async def test_each_hostile_message_gets_a_status_of_ours_and_memory_stays_flat(
     channels: Channels, quick_project: str
 ) -> None:
-    hostile, process = Hostile(17), psutil.Process()
+    hostile = Hostile(17)
     before, wrong = 0, []
     for number in range(_EACH):
         for method in (*OF_SEARCHER, *OF_EMBEDDER, *EVERYWHERE):
@@ -190,6 +190,6 @@ async def test_each_hostile_message_gets_a_status_of_ours_and_memory_stays_flat(
             code, details = await answered(channels(method), method, data)
             if code in _FAULTS or _OF_PYTHON.search(details):
                 wrong.append((method.name, data[:40], len(data), code, details[:200]))
-        before = before or (process.memory_info().rss if number == 3 else 0)
+        before = before or (resident() if number == 3 else 0)
     assert not wrong, wrong[:5]
-    assert process.memory_info().rss - before < _MOST_GROWTH
+    assert resident() - before < _MOST_GROWTH

@@ -1,8 +1,6 @@
 """What an HTTP server of ours lets a stranger have: bytes that are no data, time, and connections."""
 
 import asyncio
-import contextlib
-import gc
 import itertools
 import resource
 import ssl
@@ -10,12 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-import psutil
 import pytest
 import trustme
 
 from lookalike_serving.http1 import server
 from lookalike_serving.http1.limits import Limits
+from tests.connections import until_gone
+from tests.memory import python_memory
 
 QUICK: Final = Limits(message_seconds=0.3, idle_seconds=0.3, linger_seconds=0.3)
 PATIENT: Final = Limits(message_seconds=60, idle_seconds=60, linger_seconds=5)
@@ -76,7 +75,7 @@ class Site:
     async def talk(self, *pieces: bytes) -> bytes:
         """All that is answered to these, until the server makes an end."""
         reader, writer = await self.open()
-        heard = asyncio.create_task(reader.read())
+        heard = asyncio.create_task(until_gone(reader))
         try:
             for piece in pieces:
                 writer.write(piece)
@@ -123,14 +122,13 @@ async def test_what_is_no_data_is_bounded_as_it_comes(name: str) -> None:
     begin, more, status, reason = FLOODS[name]
     piece = more * (MIB // len(more))
     async with site(PATIENT) as at:
-        gc.collect()
-        before = psutil.Process().memory_info().rss
-        heard = await at.talk(begin, *itertools.repeat(piece, 32))
-        grown = psutil.Process().memory_info().rss - before
+        with python_memory() as taken:
+            heard = await at.talk(begin, *itertools.repeat(piece, 32))
+            most = taken()
         assert heard.startswith(b"HTTP/1.1 " + status), heard
         assert reason in heard
         assert b"Connection: close" in heard
-        assert grown < 16 * MIB
+        assert most < 8 * MIB
         assert (await at.talk(post("/", "Connection: close"))).endswith(b"got 0\r\n0\r\n\r\n")
 
 
@@ -190,15 +188,6 @@ async def test_an_answer_before_the_end_of_the_body_is_heard_by_who_still_sends(
 async def test_nobody_keeps_a_connection_without_asking(said: bytes, answer: bytes) -> None:
     async with site(QUICK) as at:
         assert (await at.talk(said)).startswith(answer)
-
-
-async def until_gone(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the connection ends, however: a server that closes resets one that is still written to."""
-    heard = b""
-    with contextlib.suppress(ConnectionError):
-        while more := await reader.read(4096):
-            heard += more
-    return heard
 
 
 async def test_empty_lines_between_requests_do_not_keep_a_connection() -> None:

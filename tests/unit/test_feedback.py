@@ -37,7 +37,11 @@ def test_a_name_tells_project_and_time_and_is_another_one_each_time() -> None:
         assert search_id.text(found.packed) == name
 
 
-@pytest.mark.parametrize("name", ["", "x", NAME[:-1], NAME + "A", NAME + "==", "é" * 22, "_" * 22, NAME[:-1] + "B"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "x", NAME[:-1], NAME + "A", NAME + "==", "é" * 22, "_" * 22, NAME[:-1] + "B"],
+    ids=["empty", "short", "a byte less", "a letter more", "padded", "not ASCII", "of no time", "bits over"],
+)
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidField, match="search_id: must be the search_id of a search"):
         search_id.parse(name, "search_id")

@@ -1,7 +1,6 @@
 """A refusal holds nothing: neither when it comes before the request is received, nor after."""
 
 import asyncio
-import ctypes
 import gc
 import sys
 from asyncio.subprocess import PIPE
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import psutil
 import pytest
 from google.protobuf.message import DecodeError
 
@@ -26,6 +24,7 @@ from lookalike_serving.security.authentication import Guard
 from lookalike_serving.security.caller import Caller
 from lookalike_serving.security.errors import Unauthenticated
 from lookalike_serving.server import Draining, Server
+from tests.memory import resident
 
 MEBIBYTES = 1024 * 1024
 LARGE = 8 * MEBIBYTES
@@ -116,13 +115,6 @@ def without_collector() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-def resident() -> int:
-    library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim"):
-        library.malloc_trim(0)
-    return psutil.Process().memory_info().rss
 
 
 @pytest.mark.usefixtures("without_collector")

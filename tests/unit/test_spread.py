@@ -143,6 +143,7 @@ async def test_one_refusal_ends_the_run_and_all_streams() -> None:
     assert all(server.cancelled for server in servers)
 
 
+@pytest.mark.asyncio(loop_scope="function")  # alone on its loop: servers that other tests share begin tasks at any time
 async def test_who_stops_early_closes_all_streams() -> None:
     servers: list[Server] = []
     before = asyncio.all_tasks()
