@@ -22,7 +22,7 @@ from lookalike._operations import (
     sync,
     vectors,
 )
-from lookalike._transport.call_context import new_request_id
+from lookalike._transport.call import Call
 from lookalike._transport.channel import EMBEDDER, SEARCHER
 from lookalike._transport.servers import Servers
 from lookalike.constants import EMBEDDER_PORT, SEARCHER_PORT
@@ -123,6 +123,9 @@ class Client:
         """Close the connections; what is in flight is cancelled."""
         await self._servers.close()
 
+    def _call(self) -> Call:
+        return Call(self._servers)
+
     async def health(self) -> tuple[bool, bool]:
         """Whether the embedder, and the searcher, say that they serve: what probes ask, without a token."""
         embedder, searcher = await asyncio.gather(*map(self._serves, (EMBEDDER, SEARCHER)))
@@ -130,13 +133,13 @@ class Client:
 
     async def _serves(self, service: str) -> bool:
         try:
-            return await self._servers.serves(service)
+            return await self._call().serves(service)
         except LookalikeError:
             return False
 
     async def model(self) -> Model:
         """The embedder's model: its space, limits and precision."""
-        return await embedding.model(self._servers, new_request_id())
+        return await embedding.model(self._call())
 
     async def embed(self, image: bytes | Path) -> Embedding:
         """The vector of one image.
@@ -146,7 +149,7 @@ class Client:
             OverloadedError: the embedder's queue is full.
         """
         data = await asyncio.to_thread(photo.read, image)
-        return decode.embedding(await embedding.embed(self._servers, data, new_request_id()))
+        return decode.embedding(await embedding.embed(self._call(), data))
 
     async def create_project(self, name: str, *, space: str | None = None, limits: Limits | None = None) -> Project:
         """Create a project.
@@ -160,15 +163,15 @@ class Client:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name, the space or a limit breaks a rule.
         """
-        return await projects.create(self._servers, name, space, limits, new_request_id())
+        return await projects.create(self._call(), name, space, limits)
 
     async def get_project(self, name: str) -> Project:
         """The project of that name, with the state of its spaces. Raises NotFoundError."""
-        return await projects.get(self._servers, name, new_request_id())
+        return await projects.get(self._call(), name)
 
     async def list_projects(self) -> AsyncGenerator[Project, None]:
         """Yield all projects by name, without their spaces, fetching page after page."""
-        async for project in projects.list_all(self._servers, new_request_id()):
+        async for project in projects.list_all(self._call()):
             yield project
 
     async def project_page(self, *, page_size: int = 100, page_token: str = "") -> ProjectPage:
@@ -181,7 +184,7 @@ class Client:
         Raises:
             InvalidRequestError: page_size is negative, or page_token is none of ours.
         """
-        return await projects.page(self._servers, page_size, page_token, new_request_id())
+        return await projects.page(self._call(), page_size, page_token)
 
     async def update_project(
         self, name: str, *, limits: Limits | None = None, search_enabled: bool | None = None
@@ -197,11 +200,11 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
         """
-        return await projects.update(self._servers, name, limits, search_enabled, new_request_id())
+        return await projects.update(self._call(), name, limits, search_enabled)
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
-        await projects.delete(self._servers, name, new_request_id())
+        await projects.delete(self._call(), name)
 
     async def create_space(
         self, project: str, space: str | None = None, *, projection: Projection | None = None
@@ -219,7 +222,7 @@ class Client:
             InvalidRequestError: the space or the projection breaks a rule.
             PreconditionError: the projection's source is derived itself.
         """
-        return await projects.create_space(self._servers, project, space, new_request_id(), projection)
+        return await projects.create_space(self._call(), project, space, projection)
 
     async def watch_space(self, project: str, space: str) -> AsyncGenerator[Filling, None]:
         """Yield how far a derived space is, until it is filled, and its index, where one is due, is ready.
@@ -227,7 +230,7 @@ class Client:
         Raises:
             NotFoundError: there is no such project, or it has no such derived space.
         """
-        async with aclosing(projects.filling(self._servers, project, space, new_request_id())) as states:
+        async with aclosing(projects.filling(self._call(), project, space)) as states:
             async for state in states:
                 yield state
 
@@ -247,7 +250,7 @@ class Client:
             NotFoundError: there is no such project or space.
             InvalidRequestError: fraction is out of range.
         """
-        read = vectors.read(self._servers, project, space or "", fraction, new_request_id())
+        read = vectors.read(self._call(), project, space or "", fraction)
         async with aclosing(read) as found:
             async for one in found:
                 yield one
@@ -274,7 +277,7 @@ class Client:
         except ModuleNotFoundError as error:
             message = "adapt: needs the extra `adapt`: pip install 'lookalike[adapt]'"
             raise PreconditionError(message, reason="NOT_INSTALLED") from error
-        return await adapt(self._servers, project, new_request_id(), unlabelled=unlabelled, publish=publish, seed=seed)
+        return await adapt(self._call(), project, unlabelled=unlabelled, publish=publish, seed=seed)
 
     async def compare_spaces(
         self, project: str, space: str, *, sample_size: int = 100, limit: int = DEFAULT_LIMIT
@@ -291,7 +294,7 @@ class Client:
             NotFoundError: there is no such project or space.
             InvalidRequestError: a number is out of range.
         """
-        return await projects.compare_spaces(self._servers, project, space, sample_size, limit, new_request_id())
+        return await projects.compare_spaces(self._call(), project, space, sample_size, limit)
 
     async def cut_over_space(self, project: str, space: str, *, allow_incomplete: bool = False) -> Project:
         """Make another space the one that serves, atomically. The old one is kept: cutting over to it is the way back.
@@ -306,9 +309,7 @@ class Client:
             NotFoundError: there is no such project or space.
             PreconditionError: the space is incomplete.
         """
-        return await projects.cut_over_space(
-            self._servers, project, space, new_request_id(), allow_incomplete=allow_incomplete
-        )
+        return await projects.cut_over_space(self._call(), project, space, allow_incomplete=allow_incomplete)
 
     async def delete_space(self, project: str, space: str) -> Project:
         """Delete a space that does not serve, with its vectors. It cannot be undone.
@@ -317,14 +318,14 @@ class Client:
             NotFoundError: there is no such project or space.
             PreconditionError: it serves.
         """
-        return await projects.delete_space(self._servers, project, space, new_request_id())
+        return await projects.delete_space(self._call(), project, space)
 
     async def check_images(self, project: str, sha256s: Sequence[bytes], *, space: str | None = None) -> set[bytes]:
         """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds.
 
         With a space, those of them that have a vector in it. Raises NotFoundError.
         """
-        return await images.check(self._servers, project, sha256s, space or "", new_request_id())
+        return await images.check(self._call(), project, sha256s, space or "")
 
     async def get_image(self, project: str, *, sha256: str | None = None, uri: str | None = None) -> Image:
         """The image with this hash, in hexadecimal, or at this URI; of several there, the newest reference's.
@@ -335,7 +336,7 @@ class Client:
         """
         if (sha256 is None) == (uri is None):
             raise ValueError("get_image takes exactly one of sha256 and uri")
-        return await images.get(self._servers, project, sha256, uri, new_request_id())
+        return await images.get(self._call(), project, sha256, uri)
 
     async def list_images(
         self,
@@ -357,7 +358,7 @@ class Client:
             NotFoundError: there is no such project or space.
             InvalidRequestError: the filter breaks a rule.
         """
-        listed = images.list_all(self._servers, project, filter, missing_in_space, new_request_id())
+        listed = images.list_all(self._call(), project, filter, missing_in_space)
         async with aclosing(listed):
             async for image in listed:
                 yield image
@@ -383,7 +384,7 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: the filter breaks a rule, page_size is negative, or page_token is of another list.
         """
-        return await images.page(self._servers, project, filter, page_size, page_token, new_request_id())
+        return await images.page(self._call(), project, filter, page_size, page_token)
 
     async def delete_images(
         self,
@@ -408,7 +409,7 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: nothing is named, too much, or something that breaks a rule.
         """
-        return await images.delete(self._servers, project, uris, products, sha256s, new_request_id())
+        return await images.delete(self._call(), project, uris, products, sha256s)
 
     async def index(
         self, project: str, items: Items, *, fetch: Settings = _FETCH, watch: Watch | None = None
@@ -439,13 +440,12 @@ class Client:
             LookalikeError: a server stayed away, or failed; items without an outcome may or may not be stored.
         """
         run = index(
-            self._servers,
+            self._call(),
             project,
             items,
             settings=fetch,
             watch=watch or Watch(),
             embed_streams=self._embed_streams,
-            request_id=new_request_id(),
         )
         async with aclosing(run) as outcomes:
             async for outcome in outcomes:
@@ -459,7 +459,7 @@ class Client:
             PreconditionError: the embedder's space is none of the project's.
         """
         async with (
-            begun(self._servers, project, self._embed_streams, new_request_id()) as calls,
+            begun(self._call(), project, self._embed_streams) as calls,
             Fetcher(fetch) as fetcher,
             aclosing(plans(calls, fetcher, items)) as found,
         ):
@@ -480,7 +480,7 @@ class Client:
         Raises:
             NotFoundError: there is no such project.
         """
-        unseen = others(self._servers, project, seen, within, shard or Shard(), new_request_id())
+        unseen = others(self._call(), project, seen, within, shard or Shard())
         async with aclosing(unseen) as pages:
             async for page in pages:
                 yield page
@@ -492,7 +492,7 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: there are none, or too many.
         """
-        return await images.delete_references(self._servers, project, references, new_request_id())
+        return await images.delete_references(self._call(), project, references)
 
     async def sync_product(self, project: str, product: str, items: Iterable[Item]) -> SyncResult:
         """Make a product show exactly these images, in one transaction: all its other references are deleted.
@@ -512,7 +512,7 @@ class Client:
             PreconditionError: the embedder's space is none of the project's, or not the one that serves.
             QuotaExceededError: the project would hold more images than it may.
         """
-        return await sync.sync(self._servers, project, product, items, self._embed_streams, new_request_id())
+        return await sync.sync(self._call(), project, product, items, self._embed_streams)
 
     async def search(
         self,
@@ -560,7 +560,7 @@ class Client:
             space=space,
             rerank=rerank,
         )
-        async with aclosing(search.pages(self._servers, project, query, new_request_id())) as pages:
+        async with aclosing(search.pages(self._call(), project, query)) as pages:
             return await anext(pages)
 
     async def search_pages(self, project: str, query: Query) -> AsyncGenerator[SearchResult, None]:
@@ -569,7 +569,7 @@ class Client:
         What has to be embedded is embedded once. A page begins after the last hit of the one before, in the order of
         similarity, whatever changed meanwhile.
         """
-        async with aclosing(search.pages(self._servers, project, query, new_request_id())) as pages:
+        async with aclosing(search.pages(self._call(), project, query)) as pages:
             async for page in pages:
                 yield page
 
@@ -580,7 +580,7 @@ class Client:
             InvalidRequestError: there are no queries, or too many.
             LookalikeError: the searcher cannot be reached, or failed.
         """
-        return await search.batch(self._servers, project, queries, new_request_id())
+        return await search.batch(self._call(), project, queries)
 
     async def record_feedback(
         self,
@@ -611,16 +611,14 @@ class Client:
             PreconditionError: the vector is of no space of the project.
             QuotaExceededError: the project, or the search, has as much feedback as it may.
         """
-        return await feedback.record(
-            self._servers, project, search_id, verdicts, sha256, uri, embedding, new_request_id()
-        )
+        return await feedback.record(self._call(), project, search_id, verdicts, sha256, uri, embedding)
 
     async def list_feedback(self, project: str) -> AsyncGenerator[Feedback, None]:
         """Yield a project's feedback, search by search, in the order in which they first got any.
 
         Searches that get their first meanwhile come later; none comes twice. Raises NotFoundError.
         """
-        async with aclosing(feedback.list_all(self._servers, project, new_request_id())) as listed:
+        async with aclosing(feedback.list_all(self._call(), project)) as listed:
             async for one in listed:
                 yield one
 
@@ -639,7 +637,7 @@ class Client:
             InvalidRequestError: nothing is named, or what is none of ours.
         """
         named = encode.several(search_ids)
-        return await feedback.delete(self._servers, project, named, before, new_request_id())
+        return await feedback.delete(self._call(), project, named, before)
 
     async def search_quality(self, project: str, *, days: int = 7) -> SearchQuality:
         """How good the searches of the last 1 to 365 days were, the present one (in UTC) included.
@@ -648,7 +646,7 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: days is out of range.
         """
-        return await feedback.quality(self._servers, project, days, new_request_id())
+        return await feedback.quality(self._call(), project, days)
 
     async def find_duplicates(
         self,
@@ -677,7 +675,7 @@ class Client:
             LookalikeError: the searcher stayed away, or failed.
         """
         request = duplicates.request(project, min_similarity, resume_token, same_file_only=same_file_only)
-        async with aclosing(duplicates.answers(self._servers, request, new_request_id())) as answers:
+        async with aclosing(duplicates.answers(self._call(), request)) as answers:
             async for answer in answers:
                 if on_progress:
                     on_progress(decode.duplicate_progress(answer))

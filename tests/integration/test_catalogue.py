@@ -23,7 +23,7 @@ from lookalike import (
 )
 from lookalike._concurrency.budget import Room
 from lookalike._operations import images
-from lookalike._transport.servers import Servers
+from lookalike._transport.call import Call
 from lookalike.fetch import Fetched, Fetcher
 from lookalike_embedder.config import Config
 from lookalike_serving.server import Server
@@ -163,13 +163,11 @@ class Liar:
         self.lies, self.asked = lies, 0
         self._check = images.check
 
-    async def __call__(
-        self, servers: Servers, project: str, sha256s: Sequence[bytes], space: str, request_id: str
-    ) -> set[bytes]:
+    async def __call__(self, call: Call, project: str, sha256s: Sequence[bytes], space: str) -> set[bytes]:
         self.asked += 1
         if self.asked <= self.lies:
             return set(sha256s)
-        return await self._check(servers, project, sha256s, space, request_id)
+        return await self._check(call, project, sha256s, space)
 
 
 async def test_an_image_that_has_gone_since_it_was_asked_for_is_embedded_after_all(

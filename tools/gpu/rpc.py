@@ -84,13 +84,14 @@ def _our_client(setting: Setting, address: str) -> Iterator[tuple[Any, Loads]]:
 def _client(address: str, jpegs: list[bytes], counter: Any) -> None:  # noqa: ANN401 - of multiprocessing
     """As `index` embeds: a queue of requests over several streams."""
     from lookalike._operations import embedding
+    from lookalike._transport.call import Call
     from lookalike._transport.servers import Servers
     from lookalike.credentials import Credentials
     from lookalike.v1 import embedder_pb2 as wire
     from lookalike_serving.server import calm_collector
 
     async def go() -> None:
-        servers = Servers(address, address, 60.0, Credentials())
+        call = Call(Servers(address, address, 60.0, Credentials()))
         requests: asyncio.Queue[wire.EmbedStreamRequest | None] = asyncio.Queue(256)
 
         async def feed() -> None:
@@ -98,7 +99,7 @@ def _client(address: str, jpegs: list[bytes], counter: Any) -> None:  # noqa: AN
                 await requests.put(wire.EmbedStreamRequest(sequence=number, image=data))
 
         feeding = asyncio.create_task(feed())
-        async for answer in embedding.bulk(servers, requests, _CLIENT_STREAMS, "gpu-check").answers():
+        async for answer in embedding.bulk(call, requests, _CLIENT_STREAMS).answers():
             if not answer.HasField("embedding"):
                 raise RuntimeError(f"an image failed: {answer.error}")
             counter.value += 1

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from lookalike._operations import encode, projects
 from lookalike._transport import server_stream
-from lookalike._transport.servers import Servers
+from lookalike._transport.call import Call
 from lookalike.v1 import searcher_pb2 as wire
 
 
@@ -19,12 +19,10 @@ def request(
         )
 
 
-async def answers(
-    servers: Servers, request: wire.FindDuplicatesRequest, request_id: str
-) -> AsyncGenerator[wire.FindDuplicatesResponse, None]:
+async def answers(call: Call, request: wire.FindDuplicatesRequest) -> AsyncGenerator[wire.FindDuplicatesResponse, None]:
     """Yield the answers, also over several connections; see `server_stream`."""
-    await projects.get(servers, request.project, request_id)  # says at once what is wrong, or that nobody is there
-    answers = server_stream.answers(servers, servers.searcher.FindDuplicates, request, request_id)
+    await projects.get(call, request.project)  # says at once what is wrong, or that nobody is there
+    answers = server_stream.answers(call, call.searcher.FindDuplicates, request)
     async with aclosing(answers):
         async for answer in answers:
             yield answer

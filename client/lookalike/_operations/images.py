@@ -6,23 +6,23 @@ from typing import Final
 
 from lookalike._operations import decode, encode
 from lookalike._operations.paging import pages
+from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
 from lookalike._transport.retry import patiently
-from lookalike._transport.servers import Servers
 from lookalike.records import DeleteResult, Filter, Image, ImagePage, Reference
 from lookalike.v1 import searcher_pb2 as wire
 
 _PAGE_SIZE: Final = 500
 
 
-async def check(servers: Servers, project: str, sha256s: Sequence[bytes], space: str, request_id: str) -> set[bytes]:
+async def check(call: Call, project: str, sha256s: Sequence[bytes], space: str) -> set[bytes]:
     """Those of the hashes that the project holds with a vector in the space; in none, the one that serves."""
     request = wire.CheckImagesRequest(project=project, sha256s=sha256s, space=space)
-    response = await servers.ask(SEARCHER, servers.searcher.CheckImages, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.CheckImages, request)
     return set(response.stored_sha256s)
 
 
-async def get(servers: Servers, project: str, sha256: str | None, uri: str | None, request_id: str) -> Image:
+async def get(call: Call, project: str, sha256: str | None, uri: str | None) -> Image:
     """The image with this hash, or else at this URI."""
     with encode.sendable():
         request = wire.GetImageRequest(project=project)
@@ -30,12 +30,12 @@ async def get(servers: Servers, project: str, sha256: str | None, uri: str | Non
             request.sha256 = bytes.fromhex(sha256)
         if uri is not None:
             request.uri = uri
-    response = await servers.ask(SEARCHER, servers.searcher.GetImage, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.GetImage, request)
     return decode.image(response.image)
 
 
 async def list_all(
-    servers: Servers, project: str, chosen: Filter | None, missing_in_space: str | None, request_id: str
+    call: Call, project: str, chosen: Filter | None, missing_in_space: str | None
 ) -> AsyncGenerator[Image, None]:
     """Yield images in the order in which they were first indexed, fetching page after page.
 
@@ -49,15 +49,13 @@ async def list_all(
             missing_in_space=missing_in_space or "",
             page_size=_PAGE_SIZE,
         )
-    ask = partial(servers.ask, SEARCHER, servers.searcher.ListImages, request, request_id)
+    ask = partial(call.ask, SEARCHER, call.searcher.ListImages, request)
     async for found in pages(request, ask, lambda: patiently(ask)):
         for image in found.images:
             yield decode.image(image)
 
 
-async def page(
-    servers: Servers, project: str, chosen: Filter | None, page_size: int, page_token: str, request_id: str
-) -> ImagePage:
+async def page(call: Call, project: str, chosen: Filter | None, page_size: int, page_token: str) -> ImagePage:
     """Some images, in the same order."""
     with encode.sendable():
         request = wire.ListImagesRequest(
@@ -66,17 +64,16 @@ async def page(
             page_size=page_size,
             page_token=page_token,
         )
-    found = await servers.ask(SEARCHER, servers.searcher.ListImages, request, request_id)
+    found = await call.ask(SEARCHER, call.searcher.ListImages, request)
     return ImagePage(tuple(map(decode.image, found.images)), found.next_page_token)
 
 
 async def delete(
-    servers: Servers,
+    call: Call,
     project: str,
     uris: str | Sequence[str],
     products: str | Sequence[str],
     sha256s: str | Sequence[str],
-    request_id: str,
 ) -> DeleteResult:
     """Delete references, and images that have lost their last one."""
     with encode.sendable():
@@ -86,34 +83,30 @@ async def delete(
             products=encode.several(products),
             sha256s=map(bytes.fromhex, encode.several(sha256s)),
         )
-    response = await servers.ask(SEARCHER, servers.searcher.DeleteImages, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.DeleteImages, request)
     return DeleteResult(response.deleted_reference_count, response.deleted_image_count)
 
 
 async def check_references(
-    servers: Servers, project: str, references: Sequence[wire.Reference], space: str, request_id: str
+    call: Call, project: str, references: Sequence[wire.Reference], space: str
 ) -> Sequence[wire.ReferenceState]:
     """What the project holds of each reference, with a vector in the space; in none, the one that serves."""
     request = wire.CheckReferencesRequest(project=project, references=references, space=space)
-    response = await servers.ask(SEARCHER, servers.searcher.CheckReferences, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.CheckReferences, request)
     return response.states
 
 
-async def reference_pages(
-    servers: Servers, project: str, uri_prefix: str, request_id: str
-) -> AsyncGenerator[list[Reference], None]:
+async def reference_pages(call: Call, project: str, uri_prefix: str) -> AsyncGenerator[list[Reference], None]:
     """Yield the project's references whose URIs begin so, oldest first, page by page."""
     request = wire.ListReferencesRequest(project=project, uri_prefix=uri_prefix, page_size=_PAGE_SIZE)
-    ask = partial(servers.ask, SEARCHER, servers.searcher.ListReferences, request, request_id)
+    ask = partial(call.ask, SEARCHER, call.searcher.ListReferences, request)
     async for found in pages(request, lambda: patiently(ask)):
         yield [decode.reference(one.reference) for one in found.references]
 
 
-async def delete_references(
-    servers: Servers, project: str, references: Sequence[Reference], request_id: str
-) -> DeleteResult:
+async def delete_references(call: Call, project: str, references: Sequence[Reference]) -> DeleteResult:
     """Delete exactly these references, at most 1,000."""
     named = [encode.reference(one) for one in references]
     request = wire.DeleteImagesRequest(project=project, references=named)
-    response = await patiently(lambda: servers.ask(SEARCHER, servers.searcher.DeleteImages, request, request_id))
+    response = await patiently(lambda: call.ask(SEARCHER, call.searcher.DeleteImages, request))
     return DeleteResult(response.deleted_reference_count, response.deleted_image_count)

@@ -9,8 +9,8 @@ import grpc
 
 from lookalike._operations import decode, embedding, encode
 from lookalike._operations.paging import pages
+from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.servers import Servers
 from lookalike.errors import NotFoundError, PreconditionError
 from lookalike.records import Filling, IndexState, Limits, Project, Projection, ProjectPage, SpaceComparison
 from lookalike.v1 import searcher_pb2 as wire
@@ -19,74 +19,70 @@ _LOOK_SECONDS: Final = 0.5
 """Between two looks at a space that is being filled."""
 
 
-async def create(servers: Servers, name: str, space: str | None, limits: Limits | None, request_id: str) -> Project:
+async def create(call: Call, name: str, space: str | None, limits: Limits | None) -> Project:
     """Create a project, in the embedder's space if none is given."""
-    space = space or (await embedding.model(servers, request_id)).space
+    space = space or (await embedding.model(call)).space
     request = wire.CreateProjectRequest(name=name, space=space, limits=encode.limits(limits or Limits()))
-    response = await servers.ask(SEARCHER, servers.searcher.CreateProject, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.CreateProject, request)
     return decode.project(response.project)
 
 
-async def get(servers: Servers, name: str, request_id: str) -> Project:
+async def get(call: Call, name: str) -> Project:
     """The project of that name."""
     request = wire.GetProjectRequest(name=name)
-    response = await servers.ask(SEARCHER, servers.searcher.GetProject, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.GetProject, request)
     return decode.project(response.project)
 
 
-async def list_all(servers: Servers, request_id: str) -> AsyncIterator[Project]:
+async def list_all(call: Call) -> AsyncIterator[Project]:
     """Yield all projects by name, fetching page after page."""
     request = wire.ListProjectsRequest()
-    ask = partial(servers.ask, SEARCHER, servers.searcher.ListProjects, request, request_id)
+    ask = partial(call.ask, SEARCHER, call.searcher.ListProjects, request)
     async for found in pages(request, ask):
         for project in found.projects:
             yield decode.project(project)
 
 
-async def page(servers: Servers, page_size: int, page_token: str, request_id: str) -> ProjectPage:
+async def page(call: Call, page_size: int, page_token: str) -> ProjectPage:
     """Some projects by name."""
     with encode.sendable():
         request = wire.ListProjectsRequest(page_size=page_size, page_token=page_token)
-    found = await servers.ask(SEARCHER, servers.searcher.ListProjects, request, request_id)
+    found = await call.ask(SEARCHER, call.searcher.ListProjects, request)
     return ProjectPage(tuple(map(decode.project, found.projects)), found.next_page_token)
 
 
-async def update(
-    servers: Servers, name: str, limits: Limits | None, search_enabled: bool | None, request_id: str
-) -> Project:
+async def update(call: Call, name: str, limits: Limits | None, search_enabled: bool | None) -> Project:
     """Replace a project's limits, switch its searches on or off, or both."""
     request = wire.UpdateProjectRequest(
         name=name,
         limits=encode.limits(limits) if limits is not None else None,
         search_disabled=None if search_enabled is None else not search_enabled,
     )
-    response = await servers.ask(SEARCHER, servers.searcher.UpdateProject, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.UpdateProject, request)
     return decode.project(response.project)
 
 
-async def delete(servers: Servers, name: str, request_id: str) -> None:
+async def delete(call: Call, name: str) -> None:
     """Delete a project."""
     request = wire.DeleteProjectRequest(name=name)
-    await servers.ask(SEARCHER, servers.searcher.DeleteProject, request, request_id)
+    await call.ask(SEARCHER, call.searcher.DeleteProject, request)
 
 
-async def create_space(
-    servers: Servers, project: str, space: str | None, request_id: str, projection: Projection | None = None
-) -> Project:
+async def create_space(call: Call, project: str, space: str | None, projection: Projection | None = None) -> Project:
     """Add a space to a project: the embedder's, if none is given."""
-    space = space or (await embedding.model(servers, request_id)).space
+    space = space or (await embedding.model(call)).space
     with encode.sendable():
         request = wire.CreateSpaceRequest(
             project=project, space=space, projection=encode.projection(projection) if projection else None
         )
-    response = await servers.ask(SEARCHER, servers.searcher.CreateSpace, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.CreateSpace, request)
     return decode.project(response.project)
 
 
-async def filling(servers: Servers, project: str, space: str, request_id: str) -> AsyncGenerator[Filling, None]:
+async def filling(call: Call, project: str, space: str) -> AsyncGenerator[Filling, None]:
     """Yield how far a derived space is, again and again until it is filled and its index, if one is due, is ready."""
     while True:
-        found = await get(servers, project, request_id)
+        found = await get(call, project)
         by_name = {one.name: one for one in found.spaces}
         if space not in by_name or by_name[space].source not in by_name:
             raise NotFoundError(
@@ -104,33 +100,29 @@ async def filling(servers: Servers, project: str, space: str, request_id: str) -
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def compare_spaces(
-    servers: Servers, project: str, space: str, sample_size: int, limit: int, request_id: str
-) -> SpaceComparison:
+async def compare_spaces(call: Call, project: str, space: str, sample_size: int, limit: int) -> SpaceComparison:
     """Set a space beside the one that serves."""
     with encode.sendable():
         request = wire.CompareSpacesRequest(project=project, space=space, sample_size=sample_size, limit=limit)
-    response = await servers.ask(SEARCHER, servers.searcher.CompareSpaces, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.CompareSpaces, request)
     return decode.comparison(response)
 
 
-async def cut_over_space(
-    servers: Servers, project: str, space: str, request_id: str, *, allow_incomplete: bool
-) -> Project:
+async def cut_over_space(call: Call, project: str, space: str, *, allow_incomplete: bool) -> Project:
     """Make a space serve."""
     request = wire.CutOverSpaceRequest(project=project, space=space, allow_incomplete=allow_incomplete)
-    response = await servers.ask(SEARCHER, servers.searcher.CutOverSpace, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.CutOverSpace, request)
     return decode.project(response.project)
 
 
-async def delete_space(servers: Servers, project: str, space: str, request_id: str) -> Project:
+async def delete_space(call: Call, project: str, space: str) -> Project:
     """Delete a space that does not serve."""
     request = wire.DeleteSpaceRequest(project=project, space=space)
-    response = await servers.ask(SEARCHER, servers.searcher.DeleteSpace, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.DeleteSpace, request)
     return decode.project(response.project)
 
 
-async def space_to_fill(servers: Servers, project: Project, request_id: str) -> str:
+async def space_to_fill(call: Call, project: Project) -> str:
     """In which of the project's spaces images must have a vector, or else be embedded; empty for its only one.
 
     Raises:
@@ -138,7 +130,7 @@ async def space_to_fill(servers: Servers, project: Project, request_id: str) -> 
     """
     if len(project.spaces) <= 1:
         return ""
-    space = (await embedding.model(servers, request_id)).space
+    space = (await embedding.model(call)).space
     check_space(project, space)
     return space
 

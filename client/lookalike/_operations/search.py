@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 
 from lookalike._concurrency.task_group import together
 from lookalike._operations import decode, embedding, encode, photo
+from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.servers import Servers
 from lookalike.errors import LookalikeError, from_item
 from lookalike.records import Query, SearchResult
 from lookalike.v1 import common_pb2 as common
@@ -22,38 +22,36 @@ _AT_ONCE: Final = 8
 """Images of one call that are read and embedded at once."""
 
 
-async def pages(servers: Servers, project: str, query: Query, request_id: str) -> AsyncGenerator[SearchResult, None]:
+async def pages(call: Call, project: str, query: Query) -> AsyncGenerator[SearchResult, None]:
     """Yield the answer to a search, page after page. What has to be embedded is embedded once."""
-    request, embed_seconds = await _Asking(servers, request_id).request(project, query)
+    request, embed_seconds = await _Asking(call).request(project, query)
     while True:
         started = time.perf_counter()
-        response = await servers.ask(SEARCHER, servers.searcher.Search, request, request_id)
+        response = await call.ask(SEARCHER, call.searcher.Search, request)
         yield decode.search_result(response, embed_seconds, time.perf_counter() - started)
         if not response.next_page_token:
             return
         request.page_token, embed_seconds = response.next_page_token, 0.0
 
 
-async def batch(
-    servers: Servers, project: str, queries: Sequence[Query], request_id: str
-) -> list[SearchResult | LookalikeError]:
+async def batch(call: Call, project: str, queries: Sequence[Query]) -> list[SearchResult | LookalikeError]:
     """The answers to several searches, or why there is none, in their order."""
-    asking = _Asking(servers, request_id)
+    asking = _Asking(call)
     asked = await _all(asking.request_or_error(project, query) for query in queries)
     good = [request for request in asked if not isinstance(request, LookalikeError)]
-    results = iter(await _ask_all(servers, good, request_id) if good or not queries else [])
+    results = iter(await _ask_all(call, good) if good or not queries else [])
     return [request if isinstance(request, LookalikeError) else next(results) for request in asked]
 
 
 async def _ask_all(
-    servers: Servers, asked: Sequence[tuple[wire.SearchRequest, float]], request_id: str
+    call: Call, asked: Sequence[tuple[wire.SearchRequest, float]]
 ) -> list[SearchResult | LookalikeError]:
     started = time.perf_counter()
     request = wire.SearchBatchRequest(requests=[request for request, _ in asked])
-    response = await servers.ask(SEARCHER, servers.searcher.SearchBatch, request, request_id)
+    response = await call.ask(SEARCHER, call.searcher.SearchBatch, request)
     seconds = time.perf_counter() - started
     return [
-        from_item(result.error, request_id)
+        from_item(result.error, call.request_id)
         if result.HasField("error")
         else decode.search_result(result.response, embed_seconds, seconds)
         for result, (_, embed_seconds) in zip(response.results, asked, strict=True)
@@ -63,8 +61,8 @@ async def _ask_all(
 class _Asking:
     """Makes requests of queries, for one call of the library's user."""
 
-    def __init__(self, servers: Servers, request_id: str) -> None:
-        self._servers, self._request_id = servers, request_id
+    def __init__(self, call: Call) -> None:
+        self._call = call
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def request(self, project: str, query: Query) -> tuple[wire.SearchRequest, float]:
@@ -92,7 +90,7 @@ class _Asking:
         """Put the image's vector where it belongs; the hash of its file."""
         async with self._places:
             data = await asyncio.to_thread(photo.read, image)
-            into.CopyFrom(await embedding.embed(self._servers, data, self._request_id))
+            into.CopyFrom(await embedding.embed(self._call, data))
         return hashlib.sha256(data).digest()
 
 

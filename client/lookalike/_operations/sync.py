@@ -11,8 +11,8 @@ from lookalike._concurrency.budget import Budget
 from lookalike._concurrency.task_group import together
 from lookalike._operations import embedding, images, projects, source
 from lookalike._operations.encode import sendable
+from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.servers import Servers
 from lookalike.errors import InvalidRequestError, LookalikeError, PreconditionError, UnreadableImageError, from_item
 from lookalike.records import Item, Outcome, Project, Status, SyncResult
 from lookalike.v1 import embedder_pb2 as embedder
@@ -25,30 +25,27 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 Entry = tuple[Item, wire.ImageEntry]
 
 
-async def sync(
-    servers: Servers, project: str, product: str, items: Iterable[Item], embed_streams: int, request_id: str
-) -> SyncResult:
+async def sync(call: Call, project: str, product: str, items: Iterable[Item], embed_streams: int) -> SyncResult:
     """Make the product show the items' images and no others. Raises LookalikeError; then nothing has changed."""
     try:
-        found = await projects.get(servers, project, request_id)
-        return await _Sync(servers, found, product, embed_streams, request_id).run(items)
+        found = await projects.get(call, project)
+        return await _Sync(call, found, product, embed_streams).run(items)
     except LookalikeError as error:
-        error.request_id = error.request_id or request_id
+        error.request_id = error.request_id or call.request_id
         raise
 
 
 class _Sync:
     """One run, for one product; its calls bear the request id."""
 
-    def __init__(self, servers: Servers, project: Project, product: str, embed_streams: int, request_id: str) -> None:
-        self._servers = servers
+    def __init__(self, call: Call, project: Project, product: str, embed_streams: int) -> None:
+        self._call = call
         self._project, self._product = project, product
         self._embed_streams = embed_streams
-        self._request_id = request_id
 
     async def run(self, items: Iterable[Item]) -> SyncResult:
         """See `sync`."""
-        space = await projects.space_to_fill(self._servers, self._project, self._request_id)
+        space = await projects.space_to_fill(self._call, self._project)
         entries = [(item, await _entry(item)) for item in _at_most(items)]
         await self._embed(await self._missing(entries, space))
         try:
@@ -66,7 +63,7 @@ class _Sync:
         embedded = {entry.sha256 for _, entry in entries if entry.HasField("embedding")}
         others = {entry.sha256: (item, entry) for item, entry in entries if entry.sha256 not in embedded}
         name = self._project.name
-        stored = await images.check(self._servers, name, list(others), space, self._request_id)
+        stored = await images.check(self._call, name, list(others), space)
         return [entry for sha256, entry in others.items() if sha256 not in stored]
 
     async def _embed(self, entries: list[Entry]) -> None:
@@ -82,7 +79,7 @@ class _Sync:
                 requests.put_nowait(embedder.EmbedStreamRequest(sequence=sequence, image=data))
             requests.put_nowait(None)
 
-        streams = embedding.bulk(self._servers, requests, self._embed_streams, self._request_id)
+        streams = embedding.bulk(self._call, requests, self._embed_streams)
         async with together() as group, aclosing(streams.answers()) as answers:
             group.create_task(send())
             async for answer in answers:
@@ -91,7 +88,7 @@ class _Sync:
 
     def _note(self, answer: embedder.EmbedStreamResponse, item: Item, entry: wire.ImageEntry) -> None:
         if answer.HasField("error"):
-            raise _of(item, from_item(answer.error, self._request_id))
+            raise _of(item, from_item(answer.error, self._call.request_id))
         projects.check_space(self._project, answer.embedding.space)
         entry.embedding.CopyFrom(answer.embedding)
         entry.width, entry.height = answer.image_info.width, answer.image_info.height
@@ -101,7 +98,7 @@ class _Sync:
             request = wire.SyncProductRequest(
                 project=self._project.name, product=self._product, entries=[entry for _, entry in entries]
             )
-        return await self._servers.ask(SEARCHER, self._servers.searcher.SyncProduct, request, self._request_id)
+        return await self._call.ask(SEARCHER, self._call.searcher.SyncProduct, request)
 
 
 def _at_most(items: Iterable[Item]) -> list[Item]:

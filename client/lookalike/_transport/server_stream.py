@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
+from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
 from lookalike._transport.retry import Patience, may_pass
-from lookalike._transport.servers import Servers
 from lookalike.errors import LookalikeError
 
 if TYPE_CHECKING:
@@ -32,20 +32,19 @@ Answer = TypeVar("Answer", bound=_Answering)
 
 
 async def answers(
-    servers: Servers,
+    call: Call,
     method: "grpc.aio.UnaryStreamMultiCallable[Request, Answer]",
     request: Request,
-    request_id: str,
 ) -> AsyncGenerator[Answer, None]:
     """Yield the answers, also over several connections; `request` bears the last one's resume token.
 
     Raises:
         LookalikeError: the stream cannot go on, or has not come any further for a minute.
     """
-    silence = max(servers.timeout, _SILENCE_SECONDS)
+    silence = max(call.timeout, _SILENCE_SECONDS)
     patience = Patience()
     while True:
-        one_call = servers.listen(SEARCHER, method, request, request_id, silence=silence)
+        one_call = call.listen(SEARCHER, method, request, silence=silence)
         try:
             async with aclosing(one_call):
                 async for answer in one_call:

@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 
 from lookalike._operations import feedback, projects, vectors
-from lookalike._transport.servers import Servers
+from lookalike._transport.call import Call
 from lookalike.adapt import measure, sample
 from lookalike.adapt.learning import Projection, learn
 from lookalike.adapt.sample import NO_PAIRS, Sample
@@ -23,16 +23,14 @@ _MOST_NAME: Final = 128
 """Characters of a space's name."""
 
 
-async def adapt(
-    servers: Servers, project: str, request_id: str, *, unlabelled: bool, publish: bool, seed: int
-) -> Adaptation:
+async def adapt(call: Call, project: str, *, unlabelled: bool, publish: bool, seed: int) -> Adaptation:
     """See `Client.adapt`."""
-    found = await projects.get(servers, project, request_id)
+    found = await projects.get(call, project)
     source = _source(found)
     fraction = min(1.0, sample.MOST_IMAGES / max(1, found.image_count))
     async with (
-        aclosing(vectors.read(servers, project, source, fraction, request_id)) as exported,
-        aclosing(feedback.list_all(servers, project, request_id)) as said,
+        aclosing(vectors.read(call, project, source, fraction)) as exported,
+        aclosing(feedback.list_all(call, project)) as said,
     ):
         read = await sample.gathered(exported, said, source)
     if unlabelled:
@@ -42,7 +40,7 @@ async def adapt(
     space = ""
     if publish and (gain is None or gain.helps):
         learned = await asyncio.to_thread(_learned, read)
-        space = await _published(servers, project, source, learned, request_id)
+        space = await _published(call, project, source, learned)
     return Adaptation(source, len(read.vectors), read.products, gain, space)
 
 
@@ -74,12 +72,12 @@ def _learned(read: Sample) -> Projection:
     return learn(read.vectors, read.groups, read.pairs, read.apart)
 
 
-async def _published(servers: Servers, project: str, source: str, learned: Projection, request_id: str) -> str:
+async def _published(call: Call, project: str, source: str, learned: Projection) -> str:
     """Make the space, unless an earlier run has made the same; its name."""
     name = _name(source, learned)
     projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist())
     with suppress(AlreadyExistsError):  # the name stands for what it is made of
-        await projects.create_space(servers, project, name, request_id, projection)
+        await projects.create_space(call, project, name, projection)
     return name
 
 

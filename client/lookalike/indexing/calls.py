@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike._operations import embedding, images, projects
+from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
 from lookalike._transport.retry import patiently
-from lookalike._transport.servers import Servers
 from lookalike.records import Project
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -25,28 +25,26 @@ class Calls:
     """The calls of one run on one project; all bear its request id. They wait for a server that is away for a minute.
 
     Attributes:
-        servers: both.
+        call: asks the servers, under the run's request id.
         project: the project.
         space: in which its images must have a vector; empty for its only one.
-        request_id: the run's.
         embed_streams: the most EmbedStreams at once.
     """
 
-    servers: Servers
+    call: Call
     project: Project
     space: str
-    request_id: str
     embed_streams: int
 
     async def check_images(self, sha256s: Sequence[bytes]) -> set[bytes]:
         """Which of these images the project holds."""
         name, space = self.project.name, self.space
-        return await patiently(lambda: images.check(self.servers, name, sha256s, space, self.request_id))
+        return await patiently(lambda: images.check(self.call, name, sha256s, space))
 
     async def check_references(self, references: Sequence[wire.Reference]) -> Sequence[wire.ReferenceState]:
         """What the project holds of each of these references."""
         name, space = self.project.name, self.space
-        return await patiently(lambda: images.check_references(self.servers, name, references, space, self.request_id))
+        return await patiently(lambda: images.check_references(self.call, name, references, space))
 
     def check_space(self, space: str) -> None:
         """Raise PreconditionError if the project has no such space."""
@@ -56,8 +54,8 @@ class Calls:
         self, requests: "asyncio.Queue[embedder.EmbedStreamRequest | None]"
     ) -> "Spread[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]":
         """The vectors of the images in a queue."""
-        return embedding.bulk(self.servers, requests, self.embed_streams, self.request_id)
+        return embedding.bulk(self.call, requests, self.embed_streams)
 
     def open_index(self) -> "grpc.aio.StreamStreamCall[wire.IndexImagesRequest, wire.IndexImagesResponse]":
         """Open an IndexImages."""
-        return self.servers.searcher.IndexImages(metadata=self.servers.metadata(SEARCHER, self.request_id))
+        return self.call.searcher.IndexImages(metadata=self.call.metadata(SEARCHER))

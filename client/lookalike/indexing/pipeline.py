@@ -206,7 +206,7 @@ class Pipeline:
                 self._watch.embedded += not failed
                 for job in self._awaiting_embedding.pop(self._asked.pop(answer.sequence)):
                     if failed:
-                        self._fail(job, from_item(answer.error, self._calls.request_id))
+                        self._fail(job, from_item(answer.error, self._calls.call.request_id))
                     else:
                         self._store(job, answer)
         self._storing.end()  # checking ended before embedding could: nothing more will come

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from lookalike._operations import projects
-from lookalike._transport.servers import Servers
+from lookalike._transport.call import Call
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, Settings
 from lookalike.indexing.calls import Calls
@@ -14,18 +14,17 @@ from lookalike.records import Outcome
 
 
 async def index(
-    servers: Servers,
+    call: Call,
     project: str,
     items: Items,
     *,
     settings: Settings,
     watch: Watch,
     embed_streams: int,
-    request_id: str,
 ) -> AsyncGenerator[Outcome, None]:
     """Fetch, embed and store items; yield an outcome for each. Raises LookalikeError."""
     async with (
-        begun(servers, project, embed_streams, request_id) as calls,
+        begun(call, project, embed_streams) as calls,
         Fetcher(settings) as fetcher,
         aclosing(Pipeline(calls, fetcher, watch).outcomes(items)) as outcomes,
     ):
@@ -34,12 +33,12 @@ async def index(
 
 
 @asynccontextmanager
-async def begun(servers: Servers, project: str, embed_streams: int, request_id: str) -> AsyncIterator[Calls]:
+async def begun(call: Call, project: str, embed_streams: int) -> AsyncIterator[Calls]:
     """The calls of a run on the project; its errors bear the run's id."""
     try:
-        found = await projects.get(servers, project, request_id)  # says at once what is wrong, or that nobody is there
-        space = await projects.space_to_fill(servers, found, request_id)
-        yield Calls(servers, found, space, request_id, embed_streams)
+        found = await projects.get(call, project)  # says at once what is wrong, or that nobody is there
+        space = await projects.space_to_fill(call, found)
+        yield Calls(call, found, space, embed_streams)
     except LookalikeError as error:
-        error.request_id = error.request_id or request_id
+        error.request_id = error.request_id or call.request_id
         raise

@@ -71,7 +71,7 @@ class Storing:
     async def results(self) -> AsyncGenerator[list[tuple[Job, Result]], None]:
         """Yield what became of the jobs, as it is acknowledged. Raises LookalikeError."""
         stream = ResumableStream(
-            self._calls.open_index, self._requests, server="searcher", timeout=self._calls.servers.timeout
+            self._calls.open_index, self._requests, server="searcher", timeout=self._calls.call.timeout
         )
         async with together() as group, aclosing(stream.answers()) as answers:
             group.create_task(self._send())
@@ -97,7 +97,7 @@ class Storing:
         if self._brought[job.sha256] <= 0:
             del self._brought[job.sha256]
         if result.HasField("error"):
-            return from_item(result.error, self._calls.request_id)
+            return from_item(result.error, self._calls.call.request_id)
         if self._stored is not None:
             self._stored.add(job.sha256)
         changed = result.indexed.status == wire.INDEX_STATUS_INDEXED
