@@ -36,32 +36,33 @@ class Hit:
 
 
 def rank(catalogue: Catalogue, query: Query) -> list[Hit]:
-    """All hits, the most similar first, equally similar ones in the order in which they were first indexed."""
+    """All hits: the query's own image, then the most similar first, equal ones in the order of their indexing."""
     space = query.space or catalogue.serving
     there = catalogue.in_space(space)
-    sought, excluded = _resolved(catalogue, query, space, there)
+    sought, named = _resolved(catalogue, query, space, there)
+    excluded, own = (named, set[int]()) if query.several else (set[int](), named)
     similarities = {image: _cosine(point(image, space), sought) for image in there - excluded}
     age = {image: number for number, image in enumerate(catalogue.widths)}
-    order = sorted(similarities, key=lambda image: (-similarities[image], age[image]))
+    order = sorted(similarities, key=lambda image: (image not in own, -similarities[image], age[image]))
     hits = [hit for image in order for hit in _hits(catalogue, query, image, similarities[image])]
     if query.by_product:
-        hits = sorted(_best(hits), key=lambda hit: (-hit.similarity, age[hit.image], hit.product))
+        hits = sorted(_best(hits), key=lambda hit: (hit.image not in own, -hit.similarity, age[hit.image], hit.product))
     least = -1.0 if query.min_similarity is None else query.min_similarity
     return [hit for hit in hits if hit.similarity >= least]
 
 
 def _resolved(catalogue: Catalogue, query: Query, space: str, there: set[int]) -> tuple[np.ndarray, set[int]]:
-    """The vector to rank by, and the images that are no hits."""
+    """The vector to rank by, and the images that the query names."""
     examples = [*query.positives, *query.negatives]
     if any(kind == "vector" for kind, _ in examples) and query.vector_space != space:
         raise Refused("WRONG_SPACE")
     images = [_image(catalogue, example, there) for example in examples]
-    own = {image for (kind, _), image in zip(examples, images, strict=True) if kind != "vector"}
+    named = {image for (kind, _), image in zip(examples, images, strict=True) if kind != "vector"}
     vectors = np.array([point(image, space) for image in images], np.float64)
     combined = vectors[: len(query.positives)].mean(axis=0)
     if query.negatives:
         combined = 2 * combined - vectors[len(query.positives) :].mean(axis=0)
-    return halved(combined / np.linalg.norm(combined)), own if query.several else set()
+    return halved(combined / np.linalg.norm(combined)), named
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -409,3 +409,52 @@ async def test_a_missing_space_is_not_found(exact: Writer) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await ask(exact, space="another")
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def pages_of(shop: Writer, **fields: object) -> list[int]:
+    """The seeds of all hits, page after page."""
+    response = await ask(shop, **fields)
+    found = seeds(response)
+    while response.next_page_token:
+        response = await ask(shop, **fields, page_token=response.next_page_token)
+        found += seeds(response)
+    return found
+
+
+@pytest.mark.parametrize("rerank", [0, 20])
+@pytest.mark.parametrize("grouping", [wire.GROUPING_UNSPECIFIED, wire.GROUPING_PRODUCT])
+@pytest.mark.parametrize("place", [0, 3, 600])
+async def test_the_querys_own_file_comes_first_however_near_others_are(
+    shop: Writer, place: int, grouping: "wire.Grouping.ValueType", rerank: int
+) -> None:
+    """Another embedder may have made its vector: a copy that was saved again, and many others, may be nearer."""
+    own = RANKED[place]
+    fields = {"sha256": sha256(own), "group_by": grouping, "rerank": rerank}
+    for limit in (1, 5):
+        response = await ask(shop, **fields, limit=limit)
+        assert seeds(response)[0] == own
+        assert len(response.hits) == limit
+        first = response.hits[0]
+        assert (first.match, first.references[0].product) == (wire.MATCH_EXACT, f"p{own // 3}")
+        assert first.similarity == pytest.approx(SIMILARITIES[own], abs=1e-3)
+        assert wire.MATCH_EXACT not in [hit.match for hit in response.hits[1:]]
+
+
+async def test_the_querys_own_file_comes_once_in_all_pages(shop: Writer) -> None:
+    own, least = RANKED[30], float(SIMILARITIES[RANKED[49]])
+    for fields in ({}, {"group_by": wire.GROUPING_PRODUCT}):
+        found = await pages_of(shop, sha256=sha256(own), min_similarity=least, limit=7, **fields)
+        assert found[0] == own
+        assert len(found) == len(set(found))
+        without = await pages_of(shop, min_similarity=least, limit=7, **fields)
+        assert set(found) - set(without) <= {own}
+        assert set(without) - set(found) <= {seed for seed in RANKED[:50] if seed // 3 == own // 3}
+
+
+async def test_a_filter_and_a_least_similarity_hold_for_the_querys_own_file_too(shop: Writer) -> None:
+    own = RANKED[5]
+    for fields in (
+        {"filter": wire.Filter(products=[f"p{RANKED[0] // 3}"])},
+        {"min_similarity": float(SIMILARITIES[RANKED[2]])},
+    ):
+        assert own not in seeds(await ask(shop, sha256=sha256(own), **fields))

@@ -235,7 +235,7 @@ async def test_match_tells_exact_near_and_similar_apart(writer: Writer) -> None:
             project=writer.project, embedding=common.Embedding(space=writer.space, values=near), sha256=sha256(2)
         )
     )
-    assert [hit.match for hit in response.hits] == [wire.MATCH_NEAR_DUPLICATE, wire.MATCH_EXACT]
+    assert [hit.match for hit in response.hits] == [wire.MATCH_EXACT, wire.MATCH_NEAR_DUPLICATE]
     without_hash = await writer.stub.Search(
         wire.SearchRequest(project=writer.project, embedding=common.Embedding(space=writer.space, values=vector(2)))
     )

@@ -1745,7 +1745,9 @@ class SearchResponse(_message.Message):
     """
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
-        """The hits, most similar first, or re-ranked, by their score; equal ones in the order in which they were first indexed."""
+        """The hits: the image of the query's own file first, if it is one; then the most similar first, or re-ranked, by their
+        score; equal ones in the order in which they were first indexed.
+        """
 
     def __init__(
         self,

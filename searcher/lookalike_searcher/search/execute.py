@@ -33,7 +33,7 @@ _IMAGES_PER_PRODUCT: Final = 5
 """How many of the nearest images to look at for one product, at first."""
 _DEEPER: Final = 4
 """How much deeper to look when they show too few products."""
-_FIRST_FILTER_PARAMETER: Final = 10
+_FIRST_FILTER_PARAMETER: Final = 11
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,17 @@ class Ranker:
         self._slow_seconds = slow_seconds
         self._conditions, self._arguments = search.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
 
+    @property
+    def _depth(self) -> int:
+        """How many of the nearest a page needs: one more tells that there are more, the query's own file is no news."""
+        return self._search.shortlist + 1 + bool(self._resolved.sha256)
+
     async def exact(self) -> Found:
         """Compare every image that passes the filter."""
         nearest = fragment("search_nearest_all_of_products" if self._search.by_product else "search_nearest_all")
         filtered = bool(self._search.filter)
         return await self._find(
-            None if self._search.by_product else self._search.shortlist + 1,
+            None if self._search.by_product else self._depth,
             nearest=nearest,
             matching=fragment("search_matching") if filtered else "",
             count_of_matching="(SELECT count(*) FROM matching)" if filtered else "NULL::bigint",
@@ -84,14 +89,13 @@ class Ranker:
             return None
         if search.filter and await self._is_selective():
             return None
-        wanted = (search.after.depth if search.after else 0) + search.shortlist + 1
+        wanted = (search.after.depth if search.after else 0) + self._depth
         depth = wanted * _IMAGES_PER_PRODUCT if search.by_product else wanted
         while (ef_search := self._space.ef_search(depth)) is not None:
             await self._connection.execute(ef_settings(ef_search))
             found = await self._find(
                 depth,
                 nearest=fragment("search_nearest_index"),
-                where_matching=fragment("search_where_matching") if search.filter else "",
                 count_of_matching="NULL::bigint",
             )
             if found.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
@@ -114,10 +118,10 @@ class Ranker:
         all_parts = {  # in this order, as the first hold places of the later ones
             "nearest": parts.pop("nearest"),
             "matching": "",
-            "where_matching": "",
+            "where_matching": fragment("search_where_matching") if self._search.filter else "",
             "join_matching": "",
             "grouped": fragment("search_grouped") if grouped else "",
-            "pages_of": "grouped" if grouped else "nearest",
+            "pages_of": "grouped" if grouped else "ranked",
             "of_product": "AND reference.product = page.product" if grouped else "",
             **parts,
         }
@@ -128,11 +132,12 @@ class Ranker:
             self._search.shortlist + 1,
             LISTED_REFERENCES,
             1 - self._search.min_similarity,
-            after.distance if after else None,
+            after.rank if after else None,
             after.image_id if after else None,
             after.product if after else None,
             depth,
             self._resolved.excluded,
+            self._resolved.sha256,
             *self._arguments,
         ]
         rows = await self._timed(sql, arguments)

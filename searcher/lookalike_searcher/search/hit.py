@@ -12,14 +12,20 @@ from lookalike_searcher.images.image import Reference, reference_of
 _HIT: Final = itemgetter("image_id", "group_product")
 
 
+OWN_FILE: Final = -1.0
+"""The rank of the image of the query's own file: before all distances, which are 0 to 2. `search.sql` has it too."""
+
+
 class Hit(NamedTuple):
     """An image, its similarity in [-1, 1], and the first of its references that count.
 
-    `score` is what hits are ordered by: the similarity, unless they are re-ranked.
+    `rank` is what the database orders hits by: the distance, but OWN_FILE for the image of the query's own file, which
+    comes first. `score` is the similarity, unless hits are re-ranked.
     """
 
     image_id: int
     distance: float
+    rank: float
     product: str
     sha256: bytes
     width: int
@@ -51,6 +57,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
         yield Hit(
             image_id=image_id,
             distance=first["distance"],
+            rank=first["rank"],
             product=product,
             sha256=first["sha256"],
             width=first["width"],

@@ -65,7 +65,7 @@ async def rank(
     last = None
     if more:
         final = hits[-1]
-        last = Position(project.id, space.name, final.distance, final.image_id, final.product, depth, exact)
+        last = Position(project.id, space.name, final.rank, final.image_id, final.product, depth, exact)
     return Ranking(project.id, hits, exact, ranked, space.name, resolved, last)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.search.hit import Hit
+from lookalike_searcher.search.hit import OWN_FILE, Hit
 from lookalike_searcher.search.query import Resolved
 
 _COMMON: Final = 0.7
@@ -39,14 +39,16 @@ async def vectors_of(
 
 
 def reranked(shortlist: Sequence[Hit], vectors: np.ndarray) -> list[Hit]:
-    """The hits in their new order, each with its score. Those of equal score stay in the order of similarity.
+    """Return the hits in their new order, each with its score.
+
+    Hits of equal score stay in the order of similarity. The image of the query's own file stays first.
 
     Args:
         shortlist: most similar first.
         vectors: the query's and theirs; see `vectors_of`.
     """
     scored = (hit._replace(score=score) for hit, score in zip(shortlist, scores(vectors), strict=True))
-    return sorted(scored, key=lambda hit: -hit.score)
+    return sorted(scored, key=lambda hit: (hit.rank != OWN_FILE, -hit.score))
 
 
 def scores(matrix: np.ndarray) -> list[float]:

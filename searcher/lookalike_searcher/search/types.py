@@ -21,7 +21,7 @@ class Position(NamedTuple):
 
     project_id: int
     space: str
-    distance: float
+    rank: float
     image_id: int
     product: str
     depth: int
