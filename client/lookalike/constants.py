@@ -1,4 +1,4 @@
-"""What every process must agree on to talk over gRPC: ports, message limits, keepalive, the error domain."""
+"""What every process must agree on: ports, message limits, keepalive, the error domain, what a near duplicate is."""
 
 from typing import Final
 
@@ -16,6 +16,14 @@ SCOPES: Final = frozenset({READ, WRITE, ADMIN})
 
 AUDIENCE: Final = "lookalike"
 """What tokens are made for, unless it is set otherwise."""
+
+NEAR_DUPLICATE: Final = 0.95
+"""The least similarity of a near duplicate.
+
+Measured with vgg16-rmac512 on 180 photos of clothing and groceries: recompression (quality 30) and halving the size
+leave 99 % of the copies at or above it, a 5 % crop or a mirror image 76 to 94 %, a 10 % crop or a 6 % border less than
+10 %; of 713 clothing photos the nearest other photo reaches .928, while groceries shot one after another reach .996.
+"""
 
 MAX_IMAGE_BYTES: Final = 16 * 1024 * 1024
 """The largest image file that travels, unless the embedder is told otherwise (gRPC's own default of 4 MiB is less than

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike import ranking_metrics
+from lookalike.constants import NEAR_DUPLICATE
 from lookalike.evaluation import alterations
 from lookalike.evaluation.duplicates import NearDuplicates, Watcher
 from lookalike.evaluation.ranking import Vectors, leave_one_out
 from lookalike.ranking_metrics import Floats
 from lookalike_embedder.model.head import rmac
-from lookalike_searcher.search.types import NEAR_DUPLICATE
 from tests.bench.figures import Figure
 from tests.bench.labelled import Model, Set, features_of, pixels_of, stored
 

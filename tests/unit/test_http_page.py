@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 from typer.main import get_command
 
+from lookalike.constants import NEAR_DUPLICATE
 from lookalike_gateway import assets
 from lookalike_gateway.__main__ import http
 
@@ -25,6 +26,11 @@ def test_nothing_comes_from_elsewhere_or_is_written_inline() -> None:
         assert addresses <= {"http://www.w3.org/2000/svg"}, name  # a name, which nobody fetches
     page = FILES["index.html"]
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", page)
+
+
+def test_the_page_begins_with_the_threshold_of_near_duplicates() -> None:
+    assert f'step="0.005" value="{NEAR_DUPLICATE}"' in FILES["index.html"]
+    assert f'<output id="how-least">{NEAR_DUPLICATE}</output>' in FILES["index.html"]
 
 
 def test_whatever_is_named_is_there() -> None:

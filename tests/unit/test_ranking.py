@@ -5,8 +5,6 @@ import pytest
 
 from lookalike.evaluation.duplicates import NearDuplicates, Pair, Watcher
 from lookalike.evaluation.ranking import Ranked, leave_one_out, retrieval
-from lookalike.evaluation.settings import NEAR_DUPLICATE
-from lookalike_searcher.search import types
 
 ANGLES = np.radians([0, 10, 40, 41, 100])
 VECTORS = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)
@@ -76,7 +74,3 @@ def test_copies_against_the_nearest_others() -> None:
     assert figures["near_duplicate_threshold_at_recall_95"] == 0.75
     assert figures["near_duplicate_precision_at_recall_95"] == pytest.approx(4 / 6)
     assert (figures["near_duplicate_precision"], figures["near_duplicate_recall"]) == pytest.approx((2 / 3, 1 / 2))
-
-
-def test_the_threshold_is_the_searchers() -> None:
-    assert NEAR_DUPLICATE == types.NEAR_DUPLICATE

@@ -1,10 +1,8 @@
 """How an evaluation goes."""
 
 from dataclasses import dataclass
-from typing import Final
 
-NEAR_DUPLICATE: Final = 0.95
-"""From which similarity on the searcher calls a hit NEAR_DUPLICATE; a test holds the two together."""
+from lookalike.constants import NEAR_DUPLICATE
 
 
 @dataclass(frozen=True)

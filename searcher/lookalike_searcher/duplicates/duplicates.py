@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from lookalike.constants import NEAR_DUPLICATE
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.duplicates import approximate, cluster, exact
@@ -19,7 +20,6 @@ from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.projects.space_reader import SpaceReader
-from lookalike_searcher.search.types import NEAR_DUPLICATE
 
 EXACT_UP_TO: Final = 500_000
 """Images up to which all are compared, also where there is an index: up to here that is quicker."""

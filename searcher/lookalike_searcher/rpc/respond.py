@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from lookalike.constants import NEAR_DUPLICATE
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.database.halfvec import decode
@@ -19,7 +20,7 @@ from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.space_comparison import Comparison, Figures
-from lookalike_searcher.search.types import NEAR_DUPLICATE, Ranking
+from lookalike_searcher.search.types import Ranking
 from lookalike_serving.errors import DomainError
 
 _MAX_REFERENCE_BYTES: Final = 8 * 1024 * 1024

@@ -7,14 +7,6 @@ from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Query, Resolved
 
-NEAR_DUPLICATE: Final = 0.95
-"""The least similarity of a near duplicate.
-
-Measured with vgg16-rmac512 on 180 photos of clothing and groceries: recompression (quality 30) and halving the size
-leave 99 % of the copies at or above it, a 5 % crop or a mirror image 76 to 94 %, a 10 % crop or a 6 % border less than
-10 %; of 713 clothing photos the nearest other photo reaches .928, while groceries shot one after another reach .996.
-"""
-
 
 class Position(NamedTuple):
     """The last hit of a page, how many hits there were up to it, and how they were found."""

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from lookalike.constants import NEAR_DUPLICATE
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.duplicates.duplicates import PLACE_TYPES, Asked, Place
@@ -11,7 +12,7 @@ from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.query import Example, Query
-from lookalike_searcher.search.types import NEAR_DUPLICATE, POSITION_TYPES, Position, Search
+from lookalike_searcher.search.types import POSITION_TYPES, Position, Search
 
 _GROUPINGS: Final = frozenset(wire.Grouping.values())
 
