@@ -2,6 +2,8 @@
 # Each target sets up .venv by itself; the second time that takes no time.
 PYTHON ?= python3
 VENV   := .venv
+# Much of a test is waiting: for processes, for the database.
+TESTS_AT_ONCE ?= 4
 BIN    := $(VENV)/bin
 
 .PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test lint screenshot format protos bench-attack bench-embedder bench-gpu bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
@@ -12,8 +14,9 @@ help:  ## Show the targets.
 demo: $(VENV)/.demo  ## Index real photos and their altered copies, search them, show what was found.
 	$(BIN)/lookalike demo
 
-test: $(VENV)/.dev  ## Run all tests: unit, integration, end to end.
-	$(BIN)/pytest
+test: $(VENV)/.dev  ## Run all tests: unit, integration, end to end; TESTS_AT_ONCE=1 runs one at a time.
+	@$(BIN)/lookalike-embedder weights >/dev/null
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code is fresh.
 	$(BIN)/ruff format --check .

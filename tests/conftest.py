@@ -14,6 +14,10 @@ import pytest
 from lookalike.demo.photos import shipped_photos
 
 
+# Several tests run at once: their threads must not spin while they wait for one another.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def pytest_configure() -> None:
     """Give this run a temporary folder of its own.
 
@@ -23,9 +27,9 @@ def pytest_configure() -> None:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.mkdtemp(prefix="lookalike-"))
 
 
-def pytest_sessionfinish(exitstatus: int) -> None:
-    """Leave the folder only where something failed."""
-    if exitstatus == 0:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Leave the folder only where something failed; pytest-xdist's workers share it, and leave it to the one in charge."""
+    if exitstatus == 0 and not hasattr(session.config, "workerinput"):
         shutil.rmtree(os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_errors=True)
 
 
