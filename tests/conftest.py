@@ -5,11 +5,12 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from lookalike.demo.photos import shipped_photos
 
@@ -42,6 +43,14 @@ async def no_unhandled_failures() -> AsyncIterator[None]:
     yield
     loop.set_exception_handler(None)
     assert not unhandled, f"unhandled on the event loop: {unhandled}"
+
+
+@pytest.fixture(autouse=True)
+def pixel_limit_of_pillow() -> Iterator[None]:
+    """Give Pillow's limit back to the next test: the embedder sets it for the whole process."""
+    limit = Image.MAX_IMAGE_PIXELS
+    yield
+    Image.MAX_IMAGE_PIXELS = limit
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
