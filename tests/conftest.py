@@ -14,7 +14,6 @@ from PIL import Image
 
 from lookalike.demo.photos import shipped_photos
 
-
 # Several tests run at once: their threads must not spin while they wait for one another.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -29,7 +28,7 @@ def pytest_configure() -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Leave the folder only where something failed; pytest-xdist's workers share it, and leave it to the one in charge."""
+    """Leave the folder only where something failed. pytest-xdist's workers share it; who began it removes it."""
     if exitstatus == 0 and not hasattr(session.config, "workerinput"):
         shutil.rmtree(os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_errors=True)
 
