@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 # Much of a test is waiting: for processes, for the database.
 TESTS_AT_ONCE ?= 4
+LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page pods) \
+	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency http_schema restore)
 BIN    := $(VENV)/bin
 
-.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test lint screenshot format protos bench-attack bench-embedder bench-gpu bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-embedder bench-gpu bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -17,6 +19,10 @@ demo: $(VENV)/.demo  ## Index real photos and their altered copies, search them,
 test: $(VENV)/.dev  ## Run all tests: unit, integration, end to end; TESTS_AT_ONCE=1 runs one at a time.
 	@$(BIN)/lookalike-embedder weights >/dev/null
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
+
+test-long: $(VENV)/.dev  ## Run the tests that look for rare events for longer: crashes, chaos, fuzz; and all photos.
+	@$(BIN)/lookalike-embedder weights >/dev/null
+	LOOKALIKE_TEST_SECONDS=60 $(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(LONG_TESTS)
 
 lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code is fresh.
 	$(BIN)/ruff format --check .

@@ -3,5 +3,8 @@
 import os
 from typing import Final
 
-SECONDS: Final = float(os.environ.get("LOOKALIKE_TEST_SECONDS", "2"))
-"""Of each such test, about. Set LOOKALIKE_TEST_SECONDS=60 before a release, or after a change of what writes."""
+_SHORT: Final = 2.0
+SECONDS: Final = float(os.environ.get("LOOKALIKE_TEST_SECONDS", _SHORT))
+"""Of each such test, about. `make test-long` says 60: before a release, or after a change of what writes."""
+LONG: Final = SECONDS > _SHORT
+"""Whether tests that need the real model for minutes take all their photos."""
