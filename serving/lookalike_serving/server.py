@@ -16,8 +16,9 @@ from lookalike.constants import SERVER_KEEPALIVE, ChannelOptions
 from lookalike_serving.errors import DomainError, ShuttingDown, StatusTable, StreamAged
 from lookalike_serving.health import Health
 from lookalike_serving.health_probe import HealthProbe
-from lookalike_serving.interceptor import Observe, RequestInterceptor, unobserved
+from lookalike_serving.interceptor import RequestInterceptor
 from lookalike_serving.parsing import Limits
+from lookalike_serving.rpc import Observe, unobserved
 from lookalike_serving.security.authentication import Guard
 from lookalike_serving.security.tls import Certificate
 

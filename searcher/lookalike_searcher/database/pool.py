@@ -15,7 +15,7 @@ from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
 from lookalike_serving.errors import DomainError
-from lookalike_serving.interceptor import time_remaining
+from lookalike_serving.rpc import time_remaining
 
 logger = logging.getLogger(__name__)
 

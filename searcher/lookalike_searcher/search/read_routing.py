@@ -7,7 +7,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.replica import Replica
 from lookalike_searcher.metrics import Metrics
 from lookalike_serving.errors import DomainError
-from lookalike_serving.interceptor import time_remaining
+from lookalike_serving.rpc import time_remaining
 
 T = TypeVar("T")
 
