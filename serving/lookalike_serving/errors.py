@@ -1,7 +1,7 @@
 """Turn a domain error into a `google.rpc.Status` with details, or into the `ItemError` of one item of a stream.
 
 Domain code raises `DomainError`s and knows nothing of gRPC; each server has one table from its errors to status codes;
-`lookalike_serving.interceptor` applies it to whole RPCs and `StatusTable.item_error` to single items of a stream.
+`lookalike_serving.rpc` applies it to whole RPCs and `StatusTable.item_error` to single items of a stream.
 """
 
 from collections.abc import Iterable, Mapping

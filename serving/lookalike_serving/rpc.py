@@ -1,4 +1,4 @@
-"""One RPC, from the caller's first metadata to the status that it ends with."""
+"""Serve one RPC: set its id and deadline, let its caller in, end it with a status, and log it."""
 
 import logging
 import math
@@ -26,35 +26,35 @@ logger = logging.getLogger("lookalike_serving.interceptor")  # the name that ope
 _DEADLINE: Final[ContextVar[float]] = ContextVar("deadline", default=math.inf)
 
 Observe = Callable[[str, grpc.StatusCode, str, float], None]
-"""Is told of an RPC's end: its method, `package.Service/Method`, status code, the reason if it was refused, seconds."""
+"""Called at an RPC's end with its method, `package.Service/Method`, status code, reason if it was refused, and seconds."""
 
 
 def unobserved(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
-    """For whom nobody listens."""
+    """Do nothing: this observer is the default."""
 
 
 def time_remaining() -> float:
-    """Seconds until the deadline of the RPC that is served here, also in the tasks that it starts; 0 after it.
+    """Return the seconds until the deadline of the RPC that this task serves, or that started this task; 0 after it.
 
-    Infinity without a deadline, and outside of an RPC.
+    It is infinite if there is no deadline, and outside of an RPC.
     """
     return max(0.0, _DEADLINE.get() - time.monotonic())
 
 
 class Rpc:
-    """One RPC, as the block that serves it.
+    """The context manager ends one RPC as the block ends that serves it.
 
-    Whatever leaves the block ends the RPC: a `DomainError` with its status; any other exception is logged and becomes
+    A `DomainError` that leaves the block ends the RPC with its status. Any other exception is logged and becomes
     INTERNAL. The block is entered and left once, so that the messages of a stream cost nothing.
 
     Args:
-        details: what was called.
-        request_id: its id.
-        context: its other end.
+        details: the method that was called, and the call's metadata.
+        request_id: the id of the request.
+        context: gRPC's own context of the call.
         table: the status codes of the service's errors.
-        success_level: how the end of a successful one is logged.
-        observe: is told of its end.
-        guard: lets callers in.
+        success_level: the level at which the end of a successful RPC is logged.
+        observe: is called at the RPC's end.
+        guard: identifies and admits callers.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Rpc:
         self._permission = PERMISSIONS.get(self._method, NOBODYS)
 
     async def __aenter__(self) -> Self:
-        """Set the id, for this task and those that it starts."""
+        """Set the request's id and deadline for this task and those that it starts."""
         self._began = time.monotonic()
         REQUEST_ID.set(self._id)
         remaining = self._context.time_remaining()
@@ -86,42 +86,42 @@ class Rpc:
         return self
 
     async def admit(self) -> None:
-        """Let the caller in. Raises what the guard raises."""
+        """Identify and admit the caller. Raises what the guard raises."""
         if self._is_open:
             return
         self._record.caller = caller = await self._guard.identify(self._metadata, self._context)
         self._guard.admit(caller, self._method)
 
     def permitted(self, request: Any) -> Any:  # noqa: ANN401 - any request
-        """The request, if its projects are the caller's. Nothing has looked yet whether there are such."""
+        """Return the request if the caller may use its projects, which need not exist. Raises PermissionDenied."""
         permit(self._permission, self._record, request)
         return request
 
     def all_permitted(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The requests of a stream, likewise; where none names a project, just as they come."""
+        """Return the requests of a stream, each checked as by `permitted`; unchanged if requests name no projects."""
         return self._each_permitted(requests) if self._permission.projects else requests
 
     async def _each_permitted(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         caller = self._record.caller
         async for request in requests:
             if caller and caller.expires <= time.time():
-                raise StreamAged  # the client opens the next one, with a new token
+                raise StreamAged  # the client opens a new stream, with a new token
             yield self.permitted(request)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """End it. What it was about is held by nothing afterwards."""
+        """End the RPC. Afterwards, nothing holds its requests any more."""
         if error is None:
             self._end(grpc.StatusCode.OK, self._success_level)
             return False
         if isinstance(error, Exception):
-            if not isinstance(error, grpc.aio.AbortError):  # by a service that is not ours
+            if not isinstance(error, grpc.aio.AbortError):  # the health service has aborted the call itself
                 await self._refuse(error)
-        else:  # the caller has gone, or its deadline has passed: nobody hears an answer
+        else:  # the caller has cancelled, or its deadline has passed, so that no answer would arrive
             late = self._context.time_remaining() == 0
             self._end(grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED, logging.INFO)
-        _let_go(error)
+        _clear_frames(error)
         return isinstance(error, Exception)
 
     async def _refuse(self, error: Exception) -> None:
@@ -135,10 +135,10 @@ class Rpc:
         try:
             await self._context.abort(status.code, status.details, status.trailing_metadata)
         except grpc.aio.AbortError as aborted:
-            _let_go(aborted)
+            _clear_frames(aborted)
 
     def _end(self, code: grpc.StatusCode, level: int, refusal: DomainError | None = None) -> None:
-        if self._is_open:  # probes come often, and say nothing
+        if self._is_open:  # probes call often, and would fill the log
             return
         if self._span:
             tracing.end_rpc(self._span, code)
@@ -151,24 +151,24 @@ class Rpc:
                 "method": self._method,
                 "code": code.name,
                 "seconds": seconds,
-                "request_id": self._id,  # not left to the context: a stream that was left is closed by another task
+                "request_id": self._id,  # not from the context: an abandoned stream is closed by another task
             }
             if reason:
                 fields["reason"] = reason
             logger.log(level, "%s: %s in %g s", self._method, reason or code.name, seconds, extra=fields)
 
 
-def _let_go(error: BaseException) -> None:
-    """Empty the frames that an exception came through.
+def _clear_frames(error: BaseException) -> None:
+    """Clear the frames that an exception came through, so that they hold no objects.
 
-    Tasks keep the exceptions that they ended with, and gRPC keeps one with each call that is aborted. An exception
-    keeps the frames, and those keep tasks, calls and requests: in a circle, until the collector looks. A hundred
-    refused images of 14 MiB were 1.4 GiB.
+    Tasks keep the exceptions that they ended with, and gRPC keeps one with each aborted call. An exception
+    keeps its frames, and those keep tasks, calls and requests, in a cycle until the garbage collector runs. A hundred
+    refused images of 14 MiB took 1.4 GiB.
     """
     while True:
         traceback.clear_frames(error.__traceback__)
-        before = error.__cause__ or error.__context__
+        cause = error.__cause__ or error.__context__
         error.__traceback__ = error.__cause__ = error.__context__ = None
-        if before is None:
+        if cause is None:
             return
-        error = before
+        error = cause
