@@ -1,6 +1,6 @@
-"""From the bytes of an image file to the pixels that the model sees: admission, then decoding. No torch.
+"""Turn the bytes of an image file into the pixels that the model sees: admission, then decoding. No torch is needed.
 
-Everything that is wrong with a file is found here, one image at a time, before it can touch a batch.
+All faults of a file are detected here, one image at a time, before it can reach a batch.
 """
 
 import io
@@ -23,23 +23,23 @@ from lookalike_serving.errors import DomainError
 Pixels = NDArray[np.uint8]
 
 SIZE: Final = 224
-"""Side of the square that the model sees, in pixels. The aspect ratio is not kept: squashing measured no worse."""
+"""The model sees a square of so many pixels a side. The aspect ratio is not kept: squashing measured no worse."""
 
 _HEIF: Final = find_spec("pi_heif") is not None
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIF",) if _HEIF else ()))
-"""Accepted file formats, by Pillow's names; HEIF (telephones' HEIC) where the extra `heic` is installed. Of animations
-the first frame counts, of a camera's MPO its first JPEG."""
+"""Accepted file formats, by Pillow's names; HEIF (HEIC of telephones) if the extra `heic` is installed. Of an
+animation, the first frame is used, of a camera's MPO, its first JPEG."""
 
 DRAFT_SIZE: Final = 2 * SIZE
 """JPEGs are decoded at the smallest of 1/1, 1/2, 1/4, 1/8 of their size that leaves so many pixels a side."""
 
 PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},deep-range,bilinear{SIZE}x{SIZE}"
-"""Names everything here that changes a vector. It is part of the space's digest: change it with the code."""
+"""This names all that changes a vector here. It is part of the space's digest: change it with the code."""
 
 _BOMBS: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _PIXELS: Final = re.compile(r"\((\d+) pixels\)")
-"""In the message of Pillow's own check, which comes first where an image is over the limit."""
+"""Reads the number of pixels from the message of Pillow's own check."""
 
 # Pillow's own check of the number of pixels must be an error, never a warning that nobody reads.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -63,25 +63,25 @@ _TURNED: Final = (5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class Limits:
-    """What is admitted: the largest file, in bytes, and the largest image, in pixels (width times height)."""
+    """The limits are the largest file, in bytes, and the largest image, in pixels (width times height)."""
 
     max_bytes: int
     max_pixels: int
 
     @property
     def decoded_bytes(self) -> int:
-        """Bytes that decoding one image may take."""
+        """Return the bytes that decoding one image may take."""
         return self.max_pixels * cost.MOST_BYTES
 
     @property
     def scanned_pixels(self) -> int:
-        """Pixels that the scans of one image may go over, each time they do."""
+        """Return the pixels that all scans of one image may have together."""
         return self.max_pixels * cost.MOST_SCANS
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a file was found to be: width and height in pixels, upright; orientation is EXIF's, 1 to 8, applied."""
+    """The file's format, its upright size in pixels, and its EXIF orientation, 1 to 8, are known after decoding."""
 
     format: str
     width: int
@@ -90,7 +90,7 @@ class Info:
 
 
 Room = Callable[[int], AbstractContextManager[None]]
-"""Holds room while an image is decoded, for what it takes in pixels of 8-bit RGB; waits until there is some."""
+"""Holds room while an image is decoded, for so many pixels of 8-bit RGB, once there is some."""
 
 
 def _endless(_: int) -> AbstractContextManager[None]:
@@ -98,30 +98,30 @@ def _endless(_: int) -> AbstractContextManager[None]:
 
 
 class JpegDecoder(Protocol):
-    """Another decoder for JPEGs, from `least_pixels` on."""
+    """The decoder replaces Pillow for JPEGs of `least_pixels` or more."""
 
     least_pixels: int
 
     def __call__(self, data: bytes) -> Pixels | None:
-        """Pixels [SIZE, SIZE, 3] as the file has them, before its orientation; None if this decoder cannot."""
+        """Return pixels [SIZE, SIZE, 3] before EXIF orientation is applied; None if this decoder cannot."""
 
 
 def decode(
     data: bytes, room: Room = _endless, *, limits: Limits, jpegs: JpegDecoder | None = None
 ) -> tuple[Info, Pixels]:
-    """Admit and decode an image file: what it is, and uint8 RGB pixels [SIZE, SIZE, 3].
+    """Admit and decode an image file. Returns its info, and uint8 RGB pixels [SIZE, SIZE, 3].
 
     Args:
         data: the image file.
         room: holds room for the pixels while they are decoded.
-        limits: what is admitted.
-        jpegs: decodes large JPEGs, where there is something faster than Pillow.
+        limits: the limits of admission.
+        jpegs: a decoder for large JPEGs that is faster than Pillow, if there is one.
 
     Raises:
         InvalidImage: the bytes are empty, too many, of no accepted format, of too many pixels, or broken.
     """
     image, scans = _open(data, limits)
-    size = image.size  # the file's: a draft has another
+    size = image.size  # that of the file; a draft is smaller
     try:
         image.draft("RGB", (DRAFT_SIZE, DRAFT_SIZE))
         taken = _room_taken(image, size, scans, jpegs)
@@ -129,13 +129,13 @@ def decode(
         with room(taken):
             orientation = _orientation(image)
             small = _by_other(image, size, data, jpegs) or _by_pillow(image)
-    except DomainError:  # it takes too much, or there is no room any more
+    except DomainError:  # the image takes too much, or the room is closed
         raise
     except _BOMBS as error:
         raise _bomb(limits, error) from error
-    except Exception as error:  # decoders raise anything at all on hostile bytes
+    except Exception as error:  # decoders may raise anything on hostile bytes
         raise _corrupt(image.format or "", error) from error
-    if orientation in _TRANSPOSITIONS:  # after the resize: the same picture, for a fraction of the work
+    if orientation in _TRANSPOSITIONS:  # after the resize, which costs a fraction and gives the same picture
         small = small.transpose(_TRANSPOSITIONS[orientation])
     width, height = reversed(size) if orientation in _TURNED else size
     return Info(image.format or "", width, height, orientation), np.asarray(small)
@@ -152,7 +152,7 @@ def _by_other(image: Image.Image, size: tuple[int, int], data: bytes, jpegs: Jpe
 
 
 def _open(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
-    """Check everything that can be checked without decoding a pixel; the image, and how many scans it has."""
+    """Check all that can be checked before decoding. Returns the image, and its number of scans."""
     if not data:
         raise InvalidImage("EMPTY_IMAGE", "image: must not be empty, got 0 bytes")
     if len(data) > limits.max_bytes:
@@ -163,7 +163,7 @@ def _open(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
             bytes=len(data),
         )
     structure.check(data)
-    Image.MAX_IMAGE_PIXELS = limits.max_pixels  # for plugins that learn an image's size only while they decode
+    Image.MAX_IMAGE_PIXELS = limits.max_pixels  # for plugins that know an image's size only once they decode
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -189,9 +189,9 @@ def _open(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
 
 
 def _check_scans(limits: Limits, scans: int, scanned: int, size: tuple[int, int]) -> None:
-    most = cost.MOST_SCANS_AT_ALL
-    if scans > most:
-        raise InvalidImage("CORRUPT_IMAGE", f"image: at most {most} JPEG scans, got {scans}", limit=most)
+    limit = cost.MOST_SCANS_AT_ALL
+    if scans > limit:
+        raise InvalidImage("CORRUPT_IMAGE", f"image: at most {limit} JPEG scans, got {scans}", limit=limit)
     if scanned > limits.scanned_pixels:
         raise InvalidImage(
             "TOO_MANY_PIXELS",
@@ -212,7 +212,7 @@ def _check_bytes(limits: Limits, held: int, size: tuple[int, int]) -> None:
 
 
 def _room_taken(image: Image.Image, size: tuple[int, int], scans: int, jpegs: JpegDecoder | None) -> int:
-    """How much room decoding takes, in pixels of 8-bit RGB."""
+    """Return how much room decoding takes, in pixels of 8-bit RGB."""
     taken = cost.of(image, size, scans)
     if _is_for(jpegs, image, size):
         taken = max(taken, cost.UNIT * size[0] * size[1])
@@ -225,9 +225,9 @@ def _is_for(jpegs: JpegDecoder | None, image: Image.Image, size: tuple[int, int]
     return size[0] * size[1] >= jpegs.least_pixels
 
 
-def _too_many_pixels(limits: Limits, found: str) -> InvalidImage:
+def _too_many_pixels(limits: Limits, value: str) -> InvalidImage:
     return InvalidImage(
-        "TOO_MANY_PIXELS", f"image: at most {limits.max_pixels} pixels, got {found}", limit_pixels=limits.max_pixels
+        "TOO_MANY_PIXELS", f"image: at most {limits.max_pixels} pixels, got {value}", limit_pixels=limits.max_pixels
     )
 
 
@@ -240,7 +240,7 @@ def _corrupt(file_format: str, error: Exception) -> InvalidImage:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; broken metadata does not spoil a good picture."""
+    """Return the EXIF orientation, 1 to 8; 1 if it is broken, so that a good picture is not refused."""
     try:
         orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:

@@ -26,7 +26,7 @@ logger = logging.getLogger("lookalike_serving.interceptor")  # the name that ope
 _DEADLINE: Final[ContextVar[float]] = ContextVar("deadline", default=math.inf)
 
 Observe = Callable[[str, grpc.StatusCode, str, float], None]
-"""Called at an RPC's end with its method, `package.Service/Method`, status code, reason if it was refused, and seconds."""
+"""Called at an RPC's end with its method, `package.Service/Method`, status code, reason if refused, and seconds."""
 
 
 def unobserved(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
