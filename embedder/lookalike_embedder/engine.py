@@ -13,13 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, Self
 
 from PIL import Image
 
 from lookalike._concurrency.budget import Budget
 from lookalike_embedder.batcher import Batcher, Compute
+from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.decoder import Decode, Decoder, PixelRoom
 from lookalike_embedder.errors import DeviceLost, Overloaded, Stuck, TooLate
@@ -37,23 +37,6 @@ _LEAST_RETRY_SECONDS: Final = 0.1
 _PROBE_SIDE: Final = 8
 _END_SECONDS: Final = 5.0
 """After the drain, threads have so long to end their last job."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The bounds are limits of what is in flight, and of what is kept.
-
-    Attributes:
-        interactive: interactive images in flight.
-        in_flight_bytes: bytes of image files in flight, over both lanes.
-        decoding_pixels: pixels that are decoded at once.
-        cached: results in the cache.
-    """
-
-    interactive: int
-    in_flight_bytes: int
-    decoding_pixels: int
-    cached: int
 
 
 class Engine:

@@ -16,9 +16,10 @@ from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
 from lookalike_embedder import batch_size, calibration, image, weights
 from lookalike_embedder.batcher import Compute
+from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.config import Config
 from lookalike_embedder.decoder import Decode
-from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import STATUS, DeviceLost
 from lookalike_embedder.image import FORMATS, SIZE
 from lookalike_embedder.job import Lane

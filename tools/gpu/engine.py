@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any, Final
 
 from lookalike_embedder import image
+from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.config import CORES
 from lookalike_embedder.decoder import Decode
-from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.engine import Engine
 from lookalike_embedder.image import Info
 from lookalike_embedder.job import Job
 from lookalike_embedder.metrics import Metrics
@@ -52,7 +53,7 @@ def _run(pace: Coroutine[Any, Any, float]) -> float:
 
 
 def _ready(setting: Setting) -> tuple[Any, int]:
-    """The model, and the batch size, as the server finds them."""
+    """Return the model, and the batch size, as the server finds them."""
     from lookalike_embedder.server import knee_of
 
     model = setting.model()

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.bounds import Bounds
+from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import OutOfMemory, Overloaded, TooLate
 from lookalike_embedder.image import Info
 from lookalike_embedder.job import Job, Lane
@@ -123,7 +124,7 @@ async def _out_of_memory(setting: Setting, model: Any, first: ThreadPoolExecutor
 
 
 def _cramped(model: Any) -> Any:  # noqa: ANN401
-    """The model with room for some 48 images at once beside its weights, over all workers."""
+    """Return the model with room for some 48 images at once beside its weights, over all workers."""
     import torch
 
     model.warm(1, 1)  # gives back what the workers hold
