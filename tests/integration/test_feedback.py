@@ -221,7 +221,7 @@ async def test_a_flood_is_refused_and_leaves_what_is_there(quick_client: Client,
 
     async def record(one: SearchId) -> list[str]:
         judged = Judged(one, verdicts={sha256(1): feedback.Verdict(1, right=True)})
-        return await feedback.record(database, shop, [judged], most=1, kept=None)
+        return await feedback.record(database, shop, [judged], max_feedback=1, kept_for=None)
 
     assert await record(first) == ["right"]
     with pytest.raises(QuotaExceeded, match="at most 1 searches"):

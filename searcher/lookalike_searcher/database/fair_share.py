@@ -1,4 +1,4 @@
-"""Fair shares: one project cannot take all connections, however much it asks for."""
+"""Share connections fairly: one project cannot take all of them, however many calls it makes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,11 +8,11 @@ from typing import Final
 from lookalike_searcher.errors import QuotaExceeded
 
 MAX_WAITING: Final = 200
-"""Calls on one project that may wait for its share: with ten connections and searches of 10 ms, half a second's."""
+"""So many calls on one project may wait for its share: half a second's, with ten connections and 10 ms a search."""
 
 
 class Shares:
-    """Lets at most `share` calls on each project in at once; the others wait, first come, first served."""
+    """The shares admit at most `share` calls on each project at once; further calls wait, first come, first served."""
 
     def __init__(self, share: int) -> None:
         self._share = share
@@ -20,10 +20,10 @@ class Shares:
 
     @asynccontextmanager
     async def of(self, project: str) -> AsyncIterator[None]:
-        """Hold one of the project's places in the block.
+        """Hold one of the project's places within the block.
 
         Raises:
-            QuotaExceeded: too many wait already.
+            QuotaExceeded: too many calls wait already.
         """
         places, calls = self._projects.setdefault(project, (asyncio.Semaphore(self._share), set()))
         if len(calls) >= self._share + MAX_WAITING:

@@ -1,4 +1,4 @@
-"""From the domain's types to responses."""
+"""Build responses from the domain's types."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -23,7 +23,7 @@ from lookalike_searcher.search.types import NEAR_DUPLICATE, Ranking
 from lookalike_serving.errors import DomainError
 
 _MAX_REFERENCE_BYTES: Final = 8 * 1024 * 1024
-"""Of all references in one answer together."""
+"""All references in one answer together may take so many bytes."""
 _VERDICTS: Final = {True: wire.VERDICT_RIGHT, False: wire.VERDICT_WRONG, None: wire.VERDICT_UNSPECIFIED}
 
 
@@ -35,22 +35,22 @@ _INDEX_STATES: Final[Mapping[IndexState, "wire.IndexState.ValueType"]] = {
 }
 
 
-def project(found: Project, indexes: Mapping[int, IndexStatus] | None = None) -> wire.Project:
-    """A project; with its spaces, if the states of their indexes are given by the spaces' ids."""
+def project(stored: Project, indexes: Mapping[int, IndexStatus] | None = None) -> wire.Project:
+    """Return a project, with its spaces if the states of their indexes are given by the spaces' ids."""
     message = wire.Project(
-        name=found.name,
-        space=found.space,
-        image_count=found.image_count,
-        reference_count=found.reference_count,
-        limits=_limits(found.limits),
-        search_disabled=found.search_disabled,
+        name=stored.name,
+        space=stored.space,
+        image_count=stored.image_count,
+        reference_count=stored.reference_count,
+        limits=_limits(stored.limits),
+        search_disabled=stored.search_disabled,
     )
-    message.create_time.FromDatetime(found.create_time)
-    message.update_time.FromDatetime(found.update_time)
+    message.create_time.FromDatetime(stored.create_time)
+    message.update_time.FromDatetime(stored.update_time)
     if indexes is not None:
-        known = (space for space in found.spaces if space.id in indexes)  # the others were dropped just now
-        in_order = sorted(known, key=lambda space: space.name != found.space)
-        message.spaces.extend(_space(space, found, indexes[space.id]) for space in in_order)
+        known = (space for space in stored.spaces if space.id in indexes)  # other spaces have just been dropped
+        in_order = sorted(known, key=lambda space: space.name != stored.space)
+        message.spaces.extend(_space(space, stored, indexes[space.id]) for space in in_order)
     return message
 
 
@@ -63,11 +63,11 @@ def _limits(limits: Limits) -> wire.Limits:
     )
 
 
-def _space(space: Space, of: Project, index: IndexStatus) -> wire.Space:
+def _space(space: Space, project: Project, index: IndexStatus) -> wire.Space:
     message = wire.Space(
         name=space.name,
-        serves=space.name == of.space,
-        source=of.base(space).name if space.source_id else "",
+        serves=space.name == project.space,
+        source=project.base(space).name if space.source_id else "",
         vector_count=index.vector_count,
         index=wire.Index(
             state=_INDEX_STATES[index.state],
@@ -82,14 +82,14 @@ def _space(space: Space, of: Project, index: IndexStatus) -> wire.Space:
 
 
 def indexed(outcome: bool | DomainError) -> wire.EntryResult:
-    """What became of one entry: whether storing it changed anything, or why it was not stored."""
+    """Return the result of one entry: whether storing it changed anything, or why it was not stored."""
     if isinstance(outcome, DomainError):
         return wire.EntryResult(error=STATUS.item_error(outcome))
     return wire.EntryResult(indexed=wire.IndexedImage(status=index_status(changed=outcome)))
 
 
 def acknowledged(request: wire.IndexImagesRequest, results: Iterator[wire.EntryResult]) -> wire.IndexImagesResponse:
-    """The acknowledgement of a request, which takes as many of the results as it brought images."""
+    """Return the acknowledgement of a request, which takes one of the results for each of its entries."""
     if request.entries:
         own = [next(results) for _ in request.entries]
         return wire.IndexImagesResponse(sequence=request.sequence, entries=wire.EntryResults(results=own))
@@ -100,23 +100,23 @@ def acknowledged(request: wire.IndexImagesRequest, results: Iterator[wire.EntryR
 
 
 def index_status(*, changed: bool) -> "wire.IndexStatus.ValueType":
-    """Whether storing changed anything."""
+    """Return the status of an image that is stored."""
     return wire.INDEX_STATUS_INDEXED if changed else wire.INDEX_STATUS_UNCHANGED
 
 
-def ranking(found: Ranking, next_page_token: str, search_id: str) -> wire.SearchResponse:
-    """The answer to a search. References beyond a hit's first are left out once they would fill the message."""
+def ranking(answer: Ranking, next_page_token: str, search_id: str) -> wire.SearchResponse:
+    """Return the answer to a search. If the message is full, hits have only their first reference."""
     room = _MAX_REFERENCE_BYTES
     hits = []
-    for hit in found.hits:
-        hits.append(_hit(hit, found.query.sha256, room))
+    for hit in answer.hits:
+        hits.append(_hit(hit, answer.query.sha256, room))
         room -= hits[-1].ByteSize()
     return wire.SearchResponse(
         hits=hits,
-        mode=wire.SEARCH_MODE_EXACT if found.exact else wire.SEARCH_MODE_APPROXIMATE,
-        images_ranked=found.images_ranked,
+        mode=wire.SEARCH_MODE_EXACT if answer.exact else wire.SEARCH_MODE_APPROXIMATE,
+        images_ranked=answer.images_ranked,
         next_page_token=next_page_token,
-        space=found.space,
+        space=answer.space,
         search_id=search_id,
     )
 
@@ -141,11 +141,11 @@ def _match(hit: Hit, query_sha256: bytes) -> "wire.Match.ValueType":
     return wire.MATCH_NEAR_DUPLICATE if hit.likeness >= NEAR_DUPLICATE else wire.MATCH_SIMILAR
 
 
-def images(found: Iterable[Image]) -> list[wire.Image]:
-    """Images, likewise."""
+def images(stored: Iterable[Image]) -> list[wire.Image]:
+    """Return the messages of images. If the message is full, they have only their first reference."""
     room = _MAX_REFERENCE_BYTES
     messages = []
-    for image in found:
+    for image in stored:
         messages.append(_image(image, room))
         room -= messages[-1].ByteSize()
     return messages
@@ -164,7 +164,7 @@ def _image(image: Image, room: int) -> wire.Image:
 
 
 def _listed(references: Iterable[Reference], room: int) -> list[wire.Reference]:
-    """As many references as there is room for, but at least one."""
+    """Return as many references as there is room for, but at least one."""
     listed: list[wire.Reference] = []
     for message in map(_reference, references):
         room -= message.ByteSize()
@@ -184,25 +184,28 @@ def _reference(reference: Reference) -> wire.Reference:
     )
 
 
-def states(found: Iterable[State]) -> wire.CheckReferencesResponse:
-    """What is stored of references."""
+def states(stored: Iterable[State]) -> wire.CheckReferencesResponse:
+    """Return the stored states of references."""
     return wire.CheckReferencesResponse(
-        states=[wire.ReferenceState(sha256=one.sha256, stamp=one.stamp, same_labels=one.same_labels) for one in found]
+        states=[
+            wire.ReferenceState(sha256=state.sha256, stamp=state.stamp, same_labels=state.same_labels)
+            for state in stored
+        ]
     )
 
 
-def listed(found: Listed) -> wire.ListedReference:
-    """A reference by itself."""
-    return wire.ListedReference(reference=_reference(found.reference), sha256=found.sha256, stamp=found.stamp)
+def listed(listing: Listed) -> wire.ListedReference:
+    """Return a reference by itself, with its image's hash."""
+    return wire.ListedReference(reference=_reference(listing.reference), sha256=listing.sha256, stamp=listing.stamp)
 
 
-def comparison(found: Comparison) -> wire.CompareSpacesResponse:
-    """Two spaces side by side."""
+def comparison(compared: Comparison) -> wire.CompareSpacesResponse:
+    """Return the comparison of two spaces over the same queries."""
     return wire.CompareSpacesResponse(
-        sample_count=found.samples,
-        overlap=found.overlap,
-        serving=_figures(found.serving),
-        other=_figures(found.other),
+        sample_count=compared.samples,
+        overlap=compared.overlap,
+        serving=_figures(compared.serving),
+        other=_figures(compared.other),
     )
 
 
@@ -212,22 +215,22 @@ def _figures(figures: Figures) -> wire.SpaceFigures:
     )
 
 
-def feedback(found: Feedback) -> wire.Feedback:
-    """The feedback on a search."""
+def feedback(stored: Feedback) -> wire.Feedback:
+    """Return the stored feedback on a search."""
     message = wire.Feedback(
-        search_id=search_id.text(found.search_id),
-        query_sha256=found.query_sha256,
-        query_stored=found.query_stored,
-        query_embedding=_embedding(found.embedding) if found.embedding else None,
-        hits=map(_hit_feedback, found.hits),
+        search_id=search_id.text(stored.search_id),
+        query_sha256=stored.query_sha256,
+        query_stored=stored.query_stored,
+        query_embedding=_embedding(stored.embedding) if stored.embedding else None,
+        hits=map(_hit_feedback, stored.hits),
     )
-    message.search_time.FromDatetime(found.search_time)
+    message.search_time.FromDatetime(stored.search_time)
     return message
 
 
-def _embedding(found: Embedding) -> common.Embedding:
-    [values] = decode([found.vector])
-    return common.Embedding(space=found.space, values=values)
+def _embedding(embedding: Embedding) -> common.Embedding:
+    [values] = decode([embedding.vector])
+    return common.Embedding(space=embedding.space, values=values)
 
 
 def _hit_feedback(hit: JudgedHit) -> wire.HitFeedback:
@@ -242,45 +245,48 @@ def _hit_feedback(hit: JudgedHit) -> wire.HitFeedback:
     return message
 
 
-def quality(found: Quality) -> wire.GetSearchQualityResponse:
-    """How good searches were."""
-    said = found.right + found.wrong
+def quality(figures: Quality) -> wire.GetSearchQualityResponse:
+    """Return the figures of how good searches were."""
+    judged_hits = figures.right + figures.wrong
     message = wire.GetSearchQualityResponse(
-        search_count=found.searches,
-        judged_search_count=found.judged,
-        clicked_search_count=found.clicked,
-        click_through_rate=min(1.0, found.clicked / found.searches) if found.searches else None,
-        mean_reciprocal_rank=found.reciprocal_rank,
-        right_count=found.right,
-        wrong_count=found.wrong,
-        precision=found.right / said if said else None,
+        search_count=figures.searches,
+        judged_search_count=figures.judged,
+        clicked_search_count=figures.clicked,
+        click_through_rate=min(1.0, figures.clicked / figures.searches) if figures.searches else None,
+        mean_reciprocal_rank=figures.reciprocal_rank,
+        right_count=figures.right,
+        wrong_count=figures.wrong,
+        precision=figures.right / judged_hits if judged_hits else None,
     )
-    message.start_time.FromDatetime(found.since)
+    message.start_time.FromDatetime(figures.since)
     return message
 
 
-def exported(found: Block, resume_token: str) -> wire.ExportVectorsResponse:
-    """Some vectors."""
-    vectors = [wire.ImageVector(sha256=one.sha256, products=one.products, values=one.values) for one in found.vectors]
+def exported(block: Block, resume_token: str) -> wire.ExportVectorsResponse:
+    """Return a block of exported vectors, and the token to resume after it."""
+    vectors = [
+        wire.ImageVector(sha256=vector.sha256, products=vector.products, values=vector.values)
+        for vector in block.vectors
+    ]
     return wire.ExportVectorsResponse(vectors=vectors, resume_token=resume_token)
 
 
-def duplicates(found: Progress, resume_token: str) -> wire.FindDuplicatesResponse:
-    """A cluster of duplicates, or a sign of progress."""
+def duplicates(progress: Progress, resume_token: str) -> wire.FindDuplicatesResponse:
+    """Return a cluster of duplicates, or a sign of progress."""
     return wire.FindDuplicatesResponse(
-        cluster=_cluster(found.cluster) if found.cluster else None,
+        cluster=_cluster(progress.cluster) if progress.cluster else None,
         resume_token=resume_token,
-        examined_count=found.place.examined,
-        image_count=found.image_count,
+        examined_count=progress.place.examined,
+        image_count=progress.image_count,
     )
 
 
-def _cluster(found: Cluster) -> wire.DuplicateCluster:
-    listed = images(member.image for member in found.members)
-    similarities = (member.similarity for member in found.members)
+def _cluster(cluster: Cluster) -> wire.DuplicateCluster:
+    listed = images(member.image for member in cluster.members)
+    similarities = (member.similarity for member in cluster.members)
     return wire.DuplicateCluster(
         images=map(_duplicate, listed, similarities),
-        image_count=found.image_count,
+        image_count=cluster.image_count,
     )
 
 
