@@ -27,10 +27,10 @@ from lookalike import (
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.database.pool import Database, connect
-from lookalike_searcher.errors import QuotaExceeded
 from lookalike_searcher.feedback import feedback, retention
 from lookalike_searcher.feedback.feedback import Judged
 from lookalike_searcher.feedback.impressions import Impressions
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.search_id import SearchId
 from tests.indexer import Writer, sha256, vector

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from lookalike_searcher.errors import QuotaExceeded
+from lookalike_searcher.quota import QuotaExceeded
 
 MAX_WAITING: Final = 200
 """So many calls on one project may wait for its share: half a second's, with ten connections and 10 ms a search."""

@@ -10,11 +10,12 @@ import asyncpg
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound, QuotaExceeded
+from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.images.reading import ended_at
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_searcher.search.search_id import SearchId
 
 MAX_HITS: Final = 1_000

@@ -7,13 +7,14 @@ from operator import attrgetter
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
-from lookalike_searcher.errors import FailedPrecondition, QuotaExceeded
+from lookalike_searcher.errors import FailedPrecondition
 from lookalike_searcher.images.image import Entry, ReferenceKey
 from lookalike_searcher.images.parameters import columns, labels_json
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.projection import Projections, projections_of
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
+from lookalike_searcher.quota import QuotaExceeded
 
 Refusal = FailedPrecondition | QuotaExceeded
 Result = bool | Refusal

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from lookalike_searcher.errors import QuotaExceeded
 from lookalike_searcher.projects.registry import Limits, Project
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.rate_limit import Buckets
 
 
