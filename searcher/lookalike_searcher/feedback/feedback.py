@@ -79,19 +79,6 @@ class Feedback:
     hits: tuple[Hit, ...]
 
 
-@dataclass(frozen=True)
-class Quality:
-    """The quality has the figures of GetSearchQuality, see the proto."""
-
-    since: datetime
-    searches: int
-    judged: int
-    clicked: int
-    right: int
-    wrong: int
-    reciprocal_rank: float | None
-
-
 async def record(
     database: Database, project_name: str, judged: Sequence[Judged], *, max_feedback: int, kept_for: timedelta | None
 ) -> list[str]:
@@ -239,22 +226,3 @@ async def expire(database: Database, kept_for: timedelta) -> int:
         except NotFound:  # the project has been deleted meanwhile
             continue
     return count
-
-
-async def quality(database: Database, project_name: str, days: int) -> Quality:
-    """Return how good the searches of the last days were, today included. Raises NotFound."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    since = today - timedelta(days=days - 1)
-    async with registry.reading(database, project_name) as (connection, project):
-        searches = await connection.fetchval(statement("impression_count"), project.id, since.date())
-        row = await connection.fetchrow(statement("feedback_quality", project.id), since)
-    assert row is not None  # noqa: S101 - it aggregates
-    return Quality(
-        since=since,
-        searches=searches,
-        judged=row["judged"],
-        clicked=row["clicked"],
-        right=row["right_hits"],
-        wrong=row["wrong_hits"],
-        reciprocal_rank=row["reciprocal_rank"],
-    )

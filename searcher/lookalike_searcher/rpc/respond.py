@@ -9,8 +9,9 @@ from lookalike_searcher.database.halfvec import decode
 from lookalike_searcher.duplicates.cluster import Cluster
 from lookalike_searcher.duplicates.duplicates import Progress
 from lookalike_searcher.errors import STATUS
-from lookalike_searcher.feedback.feedback import Feedback, Quality
+from lookalike_searcher.feedback.feedback import Feedback
 from lookalike_searcher.feedback.feedback import Hit as JudgedHit
+from lookalike_searcher.feedback.quality import Quality
 from lookalike_searcher.images.export import Block
 from lookalike_searcher.images.image import Embedding, Image, Listed, Reference, State
 from lookalike_searcher.indexes.index import IndexState, IndexStatus

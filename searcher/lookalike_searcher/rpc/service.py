@@ -14,7 +14,7 @@ from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.duplicates.duplicates import Duplicates
 from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.feedback import feedback
+from lookalike_searcher.feedback import feedback, quality
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.images import export, reading, writing
 from lookalike_searcher.images.image import Entry
@@ -230,7 +230,7 @@ class SearcherService(SearcherServiceServicer):
         project_name = validation.project_name(request.project, "project")
         days = int(validation.between("days", request.days, 0, 365)) or 7
         await self._impressions.flush()  # so that this searcher's counts are complete
-        return respond.quality(await feedback.quality(self._database, project_name, days))
+        return respond.quality(await quality.measure(self._database, project_name, days))
 
     async def FindDuplicates(
         self, request: wire.FindDuplicatesRequest, context: Context
