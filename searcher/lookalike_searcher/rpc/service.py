@@ -1,14 +1,10 @@
 """Serve the searcher's RPCs: parse the request, call the domain, answer."""
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
-from lookalike._concurrency.batches import ahead, gathered
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike.v1.searcher_pb2_grpc import SearcherServiceServicer
 from lookalike_searcher import validation
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
@@ -16,31 +12,23 @@ from lookalike_searcher.duplicates.duplicates import Duplicates
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.feedback import feedback, quality
 from lookalike_searcher.feedback.impressions import Impressions
-from lookalike_searcher.images import export, reading, writing
-from lookalike_searcher.images.image import Entry
-from lookalike_searcher.indexes import index
+from lookalike_searcher.images import reading, writing
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.projects import registry, spaces
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects import registry
 from lookalike_searcher.rpc import page_token, parse, respond
+from lookalike_searcher.rpc.index_handler import Indexing
 from lookalike_searcher.rpc.search_handler import Searching
-from lookalike_searcher.search import space_comparison
-from lookalike_serving.errors import Context, DomainError, ShuttingDown
+from lookalike_searcher.rpc.space_service import SpaceService
+from lookalike_serving.errors import Context, ShuttingDown
 from lookalike_serving.security import audit
 from lookalike_serving.security.caller import CALLER
 from lookalike_serving.server import Draining
 
-_MAX_TRANSACTION: Final = 1024
-"""A transaction stores so many images, or a few more. More would gain little and delay acknowledgements."""
-_PARSED_AT_ONCE: Final = 32
-"""So many entries are parsed without a pause, in 1 ms."""
-_LINGER_SECONDS: Final = 0.2
-"""A transaction waits so long for more images of its stream. To commit one image costs nearly as much as a hundred."""
 _PROJECTS: Final = "projects"
 """The page tokens of ListProjects are bound to this."""
 
 
-class SearcherService(SearcherServiceServicer):
+class SearcherService(SpaceService):
     """The service answers from `database`. Streams end when `draining` begins; `metrics` counts images."""
 
     def __init__(
@@ -52,24 +40,23 @@ class SearcherService(SearcherServiceServicer):
         draining: Draining,
         metrics: Metrics,
     ) -> None:
-        self._config = config
+        super().__init__(config, database, draining)
         self._metrics = metrics
-        self._database = database
         self._searching = searching
         self._impressions = impressions
-        self._draining = draining
+        self._indexing = Indexing(config, database, metrics)
         self._duplicates = Duplicates(database)
 
     async def CreateProject(self, request: wire.CreateProjectRequest, context: Context) -> wire.CreateProjectResponse:
         """Create a project; see the proto."""
         name, space = validation.project_name(request.name), validation.space(request.space)
         created = await registry.create(self._database, name, space, parse.limits(request.limits))
-        return wire.CreateProjectResponse(project=await self._project(created))
+        return wire.CreateProjectResponse(project=await self.project(created))
 
     async def GetProject(self, request: wire.GetProjectRequest, context: Context) -> wire.GetProjectResponse:
         """Return one project with its spaces; see the proto."""
         project = await registry.get(self._database, validation.project_name(request.name))
-        return wire.GetProjectResponse(project=await self._project(project))
+        return wire.GetProjectResponse(project=await self.project(project))
 
     async def ListProjects(self, request: wire.ListProjectsRequest, context: Context) -> wire.ListProjectsResponse:
         """List the projects that the caller may use; see the proto."""
@@ -85,7 +72,7 @@ class SearcherService(SearcherServiceServicer):
         name = validation.project_name(request.name)
         limits, search_disabled = parse.update(request)
         updated = await registry.update(self._database, name, limits, search_disabled=search_disabled)
-        return wire.UpdateProjectResponse(project=await self._project(updated))
+        return wire.UpdateProjectResponse(project=await self.project(updated))
 
     async def DeleteProject(self, request: wire.DeleteProjectRequest, context: Context) -> wire.DeleteProjectResponse:
         """Delete a project with its images; see the proto."""
@@ -96,12 +83,9 @@ class SearcherService(SearcherServiceServicer):
         self, request_iterator: AsyncIterator[wire.IndexImagesRequest], context: Context
     ) -> AsyncIterator[wire.IndexImagesResponse]:
         """Store a stream of images and acknowledge them; see the proto."""
-        requests = self._draining.until(request_iterator)
-        batches = gathered(requests, _MAX_TRANSACTION, linger=_LINGER_SECONDS, weight=_images)
-        async with aclosing(ahead(_parsed(batches))) as transactions:  # parsed while PostgreSQL stores the last one
-            async for project_name, batch, parsed in transactions:
-                for response in await self._index(project_name, batch, parsed):
-                    yield response
+        async with aclosing(self._indexing.answers(self._draining.until(request_iterator))) as responses:
+            async for response in responses:
+                yield response
 
     async def SyncProduct(self, request: wire.SyncProductRequest, context: Context) -> wire.SyncProductResponse:
         """Make a product show these images and no others; see the proto."""
@@ -109,7 +93,7 @@ class SearcherService(SearcherServiceServicer):
         product = validation.product("product", request.product, least=1)
         entries = parse.synced(request, product)
         changed, deleted = await writing.sync(self._database, project_name, product, entries, self._config.max_images)
-        self._note(changed)
+        self._indexing.note(changed)
         self._note_deleted(deleted)
         return wire.SyncProductResponse(
             statuses=[respond.index_status(changed=status) for status in changed],
@@ -243,92 +227,6 @@ class SearcherService(SearcherServiceServicer):
                 if self._draining.has_begun():
                     raise ShuttingDown
 
-    async def CreateSpace(self, request: wire.CreateSpaceRequest, context: Context) -> wire.CreateSpaceResponse:
-        """Add a space to a project; see the proto."""
-        project_name, space = validation.project_name(request.project, "project"), validation.space(request.space)
-        derivation = await asyncio.to_thread(parse.derivation, request) if request.HasField("projection") else None
-        changed = await spaces.create(self._database, project_name, space, derivation)
-        return wire.CreateSpaceResponse(project=await self._project(changed))
-
-    async def CompareSpaces(self, request: wire.CompareSpacesRequest, context: Context) -> wire.CompareSpacesResponse:
-        """Compare a space with the serving one; see the proto."""
-        project_name, space = validation.project_name(request.project, "project"), validation.space(request.space)
-        samples = int(validation.between("sample_size", request.sample_size, 0, 1000)) or 100
-        limit = int(validation.between("limit", request.limit, 0, 100)) or 10
-        comparison = await space_comparison.compare(self._database, project_name, space, samples=samples, limit=limit)
-        return respond.comparison(comparison)
-
-    async def CutOverSpace(self, request: wire.CutOverSpaceRequest, context: Context) -> wire.CutOverSpaceResponse:
-        """Make a space serve its project's searches; see the proto."""
-        project_name, space = validation.project_name(request.project, "project"), validation.space(request.space)
-        changed = await spaces.cut_over(
-            self._database,
-            project_name,
-            space,
-            allow_incomplete=request.allow_incomplete,
-            index_from=self._config.exact_threshold,
-        )
-        return wire.CutOverSpaceResponse(project=await self._project(changed))
-
-    async def DeleteSpace(self, request: wire.DeleteSpaceRequest, context: Context) -> wire.DeleteSpaceResponse:
-        """Delete a space of a project; see the proto."""
-        project_name, space = validation.project_name(request.project, "project"), validation.space(request.space)
-        return wire.DeleteSpaceResponse(
-            project=await self._project(await spaces.delete(self._database, project_name, space))
-        )
-
-    async def ExportVectors(
-        self, request: wire.ExportVectorsRequest, context: Context
-    ) -> AsyncIterator[wire.ExportVectorsResponse]:
-        """Export the vectors of a space; see the proto."""
-        query, digest = parse.export(request)
-        async with aclosing(export.blocks(self._database, query)) as blocks:
-            async for block in blocks:
-                yield respond.exported(block, page_token.encode(digest, *block.place))
-                if self._draining.has_begun():
-                    raise ShuttingDown
-
-    async def _project(self, project: Project) -> wire.Project:
-        """Return the project with the states of its indexes."""
-        states = await index.states(self._database, project, threshold=self._config.exact_threshold)
-        return respond.project(project, states)
-
-    async def _index(
-        self, project_name: str, batch: Sequence[wire.IndexImagesRequest], parsed: Sequence[Entry | InvalidField]
-    ) -> list[wire.IndexImagesResponse]:
-        """Store the valid entries of the batch in one transaction. Returns the answers to all its requests."""
-        valid = [item for item in parsed if isinstance(item, Entry)]
-        stored = iter(await writing.store(self._database, project_name, valid, self._config.max_images))
-        outcomes = [next(stored) if isinstance(item, Entry) else item for item in parsed]
-        self._note(outcomes)
-        results = map(respond.indexed, outcomes)
-        return [respond.acknowledged(request, results) for request in batch]
-
-    def _note(self, outcomes: Iterable[bool | DomainError]) -> None:
-        """Count images that were written or refused, in the metrics and for the audit log."""
-        audit.count(**Counter(map(self._metrics.outcome, outcomes)))
-
     def _note_deleted(self, deleted: writing.Deleted) -> None:
         self._metrics.deleted.inc(deleted.images)
         audit.count(deleted_references=deleted.references, deleted_images=deleted.images)
-
-
-async def _parsed(
-    batches: AsyncGenerator[list[wire.IndexImagesRequest], None],
-) -> AsyncGenerator[tuple[str, list[wire.IndexImagesRequest], list[Entry | InvalidField]], None]:
-    """Yield the name of the stream's project, and each batch with its parsed entries."""
-    project_name = ""
-    async with aclosing(batches):
-        async for batch in batches:
-            project_name = parse.one_project(project_name, batch)
-            messages = [message for request in batch for message in request.entries or [request]]
-            parsed: list[Entry | InvalidField] = []
-            for start in range(0, len(messages), _PARSED_AT_ONCE):
-                parsed += parse.entries(messages[start : start + _PARSED_AT_ONCE])
-                await asyncio.sleep(0)  # so that the current transaction can go on
-            yield project_name, batch, parsed
-
-
-def _images(request: wire.IndexImagesRequest) -> int:
-    """Return how many images a request has."""
-    return len(request.entries) or 1
