@@ -75,20 +75,20 @@ class NotFound(_OfResource):
         return cls("PROJECT_NOT_FOUND", f"project {name!r} does not exist", "project", name)
 
     @classmethod
-    def image(cls, project: str, sha256: bytes) -> "NotFound":
+    def image(cls, project_name: str, sha256: bytes) -> "NotFound":
         """The project has no image with this hash."""
-        return cls("IMAGE_NOT_FOUND", f"project {project!r} has no image {sha256.hex()}", "image", sha256.hex())
+        return cls("IMAGE_NOT_FOUND", f"project {project_name!r} has no image {sha256.hex()}", "image", sha256.hex())
 
     @classmethod
-    def image_at(cls, project: str, uri: str) -> "NotFound":
+    def image_at(cls, project_name: str, uri: str) -> "NotFound":
         """The project has no image at this URI."""
         shown = uri if len(uri) <= _MAX_SHOWN else f"{uri[: _MAX_SHOWN - 3]}..."
-        return cls("IMAGE_NOT_FOUND", f"project {project!r} has no image at {shown!r}", "image", shown)
+        return cls("IMAGE_NOT_FOUND", f"project {project_name!r} has no image at {shown!r}", "image", shown)
 
     @classmethod
-    def space(cls, project: str, name: str) -> "NotFound":
+    def space(cls, project_name: str, name: str) -> "NotFound":
         """The project has no space of this name."""
-        return cls("SPACE_NOT_FOUND", f"project {project!r} has no space {name!r}", "space", name)
+        return cls("SPACE_NOT_FOUND", f"project {project_name!r} has no space {name!r}", "space", name)
 
 
 class AlreadyExists(_OfResource):
@@ -100,39 +100,43 @@ class AlreadyExists(_OfResource):
         return cls("PROJECT_EXISTS", f"project {name!r} exists already", "project", name)
 
     @classmethod
-    def space(cls, project: str, name: str) -> "AlreadyExists":
+    def space(cls, project_name: str, name: str) -> "AlreadyExists":
         """The project has already a space of this name."""
-        return cls("SPACE_EXISTS", f"project {project!r} has the space {name!r} already", "space", name)
+        return cls("SPACE_EXISTS", f"project {project_name!r} has the space {name!r} already", "space", name)
 
 
 class FailedPrecondition(DomainError):
     """The request does not fit the stored data."""
 
     @classmethod
-    def wrong_space(cls, project: str, expected: str, given: str) -> "FailedPrecondition":
+    def wrong_space(cls, project_name: str, expected: str, given: str) -> "FailedPrecondition":
         """The vector is in another space than the project's."""
         return cls(
             "WRONG_SPACE",
-            f"embedding.space: project {project!r} is in space {expected!r}, got {given!r}",
+            f"embedding.space: project {project_name!r} is in space {expected!r}, got {given!r}",
             expected=expected,
             found=given,
         )
 
     @classmethod
-    def embedding_needed(cls, project: str, space: str, sha256s: Sequence[bytes]) -> "FailedPrecondition":
+    def embedding_needed(cls, project_name: str, space: str, sha256s: Sequence[bytes]) -> "FailedPrecondition":
         """The references have no vectors of their images, and the images are not stored."""
         hashes = [sha256.hex() for sha256 in sha256s]
         which = hashes[0] if len(hashes) == 1 else f"{hashes[0]} and {len(hashes) - 1} more"
         return cls(
             "EMBEDDING_NEEDED",
-            f"embedding: required in space {space!r}, as project {project!r} has no image {which} yet",
+            f"embedding: required in space {space!r}, as project {project_name!r} has no image {which} yet",
             sha256=",".join(hashes[:_MAX_NAMED]),
         )
 
     @classmethod
-    def space_incomplete(cls, project: str, space: str, missing: int, *, indexed: bool) -> "FailedPrecondition":
+    def space_incomplete(cls, project_name: str, space: str, missing: int, *, indexed: bool) -> "FailedPrecondition":
         """The space lacks vectors of some images, or its index is not ready."""
-        lack = f"{missing} images of project {project!r} have no vector in it" if missing else "its index is not ready"
+        lack = (
+            f"{missing} images of project {project_name!r} have no vector in it"
+            if missing
+            else "its index is not ready"
+        )
         return cls(
             "SPACE_INCOMPLETE",
             f"space {space!r} cannot serve yet: {lack}; see allow_incomplete",
@@ -141,27 +145,27 @@ class FailedPrecondition(DomainError):
         )
 
     @classmethod
-    def space_serves(cls, project: str, space: str) -> "FailedPrecondition":
+    def space_serves(cls, project_name: str, space: str) -> "FailedPrecondition":
         """The space serves searches, so it cannot be deleted."""
-        return cls("SPACE_SERVES", f"space {space!r} serves project {project!r}: cut over to another one first")
+        return cls("SPACE_SERVES", f"space {space!r} serves project {project_name!r}: cut over to another one first")
 
     @classmethod
-    def space_has_derived(cls, project: str, space: str, derived: Sequence[str]) -> "FailedPrecondition":
+    def space_has_derived(cls, project_name: str, space: str, derived: Sequence[str]) -> "FailedPrecondition":
         """The space is the source of others, so it cannot be deleted before them."""
         names = ", ".join(map(repr, derived))
-        message = f"space {space!r} of project {project!r} is the source of {names}: delete what is derived first"
+        message = f"space {space!r} of project {project_name!r} is the source of {names}: delete what is derived first"
         return cls("SPACE_HAS_DERIVED", message, derived=",".join(derived))
 
     @classmethod
-    def source_is_derived(cls, project: str, source: str) -> "FailedPrecondition":
+    def source_is_derived(cls, project_name: str, source: str) -> "FailedPrecondition":
         """The source is derived itself: spaces can only be derived from spaces that writers fill."""
-        message = f"projection.source: space {source!r} of project {project!r} is derived itself; name its source"
+        message = f"projection.source: space {source!r} of project {project_name!r} is derived itself; name its source"
         return cls("SOURCE_IS_DERIVED", message, source=source)
 
     @classmethod
-    def search_disabled(cls, project: str) -> "FailedPrecondition":
+    def search_disabled(cls, project_name: str) -> "FailedPrecondition":
         """The searches of the project are switched off."""
-        return cls("SEARCH_DISABLED", f"searches of project {project!r} are switched off", project=project)
+        return cls("SEARCH_DISABLED", f"searches of project {project_name!r} are switched off", project=project_name)
 
 
 class DatabaseTimeout(DomainError):

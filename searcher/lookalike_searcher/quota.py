@@ -16,15 +16,17 @@ class QuotaExceeded(DomainError):
 
     Args:
         reason: the reason, which names the limit.
-        project: the name of the project.
+        project_name: the name of the project.
         message: the message.
         retry_seconds: seconds until the next try may succeed; 0 if that does not depend on time.
         metadata: the values in the message.
     """
 
-    def __init__(self, reason: str, project: str, message: str, retry_seconds: float = 0.0, **metadata: object) -> None:
-        super().__init__(reason, message, project=project, **metadata)
-        self._project = project
+    def __init__(
+        self, reason: str, project_name: str, message: str, retry_seconds: float = 0.0, **metadata: object
+    ) -> None:
+        super().__init__(reason, message, project=project_name, **metadata)
+        self._project = project_name
         self._retry_seconds = retry_seconds
 
     def details(self) -> Iterable[Message]:
@@ -37,54 +39,57 @@ class QuotaExceeded(DomainError):
             yield retry_info(self._retry_seconds)
 
     @classmethod
-    def images(cls, project: str, limit: int) -> "QuotaExceeded":
+    def images(cls, project_name: str, limit: int) -> "QuotaExceeded":
         """The project holds as many images as it may."""
         return cls(
-            "IMAGE_QUOTA_EXCEEDED", project, f"project {project!r} may hold at most {limit} images", limit_images=limit
+            "IMAGE_QUOTA_EXCEEDED",
+            project_name,
+            f"project {project_name!r} may hold at most {limit} images",
+            limit_images=limit,
         )
 
     @classmethod
-    def hits(cls, project: str, limit: int, given: int) -> "QuotaExceeded":
+    def hits(cls, project_name: str, limit: int, given: int) -> "QuotaExceeded":
         """The search asks for more hits than it may."""
-        message = f"limit: a search of project {project!r} may ask for at most {limit} hits, got {given}"
-        return cls("HIT_QUOTA_EXCEEDED", project, message, limit_hits=limit)
+        message = f"limit: a search of project {project_name!r} may ask for at most {limit} hits, got {given}"
+        return cls("HIT_QUOTA_EXCEEDED", project_name, message, limit_hits=limit)
 
     @classmethod
-    def batch(cls, project: str, limit: int, given: int) -> "QuotaExceeded":
+    def batch(cls, project_name: str, limit: int, given: int) -> "QuotaExceeded":
         """The batch has more searches of the project than it may."""
-        message = f"requests: a batch may hold at most {limit} searches of project {project!r}, got {given}"
-        return cls("BATCH_QUOTA_EXCEEDED", project, message, limit_batch=limit)
+        message = f"requests: a batch may hold at most {limit} searches of project {project_name!r}, got {given}"
+        return cls("BATCH_QUOTA_EXCEEDED", project_name, message, limit_batch=limit)
 
     @classmethod
-    def searches(cls, project: str, limit: float, retry_seconds: float) -> "QuotaExceeded":
+    def searches(cls, project_name: str, limit: float, retry_seconds: float) -> "QuotaExceeded":
         """The project makes more searches a second than it may."""
         return cls(
             "SEARCH_QUOTA_EXCEEDED",
-            project,
-            f"project {project!r} may make {limit:g} searches a second; try again in {retry_seconds:.3f} s",
+            project_name,
+            f"project {project_name!r} may make {limit:g} searches a second; try again in {retry_seconds:.3f} s",
             retry_seconds,
             limit_searches_per_second=limit,
         )
 
     @classmethod
-    def feedback(cls, project: str, limit: int) -> "QuotaExceeded":
+    def feedback(cls, project_name: str, limit: int) -> "QuotaExceeded":
         """The project holds feedback on as many searches as it may."""
-        message = f"project {project!r} may hold feedback on at most {limit} searches; delete old feedback"
-        return cls("FEEDBACK_QUOTA_EXCEEDED", project, message, limit_feedback=limit)
+        message = f"project {project_name!r} may hold feedback on at most {limit} searches; delete old feedback"
+        return cls("FEEDBACK_QUOTA_EXCEEDED", project_name, message, limit_feedback=limit)
 
     @classmethod
-    def verdicts(cls, project: str, limit: int) -> "QuotaExceeded":
+    def verdicts(cls, project_name: str, limit: int) -> "QuotaExceeded":
         """The search has feedback on as many hits as it may."""
-        message = f"a search of project {project!r} may have feedback on at most {limit} hits"
-        return cls("FEEDBACK_QUOTA_EXCEEDED", project, message, limit_verdicts=limit)
+        message = f"a search of project {project_name!r} may have feedback on at most {limit} hits"
+        return cls("FEEDBACK_QUOTA_EXCEEDED", project_name, message, limit_verdicts=limit)
 
     @classmethod
-    def busy(cls, project: str, waiting: int) -> "QuotaExceeded":
+    def busy(cls, project_name: str, waiting: int) -> "QuotaExceeded":
         """There are too many calls on the project in progress, or waiting."""
         return cls(
             "PROJECT_BUSY",
-            project,
-            f"{waiting} calls on project {project!r} wait at this searcher already; try again",
+            project_name,
+            f"{waiting} calls on project {project_name!r} wait at this searcher already; try again",
             _BUSY_RETRY_SECONDS,
             limit_waiting=waiting,
         )

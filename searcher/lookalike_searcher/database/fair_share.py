@@ -19,15 +19,15 @@ class Shares:
         self._projects: dict[str, tuple[asyncio.Semaphore, set[object]]] = {}
 
     @asynccontextmanager
-    async def of(self, project: str) -> AsyncIterator[None]:
+    async def of(self, project_name: str) -> AsyncIterator[None]:
         """Hold one of the project's places within the block.
 
         Raises:
             QuotaExceeded: too many calls wait already.
         """
-        places, calls = self._projects.setdefault(project, (asyncio.Semaphore(self._share), set()))
+        places, calls = self._projects.setdefault(project_name, (asyncio.Semaphore(self._share), set()))
         if len(calls) >= self._share + MAX_WAITING:
-            raise QuotaExceeded.busy(project, MAX_WAITING)
+            raise QuotaExceeded.busy(project_name, MAX_WAITING)
         call = object()
         calls.add(call)
         try:
@@ -36,4 +36,4 @@ class Shares:
         finally:
             calls.discard(call)
             if not calls:
-                del self._projects[project]
+                del self._projects[project_name]
