@@ -2,9 +2,10 @@
 
     python tools/gpu_check.py [--weights vgg16.safetensors] [--photos FOLDER]
 
-From a checkout, without any installation: a Python 3.11 or later with torch, torchvision, numpy, pillow and grpcio.
-What else is needed is taken from `wheels/` (`make gpu-wheels` fills it) if it is not there. Results are kept after each
-measurement, in JSON lines; a table comes at the end, and JSON as the last line. docs/embedder.md says how to read them.
+Run it from a checkout, without installation. It needs Python 3.11 or later with torch, torchvision, numpy, pillow and
+grpcio. Other packages come from `wheels/` (`make gpu-wheels` fills it) if they are not installed. Results are kept
+after each measurement, in JSON lines. A table comes at the end, and JSON as the last line. docs/embedder.md explains
+it.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""Writes `locks/`: exact versions with hashes, by `uv pip compile`, for all platforms and Pythons that we have.
+"""Write `locks/`: exact versions with hashes, by `uv pip compile`, for all our platforms and Pythons.
 
     python tools/locks.py [--upgrade]
 
-`dev.txt` is the development environment; the others are what the images install. Versions that are there stay as long
-as pyproject's bounds allow, unless they are to be upgraded.
+`dev.txt` is the development environment; the others are what the images install. Versions stay as long as pyproject's
+bounds allow, unless they are to be upgraded.
 """
 
 import re
@@ -21,14 +21,14 @@ LOCKS: Final = {
     "embedder": ("embedder", "heic", "otel"),
     "dev": ("dev",),
 }
-"""Each lock, and the extras that it has; development's comes last, as it follows the others."""
+"""Each lock, and its extras. The development lock comes last, as it follows the others."""
 
 TORCH: Final = re.compile(r"^(?:torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)==.*\n(?:    .*\n)*", re.MULTILINE)
-"""What the embedder's image has from an index of its builder's choice: for GPUs, or for processors alone."""
+"""The embedder's image gets these from an index of its builder's choice: for GPUs, or for CPUs alone."""
 
 
 def compile_(name: str, *options: str) -> None:
-    """Write one lock."""
+    """Write one lock file, with its hashes."""
     file = FOLDER / f"{name}.txt"
     extras = [argument for extra in LOCKS[name] for argument in ("--extra", extra)]
     command = [

@@ -1,4 +1,4 @@
-"""Generates client/lookalike/v1 from protos, or checks that it is fresh.
+"""Generate client/lookalike/v1 from protos, or check that it is fresh.
 
 Stubs come in pairs: the module, and its .pyi for type checkers and editors.
 """
@@ -17,7 +17,7 @@ PACKAGE = Path("lookalike", "v1")
 
 
 def generate(target: Path) -> list[str]:
-    """Write the stubs below `target`; their names."""
+    """Write the stubs below `target`, and return their names."""
     sources = [str(path.relative_to(PROTOS)) for path in sorted((PROTOS / PACKAGE).glob("*.proto"))]
     plugin = Path(sys.executable).parent
     code = protoc.main(
@@ -42,12 +42,12 @@ def generate(target: Path) -> list[str]:
 
 
 def stale() -> list[str]:
-    """Names of stubs that are missing, old, or no longer made."""
+    """Return the names of stubs that are missing, old, or not generated any more."""
     committed = ROOT / "client" / PACKAGE
     with tempfile.TemporaryDirectory() as folder:
-        made = generate(Path(folder))
-        _, different, missing = filecmp.cmpfiles(Path(folder, PACKAGE), committed, made, shallow=False)
-    extra = {path.name for path in committed.iterdir() if path.suffix in (".py", ".pyi")} - set(made)
+        generated = generate(Path(folder))
+        _, different, missing = filecmp.cmpfiles(Path(folder, PACKAGE), committed, generated, shallow=False)
+    extra = {path.name for path in committed.iterdir() if path.suffix in (".py", ".pyi")} - set(generated)
     return sorted({*different, *missing, *extra})
 
 

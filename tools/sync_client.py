@@ -1,9 +1,9 @@
-"""Writes client/lookalike/sync_client.py from client/lookalike/client.py, or checks that it is fresh.
+"""Write client/lookalike/sync_client.py from client/lookalike/client.py, or check that it is fresh.
 
     python tools/sync_client.py [--check]
 
-Each public method of `Client` becomes a method of `SyncClient` of the same name, with the same arguments and text. What
-it does stays in `Client`.
+Each public method of `Client` becomes a method of `SyncClient` with the same name, arguments and text. The work stays
+in `Client`.
 """
 
 import ast
@@ -85,7 +85,7 @@ class SyncClient:
 
 
 def written() -> str:
-    """The text of the module, formatted."""
+    """Return the formatted text of the module."""
     tree = ast.parse(SOURCE.read_text())
     client = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Client")
     methods = {node.name: node for node in client.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -123,15 +123,15 @@ def _call(arguments: ast.arguments) -> str:
 
 
 def _imports(tree: ast.Module) -> str:
-    """All of the client's imports; the linter takes those away that are not used."""
-    found = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    """Return all imports of the client; the linter removes those that are not used."""
+    imports = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     own = "from collections.abc import Generator\nfrom lookalike._blocking import LoopThread\n"
     names = "DEFAULT_EMBEDDER, DEFAULT_EMBED_STREAMS, DEFAULT_SEARCHER, Client"
-    return "\n".join(found) + f"\n{own}from lookalike.client import {names}\n"
+    return "\n".join(imports) + f"\n{own}from lookalike.client import {names}\n"
 
 
 def _constants(tree: ast.Module) -> str:
-    """Private defaults of arguments."""
+    """Return the private constants, which are defaults of arguments."""
     return "\n".join(
         ast.unparse(node)
         for node in tree.body
@@ -149,7 +149,7 @@ def _formatted(text: str) -> str:
 
 
 def stale() -> bool:
-    """Whether the module is not what this would write."""
+    """Return whether the committed module differs from what this writes."""
     return not TARGET.exists() or TARGET.read_text() != written()
 
 

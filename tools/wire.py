@@ -1,10 +1,10 @@
-"""Records what goes over the wire between a client and both servers of this version, for the versions to come.
+"""Record what a client and both servers of this version send over the wire, for later versions.
 
     python tools/wire.py EMBEDDER SEARCHER FOLDER [PROTOS]
 
-EMBEDDER and SEARCHER are addresses of running servers, FOLDER is what to fill, `tests/wire/VERSION`. It knows the wire
-by its descriptors alone, so with the protos of an older version it records that one, of that one's servers; RPCs and
-fields that those do not know are left out.
+EMBEDDER and SEARCHER are addresses of running servers, FOLDER is the folder to fill, `tests/wire/VERSION`. The wire is
+known by its descriptors alone. So, with the protos and servers of an older version, this records that one; RPCs and
+fields that it does not know are left out.
 """
 
 import base64
@@ -25,7 +25,7 @@ EXCHANGES = "exchanges.json"
 
 
 def pool_of(image: bytes) -> descriptor_pool.DescriptorPool:
-    """The descriptors of a recorded version, beside those of today."""
+    """Return the descriptors of a recorded version, in a pool of their own."""
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(image).file:
         pool.Add(file)
@@ -33,44 +33,46 @@ def pool_of(image: bytes) -> descriptor_pool.DescriptorPool:
 
 
 def methods(pool: descriptor_pool.DescriptorPool) -> dict[str, MethodDescriptor]:
-    """All RPCs, by name."""
+    """Return all RPCs of both services, by name."""
     services = (pool.FindServiceByName(f"lookalike.v1.{name}Service") for name in ("Embedder", "Searcher"))
     return {method.name: method for service in services for method in service.methods}
 
 
 def call(channel: grpc.Channel, method: MethodDescriptor, requests: list[bytes]) -> list[bytes]:
-    """What the server answers to these bytes."""
+    """Return the server's answers to these requests, in bytes."""
     path = f"/{method.containing_service.full_name}/{method.name}"
-    streams: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)  # as all calls look on the wire
+    streams: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
+        path
+    )  # on the wire, all calls are equal
     return list(streams(iter(requests), timeout=60))
 
 
 def requests_of(method: MethodDescriptor, given: list[dict[str, Any]]) -> list[Message]:
-    """The requests, without the fields that this version does not know."""
-    made = message_factory.GetMessageClass(method.input_type)
-    return [json_format.ParseDict(fields, made(), ignore_unknown_fields=True) for fields in given]
+    """Return the requests, without fields that this version does not know."""
+    message_class = message_factory.GetMessageClass(method.input_type)
+    return [json_format.ParseDict(fields, message_class(), ignore_unknown_fields=True) for fields in given]
 
 
 def record(embedder: str, searcher: str, image: bytes) -> list[dict[str, Any]]:
-    """Make the calls of `scenario.json`, one after the other: for each its method, requests and answers."""
-    known, made = methods(pool_of(image)), []
+    """Make the calls of `scenario.json` in order. Returns the method, requests and answers of each."""
+    known, exchanges = methods(pool_of(image)), []
     scenario = json.loads((ROOT / "tests" / "wire" / "scenario.json").read_text())
     channels = {name: grpc.insecure_channel(address) for name, address in (("E", embedder), ("S", searcher))}
     for step in scenario:
         if method := known.get(step["method"]):
             requests = [message.SerializeToString() for message in requests_of(method, step["requests"])]
             answers = call(channels[method.containing_service.name[0]], method, requests)
-            made.append({"method": method.name, "requests": texts(requests), "answers": texts(answers)})
-    return made
+            exchanges.append({"method": method.name, "requests": texts(requests), "answers": texts(answers)})
+    return exchanges
 
 
 def texts(messages: list[bytes]) -> list[str]:
-    """As JSON can hold them."""
+    """Return the messages in Base64, which JSON can hold."""
     return [base64.b64encode(message).decode() for message in messages]
 
 
 def main(embedder: str, searcher: str, folder: Path, protos: Path) -> None:
-    """Fill the folder."""
+    """Fill the folder with the descriptors and the exchanges."""
     folder.mkdir(parents=True, exist_ok=True)
     buf = Path(sys.executable).with_name("buf")
     subprocess.run([buf, "build", protos, "--exclude-source-info", "-o", folder / IMAGE], check=True)  # noqa: S603

@@ -1,1 +1,1 @@
-"""The embedder: from the bytes of an image file to a vector."""
+"""The embedder turns the bytes of an image file into a vector."""

@@ -1,4 +1,4 @@
-"""The right batch size: the smallest one that is nearly as fast as any."""
+"""Find the right batch size: the smallest one that is nearly as fast as any."""
 
 import time
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from typing import Final
 
 LARGEST: Final = 256
 TOLERANCE: Final = 0.05
-"""How much slower than the best a smaller batch may be: it answers sooner and needs less memory."""
+"""A smaller batch may be slower than the best one by this share: it answers sooner and needs less memory."""
 _LEAST_SECONDS: Final = 0.2
 _LEAST_RUNS: Final = 2
 
 
 def find(pace: Callable[[int], float], largest: int = LARGEST) -> tuple[int, dict[int, float]]:
-    """The smallest power of two within TOLERANCE of the best pace, and the paces that were measured.
+    """Return the smallest power of two within TOLERANCE of the best pace, and the paces that were measured.
 
-    A larger size is tried only while doubling still brings something: pace over size rises steadily and then is flat.
+    A larger size is tried only while doubling still helps: the pace rises with the size, and then stays flat.
 
     Args:
-        pace: measures images per second in batches of a size; raises MemoryError where that does not fit.
+        pace: measures images per second in batches of a size; raises MemoryError if such a batch does not fit.
         largest: the largest size to try.
 
     Raises:
@@ -36,11 +36,11 @@ def find(pace: Callable[[int], float], largest: int = LARGEST) -> tuple[int, dic
             break
         size *= 2
     best = max(paces.values())
-    return min(size for size, found in paces.items() if found >= best * (1 - TOLERANCE)), paces
+    return min(size for size, images in paces.items() if images >= best * (1 - TOLERANCE)), paces
 
 
 def measure(run: Callable[[], object], images: int) -> float:
-    """Images per second of `run`, which computes so many: the best of some runs, after one that does not count."""
+    """Return the images per second of `run`, which computes so many: the best of some runs, after a first one."""
     run()
     best, spent, runs = float("inf"), 0.0, 0
     while spent < _LEAST_SECONDS or runs < _LEAST_RUNS:

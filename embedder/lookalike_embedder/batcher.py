@@ -1,11 +1,11 @@
-"""The second stage: threads that make batches of decoded images and compute them.
+"""Run the second stage: threads that make batches of decoded images and compute them.
 
-There is no timer: a batch is whatever has gathered while the batch before it was computed. An idle embedder therefore
-answers a single image at once, and a busy one fills its batches by itself.
+There is no timer: a batch holds the images that have arrived while the last batch was computed. So an idle embedder
+answers a single image at once, and a busy one fills its batches.
 
 Each lane has workers of its own, so that an interactive image never waits for a bulk batch to end. On a CPU, where both
-need the same cores, bulk work stands aside between two layers while interactive work computes; on a GPU the
-interactive worker's stream has priority.
+need the same cores, bulk work pauses between two layers while interactive work computes; on a GPU, the interactive
+worker's stream has priority.
 """
 
 import logging
@@ -31,34 +31,34 @@ from lookalike_serving.errors import DomainError, InternalError
 logger = logging.getLogger(__name__)
 
 STAND_ASIDE: Final = 4.0
-"""A bulk batch stands aside for at most so many times as long as it computes: bulk work keeps a fifth of its pace even
+"""A bulk batch pauses for at most so many times as long as it computes. So bulk work keeps a fifth of its pace even
 under interactive work without a gap."""
 
 
 class Compute(Protocol):
-    """The model's forward pass."""
+    """The model's forward pass is called like this."""
 
     def __call__(self, pixels: Sequence[Pixels], lane: Lane, pause: Callable[[], None]) -> NDArray[np.float32]:
-        """Vectors [n, dimensions] of n images [SIZE, SIZE, 3]. Calls of different workers run at the same time.
+        """Return vectors [n, dimensions] of n images [SIZE, SIZE, 3]. Workers call this at the same time.
 
-        On a CPU an interactive call may use all cores; a bulk call uses one, and calls `pause` between two layers.
+        On a CPU, an interactive call may use all cores; a bulk call uses one, and calls `pause` between two layers.
 
         Raises:
             OutOfMemory: there is not enough memory for so many images.
-            DeviceLost: the device will not compute any more, until this process is started again.
+            DeviceLost: the device will not compute again before this process is restarted.
         """
 
 
 class Batcher:
-    """Computes what is decoded, and ends each job with its vector or with why there is none.
+    """The batcher computes decoded images, and ends each job with its vector or with a failure.
 
     Args:
         compute: the model's forward pass.
         lanes: where decoded jobs wait.
-        cache: keeps the answers.
+        cache: keeps the results.
         finish: ends a job.
-        metrics: counts.
-        max_batch_size: the most images in one batch; halved when memory runs out.
+        metrics: counts batches and failures.
+        max_batch_size: the most images in one batch; it is halved when memory runs out.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Batcher:
         self.device_lost = False
 
     def work(self, lane: Lane) -> None:
-        """One worker's work: batch after batch of a lane until the lanes are closed. No failure ends it."""
+        """Compute batch after batch of a lane until the lanes are closed; no failure ends this loop."""
         while batch := self._lanes.batch(lane, self.max_batch_size):
             try:
                 wanted = [job for job in batch if job.is_wanted()]
@@ -86,13 +86,13 @@ class Batcher:
                     self._finish(job, InternalError() if job.is_wanted() else None)
 
     def _answer(self, lane: Lane, jobs: list[Job]) -> None:
-        """Compute a batch. If that fails, only the image at fault shall pay for it: it is found by bisection."""
+        """Compute a batch. If that fails, bisection finds the image at fault, so that only this one fails."""
         failure = None
         try:
             vectors = self._run(lane, jobs)
         except Exception as error:
             failure = self._note_failure(error, jobs)
-        # Not within `except`: what failed holds its memory, all of its layers' activations, until the block is left.
+        # Not within `except`: until that block is left, the failed call holds the activations of all its layers.
         if failure is None:
             self._succeed(jobs, vectors)
         elif len(jobs) == 1 or isinstance(failure, DeviceLost):
@@ -104,7 +104,7 @@ class Batcher:
             self._answer(lane, jobs[half:])
 
     def _note_failure(self, error: Exception, jobs: list[Job]) -> DomainError:
-        """Log it, remember what follows from it, and say what an image that is at fault alone is told."""
+        """Log the failure, lower the batch size or note a lost device, and return the failure of a single image."""
         if isinstance(error, DeviceLost):
             logger.critical("the device is lost: %s", error.__cause__ or error)
             self.device_lost = True
@@ -114,31 +114,31 @@ class Batcher:
             self._metrics.out_of_memory.inc()
             logger.warning("out of memory in a batch of %d: at most %d from now on", len(jobs), self.max_batch_size)
         else:
-            whose = {"request_id": jobs[0].request_id} if len(jobs) == 1 else None
-            logger.error("the model failed on a batch of %d", len(jobs), exc_info=error, extra=whose)
+            extra = {"request_id": jobs[0].request_id} if len(jobs) == 1 else None
+            logger.error("the model failed on a batch of %d", len(jobs), exc_info=error, extra=extra)
         return ModelFailure()
 
     def _run(self, lane: Lane, jobs: list[Job]) -> NDArray[np.float32]:
         pixels = [job.pixels for job in jobs if job.pixels is not None]
-        started, aside = time.monotonic(), 0.0
+        started, paused = time.monotonic(), 0.0
         if lane is Lane.INTERACTIVE:
             with self._gate.urgent():
                 vectors = self._compute(pixels, lane, _never)
         else:
             pauses = _Pauses(self._gate, STAND_ASIDE * len(jobs) * self.seconds_per_image[Lane.BULK])
             vectors = self._compute(pixels, lane, pauses)
-            aside = pauses.waited
-            self._metrics.stood_aside.inc(aside)
+            paused = pauses.waited
+            self._metrics.stood_aside.inc(paused)
         seconds = time.monotonic() - started
         self._metrics.batch(lane, len(jobs), seconds)
         for job in jobs:
             job.compute_seconds = seconds
-        # Without what it stood aside: that is measured by this very pace, and would grow without bound.
-        self.seconds_per_image[lane] = smoothed(self.seconds_per_image[lane], (seconds - aside) / len(jobs))
+        # Without the pauses: their limit is derived from this pace, and would grow without bound.
+        self.seconds_per_image[lane] = smoothed(self.seconds_per_image[lane], (seconds - paused) / len(jobs))
         return vectors
 
     def _succeed(self, jobs: list[Job], vectors: NDArray[np.float32]) -> None:
-        sums = vectors.sum(axis=1).tolist()  # one call for all: numpy lets go of the interpreter's lock in each
+        sums = vectors.sum(axis=1).tolist()  # one call for all: each call of numpy releases the interpreter's lock
         for job, vector, total in zip(jobs, vectors, sums, strict=True):
             assert isinstance(job.info, Info)  # noqa: S101 - it was decoded
             if not math.isfinite(total):
@@ -153,7 +153,7 @@ class Batcher:
 
 
 class _Pauses:
-    """What a bulk batch calls between two layers: it waits, in all at most `left` seconds; `waited` says how many."""
+    """A bulk batch calls this between two layers. It waits, in all `left` seconds at most; `waited` counts them."""
 
     def __init__(self, gate: Gate, left: float) -> None:
         self._gate, self._left = gate, left
@@ -164,4 +164,4 @@ class _Pauses:
 
 
 def _never() -> None:
-    """Interactive work stands aside for nobody."""
+    """Do nothing: interactive work never pauses."""

@@ -1,6 +1,6 @@
-"""Embed once: the answers of late, by the hash of the file.
+"""Keep recent results by the hash of the file, so that no file is embedded twice.
 
-One process computes in one space, so that the hash is the whole key.
+One process computes in one space, so that the hash alone is the key.
 """
 
 import hashlib
@@ -11,7 +11,10 @@ from lookalike_embedder.job import Embedded, Job
 
 
 class Cache:
-    """The answers used last, at most `size` of them (2 KiB of vector each); 0 keeps none. Safe for all threads."""
+    """The cache keeps the results used last, at most `size` of them (2 KiB of vector each); 0: none.
+
+    It is thread-safe.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -19,20 +22,20 @@ class Cache:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many answers are kept."""
+        """Return how many results are kept."""
         return len(self._entries)
 
     def answers(self, job: Job) -> bool:
-        """Note the job's hash, and its answer if it is kept; whether it is."""
+        """Set the job's hash, and its result if that is kept. Returns whether it is."""
         job.sha256 = hashlib.sha256(job.data).digest()
         with self._lock:
-            if found := self._entries.get(job.sha256):
+            if result := self._entries.get(job.sha256):
                 self._entries.move_to_end(job.sha256)
-                job.result, job.cached = found, True
+                job.result, job.cached = result, True
         return job.cached
 
     def put(self, embedded: Embedded) -> None:
-        """Keep an answer; the one unused for longest goes."""
+        """Keep a result; if the cache is full, the result that was used longest ago is dropped."""
         if not self._size:
             return
         with self._lock:

@@ -1,8 +1,8 @@
-"""The calibration of int8: how far activations grow from one convolution to the next. No torch.
+"""Load the calibration of int8: how far activations grow from one convolution to the next. No torch is needed.
 
-Twelve numbers, measured once over photos (see `model.onednn.growth_of`). Those for the published weights come with the
-package, measured over the demo's photos, so that nothing has to be measured at start. Other weights are calibrated by
-`lookalike-embedder calibrate FOLDER`, into the cache.
+The calibration is twelve numbers, measured once over photos (see `model.onednn.growth_of`). Those for the published
+weights come with the package, measured over the demo's photos. Other weights are calibrated by
+`lookalike-embedder calibrate FOLDER`, which writes to the cache.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ class Uncalibrated(Exception):
 
 
 def find(cache: Path, weights_sha256: str) -> tuple[float, ...]:
-    """The calibration for the weights with this digest: those that came with the package, or those in the cache.
+    """Return the calibration for the weights with this digest, from the package or from the cache.
 
     Raises:
-        Uncalibrated: there are none.
+        Uncalibrated: there is none, or its file is broken.
     """
     for file in (SHIPPED, cache_file(cache, weights_sha256)):
         try:
@@ -42,7 +42,7 @@ def find(cache: Path, weights_sha256: str) -> tuple[float, ...]:
 
 
 def keep(file: Path, weights_sha256: str, growth: Sequence[float]) -> None:
-    """Write a calibration."""
+    """Write a calibration to its file, and create the folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     rounded = [float(f"{ratio:.6g}") for ratio in growth]
     from lookalike import atomic_file  # with it comes gRPC, which reading a calibration does not need
@@ -51,12 +51,12 @@ def keep(file: Path, weights_sha256: str, growth: Sequence[float]) -> None:
 
 
 def cache_file(cache: Path, weights_sha256: str) -> Path:
-    """Where a calibration for the weights with this digest is kept."""
+    """Return where a calibration for the weights with this digest is kept."""
     return cache / f"vgg16-{weights_sha256[:16]}-int8.json"
 
 
 def digest(growth: Sequence[float]) -> str:
-    """Names a calibration: part of the embedding space."""
+    """Return the digest of a calibration, which is part of the embedding space."""
     return hashlib.sha256(json.dumps(list(growth)).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""The first stage: threads that hash, look up, admit and decode, off the event loop."""
+"""Run the first stage: threads that hash, look up, admit and decode images, off the event loop."""
 
 import logging
 import threading
@@ -17,15 +17,15 @@ from lookalike_serving.errors import DomainError, InternalError, ShuttingDown
 logger = logging.getLogger(__name__)
 
 Decode = Callable[[bytes, Room], tuple[Info, Pixels]]
-"""Admits and decodes a file; holds room for its pixels while it does. See `image.decode`."""
+"""Admits and decodes a file, and holds room for its pixels meanwhile; see `image.decode`."""
 Finish = Callable[[Job, Exception | None], None]
-"""Ends a job, with the failure if it has no result. Safe for all threads."""
+"""Ends a job, with the failure if it has no result. It is thread-safe."""
 
 
 class PixelRoom:
-    """Bounds the pixels that are being decoded, over all threads; an image that is larger passes when it is alone.
+    """The room has a limit for the pixels that are being decoded, over all threads. A larger image may pass alone.
 
-    They are pixels of 8-bit RGB: other images count as the bytes that they take, see `cost`.
+    Pixels are those of 8-bit RGB: other images count by the bytes that they take, see `cost`.
 
     Bulk images leave half of the room free, so that interactive ones do not wait for them.
     """
@@ -38,12 +38,15 @@ class PixelRoom:
 
     @property
     def taken(self) -> int:
-        """How many pixels are being decoded."""
+        """Return how many pixels are being decoded now."""
         return sum(self._held.values())
 
     @contextmanager
     def hold(self, lane: Lane, pixels: int) -> Iterator[None]:
-        """Room for so many pixels; waits until there is some. Raises ShuttingDown when it is closed."""
+        """Hold room for so many pixels within the block, once there is some.
+
+        Raises ShuttingDown if the room is closed.
+        """
         with self._freed:
             self._freed.wait_for(lambda: self._closed or self._fits(lane, pixels))
             if self._closed:
@@ -57,7 +60,7 @@ class PixelRoom:
                 self._freed.notify_all()
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Admit no image any more, and wake all that wait."""
         with self._freed:
             self._closed = True
             self._freed.notify_all()
@@ -68,14 +71,14 @@ class PixelRoom:
 
 
 class Decoder:
-    """Passes jobs on from bytes to pixels, or ends them: with a known answer, or with what is wrong with the file."""
+    """The decoder takes jobs from bytes to pixels, or ends them: with a cached result, or with a failure."""
 
     def __init__(self, lanes: Lanes, decode: Decode, cache: Cache, room: PixelRoom, finish: Finish) -> None:
         self._lanes, self._decode, self._cache, self._room, self._finish = lanes, decode, cache, room, finish
         self.seconds_per_image = 0.0  # of one thread, in the interactive lane
 
     def work(self) -> None:
-        """One thread's work: job after job until the lanes are closed."""
+        """Decode job after job until the lanes are closed; no failure ends this loop."""
         while job := self._lanes.take():
             failure = None
             try:

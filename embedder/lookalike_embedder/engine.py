@@ -1,9 +1,9 @@
-"""The engine: from the bytes of an image to its vector, over both lanes.
+"""Turn the bytes of an image into its vector, over both lanes.
 
     bytes ─ admit ─ [lanes] ─ hash, known?, decode ─ [lanes] ─ batch, compute ─ answer
             event loop         decoder threads                 worker threads    event loop
 
-What is in flight is bounded: bulk callers wait for room, interactive ones are refused at once and told when to return.
+Work in flight is limited: bulk callers wait for room, interactive ones are refused at once and told when to try again.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, Self
 
 from PIL import Image
 
 from lookalike._concurrency.budget import Budget
 from lookalike_embedder.batcher import Batcher, Compute
+from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.decoder import Decode, Decoder, PixelRoom
 from lookalike_embedder.errors import DeviceLost, Overloaded, Stuck, TooLate
@@ -29,47 +29,30 @@ from lookalike_embedder.metrics import Metrics
 from lookalike_serving.errors import DomainError
 
 _INTERACTIVE_SHARE: Final = 0.25
-"""Of the bytes in flight: kept for interactive work, so that bulk work cannot take all."""
+"""Interactive work keeps this share of the bytes in flight, so that bulk work cannot take all."""
 _HASHED_AT_ONCE: Final = 128 * 1024
-"""Files up to this size are hashed on the event loop, in 70 µs at most: a thread would wait longer than that for the
-interpreter's lock after each hash (3,700 instead of 5,600 images of 50 kB per second, measured with a null model)."""
+"""Files up to this size are hashed on the event loop, in 70 µs at most. A thread would wait longer than that for the
+interpreter's lock after each hash: 3,700 instead of 5,600 images of 50 kB per second, measured with a null model."""
 _LEAST_RETRY_SECONDS: Final = 0.1
 _PROBE_SIDE: Final = 8
 _END_SECONDS: Final = 5.0
-"""How long threads may take to end what they are at, after the drain."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How much is in flight at most, and how much is kept.
-
-    Attributes:
-        interactive: interactive images.
-        in_flight_bytes: bytes of image files, over both lanes.
-        decoding_pixels: pixels that are decoded at once.
-        cached: answers in the cache.
-    """
-
-    interactive: int
-    in_flight_bytes: int
-    decoding_pixels: int
-    cached: int
+"""After the drain, threads have so long to end their last job."""
 
 
 class Engine:
-    """Decoder threads and workers over the lanes; an async context manager, within which they run.
+    """The engine runs decoder threads and workers over the lanes, within its async context.
 
     Args:
         compute: the model's forward pass.
         decode: admission and decoding.
-        metrics: counts.
-        bounds: how much is in flight at most.
-        first: the thread of the interactive worker. It is the caller's, as the model must be loaded on it: only one
-            thread of a process may use all cores, since the OpenMP of a second one slows the first one by a quarter.
+        metrics: counts images, failures and batches.
+        bounds: limits what is in flight.
+        first: the thread of the interactive worker, on which the caller has loaded the model. Only one thread of a
+            process may use all cores: the OpenMP of a second one slows the first one by a quarter.
         bulk_workers: how many batches of the bulk lane are computed at once.
         decode_threads: how many images are decoded at once.
         max_batch_size: the most images in one batch.
-        lost: is set once the device is lost: nothing will be computed any more.
+        lost: is set once the device is lost, and nothing will be computed any more.
     """
 
     def __init__(
@@ -101,7 +84,7 @@ class Engine:
         self._bulk_workers, self._decode_threads = bulk_workers, decode_threads
         self._begun: list[Job] = []
         self._finished: deque[Job] = deque()
-        self._told = False
+        self._settling = False
         metrics.watch(
             depth=self._lanes.waiting,
             in_flight_bytes=lambda lane: self._budgets[lane].bytes,
@@ -111,7 +94,7 @@ class Engine:
         )
 
     async def __aenter__(self) -> Self:
-        """Start the threads."""
+        """Start the decoder threads and the workers."""
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(self._decode_threads + self._bulk_workers, "embedder")
         self._working = [
@@ -122,10 +105,10 @@ class Engine:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let the threads end after what they are at.
+        """Let the threads end after their current job.
 
         Raises:
-            Stuck: some do not, for example because the device hangs.
+            Stuck: some threads do not end, for example because the device hangs.
         """
         self._lanes.close()
         self._room.close()
@@ -137,11 +120,11 @@ class Engine:
             raise Stuck(f"{len(stuck)} threads are still at work {_END_SECONDS:g} s after the end")
 
     async def embed(self, data: bytes, *, seconds: float | None = None) -> Job:
-        """The job of one interactive image, done.
+        """Return the finished job of one interactive image.
 
         Args:
             data: the image file.
-            seconds: how long the caller will wait; None: for ever.
+            seconds: how long the caller will wait; None: without limit.
 
         Raises:
             Overloaded: too much is in flight, or the caller would give up before it is done.
@@ -166,7 +149,7 @@ class Engine:
         return job
 
     async def submit(self, data: bytes, done: Callable[[Job], None]) -> Job:
-        """Begin the job of one bulk image, as soon as there is room for it; `done` is called when it is done.
+        """Begin the job of one bulk image as soon as there is room. `done` is called when it is finished.
 
         Raises:
             DeviceLost: nothing will be computed any more.
@@ -179,10 +162,10 @@ class Engine:
         return job
 
     async def probe(self, fresh_seconds: float) -> None:
-        """Prove that images become vectors: by one of late, or else by one that is made for it.
+        """Prove that images become vectors: by a recent success, or by embedding an image that is made for this.
 
         Args:
-            fresh_seconds: how old a success may be to count.
+            fresh_seconds: how recent a success must be to count.
         """
         if self._batcher.device_lost:
             raise DeviceLost
@@ -190,7 +173,7 @@ class Engine:
             await self.embed(_probe_photo())
 
     def _admit(self, size: int, seconds: float) -> None:
-        """Take an interactive image in, or refuse it."""
+        """Admit an interactive image, or raise its refusal."""
         if self._batcher.device_lost:
             raise self._metrics.refusing(Lane.INTERACTIVE, DeviceLost())
         budget = self._budgets[Lane.INTERACTIVE]
@@ -200,12 +183,15 @@ class Engine:
             raise self._metrics.refusing(Lane.INTERACTIVE, Overloaded(budget.items, retry, deadline_seconds=seconds))
 
     def _seconds_per_image(self) -> float:
-        """How fast the interactive lane drains: as fast as the slower of its two stages."""
+        """Return the seconds per image of the interactive lane, which are those of the slower of its two stages."""
         decoding = self._decoder.seconds_per_image / self._decode_threads
         return max(decoding, self._batcher.seconds_per_image[Lane.INTERACTIVE])
 
     def _begin(self, job: Job) -> None:
-        """Answer from the cache, or line up. A large file is hashed by a decoder: here it would hold up all others."""
+        """Answer from the cache, or queue the job.
+
+        A large file is hashed by a decoder: here it would block the event loop.
+        """
         if job.size <= _HASHED_AT_ONCE and self._cache.answers(job):
             self._finish(job, None)
         elif job.lane is Lane.INTERACTIVE:
@@ -220,19 +206,19 @@ class Engine:
         self._lanes.put(*begun)
 
     def _finish(self, job: Job, failure: Exception | None) -> None:
-        """End a job, from any thread. The event loop is told once for all that end until it looks."""
+        """End a job, from any thread. The event loop is woken once for all jobs that end before it runs."""
         job.data, job.pixels, job.ended = b"", None, True
         job.failure = failure or (TooLate() if job.result is None and job.is_late() else None)
         if job.failure:
             _forget_frames(job.failure)
         job.total_seconds = time.monotonic() - job.entered
         self._finished.append(job)
-        if not self._told:
-            self._told = True
+        if not self._settling:
+            self._settling = True
             self._loop.call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
-        self._told = False  # first: what ends from now on tells again
+        self._settling = False  # first, so that a job that ends from now on wakes the loop again
         while self._finished:
             job = self._finished.popleft()
             self._budgets[job.lane].release(job.size)
@@ -248,12 +234,12 @@ class Engine:
 
 
 def _forget_frames(failure: Exception) -> None:
-    """Let go of where it came from, which holds the file, its pixels and, in a circle, itself; it was logged there."""
+    """Drop the traceback, whose frames hold the file, its pixels and the failure itself, in a cycle. It was logged."""
     failure.__traceback__ = failure.__cause__ = failure.__context__ = None
 
 
 def _probe_photo() -> bytes:
-    """A picture that no cache knows, below any sensible limit: some 150 bytes."""
+    """Return a picture that no cache has, within any sensible limit: some 150 bytes."""
     file = io.BytesIO()
     Image.effect_noise((_PROBE_SIDE, _PROBE_SIDE), 64).save(file, "PNG")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""What the embedder refuses, and the table from these errors to gRPC status codes.
+"""Define the embedder's refusals, and the table from these errors to gRPC status codes.
 
 DomainError
 ├── InvalidImage     EMPTY_IMAGE, IMAGE_TOO_LARGE, UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE
@@ -8,7 +8,7 @@ DomainError
 ├── ModelFailure     MODEL_FAILURE
 └── DeviceLost       DEVICE_LOST
 
-OutOfMemory never leaves the embedder: the batch is halved. Who is refused, and why, is in
+OutOfMemory never leaves the embedder: the batch is halved. Refusals of callers are in
 `lookalike_serving.security.errors`.
 """
 
@@ -30,34 +30,34 @@ class _OfField(DomainError):
     field: ClassVar[str]
 
     def details(self) -> Iterable[Message]:
-        """Name the request's field."""
+        """Yield the field of the request that breaks the rule."""
         violation = error_details_pb2.BadRequest.FieldViolation(field=self.field, description=self.message)
         yield error_details_pb2.BadRequest(field_violations=[violation])
 
 
 class InvalidImage(_OfField):
-    """The bytes are no image that we accept. `reason` says which rule they break."""
+    """The bytes are no image that we accept; `reason` says which rule they break."""
 
     field = "image"
 
 
 class TooManyEntries(_OfField):
-    """A message of a stream has more images than one may."""
+    """A message of a stream has more images than allowed."""
 
     field = "entries"
 
-    def __init__(self, most: int) -> None:
-        super().__init__("TOO_MANY_ENTRIES", f"entries: must be at most {most} in a message, got more")
+    def __init__(self, limit: int) -> None:
+        super().__init__("TOO_MANY_ENTRIES", f"entries: must be at most {limit} in a message, got more")
 
 
 class Overloaded(DomainError):
-    """Too much is in flight, or so much that the answer would come too late.
+    """The embedder has too much in flight, or so much that the answer would come too late.
 
     Args:
-        in_flight: how many are in flight, of `what`.
-        retry_seconds: when to come back: the time that they take.
-        deadline_seconds: how long the caller would have waited.
-        what: calls, or streams.
+        in_flight: how many calls or streams are in flight.
+        retry_seconds: seconds until the client should try again: the time that they take.
+        deadline_seconds: seconds until the caller's deadline.
+        what: `calls` or `streams`.
     """
 
     def __init__(
@@ -72,26 +72,26 @@ class Overloaded(DomainError):
         self.retry_seconds = retry_seconds
 
     def details(self) -> Iterable[Message]:
-        """Say when to come back."""
+        """Yield when to try again."""
         yield retry_info(self.retry_seconds)
 
 
 class TooLate(DomainError):
-    """The deadline passed while the image waited; nothing was computed."""
+    """The deadline has passed while the image waited; nothing was computed."""
 
     def __init__(self) -> None:
         super().__init__("DEADLINE_EXCEEDED", "the deadline passed while the image waited; it was not computed")
 
 
 class ModelFailure(DomainError):
-    """The model failed on this image, alone."""
+    """The model has failed on this image, and not because of others in its batch."""
 
     def __init__(self) -> None:
         super().__init__("MODEL_FAILURE", "the model failed on this image; the embedder's log has the cause")
 
 
 class DeviceLost(DomainError):
-    """The device does not compute any more; another embedder's does."""
+    """The device does not compute any more; another embedder may answer."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -100,11 +100,11 @@ class DeviceLost(DomainError):
 
 
 class Unsupported(Exception):
-    """The device, or the precision, that was asked for is not to be had on this machine."""
+    """The requested device or precision is not available on this machine."""
 
 
 class Stuck(Exception):
-    """Threads do not end: the process must be ended from within."""
+    """Some threads do not end, so that the process must end itself."""
 
 
 class OutOfMemory(MemoryError):

@@ -1,11 +1,11 @@
-"""How fast something goes, of late."""
+"""Smooth a measured pace, so that recent measurements count most."""
 
 from typing import Final
 
 _SMOOTHING: Final = 0.2
-"""The weight of the last measurement."""
+"""The weight of the newest measurement."""
 
 
 def smoothed(before: float, now: float) -> float:
-    """A measured pace after one more measurement; 0 before the first one."""
+    """Return the smoothed pace after one more measurement; `before` is 0 at the first one."""
     return before + _SMOOTHING * (now - before) if before else now

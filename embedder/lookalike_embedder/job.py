@@ -1,4 +1,4 @@
-"""One image on its way through the embedder."""
+"""Follow one image on its way through the embedder."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from lookalike_embedder.image import Info, Pixels
 
 
 class Lane(StrEnum):
-    """Who waits for the answer: somebody, now, or a run over many images."""
+    """The lane of a job says who waits for its answer: a caller, now, or a run over many images."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
@@ -19,12 +19,12 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What an image became.
+    """The result of an image is its vector, with what is known of the file.
 
     Attributes:
-        vector: 512 little-endian float32 of length 1, as they travel.
-        sha256: of the file.
-        info: what the file was found to be.
+        vector: 512 little-endian float32 of length 1, as on the wire.
+        sha256: the hash of the file.
+        info: the file's format, size and orientation.
     """
 
     vector: bytes
@@ -34,20 +34,23 @@ class Embedded:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """One image, from the request to the answer. Times are in seconds; moments are of `time.monotonic`.
+    """A job is one image, from the request to the answer. Points in time are those of `time.monotonic`.
 
     Attributes:
-        data: the image file, of `size` bytes; let go of as soon as it is decoded.
+        data: the image file, of `size` bytes; dropped as soon as it is decoded.
         lane: who waits.
-        request_id: of the call that it came with.
-        done: called on the event loop, once, when `result` is there; never after `cancel`.
-        cancelled, ended: whether nobody waits any more; whether `result` or `failure` stands.
+        done: is called once on the event loop, when `result` or `failure` is set; never after `cancel`.
         deadline: when the answer is of no use any more.
-        sha256, info, pixels: what decoding found.
-        result: the answer, if there is one.
+        request_id: the id of the call that brought the image.
+        entered: when the job was created.
+        cancelled: whether the caller does not wait any more.
+        ended: whether `result` or `failure` is final.
+        sha256, info, pixels: what decoding has set.
+        result: the result, if there is one.
         failure: why there is none.
-        cached: whether the answer was known from before.
+        cached: whether the result came from the cache.
         decode_seconds, compute_seconds: how long the image was decoded, and its batch computed.
+        total_seconds: how long the job took.
     """
 
     data: bytes
@@ -71,21 +74,21 @@ class Job:
 
     @property
     def queue_seconds(self) -> float:
-        """How long it waited for either."""
+        """Return how long the job waited to be decoded and computed."""
         return max(0.0, self.total_seconds - self.decode_seconds - self.compute_seconds)
 
     def __post_init__(self) -> None:
-        """Note how large the file is, for when it is gone."""
+        """Note the size of the file, which is dropped later."""
         self.size = len(self.data)
 
     def cancel(self) -> None:
-        """Nobody waits any more: what has not begun does not begin."""
+        """Note that nobody waits any more, so that no further stage begins."""
         self.cancelled = True
 
     def is_wanted(self) -> bool:
-        """Whether somebody still waits for the answer."""
+        """Return whether somebody still waits for the answer."""
         return not self.cancelled and not self.is_late()
 
     def is_late(self) -> bool:
-        """Whether the deadline has passed."""
+        """Return whether the deadline has passed."""
         return time.monotonic() >= self.deadline

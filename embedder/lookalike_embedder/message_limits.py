@@ -1,4 +1,4 @@
-"""What the embedder's requests may hold."""
+"""Limit what the embedder's requests may hold."""
 
 from typing import Final
 
@@ -6,9 +6,9 @@ from lookalike._transport.channel import EMBEDDER
 from lookalike_serving.parsing import Limits
 
 MAX_ENTRIES: Final = 64
-"""The most images in a message, and answers: what a message costs beside its bytes is small by then."""
+"""A message has at most so many images or answers. More would save little: a message costs little beside its bytes."""
 
 LIMITS: Final = Limits(
-    bytes={f"{EMBEDDER}/Embed": None, f"{EMBEDDER}/EmbedStream": None},  # images; which are too large, admission says
+    bytes={f"{EMBEDDER}/Embed": None, f"{EMBEDDER}/EmbedStream": None},  # admission limits images
     entries={"lookalike.v1.EmbedStreamRequest.entries": MAX_ENTRIES},
 )

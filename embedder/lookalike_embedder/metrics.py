@@ -1,4 +1,4 @@
-"""What Prometheus reads. `docs/embedder.md` explains each; a test holds it to this list."""
+"""Define the embedder's Prometheus metrics. `docs/embedder.md` explains each; a test compares the two."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ _MODEL_LABELS: Final = ("space", "device", "precision")
 
 
 class Metrics:
-    """The embedder's own metrics, and those of its process, in a registry of their own."""
+    """The embedder has metrics of its own, and those of its process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -49,7 +49,7 @@ class Metrics:
         self._max_batch_size = self._gauge("max_batch_size", "Most images in a batch: the knee, or as told.")
 
     def answered(self, job: Job) -> None:
-        """An image's way has ended."""
+        """Count an image that has a result, and observe its times."""
         lane = job.lane
         if job.result is None:
             return
@@ -60,26 +60,26 @@ class Metrics:
             self._decode[lane].observe(job.decode_seconds)
 
     def failed(self, lane: Lane, reason: str) -> None:
-        """An image or a call was refused, or failed."""
+        """Count an image or a call that was refused, or failed."""
         self._errors.labels(lane, reason).inc()
 
     def refusing(self, lane: Lane, error: DomainError) -> DomainError:
-        """Count a call that is refused before there is a job; the error, to be raised."""
+        """Count a call that is refused before there is a job. Returns the error, for the caller to raise."""
         self.failed(lane, error.reason)
         return error
 
     def rpc_ended(self, method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
-        """An RPC has ended; the reason is empty unless it was refused or failed."""
+        """Count an RPC that was refused or failed; `reason` is empty if it succeeded."""
         if reason:
             self._refused.labels(reason).inc()
 
     def batch(self, lane: Lane, images: int, seconds: float) -> None:
-        """A batch was computed."""
+        """Observe a computed batch: its images and its seconds."""
         self._batch[lane].observe(images)
         self._compute[lane].observe(seconds)
 
     def describe(self, **labels: str) -> None:
-        """What runs."""
+        """Set the labels of the model that is served."""
         self._model.labels(*(labels[name] for name in _MODEL_LABELS)).set(1)
 
     def watch(
@@ -91,7 +91,7 @@ class Metrics:
         cache_entries: Callable[[], int],
         max_batch_size: Callable[[], int],
     ) -> None:
-        """Where to look whenever somebody reads the metrics."""
+        """Set the functions that are called whenever the metrics are read."""
         for lane in Lane:
             for position, stage in enumerate(("decode", "compute")):
                 self._depth.labels(lane, stage).set_function(partial(_pick, depth, lane, position))

@@ -1,4 +1,4 @@
-"""Lets bulk work stand aside while interactive work computes: on a CPU both need the same cores."""
+"""Pause bulk work while interactive work computes: on a CPU, both need the same cores."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Gate:
-    """Closed while anything urgent computes."""
+    """The gate is closed while interactive work computes."""
 
     def __init__(self) -> None:
         self._urgent = 0
@@ -15,7 +15,7 @@ class Gate:
 
     @contextmanager
     def urgent(self) -> Iterator[None]:
-        """Hold the gate closed."""
+        """Hold the gate closed within the block."""
         with self._opened:
             self._urgent += 1
         try:
@@ -25,11 +25,11 @@ class Gate:
                 self._urgent -= 1
                 self._opened.notify_all()
 
-    def wait(self, most: float) -> float:
-        """Wait until the gate is open, at most so many seconds; how many it took."""
-        if not self._urgent or most <= 0:
+    def wait(self, limit: float) -> float:
+        """Wait until the gate is open, at most `limit` seconds. Returns how many seconds it took."""
+        if not self._urgent or limit <= 0:
             return 0.0
         started = time.monotonic()
         with self._opened:
-            self._opened.wait_for(lambda: not self._urgent, most)
+            self._opened.wait_for(lambda: not self._urgent, limit)
         return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""From what a file holds to RGB on white, in bands, so that no second copy of a large picture is held."""
+"""Convert pictures of any mode to RGB on white, in bands, so that no second copy of a large picture is held."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -12,7 +12,7 @@ _BAND_PIXELS: Final = 1 << 18
 
 
 def shrunk(image: Image.Image, side: int) -> Image.Image:
-    """The picture as RGB, squashed to a square."""
+    """Return the picture as RGB, squashed to a square of this side."""
     square = (side, side)
     if image.mode.startswith(("I", "F")):
         image = _from_deep(image)
@@ -20,7 +20,7 @@ def shrunk(image: Image.Image, side: int) -> Image.Image:
         image = _on_white(image)
     elif image.mode not in ("RGB", "L"):
         image = image.convert("RGB")
-    return image.resize(square, Image.Resampling.BILINEAR).convert("RGB")  # of grey the same, for a third of the work
+    return image.resize(square, Image.Resampling.BILINEAR).convert("RGB")  # grey is resized in a third of the time
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
@@ -38,10 +38,10 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """16- and 32-bit grey, scaled to 8 bits.
+    """Return 16- and 32-bit grey scaled to 8 bits.
 
-    A PNG uses all its 16 bits. Other files do not say how many they use: 16-bit ones by the bits that their values
-    need (cameras and scanners write 10, 12 or 14), 32-bit ones by the range from the least value to the greatest.
+    A PNG uses all its 16 bits. Other files do not say how many bits they use. 16-bit ones are scaled by the bits that
+    their values need (cameras and scanners write 10, 12 or 14), 32-bit ones from their least value to their greatest.
     """
     low, high = 0.0, 65535.0
     if not (image.mode.startswith("I;16") and image.format == "PNG"):
@@ -54,7 +54,7 @@ def _from_deep(image: Image.Image) -> Image.Image:
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """From which value to which the picture's go."""
+    """Return the values that become black and white."""
     ends = [(float(values.min()), float(values.max())) for _, band in _bands(image) for values in [_values(band)]]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if image.mode.startswith("I;16"):
@@ -63,5 +63,5 @@ def _range(image: Image.Image) -> tuple[float, float]:
 
 
 def _values(band: Image.Image) -> NDArray[np.float32]:
-    """As single-precision numbers; what is none is 0."""
+    """Return the values as float32, with 0 for infinities and for what is not a number."""
     return np.nan_to_num(np.array(band, dtype=np.float32), copy=False, posinf=0, neginf=0)

@@ -1,4 +1,4 @@
-"""Puts the embedder together: weights, model, engine, service, server."""
+"""Put the embedder together: weights, model, engine, service, server."""
 
 import asyncio
 import logging
@@ -16,9 +16,10 @@ from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
 from lookalike_embedder import batch_size, calibration, image, weights
 from lookalike_embedder.batcher import Compute
+from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.config import Config
 from lookalike_embedder.decoder import Decode
-from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import STATUS, DeviceLost
 from lookalike_embedder.image import FORMATS, SIZE
 from lookalike_embedder.job import Lane
@@ -34,13 +35,16 @@ logger = logging.getLogger(__name__)
 
 _BLACK = np.zeros((SIZE, SIZE, 3), np.uint8)
 _NOISE = np.random.default_rng(0).integers(0, 256, _BLACK.shape, np.uint8)
-"""To measure with: a GPU multiplies zeros with less power, and so faster than any photo."""
+"""Batches are measured with noise: a GPU multiplies zeros with less power, and so faster than any photo."""
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, warm, its description, and what decodes large JPEGs if it is not Pillow."""
+    """The model is loaded and warm.
+
+    With it come its description, and a decoder for large JPEGs if it is not Pillow's.
+    """
 
     compute: Compute
     description: wire.GetModelResponse
@@ -54,17 +58,17 @@ async def run(
     *,
     scraped: bool = True,
 ) -> None:
-    """Load, warm up, serve until signalled, or until the device is lost; drain.
+    """Load the model, serve until a signal or the loss of the device, and drain.
 
     Args:
         config: the configuration.
-        announce: is told one line, once, when the server is ready; it names the address.
-        load: gives the model; left out, the real one.
-        scraped: whether its metrics can be read over HTTP.
+        announce: is called once, with one line that names the address, when the server is ready.
+        load: returns the model; the default loads the real one.
+        scraped: whether the metrics can be read over HTTP.
 
     Raises:
-        DeviceLost: it is. The server has ended; the process must be ended from within, see `Stuck`.
-        Stuck: the server has ended, but threads have not.
+        DeviceLost: the device is lost, and the server has ended. The process must end itself, see `Stuck`.
+        Stuck: the server has ended, but some threads have not.
     """
     tune(LARGE_BLOCKS)  # before there are threads
     first = ThreadPoolExecutor(1, "interactive")
@@ -82,8 +86,8 @@ async def run(
                     f" on port {metrics_port})"
                 )
                 await until_signalled(lost)
-                why = "the device is lost" if lost.is_set() else "signalled"
-                logger.info("%s; draining for at most %g s", why, config.grace)
+                reason = "the device is lost" if lost.is_set() else "signalled"
+                logger.info("%s; draining for at most %g s", reason, config.grace)
     finally:
         first.shutdown(wait=False)
     if lost.is_set():
@@ -97,12 +101,12 @@ def _metrics_served(config: Config, metrics: Metrics) -> AbstractContextManager[
 
 
 def load_model(config: Config) -> Loaded:
-    """The model, warm, and its description. To be called on the interactive worker's thread.
+    """Load the model, warm it up, and describe it. Call this on the interactive worker's thread.
 
     Raises:
         weights.WeightsUnavailable: no source has the weights.
-        calibration.Uncalibrated: int8 was asked for, for weights without a calibration.
-        Unsupported: the device or precision was asked for and cannot be had.
+        calibration.Uncalibrated: int8 was asked for, and the weights have no calibration.
+        Unsupported: the device or precision was asked for and is not available.
     """
     trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
     logger.info("weights from %s", trunk.source)
@@ -111,22 +115,22 @@ def load_model(config: Config) -> Loaded:
 
 
 def warmed(config: Config, trunk: weights.Weights, growth: tuple[float, ...] = ()) -> Loaded:
-    """The model of these weights, warm, and its description; as above."""
+    """Build the model of these weights, warm it up, and describe it; see `load_model`."""
     from lookalike_embedder import model
 
     loaded = model.load(trunk.tensors, device=config.device, precision=config.precision, growth=growth)
-    most = config.max_batch_size or knee_of(loaded)
+    max_batch_size = config.max_batch_size or knee_of(loaded)
     if isinstance(loaded, model.CudaModel):
-        most = loaded.warm(most, config.workers_on(loaded.device))
+        max_batch_size = loaded.warm(max_batch_size, config.workers_on(loaded.device))
     loaded([_BLACK])  # an interactive call, on all cores
-    description = describe(config, trunk.sha256, growth, loaded.device, loaded.precision, most)
+    description = describe(config, trunk.sha256, growth, loaded.device, loaded.precision, max_batch_size)
     return Loaded(loaded, description, model.choose_jpegs(config.decode_threads) if loaded.device == "cuda" else None)
 
 
 def describe(
     config: Config, weights_sha256: str, growth: tuple[float, ...], device: str, precision: str, max_batch_size: int
 ) -> wire.GetModelResponse:
-    """The answer to GetModel."""
+    """Return the answer to GetModel for the model that was loaded."""
     return wire.GetModelResponse(
         space=space_of(weights_sha256, calibration.digest(growth) if growth else ""),
         dimensions=DIMENSIONS,
@@ -151,14 +155,14 @@ async def serving(
     decode: Decode | None = None,
     lost: asyncio.Event | None = None,
 ) -> AsyncIterator[Server]:
-    """A running server; leaving the context drains it.
+    """Serve within the block, and yield the running server; the end of the block drains it.
 
     Args:
         config: the configuration.
         loaded: the model.
         first: the thread on which the model was loaded; it becomes the interactive worker.
-        metrics: counts.
-        decode: admission and decoding; left out, the real one.
+        metrics: counts and measures what is served.
+        decode: admission and decoding; the default is the real one.
         lost: is set once the device is lost.
     """
     draining = Draining()
@@ -197,9 +201,9 @@ async def serving(
             draining=draining,
             limits=LIMITS,
             options=[
-                *message_limits(max(config.max_image_bytes, MAX_IMAGE_BYTES)),  # refusing is admission's, per image
+                *message_limits(max(config.max_image_bytes, MAX_IMAGE_BYTES)),  # admission refuses single images
                 *connection_age(config.max_connection_age),
-                # Of one connection: what comes on top waits in the client, before its bytes are sent.
+                # For one connection: further calls wait in the client, before their bytes are sent.
                 ("grpc.max_concurrent_streams", config.max_waiting + config.max_streams),
             ],
             probe_interval=config.probe_interval,
@@ -212,12 +216,12 @@ async def serving(
 
 
 def knee_of(compute: Compute) -> int:
-    """The knee of the bulk lane's pace over batch sizes."""
+    """Return the smallest batch size at which the bulk lane is nearly at its best pace."""
 
     def pace(size: int) -> float:
         return batch_size.measure(lambda: compute([_NOISE] * size, Lane.BULK, lambda: None), size)
 
-    with ThreadPoolExecutor(1) as bulk:  # a thread of that lane: what the model keeps for it goes with it
+    with ThreadPoolExecutor(1) as bulk:  # a thread of its own: the model's memory for it is freed with it
         best, paces = bulk.submit(batch_size.find, pace).result()
     measured = ", ".join(f"{size}: {pace:.1f}" for size, pace in paces.items())
     logger.info("batches of %d; images/s of one worker by batch size: %s", best, measured)

@@ -1,4 +1,4 @@
-"""The embedder's RPCs: from request to engine to answer."""
+"""Serve the embedder's RPCs: parse the request, call the engine, answer."""
 
 from collections.abc import AsyncIterator
 from typing import Final
@@ -22,13 +22,13 @@ _ENTRIES: Final = ((ENTRIES_METADATA, str(MAX_ENTRIES)),)
 
 
 class EmbedderService(EmbedderServiceServicer):
-    """Answers from the model that `description` describes.
+    """The service answers from the model that `description` describes.
 
     Args:
         description: the answer to GetModel.
-        engine: computes.
+        engine: computes vectors.
         draining: says when streams must end themselves.
-        metrics: counts.
+        metrics: counts streams and refusals.
         max_streams: the most streams at once; more are refused.
         max_stream_age: seconds after which a stream ends by itself.
     """
@@ -52,22 +52,22 @@ class EmbedderService(EmbedderServiceServicer):
         self._embedding_head = _head(description)
 
     async def GetModel(self, request: wire.GetModelRequest, context: Context) -> wire.GetModelResponse:
-        """See the proto."""
+        """Return the description of the model; see the proto."""
         return self._description
 
     async def Embed(self, request: wire.EmbedRequest, context: Context) -> wire.EmbedResponse:
-        """See the proto."""
+        """Embed one image in the interactive lane; see the proto."""
         if self._draining.has_begun():
             raise self._metrics.refusing(Lane.INTERACTIVE, ShuttingDown())
         job = await self._engine.embed(request.image, seconds=context.time_remaining())
         tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
-        embedding, info, timings = self._found(job)
+        embedding, info, timings = self._messages(job)
         return wire.EmbedResponse(embedding=embedding, image_info=info, timings=timings)
 
     async def EmbedStream(
         self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context
     ) -> AsyncIterator[wire.EmbedStreamResponse]:
-        """See the proto."""
+        """Embed a stream of images in the bulk lane; see the proto."""
         if self._streams >= self._max_streams:
             overloaded = Overloaded(self._streams, _RETRY_STREAM_SECONDS, what="streams")
             raise self._metrics.refusing(Lane.BULK, overloaded)
@@ -86,21 +86,21 @@ class EmbedderService(EmbedderServiceServicer):
         if job.failure:
             failure = job.failure if isinstance(job.failure, DomainError) else InternalError()
             return wire.EmbedStreamResponse(sequence=sequence, error=STATUS.item_error(failure))
-        embedding, info, timings = self._found(job)
+        embedding, info, timings = self._messages(job)
         return wire.EmbedStreamResponse(sequence=sequence, embedding=embedding, image_info=info, timings=timings)
 
-    def _found(self, job: Job) -> tuple[common.Embedding, wire.ImageInfo, wire.Timings]:
-        """A job that succeeded, as messages."""
-        found = job.result
-        assert isinstance(found, Embedded)  # noqa: S101 - it succeeded
+    def _messages(self, job: Job) -> tuple[common.Embedding, wire.ImageInfo, wire.Timings]:
+        """Return the messages of a job that succeeded: its embedding, image info and timings."""
+        result = job.result
+        assert isinstance(result, Embedded)  # noqa: S101 - it succeeded
         return (
-            common.Embedding.FromString(self._embedding_head + found.vector),
+            common.Embedding.FromString(self._embedding_head + result.vector),
             wire.ImageInfo(
-                sha256=found.sha256,
-                format=found.info.format,
-                width=found.info.width,
-                height=found.info.height,
-                orientation=found.info.orientation,
+                sha256=result.sha256,
+                format=result.info.format,
+                width=result.info.width,
+                height=result.info.height,
+                orientation=result.info.orientation,
             ),
             wire.Timings(
                 decode_microseconds=round(job.decode_seconds * 1e6),
@@ -112,9 +112,9 @@ class EmbedderService(EmbedderServiceServicer):
 
 
 def _head(description: wire.GetModelResponse) -> bytes:
-    """An Embedding's bytes on the wire up to its values, which are packed there as they lie in memory.
+    """Return an Embedding's bytes on the wire up to its values, which are packed on the wire as in memory.
 
-    To put bytes together is 15 µs faster than to hand over 512 Python floats.
+    To join bytes is 15 µs faster than to pass 512 Python floats.
     """
     packed = common.Embedding(space=description.space, values=[0.0] * description.dimensions).SerializeToString()
     return packed[: -4 * description.dimensions]

@@ -1,4 +1,4 @@
-"""The embedding space: the name under which vectors may be compared."""
+"""Compute the name of the embedding space, under which vectors may be compared."""
 
 import hashlib
 from typing import Final
@@ -10,14 +10,14 @@ ARCHITECTURE: Final = "vgg16-rmac512"
 DIMENSIONS: Final = 512
 
 MEAN: Final = (0.48235, 0.45882, 0.40784)
-"""Subtracted from RGB in [0, 1]; the deviation is 1/255. From torchvision's `VGG16_Weights.IMAGENET1K_FEATURES`."""
+"""The mean is subtracted from RGB in [0, 1]; the deviation is 1/255. See torchvision's `IMAGENET1K_FEATURES`."""
 
 
 def space_of(weights_sha256: str, int8: str = "") -> str:
-    """The space of trunk weights with the given digest, under this code's preprocessing and head.
+    """Return the space of trunk weights with the given digest, under this code's preprocessing and head.
 
-    Device and floating-point precision are not part of it: their vectors differ by less than they rank (cosine ≥ .999,
-    tested). int8 is a space of its own, by the digest of its calibration.
+    Device and floating-point precision are not part of it: they change vectors too little to change a ranking (cosine ≥
+    .999, tested). int8 is a space of its own, by the digest of its calibration.
     """
     recipe = "|".join((weights_sha256, PREPROCESSING, f"mean{MEAN}", f"conv5_3,rmac{LEVELS},l2"))
     if int8:

@@ -1,4 +1,4 @@
-"""One EmbedStream: reads as fast as its images are answered, and no faster."""
+"""Serve one EmbedStream: read it as fast as its images are answered."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
@@ -12,15 +12,15 @@ from lookalike_embedder.job import Job
 from lookalike_embedder.message_limits import MAX_ENTRIES
 
 Answer = Callable[[int, Job], wire.EmbedStreamResponse]
-"""The answer for an image's sequence and its job, which is done."""
+"""Builds the answer from an image's sequence and its finished job."""
 
 
 class BulkStream:
-    """The jobs of one stream. At most `engine.window` images are in flight; flow control slows the client beyond it.
+    """The stream has at most `engine.window` images in flight; beyond that, flow control slows the client.
 
     Args:
-        engine: computes.
-        answer: makes the messages.
+        engine: computes vectors.
+        answer: builds the messages.
     """
 
     def __init__(self, engine: Engine, answer: Answer) -> None:
@@ -35,13 +35,13 @@ class BulkStream:
     async def answers(
         self, requests: AsyncGenerator[wire.EmbedStreamRequest, None]
     ) -> AsyncIterator[wire.EmbedStreamResponse]:
-        """Yield one answer for each image, as they come. What `requests` raises is raised after the last answer.
+        """Yield one answer for each image, in the order in which they are ready. Errors of `requests` come last.
 
-        Once a request had several entries, what is ready at the same time goes in one message.
+        Once a request had several entries, answers that are ready at the same time share one message.
 
         Raises:
             DeviceLost: nothing more will be computed.
-            TooManyEntries: in one request.
+            TooManyEntries: one request has too many.
         """
         reader = asyncio.create_task(self._read(requests))
         try:
@@ -58,19 +58,19 @@ class BulkStream:
                 job.cancel()
 
     async def _ready(self) -> list[wire.EmbedStreamResponse]:
-        """The next answer, and those beside it that go in the same message; empty at the end."""
+        """Return the next answer, and further ones for the same message; empty at the end."""
         answers: list[wire.EmbedStreamResponse] = []
         while (answer := await self._answers.get()) is not None:
             answers.append(answer)
             if not self._bundles or len(answers) == MAX_ENTRIES or self._answers.empty():
                 return answers
         if answers:
-            self._answers.put_nowait(None)  # to be found again: nothing comes after it
+            self._answers.put_nowait(None)  # the next call must see the end, too
         return answers
 
     async def _read(self, requests: AsyncGenerator[wire.EmbedStreamRequest, None]) -> None:
         try:
-            async with aclosing(requests):  # what it holds goes with the stream, not when the collector comes
+            async with aclosing(requests):  # so that its objects are freed with the stream, not by the collector later
                 async for request in requests:
                     for entry in self._entries(request):
                         await self._window.acquire()

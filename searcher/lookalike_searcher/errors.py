@@ -1,4 +1,4 @@
-"""What the searcher refuses, and the table from these errors to gRPC status codes.
+"""Define the searcher's refusals, and the table from these errors to gRPC status codes.
 
 DomainError
 ├── InvalidField          INVALID_FIELD
@@ -12,7 +12,7 @@ DomainError
 ├── DatabaseUnavailable   DATABASE_UNAVAILABLE
 └── DatabaseError         DATABASE_ERROR
 
-Who is refused, and why, is in `lookalike_serving.security.errors`.
+Refusals of callers are in `lookalike_serving.security.errors`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,32 +22,32 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
-from lookalike_serving.errors import DomainError, StatusTable, retry_info
+from lookalike_searcher.quota import QuotaExceeded
+from lookalike_serving.errors import DomainError, StatusTable
 from lookalike_serving.security.errors import REFUSALS
 
 _MAX_NAMED: Final = 50
-"""Hashes that an error names: gRPC's trailers have room for 8 KiB."""
+"""An error names so many hashes at most: gRPC's trailers have room for 8 KiB."""
 _MAX_SHOWN: Final = 200
-"""Characters of a URI that an error tells: it does so four times, in which each may become twelve bytes."""
-_BUSY_RETRY_SECONDS: Final = 0.5
+"""An error shows so many characters of a URI: it is sent four times, and each character may become twelve bytes."""
 
 
 class InvalidField(DomainError):
-    """A field of the request breaks a rule.
+    """A field of the request is not valid.
 
     Args:
         field: the field's path in the request, for example `reference.uri`.
-        rule: what is asked of it.
-        value: what was found.
+        rule: the rule that the field must keep.
+        value: the value that breaks it.
     """
 
     def __init__(self, field: str, rule: str, value: object) -> None:
-        found = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
-        super().__init__("INVALID_FIELD", f"{field}: {rule}, got {found}", field=field)
+        shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
+        super().__init__("INVALID_FIELD", f"{field}: {rule}, got {shown}", field=field)
         self.field, self.rule, self.value = field, rule, value
 
     def details(self) -> Iterable[Message]:
-        """Name the field."""
+        """Yield the name of the field, with the message."""
         violation = error_details_pb2.BadRequest.FieldViolation(field=self.field, description=self.message)
         yield error_details_pb2.BadRequest(field_violations=[violation])
 
@@ -60,79 +60,83 @@ class _OfResource(DomainError):
         self.kind, self.name = kind, name
 
     def details(self) -> Iterable[Message]:
-        """Name the thing."""
+        """Yield the type and the name of the resource."""
         yield error_details_pb2.ResourceInfo(
             resource_type=f"lookalike.{self.kind}", resource_name=self.name, description=self.message
         )
 
 
 class NotFound(_OfResource):
-    """The named thing is not there."""
+    """The resource of this name does not exist."""
 
     @classmethod
     def project(cls, name: str) -> "NotFound":
-        """There is no such project."""
+        """There is no project of this name."""
         return cls("PROJECT_NOT_FOUND", f"project {name!r} does not exist", "project", name)
 
     @classmethod
-    def image(cls, project: str, sha256: bytes) -> "NotFound":
-        """The project has no such image."""
-        return cls("IMAGE_NOT_FOUND", f"project {project!r} has no image {sha256.hex()}", "image", sha256.hex())
+    def image(cls, project_name: str, sha256: bytes) -> "NotFound":
+        """The project has no image with this hash."""
+        return cls("IMAGE_NOT_FOUND", f"project {project_name!r} has no image {sha256.hex()}", "image", sha256.hex())
 
     @classmethod
-    def image_at(cls, project: str, uri: str) -> "NotFound":
-        """The project uses no image at this URI."""
+    def image_at(cls, project_name: str, uri: str) -> "NotFound":
+        """The project has no image at this URI."""
         shown = uri if len(uri) <= _MAX_SHOWN else f"{uri[: _MAX_SHOWN - 3]}..."
-        return cls("IMAGE_NOT_FOUND", f"project {project!r} has no image at {shown!r}", "image", shown)
+        return cls("IMAGE_NOT_FOUND", f"project {project_name!r} has no image at {shown!r}", "image", shown)
 
     @classmethod
-    def space(cls, project: str, name: str) -> "NotFound":
-        """The project has no such space."""
-        return cls("SPACE_NOT_FOUND", f"project {project!r} has no space {name!r}", "space", name)
+    def space(cls, project_name: str, name: str) -> "NotFound":
+        """The project has no space of this name."""
+        return cls("SPACE_NOT_FOUND", f"project {project_name!r} has no space {name!r}", "space", name)
 
 
 class AlreadyExists(_OfResource):
-    """A thing of that name is there already."""
+    """There is already a resource of this name."""
 
     @classmethod
     def project(cls, name: str) -> "AlreadyExists":
-        """There is such a project."""
+        """There is already a project of this name."""
         return cls("PROJECT_EXISTS", f"project {name!r} exists already", "project", name)
 
     @classmethod
-    def space(cls, project: str, name: str) -> "AlreadyExists":
-        """The project has such a space."""
-        return cls("SPACE_EXISTS", f"project {project!r} has the space {name!r} already", "space", name)
+    def space(cls, project_name: str, name: str) -> "AlreadyExists":
+        """The project has already a space of this name."""
+        return cls("SPACE_EXISTS", f"project {project_name!r} has the space {name!r} already", "space", name)
 
 
 class FailedPrecondition(DomainError):
-    """The request does not fit what is stored."""
+    """The request does not fit the stored data."""
 
     @classmethod
-    def wrong_space(cls, project: str, expected: str, found: str) -> "FailedPrecondition":
-        """Vectors of two spaces cannot be compared."""
+    def wrong_space(cls, project_name: str, expected: str, given: str) -> "FailedPrecondition":
+        """The vector is in another space than the project's."""
         return cls(
             "WRONG_SPACE",
-            f"embedding.space: project {project!r} is in space {expected!r}, got {found!r}",
+            f"embedding.space: project {project_name!r} is in space {expected!r}, got {given!r}",
             expected=expected,
-            found=found,
+            found=given,
         )
 
     @classmethod
-    def embedding_needed(cls, project: str, space: str, sha256s: Sequence[bytes]) -> "FailedPrecondition":
-        """References came without the vectors of their images, and the images are not stored."""
+    def embedding_needed(cls, project_name: str, space: str, sha256s: Sequence[bytes]) -> "FailedPrecondition":
+        """The references have no vectors of their images, and the images are not stored."""
         hashes = [sha256.hex() for sha256 in sha256s]
         which = hashes[0] if len(hashes) == 1 else f"{hashes[0]} and {len(hashes) - 1} more"
         return cls(
             "EMBEDDING_NEEDED",
-            f"embedding: required in space {space!r}, as project {project!r} has no image {which} yet",
+            f"embedding: required in space {space!r}, as project {project_name!r} has no image {which} yet",
             sha256=",".join(hashes[:_MAX_NAMED]),
         )
 
     @classmethod
-    def space_incomplete(cls, project: str, space: str, missing: int, *, indexed: bool) -> "FailedPrecondition":
-        """Images have no vector in the space, or its index is not ready."""
-        lack = f"{missing} images of project {project!r} have no vector in it" if missing else "its index is not ready"
+    def space_incomplete(cls, project_name: str, space: str, missing: int, *, indexed: bool) -> "FailedPrecondition":
+        """The space lacks vectors of some images, or its index is not ready."""
+        lack = (
+            f"{missing} images of project {project_name!r} have no vector in it"
+            if missing
+            else "its index is not ready"
+        )
         return cls(
             "SPACE_INCOMPLETE",
             f"space {space!r} cannot serve yet: {lack}; see allow_incomplete",
@@ -141,106 +145,27 @@ class FailedPrecondition(DomainError):
         )
 
     @classmethod
-    def space_serves(cls, project: str, space: str) -> "FailedPrecondition":
-        """The space that serves cannot be deleted."""
-        return cls("SPACE_SERVES", f"space {space!r} serves project {project!r}: cut over to another one first")
+    def space_serves(cls, project_name: str, space: str) -> "FailedPrecondition":
+        """The space serves searches, so it cannot be deleted."""
+        return cls("SPACE_SERVES", f"space {space!r} serves project {project_name!r}: cut over to another one first")
 
     @classmethod
-    def space_has_derived(cls, project: str, space: str, derived: Sequence[str]) -> "FailedPrecondition":
-        """A space that others are made of cannot be deleted before them."""
+    def space_has_derived(cls, project_name: str, space: str, derived: Sequence[str]) -> "FailedPrecondition":
+        """The space is the source of others, so it cannot be deleted before them."""
         names = ", ".join(map(repr, derived))
-        message = f"space {space!r} of project {project!r} is the source of {names}: delete what is derived first"
+        message = f"space {space!r} of project {project_name!r} is the source of {names}: delete what is derived first"
         return cls("SPACE_HAS_DERIVED", message, derived=",".join(derived))
 
     @classmethod
-    def source_is_derived(cls, project: str, source: str) -> "FailedPrecondition":
-        """Spaces are derived from those that writers fill."""
-        message = f"projection.source: space {source!r} of project {project!r} is derived itself; name its source"
+    def source_is_derived(cls, project_name: str, source: str) -> "FailedPrecondition":
+        """The source is derived itself: spaces can only be derived from spaces that writers fill."""
+        message = f"projection.source: space {source!r} of project {project_name!r} is derived itself; name its source"
         return cls("SOURCE_IS_DERIVED", message, source=source)
 
     @classmethod
-    def search_disabled(cls, project: str) -> "FailedPrecondition":
-        """The project's searches are switched off."""
-        return cls("SEARCH_DISABLED", f"searches of project {project!r} are switched off", project=project)
-
-
-class QuotaExceeded(DomainError):
-    """A limit of the project. The sentence names it, and where it is set.
-
-    Args:
-        reason: which.
-        project: whose.
-        message: the sentence.
-        retry_seconds: when a try may succeed; 0 if that does not depend on time.
-        metadata: the values.
-    """
-
-    def __init__(self, reason: str, project: str, message: str, retry_seconds: float = 0.0, **metadata: object) -> None:
-        super().__init__(reason, message, project=project, **metadata)
-        self._project = project
-        self._retry_seconds = retry_seconds
-
-    def details(self) -> Iterable[Message]:
-        """Say whose quota it is, and when to come again."""
-        violation = error_details_pb2.QuotaFailure.Violation(
-            subject=f"project:{self._project}", description=self.message
-        )
-        yield error_details_pb2.QuotaFailure(violations=[violation])
-        if self._retry_seconds:
-            yield retry_info(self._retry_seconds)
-
-    @classmethod
-    def images(cls, project: str, limit: int) -> "QuotaExceeded":
-        """The project holds as many images as it may."""
-        return cls(
-            "IMAGE_QUOTA_EXCEEDED", project, f"project {project!r} may hold at most {limit} images", limit_images=limit
-        )
-
-    @classmethod
-    def hits(cls, project: str, limit: int, found: int) -> "QuotaExceeded":
-        """A search asks for more hits than the project's may."""
-        message = f"limit: a search of project {project!r} may ask for at most {limit} hits, got {found}"
-        return cls("HIT_QUOTA_EXCEEDED", project, message, limit_hits=limit)
-
-    @classmethod
-    def batch(cls, project: str, limit: int, found: int) -> "QuotaExceeded":
-        """A batch holds more searches of the project than it may."""
-        message = f"requests: a batch may hold at most {limit} searches of project {project!r}, got {found}"
-        return cls("BATCH_QUOTA_EXCEEDED", project, message, limit_batch=limit)
-
-    @classmethod
-    def searches(cls, project: str, limit: float, retry_seconds: float) -> "QuotaExceeded":
-        """The project's searches come too fast."""
-        return cls(
-            "SEARCH_QUOTA_EXCEEDED",
-            project,
-            f"project {project!r} may make {limit:g} searches a second; try again in {retry_seconds:.3f} s",
-            retry_seconds,
-            limit_searches_per_second=limit,
-        )
-
-    @classmethod
-    def feedback(cls, project: str, limit: int) -> "QuotaExceeded":
-        """The project holds feedback on as many searches as it may."""
-        message = f"project {project!r} may hold feedback on at most {limit} searches; delete old feedback"
-        return cls("FEEDBACK_QUOTA_EXCEEDED", project, message, limit_feedback=limit)
-
-    @classmethod
-    def verdicts(cls, project: str, limit: int) -> "QuotaExceeded":
-        """A search has feedback on as many hits as it may."""
-        message = f"a search of project {project!r} may have feedback on at most {limit} hits"
-        return cls("FEEDBACK_QUOTA_EXCEEDED", project, message, limit_verdicts=limit)
-
-    @classmethod
-    def busy(cls, project: str, waiting: int) -> "QuotaExceeded":
-        """Too many calls on the project are at work or wait."""
-        return cls(
-            "PROJECT_BUSY",
-            project,
-            f"{waiting} calls on project {project!r} wait at this searcher already; try again",
-            _BUSY_RETRY_SECONDS,
-            limit_waiting=waiting,
-        )
+    def search_disabled(cls, project_name: str) -> "FailedPrecondition":
+        """The searches of the project are switched off."""
+        return cls("SEARCH_DISABLED", f"searches of project {project_name!r} are switched off", project=project_name)
 
 
 class DatabaseTimeout(DomainError):
@@ -253,14 +178,14 @@ class DatabaseTimeout(DomainError):
 
 
 class DatabaseUnavailable(DomainError):
-    """PostgreSQL cannot be reached. It may be again in a moment."""
+    """PostgreSQL cannot be reached; this may be temporary."""
 
     def __init__(self) -> None:
         super().__init__("DATABASE_UNAVAILABLE", "the database cannot be reached at the moment; try again")
 
 
 class DatabaseError(DomainError):
-    """PostgreSQL refused a statement that it should not refuse. The log has the cause."""
+    """PostgreSQL has refused a statement that it should not refuse. The log has the cause."""
 
     def __init__(self) -> None:
         super().__init__("DATABASE_ERROR", "the database failed on this request; the searcher's log has the cause")

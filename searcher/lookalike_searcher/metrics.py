@@ -1,4 +1,4 @@
-"""What Prometheus reads. `docs/searcher.md` explains each; a test holds it to this list."""
+"""Define the searcher's Prometheus metrics. `docs/searcher.md` explains each; a test compares the two."""
 
 from collections.abc import Callable
 from typing import Final
@@ -17,7 +17,7 @@ _PREFIX: Final = "lookalike_searcher"
 
 
 class Metrics:
-    """The searcher's own metrics, and those of its process, in a registry of their own."""
+    """The searcher has metrics of its own, and those of its process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -43,13 +43,16 @@ class Metrics:
         self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
 
     def rpc_ended(self, method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
-        """An RPC has ended; the reason is empty unless it was refused or failed."""
+        """Observe an RPC that has ended; `reason` is empty unless it was refused or failed."""
         self.rpc_seconds.labels(method.rpartition("/")[2], code.name).observe(seconds)
         if reason:
             self.refused.labels(reason).inc()
 
     def outcome(self, outcome: bool | DomainError) -> str:
-        """An image was stored, which changed something or nothing, or it was refused; what that is called."""
+        """Count the outcome of an image: whether storing it changed anything, or its refusal.
+
+        Returns the outcome's name.
+        """
         result = "indexed" if outcome else "unchanged"
         if isinstance(outcome, DomainError):
             result = "failed"
@@ -58,7 +61,7 @@ class Metrics:
         return result
 
     def watch_pool(self, size: Callable[[], int], idle: Callable[[], int]) -> None:
-        """Where to look whenever somebody reads the metrics."""
+        """Set the functions that are called whenever the metrics are read."""
         self.pool_connections.labels("open").set_function(size)
         self.pool_connections.labels("idle").set_function(idle)
 

@@ -1,4 +1,4 @@
-"""Puts the searcher together: database, service, server."""
+"""Put the searcher together: database, service, server."""
 
 import asyncio
 import logging
@@ -41,19 +41,21 @@ SERVICE = wire.DESCRIPTOR.services_by_name["SearcherService"].full_name
 
 
 async def run(config: Config, announce: Callable[[str], None]) -> None:
-    """Start or reach PostgreSQL, migrate, serve until signalled, drain, stop.
+    """Start or reach PostgreSQL, migrate, serve until a signal, drain, stop.
 
     Args:
         config: the configuration.
-        announce: is told one line, once, when the server is ready; it names the address.
+        announce: is called once, with one line that names the address, when the server is ready.
     """
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         url = config.database_url
-        lost: Callable[[], Coroutine[Any, Any, object]] = asyncio.Event().wait  # which never happens
+        lost: Callable[[], Coroutine[Any, Any, object]] = asyncio.Event().wait  # this never happens
         if url is None:
             postgres = _postgres()
-            embedded = stack.enter_context(postgres.embedded(config.data_dir))  # blocks, but nothing else runs yet
+            embedded = stack.enter_context(
+                postgres.embedded(config.data_dir)
+            )  # this blocks, but no other task runs yet
             url, lost = embedded.url, embedded.ended
         metrics_port = stack.enter_context(metrics_served(config.metrics_address, metrics.registry))
         primary = await stack.enter_async_context(
@@ -69,7 +71,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
 
 
 async def _until_signalled_or(lost: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Wait for a signal. Raises UnusableDatabase if the embedded PostgreSQL is lost first: without it we are no use."""
+    """Wait for a signal. Raises UnusableDatabase if the embedded PostgreSQL ends first."""
     signalled, losing = asyncio.ensure_future(until_signalled()), asyncio.ensure_future(lost())
     await asyncio.wait({signalled, losing}, return_when=asyncio.FIRST_COMPLETED)
     losing.cancel()
@@ -80,7 +82,7 @@ async def _until_signalled_or(lost: Callable[[], Coroutine[Any, Any, object]]) -
 
 @contextmanager
 def reached(database_url: str | None, data_dir: Path) -> Iterator[str]:
-    """The URL of the database that a searcher so configured serves, or would serve. Raises UnusableDatabase."""
+    """Yield the URL of the database that a searcher with this configuration serves. Raises UnusableDatabase."""
     if database_url:
         yield database_url
     else:
@@ -89,7 +91,7 @@ def reached(database_url: str | None, data_dir: Path) -> Iterator[str]:
 
 
 def _postgres() -> ModuleType:
-    """The embedded PostgreSQL, which the extra `searcher-slim` leaves out: imported where it is needed alone."""
+    """Return the module of the embedded PostgreSQL, which the extra `searcher-slim` leaves out."""
     try:
         from lookalike_searcher.database import postgres
     except ImportError as error:
@@ -104,7 +106,7 @@ def _postgres() -> ModuleType:
 async def serving(
     config: Config, primary: Database, *, metrics: Metrics | None = None, replica: Replica | None = None
 ) -> AsyncIterator[Server]:
-    """A running server over the database, with its background tasks; leaving the context drains it."""
+    """Serve the database within the block, with background tasks. Yields the server, which drains at the end."""
     metrics = metrics or Metrics()
     draining = Draining()
     recall = Recall(primary, metrics, share=config.recall_sample, target=config.recall_target)
@@ -143,7 +145,7 @@ async def serving(
 
 @asynccontextmanager
 async def running(task: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """A task that runs beside the block, and not longer."""
+    """Run a task beside the block, and cancel it at the block's end."""
     beside = asyncio.create_task(task)
     try:
         yield

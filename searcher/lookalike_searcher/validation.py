@@ -1,4 +1,4 @@
-"""The rules of single fields, the same wherever they occur. `parse` applies them to requests."""
+"""Check single fields by the same rules, wherever they occur. `parse` applies them to requests."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ MAX_RANK: Final = 1_000_000
 
 
 def project_name(value: str, field: str = "name") -> str:
-    """A project's name."""
+    """Return the name of a project. Raises InvalidField if it is not valid."""
     if not _NAME.fullmatch(value):
         rule = "must be 1 to 63 lower-case letters, digits, '-' or '_' and begin with a letter or digit"
         raise InvalidField(field, rule, value)
@@ -37,74 +37,74 @@ def project_name(value: str, field: str = "name") -> str:
 
 
 def space(value: str, field: str = "space") -> str:
-    """The name of an embedding space."""
+    """Return the name of an embedding space. Raises InvalidField."""
     if not _SPACE.fullmatch(value):
         raise InvalidField(field, "must be 1 to 128 letters, digits, '.', '_' or '-'", value)
     return value
 
 
 def page_size(value: int) -> int:
-    """How many to return: a default for 0, at most the maximum (AIP-158)."""
+    """Return the size of a page: a default for 0, at most the maximum (AIP-158). Raises InvalidField."""
     if value < 0:
         raise InvalidField("page_size", "must not be negative", value)
     return min(value or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
-def between(field: str, value: float, least: float, most: float) -> float:
-    """A number of a range; not a number is of none."""
-    if not least <= value <= most:
-        raise InvalidField(field, f"must be {least:g} to {most:g}", value)
+def between(field: str, value: float, least: float, greatest: float) -> float:
+    """Return the number if it is in the range; NaN is not. Raises InvalidField."""
+    if not least <= value <= greatest:
+        raise InvalidField(field, f"must be {least:g} to {greatest:g}", value)
     return value
 
 
-def at_most(field: str, values: Sequence[object], most: int, least: int = 0) -> None:
-    """How many there may be."""
-    if not least <= len(values) <= most:
-        rule = f"must be {least} to {most}" if least else f"must be at most {most}"
+def at_most(field: str, values: Sequence[object], limit: int, least: int = 0) -> None:
+    """Raise InvalidField if there are more values than `limit`, or fewer than `least`."""
+    if not least <= len(values) <= limit:
+        rule = f"must be {least} to {limit}" if least else f"must be at most {limit}"
         raise InvalidField(field, rule, len(values))
 
 
 def sha256(value: bytes, field: str = "sha256") -> bytes:
-    """A hash."""
+    """Return the hash, which must have 32 bytes. Raises InvalidField."""
     if len(value) != 32:
         raise InvalidField(field, "must be 32 bytes", f"{len(value)} bytes")
     return value
 
 
 def side(field: str, value: int) -> int:
-    """A width or height."""
+    """Return a width or height in pixels. Raises InvalidField."""
     if not 0 <= value <= MAX_SIDE:
         raise InvalidField(field, f"must be 0 to {MAX_SIDE} pixels", value)
     return value
 
 
-def text(field: str, value: str, *, least: int, most: int) -> str:
-    """A text of so many bytes."""
+def text(field: str, value: str, *, least: int, greatest: int) -> str:
+    """Return the text if it has `least` to `greatest` bytes and no NUL. Raises InvalidField."""
     size = len(value) if value.isascii() else len(value.encode())
-    if not least <= size <= most:
-        raise InvalidField(field, f"must be {least} to {most} bytes", f"{size} bytes")
+    if not least <= size <= greatest:
+        raise InvalidField(field, f"must be {least} to {greatest} bytes", f"{size} bytes")
     if "\0" in value:  # PostgreSQL cannot store it
         raise InvalidField(field, "must not contain the character NUL", value)
     return value
 
 
 def uri(field: str, value: str) -> str:
-    """Where an image is used."""
-    return text(field, value, least=1, most=2048)
+    """Return the URI of a reference, 1 to 2,048 bytes. Raises InvalidField."""
+    return text(field, value, least=1, greatest=2048)
 
 
 def product(field: str, value: str, least: int = 0) -> str:
-    """A product, or a variant."""
-    return text(field, value, least=least, most=256)
+    """Return the name of a product or variant, at most 256 bytes. Raises InvalidField."""
+    return text(field, value, least=least, greatest=256)
 
 
 def stamp(field: str, value: str) -> str:
-    """What tells an indexer whether a file has changed."""
-    return text(field, value, least=0, most=256)
+    """Return the stamp of a reference, at most 256 bytes. Raises InvalidField."""
+    return text(field, value, least=0, greatest=256)
 
 
 def labels(field: str, values: Mapping[str, str]) -> None:
-    """The labels of a reference."""
+    """Raise InvalidField if there are too many labels, or if one breaks a rule."""
     if len(values) > MAX_LABELS:
         raise InvalidField(field, f"must be at most {MAX_LABELS}", len(values))
     for name, value in values.items():
@@ -112,9 +112,9 @@ def labels(field: str, values: Mapping[str, str]) -> None:
 
 
 def label(field: str, name: str, value: str) -> tuple[str, str]:
-    """A label."""
-    text(field, name, least=1, most=64)
+    """Return one label: a name of 1 to 64 bytes, and a value of at most 256. Raises InvalidField."""
+    text(field, name, least=1, greatest=64)
     try:
-        return name, text(field, value, least=0, most=256)
+        return name, text(field, value, least=0, greatest=256)
     except InvalidField as error:
         raise InvalidField(f"{field}[{name!r}]", error.rule, error.value) from None

@@ -1,1 +1,1 @@
-"""What every server here is made of: its life, its health, its errors, its logs, and who is let in."""
+"""All servers here are made of this: lifecycle, health, errors, logs, spans, metrics and security."""

@@ -1,7 +1,7 @@
-"""How our servers refuse: a domain error becomes a `google.rpc.Status` with details, or an `ItemError` in a stream.
+"""Turn a domain error into a `google.rpc.Status` with details, or into the `ItemError` of one item of a stream.
 
 Domain code raises `DomainError`s and knows nothing of gRPC; each server has one table from its errors to status codes;
-`lookalike_serving.interceptor` applies it to whole RPCs and `StatusTable.item_error` to single items of a stream.
+`lookalike_serving.rpc` applies it to whole RPCs and `StatusTable.item_error` to single items of a stream.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,15 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class DomainError(Exception):
-    """A refusal with a stable reason, a sentence that names field, limit and value, and the values by name."""
+    """A domain error is a refusal.
+
+    It has a stable reason, a message that names field, limit and value, and those values.
+
+    Args:
+        reason: a constant such as `INVALID_FIELD`, on which clients may rely.
+        message: one sentence for people.
+        metadata: the values that the message holds, by name, for programs.
+    """
 
     def __init__(self, reason: str, message: str, **metadata: object) -> None:
         super().__init__(message)
@@ -31,84 +39,84 @@ class DomainError(Exception):
         self.metadata = {name: _sendable(str(value)) for name, value in metadata.items()}
 
     def details(self) -> Iterable[Message]:
-        """Further `google.rpc` details beside ErrorInfo; none by default."""
+        """Return the `google.rpc` details that are sent beside ErrorInfo; none by default."""
         return ()
 
 
 def _sendable(text: str) -> str:
-    """The text without halves of characters, which JSON has escapes for and UTF-8 has no bytes."""
+    """Return the text without lone surrogates, which JSON can spell and UTF-8 cannot."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def retry_info(seconds: float) -> error_details_pb2.RetryInfo:
-    """The detail that says when to come back."""
+    """Return the detail that says after how many seconds to try again, at most a day."""
     delay = Duration()
     delay.FromNanoseconds(round(min(max(0.0, seconds), _LONGEST_RETRY_SECONDS) * 1e9))
     return error_details_pb2.RetryInfo(retry_delay=delay)
 
 
 class ShuttingDown(DomainError):
-    """The server takes no new work; another one will."""
+    """The server takes no new work. Another server will."""
 
     def __init__(self) -> None:
         super().__init__("SHUTTING_DOWN", "this server is shutting down; send the request again to reach another one")
 
 
 class StreamAged(DomainError):
-    """The stream has been open for long; the next one may reach a server that has come since."""
+    """The stream has been open for long. The next one may reach a server that has started since."""
 
     def __init__(self) -> None:
         super().__init__("STREAM_AGED", "this stream has been open for long; open a new one for what is unanswered")
 
 
 class InvalidMessage(DomainError):
-    """A request that cannot be read, or holds more than any request of its method needs."""
+    """The request cannot be read, or it holds more than any request of its method needs."""
 
     @classmethod
     def unparsable(cls, method: str) -> "InvalidMessage":
-        """The bytes are no such request, or a text in it is not UTF-8."""
+        """The bytes are no request of this method, or a text in them is not UTF-8."""
         return cls("MESSAGE_UNPARSABLE", f"message: its bytes are no request of {method}")
 
     @classmethod
     def missing(cls, method: str) -> "InvalidMessage":
-        """The call ended before its request came."""
+        """The call has ended before its request arrived."""
         return cls("MESSAGE_MISSING", f"message: {method} needs a request, and none came")
 
     @classmethod
-    def too_large(cls, method: str, most: int, size: int) -> "InvalidMessage":
-        """There are more bytes than any request of the method needs."""
-        message = f"message: a request of {method} must be at most {most} bytes, got {size}"
-        return cls("MESSAGE_TOO_LARGE", message, limit_bytes=most)
+    def too_large(cls, method: str, limit: int, size: int) -> "InvalidMessage":
+        """The request has more bytes than any request of the method needs."""
+        message = f"message: a request of {method} must be at most {limit} bytes, got {size}"
+        return cls("MESSAGE_TOO_LARGE", message, limit_bytes=limit)
 
     @classmethod
-    def field_too_long(cls, method: str, most: int, size: int) -> "InvalidMessage":
-        """A field has more bytes than any of the method's needs."""
-        message = f"message: a field of a request of {method} must be at most {most} bytes, got {size}"
-        return cls("MESSAGE_TOO_LARGE", message, limit_bytes=most)
+    def field_too_long(cls, method: str, limit: int, size: int) -> "InvalidMessage":
+        """A field has more bytes than any field of the method needs."""
+        message = f"message: a field of a request of {method} must be at most {limit} bytes, got {size}"
+        return cls("MESSAGE_TOO_LARGE", message, limit_bytes=limit)
 
     @classmethod
-    def too_many_entries(cls, method: str, most: int) -> "InvalidMessage":
-        """There are more fields than any request of the method needs."""
-        message = f"message: it has more fields than a request of {method} may, which are {most} in all"
-        return cls("TOO_MANY_ENTRIES", message, limit_fields=most)
+    def too_many_entries(cls, method: str, limit: int) -> "InvalidMessage":
+        """The request has more fields than any request of the method needs."""
+        message = f"message: it has more fields than a request of {method} may, which are {limit} in all"
+        return cls("TOO_MANY_ENTRIES", message, limit_fields=limit)
 
 
 class SentSlowly(DomainError):
-    """A request was still on its way while others waited."""
+    """The request was still arriving while other requests waited for its place."""
 
     def __init__(self) -> None:
         super().__init__("SENT_SLOWLY", "this request came slowly while others waited; send it again")
 
 
 class InternalError(DomainError):
-    """Something failed that is not the caller's fault. The log has the cause; the answer does not."""
+    """The server has failed, and the caller is not at fault. The log has the cause, the answer does not."""
 
     def __init__(self) -> None:
         super().__init__("INTERNAL", "the server failed on this request; its log has the cause")
 
 
 class StatusTable:
-    """One server's table from domain errors to gRPC status codes."""
+    """The table holds the gRPC status code of each domain error of one server."""
 
     def __init__(self, codes: Mapping[type[DomainError], grpc.StatusCode]) -> None:
         self._codes: dict[type, grpc.StatusCode] = {
@@ -121,17 +129,17 @@ class StatusTable:
         }
 
     def code(self, error: DomainError) -> grpc.StatusCode:
-        """The status code of a domain error."""
+        """Return the status code of a domain error, by its exact class."""
         return self._codes[type(error)]
 
     def item_error(self, error: DomainError) -> ItemError:
-        """The error as the failure of one item of a stream."""
+        """Return the error as the failure of one item of a stream."""
         return ItemError(
             code=self.code(error).value[0], reason=error.reason, message=error.message, metadata=error.metadata
         )
 
     def status(self, error: DomainError, *further: Message) -> status_pb2.Status:
-        """The error as the failure of a whole RPC, with further details."""
+        """Return the error as the failure of a whole RPC, with further details."""
         info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
         status = status_pb2.Status(code=self.code(error).value[0], message=error.message)
         for detail in (info, *error.details(), *further):

@@ -1,7 +1,7 @@
-"""`grpc.health.v1` for one service. Needs no more than the protocol's own package.
+"""Serve `grpc.health.v1` for one service. It needs the package `grpc-health-checking` alone.
 
-The servicer that comes with that package loses watchers when one of several ends, and its watches never end by
-themselves, so that a drain would always last as long as it may.
+The servicer of that package loses watchers when one of several ends. Its watches never end by themselves, so a drain
+would always take the whole grace period.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _STATUS = health_pb2.HealthCheckResponse
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """Tells how `service` and the whole server are: not serving until told otherwise."""
+    """The servicer tells how `service` and the whole server are. They are NOT_SERVING until `tell` says otherwise."""
 
     def __init__(self, service: str) -> None:
         self._names = ("", service)
@@ -25,18 +25,18 @@ class Health(health_pb2_grpc.HealthServicer):
         self._changed = asyncio.Event()
 
     def tell(self, *, serving: bool) -> None:
-        """Set the status, unless it has ended."""
+        """Set the status; after `end`, this changes nothing."""
         self._serving = serving and not self._ended
         self._notify()
 
     def end(self) -> None:
-        """Say NOT_SERVING for good, and end all watches."""
+        """Say NOT_SERVING from now on, and end all watches."""
         self._ended = True
         self._serving = False
         self._notify()
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
-        """Answer with the status now."""
+        """Answer with the current status."""
         if request.service not in self._names:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {request.service!r}")
         return _STATUS(status=self._status(request.service))
@@ -44,13 +44,13 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """Answer with the status now and whenever it changes, until the end."""
-        told = None
+        """Answer with the current status, and again whenever it changes, until `end`."""
+        last_sent = None
         while True:
             changed = self._changed
-            if (status := self._status(request.service)) != told:
+            if (status := self._status(request.service)) != last_sent:
                 yield _STATUS(status=status)
-                told = status
+                last_sent = status
             if self._ended:
                 return
             await changed.wait()

@@ -1,4 +1,4 @@
-"""The probe behind a server's health: what counts as an outage, and what is only slowness."""
+"""Probe a server's health, and tell an outage from slowness."""
 
 import asyncio
 import logging
@@ -12,24 +12,24 @@ from lookalike_serving.errors import DomainError, StatusTable
 logger = logging.getLogger(__name__)
 
 SLOW_IN_A_ROW: Final = 3
-"""So many slow probes, one after the other, are an outage. A pod that is busy misses one or two, and so do all others
-at the same time: to take them all away would turn slowness into an outage."""
+"""This many slow probes in a row are an outage. A busy pod misses one or two, and so do all other pods at the same
+time: to take them all out of service would turn slowness into an outage."""
 _SLICES: Final = 10
 _SLOW_CODES: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
-"""What a server that has too much to do answers. It still does its work."""
+"""An overloaded server answers with these codes. It still does its work."""
 
 
 class HealthProbe:
-    """Does a small piece of real work again and again, and judges the server by it.
+    """The probe does a small piece of real work at regular intervals, and judges the server by the result.
 
-    A probe that fails is an outage at once. A slow one is not: it has not ended after one interval, or it ended with a
-    timeout or an overload. `SLOW_IN_A_ROW` of them are. A probe that hangs is slow once for each interval, and no
-    second one joins it.
+    A probe that fails is an outage at once. A slow probe is not; `SLOW_IN_A_ROW` of them are. A probe is slow if it has
+    not ended after one interval, or if it ended with a timeout or an overload. A probe that hangs counts as slow once
+    for each interval, and no second probe starts beside it.
 
     Args:
         probe: does the work, and raises if it fails.
         table: the status codes of the server's errors.
-        interval: seconds between two probes, and the seconds that one may take before it is slow.
+        interval: seconds between two probes, and seconds after which a probe is slow.
         tell: is told whether the server is healthy, after each probe and after each interval of a slow one.
     """
 
@@ -41,7 +41,7 @@ class HealthProbe:
         self._slow = 0
 
     async def run(self) -> None:
-        """Probe until cancelled."""
+        """Probe at each interval until this task is cancelled."""
         while True:
             await asyncio.sleep(self._interval)
             probe = asyncio.ensure_future(self._probe())
@@ -72,10 +72,10 @@ class HealthProbe:
 
 
 async def _ended_within(probe: "asyncio.Future[None]", seconds: float) -> bool:
-    """Whether the probe ends within so many seconds in which the event loop runs.
+    """Return whether the probe ends within so many seconds, counting only time in which the event loop runs.
 
-    While the loop is blocked, neither the probe nor its answer gets on, so that time proves nothing. The seconds are
-    counted in slices, and a slice counts once, however late the loop wakes from it.
+    While the loop is blocked, neither the probe nor its answer makes progress, so that time proves nothing. The seconds
+    are counted in slices. A slice counts once, however late the loop wakes from it.
     """
     for _ in range(_SLICES):
         await asyncio.wait({probe}, timeout=seconds / _SLICES)

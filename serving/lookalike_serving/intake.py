@@ -1,8 +1,8 @@
-"""Bounds the memory of requests while they are received and served, whoever sends them and however slowly.
+"""Limit the memory of requests while they are received and served, even if clients send slowly.
 
-gRPC takes in a message as soon as we ask for it, and tells us its size when it is complete. So we ask for a few at a
-time: messages that have come are there at once, and those who send slowly give way when others wait. What is large
-counts until its call has ended.
+gRPC receives a message as soon as we ask for it, and tells us its size when it is complete. So we ask for a few at a
+time. A message that has arrived already is returned at once. A slow sender must give way when others wait. A large
+request counts until its call has ended.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from lookalike_serving.errors import Context, InvalidMessage, SentSlowly
 from lookalike_serving.parsing import Parser
 
 MAX_RECEIVING: Final = 32
-"""Messages that are received at once: 512 MiB of the largest. A small one takes 0.1 ms."""
+"""This many messages are received at once: 512 MiB of the largest. A small one takes 0.1 ms."""
 MAX_HELD_BYTES: Final = 512 * 1024 * 1024
-"""Bytes of large requests that are served, from which on no further one is received."""
+"""While large requests of so many bytes are being served, no further large one is received."""
 _LARGE: Final = 256 * 1024
-"""Bytes from which on a request is large: below, its call costs about as much without it."""
+"""A request of so many bytes or more is large. A smaller one costs little beside its call."""
 _PATIENCE_SECONDS: Final = 2.0
-"""How long a message may take while others wait: 16 MiB at 70 Mbit/s."""
+"""A message may take this long while others wait: 16 MiB at 70 Mbit/s."""
 
 
 @dataclass(eq=False)
 class _Receiving:
-    """A message that is received: by which task, since when, and whether it must give way."""
+    """A message that is being received: by which task, since when, and whether it must give way."""
 
     task: "asyncio.Task[Any] | None"
     began: float
@@ -41,10 +41,10 @@ class _Receiving:
 
 
 class Intake:
-    """Of one server: for methods with one request.
+    """The intake receives the requests of one server, for methods that take one request.
 
     Attributes:
-        held: bytes of large requests that are served.
+        held: bytes of the large requests that are being served.
     """
 
     def __init__(self) -> None:
@@ -54,15 +54,15 @@ class Intake:
         self._received, self._released = asyncio.Event(), asyncio.Event()
 
     def request(self, context: Context, parser: Parser) -> "Request":
-        """A call's request, while the call is served."""
+        """Return a context manager that receives a call's request, and counts it until the block ends."""
         return Request(self, context, parser)
 
     async def receive(self, context: Context, parser: Parser) -> bytes:
-        """The bytes of a call's request. They are to be released.
+        """Receive the bytes of a call's request. The caller must release them.
 
         Raises:
-            InvalidMessage: none came.
-            SentSlowly: it came slowly, and others waited.
+            InvalidMessage: the call ended without a request.
+            SentSlowly: the request came slowly while others waited.
         """
         while parser.most_bytes is None and self.held >= MAX_HELD_BYTES:
             self._released.clear()
@@ -77,7 +77,7 @@ class Intake:
         return bytes(data)
 
     def release(self, size: int) -> None:
-        """A request of `size` bytes is served."""
+        """Stop counting a request of `size` bytes: its call has ended."""
         if size >= _LARGE:
             self.held -= size
             self._released.set()
@@ -89,14 +89,14 @@ class Intake:
             return await context.read()
         except asyncio.CancelledError:
             if receiving.gives_way and receiving.task and not receiving.task.uncancel():
-                raise SentSlowly from None  # it was we who interrupted, nobody else
+                raise SentSlowly from None  # `give_way` cancelled the task, nobody else did
             raise
         finally:
             self._receiving.pop(receiving, None)
             self._received.set()
 
     async def _wait(self) -> None:
-        """Wait until fewer are received. Who is slow is made to give way."""
+        """Wait until fewer messages are being received. The oldest one gives way after a time."""
         async with self._turn:
             while len(self._receiving) >= MAX_RECEIVING:
                 self._received.clear()
@@ -110,14 +110,14 @@ class Intake:
 
 
 class Request:
-    """One request, as the block that serves it."""
+    """The context manager holds one request while a block serves it."""
 
     def __init__(self, intake: Intake, context: Context, parser: Parser) -> None:
         self._intake, self._context, self._parser = intake, context, parser
         self._size = 0
 
     async def __aenter__(self) -> Any:  # noqa: ANN401 - the method's request
-        """Receive it, and parse it. Raises InvalidMessage, SentSlowly."""
+        """Receive the request and parse it. Raises InvalidMessage, SentSlowly."""
         data = await self._intake.receive(self._context, self._parser)
         self._size = len(data)
         try:
@@ -129,5 +129,5 @@ class Request:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """It is served."""
+        """Release the request's bytes."""
         self._intake.release(self._size)

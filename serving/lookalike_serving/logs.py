@@ -1,8 +1,8 @@
-"""How our servers log: lines for people, or JSON for programs, each with the id of the request that it is about.
+"""Write the logs of a server: lines for people, or JSON for programs, each with the id of its request.
 
-What others say is escaped here, once, for all that is ever logged: our messages and fields, and those of libraries.
+Text from outside is escaped here, in one place, for our own messages and fields and for those of libraries.
 
-Needs `python-json-logger`.
+This needs `python-json-logger`.
 """
 
 import logging
@@ -21,12 +21,12 @@ def configure(level: str, style: str, audit_log: Path | None = None) -> None:
     """Log to standard error from now on.
 
     Args:
-        level: the least that is logged.
+        level: the lowest level that is logged.
         style: `text` or `json`.
-        audit_log: where the audit log goes instead, in JSON; the file may be moved away at any time.
+        audit_log: a file that gets the audit log instead, as JSON; the file may be moved away at any time.
     """
     logging.basicConfig(level=level, handlers=[_ready(logging.StreamHandler(), style)])
-    audit.logger.setLevel(logging.INFO)  # at any level of the others
+    audit.logger.setLevel(logging.INFO)  # whatever the level of the other loggers
     if audit_log:
         audit.logger.addHandler(_ready(WatchedFileHandler(audit_log), "json"))
         audit.logger.propagate = False
@@ -39,7 +39,7 @@ def _ready(handler: logging.Handler, style: str) -> logging.Handler:
 
 
 def formatter(style: str) -> logging.Formatter:
-    """Writes records as `text` or `json`; whatever they say, each is one record, and does nothing but be read."""
+    """Return a formatter that writes each record as `text` or `json`, with all its content escaped."""
     if style == "text":
         return _Lines("%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s", defaults={"request_id": "-"})
     names = {"levelname": "level", "name": "logger", "exc_info": "exception", "stack_info": "stack"}
@@ -47,13 +47,13 @@ def formatter(style: str) -> logging.Formatter:
 
 
 _BLOCKS: Final = ("exception", "stack", "plan")
-"""Fields that have lines of their own: in a text log they stand below the record's line, indented."""
+"""These fields have several lines. In a text log they stand below the record's line, indented."""
 _INDENT: Final = "    "
 
 
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        record.exc_text = None  # another handler may have written it as it was
+        record.exc_text = None  # another handler may have stored it unescaped
         line = super().format(record)
         plan = getattr(record, "plan", "")
         return f"{line}\n{escape_lines(plan, _INDENT)}" if plan else line
@@ -80,12 +80,15 @@ def _escaped(value: Any) -> Any:  # noqa: ANN401 - whatever JSON takes
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, dict):
-        return {_escaped(name): _escaped(one) for name, one in value.items()}
-    return [_escaped(one) for one in value] if isinstance(value, list | tuple) else value
+        return {_escaped(name): _escaped(element) for name, element in value.items()}
+    return [_escaped(element) for element in value] if isinstance(value, list | tuple) else value
 
 
 def identify(record: logging.LogRecord) -> bool:
-    """Note on a record which request it is about, unless it says so itself or is about none."""
-    if not hasattr(record, "request_id") and (found := REQUEST_ID.get()):
-        record.request_id = found
+    """Set the record's `request_id` to that of the current request, unless it has one.
+
+    Returns True: all records pass.
+    """
+    if not hasattr(record, "request_id") and (request_id := REQUEST_ID.get()):
+        record.request_id = request_id
     return True

@@ -1,7 +1,7 @@
-"""Gives memory back to the system that was used for a while.
+"""Return memory to the system after a peak.
 
-The C library keeps what is freed in arenas of each thread, as scattered as it was used: after 10,000 mixed images half
-a gigabyte was kept, after 300 refused requests of 14 MiB nearly one. So it is told to trim, now and then.
+The C library keeps freed memory in arenas of each thread, fragmented as it was used: half a gigabyte after 10,000 mixed
+images, nearly one after 300 refused requests of 14 MiB. So it is told to trim its arenas at intervals.
 """
 
 import asyncio
@@ -21,17 +21,21 @@ LARGE_BLOCKS: Final = (
     (_M_TRIM_THRESHOLD, 64 * _MEBIBYTE),
     (_M_MMAP_THRESHOLD, 16 * _MEBIBYTE),
 )
-"""For who uses large blocks again and again, as those of a network. Else the C library gives them back as soon as they
-are free, and the system clears each page that it hands out again: with two bulk workers that was 5,700 pages an image,
-a twelfth of the time. Larger blocks, of photos that are decoded in full, go back at once. Threads share an arena, as
-the end of another one is not trimmed: sixteen of them kept 64 MiB each. It costs nothing that can be measured (decoding
-photos of 50 kB on two threads, 9.3 to 10.7 ms of a core each, and 9.5 to 10.5 ms with an arena for each thread)."""
+"""These options are for programs that use large blocks repeatedly, as a network does. Otherwise the C library gives
+such blocks back as soon as they are free, and the system clears each page that it hands out again: with two bulk
+workers that was 5,700 pages an image, a twelfth of the time. Larger blocks, of photos that are decoded in full, go back
+at once. All threads share one arena, since only the end of the first one is trimmed: sixteen threads kept 64 MiB each.
+This costs nothing that can be measured: decoding photos of 50 kB on two threads took 9.3 to 10.7 ms of a core each, and
+9.5 to 10.5 ms with an arena for each thread."""
 SMALL_BLOCKS: Final = ((_M_MMAP_THRESHOLD, _MEBIBYTE),)
-"""For others: what is larger goes back to the system at once. The C library's own threshold grows with what is used."""
+"""These options are for other programs.
+
+Blocks above 1 MiB go back at once; the C library's own threshold would grow.
+"""
 
 
 def tune(options: Sequence[tuple[int, int]]) -> ctypes.CDLL | None:
-    """Tell the C library, best before there are threads. Returns it, if it can do that.
+    """Set the options of the C library's allocator, best before threads start. Returns the library if it can trim.
 
     Args:
         options: LARGE_BLOCKS or SMALL_BLOCKS.
@@ -46,7 +50,7 @@ def tune(options: Sequence[tuple[int, int]]) -> ctypes.CDLL | None:
 
 @asynccontextmanager
 async def trimmed(options: Sequence[tuple[int, int]]) -> AsyncIterator[None]:
-    """Tune, and trim now and then within the block; does nothing where the C library cannot."""
+    """Tune the allocator, and trim it at intervals within the block. Does nothing if the C library cannot trim."""
     library = tune(options)
     if library is None:
         yield

@@ -1,4 +1,7 @@
-"""Metrics over HTTP, on a port of their own, for Prometheus. Needs `prometheus-client` and `uvicorn`."""
+"""Serve Prometheus metrics over HTTP on a port of their own.
+
+This needs `prometheus-client` and `uvicorn`.
+"""
 
 import asyncio
 import logging
@@ -15,14 +18,14 @@ from lookalike_serving.http1.limits import Limits
 from lookalike_serving.http1.server import listen, serving
 
 LIMITS: Final = Limits(message_seconds=10, connections=64, connections_per_address=16)
-"""Those who read metrics are few, and ask in one packet."""
+"""Few clients read metrics, and each sends its request in one packet."""
 
 
 @contextmanager
 def metrics_served(address: tuple[str, int], registry: CollectorRegistry, limits: Limits = LIMITS) -> Iterator[int]:
     """Serve the metrics on host and port; port 0 picks a free one. Yields the port.
 
-    They have a thread of their own, so that they can be read from a server that has too much to do.
+    A thread of their own serves them, so that they can be read from an overloaded server.
     """
     host, port = address
     try:
@@ -54,13 +57,13 @@ async def _serve(
 
 
 class _Metrics:
-    """Prometheus' own application, which takes no headers and no query that are not text."""
+    """Prometheus's own application, without the headers and queries that are not ASCII, on which it would fail."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._app = make_asgi_app(registry)
 
     async def __call__(self, scope: dict[str, Any], receive: object, send: object) -> None:
-        """Answer one request."""
+        """Answer one request for metrics."""
         headers = [(name, value) for name, value in scope["headers"] if name.isascii() and value.isascii()]
         query = scope["query_string"] if scope["query_string"].isascii() else b""
         await self._app({**scope, "headers": headers, "query_string": query}, receive, send)

@@ -1,4 +1,4 @@
-"""From the bytes of a request to its message: bounded first, then parsed. What is refused is told in our own words."""
+"""Parse the bytes of a request into its message. Limits come first, and refusals have our own words."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
 SMALL: Final = 16 * 1024
-"""The most bytes of a request that holds a few names, of which the longest is a URI of 2 KiB."""
+"""The default limit in bytes. Such a request holds a few names, the longest a URI of 2 KiB."""
 _ANY_LENGTH: Final = 2**32
 _UNCOUNTED: Final = 8 * 1024
-"""Up to so many bytes fields are not counted: 4,096 empty messages are parsed in 2 ms, into less than a megabyte."""
+"""Fields of smaller requests are not counted: 4,096 empty messages are parsed in 2 ms, into less than a megabyte."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one server's requests may hold.
+    """These are the limits of one server's requests.
 
     Attributes:
-        bytes: the most bytes of a request, by its method, `package.Service/Method`; None: as many as gRPC lets in.
-            Where a method is not named, SMALL.
-        entries: how many of each repeated field there may be, by its full name; those not named: few.
-        longest: the most bytes of one text, list of numbers or unknown field, where gRPC alone bounds the request.
+        bytes: the most bytes of a request, by its method, `package.Service/Method`; None: as many as gRPC accepts.
+            A method that is not named has SMALL.
+        entries: the limit of each repeated field, by its full name; a field that is not named has a low default.
+        longest: the most bytes of one text, list of numbers or unknown field, where `bytes` is None.
     """
 
     bytes: Mapping[str, int | None] = field(default_factory=dict)
@@ -36,17 +36,17 @@ class Limits:
 
 
 class Parser:
-    """Reads the requests of one method.
+    """The parser reads the requests of one method.
 
     Args:
-        method: its name, `package.Service/Method`.
+        method: the name of the method, `package.Service/Method`.
         kind: the class of its requests.
-        limits: what they may hold.
+        limits: the limits of the server's requests.
 
     Attributes:
-        name: the method's, without its service's.
-        most_bytes: of a request; None: as many as gRPC lets in.
-        shape: which fields a request may have.
+        name: the name of the method, without that of its service.
+        most_bytes: the most bytes of a request; None: as many as gRPC accepts.
+        shape: the fields that a request may have.
     """
 
     def __init__(self, method: str, kind: type[Message], limits: Limits) -> None:
@@ -57,7 +57,7 @@ class Parser:
         self._longest = limits.longest if self.most_bytes is None else _ANY_LENGTH
 
     def __call__(self, data: bytes) -> Any:  # noqa: ANN401 - the method's request
-        """The request. Raises InvalidMessage."""
+        """Return the request that these bytes hold. Raises InvalidMessage."""
         if self.most_bytes is not None and len(data) > self.most_bytes:
             raise InvalidMessage.too_large(self.name, self.most_bytes, len(data))
         try:

@@ -1,4 +1,4 @@
-"""The life of a server, the same for both: listen, say truthfully how it is, drain, end. Needs `grpcio-reflection`."""
+"""Run a gRPC server: listen, report health truthfully, drain, end. This needs `grpcio-reflection`."""
 
 import asyncio
 import gc
@@ -16,8 +16,9 @@ from lookalike.constants import SERVER_KEEPALIVE, ChannelOptions
 from lookalike_serving.errors import DomainError, ShuttingDown, StatusTable, StreamAged
 from lookalike_serving.health import Health
 from lookalike_serving.health_probe import HealthProbe
-from lookalike_serving.interceptor import Observe, RequestInterceptor, unobserved
+from lookalike_serving.interceptor import RequestInterceptor
 from lookalike_serving.parsing import Limits
+from lookalike_serving.rpc import Observe, unobserved
 from lookalike_serving.security.authentication import Guard
 from lookalike_serving.security.tls import Certificate
 
@@ -25,9 +26,9 @@ T = TypeVar("T")
 
 
 def calm_collector() -> None:
-    """Let Python's garbage collector look less often, and never again at what is loaded by now.
+    """Run Python's garbage collector less often, and never on objects that exist by now.
 
-    Requests leave hardly a cycle behind; to look for some after every 700 objects cost an eighth of the pace.
+    Requests create hardly any cycles. To look for cycles after every 700 objects cost an eighth of the throughput.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -35,13 +36,16 @@ def calm_collector() -> None:
 
 @dataclass(eq=False)
 class _Reading:
-    """A stream that is being read: by which task while it waits for the next request, and why it must stop."""
+    """A stream that is being read.
+
+    `task` is the one that waits for the next request, `stopped` why reading must stop.
+    """
 
     task: "asyncio.Task[Any] | None" = None
     stopped: DomainError | None = None
 
     def stop(self, why: DomainError) -> None:
-        """Interrupt the wait, if there is one; no request is read any more."""
+        """Interrupt the wait, if there is one. No request is read any more."""
         self.stopped = self.stopped or why
         if self.task:
             self.task.cancel()
@@ -49,38 +53,38 @@ class _Reading:
 
 
 class Draining:
-    """Begins once, when the server must end: streams stop reading, answer what they read, and end themselves."""
+    """The drain begins once, when the server must end: streams stop reading, answer what they have read, and end."""
 
     def __init__(self) -> None:
         self._begun = False
         self._readings: set[_Reading] = set()
 
     def has_begun(self) -> bool:
-        """Whether it is time to end."""
+        """Return whether the drain has begun."""
         return self._begun
 
     def begin(self) -> None:
-        """Stop reading, everywhere."""
+        """Begin the drain: all streams stop reading."""
         self._begun = True
         for reading in self._readings:
             reading.stop(ShuttingDown())
 
     async def until(self, requests: AsyncIterator[T], *, max_age: float = math.inf) -> AsyncGenerator[T, None]:
-        """The requests of a stream, up to its end.
+        """Yield the requests of a stream, until it ends or has to stop.
 
         Args:
-            requests: what the client sends.
-            max_age: seconds after which the stream is to end by itself.
+            requests: the requests that the client sends.
+            max_age: seconds after which the stream is to stop reading.
 
         Raises:
-            ShuttingDown: the drain began before the end. What was yielded is still to be answered.
-            StreamAged: the stream became too old; likewise.
+            ShuttingDown: the drain has begun. Requests that were yielded must still be answered.
+            StreamAged: the stream is too old. Requests that were yielded must still be answered.
         """
         reading = _Reading(stopped=ShuttingDown() if self._begun else None)
         self._readings.add(reading)
         loop = asyncio.get_running_loop()
         timer = None if max_age == math.inf else loop.call_later(max_age, lambda: reading.stop(StreamAged()))
-        task = asyncio.current_task()  # the one that iterates
+        task = asyncio.current_task()  # the task that iterates
         try:
             while not reading.stopped:
                 reading.task = task
@@ -88,7 +92,7 @@ class Draining:
                     request = await anext(requests, None)
                 except asyncio.CancelledError:
                     if reading.stopped and task and not task.uncancel():
-                        break  # it was we who interrupted, nobody else
+                        break  # `stop` cancelled the task, nobody else did
                     raise
                 finally:
                     reading.task = None
@@ -103,23 +107,23 @@ class Draining:
 
 
 class Server:
-    """A gRPC server with health, reflection and errors, as an async context manager. Leaving it drains it.
+    """The server adds health, reflection and errors to a gRPC server. Leaving its context drains it.
 
     Args:
-        service: the service's full name, for health and reflection.
+        service: the full name of the service, for health and reflection.
         register: adds the servicer to the server.
         address: where to listen, `host:port`; port 0 picks a free one, see `port`.
         table: the status codes of the service's errors.
         probe: does a small piece of real work and raises if that fails; see `HealthProbe`.
-        draining: is told when the drain begins.
+        draining: begins when the server must end.
         options: server options, for example message limits.
-        probe_interval: seconds between two probes; a probe may take as long before it counts as slow.
+        probe_interval: seconds between two probes, and seconds after which a probe is slow.
         grace: seconds that calls in flight have to end once the drain has begun.
         tell: is told whether the server is healthy, whenever that is known.
         observe: is told of the end of each of the service's RPCs.
-        guard: lets callers in; left out, everybody.
-        certificate: what it shows; None: connections are not encrypted.
-        limits: what requests may hold; left out, little.
+        guard: identifies and admits callers; the default admits everybody.
+        certificate: the server's certificate; None: connections are not encrypted.
+        limits: the limits of requests; the default is low.
     """
 
     def __init__(
@@ -148,7 +152,7 @@ class Server:
         self._tell = tell
         self._server = grpc.aio.server(
             interceptors=[RequestInterceptor(service, table, observe, guard or Guard(), limits or Limits())],
-            options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # a taken port is an error, not a lottery
+            options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # listening on a port in use must fail
         )
         self._health = Health(service)
         register(self._server)
@@ -157,7 +161,7 @@ class Server:
         reflection.enable_server_reflection(names, self._server)
 
     async def __aenter__(self) -> Self:
-        """Probe once, then listen."""
+        """Probe once, then listen and serve."""
         await self._probe()
         self.port = self._listen()
         await self._server.start()
@@ -168,7 +172,7 @@ class Server:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say NOT_SERVING, take no new work, let what is in flight end."""
+        """Report NOT_SERVING, accept no new work, and let calls in flight end within the grace period."""
         self._watch.cancel()
         self._note_health(False)
         self._health.end()

@@ -1,8 +1,8 @@
-"""OpenTelemetry spans of what we serve, where the environment names an OTLP endpoint; nothing, and free, where not.
+"""Send OpenTelemetry spans of what we serve, if the environment names an OTLP endpoint. Otherwise, do nothing.
 
-A caller's `traceparent` is taken over. The client library hands it on, see `lookalike._transport.call_context`.
+A caller's `traceparent` is continued. The client library hands it on, see `lookalike._transport.call_context`.
 
-Needs the extra `otel` only then. OpenTelemetry's own plugin for asyncio servers is not used: it can freeze the event
+Only sending needs the extra `otel`. OpenTelemetry's own plugin for asyncio servers is not used: it can freeze the event
 loop (grpc#43079).
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _FLUSH_SECONDS: Final = 3.0
-"""How long the end waits for the last spans to be sent. Where the collector is away they are lost."""
+"""At the end, we wait so long for the last spans to be sent. If the collector cannot be reached, they are lost."""
 _FAULTS: Final = frozenset(
     {
         grpc.StatusCode.UNKNOWN,
@@ -36,9 +36,9 @@ _FAULTS: Final = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
-"""What counts as an error of the server, by OpenTelemetry's conventions; anything else is the caller's affair."""
+"""These codes are errors of the server, by OpenTelemetry's conventions. Others are errors of the caller."""
 _COMMENTS: Final = re.compile(r"(\s*--.*\n)*\s*")
-"""What may stand before a statement's first word."""
+"""Comments and blanks may stand before a statement's first word."""
 
 _tracer: "Tracer | None" = None
 _request_id: Final[ContextVar[str]] = ContextVar("request_id_of_span", default="")
@@ -46,15 +46,15 @@ _request_id: Final[ContextVar[str]] = ContextVar("request_id_of_span", default="
 
 @contextmanager
 def exporting(service_name: str) -> Iterator[None]:
-    """Send the spans of the block's RPCs, and at its end, for a few seconds at most, those that are left.
+    """Send the spans of the block's RPCs. The end waits a few seconds at most for the last ones.
 
-    Args:
+    service_name: our name, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES give another one.
         service_name: ours, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES say otherwise.
 
     Raises:
         RuntimeError: an endpoint is named, but the extra `otel` is not installed.
     """
-    global _tracer  # of the process, as its log is
+    global _tracer  # one for the process, like its log
     endpoint = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
     if endpoint is None:
         yield
@@ -71,21 +71,21 @@ def exporting(service_name: str) -> Iterator[None]:
         yield
     finally:
         _tracer = None
-        # A thread that nobody waits for: the exporter itself tries for longer than we may take.
+        # No code waits for this thread: the exporter retries for longer than our shutdown may take.
         flush = threading.Thread(target=provider.shutdown, name="spans", daemon=True)
         flush.start()
         flush.join(_FLUSH_SECONDS)
 
 
 def is_on() -> bool:
-    """Whether spans are sent."""
+    """Return whether spans are being sent."""
     return _tracer is not None
 
 
 def begin(
     name: str, metadata: Iterable[tuple[str, str | bytes]], request_id: str, attributes: Mapping[str, str]
 ) -> "Span | None":
-    """The span of a request that begins in this task, below the caller's `traceparent`; None where none are sent."""
+    """Return the span of a request that begins in this task, as a child of the caller's; None if none are sent."""
     if _tracer is None:
         return None
     from opentelemetry.trace import SpanKind
@@ -104,18 +104,25 @@ def begin(
 
 
 def begin_rpc(method: str, metadata: Iterable[tuple[str, str | bytes]], request_id: str) -> "Span | None":
-    """The span of an RPC, as `begin`."""
+    """Return the span of an RPC; see `begin`."""
     service, _, name = method.partition("/")
     return begin(method, metadata, request_id, {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name})
 
 
 def end_rpc(span: "Span", code: grpc.StatusCode) -> None:
-    """The span's RPC has ended."""
+    """End the span of an RPC, with the RPC's status code."""
     end(span, "rpc.grpc.status_code", code.value[0], fault=code in _FAULTS)
 
 
 def end(span: "Span", attribute: str, status: int, *, fault: bool) -> None:
-    """The span's request has ended, with that status; a fault is the server's."""
+    """End the span of a request.
+
+    Args:
+        span: the span, as from `begin`.
+        attribute: the name of the attribute that holds the status.
+        status: the request's status.
+        fault: whether the server is at fault.
+    """
     from opentelemetry.trace import StatusCode
 
     span.set_attribute(attribute, status)
@@ -125,14 +132,14 @@ def end(span: "Span", attribute: str, status: int, *, fault: bool) -> None:
 
 
 def statement(sql: str, seconds: float, *, failed: bool) -> None:
-    """Draw a statement that has just ended as a child span of this task's request. Values are no part of its text."""
+    """Record a statement that has just ended as a child span of this task's request. Its values are not recorded."""
     span = SPAN.get()
     if _tracer is None or span is None:
         return
     from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
     ended = time.time_ns()
-    drawn = _tracer.start_span(
+    child = _tracer.start_span(
         f"SQL {_COMMENTS.sub('', sql, count=1).split(None, 1)[0]}",
         set_span_in_context(span),
         SpanKind.CLIENT,
@@ -140,12 +147,16 @@ def statement(sql: str, seconds: float, *, failed: bool) -> None:
         start_time=ended - _nanoseconds(seconds),
     )
     if failed:
-        drawn.set_status(StatusCode.ERROR)
-    drawn.end(ended)
+        child.set_status(StatusCode.ERROR)
+    child.end(ended)
 
 
 def stages(**seconds: float) -> None:
-    """Draw what this task's request did until now as child spans, one after the other, each as long as is said."""
+    """Record the stages of this task's request as child spans that end now and follow one another.
+
+    Args:
+        seconds: how long each stage took, by its name; a stage of 0 seconds is left out.
+    """
     span = SPAN.get()
     if _tracer is None or span is None:
         return
@@ -154,7 +165,7 @@ def stages(**seconds: float) -> None:
     parent = set_span_in_context(span)
     moment = time.time_ns() - sum(_nanoseconds(length) for length in seconds.values())
     for name, length in seconds.items():
-        if length:  # else it did not happen
+        if length:  # otherwise there was no such stage
             stage = _tracer.start_span(name, parent, start_time=moment)
             moment += _nanoseconds(length)
             stage.end(moment)

@@ -15,7 +15,7 @@ from lookalike_searcher.database import halfvec, postgres
 from lookalike_searcher.database import pool as databases
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import schema_of, vectors_of
-from lookalike_searcher.duplicates.duplicates import Asked, Duplicates
+from lookalike_searcher.duplicates.duplicates import DuplicateQuery, Duplicates
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
@@ -37,7 +37,7 @@ async def measure(database: Database, project: str, images: int) -> float:
 async def _found(duplicates: Duplicates, project: str, images: int) -> tuple[float, set[Pair]]:
     """The seconds, and the pairs of the first image of a cluster with another."""
     began, pairs, examined = time.perf_counter(), set(), 0
-    async for progress in duplicates.find(Asked(project)):
+    async for progress in duplicates.find(DuplicateQuery(project)):
         examined = progress.place.examined
         if progress.cluster:
             first, *others = (member.image.id for member in progress.cluster.members)

@@ -31,7 +31,8 @@ from lookalike._transport import retry, server_stream
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1 import searcher_pb2_grpc
 from lookalike_embedder.config import Config
-from lookalike_searcher.errors import STATUS, DatabaseTimeout, InvalidField, QuotaExceeded
+from lookalike_searcher.errors import STATUS, DatabaseTimeout, InvalidField
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.errors import ShuttingDown
 from lookalike_serving.server import Server
 from tests import colours

@@ -22,7 +22,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.duplicates import approximate, cluster, duplicates, exact, sketch
 from lookalike_searcher.duplicates.approximate import Lookup
-from lookalike_searcher.duplicates.duplicates import Asked, Duplicates, Progress
+from lookalike_searcher.duplicates.duplicates import DuplicateQuery, Duplicates, Progress
 from lookalike_searcher.duplicates.exact import Scan
 from lookalike_searcher.duplicates.neighbours import TOLERANCE
 from lookalike_searcher.errors import NotFound
@@ -324,7 +324,7 @@ async def test_both_ways_find_the_same_and_a_walk_goes_on_after_each_answer(
     if way == "index":
         await shop.build_index(database)
     finder = WAYS[way](database)
-    found = await drained(finder.find(Asked(shop.project, 0.95)))
+    found = await drained(finder.find(DuplicateQuery(shop.project, 0.95)))
     expected = by_rule(vectors, 0.95)
     assert len(expected) > 10
     assert sorted_members(shop.of_walk(found)) == sorted_members(expected)
@@ -333,7 +333,7 @@ async def test_both_ways_find_the_same_and_a_walk_goes_on_after_each_answer(
     assert signs[-1] == IMAGES
     assert [progress.place for progress in found] == sorted(progress.place for progress in found)
     for number, progress in enumerate(found):
-        rest = await drained(finder.find(Asked(shop.project, 0.95, after=progress.place)))
+        rest = await drained(finder.find(DuplicateQuery(shop.project, 0.95, after=progress.place)))
         assert sorted_members(shop.of_walk(rest)) == sorted_members(shop.of_walk(found[number + 1 :]))
         assert rest[-1].place.examined == IMAGES
 
@@ -345,7 +345,7 @@ async def test_what_has_very_many_neighbours_is_found_through_the_index_too(
     vectors = np.vstack([crowd(9, 100, themes=1), crowd(10, 60, themes=1)])
     await shop.put(vectors)
     await shop.build_index(database)
-    found = await drained(WAYS["index"](database).find(Asked(shop.project, 0.8)))
+    found = await drained(WAYS["index"](database).find(DuplicateQuery(shop.project, 0.8)))
     expected = by_rule(vectors, 0.8)
     assert max(map(len, expected)) > 50
     assert sorted_members(shop.of_walk(found)) == sorted_members(expected)
@@ -359,7 +359,7 @@ async def test_the_index_is_asked_only_from_so_many_images_on(
     asked: list[object] = []
     monkeypatch.setattr(Lookup, "later", asked_instead(asked))
     for exact_up_to in (10, 9):
-        await drained(Duplicates(database, exact_up_to=exact_up_to).find(Asked(shop.project)))
+        await drained(Duplicates(database, exact_up_to=exact_up_to).find(DuplicateQuery(shop.project)))
         assert len(asked) == 10 - exact_up_to
 
 
@@ -460,7 +460,7 @@ async def test_images_that_are_deleted_meanwhile_do_not_break_the_stream(
     await shop.put(np.repeat(crowd(6, IMAGES // 4, themes=1, least=0.8, most=1.0), 4, axis=0))
     if way == "index":
         await shop.build_index(database)
-    async with aclosing(WAYS[way](database).find(Asked(shop.project))) as found:
+    async with aclosing(WAYS[way](database).find(DuplicateQuery(shop.project))) as found:
         first = await anext(found)
         await shop.delete(144, 149, 152, 153, 154)
         rest = await drained(found)
@@ -485,7 +485,7 @@ async def test_a_cluster_is_given_as_it_is_left_when_it_is_read(
         return await read(*arguments)
 
     monkeypatch.setattr(cluster, "read", late)
-    found = await drained(Duplicates(database).find(Asked(shop.project)))
+    found = await drained(Duplicates(database).find(DuplicateQuery(shop.project)))
     expected = left if 5 in deleted else [*left, [5]]
     assert shop.of_walk(found) == expected
     assert found[-1].place.examined == 6
@@ -498,7 +498,7 @@ async def test_a_project_that_is_deleted_meanwhile_is_not_found_even_if_another_
     shop = Shop(stub, f"doomed-{uuid.uuid4().hex[:12]}")
     await stub.CreateProject(wire.CreateProjectRequest(name=shop.project, space=SPACE))
     await shop.put(np.repeat(unlike(IMAGES // 2), 2, axis=0))
-    async with aclosing(WAYS["exact"](database).find(Asked(shop.project))) as found:
+    async with aclosing(WAYS["exact"](database).find(DuplicateQuery(shop.project))) as found:
         await anext(found)
         await stub.DeleteProject(wire.DeleteProjectRequest(name=shop.project))
         if again:
@@ -578,13 +578,13 @@ async def test_a_search_that_is_left_lets_go_of_everything(
     """Also while it is being compared."""
     await shop.put(unlike(4))
     finder, gate = Duplicates(database), Gate(monkeypatch)
-    task = asyncio.create_task(anext(finder.find(Asked(shop.project))))
+    task = asyncio.create_task(anext(finder.find(DuplicateQuery(shop.project))))
     await gate.reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     gate.open()
-    assert [progress.place.examined async for progress in finder.find(Asked(shop.project))] == [4]
+    assert [progress.place.examined async for progress in finder.find(DuplicateQuery(shop.project))] == [4]
 
 
 async def test_searches_take_turns_and_do_not_wait_for_one_that_compares_nothing(
@@ -592,12 +592,12 @@ async def test_searches_take_turns_and_do_not_wait_for_one_that_compares_nothing
 ) -> None:
     await shop.put(unlike(4))
     finder, another, gate = Duplicates(database), Duplicates(database), Gate(monkeypatch)
-    first = asyncio.create_task(drained(finder.find(Asked(shop.project))))
+    first = asyncio.create_task(drained(finder.find(DuplicateQuery(shop.project))))
     await gate.reached.wait()
-    second = asyncio.create_task(drained(finder.find(Asked(shop.project))))
+    second = asyncio.create_task(drained(finder.find(DuplicateQuery(shop.project))))
     for _ in range(3):  # long enough for the second, did it not wait
-        assert len(await drained(another.find(Asked(shop.project)))) == 1
-    assert len(await drained(finder.find(Asked(shop.project, same_file_only=True)))) == 1
+        assert len(await drained(another.find(DuplicateQuery(shop.project)))) == 1
+    assert len(await drained(finder.find(DuplicateQuery(shop.project, same_file_only=True)))) == 1
     assert not second.done()
     assert len(gate.thresholds) == 4
     gate.open()

@@ -27,10 +27,10 @@ from lookalike import (
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.database.pool import Database, connect
-from lookalike_searcher.errors import QuotaExceeded
 from lookalike_searcher.feedback import feedback, retention
 from lookalike_searcher.feedback.feedback import Judged
 from lookalike_searcher.feedback.impressions import Impressions
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.search_id import SearchId
 from tests.indexer import Writer, sha256, vector
@@ -221,7 +221,7 @@ async def test_a_flood_is_refused_and_leaves_what_is_there(quick_client: Client,
 
     async def record(one: SearchId) -> list[str]:
         judged = Judged(one, verdicts={sha256(1): feedback.Verdict(1, right=True)})
-        return await feedback.record(database, shop, [judged], most=1, kept=None)
+        return await feedback.record(database, shop, [judged], max_feedback=1, kept_for=None)
 
     assert await record(first) == ["right"]
     with pytest.raises(QuotaExceeded, match="at most 1 searches"):

@@ -28,7 +28,7 @@ from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
-from lookalike_serving import interceptor
+from lookalike_serving import rpc
 from tests import postgres
 from tests.indexer import INDEXED, Writer, sha256, vector
 from tests.lock_holder import Blocker
@@ -102,10 +102,10 @@ async def number_of_connection(database: Database) -> int:
 
 async def test_the_callers_deadline_is_postgresqls_too(database: Database) -> None:
     milliseconds = "SELECT setting::integer FROM pg_settings WHERE name = 'statement_timeout'"
-    token = interceptor._DEADLINE.set(time.monotonic() + 5)
+    token = rpc._DEADLINE.set(time.monotonic() + 5)
     async with database.reading() as connection:
         assert 0 < await connection.fetchval(milliseconds) <= 5_000
-    interceptor._DEADLINE.reset(token)
+    rpc._DEADLINE.reset(token)
     async with database.reading() as connection:
         assert await connection.fetchval(milliseconds) == 30_000
 

@@ -19,7 +19,7 @@ from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.rpc import page_token
-from lookalike_serving import interceptor
+from lookalike_serving import rpc
 from lookalike_serving.security.config import Security
 from lookalike_serving.security.permissions import PERMISSIONS
 from lookalike_serving.server import Server
@@ -335,7 +335,7 @@ async def test_a_stream_ends_itself_when_its_token_does(
     await stream.write(asked)
     assert (await stream.read()).HasField("indexed")
     clock = SimpleNamespace(time=lambda: time.time() + 3600, monotonic=time.monotonic)
-    monkeypatch.setattr(interceptor, "time", clock)
+    monkeypatch.setattr(rpc, "time", clock)
     await stream.write(asked)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stream.read()

@@ -439,7 +439,7 @@ async def test_a_url_that_breaks_off_changes_nothing(login: Login, monkeypatch: 
     monkeypatch.setattr(keys, "_RETRY_SECONDS", 0)
     monkeypatch.setattr(Answer, "do_GET", hang_up)
     with logged("lookalike_serving.security.keys") as records:
-        kept = await source.keys(anew=True)
+        kept = await source.keys(refresh=True)
     assert kept
     assert kept.find("1")
     assert [record.levelname for record in records] == ["ERROR"]

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.decoder import PixelRoom
-from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import DeviceLost, InvalidImage, Overloaded
 from lookalike_embedder.image import Info, Pixels, Room
 from lookalike_embedder.job import Embedded, Job, Lane

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, np.ndarray]:
-    return weights.made()
+    return weights.random_tensors()
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float16])
@@ -67,7 +67,7 @@ def test_made_weights_neither_let_activations_die_nor_grow(tensors: dict[str, np
 
 
 def test_made_photos_are_files_of_the_size_of_a_shops_and_all_different() -> None:
-    made = photos.made(5)
+    made = photos.generate(5)
     assert len(set(made)) == 5
     assert 25_000 < np.mean([len(data) for data in made]) < 42_000
 

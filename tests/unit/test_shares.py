@@ -7,7 +7,7 @@ import pytest
 
 from lookalike_searcher.database import fair_share
 from lookalike_searcher.database.fair_share import Shares
-from lookalike_searcher.errors import QuotaExceeded
+from lookalike_searcher.quota import QuotaExceeded
 
 
 class Calls:

@@ -1,1 +1,1 @@
-"""The parts of `tools/gpu_check.py`."""
+"""Each module here is a part of `tools/gpu_check.py`, or helps one."""

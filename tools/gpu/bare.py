@@ -1,4 +1,4 @@
-"""The bare loop: what the trunk does on ready tensors with nothing around it, in each of the ways there are."""
+"""Measure the trunk on ready tensors, without anything around it, in each of the ways to run it."""
 
 import copy
 from collections.abc import Callable
@@ -22,31 +22,31 @@ Forward = Callable[[], object]
 
 
 def run(setting: Setting, record: Record) -> None:
-    """The knee first, then each way at the batch size at which the plain one is fastest."""
+    """Measure the best batch size, then each way at the size at which the plain one is fastest."""
     model = setting.model()
     _knee(setting, model, record)
     size = _best_size(setting, model)
     batch = model.prepare(_noise(size))
-    found: dict[str, float] = {}
+    paces: dict[str, float] = {}
     for name, make in _ways(setting, model, batch).items():
         try:
             forward = make()
             with watched(setting.device) as busy, torch.inference_mode():
-                found[name] = calls_per_second(forward, setting.device, setting.seconds) * size
+                paces[name] = calls_per_second(forward, setting.device, setting.seconds) * size
         except (RuntimeError, AttributeError, ImportError) as error:
             record.figure(f"bare_{name}", None, f"{type(error).__name__}: {error}"[:300].replace("\n", " "))
             continue
         on = f"images/s, batches of {size}, {setting.chosen_precision}; {busy}"
-        record.figure(f"bare_{name}", found[name], on)
-        _best(found, size, record)
+        record.figure(f"bare_{name}", paces[name], on)
+        _best(paces, size, record)
 
 
-def _best(found: dict[str, float], size: int, record: Record) -> None:
-    """What the embedder is measured beside: told after each way, in case that the next one takes too long."""
-    best = max(found, key=lambda name: found[name])
-    record.figure("gpu_bare_images_per_second", found[best], f"the fastest so far, {best}, batches of {size}")
+def _best(paces: dict[str, float], size: int, record: Record) -> None:
+    """Record the fastest way so far. This is done after each way, in case the next one takes too long."""
+    best = max(paces, key=lambda name: paces[name])
+    record.figure("gpu_bare_images_per_second", paces[best], f"the fastest so far, {best}, batches of {size}")
     record.figure(
-        "gpu_bare_tflops", found[best] * flop_per_image() / 1e12, f"{flop_per_image() / 1e9:.1f} GFLOP an image"
+        "gpu_bare_tflops", paces[best] * flop_per_image() / 1e12, f"{flop_per_image() / 1e9:.1f} GFLOP an image"
     )
 
 
@@ -61,8 +61,8 @@ def _knee(setting: Setting, model: Any, record: Record) -> None:  # noqa: ANN401
         return batch_size.measure(lambda: model(images * size, Lane.BULK), size)
 
     best, paces = batch_size.find(pace, 1 if setting.short else batch_size.LARGEST)
-    told = ", ".join(f"{size}: {images:.0f}" for size, images in paces.items())
-    record.figure("gpu_knee", best, f"images in a batch; images/s of one worker by batch size: {told}")
+    shown = ", ".join(f"{size}: {images:.0f}" for size, images in paces.items())
+    record.figure("gpu_knee", best, f"images in a batch; images/s of one worker by batch size: {shown}")
 
 
 def _best_size(setting: Setting, model: Any) -> int:  # noqa: ANN401
@@ -79,7 +79,7 @@ def _best_size(setting: Setting, model: Any) -> int:  # noqa: ANN401
 
 
 def _ways(setting: Setting, model: Any, batch: Tensor) -> dict[str, Callable[[], Forward]]:  # noqa: ANN401
-    """By name, what makes ready to run; the slowest to make last."""
+    """Return functions that prepare each way to run, by its name. The slowest to prepare come last."""
     trunk: nn.Module = model._trunk
     ways: dict[str, Callable[[], Forward]] = {
         "channels_last": lambda: lambda: trunk(batch),
@@ -97,7 +97,7 @@ def _ways(setting: Setting, model: Any, batch: Tensor) -> dict[str, Callable[[],
 
 
 def _contiguous(trunk: nn.Module, batch: Tensor) -> Forward:
-    """As a network is usually written: channels first."""
+    """Return the trunk in the usual layout, channels first."""
     usual = copy.deepcopy(trunk).to(memory_format=torch.contiguous_format)
     ready = batch.contiguous(memory_format=torch.contiguous_format)
     return lambda: usual(ready)
@@ -120,7 +120,7 @@ def _graph(forward: Forward) -> Forward:
 
 
 def _benchmarked(forward: Forward) -> Forward:
-    """With the kernels that cuDNN finds fastest by trying; the embedder takes those that it guesses."""
+    """Return the trunk with kernels that cuDNN chooses by trying; the embedder uses those that cuDNN guesses."""
     torch.backends.cudnn.benchmark = True
     try:
         return _graph(forward)
@@ -129,7 +129,7 @@ def _benchmarked(forward: Forward) -> Forward:
 
 
 def _fused(trunk: nn.Module, batch: Tensor) -> Forward:
-    """With bias and ReLU in the convolution's own kernel."""
+    """Return the trunk with bias and ReLU in the convolution's own kernel."""
     layers = list(trunk)  # type: ignore[call-overload]
 
     def forward() -> Tensor:

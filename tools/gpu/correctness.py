@@ -1,4 +1,4 @@
-"""The GPU's vectors beside those of the CPU in fp32: each precision, each batch size, with and without graphs."""
+"""Compare the GPU's vectors with the CPU's in fp32: each precision, each batch size, with and without graphs."""
 
 import gc
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tools.gpu.setting import Setting
 
 _SIZES: Final = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
 _DISTINCT: Final = 64
-"""Photos that the CPU computes; larger batches repeat them."""
+"""The CPU computes so many photos; larger batches repeat them."""
 _LEAST: Final = 0.999
 _LEAST_SAME: Final = 0.9999
 _ROUNDS: Final = 20
@@ -29,43 +29,45 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Known:
-    """Photos, and their vectors by the CPU; batches of which sizes are to be made of them."""
+    """Photos with their vectors by the CPU, and the sizes of the batches that are made of them."""
 
     pixels: Sequence[Any]
     expected: Vectors
     sizes: Sequence[int]
 
     def batch(self, size: int) -> tuple[list[Any], Vectors]:
-        """So many photos, again and again the same, and their vectors."""
+        """Return `size` photos, repeated if there are fewer, and their vectors."""
         places = [number % len(self.pixels) for number in range(size)]
         return [self.pixels[place] for place in places], self.expected[places]
 
 
 def run(setting: Setting, record: Record) -> None:
-    """See `docs/embedder.md`."""
+    """Run the comparisons that `docs/embedder.md` describes."""
     sizes = (1, 2) if setting.short else _SIZES
     pixels = setting.pixels[: min(_DISTINCT, max(sizes))]
     expected = CpuModel(setting.trunk.tensors, "fp32")(pixels)
-    others = expected @ expected.T - 2 * np.eye(len(expected), dtype=np.float32)
+    cosines_between = expected @ expected.T - 2 * np.eye(len(expected), dtype=np.float32)
     record.figure(
-        "cosine_of_different_photos", float(others.max()), "the CPU's; what is close must be closer than this"
+        "cosine_of_different_photos", float(cosines_between.max()), "the CPU's; what is close must be closer than this"
     )
     known = _Known(pixels, expected, sizes)
-    found = []
+    least_cosines = []
     for precision in ("fp32", "bf16", "fp16"):
         for captures in (True, False) if setting.device == "cuda" else (False,):
             name = f"cosine_{precision}_{'graphs' if captures else 'eager'}"
             try:
-                found.append(_one(name, setting.model(precision, captures=captures), known, setting, record))
-            except Exception as error:  # the others may still show something
+                least_cosines.append(
+                    _of_precision(name, setting.model(precision, captures=captures), known, setting, record)
+                )
+            except Exception as error:  # other precisions may still succeed
                 record.figure(name, 0.0, f"{type(error).__name__}: {error}"[:300], least=_LEAST)
-                found.append(0.0)
+                least_cosines.append(0.0)
             _give_back(setting)
-    record.figure("gpu_min_cosine", min(found), "to the CPU's fp32, over all of these", least=_LEAST)
+    record.figure("gpu_min_cosine", min(least_cosines), "to the CPU's fp32, over all of these", least=_LEAST)
 
 
-def _one(name: str, model: Any, known: _Known, setting: Setting, record: Record) -> float:  # noqa: ANN401
-    """The least cosine of a precision, with graphs or without."""
+def _of_precision(name: str, model: Any, known: _Known, setting: Setting, record: Record) -> float:  # noqa: ANN401
+    """Return the least cosine of a precision, with graphs or without."""
     least, error = _beside(model, known)
     on = f"batches of {', '.join(map(str, known.sizes))} in both lanes; relative error at most {error:.2g}"
     record.figure(name, least, on, least=_LEAST)
@@ -77,34 +79,37 @@ def _one(name: str, model: Any, known: _Known, setting: Setting, record: Record)
 
 
 def _give_back(setting: Setting) -> None:
-    """What a model held: it and its workers know each other, so that only the collector finds them."""
+    """Free a model's memory. It and its workers refer to each other, so that only the garbage collector frees them."""
     gc.collect()
     if setting.device == "cuda":
         torch.cuda.empty_cache()
 
 
 def cosines(left: Vectors, right: Vectors) -> Vectors:
-    """Of vectors of length 1; what is no number counts as 0."""
-    found: Vectors = np.nan_to_num((left * right).sum(axis=1), nan=0.0)
-    return found
+    """Return the cosines of pairs of vectors of length 1; a cosine that is not a number counts as 0."""
+    products: Vectors = np.nan_to_num((left * right).sum(axis=1), nan=0.0)
+    return products
 
 
 def _beside(model: Any, known: _Known) -> tuple[float, float]:  # noqa: ANN401
-    """The least cosine, and the largest relative error; as far as there is memory."""
+    """Return the least cosine and the largest relative error, for all batch sizes that fit into memory."""
     least, error = 1.0, 0.0
     for size, lane in product(known.sizes, Lane):
         pixels, wanted = known.batch(size)
         try:
-            found = model(pixels, lane)
+            vectors = model(pixels, lane)
         except OutOfMemory:
             break
-        least = min(least, float(cosines(found, wanted).min()))
-        error = max(error, float(np.nan_to_num(np.linalg.norm(found - wanted, axis=1), nan=9.0).max()))
+        least = min(least, float(cosines(vectors, wanted).min()))
+        error = max(error, float(np.nan_to_num(np.linalg.norm(vectors - wanted, axis=1), nan=9.0).max()))
     return least, error
 
 
 def _together(model: Any, known: _Known, record: Record) -> float:  # noqa: ANN401
-    """One image alone and in a batch; the same twice; all workers at once. The least cosine of the last."""
+    """Compare one image alone and in a batch, and the same batch twice.
+
+    Returns the least cosine with all workers busy.
+    """
     size = min(max(known.sizes), 32)
     batch, wanted = known.batch(size)
     whole = model(batch, Lane.BULK)

@@ -1,4 +1,4 @@
-"""The engine, from pixels and from files to vectors, without the RPC; and what the processor's cores decode."""
+"""Measure the engine without the RPC, from pixels and from files; and how fast the processor's cores decode."""
 
 import asyncio
 import itertools
@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any, Final
 
 from lookalike_embedder import image
+from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.config import CORES
 from lookalike_embedder.decoder import Decode
-from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.engine import Engine
 from lookalike_embedder.image import Info
 from lookalike_embedder.job import Job
 from lookalike_embedder.metrics import Metrics
@@ -26,7 +27,7 @@ _INFO: Final = Info("JPEG", 1, 1, 1)
 
 
 def run(setting: Setting, record: Record) -> None:
-    """Twice the same, from what is decoded already and from files."""
+    """Measure the engine from decoded pixels, and then from files."""
     with ThreadPoolExecutor(1) as first:
         model, size = first.submit(_ready, setting).result()
         numbers = [number.to_bytes(4) for number in range(len(setting.pixels))]
@@ -52,7 +53,7 @@ def _run(pace: Coroutine[Any, Any, float]) -> float:
 
 
 def _ready(setting: Setting) -> tuple[Any, int]:
-    """The model, and the batch size, as the server finds them."""
+    """Return the model and its batch size, chosen as by the server."""
     from lookalike_embedder.server import knee_of
 
     model = setting.model()
@@ -60,10 +61,10 @@ def _ready(setting: Setting) -> tuple[Any, int]:
 
 
 def _decoding(setting: Setting, record: Record) -> None:
-    """How many files a second the cores decode, all together: above this nothing on this machine can go."""
+    """Measure how many files a second all cores decode: nothing on this machine can be faster than that."""
     seconds, decode = setting.seconds / 2, partial(image.decode, limits=setting.limits)
 
-    def one(_: int) -> int:
+    def decode_for_a_while(_: int) -> int:
         done, loop = 0, asyncio.new_event_loop()
         end = loop.time() + seconds
         for data in itertools.cycle(setting.jpegs):
@@ -75,7 +76,7 @@ def _decoding(setting: Setting, record: Record) -> None:
         return done
 
     with ThreadPoolExecutor(CORES) as pool:
-        total = sum(pool.map(one, range(CORES)))
+        total = sum(pool.map(decode_for_a_while, range(CORES)))
     record.figure("decode_images_per_second", total / seconds, f"the {CORES} cores alone, one thread each")
 
 
@@ -89,7 +90,7 @@ async def _pace(
     *,
     decoders: int,
 ) -> float:
-    """Images a second, in the steady state."""
+    """Return the images a second, in the steady state."""
     engine = Engine(
         model,
         decode,
@@ -115,8 +116,8 @@ async def _pace(
 
     async with engine:
         feeding = asyncio.create_task(feed())
-        found = await steady_pace([feeding], lambda: answers, setting.seconds, warm_up=setting.seconds / 2)
+        pace = await steady_pace([feeding], lambda: answers, setting.seconds, warm_up=setting.seconds / 2)
         feeding.cancel()
     if failures:
         raise RuntimeError(f"{failures} of {answers} images failed")
-    return found
+    return pace

@@ -1,4 +1,4 @@
-"""What this machine is: the card, its driver, its state, and what is installed. And how fast it multiplies."""
+"""Record what this machine is: the card, its driver, its state, and what is installed; and how fast it multiplies."""
 
 import os
 import platform
@@ -10,12 +10,12 @@ from tools.gpu.record import NoGpu, Record
 from tools.gpu.setting import Setting
 
 _PACKAGES: Final = ("torch", "torchvision", "numpy", "pillow", "grpcio", "protobuf")
-_ASKED: Final = (
+_QUERY: Final = (
     "name,driver_version,vbios_version,memory.total,memory.used,power.limit,power.draw,clocks.sm,clocks.max.sm,"
     "temperature.gpu,persistence_mode,mig.mode.current,compute_mode,clocks_throttle_reasons.active"
 )
-_LEAST_ASKED: Final = "name,driver_version,memory.total,power.limit,clocks.sm"
-"""What every nvidia-smi knows: one name that it does not know costs the whole answer."""
+_LEAST_QUERY: Final = "name,driver_version,memory.total,power.limit,clocks.sm"
+"""Every nvidia-smi knows these names: one unknown name costs the whole answer."""
 DATASHEET: Final = {
     "H200": 989.0,
     "H100 80GB HBM3": 989.0,
@@ -33,7 +33,7 @@ that give a figure "with sparsity" are halved. The first name that the card's na
 
 
 def run(setting: Setting, record: Record) -> None:
-    """Ask the system, then torch."""
+    """Record what the system says, then what torch says."""
     record.figure("python", platform.python_version(), f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores")
     for package in _PACKAGES:
         record.figure(package, _version(package))
@@ -58,7 +58,7 @@ def _version(package: str) -> str:
 def _card(record: Record) -> None:
     import torch
 
-    for name, value in (smi(_ASKED) or smi(_LEAST_ASKED)).items():
+    for name, value in (smi(_QUERY) or smi(_LEAST_QUERY)).items():
         record.figure(f"card {name}", value)
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
@@ -75,7 +75,7 @@ def _card(record: Record) -> None:
 
 
 def smi(query: str) -> dict[str, str]:
-    """What nvidia-smi says of the first GPU that is visible; nothing where there is none of it."""
+    """Return what nvidia-smi says of the first visible GPU; empty if there is no nvidia-smi or no GPU."""
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=15, check=True)  # noqa: S603
@@ -85,7 +85,7 @@ def smi(query: str) -> dict[str, str]:
 
 
 def _peak(setting: Setting, record: Record) -> None:
-    """What the card does at most, in practice: a large product of random matrices."""
+    """Measure the card's peak in practice: a large product of random matrices."""
     import torch
 
     from lookalike_embedder.model.hardware import DTYPES

@@ -1,4 +1,4 @@
-"""A device that fails for good: on a GPU for real, by an index out of bounds in a kernel; on a CPU it is told so."""
+"""Let a device fail for good: a GPU really, by an index out of bounds in a kernel; a CPU by an exception."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,10 +13,10 @@ from lookalike_embedder.server import Loaded
 
 
 def losing(loaded: Loaded, device: str) -> Loaded:
-    """The same model; on a picture that is all black it loses its device."""
+    """Return the same model, which loses its device on a picture that is all black."""
 
     def compute(pixels: Sequence[Any], lane: Lane, pause: Callable[[], None]) -> NDArray[np.float32]:
-        if any(not one.any() for one in pixels):
+        if any(not image.any() for image in pixels):
             _fail(device)
         return loaded.compute(pixels, lane, pause)
 
@@ -29,4 +29,4 @@ def _fail(device: str) -> None:
     import torch
 
     table, place = torch.zeros(4, device="cuda"), torch.tensor([1 << 20], device="cuda")
-    table[place]  # asserts in its kernel, of which nobody knows before the model asks for something
+    table[place]  # its kernel asserts, which the next call of the model reports

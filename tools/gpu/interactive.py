@@ -1,4 +1,4 @@
-"""How long somebody waits who asks for one image: of an idle embedder, and of one that bulk work saturates."""
+"""Measure the latency of a single image: on an idle embedder, and on one that bulk work saturates."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ _MEAN_GAP_SECONDS: Final = 0.02
 
 
 def run(setting: Setting, record: Record) -> None:
-    """The load comes from other processes: here it would be part of what is measured."""
+    """Measure both; the load comes from other processes, so that it does not slow the measuring one."""
     from tools.gpu.rpc import messages
 
     calls = _SHORT_CALLS if setting.short else _CALLS
@@ -34,7 +34,7 @@ def run(setting: Setting, record: Record) -> None:
 
 
 def load_on_later(setting: Setting, address: str, messages: list[bytes]) -> Any:  # noqa: ANN401 - a context manager
-    """Processes that make load once they are told to: they must be forked before this one uses gRPC."""
+    """Return processes that make load once they are told to. They must be forked before this process uses gRPC."""
     return load_on(address, messages, 1 if setting.short else 2, waits=True)
 
 
@@ -64,11 +64,11 @@ async def _measure(
 
 
 async def _latencies(stub: Any, photos: list[Any], mean_gap: float) -> list[float]:  # noqa: ANN401
-    gaps, found = random.Random(0), []  # noqa: S311 - no secret
+    gaps, seconds = random.Random(0), []  # noqa: S311 - no secret
     for photo in photos:
         if mean_gap:
             await asyncio.sleep(gaps.expovariate(1 / mean_gap))
         started = time.perf_counter()
         await stub.Embed(photo)
-        found.append(time.perf_counter() - started)
-    return found
+        seconds.append(time.perf_counter() - started)
+    return seconds

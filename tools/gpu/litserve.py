@@ -1,4 +1,4 @@
-"""LitServe with our model and our decoder, where it is installed: what the same GPU does behind another server."""
+"""Measure LitServe with our model and our decoder, if it is installed: the same GPU behind another server."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ _TUNINGS: Final = (("--workers", "2", "--batch", "64"), ("--workers", "4", "--ba
 
 
 def run(setting: Setting, record: Record) -> None:
-    """The faster of two settings."""
+    """Record the images a second of LitServe, the faster of two settings."""
     if missing := [name for name in ("litserve", "aiohttp", "safetensors", "platformdirs") if find_spec(name) is None]:
         return record.figure(_FIGURE, None, f"{', '.join(missing)} not installed")
     if setting.short:
@@ -30,13 +30,13 @@ async def _measure(setting: Setting, record: Record) -> None:
     weights = setting.scratch / "trunk.safetensors"
     save_file(setting.trunk.tensors, weights)
     named = ("--weights", str(weights), "--weights-sha256", setting.trunk.sha256)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # it is a program of its own
-    found = 0.0
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # for LitServe's own processes
+    best = 0.0
     for tuning in _TUNINGS:
         arguments = ("tuned", "--precision", setting.chosen_precision, *named, *tuning)
         with (setting.scratch / "litserve.log").open("wb") as log:
             async with litserve_processes.serving(arguments, log) as rival:
                 rate = await rival.pace(setting.jpegs, setting.seconds, device=setting.device)
         record.figure(f"litserve {' '.join(tuning)}", rate, "images/s over HTTP")
-        found = max(found, rate)
-        record.figure(_FIGURE, found, "images/s, the faster of its settings")
+        best = max(best, rate)
+        record.figure(_FIGURE, best, "images/s, the faster of its settings")

@@ -1,4 +1,4 @@
-"""A server that loses its device says so, to callers and to whoever watches its health, and ends."""
+"""Check that a server that loses its device tells its callers and its health's watchers, and ends."""
 
 import asyncio
 import io
@@ -12,7 +12,7 @@ from tools.gpu.setting import Setting
 
 
 def run(setting: Setting, record: Record) -> None:
-    """For real: a kernel of the server's asserts."""
+    """Lose the device for real, by a kernel that asserts, and record what happens."""
     with embedder(setting, faulty=True, max_batch_size=1, workers=1) as (address, _, process):
         health, reason = asyncio.run(_lose(setting, address))
         process.join(20)
@@ -43,10 +43,10 @@ async def _lose(setting: Setting, address: str) -> tuple[str, str]:
         except grpc.aio.AioRpcError as error:
             reason = errors.from_rpc(error, "embedder").reason
         try:
-            told = await asyncio.wait_for(watch.read(), 20)
+            answer = await asyncio.wait_for(watch.read(), 20)
         except TimeoutError:
             return "nothing in 20 s", reason
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(told.status), reason
+    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status), reason
 
 
 def _black() -> bytes:

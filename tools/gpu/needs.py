@@ -1,4 +1,4 @@
-"""What the check needs beside the standard library, what of it is here, and what a folder of wheels brings."""
+"""Know which packages the check needs, which of them are installed, and which a folder of wheels has."""
 
 import platform
 import re
@@ -16,31 +16,31 @@ LEVELS: Final = {
     "engine": ("prometheus-client",),
     "rpc": ("grpcio-health-checking", "grpcio-reflection"),
 }
-"""What each level of parts needs, those before it included."""
+"""The packages that each level of parts needs; a level includes those before it."""
 CARRIED: Final = ("protobuf", *LEVELS["model"][2:], *LEVELS["engine"], *LEVELS["rpc"])
-"""Those that wheels for any machine can bring; the rest is compiled, and large."""
+"""These packages come as wheels for any machine; the others are compiled, and large."""
 _GENERATED_WITH: Final = "grpcio"
-"""Below `rpc` any version of it will do; the generated code of the RPCs refuses older ones than it was made with."""
+"""Below `rpc`, any version of it is good enough; the generated code of RPCs refuses versions older than its own."""
 
 
 @dataclass(frozen=True)
 class Lack:
-    """A package that is not here, or too old."""
+    """A package is not installed, or is too old."""
 
     package: str
     least: str
-    found: str | None
+    installed: str | None
 
     def __str__(self) -> str:
-        """As a person reads it."""
-        return f"{self.package} >= {self.least}" + (f" (here is {self.found})" if self.found else "")
+        """Return the package, the version that is needed, and the one that is installed, for people."""
+        return f"{self.package} >= {self.least}" + (f" (here is {self.installed})" if self.installed else "")
 
 
 def least_versions(root: Path) -> dict[str, str]:
-    """The lower bounds of the checkout's own dependencies."""
+    """Return the lower bounds of the checkout's dependencies, by package."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    found = (re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", line) for line in _lines(project))
-    return {match[1]: match[2] for match in found if match}
+    matches = (re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", line) for line in _lines(project))
+    return {match[1]: match[2] for match in matches if match}
 
 
 def _lines(project: dict[str, list[str] | dict[str, list[str]]]) -> Iterable[str]:
@@ -49,11 +49,11 @@ def _lines(project: dict[str, list[str] | dict[str, list[str]]]) -> Iterable[str
 
 
 def lacks(level: str, least: dict[str, str]) -> list[Lack]:
-    """What a level of parts lacks."""
-    found = []
+    """Return the packages that a level of parts lacks, given the lower bounds."""
+    lacking = []
     for name in list(LEVELS)[: list(LEVELS).index(level) + 1]:
-        found += [lack for package in LEVELS[name] if (lack := _lack(package, least[package], level))]
-    return found
+        lacking += [lack for package in LEVELS[name] if (lack := _lack(package, least[package], level))]
+    return lacking
 
 
 def _lack(package: str, least: str, level: str) -> Lack | None:
@@ -66,25 +66,25 @@ def _lack(package: str, least: str, level: str) -> Lack | None:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """A version, to be compared."""
+    """Return the numbers of a version, for comparison."""
     return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
 
 
 def unpack(wheels: Path, packages: Iterable[str], folder: Path) -> list[str]:
-    """Unpack the wheels of these packages that fit this machine into a folder; their file names.
+    """Unpack the wheels of these packages that fit this machine into a folder. Returns the names of the wheels.
 
-    To put them on the path as they are would not do: Python before 3.13 finds no package in them that has no
-    `__init__`, as `google` has none.
+    They cannot be put on the path unchanged: Python before 3.13 does not find packages in a wheel that have no
+    `__init__`, such as `google`.
     """
     wanted = {package.replace("-", "_") for package in packages}
-    found: dict[str, Path] = {}
+    by_package: dict[str, Path] = {}
     for wheel in sorted(wheels.glob("*.whl"), key=lambda wheel: "-none-any" not in wheel.name):
         if (name := wheel.name.partition("-")[0]) in wanted and _fits(wheel.name):
-            found[name] = wheel  # a compiled one, where it fits, after the other
-    for wheel in found.values():
+            by_package[name] = wheel  # a compiled wheel that fits comes after the other, and replaces it
+    for wheel in by_package.values():
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
-    return sorted(wheel.name for wheel in found.values())
+    return sorted(wheel.name for wheel in by_package.values())
 
 
 def _fits(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""JPEGs decoded by the GPU: which files it takes, how near it comes to Pillow, and from which size it is faster."""
+"""Compare JPEGs decoded by the GPU with Pillow's: which files it takes, how close it is, and where it is faster."""
 
 import io
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _SIZES: Final = ((800, 600), (2000, 1500), (4000, 3000))
 
 
 def run(setting: Setting, record: Record) -> None:
-    """Kinds of files first; then speed, by size."""
+    """Compare the kinds of files first; then measure the speed, by size."""
     model = setting.model()
     jpegs = GpuJpegs(0, setting.device)
     photo = photos.picture(7, (320, 240) if setting.short else (1600, 1200))
@@ -38,7 +38,7 @@ def run(setting: Setting, record: Record) -> None:
 
 
 def _kinds(photo: Image.Image) -> Iterator[tuple[str, bytes]]:
-    """One photo, in the ways that JPEGs are written."""
+    """Yield one photo as each kind of JPEG, with the kind's name."""
     for number, name in enumerate(("4:4:4", "4:2:2", "4:2:0")):
         yield f"baseline {name}", photos.jpeg(photo, subsampling=number)
     yield "progressive", photos.jpeg(photo, progressive=True)
@@ -54,7 +54,7 @@ def _kinds(photo: Image.Image) -> Iterator[tuple[str, bytes]]:
 
 
 def _compare(name: str, data: bytes, setting: Setting, jpegs: GpuJpegs, model: Any, record: Record) -> None:  # noqa: ANN401
-    """Whether the embedder, with this decoder, comes to the same vector."""
+    """Check that the embedder computes the same vector with this decoder."""
     with Image.open(io.BytesIO(data)) as opened:
         takes = opened.mode in ("RGB", "L") and jpegs(data) is not None
     ours = image.decode(data, limits=setting.limits, jpegs=jpegs)[1]
@@ -66,7 +66,7 @@ def _compare(name: str, data: bytes, setting: Setting, jpegs: GpuJpegs, model: A
 
 
 def _broken(name: str, data: bytes, setting: Setting, jpegs: GpuJpegs, record: Record) -> None:
-    """Whether it is refused as Pillow refuses it: a file is broken or not, wherever it is decoded."""
+    """Check that a broken file is refused if and only if Pillow refuses it."""
 
     def refused(decoder: GpuJpegs | None) -> bool:
         try:
@@ -87,7 +87,7 @@ def _spoilt(data: bytes) -> bytes:
 
 
 def _speed(data: bytes, size: tuple[int, int], setting: Setting, jpegs: GpuJpegs, record: Record) -> None:
-    """Over as many threads as there are cores, as the embedder decodes."""
+    """Measure both decoders on as many threads as there are cores, as in the embedder."""
     ways = {"cpu": partial(image.decode, data, limits=setting.limits), "gpu": partial(jpegs, data)}
     with ThreadPoolExecutor(CORES) as pool:
         for name, decode in ways.items():

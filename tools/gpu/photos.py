@@ -1,4 +1,4 @@
-"""Photos to compute on: a folder's JPEGs, or made ones that cost a decoder and a network what real ones cost."""
+"""Provide photos: a folder's JPEGs, or generated ones that are as hard to decode and to compute as real ones."""
 
 import io
 from pathlib import Path
@@ -8,36 +8,36 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 _SIZES: Final = ((500, 500), (600, 450), (450, 600), (640, 480), (480, 480))
-"""Of a shop's photos: at quality 85 they are files of some 33 kB."""
+"""The sizes of a shop's photos. At quality 85, the files have some 33 kB."""
 _OCTAVES: Final = (3, 6, 12, 24, 48, 96, 192)
 """Cells along a side. Photos have the same power in each octave (Field, 1987)."""
 _STRENGTH: Final = (22, 11, 11)
-"""Of luminance and of both chroma channels in each octave; the finest have less of it, as lenses do."""
+"""The strength of luminance and of both chroma channels in each octave; the finest have less, as with lenses."""
 
 
-def of_folder(folder: Path, most: int) -> list[bytes]:
-    """The JPEGs of a folder, at most so many."""
+def of_folder(folder: Path, limit: int) -> list[bytes]:
+    """Return the JPEGs of a folder, at most `limit`. Raises SystemExit if there are none."""
     files = (path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg"))
-    found = [data for _, data in zip(range(most), files, strict=False)]
-    if not found:
+    jpegs = [data for _, data in zip(range(limit), files, strict=False)]
+    if not jpegs:
         raise SystemExit(f"gpu_check: --photos: there is no JPEG in {folder}")
-    return found
+    return jpegs
 
 
-def made(count: int) -> list[bytes]:
-    """So many, each different."""
+def generate(count: int) -> list[bytes]:
+    """Return `count` JPEGs, each different."""
     return [jpeg(picture(number, _SIZES[number % len(_SIZES)])) for number in range(count)]
 
 
 def jpeg(photo: Image.Image, **options: object) -> bytes:
-    """As a file."""
+    """Return the photo as the bytes of a JPEG."""
     file = io.BytesIO()
     photo.save(file, "JPEG", **{"quality": 85, **options})
     return file.getvalue()
 
 
 def picture(seed: int, size: tuple[int, int]) -> Image.Image:
-    """Noise with the spectrum of photos, and a few things with edges."""
+    """Return noise with the spectrum of photos, with a few shapes that have edges."""
     random = np.random.default_rng(seed)
     channels = [_channel(random, size, strength, weak) for strength, weak in zip(_STRENGTH, (1, 4, 4), strict=True)]
     photo = Image.merge("YCbCr", channels).convert("RGB")

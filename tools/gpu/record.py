@@ -1,4 +1,4 @@
-"""What the parts find: kept at once, line by line in JSON, so that a run that is cut off has given what it had."""
+"""Keep the results of the parts, line by line in JSON, so that an interrupted run has kept what it had."""
 
 import json
 import os
@@ -9,11 +9,11 @@ Value = float | str | bool | None
 
 
 class NoGpu(Exception):
-    """Torch finds none. Nothing else of the check can run."""
+    """There is no GPU that torch can use. Nothing else of the check can run."""
 
 
 class Record:
-    """One part's share of the file of results.
+    """The record holds the results of one part, in the file that all parts share.
 
     Args:
         path: the file; lines are added.
@@ -26,21 +26,21 @@ class Record:
     def figure(
         self, name: str, value: Value, on: str = "", *, least: float | None = None, most: float | None = None
     ) -> None:
-        """A value that was found.
+        """Keep one measured value, and print it.
 
         Args:
-            name: in the final JSON.
-            value: None where it cannot be had, for the reason that `on` is.
+            name: its name in the final JSON.
+            value: None if it cannot be measured, for the reason in `on`.
             on: what it was measured on.
-            least: the least that is asked for, if anything is.
-            most: likewise.
+            least: the lowest value that is good enough, if there is a bound.
+            most: the highest value that is good enough, if there is a bound.
         """
         if isinstance(value, float):
             value = float(f"{value:.5g}")
         self._add({"figure": name, "value": value, "on": on, "least": least, "most": most})
 
     def ended(self, how: str, seconds: float, why: str = "") -> None:
-        """The part is over: `done`, `failed`, `no GPU`, `timed out` or `skipped`."""
+        """Keep how the part ended: `done`, `failed`, `no GPU`, `timed out` or `skipped`."""
         self._add({"ended": how, "seconds": round(seconds, 1), "why": why})
 
     def _add(self, line: dict[str, Any]) -> None:
@@ -55,18 +55,18 @@ class Record:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    """What was kept; a line that was cut off is left out."""
-    found = []
+    """Return the lines of a file of results; a line that was cut off is left out."""
+    lines = []
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
-            found.append(json.loads(line))
+            lines.append(json.loads(line))
         except ValueError:
             continue
-    return found
+    return lines
 
 
 def shown(line: dict[str, Any]) -> str:
-    """A line for a person."""
+    """Return a line of results, for people."""
     if "ended" in line:
         return f"{line['ended']} after {line['seconds']} s" + (f": {line['why']}" if line.get("why") else "")
     value = line["value"]
@@ -75,7 +75,7 @@ def shown(line: dict[str, Any]) -> str:
 
 
 def wanted(line: dict[str, Any]) -> str:
-    """The bound, and whether it is kept."""
+    """Return the bound of a value, and whether the value is within it; empty if there is none."""
     if (kept := is_kept(line)) is None:
         return ""
     bound = f"≥ {line['least']:g}" if "least" in line else f"≤ {line['most']:g}"
@@ -83,7 +83,7 @@ def wanted(line: dict[str, Any]) -> str:
 
 
 def is_kept(line: dict[str, Any]) -> bool | None:
-    """Whether the value is within its bound; None: there is no bound, or no value."""
+    """Return whether the value is within its bound; None: there is no bound, or no value."""
     value = line.get("value")
     if value is None or not {"least", "most"} & line.keys():
         return None

@@ -1,4 +1,4 @@
-"""What goes wrong on a GPU, done to it: it is lost, memory runs out, work comes too late or is not wanted any more."""
+"""Provoke the failures of a GPU: it is lost, its memory runs out, work comes too late or is cancelled."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike_embedder.engine import Bounds, Engine
+from lookalike_embedder.bounds import Bounds
+from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import OutOfMemory, Overloaded, TooLate
 from lookalike_embedder.image import Info
 from lookalike_embedder.job import Job, Lane
@@ -24,7 +25,10 @@ _GROWTH_MB: Final = 64.0
 
 
 def run(setting: Setting, record: Record) -> None:
-    """The loss comes first: its server must be forked before this process uses the GPU."""
+    """Provoke each failure, one after the other.
+
+    The loss comes first: its server must be forked before this process uses the GPU.
+    """
     if lacking := setting.lacking["rpc"]:
         record.figure("lost_device", None, f"this needs {', '.join(lacking)}")
     else:
@@ -41,7 +45,7 @@ def run(setting: Setting, record: Record) -> None:
         }.items():
             try:
                 asyncio.run(step)
-            except Exception as error:  # the others may still show something
+            except Exception as error:  # other steps may still succeed
                 record.figure(name, False, f"{type(error).__name__}: {error}"[:300], least=1)
 
 
@@ -55,7 +59,7 @@ def _engine(setting: Setting, compute: Any, size: int, first: ThreadPoolExecutor
 
 
 async def _all(engine: Engine, count: int) -> list[Job]:
-    """So many bulk images, done."""
+    """Return the finished jobs of `count` bulk images."""
     jobs: asyncio.Queue[Job] = asyncio.Queue()
     window = asyncio.Semaphore(engine.window)
 
@@ -70,7 +74,7 @@ async def _all(engine: Engine, count: int) -> list[Job]:
 
 
 async def _unwanted(setting: Setting, model: Any, size: int, first: ThreadPoolExecutor, record: Record) -> None:  # noqa: ANN401
-    """Half of the callers go, others have no time; then it serves as before."""
+    """Check that the engine still serves after half of the callers cancel, and others have no time left."""
     calls = 4 if setting.short else 64
     async with _engine(setting, model, size, first, Metrics()) as engine:
         tasks = [asyncio.create_task(engine.embed(number.to_bytes(4))) for number in range(calls)]
@@ -99,7 +103,7 @@ async def _memory(setting: Setting, model: Any, size: int, first: ThreadPoolExec
 
 
 def _used(setting: Setting) -> tuple[float, float]:
-    """MB of this process, and of the GPU."""
+    """Return the MB that this process uses, and those of the GPU."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     on_gpu = 0
     if setting.device == "cuda":
@@ -110,7 +114,7 @@ def _used(setting: Setting) -> tuple[float, float]:
 
 
 async def _out_of_memory(setting: Setting, model: Any, first: ThreadPoolExecutor, record: Record) -> None:  # noqa: ANN401
-    """Batches that are larger than what the pool holds are halved; no image is lost."""
+    """Check that batches that do not fit into memory are halved, and that no image is lost."""
     compute, size = (_cramped(model), 256) if setting.device == "cuda" else (_short_of_memory(model), 4)
     metrics = Metrics()
     async with _engine(setting, compute, size, first, metrics) as engine:
@@ -123,22 +127,22 @@ async def _out_of_memory(setting: Setting, model: Any, first: ThreadPoolExecutor
 
 
 def _cramped(model: Any) -> Any:  # noqa: ANN401
-    """The model with room for some 48 images at once beside its weights, over all workers."""
+    """Return the model with memory for some 48 images at once beside its weights, over all workers."""
     import torch
 
-    model.warm(1, 1)  # gives back what the workers hold
+    model.warm(1, 1)  # frees what the workers hold
     room = torch.cuda.memory_reserved() + 48 * 16_000_000
     torch.cuda.set_per_process_memory_fraction(room / torch.cuda.get_device_properties(0).total_memory)
     return model
 
 
 def _short_of_memory(model: Any) -> Callable[..., NDArray[np.float32]]:  # noqa: ANN401
-    """In place of a pool, which a CPU has not."""
+    """Return a model that fails on more than one image: on a CPU, memory cannot be limited."""
 
     def compute(pixels: Sequence[Any], lane: Lane, pause: Callable[[], None]) -> NDArray[np.float32]:
         if len(pixels) > 1:
             raise OutOfMemory
-        found: NDArray[np.float32] = model(pixels, lane, pause)
-        return found
+        vectors: NDArray[np.float32] = model(pixels, lane, pause)
+        return vectors
 
     return compute

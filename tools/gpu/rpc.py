@@ -1,4 +1,4 @@
-"""The whole way: JPEGs through the RPC, from our client in a process of its own, and from one that does less."""
+"""Measure the whole way: JPEGs through the RPC, from our client in its own process, and from one that does less."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ _LEAN_PROCESSES = 2
 
 
 def run(setting: Setting, record: Record) -> None:
-    """First with our client; then with clients whose messages are ready made, to see who is the limit."""
+    """Measure with our client, and then with clients whose messages are prepared, to see which side is the limit."""
     from google.protobuf.internal import api_implementation
 
     with embedder(setting) as (address, description, server):
@@ -37,7 +37,7 @@ def run(setting: Setting, record: Record) -> None:
 
 
 def messages(setting: Setting) -> list[bytes]:
-    """The photos as our client sends them, several in a message."""
+    """Return the photos as our client sends them, several in a message."""
     from lookalike._transport.message_batches import IMAGES
     from lookalike.v1 import embedder_pb2 as wire
 
@@ -46,7 +46,7 @@ def messages(setting: Setting) -> list[bytes]:
 
 
 def _measured(setting: Setting, loads: Loads, pids: dict[str, int | None]) -> tuple[float, str]:
-    """Images a second, and what was busy meanwhile."""
+    """Return the images a second, and which processes were busy."""
 
     async def pace() -> float:
         return await loads.pace(setting.seconds)
@@ -64,7 +64,7 @@ def _now() -> float:
 
 
 def _cpu_seconds(pid: int | None) -> float:
-    """What a process has used so far."""
+    """Return the CPU seconds that a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -82,7 +82,7 @@ def _our_client(setting: Setting, address: str) -> Iterator[tuple[Any, Loads]]:
 
 
 def _client(address: str, jpegs: list[bytes], counter: Any) -> None:  # noqa: ANN401 - of multiprocessing
-    """As `index` embeds: a queue of requests over several streams."""
+    """Embed as `index` does: from a queue of requests, over several streams."""
     from lookalike._operations import embedding
     from lookalike._transport.call import Call
     from lookalike._transport.servers import Servers

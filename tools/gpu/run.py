@@ -1,4 +1,4 @@
-"""Runs the parts one after the other, each in a process of its own and within its time."""
+"""Run the parts one after the other, each in a process of its own and within its time."""
 
 import argparse
 import multiprocessing
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """A part: its module has `run(setting, record)`; its most seconds; what it needs, see `needs`."""
+    """A part is a module with `run(setting, record)`. It has a limit in seconds, and a level of needs; see `needs`."""
 
     name: str
     seconds: float
@@ -41,16 +41,16 @@ PARTS: Final = (
     Part("nvjpeg", 45, "model"),
     Part("litserve", 60, "rpc"),
 )
-"""What is worth most comes first."""
+"""The most valuable parts come first."""
 _SECONDS: Final = 465.0
-"""For all of them: a run is over in less than eight minutes."""
+"""All parts together have so long: a run is over in less than eight minutes."""
 _PHOTOS, _SHORT_PHOTOS = 256, 3
 _SHORT_SIDE: Final = 32
-"""Of the square that the model sees in the short form: a fiftieth of the work, for processors."""
+"""The side of the square that the model sees in the short form: a fiftieth of the work, for CPUs."""
 
 
 def arguments(text: str, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Return the options of the command line."""
     names = [part.name for part in PARTS]
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu shows only that the check runs")
@@ -68,7 +68,7 @@ def arguments(text: str, argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(text: str, root: Path, argv: Sequence[str] | None = None) -> int:
-    """Run, print a table, then JSON; 0 if all parts ended well and all bounds are kept."""
+    """Run the parts, print a table, then JSON. Returns 0 if all parts ended well and all bounds are kept."""
     options = arguments(text, argv)
     deadline = time.monotonic() + _SECONDS
     out = options.out or root / "build" / "gpu-check.jsonl"
@@ -91,7 +91,7 @@ def main(text: str, root: Path, argv: Sequence[str] | None = None) -> int:
 
 
 def _lacking(root: Path, wheels: Path, site: Path) -> dict[str, list[str]]:
-    """What each level lacks, once the wheels are unpacked."""
+    """Return what each level lacks once the wheels are unpacked."""
     least = needs.least_versions(root)
     if wanted := [lack.package for lack in needs.lacks("rpc", least)]:
         sys.path.insert(0, str(site))
@@ -101,13 +101,13 @@ def _lacking(root: Path, wheels: Path, site: Path) -> dict[str, list[str]]:
 
 
 def _setting(root: Path, options: argparse.Namespace, scratch: Path, lacking: dict[str, list[str]]) -> "Setting":
-    """What the parts share."""
+    """Return the setting that all parts share."""
     from tools.gpu import photos, weights
     from tools.gpu.setting import Setting
 
     trunk = weights.find(options.weights)
     count = _SHORT_PHOTOS if options.short else _PHOTOS
-    jpegs = photos.of_folder(options.photos, count) if options.photos else photos.made(count)
+    jpegs = photos.of_folder(options.photos, count) if options.photos else photos.generate(count)
     size = sum(map(len, jpegs)) / len(jpegs) / 1000
     print(
         f"weights: {trunk.source}\nphotos: {len(jpegs)} {'of the folder' if options.photos else 'made'}, {size:.0f} kB"
@@ -116,19 +116,22 @@ def _setting(root: Path, options: argparse.Namespace, scratch: Path, lacking: di
 
 
 def _import_torch(*, short: bool) -> None:
-    """Once for all parts, which are forked; nothing may touch the GPU here, as what does cannot be forked."""
+    """Import torch once for all parts, which are forked.
+
+    Nothing may touch the GPU here: it could not be forked then.
+    """
     import torch
     import torchvision  # noqa: F401
 
     from lookalike_embedder import image
 
     if short:
-        image.SIZE = _SHORT_SIDE  # type: ignore[misc] # before anybody else reads it
-        torch.set_num_threads(1)  # threads that wait for each other crawl on a processor that others use as well
+        image.SIZE = _SHORT_SIDE  # type: ignore[misc] # before any other module reads it
+        torch.set_num_threads(1)  # threads that wait for each other are very slow on shared CPUs
 
 
 def _run(part: Part, setting: "Setting", out: Path, deadline: float) -> None:
-    """One part, until its time is up; whatever it started ends with it."""
+    """Run one part until its time is up. Whatever it started ends with it."""
     print(f"\n{part.name}", flush=True)
     record, started = Record(out, part.name), time.monotonic()
     limit = min(part.seconds, deadline - started)
@@ -145,7 +148,7 @@ def _run(part: Part, setting: "Setting", out: Path, deadline: float) -> None:
     if timed_out:
         end(process.pid or 0)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid or 0, signal.SIGKILL)  # whatever it left
+        os.killpg(process.pid or 0, signal.SIGKILL)  # ends whatever it left running
     process.join()
     seconds = time.monotonic() - started
     if timed_out:
@@ -156,28 +159,28 @@ def _run(part: Part, setting: "Setting", out: Path, deadline: float) -> None:
 
 
 def end(pid: int) -> None:
-    """Kill a process and all that it has started, in whichever session."""
-    for one in (pid, *_below(pid)):
+    """Kill a process and all that it has started, in any session."""
+    for target in (pid, *_below(pid)):
         with suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
+            os.kill(target, signal.SIGKILL)
 
 
 def _below(pid: int) -> list[int]:
-    """The children of a process, theirs, and so on."""
-    found: list[int] = []
+    """Return the children of a process, their children, and so on."""
+    pids: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
             for child in map(int, task.read_text().split()):
-                found += [child, *_below(child)]
-    return found
+                pids += [child, *_below(child)]
+    return pids
 
 
 _SAID: Final = 3
-"""The exit status of a part that has said itself why it failed."""
+"""A part exits with this status if it has recorded why it failed."""
 
 
 def _work(part: Part, setting: "Setting", record: Record) -> None:
-    """In the part's own process, the first of a group."""
+    """Run a part in its own process, which leads a process group."""
     os.setpgid(0, 0)
     started = time.monotonic()
     try:
@@ -192,4 +195,4 @@ def _work(part: Part, setting: "Setting", record: Record) -> None:
         traceback.print_exc()
         record.ended("failed", time.monotonic() - started, f"{type(error).__name__}: {error}"[:500])
         os._exit(_SAID)
-    os._exit(0)  # threads that hang must not keep it
+    os._exit(0)  # threads that hang must not keep the process alive

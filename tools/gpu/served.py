@@ -1,4 +1,4 @@
-"""The embedder as a process of its own, with the check's weights, and load on it from others."""
+"""Run the embedder as a process of its own, with the check's weights, and put load on it from others."""
 
 import asyncio
 import multiprocessing
@@ -14,18 +14,18 @@ from typing import Any, Final
 from tools.gpu.setting import Setting
 
 FORK: Final = multiprocessing.get_context("fork")
-"""What is forked finds torch imported already; it must be before this process uses the GPU, or gRPC."""
+"""A forked process has torch imported already. It must be forked before this process uses the GPU, or gRPC."""
 
 _STREAMS: Final = 2
 
 
 @contextmanager
 def embedder(setting: Setting, *, faulty: bool = False, **options: Any) -> Iterator[tuple[str, str, BaseProcess]]:  # noqa: ANN401
-    """The address of a server that is ready, what it says of itself, and its process.
+    """Yield the address of a ready server, its own description, and its process.
 
     Args:
         setting: the weights, and where to compute.
-        faulty: whether it loses its device on a picture that is all black.
+        faulty: whether the server loses its device on a picture that is all black.
         options: further settings of `Config`.
     """
     ours, theirs = FORK.Pipe()
@@ -45,7 +45,7 @@ def embedder(setting: Setting, *, faulty: bool = False, **options: Any) -> Itera
 
 
 def _serve(setting: Setting, ready: Connection, faulty: bool, options: dict[str, Any]) -> None:
-    """Serve until signalled, and end as `lookalike-embedder` does."""
+    """Serve until a signal, and end as `lookalike-embedder` does."""
     from lookalike_embedder.config import Config
     from lookalike_embedder.errors import DeviceLost, Stuck
     from lookalike_embedder.server import Loaded, run, warmed
@@ -54,8 +54,8 @@ def _serve(setting: Setting, ready: Connection, faulty: bool, options: dict[str,
     from tools.gpu.fault import losing
 
     def load(config: Config) -> Loaded:
-        found = warmed(config, Weights(dict(setting.trunk.tensors), setting.trunk.sha256, setting.trunk.source))
-        return losing(found, setting.device) if faulty else found
+        loaded = warmed(config, Weights(dict(setting.trunk.tensors), setting.trunk.sha256, setting.trunk.source))
+        return losing(loaded, setting.device) if faulty else loaded
 
     chosen = {"port": 0, "cache_size": 0, "probe_interval": 3600.0, "device": setting.device, **options}
     if setting.short:
@@ -75,7 +75,7 @@ def _serve(setting: Setting, ready: Connection, faulty: bool, options: dict[str,
 
 
 def event_loop() -> Any:  # noqa: ANN401 - uvloop has its own type
-    """As the embedder's program has it, where it is installed."""
+    """Return uvloop's loop factory if it is installed, as in the embedder's program; otherwise None."""
     try:
         import uvloop
     except ImportError:
@@ -85,7 +85,7 @@ def event_loop() -> Any:  # noqa: ANN401 - uvloop has its own type
 
 @contextmanager
 def load_on(address: str, messages: Sequence[bytes], processes: int, *, waits: bool = False) -> Iterator["Loads"]:
-    """Bulk streams that saturate an embedder, from so many processes; if it `waits`, once `begin` is called."""
+    """Run bulk streams that saturate an embedder, from so many processes. If `waits`, they start at `begin`."""
     counters = [FORK.Value("Q", 0) for _ in range(processes)]
     begun = FORK.Event()
     clients = [FORK.Process(target=_load, args=(address, messages, begun, counter)) for counter in counters]
@@ -103,7 +103,7 @@ def load_on(address: str, messages: Sequence[bytes], processes: int, *, waits: b
 
 
 class Loads:
-    """What some processes have been answered."""
+    """The load comes from some processes, and counts their answers."""
 
     def __init__(
         self, clients: Sequence[BaseProcess], counters: Sequence[Any], begin: Callable[[], None] = lambda: None
@@ -112,13 +112,13 @@ class Loads:
         self.begin = begin
 
     async def pace(self, seconds: float) -> float:
-        """Answers a second, over all of them, in the steady state."""
+        """Return the answers a second of all processes, in the steady state."""
         from tests.bench.interleaved import steady_pace
 
         return await steady_pace([asyncio.create_task(self._fails())], self.answers, seconds, warm_up=seconds / 2)
 
     def answers(self) -> int:
-        """So far."""
+        """Return the number of answers so far."""
         return sum(counter.value for counter in self._counters)
 
     async def _fails(self) -> None:

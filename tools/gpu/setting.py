@@ -1,4 +1,4 @@
-"""What all parts share. Each runs in a process of its own, forked from one that never touched the GPU."""
+"""Share a setting among all parts. Each part runs in its own process, forked from one that never used the GPU."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """A run of the check.
+    """The setting describes one run of the check.
 
     Attributes:
         root: the checkout.
         device: `cuda` or `cpu`.
-        short: as little as shows that each part runs.
-        precision: in which speed is measured; `auto` is what the embedder would choose.
+        short: whether to do no more than shows that each part runs.
+        precision: the precision in which speed is measured; `auto` is the embedder's choice.
         trunk: the weights.
         jpegs: photos, as files.
-        scratch: a folder for whatever.
-        lacking: what no wheel brought, by level; see `needs`.
+        scratch: a folder for temporary files.
+        lacking: the packages that are missing, by level; see `needs`.
     """
 
     root: Path
@@ -38,32 +38,32 @@ class Setting:
 
     @property
     def seconds(self) -> float:
-        """How long one thing is measured."""
+        """Return how many seconds one thing is measured."""
         return 0.2 if self.short else 3.0
 
     @cached_property
     def pixels(self) -> "list[NDArray[np.uint8]]":
-        """The photos, decoded."""
+        """Return the pixels of the decoded photos."""
         from lookalike_embedder import image
 
         return [image.decode(data, limits=self.limits)[1] for data in self.jpegs]
 
     @property
     def limits(self) -> Any:  # noqa: ANN401 - the type is imported late
-        """What is admitted."""
+        """Return the limits of admission for photos."""
         from lookalike_embedder.image import Limits
 
         return Limits(max_bytes=16 * 1024 * 1024, max_pixels=64_000_000)
 
     def model(self, precision: str | None = None, *, captures: bool = True) -> Any:  # noqa: ANN401 - as above
-        """The GPU's model; on a CPU the same, without streams and graphs."""
+        """Return the GPU's model; on a CPU the same model without streams and graphs."""
         from lookalike_embedder.model import CudaModel
 
         return CudaModel(self.trunk.tensors, precision or self.chosen_precision, self.device, captures=captures)
 
     @cached_property
     def chosen_precision(self) -> str:
-        """As the embedder chooses."""
+        """Return the precision that the embedder would choose."""
         from lookalike_embedder.model import hardware
 
         return hardware.choose_precision(self.precision, self.device)

@@ -1,4 +1,4 @@
-"""How fast something goes on the device, and how busy that is."""
+"""Measure how fast calls are on the device, and how busy it is."""
 
 import subprocess
 import time
@@ -11,11 +11,11 @@ from lookalike_embedder.image import SIZE
 from lookalike_embedder.weights import SHAPES
 
 _AT_ONCE: Final = 4
-"""Calls that are queued before they are waited for: the device never waits for the next one."""
+"""So many calls are queued before we wait, so that the device never waits for the next one."""
 
 
 def calls_per_second(call: Callable[[], object], device: str, seconds: float) -> float:
-    """How often a second; after a warm-up."""
+    """Return how many calls complete in a second, after a warm-up."""
     import torch
 
     def wait() -> None:
@@ -34,27 +34,27 @@ def calls_per_second(call: Callable[[], object], device: str, seconds: float) ->
 
 
 def flop_per_image() -> float:
-    """Of the trunk's 13 convolutions: a multiplication and an addition for each weight and place."""
-    side, found = SIZE, 0.0
+    """Return the operations of the trunk's 13 convolutions: a multiplication and an addition per weight and place."""
+    side, flop = SIZE, 0.0
     for name, shape in SHAPES.items():
         if len(shape) == 4:
             if name in _AFTER_POOLING:
                 side //= 2
-            found += 2.0 * shape[0] * shape[1] * 9 * side * side
-    return found
+            flop += 2.0 * shape[0] * shape[1] * 9 * side * side
+    return flop
 
 
 _AFTER_POOLING: Final = tuple(f"features.{position}.weight" for position in (5, 10, 17, 24))
 
 
 class Busy:
-    """What nvidia-smi saw of the GPU in a while."""
+    """The samples are what nvidia-smi showed of the GPU over some time."""
 
     def __init__(self) -> None:
         self.samples: list[tuple[float, ...]] = []
 
     def __str__(self) -> str:
-        """The medians."""
+        """Return the medians of the samples, for people."""
         if not self.samples:
             return "nvidia-smi saw no GPU"
         share, power, clock = (median(values) for values in zip(*self.samples, strict=True))
@@ -63,7 +63,7 @@ class Busy:
 
 @contextmanager
 def watched(device: str) -> Iterator[Busy]:
-    """Look at the GPU five times a second meanwhile."""
+    """Watch the GPU five times a second within the block."""
     busy = Busy()
     command = ["nvidia-smi", "--query-gpu=utilization.gpu,power.draw,clocks.sm", "--format=csv,noheader,nounits"]
     try:

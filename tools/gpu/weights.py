@@ -1,4 +1,4 @@
-"""The trunk's weights: a file's, those that the embedder keeps, or made ones. Speed does not depend on them."""
+"""Provide the trunk's weights: those of a file, the embedder's, or random ones. Speed does not depend on them."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _DTYPES: Final = {"F32": np.float32, "F16": np.float16}
 
 @dataclass(frozen=True)
 class Trunk:
-    """Tensors by torchvision's names, float32; their digest, and where they are from."""
+    """The trunk has tensors by torchvision's names, float32, with their digest and their source."""
 
     tensors: dict[str, NDArray[np.float32]]
     sha256: str
@@ -24,19 +24,19 @@ class Trunk:
 
 
 def find(file: Path | None) -> Trunk:
-    """The weights of a file, also in half precision; else the embedder's own; else made ones."""
-    kept = file or cache_file(_cache_dir(), PUBLISHED_SHA256)
-    if file or kept.exists():
-        tensors = read(kept)
+    """Return the weights of a file, also in half precision; else the embedder's own; else random ones."""
+    path = file or cache_file(_cache_dir(), PUBLISHED_SHA256)
+    if file or path.exists():
+        tensors = read(path)
         return Trunk(tensors, digest(tensors), str(file or "the embedder's cache"))
-    tensors = made()
+    tensors = random_tensors()
     return Trunk(tensors, digest(tensors), "made: random, of the right scale in each layer; speed is the same")
 
 
 def read(path: Path) -> dict[str, NDArray[np.float32]]:
-    """The trunk's tensors in a .safetensors file, by hand: the library is compiled, and the format is simple.
+    """Return the trunk's tensors in a .safetensors file. Its library is compiled; the format is simple.
 
-    Eight bytes that say how long the header is, the header in JSON, the values as they lie in memory.
+    Eight bytes hold the length of the header, the header is JSON, and the values follow as in memory.
     """
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
@@ -57,8 +57,8 @@ def read(path: Path) -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-def made() -> dict[str, NDArray[np.float32]]:
-    """Random kernels, by He's rule: what goes through ReLUs keeps its scale, so that nothing dies or overflows.
+def random_tensors() -> dict[str, NDArray[np.float32]]:
+    """Return random kernels by He's rule: activations keep their scale through ReLUs, and neither vanish nor overflow.
 
     He, Zhang, Ren, Sun: "Delving deep into rectifiers", ICCV 2015: a variance of 2 over the inputs of a neuron.
     """
@@ -72,6 +72,6 @@ def made() -> dict[str, NDArray[np.float32]]:
 
 
 def _cache_dir() -> Path:
-    """Where the embedder keeps them, as platformdirs finds it on Linux."""
+    """Return the folder in which the embedder keeps weights, as platformdirs finds it on Linux."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lookalike"
     return Path(os.environ.get("LOOKALIKE_CACHE_DIR") or default)

@@ -10,11 +10,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def main() -> None:
-    """Fetch them at our lower bounds: newer ones ask for a newer gRPC."""
+    """Download the wheels at our lower bounds: newer ones need a newer gRPC."""
     least = least_versions(ROOT)
     pinned = [f"{package}=={least[package]}" for package in CARRIED]
     _download(pinned, "--platform", "any", "--implementation", "py", "--abi", "none")
-    # protobuf in C too: in Python alone it takes half of a core's time, at a GPU's pace.
+    # protobuf with its C library, too: in pure Python it takes half of a core's time at a GPU's pace.
     compiled = ("--platform", "manylinux2014_x86_64", "--implementation", "cp", "--abi", "abi3")
     _download([pinned[0]], *compiled, "--python-version", "3.11")
 

@@ -1,4 +1,4 @@
-"""VGG16 with an R-MAC head, on a CPU or on a GPU. The only package that imports torch."""
+"""Compute VGG16 with an R-MAC head, on a CPU or on a GPU. No other package imports torch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,13 +19,13 @@ Tensors = Mapping[str, NDArray[np.float32]]
 def load(
     tensors: Tensors, *, device: str = "auto", precision: str = "auto", growth: Sequence[float] = ()
 ) -> CpuModel | CudaModel:
-    """The model on its device, ready to compute.
+    """Return the model, loaded on its device.
 
     Args:
         tensors: the trunk's weights, by torchvision's names; see `weights`.
-        device: `cpu`, `cuda`, or `auto`: a GPU where there is one.
-        precision: `fp32`, `bf16`, `fp16`, `int8` (on a CPU), or `auto`: bf16 where the hardware computes in it, else
-            fp16 on a GPU and fp32 on a CPU.
+        device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
+        precision: `fp32`, `bf16`, `fp16`, `int8` (on a CPU), or `auto`: bf16 if the hardware computes in it, else fp16
+            on a GPU and fp32 on a CPU.
         growth: the calibration of int8; see `calibration`.
 
     Raises:

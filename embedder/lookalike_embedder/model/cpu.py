@@ -1,4 +1,4 @@
-"""The model on a CPU."""
+"""Compute the model on a CPU."""
 
 import logging
 import time
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 _TRIALS: Final = 2
 _WORTH: Final = 0.95
-"""Of the time: for less, convolutions stay as they are defined, as those are a little more exact."""
+"""Transformed convolutions must need less than this share of the time: the direct ones are a little more exact."""
 
 
 class CpuModel:
-    """See `batcher.Compute`.
+    """The model computes on the cores of a CPU; see `batcher.Compute`.
 
     An interactive call uses all cores. Bulk calls use one core each, side by side: two of one core measured up to a
     sixth faster than one after the other on two cores, as no core waits for another. Only one thread may ever make
@@ -55,22 +55,22 @@ class CpuModel:
     def __call__(
         self, pixels: Sequence[Pixels], lane: Lane = Lane.INTERACTIVE, pause: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
-        """Vectors [n, 512], each of length 1, from n times pixels [SIZE, SIZE, 3]."""
+        """Return vectors [n, 512], each of length 1, from n times pixels [SIZE, SIZE, 3]."""
         torch.set_num_threads(self._cores if lane is Lane.INTERACTIVE else 1)  # of this thread's calls only
         try:
             with torch.inference_mode():
                 return np.concatenate([self._vectors(part, pause) for part in self._parts(pixels)])
         except RuntimeError as error:
-            if "can't allocate memory" in str(error):  # what torch's allocator for CPUs says
+            if "can't allocate memory" in str(error):  # the message of torch's allocator for CPUs
                 raise OutOfMemory from error
             raise
 
     def prepare(self, pixels: Sequence[Pixels]) -> Any:  # noqa: ANN401 - what the layers take
-        """The trunk's input from n images; of int8, n is 1."""
+        """Return the trunk's input from n images; for int8, n must be 1."""
         return self._input(torch.from_numpy(np.stack(pixels)))
 
     def forward(self, batch: Any) -> Tensor:  # noqa: ANN401 - as above
-        """The bare forward pass over a prepared batch, without head or copies: what a benchmark compares with."""
+        """Run the forward pass over a prepared batch, without head or copies, for benchmarks to compare with."""
         with torch.inference_mode():
             return self._features(batch, lambda: None)
 
@@ -86,18 +86,18 @@ class CpuModel:
         return features
 
     def _parts(self, pixels: Sequence[Pixels]) -> Sequence[Sequence[Pixels]]:
-        """What is computed at once: in int8 one image, as each has its own scales."""
+        """Return the parts that are computed at once: in int8 single images, as each has its own scales."""
         if self.precision == "int8":
             return [pixels[n : n + 1] for n in range(len(pixels))]
         return [pixels]
 
 
 def _faster_layers(tensors: Mapping[str, NDArray[np.float32]], dtype: torch.dtype) -> list[onednn.Layer]:
-    """The trunk, convolved in the way that is faster on one core of this machine.
+    """Return the layers of the trunk, with the convolutions that are faster on one core of this machine.
 
-    In bf16 to transform the convolutions saves some 15 % of the time (Zen 4), and vectors stay as near to those of fp32
-    as .9999. On a processor that has much more power to multiply than to move data, such as one with AMX, it may well
-    cost time. In fp32 it gained nothing on two cores, and in fp16 the sums could exceed what it holds.
+    In bf16, transformed convolutions save some 15 % of the time (Zen 4), and vectors stay as close to those of fp32 as
+    .9999. On a processor that multiplies much faster than it moves data, such as one with AMX, they may cost time. In
+    fp32 they gained nothing on two cores, and in fp16 the sums could overflow.
     """
     direct = onednn.float_layers(tensors, dtype)
     if dtype is not torch.bfloat16:
@@ -110,9 +110,13 @@ def _faster_layers(tensors: Mapping[str, NDArray[np.float32]], dtype: torch.dtyp
         trials = [(_seconds(direct, black), _seconds(transformed, black)) for _ in range(_TRIALS)]
     finally:
         torch.set_num_threads(cores)
-    usual, new = map(min, zip(*trials, strict=True))
-    logger.info("an image on one core: %.0f ms, with convolutions transformed %.0f ms", usual * 1e3, new * 1e3)
-    return transformed if new < _WORTH * usual else direct
+    direct_seconds, transformed_seconds = map(min, zip(*trials, strict=True))
+    logger.info(
+        "an image on one core: %.0f ms, with convolutions transformed %.0f ms",
+        direct_seconds * 1e3,
+        transformed_seconds * 1e3,
+    )
+    return transformed if transformed_seconds < _WORTH * direct_seconds else direct
 
 
 def _seconds(layers: Sequence[onednn.Layer], x: Tensor) -> float:

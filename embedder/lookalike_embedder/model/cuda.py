@@ -1,4 +1,4 @@
-"""The model on a GPU: channels last, a captured graph per batch size, pinned memory, a stream per worker."""
+"""Compute the model on a GPU: channels last, a captured graph per batch size, pinned memory, a stream per worker."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +22,12 @@ from lookalike_embedder.space import MEAN
 _CONV5_3: Final = 30
 """torchvision's `features` up to the ReLU of conv5_3; the fifth pooling would only blur R-MAC's regions."""
 _PRIORITY: Final = {Lane.INTERACTIVE: -2, Lane.BULK: 0}
-"""Of a worker's stream. What decodes on the GPU has -1: torch hands out 32 streams of a priority in turn, and a stream
-that two threads share can be captured by neither."""
+"""The priority of a worker's stream. Decoding on the GPU has -1: torch hands out 32 streams of a priority in turn, and
+a stream that two threads share cannot be captured by either."""
 
 
 class CudaModel:
-    """See `batcher.Compute`. A call takes a worker of its lane that is free, with its stream, buffers and graphs.
+    """The model computes on a GPU; see `batcher.Compute`. Each call takes a free worker of its lane.
 
     Args:
         tensors: the trunk's weights.
@@ -47,8 +47,8 @@ class CudaModel:
         self.device, self.precision = device, precision
         self._dtype, self._captures = DTYPES[precision], captures
         if precision == "fp32":
-            torch.backends.cudnn.allow_tf32 = False  # which computes with ten bits by default, as fp16 does
-        with torch.device("meta"):  # else its classifier, which is left out, took half a gigabyte and a second
+            torch.backends.cudnn.allow_tf32 = False  # TF32 has ten bits of mantissa, as fp16 does
+        with torch.device("meta"):  # otherwise the unused classifier would take half a gigabyte and a second
             trunk = vgg16(weights=None, init_weights=False).features[:_CONV5_3]
         state = {name.removeprefix("features."): torch.from_numpy(tensor) for name, tensor in tensors.items()}
         trunk.load_state_dict(state, assign=True)
@@ -62,11 +62,11 @@ class CudaModel:
     def __call__(
         self, pixels: Sequence[Pixels], lane: Lane = Lane.INTERACTIVE, pause: Callable[[], None] = lambda: None
     ) -> NDArray[np.float32]:
-        """Vectors [n, 512], each of length 1, from n times pixels [SIZE, SIZE, 3]."""
+        """Return vectors [n, 512], each of length 1, from n times pixels [SIZE, SIZE, 3]."""
         with self._worker(lane) as worker:
             try:
                 return worker(pixels)
-            except RuntimeError as error:  # what failed holds its memory until this block is left
+            except RuntimeError as error:  # the failed call holds its memory until this block is left
                 if not is_out_of_memory(error):
                     if is_lost(self.device):
                         raise DeviceLost from error
@@ -74,43 +74,43 @@ class CudaModel:
             worker.forget()
             raise OutOfMemory
 
-    def warm(self, most: int, bulk_workers: int) -> int:
-        """Capture all that will be needed, before anybody waits: for each worker, each batch size up to `most`.
+    def warm(self, limit: int, bulk_workers: int) -> int:
+        """Capture the graphs of each worker, for each batch size up to `limit`, before the server is ready.
 
-        Returns the most images in a batch that there is memory for.
+        Returns the largest batch size for which there is memory.
 
         Raises:
-            OutOfMemory: there is none for a single image.
+            OutOfMemory: there is not enough memory for a single image.
         """
         with ExitStack() as held:
             lanes = (Lane.INTERACTIVE, *(Lane.BULK for _ in range(bulk_workers)))
             workers = [held.enter_context(self._worker(lane)) for lane in lanes]
-            while most:
+            while limit:
                 for worker in workers:
                     worker.forget()
-                if _prepared(workers, most):
-                    return most
-                most //= 2
+                if _prepared(workers, limit):
+                    return limit
+                limit //= 2
         raise OutOfMemory("there is not enough memory on the GPU to compute one image")
 
     @property
     def graphs(self) -> int:
-        """How many graphs are captured, over the workers that are free now."""
+        """Return how many graphs are captured, over the workers that are free now."""
         return sum(worker.graphs for workers in self._idle.values() for worker in workers)
 
     def prepare(self, pixels: Sequence[Pixels]) -> Tensor:
-        """The trunk's input [n, 3, SIZE, SIZE] on the device, channels last."""
+        """Return the trunk's input [n, 3, SIZE, SIZE] on the device, channels last."""
         return self._input(torch.from_numpy(np.stack(pixels)).to(self.device))
 
     def forward(self, batch: Tensor) -> Tensor:
-        """The bare forward pass over a prepared batch, without head or copies: what a benchmark compares with."""
+        """Run the forward pass over a prepared batch, without head or copies, for benchmarks to compare with."""
         with torch.inference_mode():
             features: Tensor = self._trunk(batch)
             return features
 
     @contextmanager
     def _worker(self, lane: Lane) -> Iterator[Worker]:
-        """A worker of the lane that nobody else has meanwhile. The last one that came back goes first."""
+        """Yield a free worker of the lane, or a new one. The one that was used last is taken first."""
         try:
             worker = self._idle[lane].pop()
         except IndexError:
@@ -124,13 +124,13 @@ class CudaModel:
         return (pixels.permute(0, 3, 1, 2) - self._mean).to(self._dtype)
 
     def _vectors(self, pixels: Tensor) -> Tensor:
-        """What a graph captures: from uint8 pixels [n, SIZE, SIZE, 3] on the device to vectors there."""
+        """Return what a graph captures: from uint8 pixels [n, SIZE, SIZE, 3] on the device to vectors on the device."""
         return pooled_rmac(self._trunk(self._input(pixels)))
 
 
-def _prepared(workers: Sequence[Worker], most: int) -> bool:
-    """Whether there is memory for that."""
-    sizes = {size_for(size) for size in (*(1 << power for power in range(most.bit_length())), most)}
+def _prepared(workers: Sequence[Worker], limit: int) -> bool:
+    """Return whether there is memory for the graphs of all batch sizes up to `limit`."""
+    sizes = {size_for(size) for size in (*(1 << power for power in range(limit.bit_length())), limit)}
     try:
         for worker in workers:
             worker.prepare(sizes)

@@ -1,4 +1,4 @@
-"""One worker's way to the GPU and back: a stream, pinned memory, and a captured graph for each batch size."""
+"""Copy one worker's batches to the GPU and back: a stream, pinned memory, and a captured graph per batch size."""
 
 import logging
 import threading
@@ -16,26 +16,26 @@ from lookalike_embedder.space import DIMENSIONS
 logger = logging.getLogger(__name__)
 
 CAPTURING: Final = threading.Lock()
-"""One thread at a time may capture, and nobody may wait for the whole device, or give memory back, meanwhile: that
-breaks the capture, or fails itself."""
+"""One thread at a time may capture. Meanwhile, no thread may wait for the whole device, or free its memory: that breaks
+the capture, or fails itself."""
 
 _OUT_OF_MEMORY: Final = ("out of memory", "_STATUS_ALLOC_FAILED")
-"""What CUDA says, and what its libraries say, where it is not torch's allocator that found no memory."""
+"""Messages of CUDA and of its libraries when memory runs out outside of torch's allocator."""
 
 Pool = Any
-"""torch's name for memory that graphs share."""
+"""torch's type for memory that graphs share."""
 Vectors = Callable[[Tensor], Tensor]
-"""From uint8 pixels [n, SIZE, SIZE, 3] on the device to vectors there."""
+"""From uint8 pixels [n, SIZE, SIZE, 3] on the device to vectors on the device."""
 
 
 class Worker:
-    """Computes one batch at a time; any thread may call it, no two at once.
+    """A worker computes one batch at a time. Any thread may call it, but no two at once.
 
     Args:
         vectors: the forward pass.
         device: `cuda`; on a CPU there are neither streams nor graphs.
-        priority: of its stream: the GPU starts what waits in a stream of lower number first.
-        captures: whether to capture graphs; left out, each kernel is launched by itself.
+        priority: that of its stream; the GPU starts work of a stream with a lower number first.
+        captures: whether to capture graphs; otherwise, each kernel is launched by itself.
     """
 
     def __init__(self, vectors: Vectors, device: str, priority: int, *, captures: bool) -> None:
@@ -47,11 +47,11 @@ class Worker:
 
     @property
     def graphs(self) -> int:
-        """How many batch sizes are captured."""
+        """Return how many batch sizes are captured."""
         return sum(forward.is_captured for forward in self._forwards.values())
 
     def __call__(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
-        """Vectors [n, 512] of n images."""
+        """Return the vectors [n, 512] of n images."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             return self._forward(size_for(len(pixels)))(pixels)
 
@@ -62,16 +62,16 @@ class Worker:
                 self._forward(size)
 
     def forget(self) -> None:
-        """Give back memory; graphs are captured anew when they are needed."""
+        """Free the graphs and their memory; graphs are captured again when they are needed."""
         self._forwards.clear()
         self._renew_pool()
         with CAPTURING:
             torch.cuda.empty_cache()
 
     def _renew_pool(self) -> None:
-        """Memory that all graphs share: one replays at a time, and what it found is copied before the next one does.
+        """Create the memory that all graphs share: they replay one at a time, and each output is copied at once.
 
-        A pool that was left by its last graph, or by a capture that failed, must not be used again.
+        A pool must not be used again after its last graph is gone, or after a capture has failed.
         """
         self._pool = torch.cuda.graph_pool_handle() if self._captures else None
 
@@ -81,7 +81,7 @@ class Worker:
         return self._forwards[size]
 
     def _prepared(self, size: int) -> "_Forward":
-        """Captured, or, should that fail without the device failing, as it is: slower, but it serves."""
+        """Return the forward pass, captured; if capturing fails on a sound device, uncaptured, which is slower."""
         if self._captures:
             try:
                 with CAPTURING:
@@ -95,14 +95,14 @@ class Worker:
 
 
 class _Forward:
-    """The forward pass at one batch size, with its buffers; captured once and replayed if there is a pool for that."""
+    """The forward pass at one batch size, with its buffers. With a pool, it is captured once and replayed."""
 
     def __init__(self, vectors: Vectors, size: int, device: str, pool: Pool | None) -> None:
         on_gpu = device == "cuda"
         self._host_pixels = torch.zeros((size, SIZE, SIZE, 3), dtype=torch.uint8, pin_memory=on_gpu)
         self._host_vectors = torch.zeros((size, DIMENSIONS), pin_memory=on_gpu)
         self._pixels = torch.zeros((size, SIZE, SIZE, 3), dtype=torch.uint8, device=device)
-        # Who waits for it sleeps: by default it would spin, on a core that could decode.
+        # A thread that waits for this event sleeps: by default it would spin, on a core that could decode.
         self._copied = torch.cuda.Event(blocking=True) if on_gpu else None  # type: ignore[no-untyped-call]
         self.is_captured = pool is not None
         self._run = self._captured(vectors, pool) if pool else lambda: vectors(self._pixels)
@@ -115,33 +115,33 @@ class _Forward:
         if self._copied:
             self._copied.record()
             self._copied.synchronize()  # both buffers may be used again from here on
-        found: NDArray[np.float32] = self._host_vectors[:count].numpy().copy()
-        return found
+        vectors: NDArray[np.float32] = self._host_vectors[:count].numpy().copy()
+        return vectors
 
     def _captured(self, vectors: Vectors, pool: Pool) -> Callable[[], Tensor]:
-        """One launch instead of some sixty."""
-        for _ in range(2):  # outside of the graph first: libraries load and choose their kernels, and allocate
+        """Capture the forward pass as a graph, which is one launch instead of some sixty."""
+        for _ in range(2):  # first without a graph, so that libraries load, choose their kernels, and allocate
             vectors(self._pixels)
         stream = torch.cuda.current_stream()
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
-            found = vectors(self._pixels)
+            output = vectors(self._pixels)
 
         def replayed() -> Tensor:
             graph.replay()
-            return found
+            return output
 
         return replayed
 
 
 def size_for(images: int) -> int:
-    """The next power of two: few graphs serve all batches."""
+    """Return the next power of two, so that few graphs serve all batches."""
     return 1 << (images - 1).bit_length()
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out, also where that broke a capture, whose end then fails in its own way."""
+    """Return whether memory ran out, also if that broke a capture, which then fails with an error of its own."""
     while error:
         if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
             return True
@@ -150,7 +150,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def is_lost(device: str) -> bool:
-    """Whether the GPU fails at whatever it is asked: after such an error, no process ever gets it back."""
+    """Return whether the GPU fails at every call. After such an error, this process cannot use it again."""
     if device != "cuda":
         return False
     try:

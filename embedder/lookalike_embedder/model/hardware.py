@@ -1,4 +1,4 @@
-"""What this machine computes on, and in which precision."""
+"""Choose on which device this machine computes, and in which precision."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ _ONEDNN: Final[Mapping[str, Callable[[], bool]]] = {
     "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
     "fp16": torch.ops.mkldnn._is_mkldnn_fp16_supported,
 }
-"""Whether oneDNN, which computes on a CPU, has convolutions in a precision on this processor."""
+"""Functions that return whether oneDNN, which computes on a CPU, has convolutions in a precision here."""
 _DRIVER: Final = Path("/proc/driver/nvidia/version")
 
 
 def choose_device(device: str) -> str:
-    """`cpu` or `cuda`.
+    """Return the device to use, `cpu` or `cuda`.
 
     Raises:
-        Unsupported: a GPU was asked for and there is none.
+        Unsupported: a GPU was asked for, and there is none.
     """
     if device == "cpu":
         return device
@@ -34,7 +34,7 @@ def choose_device(device: str) -> str:
         raise Unsupported(
             f"device: 'cuda' was asked for, but torch finds no GPU here ({_why_no_gpu()}); leave it 'auto' or 'cpu'"
         )
-    if _DRIVER.exists():  # a driver that is older than torch's CUDA, say: a slow server would be all that one saw of it
+    if _DRIVER.exists():  # the driver may be too old for torch's CUDA; otherwise only the slowness would be seen
         logger.warning("there is an NVIDIA driver, but torch finds no GPU: %s; computing on the CPU", _why_no_gpu())
     return "cpu"
 
@@ -49,7 +49,7 @@ def _why_no_gpu() -> str:
 
 
 def choose_precision(precision: str, device: str) -> str:
-    """`fp32`, `bf16`, `fp16` or `int8`.
+    """Return the precision to use: `fp32`, `bf16`, `fp16` or `int8`.
 
     Raises:
         Unsupported: int8 was asked for on a GPU, or any precision on a processor without the instructions for it.
@@ -71,6 +71,6 @@ def choose_precision(precision: str, device: str) -> str:
 
 
 def _computes(*instructions: str) -> bool:
-    """Whether the processor has any of these instructions."""
+    """Return whether the processor has any of these instructions."""
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
     return any(capabilities.get(name) for name in instructions)

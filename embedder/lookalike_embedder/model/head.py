@@ -1,4 +1,4 @@
-"""The head: from feature maps to a descriptor."""
+"""Compute a descriptor from feature maps."""
 
 import torch
 from torch import Tensor
@@ -8,11 +8,11 @@ from lookalike_embedder.rmac import square_regions
 
 
 def rmac(features: Tensor) -> Tensor:
-    """R-MAC descriptors [n, channels] of feature maps [n, channels, size, size]; see `rmac.square_regions`.
+    """Return R-MAC descriptors [n, channels] of feature maps [n, channels, size, size]; see `rmac.square_regions`.
 
     The maximum over each region is normalised, the regions are added, and the sum is normalised.
     """
-    cells = features.permute(0, 2, 3, 1)  # as they lie in memory: four times faster than reducing across it
+    cells = features.permute(0, 2, 3, 1)  # the order in memory: four times faster than reducing across it
     regions = [
         cells[:, top : top + side, left : left + side].flatten(1, 2).amax(dim=1).float()
         for top, left, side in square_regions(features.shape[-1])
@@ -22,7 +22,7 @@ def rmac(features: Tensor) -> Tensor:
 
 
 def pooled_rmac(features: Tensor) -> Tensor:
-    """The same descriptors for a GPU, where each operation is a launch: some dozen of them instead of a hundred."""
+    """Return the same descriptors in some dozen operations instead of a hundred: on a GPU, each one is a launch."""
     regions = square_regions(features.shape[-1])
     windows = {side: functional.max_pool2d(features, side, stride=1) for side in {region.side for region in regions}}
     maxima = torch.stack([windows[side][:, :, top, left] for top, left, side in regions]).float()

@@ -1,4 +1,4 @@
-"""JPEGs decoded and scaled on the GPU, by nvJPEG, where that is faster than the processor's cores."""
+"""Decode and scale JPEGs on the GPU, by nvJPEG, if that is faster than the processor's cores."""
 
 import io
 import logging
@@ -20,22 +20,22 @@ from lookalike_embedder.image import SIZE, Limits, Pixels
 
 logger = logging.getLogger(__name__)
 
-# Since torchvision 0.29, which points to TorchCodec: a dependency for this one call, once torchvision has it no more.
+# Since torchvision 0.29, which recommends TorchCodec: a further dependency, for one call, once torchvision drops it.
 warnings.filterwarnings("ignore", message="The image decoding and encoding capabilities of TorchVision are deprecated")
 
 _SAMPLES: Final = ((800, 600), (2000, 1500), (4000, 3000))
-"""Sizes at which both ways are measured: a thumbnail's, a web photo's, a camera's."""
+"""Both decoders are measured at these sizes: a thumbnail, a web photo, a camera's photo."""
 _END: Final = b"\xff\xd9"
-"""A JPEG's last marker."""
+"""The last marker of a JPEG."""
 _GAIN: Final = 1.2
-"""How much faster the GPU must be: it has a model to compute as well."""
+"""The GPU must be so much faster, as it also computes the model."""
 
 
 class GpuJpegs:
-    """Decodes JPEGs of at least so many pixels; see `image.JpegDecoder`.
+    """The decoder takes JPEGs of `least_pixels` or more; see `image.JpegDecoder`.
 
     Args:
-        least_pixels: smaller ones are left to the processor.
+        least_pixels: smaller ones are decoded by the processor.
         device: where to decode; a CPU is for tests.
     """
 
@@ -45,9 +45,10 @@ class GpuJpegs:
         self._threads = threading.local()
 
     def _stream(self) -> "torch.cuda.Stream | None":
-        """One for each thread: memory is used again along a stream, not while another thread still reads it.
+        """Return this thread's stream: memory is reused in a stream's order, not while another thread still reads it.
 
-        By its priority it goes before bulk work, which it feeds, and is none of a worker's; see `cuda`.
+        Its priority is higher than that of bulk work, which needs its pixels, and differs from all workers'; see
+        `cuda`.
         """
         if self._device != "cuda":
             return None
@@ -57,8 +58,8 @@ class GpuJpegs:
         return stream
 
     def __call__(self, data: bytes) -> Pixels | None:
-        """Pixels [SIZE, SIZE, 3] as the file has them, before its orientation; None if this decoder cannot."""
-        if not data.rstrip(b"\0").endswith(_END):  # Pillow refuses what is cut off; nvJPEG may fill it up
+        """Return pixels [SIZE, SIZE, 3] before EXIF orientation is applied; None if this decoder cannot."""
+        if not data.rstrip(b"\0").endswith(_END):  # Pillow refuses truncated files; nvJPEG may fill them up
             return None
         file = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         try:
@@ -68,13 +69,13 @@ class GpuJpegs:
                 pixels = scaled[0].round().clamp(0, 255).byte().permute(1, 2, 0)
                 array: Pixels = np.ascontiguousarray(pixels.cpu().numpy())
                 return array
-        except RuntimeError as error:  # a kind that nvJPEG does not know, or a broken file: Pillow says what it is
+        except RuntimeError as error:  # a kind that nvJPEG does not know, or a broken file: Pillow will tell
             logger.debug("left to the processor: %s", error)
             return None
 
 
 def choose(threads: int, device: str = "cuda") -> GpuJpegs | None:
-    """The GPU as decoder from the size on where it is faster than `threads` of the processor; None if it never is."""
+    """Return a GPU decoder for sizes at which it is faster than `threads` of the processor; None if there are none."""
     limits = Limits(max_bytes=1 << 30, max_pixels=1 << 30)
     for width, height in _SAMPLES:
         data = _sample(width, height)
@@ -88,13 +89,13 @@ def choose(threads: int, device: str = "cuda") -> GpuJpegs | None:
 
 
 def _pace(decode: Callable[[], object], threads: int) -> float:
-    """Images per second over so many threads at once."""
+    """Return the images per second over so many threads at once."""
     with ThreadPoolExecutor(threads) as pool:
         return batch_size.measure(lambda: list(pool.map(lambda _: decode(), range(threads))), threads)
 
 
 def _sample(width: int, height: int) -> bytes:
-    """A JPEG about as hard to decode as a photo."""
+    """Return a JPEG about as hard to decode as a photo."""
     channels = [Image.effect_noise((width // 4, height // 4), sigma).resize((width, height)) for sigma in (90, 60, 60)]
     file = io.BytesIO()
     Image.merge("RGB", channels).save(file, "JPEG", quality=90)

@@ -1,7 +1,7 @@
-"""The trunk on a CPU: oneDNN's convolutions with the ReLU fused and the weights reordered once, in float or in int8.
+"""Compute the trunk on a CPU: oneDNN's convolutions with fused ReLU and reordered weights, in float or in int8.
 
-These are the operators that torch's compiler lowers to; called directly they need no compiler at start. Measured beside
-torch's eager layers they are a tenth faster in bf16, and int8 is nearly twice as fast as bf16 (Zen 4 with VNNI).
+These are the operators that torch's compiler lowers to. Called directly, they need no compiler at start. Compared
+with torch's eager layers, they are a tenth faster in bf16, and int8 is nearly twice as fast as bf16 (Zen 4 with VNNI).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,36 +21,42 @@ from lookalike_embedder.weights import POSITIONS
 
 Tensors = Mapping[str, NDArray[np.float32]]
 Layer = Callable[[Any], Any]
-"""From a Tensor to one, or in int8 from Quantized to Quantized."""
+"""A layer takes and returns a Tensor, or Quantized in int8."""
 
 _ONES: Final = [1, 1]
 """Stride, padding and dilation of all of VGG's convolutions."""
 _PIXEL_ZERO: Final = 115
-"""The pixel value that stands for zero in int8: the mean over the channels. Their own means go into the bias."""
+"""The pixel value that stands for zero in int8: the mean over the channels. Each channel's own mean is in the bias."""
 _STEPS: Final = 255
-"""Of an activation in int8: from 0 to the greatest that is expected."""
+"""An activation in int8 has so many steps, from 0 to the greatest expected value."""
 
 
 class Quantized(NamedTuple):
-    """Activations of one image: uint8 [1, channels, height, width], channels last, in steps of `scale`."""
+    """The activations of one image are uint8 [1, channels, height, width], channels last, in steps of `scale`."""
 
     values: Tensor
     scale: float
 
 
 def pixels_as_they_are(pixels: Tensor) -> Quantized:
-    """The int8 trunk's input from uint8 pixels [1, SIZE, SIZE, 3]; that order in memory is channels last."""
+    """Return the int8 trunk's input from uint8 pixels [1, SIZE, SIZE, 3], which are channels last in memory."""
     return Quantized(pixels.permute(0, 3, 1, 2), 1.0)
 
 
 def pixels_to_float(dtype: torch.dtype) -> Layer:
-    """The float trunk's input from uint8 pixels [n, SIZE, SIZE, 3]; that order in memory is channels last."""
+    """Return a layer from uint8 pixels [n, SIZE, SIZE, 3] to the float trunk's input, channels last in memory."""
     mean = torch.tensor(MEAN).view(1, 3, 1, 1) * 255
     return lambda pixels: (pixels.permute(0, 3, 1, 2) - mean).to(dtype)
 
 
 def float_layers(tensors: Tensors, dtype: torch.dtype, *, transformed: bool = False) -> list[Layer]:
-    """The trunk up to conv5_3, from its prepared input; `transformed`: as `winograd` has it, where that is worth it."""
+    """Return the trunk up to conv5_3, from its prepared input.
+
+    Args:
+        tensors: the trunk's weights.
+        dtype: the precision.
+        transformed: whether to use the convolutions of `winograd` in the layers where they help.
+    """
     layers: list[Layer] = []
     for n in range(len(POSITIONS)):
         weight, bias = _parameters(tensors, n)
@@ -63,11 +69,11 @@ def float_layers(tensors: Tensors, dtype: torch.dtype, *, transformed: bool = Fa
 
 
 def int8_layers(tensors: Tensors, growth: Sequence[float]) -> list[Layer]:
-    """The trunk up to conv5_3 in int8, from the pixels [1, 3, SIZE, SIZE] of one image to float32.
+    """Return the trunk up to conv5_3 in int8, from the pixels [1, 3, SIZE, SIZE] of one image to float32.
 
-    Weights: symmetric, a scale per output channel. Activations: uint8, a scale per layer and image: the greatest
-    activation that was found, times what it can grow to in the next layer. A flat or dark picture has small activations
-    and would lose most of its bits to a scale fixed for all. The pixels are taken as they are, so that nothing is lost.
+    Weights are symmetric, with a scale per output channel. Activations are uint8, with a scale per layer and image: the
+    greatest activation of the input, times how far it can grow in this layer. A flat or dark picture has small
+    activations, and would lose most of its bits to a fixed scale. Pixels are taken unchanged, so that nothing is lost.
 
     Args:
         tensors: the trunk's weights.
@@ -82,10 +88,10 @@ def int8_layers(tensors: Tensors, growth: Sequence[float]) -> list[Layer]:
 
 
 def growth_of(tensors: Tensors, photos: Iterable[Pixels]) -> list[float]:
-    """How far activations grow, at most, over photos [SIZE, SIZE, 3]: the calibration of int8.
+    """Return how far activations grow, at most, over photos [SIZE, SIZE, 3]: the calibration of int8.
 
-    The greatest activation after the first convolution; then, for each further one but the last, the greatest ratio of
-    its greatest activation to that of the convolution before.
+    The first number is the greatest activation after the first convolution. For each further one but the last follows
+    the greatest ratio of its greatest activation to that of the convolution before it.
     """
     prepare, layers = pixels_to_float(torch.float32), float_layers(tensors, torch.float32)
     growth: list[list[float]] = []
@@ -97,17 +103,17 @@ def growth_of(tensors: Tensors, photos: Iterable[Pixels]) -> list[float]:
                 x = layer(x)
                 if layer is not _pool:
                     maxima.append(float(x.amax()))
-            growth.append([after / max(before, 1e-6) for before, after in pairwise(maxima[:-1])])
+            growth.append([output / max(input_, 1e-6) for input_, output in pairwise(maxima[:-1])])
     return [max(column) for column in zip(*growth, strict=True)]
 
 
 def _is_pooled(n: int) -> bool:
-    """Whether VGG's pooling follows the n-th convolution: torchvision's numbering then leaves a gap of three."""
+    """Return whether VGG pools after the n-th convolution. In torchvision's numbering, a gap of three follows then."""
     return n + 1 < len(POSITIONS) and POSITIONS[n + 1] - POSITIONS[n] > 2
 
 
 def _side(n: int) -> int:
-    """The side of the n-th convolution's input."""
+    """Return the side of the n-th convolution's input."""
     return int(SIZE >> sum(map(_is_pooled, range(n))))
 
 
@@ -138,9 +144,9 @@ def _int8_convolution(weight: Tensor, bias: Tensor, growth: float | None, *, fir
     packed = torch.ops.onednn.qconv_prepack(quantized, scales, 1.0, zero, _ONES, _ONES, _ONES, 1, None)
     zeros = torch.zeros(len(scales), dtype=torch.int64)
 
-    def convolve(x: Quantized) -> Any:  # noqa: ANN401 - Quantized, or what the last one ends with
-        found = 1.0 if first else max(1, int(x.values.amax())) * x.scale
-        scale = found * growth / _STEPS if growth else 1.0
+    def convolve(x: Quantized) -> Any:  # noqa: ANN401 - Quantized, or a Tensor from the last layer
+        greatest = 1.0 if first else max(1, int(x.values.amax())) * x.scale
+        scale = greatest * growth / _STEPS if growth else 1.0
         dtype = torch.uint8 if growth else torch.float32
         y: Tensor = torch.ops.onednn.qconv_pointwise(
             *(x.values, x.scale, zero, packed, scales, zeros, bias, _ONES, _ONES, _ONES, 1),
@@ -156,7 +162,7 @@ def _pool(x: Tensor) -> Tensor:
 
 
 def _pool_quantized(x: Quantized) -> Quantized:
-    """Maxima over 2 × 2; torch's own pooling does not know uint8 in this memory order."""
+    """Return the maxima over 2 × 2 cells; torch's own pooling does not know uint8 in this memory order."""
     images, channels, height, width = x.values.shape
     rows = x.values.permute(0, 2, 3, 1).reshape(images, height // 2, 2, width * channels)
     columns = torch.maximum(rows[:, :, 0], rows[:, :, 1]).view(images, height // 2, width // 2, 2, channels)

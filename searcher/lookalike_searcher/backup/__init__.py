@@ -1,1 +1,1 @@
-"""A project as a file: written, and read back."""
+"""Write a project to a file, and restore it."""

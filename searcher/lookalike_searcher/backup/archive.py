@@ -1,8 +1,8 @@
-"""The file of one project's backup: a ZIP of PostgreSQL's binary COPY for each table, and a manifest in JSON.
+"""Read and write the file of one project's backup: a ZIP of PostgreSQL's binary COPY of each table, and a manifest.
 
-ZIP, as every member has a checksum and the directory comes last, so that damage and truncation are seen; not
-compressed, as vectors hardly can be. Not pg_dump's format: a project is restored under other ids, which are in the
-names of its schema and tables, and what is restored is then rows of known tables, never statements of the file's.
+A ZIP has a checksum for each member and its directory at the end, so that damage and truncation are detected. It is not
+compressed, since vectors hardly can be. It is not pg_dump's format: a project is restored under other ids, which are in
+the names of its schema and tables, and only rows of known tables are restored, never statements from the file.
 """
 
 import json
@@ -18,16 +18,16 @@ from typing import Any, BinaryIO, Final
 from lookalike import atomic_file
 
 FORMAT: Final = 1
-"""Of the file, as told from the format of the rows in it, which the versions in the manifest tell."""
+"""The version of the file's format. The rows in it have versions of their own, in the manifest."""
 _MANIFEST: Final = "manifest.json"
 _AT_ONCE: Final = 1 << 18
-"""Bytes."""
+"""Bytes that are copied at a time."""
 _MOST_OF_MANIFEST: Final = 64 << 20
-"""Bytes: each derived space has two million of them."""
+"""The most bytes of a manifest; each derived space takes two million."""
 _MOST_VALUES: Final = 500_000
-"""Of a manifest: a century of days has a sixth. Each may take a hundred bytes of memory."""
+"""The most values in a manifest; a century of days is a sixth of it. Each may take a hundred bytes of memory."""
 _MOST_AT_ONCE: Final = 1 << 20
-"""Bytes that are read at a time of a file, its directory included: room for twenty thousand members."""
+"""The most bytes that are read at a time, also of the directory: room for twenty thousand members."""
 _BROKEN: Final = (
     zipfile.BadZipFile,
     ArithmeticError,
@@ -41,16 +41,16 @@ _BROKEN: Final = (
     ValueError,
     struct.error,
 )
-"""What comes of bytes that are no archive, or no manifest."""
+"""Bytes that are no archive, or no manifest, raise one of these."""
 
 
 class UnusableBackup(Exception):
-    """A backup cannot be made or restored so. The message says why."""
+    """The backup cannot be made or restored. The message says why."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a member holds: which columns, in order, and how many rows."""
+    """A table in a backup has columns, in the order of the file, and a number of rows."""
 
     columns: list[str]
     rows: int
@@ -58,9 +58,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that the registry holds of a project, by column, and its tables by their names.
+    """The manifest holds all that the registry has of a project, by column, and the project's tables by name.
 
-    `spaces` bear the ids that their vectors' tables are named by.
+    Each of `spaces` has the id that its table of vectors is named by.
     """
 
     registry_version: int
@@ -73,9 +73,9 @@ class Manifest:
 
 @contextmanager
 def written(file: Path) -> Iterator[zipfile.ZipFile]:
-    """An archive to be filled, which is there under its name when the block has ended well, and then on the disk.
+    """Yield a new archive, which gets its name, on disk, when the block ends without an error.
 
-    Only its owner may read it. A file of that name is replaced. Raises OSError for what is none, such as a link.
+    Only its owner may read it. A file of that name is replaced. Raises OSError if that is not a file, but a link.
     """
     with atomic_file.replacing(file, atomic_file.SECRET) as stream, zipfile.ZipFile(stream, "w") as archive:
         yield archive
@@ -83,20 +83,23 @@ def written(file: Path) -> Iterator[zipfile.ZipFile]:
 
 @contextmanager
 def member(archive: zipfile.ZipFile, table: str) -> Iterator[Callable[[bytes], Coroutine[Any, Any, None]]]:
-    """What writes the rows of a table, however many. Raises UnusableBackup if the disk is full."""
+    """Yield a function that writes the rows of a table. It raises UnusableBackup if the disk is full."""
     with archive.open(table, "w", force_zip64=True) as stream:
 
         async def write(rows: bytes) -> None:
             try:
                 stream.write(rows)
-            except OSError as error:  # not of the connection that the rows come from
+            except OSError as error:  # this is not an error of the connection that the rows come from
                 raise UnusableBackup(f"the backup cannot be written: {error}") from error
 
         yield write
 
 
 async def rows(archive: zipfile.ZipFile, table: str) -> AsyncIterator[bytes]:
-    """The rows of a table. Raises UnusableBackup if they cannot be read, or at the end if they are damaged."""
+    """Yield the rows of a table.
+
+    Raises UnusableBackup if they cannot be read, or are damaged, perhaps only at the end.
+    """
     try:
         with archive.open(_stored(archive, table)) as stream:
             while read := stream.read(_AT_ONCE):
@@ -108,7 +111,7 @@ async def rows(archive: zipfile.ZipFile, table: str) -> AsyncIterator[bytes]:
 
 
 def write_manifest(archive: zipfile.ZipFile, manifest: Manifest) -> None:
-    """Written last, as it has the counts. Raises UnusableBackup if it could not be restored."""
+    """Write the manifest, last, as it has the counts. Raises UnusableBackup if it is too large to be restored."""
     data = json.dumps({"format": FORMAT, **asdict(manifest)}).encode()
     if len(data) > _MOST_OF_MANIFEST:
         raise UnusableBackup(
@@ -119,11 +122,11 @@ def write_manifest(archive: zipfile.ZipFile, manifest: Manifest) -> None:
 
 @contextmanager
 def opened(file: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
-    """The archive and its manifest, which say nothing of what is in them.
+    """Yield the archive and its manifest. Neither has been checked yet.
 
     Raises:
-        UnusableBackup: it is broken, or of a newer format.
-        OSError: it cannot be read, or is no file.
+        UnusableBackup: the file is broken, or of a newer format.
+        OSError: the file cannot be read.
     """
     with atomic_file.opened(file) as raw, ExitStack() as stack:
         try:
@@ -135,7 +138,7 @@ def opened(file: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
 
 
 class _Bounded:
-    """A file of which nobody reads much at a time, whatever the file says of itself."""
+    """A file of which little is read at a time, whatever its own content claims."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek, self.tell, self.seekable, self.close = file.seek, file.tell, file.seekable, file.close
@@ -144,31 +147,31 @@ class _Bounded:
     def read(self, size: int = -1) -> bytes:
         if size > _MOST_AT_ONCE:
             raise zipfile.BadZipFile(f"it asks for {size} bytes at once, of {_MOST_AT_ONCE} at most")
-        return self._file.read(size if size >= 0 else _MOST_AT_ONCE)  # all of it: the end of the directory
+        return self._file.read(size if size >= 0 else _MOST_AT_ONCE)  # zipfile reads its directory so
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """The member, as we write them: a compressed one may be a bomb."""
-    found = archive.getinfo(name)
-    if found.compress_type != zipfile.ZIP_STORED or found.file_size != found.compress_size:
+    """Return a member that is not compressed, as we write them: a compressed one may be a zip bomb."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
         raise zipfile.BadZipFile(f"{name} is compressed")
-    return found
+    return info
 
 
 def _text(archive: zipfile.ZipFile) -> bytes:
-    """The manifest, unless it would take more memory than those that we write."""
-    found = _stored(archive, _MANIFEST)
-    if found.file_size > _MOST_OF_MANIFEST:
-        raise zipfile.BadZipFile(f"its manifest has {found.file_size} bytes, of {_MOST_OF_MANIFEST} at most")
-    with archive.open(found) as stream:
+    """Return the manifest, unless it would take more memory than one that we write."""
+    info = _stored(archive, _MANIFEST)
+    if info.file_size > _MOST_OF_MANIFEST:
+        raise zipfile.BadZipFile(f"its manifest has {info.file_size} bytes, of {_MOST_OF_MANIFEST} at most")
+    with archive.open(info) as stream:
         data = b"".join(iter(partial(stream.read, _AT_ONCE), b""))
     if (count := sum(map(data.count, (b",", b"[", b"{")))) > _MOST_VALUES:
         raise zipfile.BadZipFile(f"its manifest has {count} values, of {_MOST_VALUES} at most")
     return data
 
 
-def _manifest(found: dict[str, Any]) -> Manifest:
-    if (number := found.pop("format")) != FORMAT:
+def _manifest(fields: dict[str, Any]) -> Manifest:
+    if (number := fields.pop("format")) != FORMAT:
         raise UnusableBackup(f"the backup is of format {number}, which this version does not know; it knows {FORMAT}")
-    tables = {name: Table(**table) for name, table in found.pop("tables").items()}
-    return Manifest(**found, tables=tables)
+    tables = {name: Table(**table) for name, table in fields.pop("tables").items()}
+    return Manifest(**fields, tables=tables)

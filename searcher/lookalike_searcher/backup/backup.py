@@ -1,4 +1,4 @@
-"""A project to a file, as it is at one moment, while it is served and written to."""
+"""Write a project to a file, as of one point in time, while it is served and changed."""
 
 import json
 import zipfile
@@ -14,33 +14,33 @@ from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 
 TABLES: Final = ("image", "image_reference", "feedback", "verdict")
-"""A project's tables beside those of vectors, each after those that it refers to."""
+"""A project's tables other than those of vectors, each after the tables that it refers to."""
 PATIENCE_SECONDS: Final = 86_400.0
-"""The most that one statement may take here: a table is copied by one."""
+"""One statement may take so long here: it copies a whole table."""
 _OF_INDEX: Final = ("index_time", "ef_search_10", "ef_search_100", "recall_target", "calibrated_count", "recall")
 _NOT_KEPT: Final = {"project_id", "recall_count", *_OF_INDEX}
-"""Columns of a space that are not the project's own; indexes are built anew, and calibrated, where it is restored."""
+"""Columns of a space that are not in a backup. Indexes are built and calibrated again where it is restored."""
 
 
 async def back_up(database: Database, name: str, file: Path) -> Project:
-    """Write the project to the file. One snapshot; writers do not wait, whoever drops one of its tables does.
+    """Write the project to the file, from one snapshot. Writers do not wait; statements that drop its tables do.
 
     Raises:
         NotFound: there is no such project.
-        UnusableBackup: its schema is of another version than this program's.
+        UnusableBackup: its schema is not of this program's version.
         OSError: the file cannot be written.
     """
     with archives.written(file) as archive:
         async with registry.reading(database, name) as (connection, project):
             row = await connection.fetchrow(statement("backup_project"), project.id)
             assert row  # noqa: S101 - it has just been read in the same snapshot
-            found = json.loads(row["project"])
-            _check_version(name, found["schema_version"])
+            columns = json.loads(row["project"])
+            _check_version(name, columns["schema_version"])
             spaces = [vectors_of(space.id) for space in project.spaces]
             tables = {table: await _copy(connection, project, table, archive) for table in (*TABLES, *spaces)}
         manifest = Manifest(
             registry_version=row["registry_version"],
-            project=found,
+            project=columns,
             spaces=[
                 {column: value for column, value in space.items() if column not in _NOT_KEPT}
                 for space in json.loads(row["spaces"])
@@ -72,5 +72,5 @@ async def _copy(connection: Connection, project: Project, table: str, archive: z
 
 
 async def columns_of(connection: Connection, table: str) -> list[str]:
-    """The names of a table's columns; none if there is no such table."""
+    """Return the names of a table's columns, in order; none if there is no such table."""
     return [row["name"] for row in await connection.fetch(statement("backup_columns"), table)]

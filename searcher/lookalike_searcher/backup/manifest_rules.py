@@ -1,4 +1,4 @@
-"""A backup's manifest, of somebody else's making: what the registry would hold, by the rules of the wire."""
+"""Check a backup's manifest, which is not trusted, by the rules of the wire."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
@@ -20,12 +20,12 @@ Rule = Callable[[str, Any], object]
 
 MAX_SPACES: Final = 256
 _MAX_DAYS: Final = 40_000
-"""Of impressions: a century."""
+"""The most days of impressions: a century."""
 
 
-def _whole(field: str, value: object, least: int = 0, most: int = MAX_KEY) -> None:
-    if type(value) is not int or not least <= value <= most:
-        raise InvalidField(field, f"must be a whole number of {least} to {most}", value)
+def _whole(field: str, value: object, least: int = 0, greatest: int = MAX_KEY) -> None:
+    if type(value) is not int or not least <= value <= greatest:
+        raise InvalidField(field, f"must be a whole number of {least} to {greatest}", value)
 
 
 def _flag(field: str, value: object) -> None:
@@ -34,12 +34,12 @@ def _flag(field: str, value: object) -> None:
 
 
 def _time(field: str, value: object) -> None:
-    """A time that callers can be told, with its distance from UTC."""
+    """Check a time of years that a response can hold, with its UTC offset."""
     try:
-        found = datetime.fromisoformat(str(value))
+        time = datetime.fromisoformat(str(value))
     except ValueError:
-        found = None
-    if found is None or found.tzinfo is None or not 1970 <= found.year <= 9998:
+        time = None
+    if time is None or time.tzinfo is None or not 1970 <= time.year <= 9998:
         raise InvalidField(field, "must be a time of the years 1970 to 9998", value)
 
 
@@ -57,7 +57,7 @@ def _space(field: str, value: str) -> None:
 
 
 def _limit(field: str, value: float) -> None:
-    """By the wire's own parser."""
+    """Check a limit by the wire's own parser."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidField(field, "must be a number", value)
     table, _, name = field.partition(".")
@@ -67,7 +67,7 @@ def _limit(field: str, value: float) -> None:
 
 
 def _floats(field: str, value: str) -> np.ndarray:
-    """Bytes as PostgreSQL has them in JSON."""
+    """Return the floats in PostgreSQL's JSON form of bytes."""
     if not value.startswith("\\x"):
         raise InvalidField(field, r"must begin with \x", value)
     data = bytes.fromhex(value[2:])
@@ -100,11 +100,11 @@ _PROJECTION: Final[Mapping[str, Rule]] = {
 }
 _IMPRESSION: Final[Mapping[str, Rule]] = {"day": _day, "count": _whole}
 _OPTIONAL: Final = frozenset({"feedback_count", "search_disabled"})
-"""What registries of older versions lack."""
+"""Registries of older versions do not have these columns."""
 
 
 def check(manifest: Manifest) -> None:
-    """Raise InvalidField, KeyError, TypeError or ValueError for what the wire would not have let in."""
+    """Raise InvalidField, KeyError, TypeError or ValueError for all that the wire would have refused."""
     _id("registry_version", manifest.registry_version)
     _row("lookalike_project", manifest.project, _PROJECT)
     _rows("lookalike_space", manifest.spaces, _SPACE, MAX_SPACES, "id", "name")
@@ -121,10 +121,10 @@ def check(manifest: Manifest) -> None:
     _tables(manifest, ids)
 
 
-def _rows(table: str, rows: Sequence[Mapping[str, Any]], rules: Mapping[str, Rule], most: int, *unique: str) -> None:
+def _rows(table: str, rows: Sequence[Mapping[str, Any]], rules: Mapping[str, Rule], limit: int, *unique: str) -> None:
     if not isinstance(rows, list):
         raise InvalidField(table, "must be a list", rows)
-    validation.at_most(table, rows, most)
+    validation.at_most(table, rows, limit)
     for row in rows:
         _row(table, row, rules)
     for key in unique:

@@ -1,6 +1,6 @@
-"""PostgreSQL's binary COPY, read row by row as its bytes arrive: rows of somebody else's making are checked so.
+"""Check PostgreSQL's binary COPY, row by row as its bytes arrive: the rows of a backup are not trusted.
 
-https://www.postgresql.org/docs/current/sql-copy.html, under "Binary Format".
+See https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 """
 
 import struct
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _BEGINNING: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-"""The signature, no flags, no header extension."""
+"""The signature, without flags and without a header extension."""
 _COUNT: Final = struct.Struct(">h")
 _SIZE: Final = struct.Struct(">i")
 _END: Final = -1
@@ -18,27 +18,27 @@ _NULL: Final = -1
 
 @dataclass(frozen=True)
 class Column:
-    """What a column may hold.
+    """The column of a table has a rule for its values.
 
     Attributes:
-        name: of it, for errors.
-        most: bytes that a value may have.
-        check: is given each value, and raises ValueError for what it may not be; None: the row's reader knows better.
-        nullable: whether there may be no value.
+        name: its name, for errors.
+        limit: the most bytes of a value.
+        check: is called with the column's name and each value; raises ValueError for a value that is not allowed.
+        nullable: whether a value may be missing.
     """
 
     name: str
-    most: int
+    limit: int
     check: Callable[[str, bytes], object]
     nullable: bool = False
 
 
 class Malformed(ValueError):
-    """The bytes are no rows, or rows with what may not be in them. The message says what."""
+    """The bytes are not rows, or the rows break a rule. The message says how."""
 
 
 class Rows:
-    """Takes a table's bytes piece by piece, and gives back those of whole rows, checked."""
+    """The reader takes a table's bytes piece by piece, and returns the bytes of whole rows, checked."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
@@ -47,7 +47,7 @@ class Rows:
         self.count = 0
 
     def take(self, piece: bytes) -> bytes:
-        """The rows that are whole by now. Raises Malformed, and whatever checks raise."""
+        """Return the bytes of the rows that are complete by now. Raises Malformed, and all that checks raise."""
         self._data += piece
         at = self._beginning()
         while at is not None and not self._ended and (end := self._row(at)) is not None:
@@ -59,7 +59,7 @@ class Rows:
         return done
 
     def end(self) -> None:
-        """Raise Malformed if they end in the middle."""
+        """Raise Malformed if the rows do not have their end yet."""
         if not self._ended:
             raise Malformed(f"the rows end in the middle, after row {self.count}")
 
@@ -72,7 +72,7 @@ class Rows:
         return len(_BEGINNING) if self._begun else None
 
     def _row(self, at: int) -> int | None:
-        """Where the row ends that begins here, once it is checked; None if it is not whole yet."""
+        """Check the row that begins here, and return its end; None if it is not complete yet."""
         data, values = self._data, []
         if len(data) < at + _COUNT.size:
             return None
@@ -88,8 +88,8 @@ class Rows:
                 return None
             (size,) = _SIZE.unpack_from(data, at)
             at += _SIZE.size
-            if not (0 <= size <= column.most or (size == _NULL and column.nullable)):
-                rule = f"0 to {column.most} bytes{', or none' if column.nullable else ''}"
+            if not (0 <= size <= column.limit or (size == _NULL and column.nullable)):
+                rule = f"0 to {column.limit} bytes{', or none' if column.nullable else ''}"
                 raise Malformed(f"{column.name} of row {self.count + 1} must be {rule}, got {size}")
             end = at + max(0, size)
             if len(data) < end:
@@ -104,7 +104,7 @@ class Rows:
 
 
 async def checked(source: AsyncIterator[bytes], columns: Sequence[Column]) -> AsyncIterator[bytes]:
-    """The rows of the source, each checked before it is passed on. Holds a piece and a row at most."""
+    """Yield the rows of the source, each after its check. At most a piece and a row are in memory."""
     rows = Rows(columns)
     async for piece in source:
         if done := rows.take(piece):

@@ -1,4 +1,4 @@
-"""A project from a file, as a new one: in one transaction, so that it is there as a whole or not at all."""
+"""Restore a project from a file as a new one, in one transaction: it exists as a whole, or not at all."""
 
 import json
 import zipfile
@@ -22,22 +22,22 @@ from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 
 _REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
-"""PostgreSQL does not take what the file holds."""
+"""PostgreSQL raises these for values that it does not accept."""
 
 
 async def restore(database: Database, file: Path, name: str = "") -> Project:
-    """Make a project of the file's, with ids of its own.
+    """Make a project from a backup, with ids of its own.
 
     Args:
-        database: where, brought up to date.
+        database: the database to restore to, migrated.
         file: the backup.
-        name: what to call it; empty: as it was called.
+        name: the project's new name; empty: the name in the backup.
 
     Raises:
         AlreadyExists: there is a project of that name.
         InvalidField: the name breaks the rules.
         UnusableBackup: the file is broken, or of a newer version.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with archives.opened(file) as (archive, manifest):
         version = _checked(manifest)
@@ -56,7 +56,7 @@ async def restore(database: Database, file: Path, name: str = "") -> Project:
 
 
 def _checked(manifest: Manifest) -> int:
-    """Its project's version, if it is one that we know, and all else is as the wire would have let it in."""
+    """Check the manifest by the rules of the wire. Returns the version of the project's schema."""
     try:
         versions = manifest.project["schema_version"], manifest.registry_version
         if all(isinstance(version, int) for version in versions):
@@ -68,7 +68,7 @@ def _checked(manifest: Manifest) -> int:
 
 
 class _Ids:
-    """The new project's id, and its spaces' by what they were."""
+    """The new project's id, and the new ids of its spaces by their old ones."""
 
     def __init__(self, project: int) -> None:
         self.project = project
@@ -106,27 +106,27 @@ async def _describe(connection: Connection, ids: _Ids, manifest: Manifest) -> No
 
 
 async def _insert(connection: Connection, table: str, key: str, row: Mapping[str, Any]) -> int | None:
-    """Insert a row of the registry; its key, or None if there is such a one."""
+    """Insert a row into the registry. Returns its key, or None if there is such a row already."""
     _same_columns(table, row, await columns_of(connection, table), all_of_them=False)
     sql = statement("restore_row", table=table, columns=", ".join(sorted(row)), key=key)
     key_made: int | None = await connection.fetchval(sql, json.dumps(row))
     return key_made
 
 
-def _same_columns(table: str, found: Iterable[str], known: list[str], *, all_of_them: bool) -> None:
-    """The file's columns become part of statements: none but those that the database has."""
-    if unknown := set(found) - set(known):
+def _same_columns(table: str, given: Iterable[str], known: list[str], *, all_of_them: bool) -> None:
+    """Check the file's columns against the database's, since they become part of statements."""
+    if unknown := set(given) - set(known):
         raise UnusableBackup(f"the backup is damaged: {table} has no column {min(unknown)!r}")
-    if all_of_them and (missing := set(known) - set(found)):
+    if all_of_them and (missing := set(known) - set(given)):
         raise UnusableBackup(f"the backup is damaged: it lacks the column {min(missing)!r} of {table}")
 
 
 async def _make(database: Database, connection: Connection, ids: _Ids, version: int) -> None:
-    """The project's schema as it was at that version, empty."""
-    first, *others = sorted(ids.spaces.values())
+    """Create the project's schema, empty, as of that version."""
+    first, *further = sorted(ids.spaces.values())
     await database.shard_schemas(connection)
     await migration.create_schema(connection, ids.project, first, up_to=version)
-    for space in others:
+    for space in further:
         await connection.execute(statement("space_create", ids.project, space))
 
 
@@ -138,23 +138,23 @@ async def _fill(connection: Connection, ids: _Ids, archive: zipfile.ZipFile, man
 
 
 async def _copy(
-    connection: Connection, schema: str, table: str, archive: zipfile.ZipFile, member: str, told: Table
+    connection: Connection, schema: str, table: str, archive: zipfile.ZipFile, member: str, expected: Table
 ) -> None:
     known = await columns_of(connection, f"{schema}.{table}")
-    _same_columns(table, told.columns, known, all_of_them=True)
-    source = _rows(archive, member, told.columns)
+    _same_columns(table, expected.columns, known, all_of_them=True)
+    source = _rows(archive, member, expected.columns)
     done = await connection.copy_to_table(
-        table, schema_name=schema, columns=told.columns, source=source, format="binary"
+        table, schema_name=schema, columns=expected.columns, source=source, format="binary"
     )
-    if done != f"COPY {told.rows}":
-        raise UnusableBackup(f"the backup is damaged: {member} should have {told.rows} rows, got {done}")
+    if done != f"COPY {expected.rows}":
+        raise UnusableBackup(f"the backup is damaged: {member} should have {expected.rows} rows, got {done}")
     if "id" in known:
         sql = statement("restore_sequence", table=f"{schema}.{table}")
         await connection.execute(sql)
 
 
 async def _rows(archive: zipfile.ZipFile, member: str, columns: Sequence[str]) -> AsyncIterator[bytes]:
-    """The rows of a member, each looked at before PostgreSQL is."""
+    """Yield the rows of a member, each checked before PostgreSQL gets it."""
     table = "vector" if member.startswith("vector_") else member
     try:
         rules = [column(table, name) for name in columns]
@@ -165,11 +165,11 @@ async def _rows(archive: zipfile.ZipFile, member: str, columns: Sequence[str]) -
 
 
 async def _check(connection: Connection, ids: _Ids, manifest: Manifest) -> None:
-    """What the registry says must be what there is, as nothing counts it again."""
+    """Check the registry's numbers against the rows, as nothing counts them again."""
     counts = {"image_count": "image", "reference_count": "image_reference", "feedback_count": "feedback"}
-    told = {table: manifest.project.get(count, 0) for count, table in counts.items()}
-    told |= {vectors_of(space["id"]): told["image"] for space in manifest.spaces if space["complete"]}
-    for table, count in told.items():
+    expected = {table: manifest.project.get(count, 0) for count, table in counts.items()}
+    expected |= {vectors_of(space["id"]): expected["image"] for space in manifest.spaces if space["complete"]}
+    for table, count in expected.items():
         if manifest.tables[table].rows != count:
             rows = manifest.tables[table].rows
             raise UnusableBackup(f"the backup is damaged: {table} should have {count} rows, got {rows}")

@@ -1,4 +1,4 @@
-"""What may be in the rows of a project's tables, where they come from a file: what the wire would have let in."""
+"""Check the rows of a backup's tables by the rules of the wire."""
 
 import json
 import struct
@@ -16,23 +16,23 @@ from lookalike_searcher.rpc.parse.vector import LENGTH_TOLERANCE
 Check = Callable[[str, bytes], object]
 
 MAX_KEY: Final = 2**53
-"""Of ids: so that thousands of years of new ones are left."""
+"""The greatest id in a backup; new ids for thousands of years are left after it."""
 _TIMES: Final = (-946_684_800_000_000, 252_455_616_000_000_000)
-"""Microseconds since 2000: the years 1970 to 9999, which callers can be told."""
+"""Microseconds since 2000: the years 1970 to 9999, which a response can hold."""
 _LABELS_BYTES: Final = 2 + validation.MAX_LABELS * (6 * (64 + 256) + 8)
-"""As JSON, in which a character may take six bytes."""
+"""The most bytes of labels as JSON, in which a character may take six bytes."""
 _VECTOR_BYTES: Final = 4 + 2 * DIMENSIONS
 _ROUNDING: Final = 0.002
-"""How much a vector's length changes at most as its numbers become halves."""
+"""A vector's length changes at most so much when its numbers are rounded to half precision."""
 
 
-def _number(form: str, least: int, most: int) -> Check:
+def _number(form: str, least: int, greatest: int) -> Check:
     packed = struct.Struct(form)
 
     def check(field: str, value: bytes) -> None:
         if len(value) != packed.size:
             raise InvalidField(field, f"must be {packed.size} bytes", f"{len(value)} bytes")
-        validation.between(field, packed.unpack(value)[0], least, most)
+        validation.between(field, packed.unpack(value)[0], least, greatest)
 
     return check
 
@@ -47,11 +47,11 @@ def _flag(field: str, value: bytes) -> None:
 
 
 def _labels(field: str, value: bytes) -> None:
-    """JSONB, as it is sent: a version, then text."""
-    found = json.loads(value[1:].decode()) if value[:1] == b"\1" else None
-    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+    """Check labels in the binary form of JSONB: a version, then text."""
+    labels = json.loads(value[1:].decode()) if value[:1] == b"\1" else None
+    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
         raise InvalidField(field, "must be an object of texts", value)
-    validation.labels(field, found)
+    validation.labels(field, labels)
 
 
 def _search_id(field: str, value: bytes) -> None:
@@ -62,7 +62,7 @@ def _search_id(field: str, value: bytes) -> None:
 def _vector(field: str, value: bytes) -> None:
     if len(value) != _VECTOR_BYTES or struct.unpack_from(">HH", value) != (DIMENSIONS, 0):
         raise InvalidField(field, f"must be {DIMENSIONS} numbers", f"{len(value)} bytes")
-    with np.errstate(all="ignore"):  # what overflows, or is no number, is refused
+    with np.errstate(all="ignore"):  # infinities and NaNs are refused below
         length = float(np.linalg.norm(decode([value])))
     if not abs(length - 1) <= LENGTH_TOLERANCE + _ROUNDING:
         raise InvalidField(field, "must be finite and of length 1, within 1 %", f"length {length:g}")
@@ -100,11 +100,11 @@ _RULES: Final[dict[str, tuple[int, Check]]] = {
     "space": (128, _text(lambda field, value: validation.space(value, field))),
     "vector": (_VECTOR_BYTES, _vector),
 }
-"""By column, as one name means the same in all tables: the most bytes, and the rule."""
+"""The limit in bytes and the check of each column. A name means the same in all tables."""
 _NULLABLE: Final = frozenset({"query_sha256", "is_right", ("feedback", "space"), ("feedback", "vector")})
 
 
 def column(table: str, name: str) -> Column:
-    """The rule of a column. Raises KeyError if there is none."""
-    most, check = _RULES[name]
-    return Column(f"{table}.{name}", most, check, name in _NULLABLE or (table, name) in _NULLABLE)
+    """Return the rule of a table's column. Raises KeyError if there is none."""
+    limit, check = _RULES[name]
+    return Column(f"{table}.{name}", limit, check, name in _NULLABLE or (table, name) in _NULLABLE)

@@ -1,1 +1,1 @@
-"""PostgreSQL: connections, statements, migrations, replicas."""
+"""Connect the searcher to PostgreSQL: connections, statements, migrations and replicas."""

@@ -1,4 +1,4 @@
-"""Single connections to PostgreSQL: how they are made and ended, and what goes wrong with them."""
+"""Open, prepare and end single connections to PostgreSQL, and know their errors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,20 +21,20 @@ UNAVAILABLE: Final = (
     asyncpg.TransactionRollbackError,  # on a replica: what we read was vacuumed away on the primary
     asyncpg.InvalidCachedStatementError,  # another searcher has just migrated the schema
 )
-"""What connections raise when another try may succeed."""
+"""Connections raise these if another try may succeed."""
 FAILURES: Final = (asyncpg.PostgresError, *UNAVAILABLE)
-"""All that they raise."""
+"""Connections raise these, and nothing else."""
 TIMEOUTS: Final = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
-"""PostgreSQL, or somebody there, has ended the statement."""
+"""PostgreSQL raises these if a statement takes too long, or if an administrator cancels it."""
 NET_SECONDS: Final = 5.0
-"""How much longer than PostgreSQL's own timeout we wait for its answer: then the connection is dead."""
+"""We wait so much longer than PostgreSQL's own timeout for its answer. After that, the connection is dead."""
 CONNECT_SECONDS: Final = 10.0
-"""The most that a new connection may take."""
+"""A new connection may take so long at most."""
 
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
-    """A single connection, without anything that a pooler might upset; its errors are asyncpg's."""
+    """Yield a single connection that also works behind a pooler. It raises asyncpg's errors."""
     connection = await asyncpg.connect(url, statement_cache_size=0, timeout=CONNECT_SECONDS)
     try:
         yield connection
@@ -43,10 +43,11 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
 
 
 async def prepare(connection: "asyncpg.Connection[Any]") -> None:
-    """Make a new connection ready: vectors go in and out as bytes, see `halfvec`.
+    """Prepare a new connection: vectors go in and out as bytes, see `halfvec`.
 
-    asyncpg looks types up when it first meets them, with `jit` off meanwhile. We let it meet all of ours here, in a
-    transaction that is rolled back: behind a pooler it might else ask several servers, and leave the setting to one.
+    asyncpg looks types up when it first meets them, and switches `jit` off for that. We let it meet all our types here,
+    in a transaction that is rolled back. Otherwise, behind a pooler, it might ask several servers, and leave one
+    without jit.
     """
     transaction = connection.transaction()
     await transaction.start()
@@ -67,12 +68,15 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
 
 
 def _draw(ended: "asyncpg.connection.LoggedQuery") -> None:
-    """Note a statement in the trace; asyncpg calls us in the context of who made it."""
+    """Add a statement to the trace. asyncpg calls this in the context of the caller."""
     tracing.statement(ended.query, ended.elapsed, failed=ended.exception is not None)
 
 
 async def roll_back(connection: Connection) -> None:
-    """End the transaction; if that fails, or is cancelled, the connection, so that nobody gets it in this state."""
+    """End the transaction of a connection.
+
+    If that fails or is cancelled, end the connection, so that it is not used in this state.
+    """
     try:
         await connection.execute("ROLLBACK", timeout=NET_SECONDS)  # which waits for a statement that is being cancelled
     except BaseException as error:
@@ -83,9 +87,9 @@ async def roll_back(connection: Connection) -> None:
 
 
 async def keep(connection: "asyncpg.Connection[Any]") -> None:
-    """To reset a connection, as ours keep no state outside of transactions; asyncpg's way costs a round trip."""
+    """Do nothing, instead of asyncpg's reset: our connections keep no state, and a reset costs a round trip."""
 
 
 async def is_pooled(connection: "asyncpg.Connection[Any]") -> bool:
-    """Whether a pooler such as PgBouncer sits between us and PostgreSQL: it makes up the process number we are told."""
+    """Return whether a pooler such as PgBouncer is between us and PostgreSQL, whose process number it hides."""
     return connection.get_server_pid() != int(await connection.fetchval("SELECT pg_backend_pid()::text"))

@@ -1,6 +1,7 @@
-"""Numbered SQL files bring the registry and every project's schema up to date, each file in a transaction.
+"""Migrate the registry and every project's schema by numbered SQL files, each in a transaction.
 
-Safe when several searchers start at once, and resumable: what has been applied is recorded in the same transaction.
+Several searchers may start at once, and a migration may be interrupted: what has been applied is recorded in the same
+transaction.
 """
 
 import logging
@@ -19,22 +20,22 @@ from lookalike_searcher.database.statement import Connection, fill
 logger = logging.getLogger(__name__)
 
 LEAST_PGVECTOR: Final = (0, 8)
-"""The first version with iterative index scans; halfvec came in 0.7."""
+"""This is the first version with iterative index scans; halfvec came with 0.7."""
 
 _LOCK: Final = 0x100CA11CE
-"""The advisory lock under which migrations run, one searcher at a time."""
+"""Migrations hold this advisory lock, so that one searcher runs them at a time."""
 
 _STATEMENT_END: Final = re.compile(r";[ \t]*$", re.MULTILINE)
-"""In a migration: a semicolon at the end of a line."""
+"""In a migration, a statement ends with a semicolon at the end of a line."""
 
 
 class UnusableDatabase(Exception):
-    """The database lacks something that the searcher needs. The message says what to do."""
+    """The database is not what the searcher needs. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One numbered file."""
+    """A migration is one numbered SQL file."""
 
     number: int
     sql: str
@@ -42,10 +43,12 @@ class Migration:
 
 @cache
 def migrations(kind: str) -> tuple[Migration, ...]:
-    """The migrations of the `registry` or of a `project`, in order."""
+    """Return the migrations of the `registry` or of a `project`, in order."""
     folder = files(__package__) / "migrations" / kind
-    found = (Migration(int(file.name[:4]), file.read_text()) for file in folder.iterdir() if file.name.endswith(".sql"))
-    return tuple(sorted(found, key=lambda migration: migration.number))
+    unsorted = (
+        Migration(int(file.name[:4]), file.read_text()) for file in folder.iterdir() if file.name.endswith(".sql")
+    )
+    return tuple(sorted(unsorted, key=lambda migration: migration.number))
 
 
 async def migrate(connection: Connection) -> None:
@@ -54,7 +57,7 @@ async def migrate(connection: Connection) -> None:
     Raises:
         UnusableDatabase: pgvector is missing or too old.
     """
-    async with _locked(connection):  # IF NOT EXISTS alone is not safe against another one that does the same
+    async with _locked(connection):  # IF NOT EXISTS alone can fail if two sessions do this at once
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS lookalike_migration"
             " (number integer PRIMARY KEY, apply_time timestamptz NOT NULL)"
@@ -69,20 +72,20 @@ async def migrate(connection: Connection) -> None:
 
 
 async def create_schema(connection: Connection, project_id: int, space_id: int, *, up_to: int | None = None) -> None:
-    """Make the schema of a new project, in the caller's transaction; `up_to`: as it was at that version."""
+    """Create the schema of a new project, in the caller's transaction; `up_to` is its version, None the latest."""
     for step in migrations("project"):
         if up_to is None or step.number <= up_to:
             await _apply_to_project(connection, step, project_id, space_id)
 
 
 def latest_project_version() -> int:
-    """The number of the last migration of a project's schema."""
+    """Return the number of the last migration of a project's schema."""
     return migrations("project")[-1].number
 
 
 @asynccontextmanager
 async def _locked(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that no other searcher's migration runs beside."""
+    """Hold a transaction beside which no other searcher migrates."""
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         yield
@@ -101,7 +104,7 @@ async def _apply_to_registry(connection: Connection, step: Migration) -> None:
 
 
 async def _apply_to_project(connection: Connection, step: Migration, project_id: int, space_id: int) -> None:
-    """Run its statements one by one, as Citus passes all of the text that one came in on to its workers."""
+    """Run a migration's statements one by one: Citus passes the whole text that holds a statement to its workers."""
     for sql in _STATEMENT_END.split(fill(step.sql, project_id, space_id)):
         if sql.strip():
             await connection.execute(sql)
@@ -115,7 +118,7 @@ async def _check_pgvector(connection: Connection) -> None:
 
 
 async def bring_up_to_date(connection: Connection, project_id: int) -> None:
-    """Apply what the project's schema lacks, in the caller's transaction."""
+    """Apply the migrations that the project's schema lacks, in the caller's transaction."""
     version = await connection.fetchval(
         "SELECT schema_version FROM lookalike_project WHERE id = $1 FOR UPDATE", project_id
     )

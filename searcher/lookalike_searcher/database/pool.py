@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and the one place where its failures become ours."""
+"""Lend connections to PostgreSQL, and translate its failures into ours, here alone."""
 
 import asyncio
 import logging
@@ -15,24 +15,24 @@ from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
 from lookalike_serving.errors import DomainError
-from lookalike_serving.interceptor import time_remaining
+from lookalike_serving.rpc import time_remaining
 
 logger = logging.getLogger(__name__)
 
 _WRITERS: Final = 2
-"""Writers to one project that hold a connection: one that writes, and the next, as they follow one another. In small
-pools one, so that from three connections on, one is always left for other projects."""
+"""So many writers to one project hold a connection: one writes, and the next one waits for it. In small pools it is
+one, so that from three connections on, one is always left for other projects."""
 
 
 class Database:
-    """A pool of connections to a migrated database.
+    """The database is a pool of connections, whose schema is migrated.
 
     Args:
-        url: where PostgreSQL is.
+        url: a PostgreSQL connection URL.
         pool: the connections.
-        command_timeout: the most seconds that one statement may take; a caller's deadline may make it less.
-        metrics: is told of waits.
-        pooled: whether a pooler stands between.
+        command_timeout: the most seconds for one statement; a caller's deadline may lower it.
+        metrics: observes waits for connections.
+        pooled: whether a pooler is between us and PostgreSQL.
         sharded: whether it is Citus, where a project's schema lives on a worker.
     """
 
@@ -58,16 +58,17 @@ class Database:
 
     @asynccontextmanager
     async def connection(self, shares: Shares | None = None, project: str = "") -> AsyncIterator[Connection]:
-        """A connection of the pool.
+        """Lend a connection of the pool within the block.
 
         Args:
-            shares: what bounds how many a project gets at once.
-            project: on whose behalf.
+            shares: limits how many connections a project gets at once.
+            project: the name of the project that the call is for.
 
         Raises:
             QuotaExceeded: too many calls wait for the project's share.
             DatabaseTimeout: the caller's deadline, or the limit for one statement, has passed.
-            DatabaseUnavailable: PostgreSQL cannot be reached, or went away; what was not committed is undone.
+            DatabaseUnavailable: PostgreSQL cannot be reached, or the connection is lost; uncommitted changes are
+                undone.
             DatabaseError: PostgreSQL refused a statement.
         """
         with _failures_translated():
@@ -76,23 +77,23 @@ class Database:
 
     @asynccontextmanager
     async def writing(self, *, project: str = "") -> AsyncIterator[Connection]:
-        """A connection in a transaction, committed at the end of the block.
+        """Lend a connection in a transaction, which is committed at the end of the block.
 
         Args:
-            project: whose registry row will be locked.
+            project: the name of the project whose registry row will be locked.
         """
         async with self.connection(self._writers, project) as connection, self._transaction(connection, "BEGIN"):
             yield connection
 
     @asynccontextmanager
     async def reading(self, settings: str = "", *, project: str = "") -> AsyncIterator[Connection]:
-        """A connection in a read-only transaction whose statements all see the same state.
+        """Lend a connection in a read-only transaction whose statements all see the same state.
 
-        What was read is true when the block ends, so nobody waits for the COMMIT then.
+        Nobody waits for the COMMIT: what was read is true when the block ends.
 
         Args:
             settings: `SET LOCAL` statements, each ended by a semicolon.
-            project: on whose behalf: one project gets at most half of the connections.
+            project: the name of the project; one project gets at most half of the connections.
         """
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
         with _failures_translated():
@@ -105,22 +106,22 @@ class Database:
             later.add_done_callback(self._ending.discard)
 
     async def _borrow(self, ending: AsyncExitStack, shares: Shares | None, project: str) -> Connection:
-        """A connection of the pool, until `ending` ends."""
+        """Return a connection of the pool, which goes back when `ending` is closed."""
         with self.metrics.pool_wait.time():
             if shares and project:
                 await ending.enter_async_context(shares.of(project))
-            async with asyncio.timeout(self._command_timeout):  # the pool's own takes a task for it
+            async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
                 connection = await self._pool.acquire()
         ending.push_async_callback(self._pool.release, connection, timeout=connections.NET_SECONDS)
         return connection
 
     @asynccontextmanager
     async def _transaction(self, connection: Connection, begin: str, settings: str = "") -> AsyncIterator[None]:
-        """A transaction that is begun, with its settings, in one round trip. No setting outlives it."""
+        """Begin a transaction with its settings in one round trip, and end it. No setting outlives it."""
         milliseconds = max(1, round(min(self._command_timeout, time_remaining()) * 1000))
         opening = f"{begin}; SET LOCAL statement_timeout = {milliseconds}; "
         try:
-            if self.sharded:  # for each SET, Citus sends workers all of the text that it came in: BEGIN stands apart
+            if self.sharded:  # for each SET, Citus sends its whole text to workers, so BEGIN must not be in it
                 await connection.execute(f"{opening}SET LOCAL citus.propagate_set_commands = 'local'")
                 opening = ""
             if opening or settings:
@@ -132,16 +133,16 @@ class Database:
             raise
 
     async def shard_schemas(self, connection: Connection) -> None:
-        """In this transaction, let a schema that is created be placed on a worker, where there are workers."""
+        """Let a schema that this transaction creates be placed on a worker, if there are workers."""
         if self.sharded:
             await connection.execute("SET LOCAL citus.enable_schema_based_sharding = on")
 
     @asynccontextmanager
     async def own_connection(self, settings: str = "") -> AsyncIterator["asyncpg.Connection[Any]"]:
-        """A connection outside of the pool, for what takes long; its errors are asyncpg's.
+        """Open a connection outside of the pool, for long statements. It raises asyncpg's errors.
 
         Args:
-            settings: `SET` statements for it. Left out behind a pooler, where they would stay with others' connections.
+            settings: `SET` statements; left out behind a pooler, where they would stay with connections of others.
         """
         async with connections.connected(self._url) as connection:
             if settings and not self._pooled:
@@ -149,17 +150,17 @@ class Database:
             yield connection
 
     def terminate(self) -> None:
-        """End all connections of the pool, and it: calls in flight, and later ones, raise DatabaseUnavailable."""
+        """End all connections and the pool. Calls in flight, and later ones, raise DatabaseUnavailable."""
         self._pool.terminate()
 
     async def ping(self) -> None:
-        """Ask PostgreSQL for an answer. Raises DatabaseUnavailable if there is none."""
+        """Check that PostgreSQL answers a statement. Raises DatabaseUnavailable if it does not."""
         async with self.connection() as connection:
             await connection.execute("SELECT FROM lookalike_project LIMIT 1")
 
 
 async def _end(ending: AsyncExitStack) -> None:
-    """End a transaction of which nobody waits for the end, and give its connection back."""
+    """End a transaction whose end nobody waits for, and give its connection back."""
     try:
         await ending.aclose()
     except connections.FAILURES as error:
@@ -168,14 +169,14 @@ async def _end(ending: AsyncExitStack) -> None:
 
 @contextmanager
 def _failures_translated() -> Iterator[None]:
-    """What connections raise in the block becomes ours, see `Database.connection`."""
+    """Translate what connections raise in the block, see `Database.connection`."""
     try:
         yield
     except DomainError:
         raise
     except connections.TIMEOUTS as error:
         raise DatabaseTimeout from error
-    except asyncpg.DataError as error:  # asyncpg's own: we passed what the statement does not take
+    except asyncpg.DataError as error:  # we passed an argument that the statement does not take
         logger.exception("a statement does not take its arguments")
         raise DatabaseError from error
     except connections.UNAVAILABLE as error:
@@ -196,8 +197,8 @@ async def connect(
         url: a PostgreSQL connection URL.
         pool_size: the most connections.
         command_timeout: the most seconds that one statement may take.
-        metrics: is told of waits.
-        migrate: whether to migrate; not on a replica, where that comes from the primary.
+        metrics: observes waits for connections.
+        migrate: whether to migrate; not on a replica, which gets migrations from the primary.
     """
     pooled, sharded = await _look(url, migrate=migrate)
     async with asyncpg.create_pool(
@@ -223,7 +224,7 @@ async def connect(
 
 
 async def _look(url: str, *, migrate: bool) -> tuple[bool, bool]:
-    """Migrate, if that is asked; whether there is a pooler before PostgreSQL, and whether it is Citus."""
+    """Migrate if asked to. Returns whether there is a pooler in front of PostgreSQL, and whether it is Citus."""
     async with connections.connected(url) as connection:
         async with connection.transaction():
             pooled = await connections.is_pooled(connection)

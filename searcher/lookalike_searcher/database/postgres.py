@@ -1,7 +1,7 @@
-"""PostgreSQL as part of the program: for one machine, one command, no administrator.
+"""Run PostgreSQL as part of the program: on one machine, with one command, without an administrator.
 
-`pg_ctl` starts it. It is stopped here, and made safe to be killed: one owner per data directory, and no trust in what a
-dead owner left behind.
+`pg_ctl` starts it. This module stops it, and makes kills safe: a data directory has one owner, and nothing that a dead
+owner left behind is trusted.
 """
 
 import asyncio
@@ -31,14 +31,17 @@ _WATCH_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class EmbeddedPostgres:
-    """A server that runs: its connection URL, over a Unix socket that only its owner reaches, and its process."""
+    """The server is running in a process of its own.
+
+    It has a connection URL, over a Unix socket that only its owner reaches, and a process.
+    """
 
     url: str
     process: psutil.Process
 
     async def ended(self) -> None:
-        """Wait until it has ended, which it should not do by itself."""
-        while self._runs():  # noqa: ASYNC110 - no event tells of another process' end
+        """Wait until the server has ended, which it should not do by itself."""
+        while self._runs():  # noqa: ASYNC110 - there is no event for the end of another process
             await asyncio.sleep(_WATCH_SECONDS)
 
     def _runs(self) -> bool:
@@ -50,10 +53,10 @@ class EmbeddedPostgres:
 
 @contextmanager
 def embedded(data_dir: Path) -> "Iterator[EmbeddedPostgres]":
-    """A running PostgreSQL on `data_dir`, which is made if need be. Leaving the context stops it cleanly.
+    """Run PostgreSQL on `data_dir` within the block. The directory is created if needed; the end is clean.
 
     Raises:
-        UnusableDataDir: another process has it, or PostgreSQL does not start on it.
+        UnusableDataDir: another process uses it, or PostgreSQL does not start on it.
     """
     data_dir = data_dir.expanduser().resolve()
     cluster, user = data_dir / "postgres", pg_ctl.owner()
@@ -62,19 +65,19 @@ def embedded(data_dir: Path) -> "Iterator[EmbeddedPostgres]":
         _clean_up_after_the_killed(cluster, user)
         pg_ctl.initialise(cluster, user)
         pg_ctl.start(cluster, user, sockets)
-        told = (cluster / "postmaster.pid").read_text()
+        pid_file = (cluster / "postmaster.pid").read_text()
         logger.info("embedded PostgreSQL runs in %s", cluster)
         try:
-            yield EmbeddedPostgres(_url(sockets), psutil.Process(int(told.split()[0])))
+            yield EmbeddedPostgres(_url(sockets), psutil.Process(int(pid_file.split()[0])))
         finally:
-            if postmaster := _postmaster(told, cluster):
+            if postmaster := _postmaster(pid_file, cluster):
                 _stop(postmaster, cluster)
     logger.info("embedded PostgreSQL stopped")
 
 
 @contextmanager
 def reached(data_dir: Path) -> Iterator[str]:
-    """The connection URL of a PostgreSQL on `data_dir`: that of the searcher that runs there, else one of our own.
+    """Yield the URL of a PostgreSQL on `data_dir`: of the searcher that runs there, or of one that is started here.
 
     Raises:
         UnusableDataDir: see `embedded`.
@@ -85,10 +88,10 @@ def reached(data_dir: Path) -> Iterator[str]:
         except UnusableDataDir:
             cluster = data_dir.expanduser().resolve() / "postgres"
             pid_file = cluster / "postmaster.pid"
-            told = pid_file.read_text() if pid_file.exists() else ""
-            if not _postmaster(told, cluster):
+            pid_text = pid_file.read_text() if pid_file.exists() else ""
+            if not _postmaster(pid_text, cluster):
                 raise
-            url = _url(Path(told.splitlines()[4]))
+            url = _url(Path(pid_text.splitlines()[4]))
         yield url
 
 
@@ -118,12 +121,12 @@ def _owned(data_dir: Path) -> Iterator[None]:
 def _clean_up_after_the_killed(cluster: Path, user: pwd.struct_passwd) -> None:
     """Stop the server that a killed owner left running, and remove the locks that a killed server left behind.
 
-    Its own check is by process number, which after a reboot is another program's, and in a container a zombie's. Ours
-    is that no PostgreSQL works in the directory; the processes of a killed one may take a moment to notice.
+    PostgreSQL checks by process number, which may be another program's after a reboot, and a zombie's in a container.
+    We check that no PostgreSQL works in the directory; the processes of a killed one may take a moment to notice.
     """
     pid_file = cluster / "postmaster.pid"
-    told = pid_file.read_text() if pid_file.exists() else ""
-    if postmaster := _postmaster(told, cluster):
+    pid_text = pid_file.read_text() if pid_file.exists() else ""
+    if postmaster := _postmaster(pid_text, cluster):
         logger.info("stopping the PostgreSQL that a killed searcher left running")
         _stop(postmaster, cluster)
     deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
@@ -133,12 +136,12 @@ def _clean_up_after_the_killed(cluster: Path, user: pwd.struct_passwd) -> None:
         time.sleep(0.05)
     for name in ("postmaster.pid", f"{unix_socket.NAME}.lock"):
         (cluster / name).unlink(missing_ok=True)
-    for line in told.splitlines()[4:5]:
+    for line in pid_text.splitlines()[4:5]:
         unix_socket.remove(Path(line), user)
 
 
 def _postmaster(pid_file: str, cluster: Path) -> psutil.Process | None:
-    """The server that the file names, unless its number is stale and by now another program's, or another server's."""
+    """Return the server that the file names; None if its number is stale, or belongs to another program or server."""
     try:
         process = psutil.Process(int(pid_file.split()[0]))
     except (IndexError, ValueError, psutil.NoSuchProcess):
@@ -147,16 +150,16 @@ def _postmaster(pid_file: str, cluster: Path) -> psutil.Process | None:
 
 
 def _works_in(process: psutil.Process, cluster: Path) -> bool:
-    """Whether it is a living PostgreSQL process of this data directory, which is where they all work."""
+    """Return whether the process is a living PostgreSQL of this data directory, in which all of them work."""
     try:
         return process.name() == "postgres" and Path(process.cwd()) == cluster
-    except psutil.Error:  # gone, a zombie, or somebody else's
+    except psutil.Error:  # it has ended, is a zombie, or belongs to another user
         return False
 
 
 def _stop(postmaster: psutil.Process, cluster: Path) -> None:
-    """Shut down fast: end clients, write a checkpoint. By signal, as gRPC's threads do not like the forks of pg_ctl."""
+    """Shut down fast: end clients, write a checkpoint. By signal, as gRPC's threads do not allow pg_ctl's forks."""
     postmaster.send_signal(signal.SIGINT)
     deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
-    while (cluster / "postmaster.pid").exists() and time.monotonic() < deadline:  # removed last of all
+    while (cluster / "postmaster.pid").exists() and time.monotonic() < deadline:  # this file is removed last
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A read replica: whether it is there, and how far it is behind."""
+"""Follow a read replica: whether it can be reached, and how far it is behind."""
 
 import asyncio
 import logging
@@ -21,19 +21,19 @@ from lookalike_searcher.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 _INTERVAL_SECONDS: Final = 1.0
-"""Between two looks."""
+"""Seconds between two checks."""
 _PATIENCE_SECONDS: Final = 2.0
-"""How long a server may take to say where it is. Searches that wait for a replica that does not are then made on the
+"""A server may take so long to tell its position. After that, searches that wait for the replica are made on the
 primary."""
 
 
 class Replica:
-    """A read replica, which may be away.
+    """The read replica is another PostgreSQL, which may be unreachable at times.
 
     Args:
-        url: where it is.
-        config: how far it may be behind, and how much may be asked of it.
-        primary: what it replicates.
+        url: the URL of the replica.
+        config: how far it may be behind, and the size of its pool.
+        primary: the database that it replicates.
     """
 
     def __init__(self, url: str, config: Config, primary: Database) -> None:
@@ -44,18 +44,18 @@ class Replica:
         self._lag = Lag()
 
     def fresh(self) -> Database | None:
-        """The replica, if it can be reached and is near enough to the primary."""
+        """Return the replica if it can be reached and is not too far behind the primary, otherwise None."""
         if not self._followed or self.lag() > self._config.max_replica_lag:
             return None
         connection, reached = self._followed
-        return None if connection.is_closed() else reached  # it has ended, and may come back as it was earlier
+        return None if connection.is_closed() else reached  # a replica that restarts may be further behind
 
     def lag(self) -> float:
-        """Seconds that it may be behind the primary. Without news of either, that grows."""
+        """Return how many seconds it may be behind the primary. Without news of either, that grows."""
         return self._lag.seconds(time.monotonic())
 
     async def check(self) -> None:
-        """Look at it once. Being away is no error.
+        """Check once whether the replica can be used. A replica that cannot be reached is logged, and is no error.
 
         Raises:
             UnusableDatabase: it is no replica of the primary.
@@ -65,12 +65,12 @@ class Replica:
             async with asyncio.timeout(_PATIENCE_SECONDS), connected(self._url) as connection:
                 await self._examine(connection)
         except UNAVAILABLE as error:
-            if isinstance(error, ValueError):  # asyncpg's, of the URL
+            if isinstance(error, ValueError):  # asyncpg raises it for an invalid URL
                 raise
             logger.warning("the read replica cannot be reached: %r", error)
 
     async def note(self) -> None:
-        """Note how far the primary has come, until cancelled."""
+        """Note the primary's position at each interval, until cancelled."""
         while True:
             try:
                 async with self._primary.own_connection() as connection:
@@ -78,12 +78,12 @@ class Replica:
                         began = time.monotonic()
                         self._lag.note(began, await _position(connection, "replica_written"))
                         await asyncio.sleep(_INTERVAL_SECONDS)
-            except Exception as error:  # whatever it is, it is tried again
+            except Exception as error:  # of any kind: we try again
                 logger.debug("the primary does not say how far it has come: %r", error)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def watch(self) -> None:
-        """See how far the replica has come, and whether it is there, until cancelled."""
+        """Compare the replica's position at each interval, and note whether it can be reached, until cancelled."""
         while True:
             try:
                 async with self._following() as (connection, reached):
@@ -91,8 +91,8 @@ class Replica:
                         self._lag.compare(await _position(connection, "replica_replayed"))
                         self._followed = connection, reached
                         await asyncio.sleep(_INTERVAL_SECONDS)
-            except Exception as error:  # likewise
-                level = logging.WARNING if self._followed else logging.DEBUG  # once for each time that it goes
+            except Exception as error:  # of any kind: we try again
+                level = logging.WARNING if self._followed else logging.DEBUG  # a warning once for each loss
                 logger.log(level, "searches are made on the primary, as the read replica is lost: %r", error)
             finally:
                 self._followed = None
@@ -100,7 +100,7 @@ class Replica:
 
     @asynccontextmanager
     async def _following(self) -> AsyncIterator[tuple["asyncpg.Connection[Any]", Database]]:
-        """A connection to ask, and a pool to search by. Whoever searches when this ends must do so elsewhere."""
+        """Yield a connection to check the replica, and a pool for searches. At the end, searches in flight fail."""
         pool_size, command_timeout = self._config.pool_size, self._config.command_timeout
         async with (
             connected(self._url) as connection,
@@ -114,10 +114,10 @@ class Replica:
                 reached.terminate()
 
     async def _examine(self, connection: "asyncpg.Connection[Any]") -> None:
-        """Raises UnusableDatabase if it is no replica of the primary."""
+        """Raise UnusableDatabase if it is no replica of the primary."""
         await _position(connection, "replica_replayed")
-        async with self._primary.own_connection() as other:
-            systems = {await _system(connection), await _system(other)}
+        async with self._primary.own_connection() as to_primary:
+            systems = {await _system(connection), await _system(to_primary)}
         if len(systems - {None}) > 1:
             raise UnusableDatabase("READ_DATABASE_URL is a replica of another server than DATABASE_URL")
 
@@ -131,7 +131,7 @@ async def _position(connection: "asyncpg.Connection[Any]", name: str) -> int:
 
 
 async def _system(connection: "asyncpg.Connection[Any]") -> int | None:
-    """What tells the server from all but its replicas; None where we may not ask."""
+    """Return the identifier that a server shares with its replicas alone; None if we may not read it."""
     try:
         return int(await connection.fetchval(statement("replica_system")))
     except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFunctionError):
@@ -140,7 +140,7 @@ async def _system(connection: "asyncpg.Connection[Any]") -> int | None:
 
 @asynccontextmanager
 async def following(config: Config, primary: Database, metrics: Metrics) -> AsyncIterator[Replica | None]:
-    """The replica that is configured, if one is, and tasks that watch how far it is behind.
+    """Follow the configured replica within the block, and yield it; yield None if none is configured.
 
     Raises:
         UnusableDatabase: it is no replica of the primary.

@@ -1,4 +1,4 @@
-"""The folder of the embedded PostgreSQL's socket, which only its owner can enter."""
+"""Choose the folder of the embedded PostgreSQL's socket, which only its owner can enter."""
 
 import os
 import pwd
@@ -15,31 +15,31 @@ from lookalike_searcher.database.pg_ctl import UnusableDataDir
 
 NAME: Final = ".s.PGSQL.5432"
 _LONGEST: Final = 103 if sys.platform == "darwin" else 107
-"""Bytes of a socket's path."""
+"""The path of a socket has at most so many bytes."""
 _PREFIX: Final = "lookalike-postgres-"
 _MEANINGFUL: Final = frozenset(',"\n')
-"""Characters that PostgreSQL does not take for part of a path here."""
+"""PostgreSQL gives these characters a meaning of their own in this path."""
 
 
 @contextmanager
 def folder(cluster: Path, user: pwd.struct_passwd) -> Iterator[Path]:
-    """Where the socket is: the data directory; if its path is too long, a new folder of a name nobody can guess.
+    """Yield the socket's folder: the data directory, or, if its path is too long, a new folder with a random name.
 
     Raises:
-        UnusableDataDir: there is no place for it.
+        UnusableDataDir: there is no safe place for it.
     """
     if _fits(cluster):
         yield cluster
         return
-    made = _made(user)
+    socket_folder = _made(user)
     try:
-        yield made
+        yield socket_folder
     finally:
-        remove(made, user)
+        remove(socket_folder, user)
 
 
 def remove(sockets: Path, user: pwd.struct_passwd) -> None:
-    """Remove a folder that `folder` made, as those who are killed leave them; nothing else, and through no link."""
+    """Remove a folder that `folder` created, also after a kill; nothing else, and through no link."""
     if sockets.name.startswith(_PREFIX):
         with suppress(OSError):
             if sockets.lstat().st_uid in (user.pw_uid, os.geteuid()):
@@ -54,10 +54,10 @@ def _made(user: pwd.struct_passwd) -> Path:
     tried = list(_candidates())
     for place in tried:
         if _fits(place / f"{_PREFIX}12345678") and _is_safe(place):
-            made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+            socket_folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
             if os.geteuid() == 0:
-                os.chown(made, user.pw_uid, user.pw_gid)
-            return made
+                os.chown(socket_folder, user.pw_uid, user.pw_gid)
+            return socket_folder
     raise UnusableDataDir(
         "the data directory's path is too long for a Unix socket, and so is, or is not ours alone, each of"
         f" {', '.join(map(str, tried))}: choose a shorter --data-dir"
@@ -65,16 +65,16 @@ def _made(user: pwd.struct_passwd) -> Path:
 
 
 def _candidates() -> Iterator[Path]:
-    """Folders for what lives as long as we do. What root has of its own, PostgreSQL's user could not enter."""
+    """Yield folders for temporary files. PostgreSQL's user could not enter root's own ones."""
     if os.geteuid():
         if runtime := os.environ.get("XDG_RUNTIME_DIR"):
             yield Path(runtime)
         yield Path(tempfile.gettempdir())
-    yield Path("/tmp")  # noqa: S108 - for a new folder of a name of its own
+    yield Path("/tmp")  # noqa: S108 - the new folder in it has a random name
 
 
 def _is_safe(place: Path) -> bool:
-    """Whether nobody can rename there what we make."""
+    """Return whether no other user can rename what we create there."""
     try:
         status = place.stat()
     except OSError:

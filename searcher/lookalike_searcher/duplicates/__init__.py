@@ -1,1 +1,1 @@
-"""The duplicates of a whole project."""
+"""Find the duplicates of a whole project."""

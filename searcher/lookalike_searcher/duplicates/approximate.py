@@ -1,4 +1,4 @@
-"""Neighbours through the index of the space."""
+"""Find neighbours through the index of the space."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -12,33 +12,33 @@ from lookalike_searcher.indexes.index import ef_settings
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 AT_ONCE: Final = 500
-"""Images whose neighbours are looked up at a time: a second's work."""
+"""The neighbours of so many images are looked up at a time, which takes a second."""
 _DEPTHS: Final = {16: 200, 128: 400, 1000: 1000}
-"""How many of the nearest to look at, and with what `hnsw.ef_search`: more, where that was not enough.
+"""How many of the nearest are looked up, and with what `hnsw.ef_search`; if that is not enough, the next row is used.
 
-Not what was measured for searches: those come from outside, while to images themselves the index has links. Of planted
-near duplicates among 100,000 vectors as good as random, so that no image has others like it to lead the way, 100 found
+The calibration for searches is not used: queries come from outside, while the index has links to its own images. Of
+planted near duplicates among 100,000 vectors that are nearly random, so that no similar images lead the way, 100 found
 98.3 % of the pairs, 200 99.2 %, 400 99.7 %."""
 _STATEMENT_ROWS: Final = 50_000
-"""What one statement may return at most."""
+"""One statement may return so many rows at most."""
 
 
 @dataclass
-class _Found:
-    """Pairs of near images, the asked one first; and the asked ones of which the index may not have said all."""
+class _LookedUp:
+    """Pairs of near images, the queried one first, and queried ones that the index may not have answered in full."""
 
     pairs: set[tuple[int, int]] = field(default_factory=set)
     crowded: list[int] = field(default_factory=list)
-    """All that it found are near."""
+    """All images that it found for these are near, so there may be more."""
     astray: list[int] = field(default_factory=list)
-    """It did not find the image itself."""
+    """It did not find these images themselves."""
 
 
 class Lookup:
-    """Approximate: what the index does not find is missing. Images with more neighbours than it can tell are compared.
+    """The lookup is approximate: pairs that the index misses are missing. Images with too many neighbours are compared.
 
     Args:
-        source: where the images are.
+        source: reads the images and the index.
         min_similarity: the least cosine of a near image.
     """
 
@@ -48,44 +48,46 @@ class Lookup:
         self._scan = Scan(source, min_similarity)
 
     async def later(self, ids: Iterable[int], skip: Collection[int]) -> dict[int, int]:
-        """See Neighbours."""
+        """Look the images up in the index; see `Neighbours`."""
         looked_up = await self._look_up(sorted(ids))
-        found = await self._scan.later(looked_up.crowded, skip)
-        for asked, near in looked_up.pairs:
-            if near > asked and near not in skip:
-                found[near] = min(asked, found.get(near, asked))
-        return found
+        firsts = await self._scan.later(looked_up.crowded, skip)
+        for queried, near in looked_up.pairs:
+            if near > queried and near not in skip:
+                firsts[near] = min(queried, firsts.get(near, queried))
+        return firsts
 
     async def earlier(self, ids: Iterable[int], up_to: int) -> dict[int, int]:
-        """See Neighbours."""
+        """Look the images up in the index; see `Neighbours`."""
         looked_up = await self._look_up(sorted(ids))
-        found = await self._scan.earlier(looked_up.crowded, up_to)
-        for asked, near in looked_up.pairs:
-            if near < asked and near <= up_to:
-                found[asked] = min(near, found.get(asked, near))
-        return found
+        firsts = await self._scan.earlier(looked_up.crowded, up_to)
+        for queried, near in looked_up.pairs:
+            if near < queried and near <= up_to:
+                firsts[queried] = min(near, firsts.get(queried, near))
+        return firsts
 
-    async def _look_up(self, ids: Sequence[int]) -> _Found:
-        """The neighbours of the images."""
-        found = _Found(crowded=list(ids))
+    async def _look_up(self, ids: Sequence[int]) -> _LookedUp:
+        """Return the neighbours of the images, looked up deeper and deeper."""
+        looked_up = _LookedUp(crowded=list(ids))
         for depth, ef_search in _DEPTHS.items():
-            asked = found.crowded + found.astray
-            found.crowded, found.astray = [], []
+            remaining = looked_up.crowded + looked_up.astray
+            looked_up.crowded, looked_up.astray = [], []
             size = min(AT_ONCE, _STATEMENT_ROWS // depth)
-            for start in range(0, len(asked), size):
-                await self._nearest(asked[start : start + size], depth, ef_search, found)
-        return found
+            for start in range(0, len(remaining), size):
+                await self._nearest(remaining[start : start + size], depth, ef_search, looked_up)
+        return looked_up
 
-    async def _nearest(self, ids: Sequence[int], depth: int, ef_search: int, found: _Found) -> None:
-        """Look at the nearest `depth` of each."""
+    async def _nearest(self, ids: Sequence[int], depth: int, ef_search: int, looked_up: _LookedUp) -> None:
+        """Look up the nearest `depth` of each image, and add them to `looked_up`."""
         async with self._source.reading() as (connection, project, space):
-            if space.index_time is None:  # it has been dropped
-                found.crowded.extend(ids)
+            if space.index_time is None:  # the index has been dropped
+                looked_up.crowded.extend(ids)
                 return
             await connection.execute(ef_settings(ef_search))
             sql = statement("neighbour_nearest", project.id, space.id)
             rows = await connection.fetch(sql, ids, depth, self._distance)
-        counts = Counter(asked for asked, _ in rows)
-        found.crowded.extend(image for image in ids if counts[image] == depth)
-        found.pairs.update((asked, near) for asked, near in rows if counts[asked] < depth)
-        found.astray.extend(image for image in ids if counts[image] < depth and (image, image) not in found.pairs)
+        counts = Counter(queried for queried, _ in rows)
+        looked_up.crowded.extend(image for image in ids if counts[image] == depth)
+        looked_up.pairs.update((queried, near) for queried, near in rows if counts[queried] < depth)
+        looked_up.astray.extend(
+            image for image in ids if counts[image] < depth and (image, image) not in looked_up.pairs
+        )

@@ -1,4 +1,4 @@
-"""Clusters as they are given, read once the ids of their images are known."""
+"""Read clusters from the database, once the ids of their images are known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from lookalike_searcher.projects.space import Space
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 LISTED_IMAGES: Final = 1_000
-"""The most images that a cluster lists; it says how many it has."""
+"""A cluster lists so many images at most, and says how many it has."""
 _PAGE: Final = 1_000
-"""Vectors that are read at a time."""
+"""So many vectors are read at a time."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """An image of a cluster, and its cosine to the cluster's first."""
+    """A member is an image of a cluster, with its cosine to the cluster's first image."""
 
     image: Image
     similarity: float
@@ -29,14 +29,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The first of its images, the others most similar to it first, and how many there are in all."""
+    """A cluster has its first image first, then the most similar ones. It counts all its images."""
 
     members: list[Member]
     image_count: int
 
 
 async def read(source: SpaceReader, clusters: Sequence[Sequence[int]]) -> list[Cluster | None]:
-    """The clusters with these images, each in order of id; None for one of which too little is left.
+    """Return the clusters with these images, each in order of id; None for a cluster that has too few images left.
 
     Raises:
         NotFound: the project or the space has been deleted.
@@ -51,8 +51,8 @@ async def read(source: SpaceReader, clusters: Sequence[Sequence[int]]) -> list[C
 async def _cosines(
     connection: Connection, project_id: int, space: Space, clusters: Sequence[Sequence[int]]
 ) -> dict[int, float]:
-    """The cosine of each image to the first of its cluster, for those that are there, and their first is."""
-    cosines = {ids[0]: 1.0 for ids in clusters if len(ids) == 1}  # images without a vector may be among them
+    """Return the cosine of each image to the first image of its cluster, if both still exist."""
+    cosines = {ids[0]: 1.0 for ids in clusters if len(ids) == 1}  # an image alone may have no vector
     compared = [ids for ids in clusters if len(ids) > 1]
     firsts = await _vectors(connection, project_id, space, [ids[0] for ids in compared])
     pairs = [(image, ids[0]) for ids in compared for image in ids]
@@ -62,26 +62,26 @@ async def _cosines(
         for image, first in page:
             if image in vectors and first in firsts:
                 cosine = 1.0 if image == first else float(vectors[image] @ firsts[first])
-                cosines[image] = max(-1.0, min(1.0, cosine))  # rounding may step over the edge
+                cosines[image] = max(-1.0, min(1.0, cosine))  # rounding may exceed 1
     return cosines
 
 
 async def _vectors(
     connection: Connection, project_id: int, space: Space, ids: Sequence[int]
 ) -> Mapping[int, np.ndarray]:
-    """Vectors of length 1 by the ids of their images."""
+    """Return vectors of length 1 by the ids of their images."""
     rows = await connection.fetch(statement("neighbour_vectors", project_id, space.id), ids)
     return dict(zip((row["image_id"] for row in rows), sketch.decoded([row["vector"] for row in rows]), strict=True))
 
 
 def _listed(ids: Sequence[int], cosines: Mapping[int, float]) -> list[int]:
-    """The images that are given: the first, then those most similar to it. None without the first."""
+    """Return the images that the cluster lists: the first, then the most similar ones. None without the first."""
     present = (image for image in ids if image in cosines)
     return sorted(present, key=lambda image: (image != ids[0], -cosines[image]))[:LISTED_IMAGES]
 
 
 def _cluster(ids: Sequence[int], cosines: Mapping[int, float], images: Mapping[int, Image]) -> Cluster | None:
-    """The cluster, unless it has lost its first image or all others; one of a single image, its second reference."""
+    """Return the cluster; None if it lost its first image or all others, or, with one image, its second reference."""
     members = [Member(images[image], cosines[image]) for image in _listed(ids, cosines) if image in images]
     if not members or members[0].image.id != ids[0]:
         return None

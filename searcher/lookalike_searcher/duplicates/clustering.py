@@ -1,8 +1,8 @@
-"""Clusters of images that are near one another.
+"""Cluster images that are near one another.
 
-An image's leader is the first image that is near it and comes before it. Whoever has none is a root; the others follow
-their leaders to one, and all that arrive at a root are its cluster. So clusters are disjoint, each image of one is near
-another one there, and the root is its first. A cluster is found from its root without knowing the others.
+An image's leader is the first image that is near it and comes before it. An image without a leader is a root. The
+others lead to one root, leader by leader, and all images that lead to a root are its cluster. So clusters are disjoint,
+each image of a cluster is near another one of it, and the root is its first. A cluster is found from its root alone.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,31 +13,31 @@ _ANY = 2**63 - 1
 
 
 class Forest:
-    """Finds the clusters of all images that come after one, block by block.
+    """The forest finds the clusters of all images after a given one, block by block.
 
     Args:
-        neighbours: of the images.
-        began: the image after which it begins. Clusters whose roots come up to there are not given.
+        neighbours: finds near images.
+        began: the id of the image after which it begins. Clusters whose roots come up to there are left out.
     """
 
     def __init__(self, neighbours: Neighbours, began: int) -> None:
         self._neighbours = neighbours
         self._began = began
         self._claimed: set[int] = set()
-        """Images after the blocks so far, of clusters whose root comes up to there."""
+        """Images after the current block, in clusters whose roots have been seen already."""
 
     async def clusters(self, block: Sequence[int], alone: Collection[int]) -> list[list[int]]:
-        """The clusters whose roots are in the block, by their roots, each in order.
+        """Return the clusters whose roots are in the block, in order of their roots, each in order.
 
         Args:
-            block: the ids of the images that come next, in order, at least one.
-            alone: those of them that are clusters also without others.
+            block: the ids of the next images, in order, at least one.
+            alone: the ids among them that are clusters also without others.
         """
         unclaimed = set(block) - self._claimed
         leaders = await self._neighbours.later(unclaimed, self._claimed)
         known = {*leaders, *leaders.values(), *unclaimed.intersection(alone)}
-        # Whose leader comes up to where we began belongs to a cluster of before. Who follows an image between there and
-        # this block is claimed already.
+        # An image whose leader comes up to `began` belongs to an earlier cluster. An image that follows one between
+        # `began` and this block is claimed already.
         elders = await self._neighbours.earlier(known, self._began) if self._began else {}
         leaders = {image: leader for image, leader in leaders.items() if image not in elders}
         leaders |= await self._followers([image for image in known if image > block[-1]], {*known, *self._claimed})
@@ -47,7 +47,7 @@ class Forest:
         return [of_root for of_root in ours if len(of_root) > 1 or of_root[0] in alone]
 
     async def _followers(self, images: Collection[int], skip: set[int]) -> dict[int, int]:
-        """Whom these images lead, and whom those lead, and so on: images with their leaders."""
+        """Return the images that these images lead, and those that they lead, and so on, with their leaders."""
         leaders: dict[int, int] = {}
         while images:
             near = await self._neighbours.later(images, skip)
@@ -60,7 +60,7 @@ class Forest:
 
 
 def _clusters(images: Collection[int], leaders: dict[int, int]) -> list[list[int]]:
-    """The images by their roots, in order."""
+    """Return the clusters in order of their roots, each in order."""
     roots: dict[int, int] = {}
     of_root: dict[int, list[int]] = {}
     for image in sorted(images):  # after its leader

@@ -1,4 +1,4 @@
-"""The duplicates of a whole project: near ones, and files that are used in several places."""
+"""Find the duplicates of a whole project: near duplicates, and files that are used in several places."""
 
 import asyncio
 import time
@@ -22,21 +22,21 @@ from lookalike_searcher.projects.space import Space
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 EXACT_UP_TO: Final = 500_000
-"""Images up to which all are compared, also where there is an index: up to here that is quicker."""
+"""Up to so many images, all are compared, even if there is an index: this is faster."""
 SIGN_SECONDS: Final = 2.0
-"""After so long without a cluster there is a sign of progress, at the end of a block."""
+"""After so long without a cluster, the next block ends with a sign of progress."""
 _COMPARISONS: Final = 1_000_000_000
-"""In one block: a few seconds' work."""
+"""A block takes so many comparisons, which is a few seconds' work."""
 _LEAST_BLOCK: Final = 4096
-"""Images of a block even so; with fewer, most of the time would go into reading the others."""
+"""A block has so many images at least: with fewer, most of the time would go into reading the others."""
 _FILES: Final = 10_000
-"""Images of a block where no vectors are compared."""
+"""A block has so many images if no vectors are compared."""
 _READ: Final = 200
-"""Images of clusters that are read at a time."""
+"""The images of clusters are read so many at a time."""
 
 
 class Place(NamedTuple):
-    """Where a search for duplicates is: the image up to which it is done, and how many that are."""
+    """The place is where a search for duplicates stands: its last examined image, and how many it has examined."""
 
     project_id: int
     space: str
@@ -45,18 +45,18 @@ class Place(NamedTuple):
 
 
 PLACE_TYPES: Final = (int, str, int, int)
-"""Of a place's parts, for those that come from outside."""
+"""The types of a place's fields, to check a place that comes from a client."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked.
+class DuplicateQuery:
+    """The query says which duplicates to find.
 
     Attributes:
-        project: its name.
+        project: the name of the project.
         min_similarity: the least cosine of near duplicates.
-        same_file_only: whether only files that are used in several places count.
-        after: where an answer of before was.
+        same_file_only: whether to find only files that are used in several places.
+        after: the place of an earlier answer, after which to go on.
     """
 
     project: str
@@ -67,7 +67,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Progress:
-    """The next cluster, or a sign that there is none up to here; and how many images the project has."""
+    """The next cluster comes with its place, or None comes as a sign of progress.
+
+    Both tell the project's image count.
+    """
 
     cluster: Cluster | None
     place: Place
@@ -76,7 +79,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some images in order of id, those of them that are used in several places, and the images of the project."""
+    """Some images in order of id, those among them that are used in several places, and the project's image count."""
 
     ids: list[int]
     used: list[int]
@@ -84,12 +87,12 @@ class _Block:
 
 
 class Duplicates:
-    """Finds duplicates. Searches take turns block by block, so that they do not add up in memory.
+    """The duplicates are found in turns: searches alternate block by block, so that their memory does not add up.
 
     Args:
-        database: where.
-        exact_up_to: images up to which all are compared with all, also where there is an index.
-        sign_seconds: after how long without a cluster there is a sign of progress.
+        database: the database of the project.
+        exact_up_to: up to so many images, all are compared, even if there is an index.
+        sign_seconds: seconds without a cluster after which there is a sign of progress.
     """
 
     def __init__(
@@ -100,26 +103,26 @@ class Duplicates:
         self._sign_seconds = sign_seconds
         self._turn = asyncio.Semaphore()
 
-    async def find(self, asked: Asked) -> AsyncGenerator[Progress, None]:
-        """The clusters, by the id of their first image, with signs of progress between them and at the end.
+    async def find(self, query: DuplicateQuery) -> AsyncGenerator[Progress, None]:
+        """Yield the clusters, by the id of their first image, with signs of progress between them and at the end.
 
-        Images that change meanwhile may or may not be seen: each block, and each cluster, is read as it is then. Where
-        a derived space serves, its source is asked: what near duplicates are was measured there.
+        Images that change meanwhile may or may not be seen: each block, and each cluster, is read as of its own time.
+        If a derived space serves, its source is searched, since the threshold of near duplicates was measured there.
 
         Raises:
-            NotFound: there is no such project, or the space where it began has been deleted.
-            InvalidField: it began in another project of the same name.
+            NotFound: there is no such project, or the space of `after` has been deleted.
+            InvalidField: `after` is of another project of the same name.
         """
-        project = await registry.get(self._database, asked.project)
-        place = asked.after or Place(
-            project.id, "" if asked.same_file_only else project.base(project.serving).name, 0, 0
+        project = await registry.get(self._database, query.project)
+        place = query.after or Place(
+            project.id, "" if query.same_file_only else project.base(project.serving).name, 0, 0
         )
         if place.project_id != project.id:
             raise InvalidField("resume_token", "must be of this project", place)
         source = SpaceReader(self._database, project.name, project.id, place.space)
         space = project.in_space(place.space)
-        size, forest = self._way(asked, source, project, space, place.image_id)
-        told = time.monotonic()
+        size, forest = self._way(query, source, project, space, place.image_id)
+        signed_at = time.monotonic()
         while True:
             block = await _next(source, place.image_id, size)
             clusters = [[image] for image in block.used]
@@ -127,32 +130,32 @@ class Duplicates:
                 async with self._turn:
                     clusters = await forest.clusters(block.ids, set(block.used))
             for part in _parts(clusters):
-                for ids, found in zip(part, await cluster.read(source, part), strict=True):
-                    if found:
-                        yield Progress(found, _at(place, block, ids[0]), block.image_count)
-                        told = time.monotonic()
+                for ids, one_cluster in zip(part, await cluster.read(source, part), strict=True):
+                    if one_cluster:
+                        yield Progress(one_cluster, _at(place, block, ids[0]), block.image_count)
+                        signed_at = time.monotonic()
             place = _at(place, block, block.ids[-1]) if block.ids else place
             last = len(block.ids) < size
-            if last or time.monotonic() - told >= self._sign_seconds:
+            if last or time.monotonic() - signed_at >= self._sign_seconds:
                 yield Progress(None, place, block.image_count)
-                told = time.monotonic()
+                signed_at = time.monotonic()
             if last:
                 return
 
     def _way(
-        self, asked: Asked, source: SpaceReader, project: Project, space: Space, began: int
+        self, query: DuplicateQuery, source: SpaceReader, project: Project, space: Space, began: int
     ) -> tuple[int, Forest | None]:
-        """How many images to examine at a time, and what finds near ones among them."""
-        if asked.same_file_only:
+        """Return how many images a block has, and the forest that clusters near ones, if any."""
+        if query.same_file_only:
             return _FILES, None
         if space.index_time and project.image_count > self._exact_up_to:
-            return approximate.AT_ONCE, Forest(Lookup(source, asked.min_similarity), began)
+            return approximate.AT_ONCE, Forest(Lookup(source, query.min_similarity), began)
         size = _COMPARISONS // max(1, project.image_count)
-        return min(max(size, _LEAST_BLOCK), exact.AT_ONCE), Forest(Scan(source, asked.min_similarity), began)
+        return min(max(size, _LEAST_BLOCK), exact.AT_ONCE), Forest(Scan(source, query.min_similarity), began)
 
 
 async def _next(source: SpaceReader, after: int, size: int) -> _Block:
-    """The next images."""
+    """Return the next block of images."""
     async with source.reading() as (connection, project, _):
         rows = await connection.fetch(statement("duplicate_block", project.id), after, size)
         ids = [row["id"] for row in rows]
@@ -161,12 +164,12 @@ async def _next(source: SpaceReader, after: int, size: int) -> _Block:
 
 
 def _at(before: Place, block: _Block, image: int) -> Place:
-    """The place once the block is examined up to the image."""
+    """Return the place after the block has been examined up to the image."""
     return before._replace(image_id=image, examined=before.examined + bisect_right(block.ids, image))
 
 
 def _parts(clusters: Iterable[Sequence[int]]) -> Iterable[list[Sequence[int]]]:
-    """The clusters, as many at a time as have _READ images, or one."""
+    """Yield the clusters in parts of at most _READ images, or of one cluster."""
     part: list[Sequence[int]] = []
     for ids in clusters:
         if part and sum(map(len, part)) + len(ids) > _READ:

@@ -1,4 +1,4 @@
-"""Neighbours by comparison with every vector of the space."""
+"""Find neighbours by comparison with every vector of the space."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
@@ -14,18 +14,21 @@ from lookalike_searcher.duplicates.sketch import Rotation, Vectors
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 AT_ONCE: Final = 16_384
-"""Images that all others are compared with at a time: 40 MB. With half as many, all would be read twice as often."""
+"""So many images are compared with all others at a time: 40 MB. With half, all would be read twice as often."""
 _PAGE: Final = 2048
-"""Vectors that are read at a time: 8 MB. To read one costs as much as 3,000 comparisons."""
+"""So many vectors are read at a time: 8 MB. To read one costs as much as 3,000 comparisons."""
 
 
 class Scan:
-    """Exact. Streams the vectors past those that are asked about, and holds some 60 MB, however many there are.
+    """The scan finds all neighbours exactly.
 
-    So they are read again and again. With 100,000 images that is a quarter of the time; to hold them would take 100 MB.
+    It reads all vectors past the queried ones, and holds some 60 MB, however many there are.
+
+    So vectors are read several times. With 100,000 images, that is a quarter of the time; to keep them would take 100
+    MB.
 
     Args:
-        source: where they are.
+        source: reads the vectors.
         min_similarity: the least cosine of a near image.
     """
 
@@ -35,38 +38,38 @@ class Scan:
         self._rotation: Rotation | None = None
 
     async def later(self, ids: Iterable[int], skip: Collection[int]) -> dict[int, int]:
-        """See Neighbours."""
-        found: dict[int, int] = {}
+        """Compare the images with all later ones; see `Neighbours`."""
+        firsts: dict[int, int] = {}
         skipped = np.fromiter(skip, np.int64, len(skip))
-        for asked in _parts(ids):
-            images = await self._images(asked)
-            after = asked[0]
+        for part in _parts(ids):
+            images = await self._images(part)
+            after = part[0]
             while len(images) and len(page := await self._page(after, 2**63 - 1)):
                 after = int(page.ids[-1])
                 near = await asyncio.to_thread(_near, page, skipped, images, self._least)
                 for image, first in near.items():
-                    found.setdefault(image, first)  # what an earlier part found comes before
-        return found
+                    firsts.setdefault(image, first)  # an earlier part has earlier images
+        return firsts
 
     async def earlier(self, ids: Iterable[int], up_to: int) -> dict[int, int]:
-        """See Neighbours."""
-        found: dict[int, int] = {}
-        for asked in _parts(ids):
-            images, after = await self._images(asked), 0
-            while len(images) and len(page := await self._page(after, min(up_to, asked[-1] - 1))):
+        """Compare the images with all earlier ones; see `Neighbours`."""
+        firsts: dict[int, int] = {}
+        for part in _parts(ids):
+            images, after = await self._images(part), 0
+            while len(images) and len(page := await self._page(after, min(up_to, part[-1] - 1))):
                 after = int(page.ids[-1])
                 near = await asyncio.to_thread(sketch.earliest_near, images, page, self._least)
-                found |= near
+                firsts |= near
                 images = sketch.without(images, np.flatnonzero(np.isin(images.ids, list(near))))
-        return found
+        return firsts
 
     async def _images(self, ids: Sequence[int]) -> Vectors:
-        """Those of the images that are there, at least one is asked for."""
+        """Return the vectors of the images that exist; `ids` has at least one."""
         parts = (ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE))
         return sketch.joined([await self._read("neighbour_vectors", part) for part in parts])
 
     async def _page(self, after: int, up_to: int) -> Vectors:
-        """The next ones; none at the end."""
+        """Return the next page of vectors after an id; empty at the end."""
         return await self._read("neighbour_page", after, up_to, _PAGE)
 
     async def _read(self, name: str, *arguments: object) -> Vectors:
@@ -83,11 +86,11 @@ class Scan:
 
 
 def _parts(ids: Iterable[int]) -> Iterable[list[int]]:
-    """The ids in order, AT_ONCE at a time."""
+    """Return the ids in order, in parts of AT_ONCE."""
     ordered = sorted(ids)
     return (ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE))
 
 
 def _near(page: Vectors, skipped: np.ndarray, images: Vectors, least: float) -> dict[int, int]:
-    """Those of the page, but for the skipped, that are near an image before them, which comes with them."""
+    """Return the first near image among `images` for each image of the page that is not skipped, if there is one."""
     return sketch.earliest_near(page[~np.isin(page.ids, skipped)], images, least)

@@ -1,9 +1,9 @@
-"""Which vectors are near one another, compared in memory: exactly, but most of them by a fifth of their numbers.
+"""Compare vectors in memory: exactly, but most of them by a fifth of their numbers.
 
-The cosine of two vectors of length 1 is the product of their first numbers, plus that of their others, which is at most
-the product of the others' lengths (Cauchy and Schwarz). A vector's sketch is its first numbers and the length of the
-others, after a rotation that puts first what tells images apart. The product of two sketches is never below the cosine,
-and rules out nearly all pairs; what it leaves is compared in full.
+The cosine of two vectors of length 1 is the product of their first numbers, plus that of their other numbers, which is
+at most the product of the others' lengths (Cauchy and Schwarz). A vector's sketch is its first numbers and the length
+of the others, after a rotation that puts those numbers first that distinguish images. The product of two sketches is
+never below the cosine, and rules out nearly all pairs. The remaining pairs are compared in full.
 """
 
 from collections.abc import Sequence
@@ -16,60 +16,61 @@ from lookalike_searcher.database import halfvec
 
 _FIRST: Final = 95
 """With the length of the others, a sketch has 96 numbers. Of photos of clothing and groceries, with vgg16-rmac512, they
-leave 0.04 % of the pairs at a least cosine of .95; 64 numbers leave twice as many. All in all that is six times as
-quick as full comparison."""
+leave 0.04 % of the pairs at a least cosine of .95; 64 numbers leave twice as many. In all, this is six times as fast as
+full comparison."""
 _WORTH_ROTATING: Final = 1000
-"""Vectors from which on a rotation is made, which takes a quarter of a second."""
+"""With so many vectors or more, a rotation is computed, which takes a quarter of a second."""
 _SLACK: Final = 1e-5
-"""What rounding may take from a product."""
+"""Rounding may lower a product by so much."""
 _TILE: Final = 1024
-"""Candidates that are compared at a time. With some thousand seekers the products take 16 MB."""
+"""So many candidates are compared at a time. With some thousand seekers, the products take 16 MB."""
 _DENSE: Final = 0.01
-"""From this share of pairs that sketches leave, a tile is compared in full: that is quicker than picking them."""
+"""If sketches leave this share of pairs or more, a tile is compared in full: that is faster than picking pairs."""
 _PICKED: Final = 2048
-"""Pairs that are picked at a time."""
+"""So many pairs are picked at a time."""
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Some images in order of their ids, with vectors of length 1 and their sketches: one row for each."""
+    """The vectors belong to images in order of their ids. They have length 1, and a sketch each; one row per image."""
 
     ids: np.ndarray
     full: np.ndarray
     sketches: np.ndarray
 
     def __len__(self) -> int:
-        """How many."""
+        """Return the number of images."""
         return len(self.ids)
 
     def __getitem__(self, rows: "slice | np.ndarray") -> "Vectors":
-        """Some of them, in the same order."""
+        """Return the vectors of some rows, in the same order."""
         return Vectors(self.ids[rows], self.full[rows], self.sketches[rows])
 
 
 class Rotation:
-    """Makes sketches, which can be compared with those of the same rotation.
+    """The rotation makes sketches, which can be compared with those of the same rotation only.
 
     Args:
-        sample: vectors of length 1. The more they are like all others, the more sketches tell. A few are not worth it.
+        sample: vectors of length 1. The better they represent all vectors, the more pairs sketches rule out. A small
+            sample is not used.
     """
 
     def __init__(self, sample: np.ndarray) -> None:
         axes = np.eye(halfvec.DIMENSIONS, dtype=np.float32)
         if len(sample) >= _WORTH_ROTATING:
-            _, axes = np.linalg.eigh(sample.T @ sample)  # in order of what they tell, least first
+            _, axes = np.linalg.eigh(sample.T @ sample)  # the axis that distinguishes images most comes last
         self._axes = np.ascontiguousarray(axes[:, ::-1][:, :_FIRST])
 
     def vectors(self, ids: Sequence[int], vectors: np.ndarray) -> Vectors:
-        """These images; their vectors have length 1."""
+        """Return the images with their sketches; their vectors must have length 1."""
         first = vectors @ self._axes
         others = 1 - np.einsum("ij,ij->i", first, first)
-        lengths = np.sqrt(np.maximum(others, 0) + _SLACK)  # rather too long than too short
+        lengths = np.sqrt(np.maximum(others, 0) + _SLACK)  # an upper bound, whatever the rounding
         return Vectors(np.asarray(ids, np.int64), vectors, np.column_stack((first, lengths)))
 
 
 def decoded(halfvecs: Sequence[bytes]) -> np.ndarray:
-    """The vectors, float32, at length 1 in spite of their rounding to half precision."""
+    """Return the vectors as float32, of length 1 in spite of their rounding to half precision."""
     matrix = halfvec.decode(halfvecs)
     lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
     matrix /= np.maximum(lengths, np.finfo(np.float32).tiny)[:, np.newaxis]
@@ -77,12 +78,12 @@ def decoded(halfvecs: Sequence[bytes]) -> np.ndarray:
 
 
 def earliest_near(seekers: Vectors, candidates: Vectors, least: float) -> dict[int, int]:
-    """The first candidate, before the seeker itself, whose cosine to the seeker is at least `least`.
+    """Return for each seeker the first candidate before it whose cosine to it is at least `least`.
 
     Returns:
-        The candidates' ids by the seekers', of those seekers that have one.
+        The candidates' ids by the seekers' ids, without seekers that have no such candidate.
     """
-    found: dict[int, int] = {}
+    firsts: dict[int, int] = {}
     for start in range(0, len(candidates), _TILE):
         tile = candidates[start : start + _TILE]
         seekers = seekers[np.searchsorted(seekers.ids, tile.ids[0], side="right") :]
@@ -90,13 +91,13 @@ def earliest_near(seekers: Vectors, candidates: Vectors, least: float) -> dict[i
             break
         rows, columns = _earliest_of_tile(seekers, tile, least)
         if len(rows):
-            found.update(zip(seekers.ids[rows].tolist(), tile.ids[columns].tolist(), strict=True))
+            firsts.update(zip(seekers.ids[rows].tolist(), tile.ids[columns].tolist(), strict=True))
             seekers = without(seekers, rows)
-    return found
+    return firsts
 
 
 def joined(parts: Sequence[Vectors]) -> Vectors:
-    """All of several, at least one, which follow one another."""
+    """Return the vectors of several parts, at least one, which follow one another."""
     return Vectors(
         np.concatenate([part.ids for part in parts]),
         np.concatenate([part.full for part in parts]),
@@ -105,14 +106,14 @@ def joined(parts: Sequence[Vectors]) -> Vectors:
 
 
 def without(vectors: Vectors, rows: np.ndarray) -> Vectors:
-    """All but these."""
+    """Return all vectors but those of these rows."""
     kept = np.ones(len(vectors), bool)
     kept[rows] = False
     return vectors[kept]
 
 
 def _earliest_of_tile(seekers: Vectors, tile: Vectors, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the seekers that have a near candidate in the tile, and the rows of the first of these."""
+    """Return the rows of the seekers that have a near candidate in the tile, and the rows of their first ones."""
     possible = seekers.sketches @ tile.sketches.T >= least - _SLACK
     if tile.ids[-1] >= seekers.ids[0]:
         possible &= tile.ids < seekers.ids[:, np.newaxis]
@@ -127,7 +128,7 @@ def _earliest_of_tile(seekers: Vectors, tile: Vectors, least: float) -> tuple[np
 
 
 def _cosines(left: np.ndarray, right: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The cosines of picked pairs."""
+    """Return the cosines of picked pairs of rows."""
     cosines = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _PICKED):
         part = slice(start, start + _PICKED)

@@ -1,1 +1,1 @@
-"""What users say of hits, and what that says about searches."""
+"""Keep what users say of hits, and compute what this says about searches."""

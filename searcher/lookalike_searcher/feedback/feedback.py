@@ -1,4 +1,4 @@
-"""Feedback: what users thought of searches' hits, and how good searches are by that."""
+"""Keep feedback: what users thought of the hits of searches, and how good searches are by that."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,43 +10,44 @@ import asyncpg
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound, QuotaExceeded
+from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.images.reading import ended_at
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_searcher.search.search_id import SearchId
 
 MAX_HITS: Final = 1_000
-"""Hits of one search that feedback may be stored on."""
+"""Feedback on a search may be about so many hits at most."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is thought of a hit. `right` is None where neither right nor wrong was said."""
+    """A verdict is about one hit; `right` is None if it says neither right nor wrong."""
 
     rank: int
     right: bool | None = None
     clicked: bool = False
 
     def after(self, before: "Verdict | None") -> "Verdict":
-        """The two together: the later right or wrong counts, a click stays."""
+        """Return both verdicts together: the later right or wrong counts, and a click stays."""
         if before is None:
             return self
         right = before.right if self.right is None else self.right
         return replace(self, right=right, clicked=self.clicked or before.clicked)
 
     def news(self, before: "Verdict | None") -> tuple[str, ...]:
-        """What it says that the one before did not."""
+        """Return what this verdict adds to the one before: `right`, `wrong`, `clicked`, or nothing."""
         before = before or Verdict(0)
         judged = {True: "right", False: "wrong", None: ""}[self.right]
-        said = [judged] * (self.right != before.right) + ["clicked"] * (self.clicked and not before.clicked)
-        return tuple(said)
+        additions = [judged] * (self.right != before.right) + ["clicked"] * (self.clicked and not before.clicked)
+        return tuple(additions)
 
 
 @dataclass
 class Judged:
-    """A search with its query, as far as that was given, and by hash its hits on which something was said."""
+    """The feedback on a search has its query, as far as it is known, and the verdicts on its hits, by hash."""
 
     search: SearchId
     sha256: bytes = b""
@@ -57,7 +58,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Hit:
-    """A hit on which something was said. `stored`: the project still holds the image."""
+    """The hit has a verdict; `stored` says whether the project still holds its image."""
 
     sha256: bytes
     verdict: Verdict
@@ -67,7 +68,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Feedback:
-    """All that is stored on a search; `id` is its place in the list."""
+    """The feedback is all that is stored on a search; `id` is its position in the list."""
 
     id: int
     search_id: bytes
@@ -78,85 +79,74 @@ class Feedback:
     hits: tuple[Hit, ...]
 
 
-@dataclass(frozen=True)
-class Quality:
-    """The figures of GetSearchQuality, see the proto."""
-
-    since: datetime
-    searches: int
-    judged: int
-    clicked: int
-    right: int
-    wrong: int
-    reciprocal_rank: float | None
-
-
 async def record(
-    database: Database, project: str, judged: Sequence[Judged], *, most: int, kept: timedelta | None
+    database: Database, project_name: str, judged: Sequence[Judged], *, max_feedback: int, kept_for: timedelta | None
 ) -> list[str]:
-    """Store verdicts, all or none.
+    """Store verdicts, all or none of them.
 
     Args:
-        database: where.
-        project: the project's name.
+        database: the database of the project.
+        project_name: the name of the project.
         judged: the searches, each once.
-        most: on how many searches the project may hold feedback; 0 for any number.
-        kept: for how long it is kept; None: for ever.
+        max_feedback: on how many searches the project may hold feedback; 0 for any number.
+        kept_for: how long feedback is kept; None: without limit.
 
     Returns:
-        What was new: `right`, `wrong` or `clicked`, for each change.
+        The changes: `right`, `wrong` or `clicked` for each.
 
     Raises:
         NotFound: there is no such project, or no image at a query's URI.
         InvalidField: a search was made in another project, or too long ago.
-        FailedPrecondition: a query's vector is of no space of the project.
+        FailedPrecondition: a query's vector is not in a space of the project.
         QuotaExceeded: the project would hold feedback on too many searches, or a search on too many hits.
     """
-    async with registry.writing(database, project) as (connection, found):
-        _check(found, judged, kept)
-        await _resolve(connection, found, judged)
-        ids = [one.search.packed for one in judged]
-        known = {row["search_id"] for row in await connection.fetch(statement("feedback_known", found.id), ids)}
-        count = await connection.fetchval(statement("feedback_count"), found.id, len(judged) - len(known))
-        if most and count > most and len(known) < len(judged):
-            raise QuotaExceeded.feedback(found.name, most)
-        await connection.executemany(statement("feedback_insert", found.id), map(_row, judged))
-        return await _write(connection, found, judged, await _verdicts(connection, found, ids))
+    async with registry.writing(database, project_name) as (connection, project):
+        _check(project, judged, kept_for)
+        await _resolve(connection, project, judged)
+        ids = [feedback.search.packed for feedback in judged]
+        known = {row["search_id"] for row in await connection.fetch(statement("feedback_known", project.id), ids)}
+        count = await connection.fetchval(statement("feedback_count"), project.id, len(judged) - len(known))
+        if max_feedback and count > max_feedback and len(known) < len(judged):
+            raise QuotaExceeded.feedback(project.name, max_feedback)
+        await connection.executemany(statement("feedback_insert", project.id), map(_row, judged))
+        return await _write(connection, project, judged, await _verdicts(connection, project, ids))
 
 
-def _check(project: Project, judged: Iterable[Judged], kept: timedelta | None) -> None:
-    """Refuse what is not the project's, or would be deleted at once."""
+def _check(project: Project, judged: Iterable[Judged], kept_for: timedelta | None) -> None:
+    """Refuse feedback on searches of other projects, and feedback that would be deleted at once."""
     spaces = {space.name for space in project.spaces}
-    for number, one in enumerate(judged):
+    for number, feedback in enumerate(judged):
         where = f"searches[{number}].search_id"
-        if one.search.project_id != project.id:
-            raise InvalidField(where, f"must be of a search in project {project.name!r}", one.search.packed.hex())
-        if kept and one.search.time < datetime.now(UTC) - kept:
-            raise InvalidField(where, f"must be of a search of the last {kept.days} days", f"{one.search.time:%F}")
-        if one.embedding and one.embedding.space not in spaces:
-            raise FailedPrecondition.wrong_space(project.name, project.space, one.embedding.space)
+        if feedback.search.project_id != project.id:
+            raise InvalidField(where, f"must be of a search in project {project.name!r}", feedback.search.packed.hex())
+        if kept_for and feedback.search.time < datetime.now(UTC) - kept_for:
+            raise InvalidField(
+                where, f"must be of a search of the last {kept_for.days} days", f"{feedback.search.time:%F}"
+            )
+        if feedback.embedding and feedback.embedding.space not in spaces:
+            raise FailedPrecondition.wrong_space(project.name, project.space, feedback.embedding.space)
 
 
 async def _resolve(connection: Connection, project: Project, judged: Iterable[Judged]) -> None:
-    """Find the images at queries' URIs."""
-    if uris := {one.uri for one in judged if one.uri}:
+    """Set the hashes of queries that are given by URI."""
+    if uris := {feedback.uri for feedback in judged if feedback.uri}:
         rows = await connection.fetch(statement("feedback_query_at", project.id), list(uris))
         hashes = {row["uri"]: row["sha256"] for row in rows}
-        for one in judged:
-            if one.uri and one.uri not in hashes:
-                raise NotFound.image_at(project.name, one.uri)
-            one.sha256 = hashes.get(one.uri, one.sha256)
+        for feedback in judged:
+            if feedback.uri and feedback.uri not in hashes:
+                raise NotFound.image_at(project.name, feedback.uri)
+            feedback.sha256 = hashes.get(feedback.uri, feedback.sha256)
 
 
-def _row(one: Judged) -> tuple[object, ...]:
-    space, vector = one.embedding or (None, None)
-    return one.search.packed, one.search.time, one.sha256 or None, space, vector
+def _row(feedback: Judged) -> tuple[object, ...]:
+    space, vector = feedback.embedding or (None, None)
+    return feedback.search.packed, feedback.search.time, feedback.sha256 or None, space, vector
 
 
 async def _verdicts(
     connection: Connection, project: Project, ids: Sequence[bytes]
 ) -> dict[bytes, dict[bytes, Verdict]]:
-    """What is stored on the searches."""
+    """Return the stored verdicts of the searches, by the hashes of the hits."""
     stored: defaultdict[bytes, dict[bytes, Verdict]] = defaultdict(dict)
     for row in await connection.fetch(statement("verdict_known", project.id), ids):
         stored[row["search_id"]][row["sha256"]] = _verdict(row)
@@ -169,18 +159,18 @@ async def _write(
     judged: Iterable[Judged],
     stored: Mapping[bytes, Mapping[bytes, Verdict]],
 ) -> list[str]:
-    """Write the verdicts that say something new; what that is."""
+    """Write the verdicts that add something. Returns what they add."""
     rows: list[tuple[object, ...]] = []
     news: list[str] = []
-    for one in judged:
-        before = stored.get(one.search.packed, {})
-        if len(before.keys() | one.verdicts.keys()) > MAX_HITS:
+    for feedback in judged:
+        before = stored.get(feedback.search.packed, {})
+        if len(before.keys() | feedback.verdicts.keys()) > MAX_HITS:
             raise QuotaExceeded.verdicts(project.name, MAX_HITS)
-        for sha256, verdict in one.verdicts.items():
+        for sha256, verdict in feedback.verdicts.items():
             now = verdict.after(before.get(sha256))
-            if said := now.news(before.get(sha256)):
-                news += said
-                rows.append((one.search.packed, sha256, now.rank, now.right, now.clicked))
+            if additions := now.news(before.get(sha256)):
+                news += additions
+                rows.append((feedback.search.packed, sha256, now.rank, now.right, now.clicked))
     await connection.executemany(statement("verdict_write", project.id), rows)
     return news
 
@@ -190,17 +180,17 @@ def _verdict(row: asyncpg.Record) -> Verdict:
 
 
 async def page(
-    database: Database, project: str, size: int, after: tuple[int, int] | None
+    database: Database, project_name: str, size: int, after: tuple[int, int] | None
 ) -> tuple[int, list[Feedback]]:
-    """The next feedback, oldest first; arguments, result and errors as those of `reading.page`."""
-    async with registry.reading(database, project) as (connection, found):
-        rows = await connection.fetch(statement("feedback_page", found.id), ended_at(found, after), size)
+    """Return the next feedback, oldest first; see `reading.page`."""
+    async with registry.reading(database, project_name) as (connection, project):
+        rows = await connection.fetch(statement("feedback_page", project.id), ended_at(project, after), size)
         hits: defaultdict[bytes, list[Hit]] = defaultdict(list)
         ids = [row["search_id"] for row in rows]
-        for row in await connection.fetch(statement("verdict_of_page", found.id), ids):
+        for row in await connection.fetch(statement("verdict_of_page", project.id), ids):
             hit = Hit(row["sha256"], _verdict(row), row["stored"], row["update_time"])
             hits[row["search_id"]].append(hit)
-        return found.id, [_feedback(row, hits[row["search_id"]]) for row in rows]
+        return project.id, [_feedback(row, hits[row["search_id"]]) for row in rows]
 
 
 def _feedback(row: asyncpg.Record, hits: Iterable[Hit]) -> Feedback:
@@ -215,43 +205,24 @@ def _feedback(row: asyncpg.Record, hits: Iterable[Hit]) -> Feedback:
     )
 
 
-async def delete(database: Database, project: str, searches: Sequence[SearchId], before: datetime | None) -> int:
-    """Delete the feedback on these searches, and on those made before a time; how many searches. Raises NotFound."""
-    async with registry.writing(database, project) as (connection, found):
-        ids = [one.packed for one in searches]
-        done = await connection.execute(statement("feedback_delete", found.id), ids, before)
+async def delete(database: Database, project_name: str, searches: Sequence[SearchId], before: datetime | None) -> int:
+    """Delete the feedback on these searches, and on searches before a time. Returns how many. Raises NotFound."""
+    async with registry.writing(database, project_name) as (connection, project):
+        ids = [search.packed for search in searches]
+        done = await connection.execute(statement("feedback_delete", project.id), ids, before)
         count = int(done.removeprefix("DELETE "))
-        await connection.execute(statement("feedback_count"), found.id, -count)
+        await connection.execute(statement("feedback_count"), project.id, -count)
         return count
 
 
-async def expire(database: Database, kept: timedelta) -> int:
-    """Delete what is older, in all projects; on how many searches that was."""
+async def expire(database: Database, kept_for: timedelta) -> int:
+    """Delete feedback that is older, in all projects. Returns on how many searches it was."""
     async with database.reading() as connection:
         names = [row["name"] for row in await connection.fetch(statement("feedback_held"))]
     count = 0
     for name in names:
         try:
-            count += await delete(database, name, [], datetime.now(UTC) - kept)
-        except NotFound:  # deleted meanwhile
+            count += await delete(database, name, [], datetime.now(UTC) - kept_for)
+        except NotFound:  # the project has been deleted meanwhile
             continue
     return count
-
-
-async def quality(database: Database, project: str, days: int) -> Quality:
-    """How good the searches of the last days were, the present one included. Raises NotFound."""
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    since = today - timedelta(days=days - 1)
-    async with registry.reading(database, project) as (connection, found):
-        searches = await connection.fetchval(statement("impression_count"), found.id, since.date())
-        row = await connection.fetchrow(statement("feedback_quality", found.id), since)
-    assert row is not None  # noqa: S101 - it aggregates
-    return Quality(
-        since=since,
-        searches=searches,
-        judged=row["judged"],
-        clicked=row["clicked"],
-        right=row["right_hits"],
-        wrong=row["wrong_hits"],
-        reciprocal_rank=row["reciprocal_rank"],
-    )

@@ -1,4 +1,4 @@
-"""How many searches were answered, by project and day: counted in memory, added to the registry in the background."""
+"""Count answered searches by project and day, in memory, and add the counts to the registry in the background."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ from lookalike_serving.errors import DomainError
 logger = logging.getLogger(__name__)
 
 _FLUSH_SECONDS: Final = 10.0
-"""What a searcher that is killed loses at most."""
+"""A searcher that is killed loses the counts of so long at most."""
 
 
 class Impressions:
-    """Counts answered searches.
+    """The impressions are counts of answered searches.
 
     Args:
-        database: where counts are added: a primary.
+        database: the primary, to which counts are added.
     """
 
     def __init__(self, database: Database) -> None:
@@ -30,11 +30,11 @@ class Impressions:
         self._counts: Counter[tuple[int, date]] = Counter()
 
     def count(self, project_id: int) -> None:
-        """A search was answered."""
+        """Count one answered search of the project."""
         self._counts[project_id, datetime.now(UTC).date()] += 1
 
     async def flush(self) -> None:
-        """Add what was counted; if the database is away, later. Never raises a DomainError."""
+        """Add the counts to the registry; if that fails, they are kept for later. Never raises a DomainError."""
         counts, self._counts = self._counts, Counter()
         if not counts:
             return
@@ -53,7 +53,7 @@ class Impressions:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Flush beside the block, and once more at its end."""
+        """Flush at intervals within the block, and once more at its end."""
         flushing = asyncio.create_task(self._flushing())
         try:
             yield

@@ -1,4 +1,4 @@
-"""Deletes feedback, and counts of searches, that have been kept for long enough."""
+"""Delete feedback, and counts of searches, that have been kept for long enough."""
 
 import asyncio
 import logging
@@ -14,11 +14,11 @@ logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS: Final = 3600.0
 _COUNTS_KEPT: Final = timedelta(days=366)
-"""As long as GetSearchQuality may look back."""
+"""GetSearchQuality may look back so far."""
 
 
 async def run(database: Database, feedback_kept: timedelta | None) -> None:
-    """Sweep once an hour, until cancelled. The arguments are those of `sweep`."""
+    """Run `sweep` once an hour, until cancelled. The arguments are those of `sweep`."""
     while True:
         try:
             await sweep(database, feedback_kept)
@@ -28,11 +28,11 @@ async def run(database: Database, feedback_kept: timedelta | None) -> None:
 
 
 async def sweep(database: Database, feedback_kept: timedelta | None) -> None:
-    """Delete feedback that is past its time, and counts that nobody can ask for.
+    """Delete feedback that is past its time, and counts that are too old for GetSearchQuality.
 
     Args:
-        database: where they are: a primary.
-        feedback_kept: for how long feedback is kept; None: for ever.
+        database: the primary.
+        feedback_kept: how long feedback is kept; None: without limit.
     """
     async with database.writing() as connection:
         await connection.execute(statement("impression_sweep"), (datetime.now(UTC) - _COUNTS_KEPT).date())

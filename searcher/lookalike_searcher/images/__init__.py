@@ -1,1 +1,1 @@
-"""Images and their references: how they are written, read and exported."""
+"""Write, read and export images and their references."""

@@ -1,4 +1,4 @@
-"""A space's vectors for those who learn from them, block by block, each in a transaction of its own."""
+"""Export a space's vectors block by block, each in a transaction of its own, for clients that learn from them."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 _BLOCK: Final = 512
-"""Images that are looked at for one answer: half a megabyte, if all of them are chosen."""
+"""So many images are read for one answer: half a megabyte, if all of them are chosen."""
 _LISTED_PRODUCTS: Final = 16
 _HASHES: Final = 2**31
 _HALVES: Final = np.dtype("<f2")
 
 
 class Place(NamedTuple):
-    """Where an export is: the last image that was looked at. The space bears its name and its id."""
+    """The place is where an export stands: the last image that was read. It has the name and the id of the space."""
 
     project_id: int
     space: str
@@ -30,12 +30,12 @@ class Place(NamedTuple):
 
 
 PLACE_TYPES: Final = (int, str, int, int)
-"""Of a place's parts, for those that come from outside."""
+"""The types of a place's fields, to check a place that comes from a client."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked: which project, which space (empty: what writers fill), which share of it, and where to go on."""
+class ExportQuery:
+    """The query has a project, a space (empty: the one that writers fill), a share of its images, and a start."""
 
     project: str
     space: str
@@ -44,7 +44,7 @@ class Asked:
 
 
 class Exported(NamedTuple):
-    """An image, the first of the products that it shows, and its vector: halves, little-endian."""
+    """The exported image has its hash, its first products, and its vector as little-endian halves."""
 
     sha256: bytes
     products: Sequence[str]
@@ -53,28 +53,28 @@ class Exported(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """Those of some images that were chosen, and where the block ends."""
+    """A block has the exported ones of some images, and the place where it ends."""
 
     vectors: list[Exported]
     place: Place
 
 
-async def blocks(database: Database, asked: Asked) -> AsyncGenerator[Block, None]:
-    """The vectors, in order of their images.
+async def blocks(database: Database, query: ExportQuery) -> AsyncGenerator[Block, None]:
+    """Yield the exported vectors, in order of their images.
 
     Raises:
         NotFound: there is no such project or space.
         InvalidField: the export began in another project, or another space, of the same name.
     """
-    project = await registry.get(database, asked.project)
-    space = project.in_space(asked.space) if asked.space else project.base(project.serving)
-    if asked.after:
-        space = project.in_space(asked.after.space)
-    place = asked.after or Place(project.id, space.name, space.id, 0)
+    project = await registry.get(database, query.project)
+    space = project.in_space(query.space) if query.space else project.base(project.serving)
+    if query.after:
+        space = project.in_space(query.after.space)
+    place = query.after or Place(project.id, space.name, space.id, 0)
     if place[:3] != (project.id, space.name, space.id):
         raise InvalidField("resume_token", "must be of this project and space", place)
     source = SpaceReader(database, project.name, project.id, space.name)
-    chosen = round((asked.fraction or 1.0) * _HASHES)
+    chosen = round((query.fraction or 1.0) * _HASHES)
     while True:
         async with source.reading() as (connection, project, space):
             sql = statement("vector_export", project.id, space.id)
@@ -84,8 +84,8 @@ async def blocks(database: Database, asked: Asked) -> AsyncGenerator[Block, None
             return
         place = place._replace(image_id=end)
         values = halfvec.decode(row["vector"] for row in rows[:-1]).astype(_HALVES)
-        found = [
-            Exported(row["sha256"], row["products"] or (), one.tobytes())
-            for row, one in zip(rows[:-1], values, strict=True)
+        exported = [
+            Exported(row["sha256"], row["products"] or (), vector.tobytes())
+            for row, vector in zip(rows[:-1], values, strict=True)
         ]
-        yield Block(found, place)
+        yield Block(exported, place)

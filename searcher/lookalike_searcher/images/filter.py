@@ -1,4 +1,4 @@
-"""Which images to rank or list, as conditions on their references."""
+"""Choose images to rank or list, by conditions on their references."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ Label = tuple[str, str]
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that one reference of an image must all meet; each is left out where it is empty or None."""
+    """A filter has conditions, all of which one reference of an image must meet. Empty or None means no condition."""
 
     products: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
@@ -17,18 +17,18 @@ class Filter:
     labels: tuple[tuple[Label, ...], ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether there is any condition."""
+        """Return whether there is any condition."""
         return self != Filter()
 
     def conditions(self, table: str, first_parameter: int) -> tuple[str, list[object]]:
-        """The conditions in SQL, and the arguments of their parameters.
+        """Return the conditions in SQL, and the arguments of their parameters.
 
         Args:
-            table: the name under which the statement knows the references.
+            table: the statement's name for the references.
             first_parameter: the number of the first parameter.
 
         Returns:
-            Text that follows a WHERE, `true` without conditions, and the arguments.
+            Text that follows a WHERE (`true` without conditions), and the arguments.
         """
         terms: list[str] = []
         arguments: list[object] = []
@@ -46,6 +46,6 @@ class Filter:
         if self.uri_prefix:
             terms.append(f"{table}.uri ^@ {parameter(self.uri_prefix)}::text")
         for group in self.labels:
-            alternatives = [json.dumps({name: value}) for name, value in group]  # one term, however many: quick to plan
+            alternatives = [json.dumps({name: value}) for name, value in group]  # one term for all is planned faster
             terms.append(f"{table}.labels @> ANY ({parameter(alternatives)}::text[]::jsonb[])")
         return " AND ".join(terms) or "true", arguments

@@ -1,6 +1,6 @@
-"""Images and where they are used: what is stored, listed and ranked.
+"""Define images and references, as they are stored, listed and ranked.
 
-Most are named tuples, as they are made by the million, and cost a third of frozen dataclasses.
+Most are named tuples: they are made by the million, and cost a third of frozen dataclasses.
 """
 
 import json
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     import asyncpg
 
 LISTED_REFERENCES: Final = 100
-"""The most references that an answer lists of one image; it says how many there are."""
+"""An answer lists so many references of an image at most, and says how many there are."""
 
 ReferenceKey = tuple[str, str, str, bool]
 
 
 class Embedding(NamedTuple):
-    """A vector of length 1, encoded as the module `halfvec` does, and its space."""
+    """The embedding is a vector of length 1, encoded as by `halfvec`, in a space."""
 
     space: str
     vector: bytes
 
 
 class Reference(NamedTuple):
-    """A place where an image is used, identified by everything but its labels."""
+    """A reference is a place where an image is used. All but its labels identifies it."""
 
     uri: str
     product: str
@@ -36,12 +36,12 @@ class Reference(NamedTuple):
 
     @property
     def key(self) -> ReferenceKey:
-        """What identifies it."""
+        """Return the fields that identify the reference."""
         return self[:4]
 
 
 class State(NamedTuple):
-    """What is stored of a reference: its image's hash, empty if nothing is; stamp; whether the labels are the same."""
+    """The state of a reference is its image's hash (empty: it is not stored), its stamp, and whether labels match."""
 
     sha256: bytes = b""
     stamp: str = ""
@@ -49,7 +49,7 @@ class State(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A reference by itself."""
+    """The reference is listed by itself, with the hash of its image and its stamp."""
 
     id: int
     reference: Reference
@@ -58,9 +58,10 @@ class Listed(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An image and one reference to it, to be stored: with its vectors in none, one or several spaces.
+    """An entry is an image and one reference to it, to be stored, with vectors in any number of spaces.
 
-    `stamp` tells an indexer whether the file has changed; empty: the one that is stored stands while the image does.
+    The stamp tells an indexer whether the file has changed. If it is empty, the stored stamp stays while the image
+    does.
     """
 
     sha256: bytes
@@ -73,7 +74,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Image:
-    """An image of a project, with the first of its references; sizes in pixels, 0 if unknown."""
+    """An image of a project has its first references, and its size in pixels, 0 if unknown."""
 
     id: int
     sha256: bytes
@@ -85,7 +86,7 @@ class Image:
 
 
 def reference_of(row: "asyncpg.Record") -> Reference:
-    """Read the reference out of a row that has its columns."""
+    """Return the reference of a row that has its columns."""
     labels = row["labels"]
-    own = {} if labels == "{}" else json.loads(labels)  # most have none
+    own = {} if labels == "{}" else json.loads(labels)  # most references have no labels
     return Reference(row["uri"], row["product"], row["variant"], row["staged"], own)

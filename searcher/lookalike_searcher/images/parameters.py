@@ -1,4 +1,4 @@
-"""References as parameters of SQL statements."""
+"""Pass references as parameters of SQL statements."""
 
 import json
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ _JSON = json.JSONEncoder(check_circular=False, ensure_ascii=False)
 
 
 def columns(keys: Sequence[ReferenceKey]) -> list[list[object]]:
-    """The keys column by column, as `unnest` takes them."""
+    """Return the keys column by column, as `unnest` takes them."""
     return [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
 
 
 def labels_json(reference: Reference) -> str:
-    """The reference's labels, as PostgreSQL takes them."""
+    """Return the reference's labels as JSON, for PostgreSQL."""
     return _JSON.encode(reference.labels) if reference.labels else "{}"

@@ -1,4 +1,4 @@
-"""Reading what is stored: which images, one of them, all of them page by page."""
+"""Read what is stored: which images exist, one image, or all of them page by page."""
 
 from collections.abc import Collection, Sequence
 
@@ -15,38 +15,38 @@ from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 
 
-async def stored(database: Database, project: str, sha256s: Sequence[bytes], space: str = "") -> list[bytes]:
-    """Those of the hashes that the project holds with a vector in the space; in none, the one that serves.
+async def stored(database: Database, project_name: str, sha256s: Sequence[bytes], space: str = "") -> list[bytes]:
+    """Return those of the hashes that the project holds with a vector in the space; by default, the one that serves.
 
-    Of a derived space, its source counts: that is what writers would have to send.
+    For a derived space, its source counts, as that is what writers send.
 
     Raises:
         NotFound: there is no such project or space.
     """
-    async with registry.reading(database, project) as (connection, found):
-        chosen = found.base(found.in_space(space))
-        rows = await connection.fetch(statement("image_stored", found.id), list(set(sha256s)))
-        missing = await _without_vector(connection, found, chosen, {row["id"] for row in rows})
+    async with registry.reading(database, project_name) as (connection, project):
+        base = project.base(project.in_space(space))
+        rows = await connection.fetch(statement("image_stored", project.id), list(set(sha256s)))
+        missing = await _without_vector(connection, project, base, {row["id"] for row in rows})
         return [row["sha256"] for row in rows if row["id"] not in missing]
 
 
 async def states(
-    database: Database, project: str, references: Sequence[Reference | None], space: str = ""
+    database: Database, project_name: str, references: Sequence[Reference | None], space: str = ""
 ) -> list[State]:
-    """What is stored of each of the references, with a vector in the space; in none, the one that serves.
+    """Return what is stored of each reference whose image has a vector in the space; by default, the one that serves.
 
-    None stands for one that cannot be stored. Of a derived space, its source counts.
+    None stands for a reference that cannot be stored. For a derived space, its source counts.
 
     Raises:
         NotFound: there is no such project or space.
     """
-    async with registry.reading(database, project) as (connection, found):
-        chosen = found.base(found.in_space(space))
+    async with registry.reading(database, project_name) as (connection, project):
+        base = project.base(project.in_space(space))
         places = [place for place, reference in enumerate(references) if reference]
         possible = [reference for reference in references if reference]
         keys, labels = columns([reference.key for reference in possible]), list(map(labels_json, possible))
-        rows = await connection.fetch(statement("reference_check", found.id), *keys, labels)
-        missing = await _without_vector(connection, found, chosen, {row["image_id"] for row in rows})
+        rows = await connection.fetch(statement("reference_check", project.id), *keys, labels)
+        missing = await _without_vector(connection, project, base, {row["image_id"] for row in rows})
     result = [State()] * len(references)
     for row in rows:
         if row["image_id"] not in missing:
@@ -55,92 +55,97 @@ async def states(
 
 
 async def references_after(
-    database: Database, project: str, uri_prefix: str, size: int, after: tuple[int, int] | None
+    database: Database, project_name: str, uri_prefix: str, size: int, after: tuple[int, int] | None
 ) -> tuple[int, list[Listed]]:
-    """The next references, oldest first; arguments, result and errors as those of `page`."""
-    async with registry.reading(database, project) as (connection, found):
-        sql = statement("reference_page", found.id)
-        rows = await connection.fetch(sql, ended_at(found, after), uri_prefix, size)
-        return found.id, [Listed(row["id"], reference_of(row), row["sha256"], row["stamp"]) for row in rows]
+    """Return the next references, oldest first; see `page`."""
+    async with registry.reading(database, project_name) as (connection, project):
+        sql = statement("reference_page", project.id)
+        rows = await connection.fetch(sql, ended_at(project, after), uri_prefix, size)
+        return project.id, [Listed(row["id"], reference_of(row), row["sha256"], row["stamp"]) for row in rows]
 
 
 async def _without_vector(connection: Connection, project: Project, space: Space, ids: Collection[int]) -> set[int]:
-    """Those of the images that have no vector in the space."""
+    """Return the images among `ids` that have no vector in the space."""
     if space.complete or not ids:
         return set()
     rows = await connection.fetch(statement("vector_missing", project.id, space.id), list(ids))
     return {row["image_id"] for row in rows}
 
 
-async def get(database: Database, project: str, *, sha256: bytes = b"", uri: str = "") -> Image:
-    """The image with this hash, or else at this URI. Raises NotFound."""
-    async with registry.reading(database, project) as (connection, found):
+async def get(database: Database, project_name: str, *, sha256: bytes = b"", uri: str = "") -> Image:
+    """Return the image with this hash, or else the one at this URI. Raises NotFound."""
+    async with registry.reading(database, project_name) as (connection, project):
         if uri:
-            image_id = await connection.fetchval(statement("image_at", found.id), uri)
+            image_id = await connection.fetchval(statement("image_at", project.id), uri)
         else:
-            rows = await connection.fetch(statement("image_stored", found.id), [sha256])
+            rows = await connection.fetch(statement("image_stored", project.id), [sha256])
             image_id = rows[0]["id"] if rows else None
         if image_id is None:
-            raise NotFound.image_at(found.name, uri) if uri else NotFound.image(found.name, sha256)
-        [image] = await of_ids(connection, found, [image_id])
+            raise NotFound.image_at(project.name, uri) if uri else NotFound.image(project.name, sha256)
+        [image] = await of_ids(connection, project, [image_id])
         return image
 
 
 async def of_ids(
     connection: Connection, project: Project, ids: Sequence[int], chosen: Filter | None = None
 ) -> list[Image]:
-    """The images with these ids, in order of id, with those of their references that pass the filter."""
+    """Return the images with these ids, in order of id, with the references that pass the filter."""
     conditions, arguments = (chosen or Filter()).conditions("reference", 3)
     sql = statement("image_get", project.id, filter=conditions)
     return _images(await connection.fetch(sql, ids, LISTED_REFERENCES, *arguments))
 
 
 async def page(
-    database: Database, project: str, chosen: Filter, missing_in_space: str, size: int, after: tuple[int, int] | None
+    database: Database,
+    project_name: str,
+    chosen: Filter,
+    missing_in_space: str,
+    size: int,
+    after: tuple[int, int] | None,
 ) -> tuple[int, list[Image]]:
-    """The next images that pass the filter, in the order in which they were first indexed.
+    """Return the next images that pass the filter, in the order in which they were first indexed.
 
     Args:
-        database: where.
-        project: the project's name.
+        database: the database of the project.
+        project_name: the name of the project.
         chosen: which images.
-        missing_in_space: only those without a vector in this space, or its source if it is derived; empty for all.
-        size: at most so many.
-        after: the project's and the image's id of the last one on the page before.
+        missing_in_space: only images without a vector in this space, or in its source if it is derived; empty for all.
+        size: the most images.
+        after: the ids of the project and of the last image of the page before.
 
     Returns:
         The project's id, and the images.
 
     Raises:
         NotFound: there is no such project or space.
-        InvalidField: the page before was of a project of the same name that has been deleted.
+        InvalidField: the page before was of another project of the same name, which has been deleted.
     """
-    async with registry.reading(database, project, "SET LOCAL plan_cache_mode = force_custom_plan;") as (
+    async with registry.reading(database, project_name, "SET LOCAL plan_cache_mode = force_custom_plan;") as (
         connection,
-        found,
+        project,
     ):
-        last_id = ended_at(found, after)
+        last_id = ended_at(project, after)
         conditions, arguments = chosen.conditions("reference", 3)
         missing = ""
         space_id = None
         if missing_in_space:
-            lacking = found.base(found.in_space(missing_in_space))
+            lacking = project.base(project.in_space(missing_in_space))
             space_id, missing = lacking.id, fragment("image_without_vector")
         matching = fragment("image_matching") if chosen else ""
-        sql = statement("image_page", found.id, space_id, missing=missing, matching=matching, filter=conditions)
+        sql = statement("image_page", project.id, space_id, missing=missing, matching=matching, filter=conditions)
         rows = await connection.fetch(sql, last_id, size, *arguments)
-        return found.id, await of_ids(connection, found, [row["id"] for row in rows], chosen)
+        return project.id, await of_ids(connection, project, [row["id"] for row in rows], chosen)
 
 
 def ended_at(project: Project, after: tuple[int, int] | None) -> int:
-    """Where the page before ended; 0 before the first."""
+    """Return the id at which the page before ended; 0 at the first page. Raises InvalidField for another project's."""
     if after and after[0] != project.id:
         raise InvalidField("page_token", "must be of this project", after)
     return after[1] if after else 0
 
 
 def _images(rows: Sequence[asyncpg.Record]) -> list[Image]:
-    """One image per id; the rows, one per reference, come image by image."""
+    """Return one image for each id. There is a row per reference; rows of an image follow one another."""
     of_image: dict[int, list[asyncpg.Record]] = {}
     for row in rows:
         of_image.setdefault(row["image_id"], []).append(row)

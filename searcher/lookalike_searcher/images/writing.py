@@ -1,32 +1,27 @@
-"""Writing images: each function is one transaction, during which nobody else writes to the project."""
+"""Write images: each function is one transaction, during which nobody else writes to the project."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from operator import attrgetter
+from dataclasses import dataclass
 
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
-from lookalike_searcher.errors import FailedPrecondition, QuotaExceeded
+from lookalike_searcher.database.statement import Connection, statement
+from lookalike_searcher.errors import FailedPrecondition
 from lookalike_searcher.images.image import Entry, ReferenceKey
-from lookalike_searcher.images.parameters import columns, labels_json
+from lookalike_searcher.images.insertion import Written, write
+from lookalike_searcher.images.parameters import columns
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.projection import Projections, projections_of
+from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.registry import Project
-from lookalike_searcher.projects.space import Space
+from lookalike_searcher.quota import QuotaExceeded
 
 Refusal = FailedPrecondition | QuotaExceeded
 Result = bool | Refusal
-"""Whether storing an entry changed anything, or why it was not stored."""
-
-_KEY = attrgetter("reference.key")
-_Vectors = dict[bytes, tuple[int, bytes]]
-"""By hash, the place of the first entry that brings an image's vector in a space, and the vector."""
+"""Whether storing an entry has changed anything, or why it was not stored."""
 
 
 @dataclass(frozen=True)
 class Deleted:
-    """How many references, and images that had lost their last one."""
+    """The numbers are those of deleted references, and of images that were deleted with their last reference."""
 
     references: int
     images: int
@@ -34,7 +29,7 @@ class Deleted:
 
 @dataclass(frozen=True)
 class Names:
-    """What to delete: references by uri, by product, of images by hash, or one by one."""
+    """The references to delete are named by URI, by product, by their image's hash, or one by one."""
 
     uris: Sequence[str] = ()
     products: Sequence[str] = ()
@@ -42,84 +37,73 @@ class Names:
     references: Sequence[ReferenceKey] = ()
 
 
-@dataclass
-class _Written:
-    """What a transaction has done so far."""
-
-    changed: set[int] = field(default_factory=set)
-    """Places of the entries that changed anything, had each been stored after the one before."""
-    left: set[int] = field(default_factory=set)
-    """Images that have lost a reference."""
-    references: int = 0
-    """Added, less deleted."""
-    images: int = 0
-
-
-async def store(database: Database, project: str, entries: Sequence[Entry], max_images: int = 0) -> list[Result]:
-    """Store the entries as if one after the other; a result for each, when they are committed.
+async def store(database: Database, project_name: str, entries: Sequence[Entry], max_images: int = 0) -> list[Result]:
+    """Store the entries as if one by one, in one transaction. Returns a result for each.
 
     Args:
-        database: where.
-        project: the project's name.
-        entries: what to store.
-        max_images: the most images that the project may hold, if it has no limit of its own; 0 for any number.
+        database: the database of the project.
+        project_name: the name of the project.
+        entries: the entries to store.
+        max_images: the most images that the project may hold if it has no limit of its own; 0 for any number.
 
     Raises:
         NotFound: there is no such project.
     """
-    async with registry.writing(database, project) as (connection, locked):
-        known = await _known(connection, locked, entries)
-        refusals = _refusals(locked, entries, known, locked.limits.max_images or max_images)
+    async with registry.writing(database, project_name) as (connection, project):
+        known = await _known(connection, project, entries)
+        refusals = _refusals(project, entries, known, project.limits.max_images or max_images)
         accepted = [entry for entry, refusal in zip(entries, refusals, strict=True) if refusal is None]
-        written = _Written()
-        await _write(connection, locked, accepted, known, written, projections_of(database))
-        await _settle(connection, locked, written)
+        written = Written()
+        await write(connection, project, accepted, known, written, projections_of(database))
+        await _settle(connection, project, written)
     changed = iter(_changed(accepted, written))
     return [refusal or next(changed) for refusal in refusals]
 
 
 async def sync(
-    database: Database, project: str, product: str, entries: Sequence[Entry], max_images: int = 0
+    database: Database, project_name: str, product: str, entries: Sequence[Entry], max_images: int = 0
 ) -> tuple[list[bool], Deleted]:
-    """Make the product show the entries, which are references of it, and nothing else.
+    """Make the product show the entries, which are its references, and nothing else.
 
     Returns:
-        Whether each entry changed anything, and what was deleted.
+        Whether each entry has changed anything, and what was deleted.
 
     Raises:
         NotFound: there is no such project.
-        FailedPrecondition, QuotaExceeded: an entry cannot be stored, so none is.
+        FailedPrecondition, QuotaExceeded: an entry cannot be stored, so none is stored.
     """
-    async with registry.writing(database, project) as (connection, locked):
-        known = await _known(connection, locked, entries)
-        _refuse_all(locked, _refusals(locked, entries, known, locked.limits.max_images or max_images), entries, known)
-        written = _Written()
-        await _write(connection, locked, entries, known, written, projections_of(database))
-        deleted_references = await _delete_others(connection, locked, product, entries, written)
-        deleted_images = await _settle(connection, locked, written)
+    async with registry.writing(database, project_name) as (connection, project):
+        known = await _known(connection, project, entries)
+        _refuse_all(
+            project, _refusals(project, entries, known, project.limits.max_images or max_images), entries, known
+        )
+        written = Written()
+        await write(connection, project, entries, known, written, projections_of(database))
+        deleted_references = await _delete_others(connection, project, product, entries, written)
+        deleted_images = await _settle(connection, project, written)
     return _changed(entries, written), Deleted(deleted_references, deleted_images)
 
 
-async def delete(database: Database, project: str, names: Names) -> Deleted:
-    """Delete what is named, as far as it is there. Raises NotFound."""
-    async with registry.writing(database, project) as (connection, locked):
+async def delete(database: Database, project_name: str, names: Names) -> Deleted:
+    """Delete the named references that exist, and images without others. Raises NotFound if there is no project."""
+    async with registry.writing(database, project_name) as (connection, project):
         rows = await connection.fetch(
-            statement("reference_delete_named", locked.id),
+            statement("reference_delete_named", project.id),
             names.uris,
             names.products,
             names.sha256s,
             *columns(names.references),
         )
-        written = _Written(left={row["image_id"] for row in rows}, references=-len(rows))
-        return Deleted(len(rows), await _settle(connection, locked, written))
+        written = Written(left={row["image_id"] for row in rows}, references=-len(rows))
+        return Deleted(len(rows), await _settle(connection, project, written))
 
 
-def _changed(entries: Sequence[Entry], written: _Written) -> list[bool]:
+def _changed(entries: Sequence[Entry], written: Written) -> list[bool]:
     return [place in written.changed for place in range(len(entries))]
 
 
 async def _known(connection: Connection, project: Project, entries: Iterable[Entry]) -> dict[bytes, int]:
-    """The ids of those images that are stored, by hash."""
+    """Return the ids of the images that are stored, by hash."""
     rows = await connection.fetch(statement("image_stored", project.id), list({entry.sha256 for entry in entries}))
     return {row["sha256"]: row["id"] for row in rows}
 
@@ -127,7 +111,7 @@ async def _known(connection: Connection, project: Project, entries: Iterable[Ent
 def _refusals(
     project: Project, entries: Sequence[Entry], known: Mapping[bytes, int], max_images: int
 ) -> list[Refusal | None]:
-    """Why each entry is refused, if it is. An entry may rely on the vector that another one brings."""
+    """Return for each entry why it is refused, or None. An entry may rely on a vector that another one brings."""
     needed = project.base(project.serving).name
     written = {space.name for space in project.spaces if not space.source_id}
     foreign = {e.space for entry in entries for e in entry.embeddings} - written
@@ -139,10 +123,10 @@ def _refusals(
     admitted: set[bytes] = set()
     refusals: list[Refusal | None] = []
     for entry in entries:
-        wrong = next((e.space for e in entry.embeddings if e.space in foreign), None) if foreign else None
+        foreign_space = next((e.space for e in entry.embeddings if e.space in foreign), None) if foreign else None
         new = entry.sha256 not in known and entry.sha256 not in admitted
-        if wrong:
-            refusals.append(FailedPrecondition.wrong_space(project.name, needed, wrong))
+        if foreign_space:
+            refusals.append(FailedPrecondition.wrong_space(project.name, needed, foreign_space))
         elif new and entry.sha256 not in brought:
             refusals.append(FailedPrecondition.embedding_needed(project.name, needed, [entry.sha256]))
         elif new and len(admitted) >= room:
@@ -157,13 +141,13 @@ def _refusals(
 def _refuse_all(
     project: Project, refusals: Sequence[Refusal | None], entries: Sequence[Entry], known: Mapping[bytes, int]
 ) -> None:
-    """Raise what stands against any entry; of missing embeddings, all at once."""
+    """Raise the first refusal of any entry. If embeddings are missing, the error names all of them."""
     for refusal in refusals:
         if refusal and refusal.reason == "EMBEDDING_NEEDED":
             missing = [
                 entry.sha256
-                for entry, found in zip(entries, refusals, strict=True)
-                if found and found.reason == refusal.reason and entry.sha256 not in known
+                for entry, other_refusal in zip(entries, refusals, strict=True)
+                if other_refusal and other_refusal.reason == refusal.reason and entry.sha256 not in known
             ]
             needed = project.base(project.serving).name
             raise FailedPrecondition.embedding_needed(project.name, needed, list(dict.fromkeys(missing)))
@@ -171,143 +155,10 @@ def _refuse_all(
             raise refusal
 
 
-async def _write(
-    connection: Connection,
-    project: Project,
-    entries: Sequence[Entry],
-    known: Mapping[bytes, int],
-    written: _Written,
-    projections: Projections,
-) -> None:
-    """Store images, their vectors, also in derived spaces, then references; notes what that changed."""
-    last = dict(zip(map(_KEY, entries), entries, strict=True))  # of two entries for one reference the later one counts
-    kept = {entry.sha256 for entry in last.values()} | known.keys()
-    new: dict[bytes, Entry] = {}  # in the order in which they come
-    for entry in entries:
-        if entry.sha256 in kept and entry.sha256 not in known:
-            new.setdefault(entry.sha256, entry)
-    ids = {**known, **await _insert_images(connection, project, list(new.values()))}
-    written.images += len(new)
-    for space in project.spaces:
-        vectors: _Vectors = {}
-        for place, entry in enumerate(entries):
-            for embedding in entry.embeddings:
-                if embedding.space == space.name:
-                    vectors.setdefault(entry.sha256, (place, embedding.vector))
-        inserted = await _insert_vectors(connection, project, space, vectors, ids, known, written)
-        for derived in project.derived(space) if inserted else ():
-            projection = await projections.of(connection, derived.id)
-            projected = await projection.of(list(inserted.values()))
-            await _copy_vectors(connection, project, derived, dict(zip(inserted, projected, strict=True)))
-    await _write_references(connection, project, entries, last, ids, written)
-
-
-async def _insert_images(connection: Connection, project: Project, entries: Sequence[Entry]) -> dict[bytes, int]:
-    if not entries:
-        return {}
-    rows = await connection.fetch(
-        statement("image_insert", project.id),
-        [entry.sha256 for entry in entries],
-        [entry.width for entry in entries],
-        [entry.height for entry in entries],
-    )
-    return {row["sha256"]: row["id"] for row in rows}
-
-
-async def _insert_vectors(
-    connection: Connection,
-    project: Project,
-    space: Space,
-    vectors: _Vectors,
-    ids: Mapping[bytes, int],
-    known: Mapping[bytes, int],
-    written: _Written,
-) -> dict[int, bytes]:
-    """Store those vectors that are not there yet, which only a space that is being filled lacks for a known image.
-
-    Returns:
-        Them, by their images.
-    """
-    coming = {ids[sha256]: found for sha256, found in vectors.items() if sha256 in ids}
-    old = [ids[sha256] for sha256 in vectors if sha256 in known]
-    missing = set()
-    if old and not space.complete:
-        rows = await connection.fetch(statement("vector_missing", project.id, space.id), old)
-        missing = {row["image_id"] for row in rows}
-    for image_id in set(old) - missing:
-        del coming[image_id]
-    written.changed |= {place for place, _ in coming.values()}
-    written.changed |= {place for sha256, (place, _) in vectors.items() if sha256 not in ids}  # shown in between only
-    inserted = {image_id: vector for image_id, (_, vector) in coming.items()}
-    await _copy_vectors(connection, project, space, inserted)
-    return inserted
-
-
-async def _copy_vectors(connection: Connection, project: Project, space: Space, vectors: Mapping[int, bytes]) -> None:
-    if vectors:
-        await connection.copy_records_to_table(
-            vectors_of(space.id),
-            schema_name=schema_of(project.id),
-            columns=["image_id", "vector"],
-            records=vectors.items(),
-        )
-
-
-async def _write_references(
-    connection: Connection,
-    project: Project,
-    entries: Sequence[Entry],
-    last: Mapping[ReferenceKey, Entry],
-    ids: Mapping[bytes, int],
-    written: _Written,
-) -> None:
-    """Insert references that are new, and change those that are there with another image or other labels."""
-    rows = await connection.fetch(statement("reference_existing", project.id), *columns(list(last)))
-    existing = {(row["uri"], row["product"], row["variant"], row["staged"]): row for row in rows}
-    before = {key: (row["image_id"], json.loads(row["labels"])) for key, row in existing.items()}
-    written.changed |= _changing(entries, before, ids)
-    fresh: list[tuple[object, ...]] = []
-    moved: list[tuple[object, ...]] = []
-    for key, entry in last.items():
-        image_id = ids[entry.sha256]
-        if key not in existing:
-            fresh.append((image_id, *key, labels_json(entry.reference), entry.stamp))
-            continue
-        row = existing[key]
-        stamp = entry.stamp or (row["stamp"] if row["image_id"] == image_id else "")
-        if (*before[key], row["stamp"]) != (image_id, entry.reference.labels, stamp):
-            moved.append((row["id"], image_id, labels_json(entry.reference), stamp))
-            written.left |= {row["image_id"]} - {image_id}
-    if fresh:
-        await connection.copy_records_to_table(
-            "image_reference",
-            schema_name=schema_of(project.id),
-            columns=["image_id", "uri", "product", "variant", "staged", "labels", "stamp"],
-            records=fresh,
-        )
-    if moved:
-        await connection.executemany(statement("reference_update", project.id), moved)
-    written.references += len(fresh)
-
-
-def _changing(
-    entries: Sequence[Entry], before: Mapping[ReferenceKey, tuple[int, object]], ids: Mapping[bytes, int]
-) -> set[int]:
-    """The places of the entries that give their reference another image or other labels than the one before."""
-    shown: dict[ReferenceKey, tuple[object, object]] = {**before}
-    changing = set()
-    for place, (key, entry) in enumerate(zip(map(_KEY, entries), entries, strict=True)):
-        shows = (ids.get(entry.sha256, entry.sha256), entry.reference.labels)  # no id: shown by nothing in the end
-        if shown.get(key) != shows:
-            changing.add(place)
-        shown[key] = shows
-    return changing
-
-
 async def _delete_others(
-    connection: Connection, project: Project, product: str, entries: Sequence[Entry], written: _Written
+    connection: Connection, project: Project, product: str, entries: Sequence[Entry], written: Written
 ) -> int:
-    """Delete the product's references that are none of the entries'; how many."""
+    """Delete the product's references that are not among the entries'. Returns how many."""
     keep = {entry.reference.key for entry in entries}
     rows = await connection.fetch(statement("reference_of_product", project.id), product)
     others = [row["id"] for row in rows if (row["uri"], product, row["variant"], row["staged"]) not in keep]
@@ -318,8 +169,8 @@ async def _delete_others(
     return len(others)
 
 
-async def _settle(connection: Connection, project: Project, written: _Written) -> int:
-    """Delete the images that have lost their last reference, vectors and all, and keep the counts; how many."""
+async def _settle(connection: Connection, project: Project, written: Written) -> int:
+    """Delete the images that have lost their last reference, and update the counts. Returns how many images."""
     deleted = 0
     if written.left:
         rows = await connection.fetch(statement("image_delete_unreferenced", project.id), list(written.left))

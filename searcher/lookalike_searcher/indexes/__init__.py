@@ -1,1 +1,1 @@
-"""The approximate indexes, and the background task that keeps them in order."""
+"""Build the approximate indexes, and maintain them by a background task."""

@@ -1,8 +1,8 @@
-"""Filling a derived space with what its source held before it came.
+"""Fill a derived space with the vectors that its source had before the space was created.
 
-Since then writers write to both in one transaction. So what is read of the source, some vectors at a time in order of
-their images, is written unless somebody has done so or the image is gone, while nobody else writes; and with it, how
-far that is. Whoever is killed leaves the rest to the next one.
+Since its creation, writers write to both in one transaction. So vectors of the source are read in order of their
+images, some at a time, and written while nobody else writes, unless they are written already or their image is gone.
+The same transaction notes the progress, so that another searcher can go on after a kill.
 """
 
 from dataclasses import dataclass
@@ -15,39 +15,39 @@ from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.projection import projections_of
 
 AT_ONCE: Final = 2048
-"""Vectors of one transaction: writers wait for some 0.1 s."""
+"""One transaction writes so many vectors; writers wait for some 0.1 s."""
 _ANY: Final = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class _Page:
-    """Projected vectors by their images, and up to which image the space is filled with them."""
+    """Projected vectors by their images, and the id of the last image that was read."""
 
     space_id: int
     vectors: dict[int, bytes]
     up_to: int
 
 
-async def fill(database: Database, project: str, space: str) -> None:
-    """Project what is left. Raises NotFound if the project or the space is deleted."""
-    while not await step(database, project, space):
+async def fill(database: Database, project_name: str, space: str) -> None:
+    """Project all vectors that are left. Raises NotFound if the project or the space is deleted."""
+    while not await step(database, project_name, space):
         pass
 
 
-async def step(database: Database, project: str, space: str, size: int = AT_ONCE) -> bool:
-    """Project the next vectors, at most `size`; whether they were the last. Raises NotFound."""
-    page = await _read(database, project, space, size)
-    async with registry.writing(database, project) as (connection, found):
-        target = found.in_space(space)
-        if target.id != page.space_id:  # another one has its name by now
-            raise NotFound.space(project, space)
-        source = f"{schema_of(found.id)}.{vectors_of(found.base(target).id)}"
-        sql = statement("vector_underived", found.id, target.id, source=source)
+async def step(database: Database, project_name: str, space: str, size: int = AT_ONCE) -> bool:
+    """Project the next vectors, at most `size`. Returns whether these were the last ones. Raises NotFound."""
+    page = await _read(database, project_name, space, size)
+    async with registry.writing(database, project_name) as (connection, project):
+        target = project.in_space(space)
+        if target.id != page.space_id:  # another space has the name now
+            raise NotFound.space(project_name, space)
+        source = f"{schema_of(project.id)}.{vectors_of(project.base(target).id)}"
+        sql = statement("vector_underived", project.id, target.id, source=source)
         rows = await connection.fetch(sql, list(page.vectors))
         if rows:
             await connection.copy_records_to_table(
                 vectors_of(target.id),
-                schema_name=schema_of(found.id),
+                schema_name=schema_of(project.id),
                 columns=["image_id", "vector"],
                 records=[(row["image_id"], page.vectors[row["image_id"]]) for row in rows],
             )
@@ -56,12 +56,12 @@ async def step(database: Database, project: str, space: str, size: int = AT_ONCE
     return last
 
 
-async def _read(database: Database, project: str, space: str, size: int) -> _Page:
-    async with registry.reading(database, project) as (connection, found):
-        target = found.in_space(space)
+async def _read(database: Database, project_name: str, space: str, size: int) -> _Page:
+    async with registry.reading(database, project_name) as (connection, project):
+        target = project.in_space(space)
         projection = await projections_of(database).of(connection, target.id)
         after = await connection.fetchval(statement("projection_place"), target.id)
-        sql = statement("neighbour_page", found.id, found.base(target).id)
+        sql = statement("neighbour_page", project.id, project.base(target).id)
         rows = await connection.fetch(sql, after, _ANY, size)
     ids = [row["image_id"] for row in rows]
     projected = await projection.of([row["vector"] for row in rows])

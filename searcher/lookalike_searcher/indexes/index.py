@@ -1,6 +1,6 @@
-"""The approximate index (HNSW) of a space: its state, how it is built, tuned and kept in order.
+"""Build, calibrate and rebuild the approximate index (HNSW) of a space, and tell its state.
 
-Each function that changes one runs on a connection of its own, as it takes minutes and cannot be in a transaction.
+Each function that changes an index runs on a connection of its own, as it takes minutes and cannot be in a transaction.
 """
 
 import enum
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class IndexState(enum.Enum):
-    """How far a space's index is."""
+    """The state says how far a space's index is."""
 
     NONE = "none"
     PENDING = "pending"
@@ -31,7 +31,7 @@ class IndexState(enum.Enum):
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """A space's vectors and its index: `progress` of the present phase is 0 to 1, and 0 if nothing is being built."""
+    """The status has a space's vector count, and its index; `progress` is that of the current phase, 0 to 1."""
 
     state: IndexState
     vector_count: int
@@ -40,24 +40,24 @@ class IndexStatus:
 
 
 async def states(database: Database, project: Project, *, threshold: int) -> Mapping[int, IndexStatus]:
-    """The state of each of the project's spaces that is still there, by id.
+    """Return the status of each of the project's spaces that still exists, by id.
 
-    From `threshold` images on there should be an index.
+    With `threshold` images or more, there should be an index.
     """
     if all(space.complete for space in project.spaces) and project.image_count < threshold:
         return {space.id: _settled(project, space, project.image_count, threshold) for space in project.spaces}
-    found: dict[int, IndexStatus] = {}
+    statuses: dict[int, IndexStatus] = {}
     async with registry.reading(database, project.name) as (connection, project):
         for space in project.spaces:
             count = project.image_count
             if not space.complete:
                 count = await connection.fetchval(statement("vector_count", project.id, space.id))
-            found[space.id] = _settled(project, space, count, threshold)
-            if found[space.id].state == IndexState.PENDING:
+            statuses[space.id] = _settled(project, space, count, threshold)
+            if statuses[space.id].state == IndexState.PENDING:
                 building = await under_construction(connection, project.id, space.id, sharded=database.sharded)
                 if building:
-                    found[space.id] = IndexStatus(IndexState.BUILDING, count, *building)
-    return found
+                    statuses[space.id] = IndexStatus(IndexState.BUILDING, count, *building)
+    return statuses
 
 
 def _settled(project: Project, space: Space, count: int, threshold: int) -> IndexStatus:
@@ -70,7 +70,7 @@ def _settled(project: Project, space: Space, count: int, threshold: int) -> Inde
 async def under_construction(
     connection: Connection, project_id: int, space_id: int, *, sharded: bool
 ) -> tuple[float, str] | None:
-    """Progress and phase of whoever is building an index over the space's vectors, here or on a worker."""
+    """Return progress and phase of a build of the space's index, here or on a worker; None if there is none."""
     sql = statement("index_progress", schema=schema_of(project_id), table=vectors_of(space_id))
     if sharded:
         rows = await connection.fetch("SELECT result FROM run_command_on_all_nodes($1) WHERE success", sql)
@@ -84,69 +84,74 @@ async def under_construction(
 
 
 async def build(connection: Connection, project_id: int, space_id: int) -> None:
-    """Make the index, without keeping anybody from writing. What a killed builder left behind is removed first."""
+    """Create the index, without blocking writers. What a killed build left behind is removed first."""
     valid = await connection.fetchval(statement("index_valid", project_id, space_id))
     if valid:
-        return  # its builder was killed after PostgreSQL had finished
+        return  # its searcher was killed after PostgreSQL had finished
     if valid is not None:
         await connection.execute(statement("index_drop", project_id, space_id))
     try:
         await connection.execute(statement("index_create", project_id, space_id))
-    except asyncpg.DiskFullError:  # parallel workers share memory, of which containers have 64 MB unless told otherwise
+    except asyncpg.DiskFullError:  # parallel workers need shared memory, of which containers have 64 MB by default
         logger.warning("no shared memory for parallel workers (see --shm-size): building the index with one process")
         await connection.execute(statement("index_drop", project_id, space_id))
         await connection.execute("SET max_parallel_maintenance_workers = 0")
         try:
             await connection.execute(statement("index_create", project_id, space_id))
-        finally:  # a pooler gives the connection to others
+        finally:  # a pooler may give the connection to others
             await connection.execute("RESET max_parallel_maintenance_workers")
 
 
 async def rebuild(connection: Connection, project_id: int, space_id: int) -> None:
-    """Make it anew beside the old one, which serves meanwhile. What a killed rebuilder left behind is removed first."""
+    """Build the index again beside the old one, which stays in use.
+
+    What a killed rebuild left behind is removed first.
+    """
     for row in await connection.fetch(statement("index_leftovers", project_id, space_id)):
         await connection.execute(f"DROP INDEX CONCURRENTLY {schema_of(project_id)}.{row['name']}")
     await connection.execute(statement("index_rebuild", project_id, space_id))
 
 
 async def drop(connection: Connection, project_id: int, space_id: int) -> None:
-    """Do without it."""
+    """Drop the index of the space, if there is one."""
     await connection.execute(statement("index_drop", project_id, space_id))
 
 
 _LADDER: Final = (100, 150, 200, 300, 450, 700, 1000)
-"""Values of hnsw.ef_search that are tried.
+"""These values of hnsw.ef_search are tried.
 
-Less than the first is little quicker, and fails queries that are like no image: with 80, which the sample was content
-with, those of `make bench-searcher` found .990 of the nearest ten."""
+Lower values are little faster, and fail for queries that resemble no image: with 80, which was enough for the sample,
+the queries of `make bench-searcher` found .990 of the nearest ten."""
 BEYOND: Final = 2000
-"""Stands for a value that pgvector does not have: nothing on the ladder was enough."""
+"""This stands for a value above pgvector's maximum: nothing on the ladder was enough."""
 _SAMPLES: Final = 50
 _LEFT_OUT: Final = 1
-"""Of them, the worst: a query that lies between two neighbourhoods may miss one of them at any ef_search, and made it
-700 instead of 100 in one build of the same index out of several."""
+"""So many of the worst samples are left out. A query between two neighbourhoods may miss one of them at any ef_search;
+it led to 700 instead of 100 in one of several builds of the same index."""
 
 
-async def calibrate(database: Database, project: str, space: str, target: float) -> tuple[int, int]:
-    """The least `hnsw.ef_search` that finds the nearest 10, and the nearest 100, at the recall target.
+async def calibrate(database: Database, project_name: str, space: str, target: float) -> tuple[int, int]:
+    """Return the least `hnsw.ef_search` that finds the nearest 10, and the nearest 100, at the recall target.
 
-    Sampled queries are made exactly and through the index. Aims at half as many misses as are allowed, as a margin for
-    queries that are harder than those.
+    Sampled queries are made exactly and through the index. Only half of the allowed misses are accepted, as a margin
+    for harder queries.
 
     Returns:
-        The values, BEYOND where none is enough.
+        Both values, BEYOND where none is enough.
     """
-    async with registry.reading(database, project) as (connection, found):
-        chosen = found.in_space(space)
-        sample = await connection.fetch(statement("vector_sample", found.id, chosen.id), _SAMPLES)
-        truth = [await _nearest(connection, found, chosen, row["vector"], 100, "index_truth") for row in sample]
+    async with registry.reading(database, project_name) as (connection, project):
+        chosen_space = project.in_space(space)
+        sample = await connection.fetch(statement("vector_sample", project.id, chosen_space.id), _SAMPLES)
+        truth = [await _nearest(connection, project, chosen_space, row["vector"], 100, "index_truth") for row in sample]
         results: list[int] = []
         for count in (10, 100):
             results.append(BEYOND)
             for ef_search in (step for step in _LADDER if step >= count):
                 await connection.execute(ef_settings(ef_search))
                 shares = [
-                    _recall(await _nearest(connection, found, chosen, row["vector"], count, "index_nearest"), exact)
+                    _recall(
+                        await _nearest(connection, project, chosen_space, row["vector"], count, "index_nearest"), exact
+                    )
                     for row, exact in zip(sample, truth, strict=True)
                 ]
                 counted = sorted(shares)[_LEFT_OUT:] or [1.0]
@@ -163,17 +168,17 @@ async def _nearest(
     return [row["distance"] for row in rows]
 
 
-def _recall(found: list[float], exact: list[float]) -> float:
-    """The share of the nearest that were found, by distance, so that of several equally near ones any will do."""
-    nearest = exact[: len(found)]
-    return sum(distance <= nearest[-1] for distance in found) / len(nearest)
+def _recall(distances: list[float], exact: list[float]) -> float:
+    """Return the share of the nearest that was found, by distance, so that equally near images are interchangeable."""
+    nearest = exact[: len(distances)]
+    return sum(distance <= nearest[-1] for distance in distances) / len(nearest)
 
 
 def ef_settings(ef_search: int) -> str:
-    """How the index is to be walked, for the rest of the transaction.
+    """Return settings for walking the index, for the rest of the transaction.
 
-    It goes on until enough pass the filter (pgvector never goes on by default, and otherwise ends after 20,000), and no
-    other way of ranking is to be planned.
+    The walk goes on until enough images pass the filter (pgvector's default is not to go on, and otherwise to stop
+    after 20,000 images). The planner must not rank in another way.
     """
     return (
         f"SET LOCAL hnsw.ef_search = {ef_search}; SET LOCAL hnsw.iterative_scan = relaxed_order;"
@@ -182,4 +187,4 @@ def ef_settings(ef_search: int) -> str:
 
 
 MAX_SCANNED: Final = 200_000
-"""Images that a walk of the index looks at before it is given up for an exact ranking."""
+"""A walk of the index looks at so many images before the ranking is made exactly instead."""

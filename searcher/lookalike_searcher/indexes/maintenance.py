@@ -1,7 +1,7 @@
-"""The background task: fills derived spaces, and builds, tunes and cleans all indexes, one searcher at a time on each.
+"""Run the background task: it fills derived spaces, and builds, calibrates and cleans indexes.
 
-What is to be done is read from the registry; what was done is written there, after it is done. So a searcher that is
-killed leaves nothing but work for the next one.
+One searcher at a time works on each space. Due work is read from the registry, and noted there after it is done. So a
+searcher that is killed leaves nothing but work for the next one.
 """
 
 import asyncio
@@ -25,30 +25,30 @@ from lookalike_serving.errors import DomainError
 logger = logging.getLogger(__name__)
 
 _IMPORTING: Final = 0.01
-"""By what share a project grows during `build_patience` while it is imported, which is quicker without an index."""
+"""A project that grows by this share during `build_patience` is being imported, which is faster without an index."""
 _IMPATIENCE: Final = 20
-"""At so many times the threshold the index is built in any case."""
+"""At so many times the threshold, the index is built in any case."""
 _DEAD_SHARE: Final = 0.05
-"""Share of deleted vectors from which on their places in the index are cleaned: each costs a step of every search."""
+"""With this share of deleted vectors, their places in the index are cleaned: each costs a step in every search."""
 _LEAST_DEAD: Final = 1_000
 _GROWTH: Final = 2.0
-"""How much a project grows before its index is calibrated anew."""
+"""A project grows by this factor before its index is calibrated again."""
 _WATCH_SECONDS: Final = 1.0
 _STALE_EF_SEARCH: Final = 450
-"""An index that must look so deep for ten hits is made anew: deletions have worn it out."""
+"""An index that must be walked so deep for ten hits is rebuilt: deletions have degraded it."""
 _FAILURES: Final = (DomainError, *FAILURES)
 
 Job = Callable[[Connection, asyncpg.Record], Awaitable[bool]]
-"""Does something about what is due, on a connection for long statements; whether there was something to do."""
+"""Does due work on a connection for long statements. Returns whether there was something to do."""
 
 
 class Maintenance:
-    """Looks for work every `config.maintenance_interval` seconds.
+    """The maintenance looks for due work every `config.maintenance_interval` seconds.
 
     Args:
         config: thresholds and targets.
-        database: whose projects.
-        metrics: is told of jobs.
+        database: the database whose projects are maintained.
+        metrics: counts the jobs.
     """
 
     def __init__(self, config: Config, database: Database, metrics: Metrics) -> None:
@@ -62,19 +62,19 @@ class Maintenance:
             "vacuum": self._vacuum,
             "drop": self._drop,
         }
-        self._seen: dict[int, tuple[float, int]] = {}  # spaces without an index: when we looked, how many images
+        self._seen: dict[int, tuple[float, int]] = {}  # by space without an index: the time, and the image count then
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Check for due work at each interval, until cancelled."""
         while True:
             try:
                 await self.once()
-            except Exception:  # whatever it is, the indexes of all projects depend on this task
+            except Exception:  # of any kind: the indexes of all projects depend on this task
                 logger.exception("maintenance found no work, and will look again")
             await asyncio.sleep(self._config.maintenance_interval)
 
     async def once(self) -> int:
-        """Do what is to be done now; how many jobs that were."""
+        """Do all work that is due now. Returns how many jobs were done."""
         arguments = (
             self._config.exact_threshold,
             self._config.recall_target,
@@ -83,11 +83,11 @@ class Maintenance:
             _LEAST_DEAD,
         )
         async with self._database.reading() as connection:
-            found = await connection.fetch(statement("maintenance_due"), *arguments)
-        return sum([await self._attempt(row) for row in found if not self._is_import(row)])
+            due_rows = await connection.fetch(statement("maintenance_due"), *arguments)
+        return sum([await self._attempt(row) for row in due_rows if not self._is_import(row)])
 
     def _is_import(self, due: asyncpg.Record) -> bool:
-        """Whether the job is to build an index, and the project still grows so fast that this had better wait."""
+        """Return whether the job is an index build that should wait, since the project still grows fast."""
         if due["job"] != "build" or due["image_count"] >= self._config.exact_threshold * _IMPATIENCE:
             return False
         now, patience = time.monotonic(), self._config.build_patience
@@ -100,7 +100,10 @@ class Maintenance:
         return bool(due["image_count"] > count * (1 + _IMPORTING))
 
     async def _attempt(self, due: asyncpg.Record) -> bool:
-        """Do a job, unless another searcher is at it; whether it was done. A failure does not keep others waiting."""
+        """Do a job, unless another searcher does it.
+
+        Returns whether it was done; a failure does not stop other jobs.
+        """
         job = self._jobs[due["job"]]
         where = f"project {due['project']!r}, space {due['space']!r}"
         try:
@@ -117,24 +120,24 @@ class Maintenance:
 
     @asynccontextmanager
     async def _alone(self, space_id: int) -> AsyncIterator["Connection | None"]:
-        """A connection for long statements while nobody else works on the space; None if somebody does.
+        """Yield a connection for long statements while no other searcher works on the space; None if one does.
 
-        The lock is a transaction's, in a connection that is idle meanwhile: behind a pooler nothing else holds one. A
-        builder that was killed may still be at work in PostgreSQL without it.
+        The lock belongs to a transaction on an idle connection, since a pooler keeps nothing else. After a kill, a
+        build may still run in PostgreSQL without the lock.
         """
         memory = f"SET maintenance_work_mem = '{self._config.build_memory_mb}MB'"
         settings = f"SET statement_timeout = 0; SET lock_timeout = 0; {memory}"
         async with self._database.own_connection() as lock, self._database.own_connection(settings) as connection:
             await lock.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
-            found = await lock.execute(statement("maintenance_lock", space_id=str(space_id)))
+            locked = await lock.execute(statement("maintenance_lock", space_id=str(space_id)))
             try:
-                yield connection if found == "SELECT 1" else None
+                yield connection if locked == "SELECT 1" else None
             finally:
-                with suppress(*FAILURES):  # it may have been lost meanwhile
-                    await lock.execute("ROLLBACK")  # else PostgreSQL would free it a little later than we end
+                with suppress(*FAILURES):  # the connection may be lost
+                    await lock.execute("ROLLBACK")  # otherwise PostgreSQL would release the lock a little after our end
 
     async def _fill(self, _connection: Connection, due: asyncpg.Record) -> bool:
-        """Fill a derived space."""
+        """Fill a derived space with the vectors that are left."""
         await backfill.fill(self._database, due["project"], due["space"])
         return True
 
@@ -142,11 +145,11 @@ class Maintenance:
         """Build the index, and calibrate it before it is used."""
         project_id, space_id = due["project_id"], due["space_id"]
         if await index.under_construction(connection, project_id, space_id, sharded=self._database.sharded):
-            return False  # by PostgreSQL for a searcher that was killed; when it is done, we find it
+            return False  # PostgreSQL still builds it for a killed searcher; we find it later
         if not due["complete"]:
             count = await connection.fetchval(statement("vector_count", project_id, space_id))
             if count < due["image_count"]:
-                return False  # filled first, it is built much sooner
+                return False  # the index of a full space is built much faster
         logger.info("project %r, space %r: building the index", due["project"], due["space"])
         watch = asyncio.create_task(self._watch(due))
         try:
@@ -157,22 +160,22 @@ class Maintenance:
         return await self._calibrate(connection, due)
 
     async def _watch(self, due: asyncpg.Record) -> None:
-        """Tell the metrics how far the build is, until cancelled."""
+        """Update the metric of the build's progress, until cancelled."""
         try:
             while True:
                 with suppress(DomainError):
                     async with self._database.reading() as connection:
-                        found = await index.under_construction(
+                        building = await index.under_construction(
                             connection, due["project_id"], due["space_id"], sharded=self._database.sharded
                         )
-                    self._metrics.index_progress.labels(due["project"]).set(found[0] if found else 0.0)
+                    self._metrics.index_progress.labels(due["project"]).set(building[0] if building else 0.0)
                 await asyncio.sleep(_WATCH_SECONDS)
         finally:
-            with suppress(KeyError):  # cancelled before it looked
+            with suppress(KeyError):  # cancelled before the first update
                 self._metrics.index_progress.remove(due["project"])
 
     async def _calibrate(self, connection: Connection, due: asyncpg.Record) -> bool:
-        """Measure how deep searches must look. An index that deletions have worn out is made anew."""
+        """Measure how deep searches must walk the index. An index that deletions have degraded is rebuilt."""
         for_10, for_100 = await self._calibrated(due)
         if for_10 >= _STALE_EF_SEARCH and due["deleted_since_index"]:
             await index.rebuild(connection, due["project_id"], due["space_id"])
@@ -190,9 +193,9 @@ class Maintenance:
         return for_10, for_100
 
     async def _vacuum(self, connection: Connection, due: asyncpg.Record) -> bool:
-        """Clean up after what was deleted: its places in tables and indexes; and count anew, should that be wrong.
+        """Clean up after deletions in tables and indexes, and correct the counts if they should be wrong.
 
-        There should be no image without references, but if there is one, it goes.
+        There should be no image without references. If there is one, it is deleted.
         """
         async with registry.writing(self._database, due["project"]) as (writer, project):
             await writer.execute(statement("image_sweep", project.id))
@@ -205,12 +208,12 @@ class Maintenance:
         return await self._calibrate(connection, due)
 
     async def _drop(self, connection: Connection, due: asyncpg.Record) -> bool:
-        """Do without an index again."""
+        """Drop an index that is not needed any more."""
         await self._note("space_unindexed", due["space_id"])
         await index.drop(connection, due["project_id"], due["space_id"])
         return True
 
     async def _note(self, name: str, *arguments: object) -> None:
-        """Write to the registry what was done."""
+        """Note in the registry what was done."""
         async with self._database.writing() as connection:
             await connection.execute(statement(name), *arguments)

@@ -1,1 +1,1 @@
-"""Projects and their embedding spaces."""
+"""Keep projects and their embedding spaces."""

@@ -1,4 +1,4 @@
-"""Projections: how the vectors of a derived space are made of those of its source."""
+"""Project the vectors of a space into those of a derived space."""
 
 import asyncio
 from collections import OrderedDict
@@ -15,26 +15,29 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 
 FLOATS: Final = np.dtype("<f4")
-"""Of matrices and centres as they are stored."""
+"""The type of matrices and centres in the database."""
 _KEPT: Final = 64
-"""Projections in memory, of 1 MB each."""
+"""So many projections are kept in memory, of 1 MB each."""
 _LEAST_LENGTH: Final = 1e-6
-"""Below it a projected vector, before it is brought to length 1, is rounding."""
+"""A shorter projected vector is only rounding, before it is scaled to length 1."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """y = matrix (x - centre), at length 1. `matrix` is float32 of shape (512, 512), `centre` of shape (512,)."""
+    """A projection is y = matrix (x - centre), scaled to length 1: float32 of shapes (512, 512) and (512,)."""
 
     matrix: np.ndarray
     centre: np.ndarray
 
     async def of(self, halfvecs: Sequence[bytes]) -> list[bytes]:
-        """The vectors, encoded as they came, of length 1: 1,000 take some 20 ms of a thread."""
+        """Return the projected vectors, encoded like `halfvecs`, of length 1; 1,000 take some 20 ms of a thread."""
         return await asyncio.to_thread(self._of, halfvecs) if halfvecs else []
 
     def _of(self, halfvecs: Sequence[bytes]) -> list[bytes]:
-        """A vector at the centre has no direction: it gets one that is as far from each axis as from any other."""
+        """Project the vectors.
+
+        A vector at the centre has no direction; it gets one with the same distance from each axis.
+        """
         scaled = self.matrix / np.abs(self.matrix).max()  # so that no product overflows
         projected = (halfvec.decode(halfvecs) - self.centre) @ scaled.T
         projected[np.linalg.norm(projected, axis=1) < _LEAST_LENGTH] = 1.0
@@ -42,13 +45,13 @@ class Projection:
 
 
 class Projections:
-    """The projections that were last used. A space's never changes, and its id is not given again."""
+    """The last used projections are kept in memory. A space's projection never changes, and its id is not reused."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[int, Projection] = OrderedDict()
 
     async def of(self, connection: Connection, space_id: int) -> Projection:
-        """The projection that makes the vectors of a derived space; read, if it is not kept, in the transaction."""
+        """Return the projection of a derived space, from memory, or read in the caller's transaction."""
         if space_id not in self._kept:
             row = await connection.fetchrow(statement("projection_get"), space_id)
             if row is None:
@@ -65,5 +68,5 @@ _OF_DATABASES: Final[WeakKeyDictionary[Database, Projections]] = WeakKeyDictiona
 
 
 def projections_of(database: Database) -> Projections:
-    """The projections that are kept for a database, as long as it is used."""
+    """Return the projections that are kept for a database as long as it is used."""
     return _OF_DATABASES.setdefault(database, Projections())

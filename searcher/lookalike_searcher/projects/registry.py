@@ -1,4 +1,4 @@
-"""The registry: projects by name, with their spaces."""
+"""Keep the registry: projects by name, with their spaces."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from lookalike_searcher.projects.space import Space
 
 @dataclass(frozen=True)
 class Limits:
-    """What a project may hold and ask for; 0 stands for the searcher's own limit."""
+    """The limits say what a project may hold, and how much it may search; 0 stands for the searcher's own limit."""
 
     max_images: int = 0
     max_hits: int = 0
@@ -26,7 +26,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Project:
-    """A row of the registry. `spaces` is empty where they were not asked for."""
+    """A project is a row of the registry; `spaces` is empty in a list of projects."""
 
     id: int
     name: str
@@ -43,23 +43,23 @@ class Project:
 
     @property
     def serving(self) -> Space:
-        """The space that serves."""
+        """Return the space that searches use by default."""
         return self.in_space("")
 
     def in_space(self, name: str) -> Space:
-        """The space of that name; of none, the one that serves. Raises NotFound."""
+        """Return the space of that name, or by default the one that serves. Raises NotFound."""
         for space in self.spaces:
             if space.name == (name or self.space):
                 return space
         raise NotFound.space(self.name, name)
 
     def base(self, space: Space) -> Space:
-        """The space that a derived one is made of; any other one itself. Its vectors are what writers send."""
-        return next((other for other in self.spaces if other.id == space.source_id), space)
+        """Return the source of a derived space, or another space itself. Writers send vectors in this space."""
+        return next((candidate for candidate in self.spaces if candidate.id == space.source_id), space)
 
     def derived(self, space: Space) -> list[Space]:
-        """The spaces that are made of this one."""
-        return [other for other in self.spaces if other.source_id == space.id]
+        """Return the spaces that are derived from this one."""
+        return [candidate for candidate in self.spaces if candidate.source_id == space.id]
 
 
 def _project(rows: Sequence[asyncpg.Record], spaces: tuple[Space, ...] = ()) -> Project:
@@ -81,14 +81,14 @@ def _project(rows: Sequence[asyncpg.Record], spaces: tuple[Space, ...] = ()) -> 
     )
 
 
-def _the_one(name: str, rows: Sequence[asyncpg.Record]) -> Project:
+def _only_project(name: str, rows: Sequence[asyncpg.Record]) -> Project:
     if not rows:
         raise NotFound.project(name)
     return _project(rows, tuple(Space.of(row) for row in rows))
 
 
 async def create(database: Database, name: str, space: str, limits: Limits) -> Project:
-    """Register a project and make its schema, both or neither.
+    """Register a project and create its schema, both or neither.
 
     Raises:
         AlreadyExists: the name is taken.
@@ -113,27 +113,27 @@ async def create(database: Database, name: str, space: str, limits: Limits) -> P
 
 
 async def get(database: Database, name: str) -> Project:
-    """The project of that name. Raises NotFound."""
+    """Return the project of that name. Raises NotFound."""
     async with database.reading() as connection:
         return await read(connection, name)
 
 
 async def read(connection: Connection, name: str) -> Project:
-    """The project of that name, in the caller's transaction. Raises NotFound."""
-    return _the_one(name, await connection.fetch(statement("project_read", hold="", there=""), name))
+    """Return the project of that name, in the caller's transaction. Raises NotFound."""
+    return _only_project(name, await connection.fetch(statement("project_read", hold="", there=""), name))
 
 
 @asynccontextmanager
 async def reading(database: Database, name: str, settings: str = "") -> AsyncIterator[tuple[Connection, Project]]:
-    """The project of that name, to be read in the block, whose statements all see the same state.
+    """Lend a connection to read a project within the block; all its statements see the same state. Yields both.
 
     Args:
-        database: where it is.
-        name: the project's.
+        database: the database of the project.
+        name: the name of the project.
         settings: see `Database.reading`.
 
     Raises:
-        NotFound: there is none, also if it has just been deleted.
+        NotFound: there is no such project, also if it has just been deleted.
     """
     held, stale = statement("project_read", hold=fragment("project_hold"), there=fragment("project_there")), False
     while True:
@@ -141,29 +141,29 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
             rows = await connection.fetch(held, name)
             if not all(row["held"] for row in rows):
                 await connection.execute(statement("project_wait_for_writer"), rows[0]["id"])
-                continue  # with a transaction that sees what is left
+                continue  # with a new transaction, which sees what the writer has left
             if not stale and not all(row["there"] for row in rows):
-                stale = True  # a table was dropped after our snapshot was taken and before we held it
+                stale = True  # a table was dropped between our snapshot and our lock
                 continue
             try:
-                yield connection, _the_one(name, rows)
+                yield connection, _only_project(name, rows)
             except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
-                raise NotFound.project(name) from error  # on a replica, which our locks do not reach
+                raise NotFound.project(name) from error  # on a replica, where our locks have no effect
             return
 
 
 @asynccontextmanager
 async def writing(database: Database, name: str) -> AsyncIterator[tuple[Connection, Project]]:
-    """The project of that name, to be changed in the block and by nobody else. Raises NotFound."""
+    """Lend a connection to change a project within the block, while nobody else does. Yields both. Raises NotFound."""
     async with database.writing(project=name) as connection:
         await connection.execute(statement("project_lock"), name)
-        yield connection, await read(connection, name)  # read after the wait for the lock, which is what counts
+        yield connection, await read(connection, name)  # read under the lock
 
 
 async def list_after(database: Database, name: str, limit: int, allowed: Sequence[str]) -> list[Project]:
-    """At most `limit` projects whose names come after `name`, in order, without their spaces.
+    """Return the first `limit` projects after `name`, in order of name, without their spaces.
 
-    Only those that are `allowed`: names, or beginnings of names that end in `*`.
+    Only allowed ones are returned: `allowed` has names, or beginnings of names that end in `*`.
     """
     patterns = list(map(_pattern, allowed))
     async with database.reading() as connection:
@@ -172,12 +172,12 @@ async def list_after(database: Database, name: str, limit: int, allowed: Sequenc
 
 
 def _pattern(allowed: str) -> str:
-    """It as LIKE has it, where `_` and `%` stand for others. Tokens hold no more than names have, and the asterisk."""
+    """Return the pattern for LIKE, in which `_` and `%` are special. Tokens hold only characters of names, and `*`."""
     return allowed.replace("_", r"\_").replace("*", "%")
 
 
 async def update(database: Database, name: str, limits: Limits | None, *, search_disabled: bool | None) -> Project:
-    """Replace the project's limits, and switch its searches off or on; None: they stay. Raises NotFound."""
+    """Replace the project's limits, and switch its searches off or on; None changes nothing. Raises NotFound."""
     async with writing(database, name) as (connection, project):
         limits = limits or project.limits
         await connection.execute(
@@ -193,7 +193,7 @@ async def update(database: Database, name: str, limits: Limits | None, *, search
 
 
 async def delete(database: Database, name: str) -> None:
-    """Drop the project's schema and forget its name, both or neither. Raises NotFound."""
+    """Drop the project's schema and its row in the registry, both or neither. Raises NotFound."""
     async with writing(database, name) as (connection, project):
         await connection.execute(statement("project_wait_for_readers"), project.id)
         await connection.execute(f"DROP SCHEMA {schema_of(project.id)} CASCADE")

@@ -1,4 +1,4 @@
-"""An embedding space of a project: its row in the registry, and how deep its index must look."""
+"""Define an embedding space of a project, as in the registry, and how deep its index must be walked."""
 
 import math
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Final
 import asyncpg
 
 MAX_EF_SEARCH: Final = 1000
-"""pgvector's most."""
+"""The maximum of hnsw.ef_search in pgvector."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """A space, and its index if `index_time` is set."""
+    """The space is a row of the registry. It has an index if `index_time` is set."""
 
     id: int
     name: str
@@ -26,11 +26,11 @@ class Space:
     recall: float
     recall_count: int
     source_id: int | None = None
-    """The id of the space that it is derived from, if it is."""
+    """The id of the space that this one is derived from, if any."""
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> "Space":
-        """The space of a row of `project_read`."""
+        """Return the space of a row of the statement `project_read`."""
         return cls(
             id=row["space_id"],
             name=row["space_name"],
@@ -46,10 +46,10 @@ class Space:
         )
 
     def ef_search(self, depth: int) -> int | None:
-        """The `hnsw.ef_search` with which the nearest `depth` images are found at the recall target.
+        """Return the `hnsw.ef_search` with which the nearest `depth` images are found at the recall target.
 
-        On a line through what was measured for 10 and 100 hits, and never below `depth`, as that many must fit. None
-        where pgvector's most would not do, or where there is no index: then the ranking must be exact.
+        It is interpolated between the calibrations for 10 and 100 hits, and at least `depth`, as so many must fit. It
+        is None if it would exceed pgvector's maximum, or if there is no index: then the ranking must be exact.
         """
         if self.index_time is None:
             return None

@@ -1,4 +1,4 @@
-"""A space of a project that is read again and again, for work that takes longer than one transaction."""
+"""Read a space of a project several times, for work that takes longer than one transaction."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from lookalike_searcher.projects.space import Space
 
 @dataclass(frozen=True)
 class SpaceReader:
-    """Reads a space, as it was found once, again and again, each time in a transaction of its own."""
+    """The reader reads the same space several times, each time in a transaction of its own."""
 
     database: Database
     project: str
@@ -23,13 +23,13 @@ class SpaceReader:
 
     @asynccontextmanager
     async def reading(self, settings: str = "") -> AsyncIterator[tuple[Connection, Project, Space]]:
-        """Project and space as they are now, to be read in the block.
+        """Lend a connection to read the space within the block. Yields it, and the project and the space as of now.
 
         Args:
             settings: see `Database.reading`.
 
         Raises:
-            NotFound: the project or the space has been deleted, also if another one has its name now.
+            NotFound: the project or the space has been deleted, even if another one has its name now.
         """
         async with registry.reading(self.database, self.project, settings) as (connection, project):
             if project.id != self.project_id:

@@ -1,4 +1,4 @@
-"""A new model without an outage: a second space is made, cut over to, and the old one deleted."""
+"""Change a project's model without an outage: add a second space, cut over to it, and delete the old one."""
 
 from dataclasses import dataclass
 
@@ -11,73 +11,75 @@ from lookalike_searcher.projects.registry import Project
 
 @dataclass(frozen=True)
 class Derivation:
-    """What a space is to be derived by: the name of its source, and a projection as it is stored."""
+    """A derivation has the name of the source space, and the projection as it is stored."""
 
     source: str
     matrix: bytes
     centre: bytes
 
 
-async def create(database: Database, project: str, name: str, derivation: Derivation | None = None) -> Project:
-    """Add an empty space to the project, and its table.
+async def create(database: Database, project_name: str, name: str, derivation: Derivation | None = None) -> Project:
+    """Add an empty space, with its table, to the project.
 
     Raises:
-        NotFound: there is no such project, or it has no such source.
-        AlreadyExists: it has such a space.
+        NotFound: there is no such project or source.
+        AlreadyExists: the project has the space already.
         FailedPrecondition: the source is derived itself.
     """
-    async with registry.writing(database, project) as (connection, found):
-        source = found.in_space(derivation.source) if derivation else None
+    async with registry.writing(database, project_name) as (connection, project):
+        source = project.in_space(derivation.source) if derivation else None
         if source and source.source_id:
-            raise FailedPrecondition.source_is_derived(project, source.name)
-        space_id = await connection.fetchval(statement("space_insert"), found.id, name, False)
+            raise FailedPrecondition.source_is_derived(project_name, source.name)
+        space_id = await connection.fetchval(statement("space_insert"), project.id, name, False)
         if space_id is None:
-            raise AlreadyExists.space(project, name)
-        await connection.execute(statement("space_create", found.id, space_id))
+            raise AlreadyExists.space(project_name, name)
+        await connection.execute(statement("space_create", project.id, space_id))
         if derivation and source:
             stored = (derivation.matrix, derivation.centre)
             await connection.execute(statement("projection_insert"), space_id, source.id, *stored)
-        return await registry.read(connection, project)
+        return await registry.read(connection, project_name)
 
 
-async def cut_over(database: Database, project: str, name: str, *, allow_incomplete: bool, index_from: int) -> Project:
-    """Make the space the one that serves, atomically.
+async def cut_over(
+    database: Database, project_name: str, name: str, *, allow_incomplete: bool, index_from: int
+) -> Project:
+    """Make the space serve the project's searches, atomically.
 
     Args:
-        database: where.
-        project: the project's name.
-        name: the space's.
-        allow_incomplete: whether it may lack vectors, whose images are then not found, or its index.
+        database: the database of the project.
+        project_name: the name of the project.
+        name: the name of the space.
+        allow_incomplete: whether the space may lack its index, or vectors, whose images are not found then.
         index_from: the number of images from which a space should have an index.
 
     Raises:
         NotFound: there is no such project or space.
-        FailedPrecondition: it lacks vectors or its index.
+        FailedPrecondition: the space lacks vectors or its index.
     """
-    async with registry.writing(database, project) as (connection, found):
-        space = found.in_space(name)
-        missing = found.image_count - await connection.fetchval(statement("vector_count", found.id, space.id))
-        indexed = space.index_time is not None or found.image_count < index_from
+    async with registry.writing(database, project_name) as (connection, project):
+        space = project.in_space(name)
+        missing = project.image_count - await connection.fetchval(statement("vector_count", project.id, space.id))
+        indexed = space.index_time is not None or project.image_count < index_from
         if (missing or not indexed) and not allow_incomplete:
-            raise FailedPrecondition.space_incomplete(project, name, missing, indexed=indexed)
-        await connection.execute(statement("space_serve"), found.id, space.id, missing == 0)
-        return await registry.read(connection, project)
+            raise FailedPrecondition.space_incomplete(project_name, name, missing, indexed=indexed)
+        await connection.execute(statement("space_serve"), project.id, space.id, missing == 0)
+        return await registry.read(connection, project_name)
 
 
-async def delete(database: Database, project: str, name: str) -> Project:
-    """Drop the space's table and forget it, both or neither.
+async def delete(database: Database, project_name: str, name: str) -> Project:
+    """Drop the space's table and its row in the registry, both or neither.
 
     Raises:
         NotFound: there is no such project or space.
-        FailedPrecondition: it serves, or others are derived from it.
+        FailedPrecondition: the space serves, or others are derived from it.
     """
-    async with registry.writing(database, project) as (connection, found):
-        space = found.in_space(name)
-        if space.name == found.space:
-            raise FailedPrecondition.space_serves(project, name)
-        if derived := found.derived(space):
-            raise FailedPrecondition.space_has_derived(project, name, [other.name for other in derived])
-        await connection.execute(statement("project_wait_for_readers"), found.id)
-        await connection.execute(statement("space_drop", found.id, space.id))
+    async with registry.writing(database, project_name) as (connection, project):
+        space = project.in_space(name)
+        if space.name == project.space:
+            raise FailedPrecondition.space_serves(project_name, name)
+        if derived := project.derived(space):
+            raise FailedPrecondition.space_has_derived(project_name, name, [child.name for child in derived])
+        await connection.execute(statement("project_wait_for_readers"), project.id)
+        await connection.execute(statement("space_drop", project.id, space.id))
         await connection.execute(statement("space_delete"), space.id)
-        return await registry.read(connection, project)
+        return await registry.read(connection, project_name)

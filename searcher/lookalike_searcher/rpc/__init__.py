@@ -1,1 +1,1 @@
-"""The wire: requests are parsed and checked here, and answers are made here."""
+"""Serve the wire: parse and check requests, call the domain, and build answers."""

@@ -1,4 +1,4 @@
-"""What the searcher's requests may hold: as many bytes as the largest that `parse` accepts, and as many fields."""
+"""Limit the searcher's requests to the bytes and fields of the largest that `parse` accepts."""
 
 from typing import Final
 
@@ -8,27 +8,27 @@ from lookalike_searcher.database.halfvec import DIMENSIONS
 from lookalike_serving.parsing import Limits
 
 _NAMES: Final = 64 * 1024
-"""A thousand search ids, of 24 bytes each."""
+"""A thousand search ids have 24 bytes each."""
 _HASHES: Final = 512 * 1024
-"""Ten thousand hashes, of 34 bytes each."""
+"""Ten thousand hashes have 34 bytes each."""
 _FILTER: Final = 1024 * 1024
-"""A thousand products and as many variants, of 259 bytes; 16 groups of 64 labels, of 331 bytes: 0.9 MB."""
+"""A thousand products and as many variants, of 259 bytes, and 16 groups of 64 labels, of 331 bytes, are 0.9 MB."""
 _SEARCH: Final = 2 * 1024 * 1024
-"""A filter, and 200 examples of 2.2 kB: 1.3 MB."""
+"""A filter and 200 examples of 2.2 kB are 1.3 MB."""
 _FEEDBACK: Final = 1024 * 1024
-"""A hundred searches with a vector and a URI, of 4.2 kB, and a thousand verdicts of 44 bytes: 0.5 MB."""
+"""A hundred searches with a vector and a URI, of 4.2 kB, and a thousand verdicts of 44 bytes are 0.5 MB."""
 _PROJECTION: Final = 2 * 1024 * 1024
-"""512 x 512 numbers and 512 more, of 5 bytes at most: 1.3 MB."""
+"""512 x 512 numbers and 512 more, of 5 bytes at most, are 1.3 MB."""
 
 _FIELD: Final = 64 * 1024
-"""A vector of 512 numbers is 2 to 2.6 kB, a URI 2 KiB. To parse a field of 14 MiB, only to find that nobody knows it,
-took 70 ms of the event loop."""
+"""A vector of 512 numbers has 2 to 2.6 kB, a URI 2 KiB. To parse an unknown field of 14 MiB took 70 ms of the event
+loop."""
 
 LIMITS: Final = Limits(
     longest=_FIELD,
     bytes={
-        f"{SEARCHER}/{method}": most
-        for method, most in {
+        f"{SEARCHER}/{method}": limit
+        for method, limit in {
             "IndexImages": None,
             "SyncProduct": None,
             "DeleteImages": None,
@@ -43,8 +43,8 @@ LIMITS: Final = Limits(
         }.items()
     },
     entries={
-        f"lookalike.v1.{field}": most
-        for field, most in {
+        f"lookalike.v1.{field}": limit
+        for field, limit in {
             "Embedding.values": DIMENSIONS,
             "Reference.labels": validation.MAX_LABELS,
             "IndexImagesRequest.entries": validation.MAX_ENTRIES,

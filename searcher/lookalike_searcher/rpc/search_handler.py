@@ -1,4 +1,4 @@
-"""Search and SearchBatch: admission, the ranking, what is measured of it, the answer."""
+"""Handle Search and SearchBatch: admit, rank, measure, answer."""
 
 import asyncio
 import time
@@ -19,19 +19,19 @@ from lookalike_searcher.search.recall import Recall
 from lookalike_serving.errors import DomainError
 
 _AT_ONCE: Final = 4
-"""Searches of one batch that are made at once."""
+"""So many searches of one batch run at once."""
 
 
 class Searching:
-    """Makes searches.
+    """The handler answers searches, one or several at once.
 
     Args:
-        reads: where.
-        rates: admits them.
-        recall: is offered the approximate ones.
-        impressions: counts them.
-        metrics: is told of them.
-        slow_seconds: from when on a search is logged with its plan.
+        reads: chooses the replica or the primary.
+        rates: admits searches by their project's limits.
+        recall: takes samples of approximate searches.
+        impressions: counts answered searches.
+        metrics: measures searches.
+        slow_seconds: a search that takes so long is logged with its plan.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Searching:
         self._slow_seconds = slow_seconds
 
     async def answer(self, request: wire.SearchRequest, batch: int = 1) -> wire.SearchResponse:
-        """The answer to a search, which may be one of several of its project in a batch. Raises as `rank.rank`."""
-        wanted, asked = parse.search(request)
+        """Answer a search; `batch` is how many its batch has of the project. Raises the errors of `rank.rank`."""
+        search, request_digest = parse.search(request)
         started = time.perf_counter()
 
         admitted = False
@@ -61,24 +61,26 @@ class Searching:
             nonlocal admitted
             if project.search_disabled:
                 raise FailedPrecondition.search_disabled(project.name)
-            if not admitted:  # by the replica, which then failed
-                self._rates.admit(project, wanted.limit, batch)
+            if not admitted:  # the replica may have admitted it, and then failed
+                self._rates.admit(project, search.limit, batch)
             admitted = True
 
         ranking = await self._reads.ask(
-            lambda database: rank.rank(database, wanted, admit=admit, slow_seconds=self._slow_seconds)
+            lambda database: rank.rank(database, search, admit=admit, slow_seconds=self._slow_seconds)
         )
         mode = "exact" if ranking.exact else "approximate"
         self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
         self._metrics.images_ranked.labels(mode).observe(ranking.images_ranked)
-        self._recall.offer(wanted, ranking)
-        called = wanted.search_id or search_id.issue(ranking.project_id)
-        if wanted.after is None:
+        self._recall.offer(search, ranking)
+        issued_id = search.search_id or search_id.issue(ranking.project_id)
+        if search.after is None:
             self._impressions.count(ranking.project_id)
-        return respond.ranking(ranking, page_token.encode(asked, *ranking.last, called) if ranking.last else "", called)
+        return respond.ranking(
+            ranking, page_token.encode(request_digest, *ranking.last, issued_id) if ranking.last else "", issued_id
+        )
 
     async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
-        """The answers to several searches, in their order; one that fails does not fail the others."""
+        """Answer several searches, in their order. A search that fails does not fail the others."""
         of_project = Counter(request.project for request in requests)
         places = asyncio.Semaphore(_AT_ONCE)
 

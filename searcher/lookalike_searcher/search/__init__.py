@@ -1,1 +1,1 @@
-"""Searches: what is asked, how it is ranked, and how well."""
+"""Search: resolve the query, rank images, and measure how well."""

@@ -1,4 +1,4 @@
-"""How one search is made in the database: exactly, or through the index."""
+"""Execute one search in the database, exactly or through the index."""
 
 import logging
 import re
@@ -22,23 +22,23 @@ from lookalike_searcher.search.types import Search
 logger = logging.getLogger(__name__)
 
 SELECTIVE: Final = 10_000
-"""References up to which a filter is applied first and what passes is ranked exactly.
+"""With so many matching references or fewer, the filter is applied first, and the matching images are ranked exactly.
 
-Beyond, the index is walked and what does not pass is skipped. By `make bench-searcher`, up to here the former is about
-as quick as the latter."""
+With more, the index is walked, and images that do not match are skipped. By `make bench-searcher`, both are about as
+fast at this number."""
 
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'")
-"""A value in a plan: of the query's vector, or of what the caller filters by."""
+"""A value in a plan: of the query's vector, or of the caller's filter."""
 _IMAGES_PER_PRODUCT: Final = 5
-"""How many of the nearest images to look at for one product, at first."""
+"""So many of the nearest images are looked at for one product, at first."""
 _DEEPER: Final = 4
-"""How much deeper to look when they show too few products."""
+"""If they show too few products, so many times as many are looked at."""
 _FIRST_FILTER_PARAMETER: Final = 11
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a statement found: hits; how many images it looked at, up to which distance; how many passed the filter."""
+class Candidates:
+    """A statement returns hits, how many images it looked at, their greatest distance, and how many match."""
 
     hits: list[Hit]
     looked_at: int
@@ -47,7 +47,7 @@ class Found:
 
 
 class Ranker:
-    """One search, in its transaction."""
+    """The ranker executes one search, in its transaction."""
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class Ranker:
 
     @property
     def _depth(self) -> int:
-        """How many of the nearest a page needs: one more tells that there are more, the query's own file is no news."""
+        """A page needs so many of the nearest: one more tells that there are more, and the own file is ranked apart."""
         return self._search.shortlist + 1 + bool(self._resolved.sha256)
 
-    async def exact(self) -> Found:
-        """Compare every image that passes the filter."""
+    async def exact(self) -> Candidates:
+        """Rank all images that match the filter."""
         nearest = fragment("search_nearest_all_of_products" if self._search.by_product else "search_nearest_all")
         filtered = bool(self._search.filter)
         return await self._find(
@@ -82,8 +82,11 @@ class Ranker:
             join_matching="JOIN matching USING (image_id)" if filtered else "",
         )
 
-    async def approximate(self) -> Found | None:
-        """Ask the index; None where the ranking must be exact, or the index has not found as many as there are."""
+    async def approximate(self) -> Candidates | None:
+        """Rank images through the index.
+
+        Returns None if the ranking must be exact, or if the index finds too few images.
+        """
         search = self._search
         if search.exact or self._space.index_time is None or (search.after and search.after.exact):
             return None
@@ -93,29 +96,29 @@ class Ranker:
         depth = wanted * _IMAGES_PER_PRODUCT if search.by_product else wanted
         while (ef_search := self._space.ef_search(depth)) is not None:
             await self._connection.execute(ef_settings(ef_search))
-            found = await self._find(
+            candidates = await self._find(
                 depth,
                 nearest=fragment("search_nearest_index"),
                 count_of_matching="NULL::bigint",
             )
-            if found.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
+            if candidates.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
                 break  # the walk ended early
-            all_seen = found.looked_at < depth or found.reach > 1 - search.min_similarity
-            if all_seen or len(found.hits) > search.shortlist:
-                return found  # else they were of few products, or better than the page before, which had missed them
+            all_seen = candidates.looked_at < depth or candidates.reach > 1 - search.min_similarity
+            if all_seen or len(candidates.hits) > search.shortlist:
+                return candidates  # otherwise they show few products, or the page before has missed better ones
             depth *= _DEEPER
         self._metrics.fallbacks.labels("too deep" if ef_search is None else "found too few").inc()
         return None
 
     async def _is_selective(self) -> bool:
-        """Whether so few images pass the filter that all of them can be compared."""
+        """Return whether so few images match the filter that all of them can be compared."""
         conditions, arguments = self._search.filter.conditions("reference", 2)
         count = statement("search_count", self._project.id, filter=conditions)
         return bool(await self._connection.fetchval(count, SELECTIVE + 1, *arguments) <= SELECTIVE)
 
-    async def _find(self, depth: int | None, **parts: str) -> Found:
+    async def _find(self, depth: int | None, **parts: str) -> Candidates:
         grouped = self._search.by_product
-        all_parts = {  # in this order, as the first hold places of the later ones
+        all_parts = {  # in this order, as earlier parts have places for later ones
             "nearest": parts.pop("nearest"),
             "matching": "",
             "where_matching": fragment("search_where_matching") if self._search.filter else "",
@@ -141,15 +144,15 @@ class Ranker:
             *self._arguments,
         ]
         rows = await self._timed(sql, arguments)
-        return Found(list(hits(rows)), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
+        return Candidates(list(hits(rows)), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
 
     async def _timed(self, sql: str, arguments: Sequence[object]) -> list[asyncpg.Record]:
-        """Run the statement; if it is slow, log its plan."""
+        """Run the statement. If it is slow, its plan is logged."""
         started = time.perf_counter()
         rows = await self._connection.fetch(sql, *arguments)
         if (seconds := time.perf_counter() - started) >= self._slow_seconds:
             plan = await self._connection.fetch(f"EXPLAIN {sql}", *arguments)
-            lines = _LITERAL.sub("'…'", "\n".join(row[0] for row in plan))  # a value may have lines of its own
+            lines = _LITERAL.sub("'…'", "\n".join(row[0] for row in plan))  # a value may have line breaks
             fields = {"project": self._project.name, "seconds": round(seconds, 6), "plan": lines}
             self._metrics.slow.inc()
             logger.warning("slow search of project %r: %.3f s", self._project.name, seconds, extra=fields)

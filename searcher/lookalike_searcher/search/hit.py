@@ -1,4 +1,4 @@
-"""What a search finds."""
+"""Define the hits of a search, and read them from rows."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -17,10 +17,10 @@ OWN_FILE: Final = -1.0
 
 
 class Hit(NamedTuple):
-    """An image, its similarity in [-1, 1], and the first of its references that count.
+    """A hit is an image with its similarity in [-1, 1], and the first of its references that match the filter.
 
-    `rank` is what the database orders hits by: the distance, but OWN_FILE for the image of the query's own file, which
-    comes first. `score` is the similarity, unless hits are re-ranked.
+    The database orders hits by `rank`: the distance, or OWN_FILE for the image of the query's own file. That one comes
+    first. `score` is the similarity unless hits are re-ranked.
     """
 
     image_id: int
@@ -34,23 +34,23 @@ class Hit(NamedTuple):
     reference_count: int
     score: float
     source_similarity: float | None = None
-    """In a derived space, the cosine in its source."""
+    """The cosine in the source of a derived space; None in other spaces."""
 
     @property
     def similarity(self) -> float:
-        """The cosine of the angle to the query."""
+        """Return the cosine of the angle to the query."""
         return _cosine(self.distance)
 
     @property
     def likeness(self) -> float:
-        """What says whether it is a near duplicate: the similarity in the space where thresholds were measured."""
+        """Return the similarity in the space for which the threshold of near duplicates was measured."""
         return self.similarity if self.source_similarity is None else self.source_similarity
 
 
 def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
-    """One hit per image or product; the rows, one per reference, come hit by hit."""
+    """Yield one hit per image or product. There is a row per reference; rows of a hit follow one another."""
     for (image_id, product), group in groupby(rows, key=_HIT):
-        if image_id is None:  # the row that says that there is no hit
+        if image_id is None:  # this row only says that there is no hit
             continue
         of_image = list(group)
         first = of_image[0]
@@ -69,4 +69,4 @@ def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
 
 
 def _cosine(distance: float) -> float:
-    return max(-1.0, min(1.0, 1 - distance))  # rounding may step over the edge
+    return max(-1.0, min(1.0, 1 - distance))  # rounding may exceed 1

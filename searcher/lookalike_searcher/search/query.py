@@ -1,4 +1,4 @@
-"""What to rank by: from vectors and images of the project to one vector; in a derived space, also one of its source."""
+"""Resolve a query to one vector, from vectors and images of the project."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from lookalike_searcher.projects.space import Space
 
 @dataclass(frozen=True)
 class Example:
-    """One of: a vector, the project's image with this hash, the project's image at this URI."""
+    """An example is a vector, the project's image with this hash, or the project's image at this URI."""
 
     embedding: Embedding | None = None
     sha256: bytes = b""
@@ -25,13 +25,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Query:
-    """Examples to be like, and to be unlike.
+    """A query has examples that hits should resemble, and others that they should not.
 
     Attributes:
-        positives: at least one.
-        negatives: any number.
-        sha256: of the query's own file, if it is one and known.
-        leave_out: whether examples that are images of the project are no hits.
+        positives: the examples to resemble, at least one.
+        negatives: the examples not to resemble.
+        sha256: the hash of the query's own file, if it is a file and its hash is known.
+        leave_out: whether examples that are images of the project cannot be hits.
     """
 
     positives: tuple[Example, ...]
@@ -42,9 +42,9 @@ class Query:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A query's vector, encoded; the hash of its file, empty if unknown; the images that are no hits.
+    """The query is resolved to a vector, encoded. With it come its file's hash, and the images that cannot be hits.
 
-    In a derived space also its vector in the source, empty if unknown, as where one was given in the derived space.
+    In a derived space, it also has a vector in the source; empty if an example was given in the derived space.
     """
 
     vector: bytes
@@ -56,7 +56,7 @@ class Resolved:
 async def resolve(
     connection: Connection, projections: Projections, project: Project, space: Space, query: Query
 ) -> Resolved:
-    """Look up the images that the query names, and make one vector of all.
+    """Look up the images of the query, and combine all vectors to one.
 
     Raises:
         NotFound: the project has no such image.
@@ -87,26 +87,26 @@ async def resolve(
 
 
 def _is_of(example: Example, space: Space) -> bool:
-    """Whether it is a vector of the space."""
+    """Return whether the example is a vector of the space."""
     return example.embedding is not None and example.embedding.space == space.name
 
 
 async def _of_source(
     connection: Connection, project: Project, source: Space, examples: Sequence[Example], images: "_Images"
 ) -> list[bytes]:
-    """The examples' vectors in the source of a derived space; empty for one that was given in the derived space."""
+    """Return the examples' vectors in the source; empty for one that was given in the derived space."""
     ids = [image_id for image_id, _, _ in images.values()]
     rows = await connection.fetch(statement("neighbour_vectors", project.id, source.id), ids) if ids else []
     stored = {row["image_id"]: row["vector"] for row in rows}
-    found = []
+    vectors = []
     for example in examples:
         own = example.embedding.vector if example.embedding and _is_of(example, source) else b""
-        found.append(own if example.embedding else stored[images[example][0]])
-    return found
+        vectors.append(own if example.embedding else stored[images[example][0]])
+    return vectors
 
 
 def _combined(halfvecs: Sequence[bytes], positives: int) -> bytes:
-    """Twice the positives' mean less the negatives' (Qdrant's strategy `average_vector`), at length 1."""
+    """Return twice the positives' mean less the negatives' (Qdrant's strategy `average_vector`), at length 1."""
     if len(halfvecs) == 1:
         return halfvecs[0]
     vectors = halfvec.decode(halfvecs)
@@ -114,7 +114,7 @@ def _combined(halfvecs: Sequence[bytes], positives: int) -> bytes:
     if len(vectors) > positives:
         mean = 2 * mean - vectors[positives:].mean(axis=0)
     length = float(np.linalg.norm(mean))
-    if length < 1e-3:  # what remains is rounding
+    if length < 1e-3:  # the rest is only rounding
         raise InvalidField("negatives", "must not cancel out the positives", f"length {length:g}")
     [combined] = halfvec.encode((mean / length)[np.newaxis])
     return combined
@@ -124,7 +124,7 @@ _Images = dict[Example, tuple[int, bytes, bytes]]
 
 
 async def _images(connection: Connection, project: Project, space: Space, examples: Sequence[Example]) -> _Images:
-    """Id, vector and hash of each example that is an image of the project."""
+    """Return the id, vector and hash of each example that is an image of the project. Raises NotFound."""
     sha256s = [example.sha256 for example in examples if example.sha256 and not example.embedding]
     uris = [example.uri for example in examples if example.uri]
     by_sha256, by_uri = {}, {}
@@ -134,7 +134,7 @@ async def _images(connection: Connection, project: Project, space: Space, exampl
     if uris:
         rows = await connection.fetch(statement("vector_of_uri", project.id, space.id), uris)
         by_uri = {row["uri"]: (row["id"], row["vector"], row["sha256"]) for row in rows}
-    found: _Images = {}
+    images: _Images = {}
     for example in examples:
         if example.embedding:
             continue
@@ -142,5 +142,5 @@ async def _images(connection: Connection, project: Project, space: Space, exampl
         if image is None:
             missing = NotFound.image_at if example.uri else NotFound.image
             raise missing(project.name, example.uri or example.sha256)  # type: ignore[arg-type]
-        found[example] = image
-    return found
+        images[example] = image
+    return images

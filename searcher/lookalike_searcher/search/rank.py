@@ -1,4 +1,4 @@
-"""Ranking a project's images: which way, and how deep."""
+"""Rank a project's images: choose the way, and how deep to look."""
 
 import asyncio
 import math
@@ -26,13 +26,13 @@ async def rank(
     admit: Callable[[Project], None] = lambda _: None,
     slow_seconds: float = math.inf,
 ) -> Ranking:
-    """The images, or products, most similar to the query.
+    """Return the images, or products, most similar to the query.
 
     Args:
-        database: where.
-        search: what is asked.
-        admit: is told the project before anything is ranked, and may raise.
-        slow_seconds: how long a statement may take before it is logged with its plan.
+        database: the database of the project.
+        search: the search.
+        admit: is called with the project before anything is ranked, and may raise.
+        slow_seconds: a statement that takes so long is logged with its plan.
 
     Raises:
         NotFound: there is no such project, space or image.
@@ -46,14 +46,14 @@ async def rank(
             raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
         resolved = await queries.resolve(connection, projections_of(database), project, space, search.query)
         ranker = Ranker(connection, project, space, search, resolved, slow_seconds, database.metrics)
-        found = await ranker.approximate()
-        exact = found is None
-        if found is None:
-            found = await ranker.exact()
-        ranked = found.matching
+        candidates = await ranker.approximate()
+        exact = candidates is None
+        if candidates is None:
+            candidates = await ranker.exact()
+        ranked = candidates.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
-        hits = found.hits[: search.shortlist]
+        hits = candidates.hits[: search.shortlist]
         if nearest := hits[: search.rerank]:
             vectors = await reranking.vectors_of(connection, project.id, space.id, resolved, nearest)
             hits[: search.rerank] = await asyncio.to_thread(reranking.reranked, nearest, vectors)
@@ -61,7 +61,7 @@ async def rank(
         if space.source_id:
             hits = await _compared(connection, project, project.base(space), resolved, hits)
     depth = (search.after.depth if search.after else 0) + len(hits)
-    more = len(found.hits) > search.limit and not search.rerank
+    more = len(candidates.hits) > search.limit and not search.rerank
     last = None
     if more:
         final = hits[-1]
@@ -72,7 +72,7 @@ async def rank(
 async def _compared(
     connection: Connection, project: Project, source: Space, query: Resolved, hits: list[Hit]
 ) -> list[Hit]:
-    """Hits of a derived space with their cosines in its source; -1 where the query has no vector there."""
+    """Return hits of a derived space with their cosines in its source; -1 if the query has no vector there."""
     cosines: dict[int, float] = {}
     if query.source_vector and hits:
         sql = statement("vector_cosine", project.id, source.id)
@@ -82,7 +82,7 @@ async def _compared(
 
 
 async def _vector_count(connection: Connection, project: Project, space: Space) -> int:
-    """How many images the space has a vector of: all, as a rule."""
+    """Return how many images have a vector in the space: usually all."""
     if space.complete:
         return project.image_count
     return int(await connection.fetchval(statement("vector_count", project.id, space.id)))

@@ -1,4 +1,4 @@
-"""Where searches are made: on a read replica while it is fresh, else on the primary."""
+"""Route searches to a read replica while it is fresh, and to the primary otherwise."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -7,13 +7,13 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.replica import Replica
 from lookalike_searcher.metrics import Metrics
 from lookalike_serving.errors import DomainError
-from lookalike_serving.interceptor import time_remaining
+from lookalike_serving.rpc import time_remaining
 
 T = TypeVar("T")
 
 
 class Reads:
-    """Asks the replica first, if there is one and it is fresh."""
+    """The reads go to the replica first, if there is one and it is fresh."""
 
     def __init__(self, primary: Database, metrics: Metrics, replica: Replica | None = None) -> None:
         self._primary = primary
@@ -21,9 +21,9 @@ class Reads:
         self._replica = replica
 
     async def ask(self, question: Callable[[Database], Awaitable[T]]) -> T:
-        """The answer of the replica; of the primary, where the replica is stale, fails, or refuses.
+        """Return the answer of the replica, or of the primary if the replica is stale, fails, or refuses.
 
-        Whatever it refuses, it may not know yet: a project, an image, a space that serves by now, a limit.
+        The replica may refuse what it does not know yet: a project, an image, a new serving space, a limit.
         """
         database = self._replica.fresh() if self._replica else None
         if database:

@@ -1,10 +1,10 @@
-"""Re-ranking: the nearest images are put in order anew, by how they lie to one another.
+"""Rank the nearest images again, by how they lie to one another.
 
-Each of them, and the query, is drawn towards its own nearest among them: database-side augmentation (Arandjelović,
+Each image, and the query, is drawn towards its own nearest among them: database-side augmentation (Arandjelović,
 Zisserman: "Three things everyone should know to improve object retrieval", CVPR 2012) and query expansion with weights
 (Radenović, Tolias, Chum: "Fine-tuning CNN image retrieval with no human annotation", TPAMI 2018), within the shortlist
 alone, as Shao et al. do ("Global features are all you need for image retrieval and reranking", ICCV 2023). So nothing
-has to be stored or kept up to date. What all of the shortlist have in common is taken out first.
+has to be stored or updated. The mean of the shortlist is subtracted first.
 
 The constants were chosen on two sets of photos (see docs/quality.md); neighbours of 3 to 10, powers of 1 to 3 and
 shares of .5 to .9 differ by less than a third of the gain.
@@ -21,17 +21,17 @@ from lookalike_searcher.search.hit import OWN_FILE, Hit
 from lookalike_searcher.search.query import Resolved
 
 _COMMON: Final = 0.7
-"""How much of the shortlist's mean is taken out of each vector."""
+"""So much of the shortlist's mean is subtracted from each vector."""
 _NEIGHBOURS: Final = 4
-"""How many each is drawn towards, itself among them."""
+"""Each vector is drawn towards so many neighbours, itself among them."""
 _POWER: Final = 2
-"""Of the cosine, a neighbour's weight."""
+"""The weight of a neighbour is this power of its cosine."""
 
 
 async def vectors_of(
     connection: Connection, project_id: int, space_id: int, query: Resolved, shortlist: Sequence[Hit]
 ) -> np.ndarray:
-    """The vectors, float32 of shape [1 + n, 512], of the query and of each of the shortlist."""
+    """Return the vectors of the query and of each hit of the shortlist, float32 of shape [1 + n, 512]."""
     image_ids = [hit.image_id for hit in shortlist]
     rows = await connection.fetch(statement("vector_of_images", project_id, space_id), image_ids)
     stored = {row["image_id"]: row["vector"] for row in rows}
@@ -44,18 +44,18 @@ def reranked(shortlist: Sequence[Hit], vectors: np.ndarray) -> list[Hit]:
     Hits of equal score stay in the order of similarity. The image of the query's own file stays first.
 
     Args:
-        shortlist: most similar first.
-        vectors: the query's and theirs; see `vectors_of`.
+        shortlist: the hits, most similar first.
+        vectors: the vectors of the query and of the hits; see `vectors_of`.
     """
     scored = (hit._replace(score=score) for hit, score in zip(shortlist, scores(vectors), strict=True))
     return sorted(scored, key=lambda hit: (hit.rank != OWN_FILE, -hit.score))
 
 
 def scores(matrix: np.ndarray) -> list[float]:
-    """How like the query each of a shortlist is, in [-1, 1], once all are drawn towards their neighbours.
+    """Return the similarity of each hit to the query, in [-1, 1], after all were drawn towards their neighbours.
 
     Args:
-        matrix: float32 of shape [1 + n, d], rows of length 1: the query, then the shortlist, at least one.
+        matrix: float32 of shape [1 + n, d], with rows of length 1: the query, then the hits, at least one.
     """
     centred = _unit(matrix - _COMMON * matrix[1:].mean(axis=0))
     cosines = centred @ centred.T
@@ -67,6 +67,6 @@ def scores(matrix: np.ndarray) -> list[float]:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    """Each row at length 1; one of length 0 as it is."""
+    """Return each row at length 1; a row of length 0 stays unchanged."""
     unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return unit

@@ -1,4 +1,4 @@
-"""Two spaces of a project side by side, over the same queries."""
+"""Compare two spaces of a project, over the same queries."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from lookalike_searcher.search.types import Search
 
 @dataclass(frozen=True)
 class Figures:
-    """How a space did: the mean share of hits of the query's product, 0 to 1, and the median seconds of a search."""
+    """A space's figures are the mean share of hits of the query's product, 0 to 1, and a search's median time."""
 
     space: str
     same_product: float
@@ -26,7 +26,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two spaces side by side: over how many queries, and the mean share of hits that both gave, 0 to 1."""
+    """A comparison has two spaces' figures, the number of queries, and the mean share of common hits, 0 to 1."""
 
     samples: int
     overlap: float
@@ -36,28 +36,28 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What one space said to one query."""
+    """The answer of one space to one query."""
 
     hits: frozenset[bytes]
     same_product: float | None
     seconds: float
 
 
-async def compare(database: Database, project: str, name: str, *, samples: int, limit: int) -> Comparison:
+async def compare(database: Database, project_name: str, name: str, *, samples: int, limit: int) -> Comparison:
     """Search for sampled images in the space and in the one that serves.
 
     Raises:
         NotFound: there is no such project or space.
     """
-    async with registry.reading(database, project) as (connection, found):
-        serving, other = found.serving, found.in_space(name)
-        others = f"{schema_of(found.id)}.{vectors_of(other.id)}"
-        rows = await connection.fetch(statement("space_sample", found.id, serving.id, others=others), samples)
+    async with registry.reading(database, project_name) as (connection, project):
+        serving, other = project.serving, project.in_space(name)
+        other_vectors = f"{schema_of(project.id)}.{vectors_of(other.id)}"
+        rows = await connection.fetch(statement("space_sample", project.id, serving.id, others=other_vectors), samples)
     pairs: list[tuple[_Answer, _Answer]] = []
     for row in rows:
         try:
-            pair = [await _ask(database, project, row["sha256"], space.name, limit) for space in (serving, other)]
-        except NotFound:  # it has been deleted since
+            pair = [await _ask(database, project_name, row["sha256"], space.name, limit) for space in (serving, other)]
+        except NotFound:  # the image has been deleted since
             continue
         pairs.append((pair[0], pair[1]))
     shares = [len(a.hits & b.hits) / max(1, len(a.hits), len(b.hits)) for a, b in pairs]
@@ -69,9 +69,9 @@ async def compare(database: Database, project: str, name: str, *, samples: int, 
     )
 
 
-async def _ask(database: Database, project: str, sha256: bytes, space: str, limit: int) -> _Answer:
+async def _ask(database: Database, project_name: str, sha256: bytes, space: str, limit: int) -> _Answer:
     started = time.perf_counter()
-    ranking = await rank.rank(database, Search(project, Query((Example(sha256=sha256),)), limit + 1, space))
+    ranking = await rank.rank(database, Search(project_name, Query((Example(sha256=sha256),)), limit + 1, space))
     seconds = time.perf_counter() - started
     own = {product for hit in ranking.hits if hit.sha256 == sha256 for product in _products(hit)}
     others = [hit for hit in ranking.hits if hit.sha256 != sha256][:limit]

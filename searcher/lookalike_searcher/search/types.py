@@ -1,4 +1,4 @@
-"""What a search asks, and what it answers."""
+"""Define what a search asks for, and what it answers."""
 
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -9,7 +9,7 @@ from lookalike_searcher.search.query import Query, Resolved
 
 
 class Position(NamedTuple):
-    """The last hit of a page, how many hits there were up to it, and how they were found."""
+    """The position is the last hit of a page, with how many hits there were up to it, and how they were found."""
 
     project_id: int
     space: str
@@ -21,25 +21,25 @@ class Position(NamedTuple):
 
 
 POSITION_TYPES: Final = (int, str, float, int, str, int, bool)
-"""Of a position's parts, for those that come from outside."""
+"""The types of a position's fields, to check a position that comes from a client."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is asked.
+    """A search has a project, a query, and options.
 
     Attributes:
-        project: its name.
-        query: what to rank by.
+        project: the name of the project.
+        query: the query to rank by.
         limit: the most hits.
-        space: the space's name; empty for the one that serves.
+        space: the name of the space; empty for the one that serves.
         filter: which images to rank.
         min_similarity: the least similarity of a hit.
         by_product: whether a hit is a product's best image.
         exact: whether every image must be compared.
-        rerank: how many of the nearest are re-ranked; hits beyond follow by similarity. There is one page then.
-        after: where the page before ended.
-        search_id: what the search of which this is a later page is called; empty for a new one.
+        rerank: how many of the nearest are re-ranked; further hits follow by similarity. There is only one page then.
+        after: the position of the last hit of the page before.
+        search_id: the id of the search of which this is a later page; empty for a new search.
     """
 
     project: str
@@ -56,13 +56,13 @@ class Search:
 
     @property
     def shortlist(self) -> int:
-        """How many hits to find, of which the limit is left in the end."""
+        """Return how many hits to find, of which `limit` are returned."""
         return max(self.limit, self.rerank)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Hits, by their score; how they were found; and, if there are more, where this page ended."""
+    """A ranking has hits in order of score, how they were found, and the end of this page if there are more."""
 
     project_id: int
     hits: list[Hit]

@@ -1,4 +1,4 @@
-"""Takes connections in, before TLS or HTTP have a word, and turns away those that are too many."""
+"""Accept connections, before TLS or HTTP begin, and refuse those above the limit."""
 
 import asyncio
 import contextlib
@@ -29,13 +29,15 @@ ProtocolFactory = Callable[[Place], BoundedProtocol]
 
 
 class Acceptor:
-    """Accepts on a listening socket, until closed. It stands where uvicorn has an `asyncio.Server`.
+    """The acceptor accepts connections on a listening socket until it is closed.
+
+    It replaces uvicorn's `asyncio.Server`.
 
     Args:
         listening: the socket.
-        make: the protocol of a connection that has this place.
-        limits: how many there may be, and how long a handshake takes at most.
-        certificate: for TLS.
+        make: returns the protocol of a connection that has this place.
+        limits: how many connections there may be, and how long a TLS handshake may take.
+        certificate: the context for TLS; None: connections are not encrypted.
     """
 
     def __init__(
@@ -45,25 +47,25 @@ class Acceptor:
         self._connections = Connections(_most(limits.connections), limits.connections_per_address)
         self._loop = asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[None]] = set()
-        self._refused, self._told = 0, -_TELL_SECONDS
+        self._refused, self._warned_at = 0, -_TELL_SECONDS
         listening.setblocking(False)
         self._accepting = self._loop.create_task(self._accept())
 
     def close(self) -> None:
-        """Accept no more."""
+        """Stop accepting connections, and cancel those that are still being set up."""
         self._accepting.cancel()
         for task in self._connecting:
             task.cancel()
 
     async def wait_closed(self) -> None:
-        """Until that is so."""
+        """Wait until nothing is accepted or set up any more."""
         await asyncio.wait([self._accepting, *self._connecting])
 
     async def _accept(self) -> None:
         while True:
             try:
                 accepted, address = await self._loop.sock_accept(self._listening)
-            except OSError as error:  # one that has gone already; or others hold all the files that there are
+            except OSError as error:  # the client has gone already, or the process has no file descriptor left
                 logger.warning("a connection could not be accepted: %s", error)
                 await asyncio.sleep(_PAUSE)
                 continue
@@ -95,7 +97,7 @@ class Acceptor:
         )
 
     def _connected(self, accepted: socket.socket, place: Place, task: "asyncio.Task[None]") -> None:
-        """Where that went wrong, or was stopped, nothing is left of it."""
+        """Release the place and the socket if the connection was not set up."""
         self._connecting.discard(task)
         error = None if task.cancelled() else task.exception()
         if error:
@@ -105,18 +107,18 @@ class Acceptor:
             accepted.close()
 
     def _refuse(self, accepted: socket.socket) -> None:
-        """Turn one away at once, with an answer where there is no TLS."""
+        """Close a connection at once, after an answer if there is no TLS."""
         with contextlib.suppress(OSError), accepted:
             accepted.setblocking(False)
             if self._certificate is None:
                 accepted.send(_TOO_MANY)
                 accepted.shutdown(socket.SHUT_WR)
         self._refused += 1
-        if (now := time.monotonic()) - self._told >= _TELL_SECONDS:
+        if (now := time.monotonic()) - self._warned_at >= _TELL_SECONDS:
             logger.warning("refused %d connections: there were %d already", self._refused, len(self._connections))
-            self._refused, self._told = 0, now
+            self._refused, self._warned_at = 0, now
 
 
-def _most(wanted: int) -> int:
+def _most(connections: int) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if files == resource.RLIM_INFINITY else min(wanted, files * 3 // 4)
+    return connections if files == resource.RLIM_INFINITY else min(connections, files * 3 // 4)

@@ -1,20 +1,20 @@
-"""How connections end, so that the last answer arrives and nobody holds one open."""
+"""End connections in such a way that the last answer arrives, and in bounded time."""
 
 import asyncio
 from typing import Any
 
 
 class ClosingTransport:
-    """A transport whose end is bounded in time.
+    """The transport has an end that is limited in time.
 
-    A socket that is closed while its other end still sends is reset, and an answer on its way is lost. So we first say
-    that we have said all, and throw away what comes. And a socket whose other end does not read would wait for ever
-    until all is sent. Both wait for so many seconds at most.
+    If a socket is closed while the client still sends, it is reset, and an answer on its way is lost. So this transport
+    first sends its end of stream, and then discards what still arrives. If the client does not read, a socket would
+    wait without end until all is sent. Both waits are limited.
 
     Args:
-        transport: what it stands for; it has all its other methods.
-        linger_seconds: for those who still send.
-        flush_seconds: for those who still read.
+        transport: the transport that is wrapped; its other methods are available here, too.
+        linger_seconds: how long to wait for a client that still sends.
+        flush_seconds: how long to wait for a client that still reads.
     """
 
     def __init__(self, transport: asyncio.Transport, linger_seconds: float, flush_seconds: float) -> None:
@@ -23,23 +23,23 @@ class ClosingTransport:
         self._timer: asyncio.TimerHandle | None = None
         self._ending = False
         self.expects_more = False
-        """Whether the other end has not sent all of a message yet."""
+        """Whether the client has not sent all of a message yet."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
-        """Whatever is not said here."""
+        """Look up all other attributes on the wrapped transport."""
         return getattr(self._transport, name)
 
     def is_closing(self) -> bool:
-        """Whether nothing is to be read or written any more."""
+        """Return whether nothing is read or written any more."""
         return self._ending or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Send it, as long as nothing has ended."""
+        """Write the data, unless the transport is closing."""
         if not self._ending:
             self._transport.write(data)
 
     def close(self) -> None:
-        """Let what is written go out, then end."""
+        """Send what was written, then close. Both happen in bounded time."""
         if self._ending:
             return
         self._ending = True
@@ -53,7 +53,7 @@ class ClosingTransport:
         self._abort_after(self._linger_seconds)
 
     def lost(self) -> None:
-        """It has ended."""
+        """Note that the connection is lost, and cancel its timer."""
         self._ending = True
         if self._timer:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""How many connections there are, in all and by address, and which of them goes when there are too many."""
+"""Count connections, in all and by address, and choose which one is closed when there are too many."""
 
 import ipaddress
 from collections import Counter
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 _NETWORK: Final = 8
-"""Bytes of an IPv6 network, which is what one subscriber has at the least."""
+"""An IPv6 network has so many bytes at least; one subscriber has one network or more."""
 
 
 class Place:
-    """Is held by one connection, from when it is accepted to its end."""
+    """A place belongs to one connection, from when it is accepted until it ends."""
 
     def __init__(self, owner: "Connections", network: bytes, evict: Callable[[], None]) -> None:
         self.network = network
@@ -18,41 +18,46 @@ class Place:
         self._owner = owner
 
     def heard(self) -> None:
-        """A whole request head came: this connection is not the one to go."""
+        """Note that a whole request head has arrived, so that this connection is not evicted."""
         self._owner.silent.pop(self, None)
 
     def leave(self) -> None:
-        """Give it back; again does nothing."""
+        """Give the place back; a second call does nothing."""
         self._owner.forget(self)
 
 
 class Connections:
-    """Those that there are.
+    """The set of connections is bounded, in all and by address.
 
-    Where there is no room, the connection goes that has waited longest without ever having sent a whole head: so
-    whoever opens many, and says nothing, takes no place from those who ask something.
+    If there is no place left, the connection is evicted that has waited longest without ever sending a whole request
+    head. So a client that opens many connections, and sends nothing, takes no place from clients with requests.
 
     Args:
-        most: at once.
-        most_per_address: of them from one address; 0: any number.
+        limit: how many connections there may be at once.
+        limit_per_address: how many of them may come from one address; 0: any number.
     """
 
-    def __init__(self, most: int, most_per_address: int) -> None:
-        self._most = most
-        self._most_per_address = most_per_address or most
+    def __init__(self, limit: int, limit_per_address: int) -> None:
+        self._limit = limit
+        self._limit_per_address = limit_per_address or limit
         self._places: set[Place] = set()
         self._by_network: Counter[bytes] = Counter()
         self.silent: dict[Place, None] = {}
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many connections there are."""
         return len(self._places)
 
     def enter(self, address: str, evict: Callable[[], None]) -> Place | None:
-        """A place for a connection from this address, of which `evict` would make an end; None: there is no room."""
+        """Return a place for a connection from this address, or None if there is none.
+
+        Args:
+            address: the client's IP address.
+            evict: closes the connection when its place is needed.
+        """
         network = _network(address)
-        crowded = self._by_network[network] >= self._most_per_address
-        if crowded or len(self._places) >= self._most:
+        crowded = self._by_network[network] >= self._limit_per_address
+        if crowded or len(self._places) >= self._limit:
             going = next((place for place in self.silent if not crowded or place.network == network), None)
             if going is None:
                 return None
@@ -65,7 +70,7 @@ class Connections:
         return place
 
     def forget(self, place: Place) -> None:
-        """It is free."""
+        """Free the place, if it is still taken."""
         if place not in self._places:
             return
         self._places.remove(place)
@@ -76,7 +81,7 @@ class Connections:
 
 
 def _network(address: str) -> bytes:
-    """What is counted as one client."""
+    """Return what counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         return ip.ipv4_mapped.packed if ip.ipv4_mapped else ip.packed[:_NETWORK]

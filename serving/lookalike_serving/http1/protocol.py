@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection: uvicorn's, with bounds on the size of what is no data, and on every wait.
+"""Add limits to uvicorn's protocol for one HTTP/1.1 connection: on the bytes of all but the data, and on every wait.
 
-The parser, llhttp, has no bounds: it hands over whatever comes. `h11`, which has some, takes 2.7 times the time for a
-request here, and holds the loop for half a second where one read brings a body in chunks of one byte; so bytes are
-counted before they are parsed.
+The parser, llhttp, has no limits: it passes on whatever arrives. `h11` has some, but it takes 2.7 times the time for a
+request here, and holds the event loop for half a second when one read brings a body in chunks of one byte. So bytes
+are counted before they are parsed.
 """
 
 import asyncio
@@ -18,28 +18,28 @@ from lookalike_serving.http1.limits import Limits
 from lookalike_serving.http1.refusal import refusal
 
 _SLICE: Final = 8 * 1024
-"""Bytes that are parsed between two looks at the bounds."""
+"""So many bytes are parsed between two checks of the limits."""
 _PIPELINED: Final = 8
-"""Requests that may wait on one connection for the answer to an earlier one."""
+"""So many requests may wait on one connection for the answer to an earlier one."""
 _FRAMING_PER_BYTE: Final = 8
-"""Of a body in chunks: even with one byte in each chunk, five more tell where it ends."""
+"""A body in chunks may have so many bytes of framing for a byte of data. One-byte chunks have five."""
 _BETWEEN_FIELDS: Final = 4
 
 
 class _RefusedError(Exception):
-    """Leaves the parser; what is to be said lies in `_refusal`."""
+    """The parser is left by this exception; the answer is in `_refusal`."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection that has a place.
+    """The protocol serves one connection, which has a place.
 
     Args:
-        place: what it gives back at its end.
-        limits: the bounds.
-        given: what uvicorn has for it.
+        place: is released at the connection's end.
+        limits: the limits of the connection.
+        given: uvicorn's own arguments.
     """
 
-    transport: ClosingTransport  # type: ignore[assignment] # has all that uvicorn uses of one
+    transport: ClosingTransport  # type: ignore[assignment] # it has every method that uvicorn calls
 
     def __init__(self, place: Place, limits: Limits, **given: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(**given)
@@ -51,15 +51,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waiting: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Begin to wait for a request."""
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        """Start the timer of the first request."""
         limits = self._limits
         closing = ClosingTransport(transport, limits.linger_seconds, limits.message_seconds)
         super().connection_made(closing)  # type: ignore[arg-type]
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nobody waits any more."""
+        """Stop all timers and release the place."""
         self._stop_waiting()
         self._stop_writing()
         self.transport.lost()
@@ -67,11 +67,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def evicted(self) -> None:
-        """Make room for others."""
+        """Close the connection at once: another one needs its place."""
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse it, a bit at a time, as long as it keeps to the bounds."""
+        """Parse the data in slices, as long as the limits are kept."""
         view = memoryview(data)
         for start in range(0, len(view), _SLICE):
             if self.transport.is_closing():
@@ -85,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait()
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Count the requests that wait, and begin a new one."""
         if len(self.pipeline) >= _PIPELINED:
             detail = f"at most {_PIPELINED} requests may wait for the answer to an earlier one"
             self._raise(refusal(HTTPStatus.TOO_MANY_REQUESTS, "TOO_MANY_PIPELINED", detail))
@@ -93,18 +93,18 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Some more of the request line."""
+        """Count a further part of the request line."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header line; those after the body are not kept, as nothing here reads them."""
+        """Count and keep a header line. Those that come after the body are dropped, as nothing here reads them."""
         if not self._in_body:
             self._count(len(name) + len(value) + _BETWEEN_FIELDS)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Now the body has its own time, and its own bytes beside the data."""
+        """Start to measure the body: its time, and its bytes of framing."""
         self._place.heard()
         self._stop_waiting()
         self._in_body, self._framing = True, 0
@@ -114,35 +114,35 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Data: the application bounds it."""
+        """Count the bytes of data. The application limits them."""
         self._framing -= len(body)
         self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """All of it is there."""
+        """Stop the timers of a request that has arrived."""
         self._stop_waiting()
         self._begun = self._in_body = self.transport.expects_more = False
         self._framing = self._body = 0
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        """The other end does not read as fast as we write; it gets some time."""
+        """Start a timer: the client does not read as fast as we write."""
         self._stop_writing()
         self._writing = self.loop.call_later(self._limits.message_seconds, self.transport.abort)
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """Stop the timer: the client has read."""
         self._stop_writing()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """What the parser does not take, or we did not let it take."""
+        """Answer a request that the parser refuses, or that broke a limit."""
         self._end(self._refusal or refusal(HTTPStatus.BAD_REQUEST, "MALFORMED_REQUEST", msg))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Whoever is answered before all of his request is there is told that the connection ends with the answer."""
+        """Close the connection after an answer that is sent before all of its request has arrived."""
 
         async def closing(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             async def sending(message: ASGISendEvent) -> None:
@@ -160,11 +160,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._raise(self._too_large())
 
     def _too_large(self) -> bytes:
-        most = f"may have at most {self._limits.head_bytes:,} bytes"
+        rule = f"may have at most {self._limits.head_bytes:,} bytes"
         if self._in_body:
-            detail = f"what is no data of a body in chunks {most}"
+            detail = f"what is no data of a body in chunks {rule}"
             return refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "FRAMING_TOO_LARGE", detail)
-        detail = f"the request line and the header lines {most} in all"
+        detail = f"the request line and the header lines {rule} in all"
         if len(self.url) > self._limits.head_bytes // 2:
             return refusal(HTTPStatus.REQUEST_URI_TOO_LONG, "URL_TOO_LONG", detail)
         return refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEAD_TOO_LARGE", detail)
@@ -178,10 +178,10 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _end(self, answer: bytes) -> None:
-        """Say this, unless another answer is on its way, and end."""
+        """Send this answer, unless another one is being sent, and close."""
         if self._answering:
             if self._in_body and not self.pipeline and not self.cycle.response_started:
-                self.cycle.disconnected = True  # for the application he is gone
+                self.cycle.disconnected = True  # the application sees the client as gone
                 self.cycle.message_event.set()
             else:
                 answer = b""
@@ -191,15 +191,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _wait(self) -> None:
         seconds = self._limits.message_seconds
-        if self._in_body:  # an application that has a time of its own is the first to say so
+        if self._in_body:  # so that an application with a limit of its own answers first
             seconds += self._limits.linger_seconds
         self._waiting = self.loop.call_later(seconds, self._late)
 
     def _late(self) -> None:
-        if self.pipeline or (self._answering and not self._in_body):  # it is we who are slow
+        if self.pipeline or (self._answering and not self._in_body):  # the client waits for us
             self._wait()
         elif not self._begun or (self.cycle is not None and not self._in_body):
-            self.transport.close()  # whoever sends the rest now finds it closed, not an answer that he never asked for
+            self.transport.close()  # the client gets no answer to a request that it has not sent
         else:
             detail = f"the request did not come in {self._limits.message_seconds:g} s"
             self._end(refusal(HTTPStatus.REQUEST_TIMEOUT, "REQUEST_TOO_SLOW", detail))

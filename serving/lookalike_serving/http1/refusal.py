@@ -1,13 +1,13 @@
-"""Answers that are given before there is a request that an application could answer."""
+"""Build answers to requests that are refused before an application sees them."""
 
 import json
 from http import HTTPStatus
 
 
 def refusal(status: HTTPStatus, reason: str, detail: str) -> bytes:
-    """The answer, whole: problem details like all others, after which the connection ends."""
-    told = {"type": "about:blank", "title": status.phrase, "status": status, "reason": reason, "detail": detail}
-    body = json.dumps(told).encode()
+    """Return the bytes of a whole answer, with problem details. The connection ends after it."""
+    problem = {"type": "about:blank", "title": status.phrase, "status": status, "reason": reason, "detail": detail}
+    body = json.dumps(problem).encode()
     lines = (
         f"HTTP/1.1 {status.value} {status.phrase}",
         "Content-Type: application/problem+json",

@@ -1,4 +1,4 @@
-"""uvicorn, within bounds, for as long as a block lasts."""
+"""Run uvicorn with our limits for as long as a block lasts."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from lookalike_serving.http1.protocol import BoundedProtocol
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs it, and accepts connections itself."""
+    """A uvicorn server that leaves signals to its caller, and accepts connections by `Acceptor`."""
 
     def __init__(self, config: uvicorn.Config, listening: socket.socket, limits: Limits) -> None:
         super().__init__(config)
@@ -23,11 +23,11 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Do nothing."""
+        """Leave the process's signal handlers as they are."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept."""
+        """Start the application and accept connections."""
         await super().startup(sockets=[])
         make = partial(
             BoundedProtocol,
@@ -49,7 +49,15 @@ async def serving(
     grace: float,
     **options: Any,  # noqa: ANN401 - uvicorn's
 ) -> AsyncIterator[None]:
-    """Serve from here to the end of the block, and let requests in flight end then, in so many seconds."""
+    """Serve the application within the block; afterwards, requests in flight have `grace` seconds to end.
+
+    Args:
+        app: the application.
+        listening: its socket.
+        limits: the limits of each connection.
+        grace: seconds for requests in flight at the end of the block.
+        options: further options of uvicorn.
+    """
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
@@ -72,6 +80,6 @@ async def serving(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket: whoever connects from now on waits until we are there. Raises OSError."""
+    """Return a socket that listens; clients that connect before it is served wait. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=1024)

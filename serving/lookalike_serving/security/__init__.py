@@ -1,1 +1,1 @@
-"""Who may do what: certificates, tokens, scopes, rates, and what is written down of it."""
+"""Decide which caller may do what: certificates, tokens, scopes, rates, and the audit log."""

@@ -1,4 +1,4 @@
-"""What is written down: each write, and each refusal. Never a token, a key or a vector."""
+"""Write the audit log: each write and each refusal, never a token, a key or a vector."""
 
 import logging
 from collections import Counter
@@ -15,12 +15,12 @@ _COUNTS: Final[ContextVar["Counter[str] | None"]] = ContextVar("counts", default
 
 
 class Record:
-    """What is known of one RPC, as it goes on. To be made in the task that serves it.
+    """The record collects what is known of one RPC. Create it in the task that serves the RPC.
 
     Attributes:
-        caller: whose it is; None until he is known.
-        projects: those that it named.
-        counts: what it did, by name.
+        caller: who made the RPC; None until the caller is known.
+        projects: the names of the projects that the request names.
+        counts: how many things the RPC changed, by name.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Record:
         _COUNTS.set(self.counts)
 
     def write(self, method: str, code: str, request_id: str, refusal: "DomainError | None") -> None:
-        """One line, at the RPC's end."""
+        """Write one line to the audit log at the RPC's end."""
         fields: dict[str, object] = {
             "request_id": request_id,
             "method": method,
@@ -43,11 +43,11 @@ class Record:
         if refusal:
             fields |= {"reason": refusal.reason, "cause": getattr(refusal, "cause", "")}
         shown = ", ".join(f"{name} {value!r}" for name, value in fields.items() if value and name != "request_id")
-        logger.info("%s", shown, extra=fields)  # with repr, nobody's name can begin a line of its own
+        logger.info("%s", shown, extra=fields)  # `repr` escapes line breaks, so that no value begins a line of its own
 
 
 def count(**numbers: int) -> None:
-    """Note what the RPC that is served here has done: so many of each."""
+    """Add to the counts of the RPC that this task serves; outside of an RPC, do nothing."""
     counts = _COUNTS.get()
     if counts is not None:
         counts.update(numbers)

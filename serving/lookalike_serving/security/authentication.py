@@ -1,4 +1,4 @@
-"""Lets RPCs in, or does not: who calls, how often, with which scope, on which project; in this order."""
+"""Check who makes an RPC, how often, with which scope, and on which project, in this order."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
@@ -11,27 +11,27 @@ from lookalike_serving.security.errors import PermissionDenied, TokenQuotaExceed
 from lookalike_serving.security.permissions import NOBODYS, PERMISSIONS, Permission
 
 _MAX_TOKEN: Final = 6 * 1024
-"""Characters of the longest token that is looked at. Of all metadata, gRPC refuses more than 8 KiB at random."""
+"""A longer token is not looked at. gRPC refuses metadata of more than 8 KiB at random."""
 _SCHEME: Final = "bearer "
 _MAX_NAME: Final = 80
-"""Characters of a project's name that are written down: more than a real one has."""
+"""A project's name is cut to so many characters in the audit log; real names are shorter."""
 
 
 class Verifier(Protocol):
-    """Knows whom a token stands for."""
+    """A verifier knows the caller that a token stands for."""
 
     async def verify(self, token: str) -> Caller:
-        """The caller. Raises Unauthenticated, KeysUnavailable."""
+        """Return the caller that the token stands for. Raises Unauthenticated, KeysUnavailable."""
         ...
 
 
 class Guard:
-    """Of one server.
+    """The guard identifies and admits the callers of one server.
 
     Args:
-        verifier: verifies tokens; None: none is asked for.
-        certified: whether connections need a client's certificate; where no token is asked for, it names the caller.
-        rate: requests a second of a caller whose token does not say; 0: any number.
+        verifier: verifies tokens; None: callers need no token.
+        certified: whether connections need a client's certificate; without a verifier, it names the caller.
+        rate: requests a second for a caller whose token names no rate; 0: any number.
     """
 
     def __init__(self, verifier: Verifier | None = None, *, certified: bool = False, rate: float = 0.0) -> None:
@@ -40,7 +40,7 @@ class Guard:
         self._buckets: Buckets[str] = Buckets()
 
     async def identify(self, metadata: Iterable[tuple[str, str | bytes]], context: Context) -> Caller:
-        """Who calls; from now on he is CALLER. Raises Unauthenticated, KeysUnavailable."""
+        """Return the caller, and set it as CALLER. Raises Unauthenticated, KeysUnavailable."""
         if self._verifier:
             caller = await self._verifier.verify(bearer(metadata))
         else:
@@ -49,11 +49,11 @@ class Guard:
         return caller
 
     def admit(self, caller: Caller, method: str) -> None:
-        """Let him make this call, if its request names no project that is not his.
+        """Let the caller make this call. `permit` checks the projects that its request names.
 
         Raises:
-            TokenQuotaExceeded: he comes too often.
-            PermissionDenied: he lacks the scope.
+            TokenQuotaExceeded: the caller's rate is exceeded.
+            PermissionDenied: the caller lacks the scope.
         """
         if caller is ANYBODY:
             return
@@ -66,10 +66,10 @@ class Guard:
 
 
 def permit(permission: Permission, record: Record, request: Any) -> None:  # noqa: ANN401 - any request
-    """Check that the projects that a request names are the caller's, whether they exist or not.
+    """Check that the caller may use the projects that a request names, whether they exist or not.
 
     Raises:
-        PermissionDenied: one is not.
+        PermissionDenied: the caller may not use one of them.
     """
     for name in permission.projects(request) if permission.projects else ():
         if name:
@@ -79,22 +79,25 @@ def permit(permission: Permission, record: Record, request: Any) -> None:  # noq
 
 
 def bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str:
-    """The bearer token. Raises Unauthenticated."""
-    found = [str(value) for name, value in metadata if name.lower() == "authorization"]
-    if not found:
+    """Return the bearer token of a call's metadata. Raises Unauthenticated."""
+    values = [str(value) for name, value in metadata if name.lower() == "authorization"]
+    if not values:
         raise Unauthenticated.missing()
-    if len(found) > 1:
+    if len(values) > 1:
         raise Unauthenticated.invalid("several authorizations")
-    if not found[0].lower().startswith(_SCHEME):
+    if not values[0].lower().startswith(_SCHEME):
         raise Unauthenticated.invalid("not a bearer token")
-    token = found[0][len(_SCHEME) :].strip()
+    token = values[0][len(_SCHEME) :].strip()
     if not 0 < len(token) <= _MAX_TOKEN:
         raise Unauthenticated.invalid(f"{len(token)} characters")
     return token
 
 
 def _certified(auth: Mapping[str, Iterable[bytes]]) -> Caller:
-    """Whoever the client's certificate names may do everything: whom its authority trusts, we trust."""
+    """Return the caller that the client's certificate names.
+
+    It may do everything: we trust whom its authority trusts.
+    """
     for name in ("x509_common_name", "x509_subject_alternative_name"):
         for value in auth.get(name, ()):
             return Caller(subject=value.decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""Who is served."""
+"""Describe the caller of an RPC."""
 
 import math
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ from lookalike.constants import SCOPES
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody, and what he may do.
+    """A caller has a name, and may do what its token says.
 
     Attributes:
-        subject: whom the token names, or the client's certificate; empty where nobody is asked for a name.
+        subject: the name in the token or in the client's certificate; empty where callers need neither.
         token_id: the token's own id (`jti`), if it has one.
-        scopes: what he may do.
-        projects: with which: names, or beginnings of names that end in `*`.
-        expires: when the token counts no longer, in seconds since 1970.
-        rate: his requests a second; 0: the server's own limit.
+        scopes: what the caller may do.
+        projects: the projects it may use: names, or beginnings of names that end in `*`.
+        expires: when the token expires, in seconds since 1970.
+        rate: the caller's requests a second; 0: the server's default.
     """
 
     subject: str = ""
@@ -30,11 +30,11 @@ class Caller:
     rate: float = 0.0
 
     def has_any(self, scopes: Iterable[str]) -> bool:
-        """Whether one of these scopes is his."""
+        """Return whether the caller has one of these scopes."""
         return not self.scopes.isdisjoint(scopes)
 
     def may_touch(self, project: str) -> bool:
-        """Whether the project of this name, if there is one, is his."""
+        """Return whether the caller may use a project of this name, which need not exist."""
         return any(
             project.startswith(name.removesuffix("*")) if name.endswith("*") else project == name
             for name in self.projects
@@ -42,7 +42,7 @@ class Caller:
 
 
 ANYBODY: Final = Caller()
-"""Who is served where nobody is asked who he is."""
+"""The caller is this one where callers need neither token nor certificate."""
 
 CALLER: Final[ContextVar[Caller]] = ContextVar("caller", default=ANYBODY)
-"""The caller of the RPC that is served here, also in the tasks that it starts."""
+"""The caller of the RPC that this task serves. Tasks that it starts have it, too."""

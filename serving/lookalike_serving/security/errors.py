@@ -1,4 +1,4 @@
-"""What is refused to whom, and the status codes of that, for the tables of both servers.
+"""Refuse callers, with status codes for the tables of both servers.
 
 DomainError
 ├── Unauthenticated      TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED
@@ -18,10 +18,10 @@ from lookalike_serving.errors import DomainError, retry_info
 
 
 class Unauthenticated(DomainError):
-    """There is no token, or none that counts.
+    """There is no token, or it is not valid.
 
     Attributes:
-        cause: what exactly is wrong with it, for our own log. Callers are not told: it would help whoever forges one.
+        cause: what exactly is wrong with the token, for our own log. Callers are not told, as that would help forgers.
     """
 
     def __init__(self, reason: str, message: str, cause: str = "") -> None:
@@ -30,50 +30,50 @@ class Unauthenticated(DomainError):
 
     @classmethod
     def missing(cls) -> "Unauthenticated":
-        """No token came."""
+        """The call has no bearer token."""
         return cls("TOKEN_MISSING", "authorization: a bearer token is required")
 
     @classmethod
     def invalid(cls, cause: str) -> "Unauthenticated":
-        """A token came that was not made for us by somebody whom we trust."""
+        """The token was not made for us by an issuer that we trust."""
         return cls("TOKEN_INVALID", "authorization: the token is not one that is accepted here", cause)
 
     @classmethod
     def expired(cls) -> "Unauthenticated":
-        """The token was good once."""
+        """The token was valid, and has expired."""
         return cls("TOKEN_EXPIRED", "authorization: the token has expired")
 
 
 class KeysUnavailable(DomainError):
-    """No key has been had yet to verify tokens with."""
+    """There are no keys yet to verify tokens with."""
 
     def __init__(self) -> None:
         super().__init__("KEYS_UNAVAILABLE", "the keys that verify tokens cannot be had at the moment; try again")
 
 
 class PermissionDenied(DomainError):
-    """The caller is known, and may not do this."""
+    """The caller is known, but may not do this."""
 
     @classmethod
     def scope(cls, needed: Iterable[str]) -> "PermissionDenied":
-        """The token's scopes do not suffice."""
+        """The token does not have any of the scopes that the RPC needs."""
         names = " or ".join(sorted(needed))
         return cls("SCOPE_MISSING", f"the token has not the scope that this needs: {names}", scope=names)
 
     @classmethod
     def project(cls, name: str) -> "PermissionDenied":
-        """The token is not for this project, whether there is one or not."""
+        """The token is not for this project, whether the project exists or not."""
         shown = name if len(name) <= 80 else f"{name[:77]}..."
         return cls("PROJECT_DENIED", f"the token is not for project {shown!r}", project=shown)
 
 
 class TokenQuotaExceeded(DomainError):
-    """The caller's requests come too fast.
+    """The caller makes more requests than its rate allows.
 
     Args:
-        subject: who.
+        subject: the caller's name.
         limit: requests a second.
-        retry_seconds: when the next one is admitted.
+        retry_seconds: seconds until the next request is admitted.
     """
 
     def __init__(self, subject: str, limit: float, retry_seconds: float) -> None:
@@ -82,7 +82,7 @@ class TokenQuotaExceeded(DomainError):
         self._subject, self._retry_seconds = subject, retry_seconds
 
     def details(self) -> Iterable[Message]:
-        """Say whose quota it is, and when to come again."""
+        """Yield whose quota is exceeded, and when to try again."""
         violation = error_details_pb2.QuotaFailure.Violation(subject=f"token:{self._subject}", description=self.message)
         yield error_details_pb2.QuotaFailure(violations=[violation])
         yield retry_info(self._retry_seconds)

@@ -1,4 +1,4 @@
-"""Makes of the settings what a server needs: its guard, and its certificate. Libraries are imported as needed."""
+"""Build a server's guard and certificate from its settings. Libraries are imported only if they are needed."""
 
 from typing import TYPE_CHECKING
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 def guard(security: Security) -> Guard:
-    """The guard. Raises InvalidSecurity."""
+    """Return the guard that the settings ask for. Raises InvalidSecurity."""
     certified = security.tls is not None and security.tls.client_ca is not None
     return Guard(verifier(security), certified=certified, rate=security.rate)
 
 
 def certificate(security: Security) -> Certificate | None:
-    """The certificate; None: connections are not encrypted. Raises InvalidSecurity."""
+    """Return the certificate; None if connections are not encrypted. Raises InvalidSecurity."""
     return Certificate(security.tls) if security.tls else None
 
 
 def verifier(security: Security) -> Verifier | None:
-    """What verifies tokens; None: there are none. Raises InvalidSecurity."""
+    """Return what verifies tokens; None if callers need no token. Raises InvalidSecurity."""
     if not security.by_token:
         return None
     try:

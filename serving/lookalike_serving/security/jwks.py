@@ -1,4 +1,4 @@
-"""A key set from a URL: one answer, of bounded size, in bounded time, from there and from nowhere else."""
+"""Fetch a key set from a URL: one answer, of bounded size, in bounded time, without redirects."""
 
 import base64
 import ssl
@@ -12,50 +12,50 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 MAX_BYTES: Final = 1 << 20
-"""A key set of a hundred keys has some fifty thousand."""
+"""A key set of a hundred keys has some 50,000 bytes."""
 TIMEOUT_SECONDS: Final = 5.0
-"""For all of it, from the connection to the last byte."""
+"""The limit covers everything, from the connection to the last byte."""
 _ACCEPT: Final = {"Accept": "application/json, application/jwk-set+json", "Accept-Encoding": "identity"}
 
 
 def fetch(url: str) -> str:
-    """What the URL, of http or https, serves. To be called on a thread.
+    """Return the text that an http or https URL serves. Call this on a thread: it blocks.
 
-    No redirect is followed: it could lead to a host that nobody has named, or out of TLS.
+    No redirect is followed: it could lead to a host that the operator has not named, or out of TLS.
 
     Raises:
-        OSError: it cannot be had so. The message says why, and holds nothing of the answer's.
+        OSError: the text cannot be fetched so. The message says why, and quotes nothing of the answer.
     """
     parts = urlsplit(url)
     connection = _connection(parts)
     ended: list[bool] = []
-    held: list[socket] = []
+    sockets: list[socket] = []
 
     def end() -> None:
-        """Whoever sends a byte now and then does not hold us: what waits for him is woken."""
+        """End the wait, even if a byte arrives now and then: shut the socket down, which wakes its reader."""
         ended.append(True)
         with suppress(OSError, AttributeError):  # not connected yet, or not any more
-            (held[-1] if held else connection.sock).shutdown(SHUT_RDWR)
+            (sockets[-1] if sockets else connection.sock).shutdown(SHUT_RDWR)
 
     timer = Timer(TIMEOUT_SECONDS, end)
     timer.daemon = True
     timer.start()
     try:
-        answer = _answer(connection, parts, held)
+        answer = _answer(connection, parts, sockets)
     except (OSError, HTTPException, ValueError) as error:
         if ended or isinstance(error, TimeoutError):
             raise _too_late() from error
-        told = type(error).__name__ if isinstance(error, HTTPException) else str(error)  # the former quote the answer
-        raise OSError(told) from error
+        cause = type(error).__name__ if isinstance(error, HTTPException) else str(error)  # the former quotes the answer
+        raise OSError(cause) from error
     else:
-        if ended:  # what had come until then looks like a whole body
+        if ended:  # a body that was cut off can look whole
             raise _too_late()
         return answer
     finally:
         timer.cancel()
         connection.close()
-        for one in held:
-            one.close()
+        for sock in sockets:
+            sock.close()
 
 
 def _too_late() -> TimeoutError:
@@ -63,34 +63,34 @@ def _too_late() -> TimeoutError:
 
 
 def _connection(parts: SplitResult) -> HTTPConnection:
-    """To the host, or to the proxy that the environment names for it."""
+    """Return a connection to the host, or to the proxy that the environment names for it."""
     host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
     proxy = urlsplit(getproxies().get(parts.scheme, ""))
     if parts.scheme == "http" or not proxy.hostname or proxy_bypass(host):
         return HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     connection = HTTPConnection(proxy.hostname, proxy.port or 80, timeout=TIMEOUT_SECONDS)
-    said = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}".encode()
-    known = {"Proxy-Authorization": f"Basic {base64.b64encode(said).decode()}"} if proxy.username else {}
-    connection.set_tunnel(host, port, known)
+    credentials = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}".encode()
+    headers = {"Proxy-Authorization": f"Basic {base64.b64encode(credentials).decode()}"} if proxy.username else {}
+    connection.set_tunnel(host, port, headers)
     return connection
 
 
-def _answer(connection: HTTPConnection, parts: SplitResult, held: list[socket]) -> str:
-    """The answer's body; `held` is given the connection's sockets, which `connection` itself may let go."""
+def _answer(connection: HTTPConnection, parts: SplitResult, sockets: list[socket]) -> str:
+    """Return the answer's body. Adds the connection's sockets to `sockets`, since `connection` may drop them."""
     connection.connect()
-    held.append(connection.sock)
+    sockets.append(connection.sock)
     if parts.scheme == "https":
         context = ssl.create_default_context()
         connection.sock = context.wrap_socket(
             connection.sock, server_hostname=parts.hostname, do_handshake_on_connect=False
         )
-        held.append(connection.sock)
+        sockets.append(connection.sock)
         connection.sock.do_handshake()
     connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers=_ACCEPT)
     with connection.getresponse() as response:
         if response.status != HTTPStatus.OK:
-            what = "a redirect, and none is followed" if 300 <= response.status < 400 else "no key set"
-            raise OSError(f"status {response.status}: {what}")
+            problem = "a redirect, and none is followed" if 300 <= response.status < 400 else "no key set"
+            raise OSError(f"status {response.status}: {problem}")
         data = response.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise OSError(f"more than {MAX_BYTES} bytes")

@@ -1,4 +1,4 @@
-"""Tokens: JSON Web Tokens (RFC 7519), verified. Needs `pyjwt` and `cryptography`."""
+"""Verify JSON Web Tokens (RFC 7519). This needs `pyjwt` and `cryptography`."""
 
 import re
 import time
@@ -13,25 +13,25 @@ from lookalike_serving.security.errors import KeysUnavailable, Unauthenticated
 from lookalike_serving.security.keys import Source
 
 LEEWAY_SECONDS: Final = 30.0
-"""How far the clock of whoever makes tokens may be off."""
+"""The clock of a token's issuer may be off by so much."""
 _MAX_KNOWN: Final = 4096
 _JWT: Final = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 _MAX_RATE: Final = 1e6
 _LEAST_RATE: Final = 1e-4
-"""Requests a second: less than one in hours is none."""
+"""A caller may have so many requests a second at least: fewer would be one in hours."""
 _LAST_SECOND: Final = 2.0**53
-"""Of what `exp` may say: as far as seconds can be told from each other."""
+"""`exp` may be so high at most: up to here, a float can tell seconds apart."""
 _MAX_ID: Final = 256
 _PROJECT: Final = re.compile(r"[a-z0-9_-]{1,63}|[a-z0-9_-]{0,63}\*")
 
 
 class TokenVerifier:
-    """Verifies tokens, and remembers those that are good: a signature costs some 0.2 ms.
+    """The verifier checks tokens, and remembers the valid ones: to check a signature takes some 0.2 ms.
 
     Args:
-        source: the keys.
-        audience: what a token's `aud` must name, so that what was made for other services does not count here.
-        issuer: what its `iss` must be; None: anything.
+        source: where the keys come from.
+        audience: a name that a token's `aud` must hold, so that tokens for other services are refused.
+        issuer: the value that its `iss` must have; None: any.
     """
 
     def __init__(self, source: Source, *, audience: str, issuer: str | None) -> None:
@@ -41,11 +41,11 @@ class TokenVerifier:
         self._version = source.version
 
     async def verify(self, token: str) -> Caller:
-        """The caller that a token stands for. Raises Unauthenticated, KeysUnavailable."""
+        """Return the caller that a token stands for. Raises Unauthenticated, KeysUnavailable."""
         keys = await self._source.keys()
         if keys is None:
             raise KeysUnavailable
-        if self._version != self._source.version:  # a key may have been taken back
+        if self._version != self._source.version:  # a key may have been revoked
             self._version = self._source.version
             self._known.clear()
         caller = self._known.get(token)
@@ -65,7 +65,7 @@ class TokenVerifier:
             claims = _JWT.decode(
                 token,
                 key,
-                algorithms=[str(key.algorithm_name)],  # the key's own: what the token says of itself does not count
+                algorithms=[str(key.algorithm_name)],  # those of the key: a token must not choose
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=LEEWAY_SECONDS,
@@ -74,30 +74,26 @@ class TokenVerifier:
             return _caller(claims)
         except jwt.ExpiredSignatureError:
             raise Unauthenticated.expired() from None
-        except (
-            jwt.PyJWTError,
-            ValueError,
-            TypeError,
-            ArithmeticError,
-            RecursionError,
-        ) as error:  # of whatever it holds
+        except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
             raise Unauthenticated.invalid(str(error)[:200]) from None
 
     async def _key(self, key_id: str | None) -> jwt.PyJWK:
-        """The key that the token names. Raises ValueError."""
-        for anew in (False, True):
-            keys = await self._source.keys(anew=anew)
+        """Return the key that the token names. Raises ValueError."""
+        for refresh in (False, True):
+            keys = await self._source.keys(refresh=refresh)
             if keys and (key := keys.find(key_id)):
                 return key
         raise ValueError(f"no key {str(key_id)[:80]!r}")
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
-    """Whom verified claims describe. Raises ValueError."""
+    """Return the caller that verified claims describe. Raises ValueError."""
     scopes, projects, rate = claims.get("scope", ""), claims.get("projects", []), claims.get("rate", 0)
     if not isinstance(scopes, str):
         raise ValueError("scope must be a string, its words separated by spaces")  # noqa: TRY004 - what was sent
-    if not isinstance(projects, list) or not all(isinstance(one, str) and _PROJECT.fullmatch(one) for one in projects):
+    if not isinstance(projects, list) or not all(
+        isinstance(name, str) and _PROJECT.fullmatch(name) for name in projects
+    ):
         raise ValueError("projects must be a list of names, or beginnings of names that end in *")
     if (
         isinstance(rate, bool)
@@ -118,7 +114,7 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
 
 
 def _text(name: str, value: object) -> str:
-    """A claim that is written down and told. Raises ValueError, also of what UTF-8 has no bytes for."""
+    """Return a claim, which will be logged. Raises ValueError, also for text that UTF-8 cannot encode."""
     if not isinstance(value, str) or len(value.encode()) > _MAX_ID:
         raise ValueError(f"{name} must be a text of at most {_MAX_ID} bytes")
     return value

@@ -1,4 +1,4 @@
-"""The keys that verify tokens: a JWKS file, or a URL that serves one. Needs `pyjwt` and `cryptography`."""
+"""Hold the keys that verify tokens, from a JWKS file or a URL. This needs `pyjwt` and `cryptography`."""
 
 import asyncio
 import json
@@ -24,31 +24,31 @@ _SHARED: Final = "oct"
 _LEAST_SECRET_BYTES: Final = 32
 _REFRESH_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 10.0
-"""Least time between two requests for keys, whatever key ids tokens may bear."""
+"""Keys are fetched no more often than this, whatever key ids tokens bear."""
 
 
 class Keys:
-    """A set of keys.
+    """A key set holds the keys of a JWKS that we can use.
 
     Args:
-        text: a JWKS.
+        text: the JWKS.
         secrets: whether it may hold shared secrets (`oct`, HS256): only where nobody else can read it.
 
     Raises:
-        ValueError: it is no JWKS, or has no key that we can use.
+        ValueError: the text is no JWKS, or has no key that we can use.
     """
 
     def __init__(self, text: str, *, secrets: bool) -> None:
         try:
-            found = jwt.PyJWKSet.from_dict(json.loads(text)).keys
+            keys = jwt.PyJWKSet.from_dict(json.loads(text)).keys
         except (jwt.PyJWTError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ValueError(f"no key set: {error}") from None
-        self._keys = [key for key in found if _is_usable(key, secrets=secrets)]
+        self._keys = [key for key in keys if _is_usable(key, secrets=secrets)]
         if not self._keys:
-            raise ValueError(f"none of its {len(found)} keys can be used")
+            raise ValueError(f"none of its {len(keys)} keys can be used")
 
     def find(self, key_id: str | None) -> jwt.PyJWK | None:
-        """The key of this id; without one, the only one there is."""
+        """Return the key with this id; without an id, the only key, if there is just one."""
         if key_id is None:
             return self._keys[0] if len(self._keys) == 1 else None
         return next((key for key in self._keys if key.key_id == key_id), None)
@@ -64,21 +64,25 @@ def _is_usable(key: jwt.PyJWK, *, secrets: bool) -> bool:
 
 
 class Source(Protocol):
-    """Where keys come from."""
+    """A source is where keys come from."""
 
     version: int
-    """Grows when the keys change."""
+    """The version grows when the keys change."""
 
-    async def keys(self, *, anew: bool = False) -> Keys | None:
-        """The keys now; None if there have been none yet. `anew`: they should be asked for again, if that is due."""
+    async def keys(self, *, refresh: bool = False) -> Keys | None:
+        """Return the current keys; None if there are none yet.
+
+        Args:
+            refresh: fetch them again first, if the last time is long enough ago.
+        """
         ...
 
 
 class FileSource:
-    """Keys in a file, which is read again when it has changed. What cannot be read changes nothing.
+    """The source reads keys from a file, again when the file has changed. A file that cannot be read changes nothing.
 
     Raises:
-        InvalidSecurity: it cannot be read at the beginning.
+        InvalidSecurity: the file cannot be read at the start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,8 +95,8 @@ class FileSource:
         except (OSError, ValueError) as error:
             raise InvalidSecurity(f"--jwks {path}: {error}") from error
 
-    async def keys(self, *, anew: bool = False) -> Keys:
-        """See `Source`."""
+    async def keys(self, *, refresh: bool = False) -> Keys:
+        """Return the keys that were last read successfully; see `Source`."""
         try:
             if (stamp := self._stamp()) != self._seen:
                 self._seen = stamp
@@ -107,15 +111,15 @@ class FileSource:
         return self._keys
 
     def _stamp(self) -> tuple[int, int, int]:
-        status = os.stat(self._path)  # through links, as Kubernetes changes those
+        status = os.stat(self._path)  # this follows links, which Kubernetes replaces
         return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class UrlSource:
-    """Keys behind a URL, asked for every few minutes, and when a token names one that is not known.
+    """The source fetches keys from a URL every few minutes, and when a token names an unknown key.
 
     Raises:
-        InvalidSecurity: the URL is none that keeps the keys genuine on their way.
+        InvalidSecurity: the URL does not protect the keys on their way, or is not valid.
     """
 
     def __init__(self, url: str) -> None:
@@ -132,30 +136,30 @@ class UrlSource:
             raise InvalidSecurity("--jwks-url must name a host, and a port of 1 to 65535 if any")
         self._url = url
         self._keys: Keys | None = None
-        self._asked = -_REFRESH_SECONDS
-        self._asking = asyncio.Lock()
+        self._fetched_at = -_REFRESH_SECONDS
+        self._fetching = asyncio.Lock()
         self._refreshing: asyncio.Task[None] | None = None
         self.version = 0
 
-    async def keys(self, *, anew: bool = False) -> Keys | None:
-        """See `Source`."""
-        if self._keys and not anew:
+    async def keys(self, *, refresh: bool = False) -> Keys | None:
+        """Return the keys that were last fetched successfully; see `Source`."""
+        if self._keys and not refresh:
             if self._is_due(_REFRESH_SECONDS):
-                self._refreshing = asyncio.create_task(self._ask())  # for which nobody waits
+                self._refreshing = asyncio.create_task(self._fetch())  # nobody waits for it
             return self._keys
-        async with self._asking:
+        async with self._fetching:
             if self._is_due(_RETRY_SECONDS):
-                await self._ask()
+                await self._fetch()
         return self._keys
 
     def _is_due(self, seconds: float) -> bool:
-        """Whether so long ago, or longer, they were asked for; if so, they are from now on."""
+        """Return whether the last fetch began so many seconds ago, or more; if so, a new one begins now."""
         now = time.monotonic()
-        if due := now - self._asked >= seconds:
-            self._asked = now
+        if due := now - self._fetched_at >= seconds:
+            self._fetched_at = now
         return due
 
-    async def _ask(self) -> None:
+    async def _fetch(self) -> None:
         try:
             self._keys = Keys(await asyncio.to_thread(jwks.fetch, self._url), secrets=False)
         except (ValueError, OSError) as error:

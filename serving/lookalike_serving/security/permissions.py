@@ -1,4 +1,4 @@
-"""What each RPC asks of its caller: the one table."""
+"""List in one table what each RPC requires of its caller."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ def _project(request: Any) -> Iterable[str]:  # noqa: ANN401
 
 
 def _of_each(request: Any) -> Iterable[str]:  # noqa: ANN401
-    return (one.project for one in request.requests)
+    return (entry.project for entry in request.requests)
 
 
 Projects = Callable[[Any], Iterable[str]] | None
@@ -25,13 +25,13 @@ Projects = Callable[[Any], Iterable[str]] | None
 
 @dataclass(frozen=True)
 class Permission:
-    """What one RPC asks.
+    """A permission is what one RPC requires of its caller.
 
     Attributes:
-        scopes: one of which the caller needs.
-        projects: tells the projects that a request names, each of which must be his; None: it names none. An empty
-            name is no project's, and is left to whoever checks the request.
-        audited: whether each call is written down, not only those that are refused.
+        scopes: the caller needs one of these.
+        projects: returns the names of the projects that a request names, all of which the caller must be allowed to
+            use; None: requests name none. An empty name is not checked here: the RPC itself refuses it.
+        audited: whether each call is written to the audit log, not only refused ones.
     """
 
     scopes: frozenset[str]
@@ -39,7 +39,7 @@ class Permission:
     audited: bool = False
 
 
-_USE: Final = Permission(frozenset({READ, WRITE}))  # who indexes embeds too, and who searches
+_USE: Final = Permission(frozenset({READ, WRITE}))  # those who index or search need embeddings, too
 _ANY: Final = Permission(SCOPES)
 
 
@@ -86,10 +86,10 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     f"{SEARCHER}/DeleteSpace": _administering(),
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _ANY,
 }
-"""By `package.Service/Method`."""
+"""The permission of each RPC, by `package.Service/Method`."""
 
 NOBODYS: Final = Permission(frozenset())
-"""What is not in the table is refused to everybody who has to say who he is."""
+"""The permission of an RPC that is not in the table: no caller has it, if callers need a token or certificate."""
 
 OPEN: Final = frozenset({"grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch", "grpc.health.v1.Health/List"})
-"""What probes ask, who have no token."""
+"""Probes call these methods, and have no token."""

@@ -1,4 +1,4 @@
-"""A server's certificate, in files that are replaced before it expires: whoever connects gets the newest."""
+"""Load a server's certificate from files, and again when they are replaced, for each new connection."""
 
 import logging
 import ssl
@@ -15,19 +15,19 @@ _PROTOCOLS: Final = ["http/1.1"]
 
 
 class Certificate:
-    """What a server shows, and whose certificates it asks its clients for.
+    """The certificate is loaded from files, and with it the authorities of the certificates that clients must show.
 
-    The files are read for each new connection: some 20 microseconds beside the milliseconds of a handshake. What
-    cannot be used is logged, once, and changes nothing.
+    The files are read for each new connection: some 20 microseconds beside the milliseconds of a handshake. Files that
+    cannot be used are logged, once, and change nothing.
 
     Args:
-        files: where it is.
+        files: where the certificate, its key and the authorities are.
 
     Raises:
-        InvalidSecurity: it cannot be used at the beginning.
+        InvalidSecurity: the files cannot be used at the start.
 
     Attributes:
-        context: it, for whoever does TLS with Python's own library.
+        context: the newest certificate, for TLS by Python's own library.
     """
 
     def __init__(self, files: TlsFiles) -> None:
@@ -41,17 +41,17 @@ class Certificate:
 
     @property
     def mutual(self) -> bool:
-        """Whether clients need one."""
+        """Return whether clients need a certificate."""
         return self._files.client_ca is not None
 
     def renew(self) -> bool:
-        """Look whether the files have changed, and can be used."""
+        """Load the files if they have changed and can be used. Returns whether that was so."""
         try:
-            found = self._read()
-            if found == self._seen:
+            pem = self._read()
+            if pem == self._seen:
                 return False
-            self.context, self._seen = self._load(), found
-        except OSError as error:  # broken ones are such, too
+            self.context, self._seen = self._load(), pem
+        except OSError as error:  # ssl.SSLError is an OSError
             if str(error) != self._trouble:
                 logger.error("%s: %s; the certificate before is kept", self._files, error)  # noqa: TRY400
             self._trouble = str(error)
@@ -61,15 +61,15 @@ class Certificate:
         return True
 
     def for_grpc(self) -> grpc.ServerCredentials:
-        """Credentials for `add_secure_port`."""
+        """Return server credentials for gRPC's `add_secure_port`."""
         return grpc.dynamic_ssl_server_credentials(
             self._configuration(),
-            self._renewed,  # type: ignore[arg-type] # None for "as before" is forgotten by its types
+            self._renewed,  # type: ignore[arg-type] # its types forget that None means "no change"
             self.mutual,
         )
 
     def for_asyncio(self) -> ssl.SSLContext:
-        """A context for asyncio's servers: as each connection begins, it gives way to the newest one."""
+        """Return a context for asyncio's servers. At each handshake, it is replaced by the newest one."""
 
         def hand_over(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             self.renew()
@@ -79,7 +79,10 @@ class Certificate:
         return self._first
 
     def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Called on a thread of gRPC's, by each new connection."""
+        """Return the new certificate, or None if it is unchanged.
+
+        gRPC calls this on its own thread for each connection.
+        """
         return self._configuration() if self.renew() else None
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
@@ -91,7 +94,7 @@ class Certificate:
         return self._files.certificate.read_bytes(), self._files.key.read_bytes(), ca.read_bytes() if ca else None
 
     def _load(self) -> ssl.SSLContext:
-        """Raises OSError: they are not there, no certificates, or the key is another one's."""
+        """Load the files. Raises OSError if one is missing or is no certificate, or if the key does not fit."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._files.certificate, self._files.key, password="")
         context.set_alpn_protocols(_PROTOCOLS)

@@ -1,4 +1,4 @@
-"""From requests to the domain's own types: every request is checked here, field by field, and nowhere else."""
+"""Parse requests into the domain's types. Every request is checked here, field by field, and nowhere else."""
 
 from lookalike_searcher.rpc.parse.entry import entries, one_project, synced
 from lookalike_searcher.rpc.parse.feedback import deleted_feedback, feedback

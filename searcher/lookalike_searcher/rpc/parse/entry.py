@@ -1,4 +1,4 @@
-"""What is to be stored."""
+"""Parse the entries that are to be stored."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,8 +13,10 @@ AnEntry = wire.IndexImagesRequest | wire.ImageEntry
 
 
 def entries(messages: Sequence[AnEntry]) -> list[Entry | InvalidField]:
-    """The images to store, or what is wrong with each. Their vectors are converted together, which is much quicker."""
-    embeddings = [[m.embedding] * m.HasField("embedding") + list(m.further_embeddings) for m in messages]
+    """Return the entries, or what is wrong with each. All vectors are converted together, which is much faster."""
+    embeddings = [
+        [message.embedding] * message.HasField("embedding") + list(message.further_embeddings) for message in messages
+    ]
     vectors = iter(vector.embeddings([message for of_entry in embeddings for message in of_entry]))
     results: list[Entry | InvalidField] = []
     for message, of_entry in zip(messages, embeddings, strict=True):
@@ -27,9 +29,9 @@ def entries(messages: Sequence[AnEntry]) -> list[Entry | InvalidField]:
 
 
 def synced(request: wire.SyncProductRequest, product: str) -> list[Entry]:
-    """The images that the product is to show."""
+    """Return the entries that the product is to show. Raises InvalidField."""
     validation.at_most("entries", request.entries, validation.MAX_SYNCED)
-    found = []
+    parsed = []
     for number, message in enumerate(request.entries):
         if message.reference.product not in ("", product):
             field = f"entries[{number}].reference.product"
@@ -38,20 +40,23 @@ def synced(request: wire.SyncProductRequest, product: str) -> list[Entry]:
     for number, entry in enumerate(entries(request.entries)):
         if isinstance(entry, InvalidField):
             raise InvalidField(f"entries[{number}].{entry.field}", entry.rule, entry.value)
-        found.append(entry)
-    return found
+        parsed.append(entry)
+    return parsed
 
 
-def one_project(project: str, batch: Iterable[wire.IndexImagesRequest]) -> str:
-    """The stream's project: named by its first request, and by no other differently. No request is too large."""
+def one_project(project_name: str, batch: Iterable[wire.IndexImagesRequest]) -> str:
+    """Return the name of the stream's project.
+
+    The first request must name it; later ones may not name another. Raises InvalidField.
+    """
     for request in batch:
-        project = project or validation.project_name(request.project, "project")
+        project_name = project_name or validation.project_name(request.project, "project")
         validation.at_most("entries", request.entries, validation.MAX_ENTRIES)
-        if request.project not in ("", project):
+        if request.project not in ("", project_name):
             raise InvalidField(
-                "project", f"must be empty or {project!r} after the stream's first request", request.project
+                "project", f"must be empty or {project_name!r} after the stream's first request", request.project
             )
-    return project
+    return project_name
 
 
 def _entry(message: AnEntry, embeddings: Sequence[Embedding | InvalidField]) -> Entry:

@@ -1,4 +1,4 @@
-"""What callers say of hits."""
+"""Parse feedback on the hits of searches."""
 
 from datetime import UTC, datetime
 
@@ -12,22 +12,22 @@ from lookalike_searcher.search.search_id import SearchId
 
 
 def feedback(request: wire.RecordFeedbackRequest) -> list[Judged]:
-    """The searches with their verdicts, each once: of two on the same hit, the later one counts."""
+    """Return the searches with their verdicts, each search once. Of two verdicts on a hit, the later one counts."""
     validation.at_most("searches", request.searches, validation.MAX_JUDGED, least=1)
-    count = sum(len(one.verdicts) for one in request.searches)
+    count = sum(len(search.verdicts) for search in request.searches)
     if count > validation.MAX_NAMED:
         raise InvalidField("searches", f"must hold at most {validation.MAX_NAMED} verdicts in all", count)
-    found: dict[SearchId, Judged] = {}
+    by_search: dict[SearchId, Judged] = {}
     for number, message in enumerate(request.searches):
-        where = f"searches[{number}]"
-        search = search_id.parse(message.search_id, f"{where}.search_id")
-        judged = found.setdefault(search, Judged(search))
-        _judge(judged, message, where)
-    return list(found.values())
+        field = f"searches[{number}]"
+        search = search_id.parse(message.search_id, f"{field}.search_id")
+        judged = by_search.setdefault(search, Judged(search))
+        _judge(judged, message, field)
+    return list(by_search.values())
 
 
 def _judge(judged: Judged, message: wire.SearchFeedback, where: str) -> None:
-    """Add what a message says."""
+    """Add the content of a message to the search's feedback."""
     if message.query_sha256 and message.query_uri:
         raise InvalidField(f"{where}.query_uri", "must be left out with query_sha256", message.query_uri)
     if message.query_sha256:
@@ -37,10 +37,10 @@ def _judge(judged: Judged, message: wire.SearchFeedback, where: str) -> None:
     if message.HasField("query_embedding"):
         judged.embedding = vector.embedding(message.query_embedding, f"{where}.query_embedding")
     validation.at_most(f"{where}.verdicts", message.verdicts, validation.MAX_VERDICTS, least=1)
-    for number, one in enumerate(message.verdicts):
+    for number, verdict in enumerate(message.verdicts):
         field = f"{where}.verdicts[{number}]"
-        sha256 = validation.sha256(one.sha256, f"{field}.sha256")
-        judged.verdicts[sha256] = _verdict(one, field).after(judged.verdicts.get(sha256))
+        sha256 = validation.sha256(verdict.sha256, f"{field}.sha256")
+        judged.verdicts[sha256] = _verdict(verdict, field).after(judged.verdicts.get(sha256))
 
 
 def _verdict(message: wire.HitVerdict, field: str) -> Verdict:
@@ -55,7 +55,7 @@ def _verdict(message: wire.HitVerdict, field: str) -> Verdict:
 
 
 def deleted_feedback(request: wire.DeleteFeedbackRequest) -> tuple[list[SearchId], datetime | None]:
-    """The searches whose feedback is to be deleted, and before when."""
+    """Return the searches whose feedback is to be deleted, and the time before which all is."""
     by_time = request.HasField("search_time_before")
     validation.at_most("search_ids", request.search_ids, validation.MAX_NAMED, least=0 if by_time else 1)
     named = [search_id.parse(value, f"search_ids[{number}]") for number, value in enumerate(request.search_ids)]

@@ -1,4 +1,4 @@
-"""Projects and their spaces."""
+"""Parse projects and their spaces."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,13 +16,13 @@ from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector
 
 _LEAST_RANK: Final = 16
-"""Of a projection: in fewer dimensions, photos that have nothing in common are as near as those of one product."""
+"""A projection needs this rank: in fewer dimensions, unrelated photos are as near as photos of one product."""
 _NEGLIGIBLE: Final = 1e-6
-"""Of a projection: by so much less than its first a singular value counts for nothing."""
+"""A singular value of a projection that is smaller than the first by this factor counts as zero."""
 
 
 def limits(message: wire.Limits, field: str = "limits") -> Limits:
-    """A project's limits."""
+    """Return the limits of a project. Raises InvalidField."""
     return Limits(
         max_images=int(validation.between(f"{field}.max_images", message.max_images, 0, 2**53)),
         max_hits=int(validation.between(f"{field}.max_hits", message.max_hits, 0, validation.MAX_LIMIT)),
@@ -34,7 +34,7 @@ def limits(message: wire.Limits, field: str = "limits") -> Limits:
 
 
 def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, bool | None]:
-    """A project's new limits, and whether its searches are to be switched off; None: they stay."""
+    """Return a project's new limits, and whether its searches are to be switched off; None changes nothing."""
     limits_given, switched = request.HasField("limits"), request.HasField("search_disabled")
     if not limits_given and not switched:
         raise InvalidField("limits", "is required, or else search_disabled", None)
@@ -42,7 +42,7 @@ def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, bool | No
 
 
 def derivation(request: wire.CreateSpaceRequest) -> Derivation:
-    """What a space is to be derived by. Takes a fifth of a second."""
+    """Return the derivation of a space. The check of its projection takes a fifth of a second."""
     message = request.projection
     source = validation.space(message.source, "projection.source")
     return Derivation(source, *projection(message.matrix, message.centre))
@@ -51,7 +51,7 @@ def derivation(request: wire.CreateSpaceRequest) -> Derivation:
 def projection(
     matrix_given: Sequence[float] | np.ndarray, centre_given: Sequence[float] | np.ndarray
 ) -> tuple[bytes, bytes]:
-    """A matrix and a centre that project, as they are stored."""
+    """Return a projection's matrix and centre as they are stored. Raises InvalidField."""
     matrix = vector.numbers("projection.matrix", matrix_given, DIMENSIONS * DIMENSIONS).reshape(DIMENSIONS, DIMENSIONS)
     centre = vector.numbers("projection.centre", centre_given, DIMENSIONS)
     length = float(np.linalg.norm(centre.astype(np.float64)))
@@ -63,15 +63,17 @@ def projection(
     return matrix.tobytes(), centre.tobytes()
 
 
-def export(request: wire.ExportVectorsRequest) -> tuple[exporting.Asked, str]:
-    """Which vectors to read, and what identifies the request in resume tokens."""
-    asked, after = page_token.digest(request, "resume_token"), None
+def export(request: wire.ExportVectorsRequest) -> tuple[exporting.ExportQuery, str]:
+    """Return which vectors to export, and the digest of the request for resume tokens."""
+    request_digest, after = page_token.digest(request, "resume_token"), None
     if request.resume_token:
-        after = exporting.Place(*page_token.decode(request.resume_token, asked, exporting.PLACE_TYPES, "resume_token"))
-    found = exporting.Asked(
+        after = exporting.Place(
+            *page_token.decode(request.resume_token, request_digest, exporting.PLACE_TYPES, "resume_token")
+        )
+    query = exporting.ExportQuery(
         project=validation.project_name(request.project, "project"),
         space=validation.space(request.space) if request.space else "",
         fraction=validation.between("fraction", request.fraction, 0, 1),
         after=after,
     )
-    return found, asked
+    return query, request_digest

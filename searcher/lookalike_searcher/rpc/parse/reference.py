@@ -1,4 +1,4 @@
-"""Where images are used: references, and what names images by them."""
+"""Parse references, and requests that name images by them."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from lookalike_searcher.rpc import page_token
 
 
 def reference(message: wire.Reference) -> Reference:
-    """Where an image is used."""
+    """Return the reference that a message holds. Raises InvalidField if it breaks a rule."""
     labels = dict(message.labels)
     validation.labels("reference.labels", labels)
     return Reference(
@@ -24,36 +24,36 @@ def reference(message: wire.Reference) -> Reference:
 
 
 def _references(messages: Sequence[wire.Reference]) -> list[Reference]:
-    found = []
+    references = []
     for number, message in enumerate(messages):
         try:
-            found.append(reference(message))
+            references.append(reference(message))
         except InvalidField as error:
             field = f"references[{number}]{error.field.removeprefix('reference')}"
             raise InvalidField(field, error.rule, error.value) from None
-    return found
+    return references
 
 
 def possible(messages: Sequence[wire.Reference]) -> list[Reference | None]:
-    """Several references; None for one that breaks a rule, and so cannot be stored."""
+    """Return the references, with None for each that breaks a rule, and so cannot be stored."""
     validation.at_most("references", messages, validation.MAX_NAMED)
-    found: list[Reference | None] = []
+    references: list[Reference | None] = []
     for message in messages:
         try:
-            found.append(reference(message))
+            references.append(reference(message))
         except InvalidField:
-            found.append(None)
-    return found
+            references.append(None)
+    return references
 
 
 def hashes(request: wire.CheckImagesRequest) -> list[bytes]:
-    """The hashes to look up."""
+    """Return the hashes to look up. Raises InvalidField."""
     validation.at_most("sha256s", request.sha256s, validation.MAX_HASHES)
     return [validation.sha256(value, f"sha256s[{number}]") for number, value in enumerate(request.sha256s)]
 
 
 def names(request: wire.DeleteImagesRequest) -> Names:
-    """What to delete."""
+    """Return the names of what is to be deleted. Raises InvalidField."""
     count = len(request.uris) + len(request.products) + len(request.sha256s) + len(request.references)
     if not 1 <= count <= validation.MAX_NAMED:
         rule = f"together with products, sha256s and references, must be 1 to {validation.MAX_NAMED}"
@@ -62,16 +62,16 @@ def names(request: wire.DeleteImagesRequest) -> Names:
         uris=[validation.uri(f"uris[{number}]", value) for number, value in enumerate(request.uris)],
         products=[validation.product(f"products[{n}]", value, least=1) for n, value in enumerate(request.products)],
         sha256s=[validation.sha256(value, f"sha256s[{number}]") for number, value in enumerate(request.sha256s)],
-        references=[one.key for one in _references(request.references)],
+        references=[item.key for item in _references(request.references)],
     )
 
 
 def after(
     request: wire.ListImagesRequest | wire.ListReferencesRequest | wire.ListFeedbackRequest,
 ) -> tuple[str, tuple[int, int] | None]:
-    """What identifies the request in page tokens; and of the last one on the page before, its project's and own id."""
-    asked = page_token.digest(request, "page_token", "page_size")
+    """Return the request's digest for page tokens, and the ids of the project and of the last item before."""
+    request_digest = page_token.digest(request, "page_token", "page_size")
     if not request.page_token:
-        return asked, None
-    project_id, own_id = page_token.decode(request.page_token, asked, (int, int))
-    return asked, (project_id, own_id)
+        return request_digest, None
+    project_id, own_id = page_token.decode(request.page_token, request_digest, (int, int))
+    return request_digest, (project_id, own_id)

@@ -1,11 +1,11 @@
-"""What to search for."""
+"""Parse searches, their queries and filters, and searches for duplicates."""
 
 from typing import Final
 
 from lookalike.constants import NEAR_DUPLICATE
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
-from lookalike_searcher.duplicates.duplicates import PLACE_TYPES, Asked, Place
+from lookalike_searcher.duplicates.duplicates import PLACE_TYPES, DuplicateQuery, Place
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.rpc import page_token
@@ -18,16 +18,16 @@ _GROUPINGS: Final = frozenset(wire.Grouping.values())
 
 
 def search(request: wire.SearchRequest) -> tuple[Search, str]:
-    """What to search for, and what identifies the request in page tokens."""
+    """Return the search, and the request's digest for page tokens. Raises InvalidField."""
     if request.group_by not in _GROUPINGS:
         raise InvalidField("group_by", "must be a known value", request.group_by)
-    asked, after, called = page_token.digest(request, "page_token", "limit"), None, ""
+    request_digest, after, issued_id = page_token.digest(request, "page_token", "limit"), None, ""
     if request.page_token:
-        *position, called = page_token.decode(request.page_token, asked, (*POSITION_TYPES, str))
+        *position, issued_id = page_token.decode(request.page_token, request_digest, (*POSITION_TYPES, str))
         after = Position(*position)
-        _check_search_id(called, after.project_id, request.page_token)
+        _check_search_id(issued_id, after.project_id, request.page_token)
     similarity = request.min_similarity if request.HasField("min_similarity") else -1.0
-    found = Search(
+    parsed = Search(
         project=validation.project_name(request.project, "project"),
         query=_query(request),
         limit=limit(request.limit),
@@ -38,15 +38,15 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
         exact=request.exact,
         rerank=_rerank(request),
         after=after,
-        search_id=called,
+        search_id=issued_id,
     )
-    return found, asked
+    return parsed, request_digest
 
 
-def _check_search_id(called: str, project_id: int, token: str) -> None:
-    """A page bears the id of its search: tokens may be forged. Raises InvalidField."""
+def _check_search_id(issued_id: str, project_id: int, token: str) -> None:
+    """Check that a token has the id of a search in this project: tokens may be forged. Raises InvalidField."""
     try:
-        forged = search_id.parse(called, "page_token").project_id != project_id
+        forged = search_id.parse(issued_id, "page_token").project_id != project_id
     except InvalidField:
         forged = True
     if forged:
@@ -54,7 +54,7 @@ def _check_search_id(called: str, project_id: int, token: str) -> None:
 
 
 def _rerank(request: wire.SearchRequest) -> int:
-    """How many of the nearest to re-rank."""
+    """Return how many of the nearest images to re-rank."""
     if request.rerank and request.page_token:
         raise InvalidField(
             "page_token", "must be empty where hits are re-ranked: there is one page", request.page_token
@@ -63,7 +63,7 @@ def _rerank(request: wire.SearchRequest) -> int:
 
 
 def limit(value: int) -> int:
-    """How many hits to return."""
+    """Return how many hits to return; 0 stands for the default."""
     if not 0 <= value <= validation.MAX_LIMIT:
         rule = f"must be 1 to {validation.MAX_LIMIT}, or 0 for {validation.DEFAULT_LIMIT}"
         raise InvalidField("limit", rule, value)
@@ -71,7 +71,7 @@ def limit(value: int) -> int:
 
 
 def filter_(message: wire.Filter) -> Filter:
-    """Which images."""
+    """Return the filter, in which empty fields mean no condition."""
     validation.at_most("filter.products", message.products, validation.MAX_NAMED)
     validation.at_most("filter.variants", message.variants, validation.MAX_NAMED)
     validation.at_most("filter.labels", message.labels, validation.MAX_LABEL_GROUPS)
@@ -91,7 +91,7 @@ def _group(field: str, group: wire.LabelGroup) -> tuple[tuple[str, str], ...]:
 
 
 def _query(request: wire.SearchRequest) -> Query:
-    """What to rank by: exactly one of the ways to say it."""
+    """Return the query, which must be given in exactly one way."""
     by_vector = request.HasField("embedding")
     by_hash = bool(request.sha256) and not by_vector
     if by_vector + by_hash + bool(request.uri) + bool(request.positives) != 1:
@@ -131,16 +131,16 @@ def _example(field: str, message: wire.Example) -> Example:
             raise InvalidField(field, "must be an embedding, a sha256 or a uri", None)
 
 
-def duplicates(request: wire.FindDuplicatesRequest) -> tuple[Asked, str]:
-    """What duplicates to find, and what identifies the request in resume tokens."""
-    asked, after = page_token.digest(request, "resume_token"), None
+def duplicates(request: wire.FindDuplicatesRequest) -> tuple[DuplicateQuery, str]:
+    """Return the query for duplicates, and the request's digest for resume tokens. Raises InvalidField."""
+    request_digest, after = page_token.digest(request, "resume_token"), None
     if request.resume_token:
-        after = Place(*page_token.decode(request.resume_token, asked, PLACE_TYPES, "resume_token"))
+        after = Place(*page_token.decode(request.resume_token, request_digest, PLACE_TYPES, "resume_token"))
     similarity = request.min_similarity if request.HasField("min_similarity") else NEAR_DUPLICATE
-    found = Asked(
+    query = DuplicateQuery(
         project=validation.project_name(request.project, "project"),
         min_similarity=validation.between("min_similarity", similarity, 0.5, 1),
         same_file_only=request.same_file_only,
         after=after,
     )
-    return found, asked
+    return query, request_digest

@@ -1,4 +1,4 @@
-"""Vectors, and numbers like them."""
+"""Parse vectors, and other lists of numbers."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,29 +13,29 @@ from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.projects.projection import FLOATS
 
 LENGTH_TOLERANCE: Final = 0.01
-"""How far from 1 a vector's length may be."""
+"""A vector's length may differ from 1 by so much."""
 
 
 def embedding(message: common.Embedding, field: str = "embedding") -> Embedding:
-    """A vector."""
-    [found] = embeddings([message], field)
-    if isinstance(found, InvalidField):
-        raise found
-    return found
+    """Return the embedding that a message holds. Raises InvalidField if it is not valid."""
+    [parsed] = embeddings([message], field)
+    if isinstance(parsed, InvalidField):
+        raise parsed
+    return parsed
 
 
 def embeddings(messages: Sequence[common.Embedding], field: str = "embedding") -> list[Embedding | InvalidField]:
-    """The vectors, or what is wrong with each."""
+    """Return the embeddings, or what is wrong with each."""
     sized = [message for message in messages if len(message.values) == DIMENSIONS]
     matrix = np.frombuffer(b"".join(map(_floats, sized)), FLOATS).reshape(-1, DIMENSIONS)
-    with np.errstate(all="ignore"):  # what overflows is refused
+    with np.errstate(all="ignore"):  # vectors that overflow are refused below
         lengths = iter(np.sqrt(np.square(matrix).sum(axis=1, dtype=np.float64)).tolist())
         halves = iter(encode(matrix))
     results: list[Embedding | InvalidField] = []
     for message in messages:
         if len(message.values) != DIMENSIONS:
-            found = f"{len(message.values)} numbers"
-            results.append(InvalidField(f"{field}.values", f"must be {DIMENSIONS} numbers", found))
+            count = f"{len(message.values)} numbers"
+            results.append(InvalidField(f"{field}.values", f"must be {DIMENSIONS} numbers", count))
             continue
         length, half = next(lengths), next(halves)
         if not abs(length - 1) <= LENGTH_TOLERANCE:  # also refuses NaN and infinity
@@ -50,9 +50,9 @@ def embeddings(messages: Sequence[common.Embedding], field: str = "embedding") -
 
 
 def _floats(message: common.Embedding) -> bytes:
-    """The vector as little-endian floats.
+    """Return the vector as little-endian floats.
 
-    They end the message's own bytes, and are taken from there, as reading numbers one by one costs ten times as much.
+    They are the last of the message's own bytes. Taking them from there costs a tenth of reading them one by one.
     """
     data = message.SerializeToString()
     size = DIMENSIONS * FLOATS.itemsize
@@ -60,14 +60,14 @@ def _floats(message: common.Embedding) -> bytes:
     head = (2 if name < 128 else 3) + name if name else 0
     if len(data) == head + 3 + size:
         return data[-size:]
-    return np.fromiter(message.values, FLOATS, DIMENSIONS).tobytes()  # the message has fields that we do not know
+    return np.fromiter(message.values, FLOATS, DIMENSIONS).tobytes()  # the message has unknown fields
 
 
 def numbers(field: str, values: Sequence[float] | np.ndarray, count: int) -> np.ndarray:
-    """So many finite numbers."""
+    """Return `count` finite numbers as float32. Raises InvalidField."""
     if len(values) != count:
         raise InvalidField(field, f"must be {count} numbers", f"{len(values)} numbers")
-    found = np.fromiter(values, FLOATS, count)
-    if not np.isfinite(found).all():
-        raise InvalidField(field, "must be finite", f"{count - int(np.isfinite(found).sum())} that are not")
-    return found
+    array = np.fromiter(values, FLOATS, count)
+    if not np.isfinite(array).all():
+        raise InvalidField(field, "must be finite", f"{count - int(np.isfinite(array).sum())} that are not")
+    return array

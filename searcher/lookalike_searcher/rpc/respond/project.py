@@ -1,0 +1,79 @@
+"""Build responses about projects and their spaces."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher.indexes.index import IndexState, IndexStatus
+from lookalike_searcher.projects.registry import Limits, Project
+from lookalike_searcher.projects.space import Space
+from lookalike_searcher.search.space_comparison import Comparison, Figures
+
+_INDEX_STATES: Final[Mapping[IndexState, "wire.IndexState.ValueType"]] = {
+    IndexState.NONE: wire.INDEX_STATE_NONE,
+    IndexState.PENDING: wire.INDEX_STATE_PENDING,
+    IndexState.BUILDING: wire.INDEX_STATE_BUILDING,
+    IndexState.READY: wire.INDEX_STATE_READY,
+}
+
+
+def project(stored: Project, indexes: Mapping[int, IndexStatus] | None = None) -> wire.Project:
+    """Return a project, with its spaces if the states of their indexes are given by the spaces' ids."""
+    message = wire.Project(
+        name=stored.name,
+        space=stored.space,
+        image_count=stored.image_count,
+        reference_count=stored.reference_count,
+        limits=_limits(stored.limits),
+        search_disabled=stored.search_disabled,
+    )
+    message.create_time.FromDatetime(stored.create_time)
+    message.update_time.FromDatetime(stored.update_time)
+    if indexes is not None:
+        known = (space for space in stored.spaces if space.id in indexes)  # other spaces have just been dropped
+        in_order = sorted(known, key=lambda space: space.name != stored.space)
+        message.spaces.extend(_space(space, stored, indexes[space.id]) for space in in_order)
+    return message
+
+
+def _limits(limits: Limits) -> wire.Limits:
+    return wire.Limits(
+        max_images=limits.max_images,
+        max_hits=limits.max_hits,
+        searches_per_second=limits.searches_per_second,
+        max_batch=limits.max_batch,
+    )
+
+
+def _space(space: Space, project: Project, index: IndexStatus) -> wire.Space:
+    message = wire.Space(
+        name=space.name,
+        serves=space.name == project.space,
+        source=project.base(space).name if space.source_id else "",
+        vector_count=index.vector_count,
+        index=wire.Index(
+            state=_INDEX_STATES[index.state],
+            progress=index.progress,
+            phase=index.phase,
+            recall=space.recall if space.recall_count else None,
+            ef_search=(space.ef_search(10) or 0),
+        ),
+    )
+    message.create_time.FromDatetime(space.create_time)
+    return message
+
+
+def comparison(compared: Comparison) -> wire.CompareSpacesResponse:
+    """Return the comparison of two spaces over the same queries."""
+    return wire.CompareSpacesResponse(
+        sample_count=compared.samples,
+        overlap=compared.overlap,
+        serving=_figures(compared.serving),
+        other=_figures(compared.other),
+    )
+
+
+def _figures(figures: Figures) -> wire.SpaceFigures:
+    return wire.SpaceFigures(
+        space=figures.space, same_product=figures.same_product, median_seconds=figures.median_seconds
+    )
