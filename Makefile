@@ -5,7 +5,7 @@ VENV   := .venv
 # Much of a test is waiting: for processes, for the database.
 TESTS_AT_ONCE ?= 4
 LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page pods) \
-	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency http_schema restore)
+	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates http_schema restore)
 BIN    := $(VENV)/bin
 
 .PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-embedder bench-gpu bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
