@@ -55,7 +55,7 @@ async def test_photos_go_in_and_ranked_products_come_out(client: Client, project
 async def test_a_photo_finds_its_altered_copies_before_anything_else(
     client: Client, project: str, photos: list[Path], tmp_path: Path
 ) -> None:
-    """The promise of the product: the copies of a photo are found right after the photo itself. `test_demo` has more."""
+    """The promise of the product: the copies of a photo are found right after the photo itself."""
     photos = photos[::6]
     copies = {photo: make_copies(photo, tmp_path / photo.stem) for photo in photos}
     items = items_of(photos) + [
