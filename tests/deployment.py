@@ -48,9 +48,9 @@ class Program:
         """
         with mock.patch.dict(os.environ, environment, clear=True):
             told = self.command.make_context("", []).params
-        names = ("tls_cert", "tls_key", "tls_client_ca", "jwks", "jwks_url")
+        names = ("tls_cert", "tls_key", "tls_client_ca", "jwks", "jwks_url", "insecure")
         found = Security(**{name: told[name] for name in names})
-        found.check(told["host"], insecure=told["insecure"])
+        found.check(told["host"])
         return found, told["insecure"]
 
 

@@ -1,27 +1,28 @@
-"""An embedder as a process whose vectors are thumbnails: quick, and telling: `python -m tests.thumbnails --port 0`."""
+"""An embedder as a process whose vectors are thumbnails: quick, and telling: `python -m tests.thumbnails --port 0`.
 
-import argparse
+It has the real embedder's flags, and all of it but the model.
+"""
+
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
-from lookalike.signals import until_signalled
+from lookalike.signals import cancelled_when_terminated
 from lookalike_embedder import server
 from lookalike_embedder.config import Config
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
-from lookalike_embedder.metrics import Metrics
+from lookalike_serving.options import configured
 
 SIDE = 16
 
 
 def shrink(pixels: Sequence[Pixels], _lane: Lane, _pause: Callable[[], None]) -> NDArray[np.float32]:
-    """Vectors of length 1: the first 512 numbers of each image's thumbnail, which no other image has."""
+    """Return vectors of length 1: the first 512 numbers of each image's thumbnail, which no other image has."""
     vectors = np.stack([_thumbnail(image).ravel()[:512] for image in pixels]).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
@@ -33,18 +34,26 @@ def _thumbnail(image: Pixels) -> NDArray[np.float64]:
     return np.asarray(cells.mean(axis=(1, 3)) + 1)
 
 
-async def serve(port: int) -> None:
+def load(config: Config) -> server.Loaded:
+    """Load no model."""
+    return server.Loaded(shrink, server.describe(config, "7" * 64, (), "cpu", "thumbnails", 8))
+
+
+def announce(line: str) -> None:
+    """Say that it is ready."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@configured(Config, "LOOKALIKE_EMBEDDER_")
+def serve(_: typer.Context, config: Config) -> None:
     """Serve until signalled."""
-    config = Config(cache_dir=Path("unused"), port=port, metrics_port=0, workers=1, decode_threads=1, grace=2)
-    loaded = server.Loaded(shrink, server.describe(config, "7" * 64, (), "cpu", "thumbnails", 8))
-    with ThreadPoolExecutor(1) as worker:
-        async with server.serving(config, loaded, worker, metrics=Metrics()) as ready:
-            sys.stdout.write(f"embedder ready on {config.host}:{ready.port}\n")
-            sys.stdout.flush()
-            await until_signalled()
+    asyncio.run(cancelled_when_terminated(server.run(config, announce, load)))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    asyncio.run(serve(parser.parse_args().port))
+    app()

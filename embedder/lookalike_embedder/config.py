@@ -1,64 +1,75 @@
-"""The embedder's configuration."""
+"""Every setting of the embedder is here, with its flag, environment variable, range and help."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, ClassVar, Final, Literal
+
+import platformdirs
 
 from lookalike.constants import EMBEDDER_PORT, MAX_IMAGE_BYTES
 from lookalike_embedder.weights import PUBLISHED_SHA256
-from lookalike_serving.security.config import Security
+from lookalike_serving.options import Option
+from lookalike_serving.settings import GrpcSettings, Port, ProbeInterval
 
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-"""Processors that this process may run on."""
+"""This process may run on so many processors."""
+
+_CACHE_DIR: Final = platformdirs.user_cache_path("lookalike")
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 
-METRICS_PORT: Final = 9464
-"""Where Prometheus reads: the port that OpenTelemetry's Prometheus exporters use by default."""
+@dataclass(frozen=True, kw_only=True)
+class Config(GrpcSettings):
+    """The embedder reads these settings. Times are in seconds."""
 
+    METRICS_PORT: ClassVar[int] = 9464
+    """OpenTelemetry's Prometheus exporters use this port by default."""
 
-@dataclass(frozen=True)
-class Config:
-    """Everything that can be set, read from flags and environment in `__main__` alone. Times are in seconds."""
-
-    cache_dir: Path
-    host: str = "127.0.0.1"
-    port: int = EMBEDDER_PORT
-    weights: Path | None = None
-    weights_sha256: str = PUBLISHED_SHA256
-    device: str = "auto"
-    precision: str = "auto"
-    workers: int = 0
-    max_batch_size: int = 0
-    max_waiting: int = 256
-    max_streams: int = 64
-    max_in_flight_bytes: int = 512 * 1024 * 1024
-    max_decoding_pixels: int = 128_000_000
-    decode_threads: int = CORES
-    cache_size: int = 16_384
-    max_image_bytes: int = MAX_IMAGE_BYTES
-    max_image_pixels: int = 64_000_000
-    max_connection_age: float = 300.0
-    metrics_port: int | None = None
-    probe_interval: float = 10.0
-    grace: float = 20.0
-    security: Security = field(default_factory=Security)
-
-    @property
-    def address(self) -> str:
-        """Where to listen, as `host:port`."""
-        return f"{self.host}:{self.port}"
-
-    @property
-    def metrics_address(self) -> tuple[str, int]:
-        """Where Prometheus reads: as set, else on METRICS_PORT, or on a free port where `port` is one too."""
-        return self.host, (METRICS_PORT if self.port else 0) if self.metrics_port is None else self.metrics_port
+    cache_dir: Annotated[Path, Option("Folder that keeps downloaded weights.", shared=True)] = _CACHE_DIR
+    port: Port = EMBEDDER_PORT
+    probe_interval: ProbeInterval = 10.0
+    weights: Annotated[Path | None, Option("VGG16 weights, .safetensors; nothing else is tried.")] = None
+    weights_sha256: Annotated[str, Option("The digest that the weights' tensors must have.")] = PUBLISHED_SHA256
+    device: Annotated[Device, Option("Where to compute.")] = "auto"
+    precision: Annotated[
+        Precision,
+        Option("How to compute; int8 is for CPUs and an embedding space of its own."),
+    ] = "auto"
+    workers: Annotated[
+        int,
+        Option("Bulk batches computed at once; 0: 2 on a GPU, one per CPU core.", min=0),
+    ] = 0
+    max_batch_size: Annotated[int, Option("Most images per batch; 0 measures the best at start.", min=0)] = 0
+    max_waiting: Annotated[int, Option("Most Embed calls in flight; more are refused.", min=1)] = 256
+    max_streams: Annotated[int, Option("Most EmbedStream calls in flight; more are refused.", min=1)] = 64
+    max_in_flight_bytes: Annotated[
+        int,
+        Option("Bytes of image files in flight; a quarter is kept for Embed.", min=1),
+    ] = 512 * 1024 * 1024
+    max_decoding_pixels: Annotated[
+        int,
+        Option("Pixels of 8-bit RGB decoded at once, over all threads.", min=1),
+    ] = 128_000_000
+    decode_threads: Annotated[int, Option("Threads that decode images.", min=1)] = CORES
+    cache_size: Annotated[int, Option("Answers kept, some 3 KiB each; 0 keeps none.", min=0)] = 16_384
+    max_image_bytes: Annotated[int, Option("Largest image file, in bytes.", min=1)] = MAX_IMAGE_BYTES
+    max_image_pixels: Annotated[int, Option("Largest image, in pixels (width times height).", min=1)] = 64_000_000
+    max_connection_age: Annotated[
+        float,
+        Option("Seconds until a connection is renewed; streams end before.", min=1),
+    ] = 300.0
 
     @property
     def max_stream_age(self) -> float:
-        """Seconds after which a stream ends by itself: well before its connection is closed, see `server`."""
+        """Return the seconds after which a stream ends by itself, well before its connection is closed."""
         return 0.8 * self.max_connection_age
 
     def workers_on(self, device: str) -> int:
-        """How many bulk batches at once: as set, else one per core, or two on a GPU, where one is copied meanwhile."""
+        """Return how many bulk batches are computed at once.
+
+        Left out, that is one per core, or two on a GPU, where one is copied meanwhile.
+        """
         return self.workers or (2 if device == "cuda" else CORES)

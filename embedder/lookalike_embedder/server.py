@@ -70,6 +70,7 @@ async def run(
         DeviceLost: the device is lost, and the server has ended. The process must end itself, see `Stuck`.
         Stuck: the server has ended, but some threads have not.
     """
+    config.check_ports()
     tune(LARGE_BLOCKS)  # before there are threads
     first = ThreadPoolExecutor(1, "interactive")
     lost = asyncio.Event()

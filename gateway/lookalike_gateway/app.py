@@ -1,4 +1,4 @@
-"""The application: routes, what refuses, what surrounds."""
+"""Put the application together: routes, error handlers and middleware."""
 
 import json
 from collections import defaultdict
@@ -29,7 +29,7 @@ from lookalike_serving.errors import DomainError
 
 
 def application(config: Config) -> Starlette:
-    """The face, as an ASGI application. Its client is opened and closed with it."""
+    """Return the application, by the rules of ASGI. Its client is opened and closed with it."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -59,7 +59,7 @@ def application(config: Config) -> Starlette:
 
 
 def _middleware(config: Config) -> list[Middleware]:
-    surround = Middleware(Surround, allowed_hosts=config.allowed_hosts)
+    surround = Middleware(Surround, allowed_hosts=config.hosts)
     if not config.cors_origins:
         return [surround]
     cors = Middleware(

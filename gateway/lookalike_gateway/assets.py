@@ -1,4 +1,4 @@
-"""The page's files, all in memory from the start: nothing of a request ever names a file."""
+"""Serve the page's files from memory: nothing of a request ever names a file."""
 
 import hashlib
 from importlib.resources import files
@@ -17,7 +17,7 @@ _TYPES: Final = {
 
 
 def contents() -> dict[str, bytes]:
-    """The files by name."""
+    """Return the contents of the page's files by name."""
     folder = files(__package__) / "page"
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in _TYPES}
 

@@ -1,4 +1,4 @@
-"""Who is let in. Before a body is read, and before a server is asked.
+"""Decide who is let in, before a body is read and before a server is asked.
 
 The caller's token is handed on to the servers, which decide for themselves. Where the face has keys of its own, it
 looks at the token as they do: by the same table, as each operation stands for an RPC.
@@ -18,7 +18,7 @@ from lookalike_serving.security.permissions import PERMISSIONS
 
 
 class Door:
-    """Of one application. Raises InvalidSecurity."""
+    """The door of one application lets callers in or not. Raises InvalidSecurity."""
 
     def __init__(self, security: Security) -> None:
         self._verifier = factory.verifier(security)

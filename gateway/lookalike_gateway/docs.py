@@ -1,4 +1,4 @@
-"""The document for people: plain HTML without scripts, at /docs."""
+"""Show the OpenAPI document to people: plain HTML without scripts, at /docs."""
 
 import html
 import json
@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 
 def page(document: Json) -> str:
-    """The page."""
+    """Return the page as HTML."""
     operations = [
         (method.upper(), path, operation)
         for path, methods in document["paths"].items()

@@ -1,4 +1,4 @@
-"""Duplicates: some clusters at a time, or all of them as a stream."""
+"""Find duplicates: some clusters at a time, or all of them as a stream."""
 
 import json
 import time
@@ -20,7 +20,7 @@ class _EnoughError(Exception):
 
 
 async def page(request: Request, given: Given) -> Response:
-    """At most so many clusters, after at most so many seconds, or little more: it always comes some way."""
+    """Return at most so many clusters, after at most so many seconds or little more: it always comes some way."""
     face, ends = face_of(request), time.monotonic() + given["max_seconds"]
     clusters: list[DuplicateCluster] = []
     last: list[DuplicateProgress] = []
@@ -51,7 +51,7 @@ async def page(request: Request, given: Given) -> Response:
 
 
 async def stream(request: Request, given: Given) -> Response:
-    """All clusters, a line of JSON each, as they are found. What is wrong at the beginning is said by the status."""
+    """Send all clusters, a line of JSON each, as they are found. The status says what is wrong at the beginning."""
     face = face_of(request)
     found = _found(face, given, None)
     first = await anext(found, None)

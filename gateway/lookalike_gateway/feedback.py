@@ -1,4 +1,4 @@
-"""What users thought of a search's hits, and how good searches are by that."""
+"""Record what users thought of a search's hits, and say how good searches are by that."""
 
 import re
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ async def recorded(request: Request, given: Given) -> Response:
 
 
 async def quality(request: Request, given: Given) -> Response:
-    """How good a project's searches were."""
+    """Return how good a project's searches were."""
     found = await face_of(request).client.search_quality(given["project"], days=given["days"])
     return JSONResponse(respond.quality(found), headers=_LIVE)
 

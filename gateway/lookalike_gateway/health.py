@@ -1,4 +1,4 @@
-"""Whether we live, and whether what is behind us does."""
+"""Say whether the gateway lives, and whether the servers behind it serve."""
 
 import asyncio
 from typing import Final
@@ -14,7 +14,7 @@ _FRESH: Final = {"Cache-Control": "no-store"}
 
 
 async def live(_request: Request, _given: Given) -> Response:
-    """We answer."""
+    """Say that the gateway answers."""
     return JSONResponse({"status": "ok"}, headers=_FRESH)
 
 

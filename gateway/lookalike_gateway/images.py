@@ -1,4 +1,4 @@
-"""Images of a project: which there are, and what they look like."""
+"""Show the images of a project: which there are, and what they look like."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,7 +10,7 @@ from lookalike_gateway.state import face_of
 
 
 async def listed(request: Request, given: Given) -> Response:
-    """A page of images."""
+    """Return one page of a project's images."""
     face, project = face_of(request), given["project"]
     page = await face.client.image_page(
         project, filter=chosen(given), page_size=given["limit"], page_token=given["page_token"] or ""
@@ -20,14 +20,14 @@ async def listed(request: Request, given: Given) -> Response:
 
 
 async def shown(request: Request, given: Given) -> Response:
-    """One image."""
+    """Return one image of a project."""
     face, project = face_of(request), given["project"]
     found = await face.client.get_image(project, sha256=given["sha256"])
     return JSONResponse(respond.image(found, project, face.thumbnails))
 
 
 async def thumbnail(request: Request, given: Given) -> Response:
-    """A small picture of one. The image is looked up each time, as it may have been deleted."""
+    """Return a small picture of an image. The image is looked up each time, as it may have been deleted."""
     face = face_of(request)
     found = await face.client.get_image(given["project"], sha256=given["sha256"])
     headers = {

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its line in the log, security headers, the check of its host, failures."""
+"""Give every request its id, its line in the log and security headers, check its host, and answer failures."""
 
 import logging
 import time
@@ -43,7 +43,7 @@ _LEVELS: Final = ((500, logging.WARNING), (400, logging.INFO))
 
 
 class Surround:
-    """Middleware; the outermost.
+    """The outermost middleware is this one: it adds what every request gets.
 
     Args:
         app: what is surrounded.

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of what the routes are made of."""
+"""Make the OpenAPI 3.1 document of what the routes are made of."""
 
 import importlib.metadata
 from http import HTTPStatus
@@ -45,7 +45,7 @@ _UNREAD: Final[Json] = {
 
 
 def document() -> Json:
-    """The whole document."""
+    """Return the whole OpenAPI document."""
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)

@@ -1,4 +1,4 @@
-"""All that can be asked: the routes and the OpenAPI document are made of this list."""
+"""The routes and the OpenAPI document are made of this list of operations."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ JSON: Final = "application/json"
 
 @dataclass(frozen=True)
 class Operation:
-    """One.
+    """An operation is what one route does.
 
     Attributes:
         name: its operationId.

@@ -1,4 +1,4 @@
-"""Page tokens of searches. They carry the query, the photo's vector too: nobody has to send or embed it again."""
+"""Encode page tokens of searches. They carry the query and the photo's vector: nobody has to embed it again."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ _OFFSET: Final = struct.Struct(">I")
 
 @dataclass(frozen=True)
 class Page:
-    """Where a search goes on.
+    """A page says where a search goes on.
 
     Attributes:
         query: what is asked: those of `Query`'s fields that say it.
@@ -34,14 +34,14 @@ class Page:
 
 
 def encode(page: Page) -> str:
-    """The page as a token: some 3 kB with a vector."""
+    """Return the page as a token: some 3 kB with a vector."""
     asked = search("", Query(**page.query, limit=0, page_token=page.page_token))
     packed = _OFFSET.pack(min(page.offset, 2**32 - 1)) + asked.SerializeToString()
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def decode(token: str) -> Page:
-    """The page that the token stands for. Raises Refused."""
+    """Return the page that the token stands for. Raises Refused."""
     try:
         packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         [offset] = _OFFSET.unpack_from(packed)

@@ -1,4 +1,4 @@
-"""Parameters: said once, read from requests and written into the OpenAPI document by the same lines."""
+"""Parameters are said once: the same lines read them from requests and write them into the OpenAPI document."""
 
 import math
 import re
@@ -19,7 +19,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,12}")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter.
+    """A parameter is a part of the path or the query.
 
     Attributes:
         name: its name.
@@ -36,7 +36,7 @@ class Parameter:
     example: Any = None
 
     def described(self) -> dict[str, Any]:
-        """It in OpenAPI's words."""
+        """Return the parameter in OpenAPI's words."""
         found = {
             "name": self.name,
             "in": self.place,
@@ -47,7 +47,7 @@ class Parameter:
         return found if self.example is None else found | {"example": self.example}
 
     def read(self, request: Request) -> Any:  # noqa: ANN401 - whatever the schema says
-        """Its value. Raises Refused."""
+        """Return its value in a request. Raises Refused."""
         if self.place == "path":
             return _scalar(self.name, self.schema, request.path_params[self.name])
         texts = request.query_params.getlist(self.name)
@@ -61,7 +61,7 @@ class Parameter:
 
 
 def read(parameters: Sequence[Parameter], request: Request) -> Given:
-    """The values of all parameters.
+    """Return the values of all parameters.
 
     Raises:
         Refused: one breaks its schema, or there is one that we do not know: a filter with a typing error must not find

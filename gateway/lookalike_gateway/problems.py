@@ -1,4 +1,4 @@
-"""How the face refuses: RFC 9457 problem details, by one table from gRPC's status codes to HTTP's."""
+"""Refuse with RFC 9457 problem details, by one table from gRPC's status codes to HTTP's."""
 
 import math
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Refused(Exception):
 
 
 def invalid(name: str, rule: str, value: object) -> Refused:
-    """A parameter or field breaks a rule."""
+    """Return the refusal of a parameter or field that breaks a rule."""
     found = str(value) if len(str(value)) <= 80 else f"{str(value)[:77]}..."
     detail = f"{name}: {rule}, got {found!r}"
     return Refused(HTTPStatus.BAD_REQUEST, "INVALID_PARAMETER", detail, violations={name: detail})
@@ -92,7 +92,7 @@ def body(
     violations: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The problem as RFC 9457 has it, with members of our own: reason, violations, metadata, requestId."""
+    """Return the problem as RFC 9457 has it, with members of our own: reason, violations, metadata, requestId."""
     return {
         "type": "about:blank",
         "title": status.phrase,
@@ -106,23 +106,23 @@ def body(
 
 
 def response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The answer with that problem."""
+    """Return the response with that problem."""
     return JSONResponse(content, content["status"], headers, MEDIA_TYPE)
 
 
 def status_of(error: LookalikeError) -> HTTPStatus:
-    """The HTTP status of what the client library raised."""
+    """Return the HTTP status of what the client library raised."""
     return _BY_REASON.get(error.reason) or STATUS.get(error.code, HTTPStatus.BAD_GATEWAY)
 
 
 def of_library(error: LookalikeError) -> dict[str, Any]:
-    """What the client library raised, as a problem."""
+    """Return what the client library raised as a problem."""
     violations = error.violations if isinstance(error, InvalidRequestError) else {}
     return body(status_of(error), error.reason, str(error), violations=violations, metadata=error.metadata)
 
 
 async def from_library(_request: Request, error: Exception) -> JSONResponse:
-    """The answer to a request on which the client library raised; RetryInfo becomes Retry-After."""
+    """Return the response to a request on which the client library raised; RetryInfo becomes Retry-After."""
     assert isinstance(error, LookalikeError)  # noqa: S101 - it is registered for these alone
     seconds = error.retry_after if isinstance(error, OverloadedError) else None
     if seconds is None and status_of(error) is HTTPStatus.SERVICE_UNAVAILABLE:
@@ -132,7 +132,7 @@ async def from_library(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def from_domain(request: Request, error: Exception) -> JSONResponse:
-    """The answer to whom our own door does not let in. It is written down, as no server hears of it."""
+    """Return the response to a caller that is not let in. It is audited here, as no server hears of it."""
     assert isinstance(error, DomainError)  # noqa: S101
     status = STATUS[REFUSALS[type(error)]]
     record = Record()
@@ -152,14 +152,14 @@ def _challenge(status: HTTPStatus, reason: str) -> dict[str, str]:
 
 
 async def from_us(_request: Request, error: Exception) -> JSONResponse:
-    """The answer to what we refuse."""
+    """Return the response to what the gateway itself refuses."""
     assert isinstance(error, Refused)  # noqa: S101
     found = body(error.status, error.reason, error.detail, violations=error.violations)
     return response(found, error.headers)
 
 
 async def from_starlette(request: Request, error: Exception) -> JSONResponse:
-    """The answer to what Starlette refuses: no such path or method, a broken multipart body."""
+    """Return the response to what Starlette refuses: no such path or method, a broken multipart body."""
     assert isinstance(error, HTTPException)  # noqa: S101
     status = HTTPStatus(error.status_code)
     detail = error.detail
@@ -171,7 +171,7 @@ async def from_starlette(request: Request, error: Exception) -> JSONResponse:
 
 
 def unexpected() -> JSONResponse:
-    """The answer to a failure of our own. The log has the cause; the answer does not."""
+    """Return the response to a failure of our own. The log has the cause; the response does not."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     return response(body(status, "INTERNAL", "the face failed on this request; its log has the cause"))
 

@@ -1,4 +1,4 @@
-"""Projects: their state, live, and the switch."""
+"""Show projects and their state, and switch their searches on and off."""
 
 from http import HTTPStatus
 from typing import Final
@@ -16,14 +16,14 @@ _LIVE: Final = {"Cache-Control": "no-store"}
 
 
 async def listed(request: Request, given: Given) -> Response:
-    """A page of projects."""
+    """Return one page of the projects."""
     page = await face_of(request).client.project_page(page_size=given["limit"], page_token=given["page_token"] or "")
     found = {"projects": list(map(respond.project, page.projects)), "nextPageToken": page.next_page_token}
     return JSONResponse(found, headers=_LIVE)
 
 
 async def shown(request: Request, given: Given) -> Response:
-    """One project with its spaces."""
+    """Return one project with its spaces."""
     found = await face_of(request).client.get_project(given["project"])
     return JSONResponse(respond.project(found), headers=_LIVE)
 

@@ -1,4 +1,4 @@
-"""Bodies on their way: as many bytes at once as there is room for; where there is none, the oldest body goes.
+"""Receive bodies, as many bytes at once as there is room for; where there is none, the oldest body is refused.
 
 It is bytes that are counted, not bodies: one that does not come, or comes a byte each second, takes next to nothing,
 and keeps nobody out.
@@ -13,7 +13,7 @@ from lookalike_gateway.problems import CLOSE, Refused
 
 
 class Share:
-    """What one body has of the room."""
+    """A share is what one body has of the room."""
 
     def __init__(self, room: "Room") -> None:
         self._room = room
@@ -27,7 +27,7 @@ class Share:
         self._room.grow(self, size)
 
     def evict(self) -> None:
-        """Make room for others."""
+        """Refuse this body to make room for others."""
         self._evicted = True
         if self._deadline and not self._deadline.expired():
             self._deadline.reschedule(0)
@@ -48,7 +48,7 @@ class Share:
 
 
 class Room:
-    """For bodies, of so many bytes in all: of those that come, and of those that are worked on."""
+    """The room holds so many bytes of bodies: of those that arrive, and of those that are worked on."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -57,7 +57,7 @@ class Room:
 
     @contextmanager
     def share(self) -> Iterator[Share]:
-        """Room for a body, to the end of the block."""
+        """Give a body its share of the room, to the end of the block."""
         share = Share(self)
         self._coming[share] = None
         try:

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 def search(result: SearchResult, offset: int, next_page_token: str, name: str, thumbnails: Thumbnails) -> Json:
-    """The answer to a search, without the hits that come before the offset."""
+    """Return the answer to a search, without the hits that come before the offset."""
     return {
         "count": len(result.hits),
         "offset": offset,
@@ -42,7 +42,7 @@ def search(result: SearchResult, offset: int, next_page_token: str, name: str, t
 
 
 def quality(found: SearchQuality) -> Json:
-    """How good searches were."""
+    """Return how good searches were."""
     return {
         "startTime": _time(found.start_time),
         "searches": found.search_count,
@@ -67,7 +67,7 @@ def _hit(hit: Hit, project_name: str, thumbnails: Thumbnails) -> Json:
 
 
 def image(found: Image, project_name: str, thumbnails: Thumbnails) -> Json:
-    """An image of a project."""
+    """Return an image of a project."""
     return {**_shown(found, project_name, thumbnails), "createTime": _time(found.create_time)}
 
 
@@ -139,7 +139,7 @@ def _space(space: Space) -> Json:
 
 
 def cluster(found: DuplicateCluster, project_name: str, thumbnails: Thumbnails) -> Json:
-    """Images that are duplicates of one another."""
+    """Return images that are duplicates of one another."""
     return {
         "imageCount": found.image_count,
         "images": [
@@ -150,7 +150,7 @@ def cluster(found: DuplicateCluster, project_name: str, thumbnails: Thumbnails) 
 
 
 def progress(found: DuplicateProgress) -> Json:
-    """How far a search for duplicates has come."""
+    """Return how far a search for duplicates has come."""
     return {
         "imagesExamined": found.examined_count,
         "images": found.image_count,

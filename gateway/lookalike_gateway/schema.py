@@ -1,4 +1,4 @@
-"""The JSON that goes out, in JSON Schema: what `respond` and `problems` make."""
+"""Describe the JSON that `respond` and `problems` make, in JSON Schema."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -43,7 +43,7 @@ def _maybe(schema: Json) -> Json:
 
 
 def ref(name: str) -> Json:
-    """A reference to one of `SCHEMAS`."""
+    """Return a reference to one of `SCHEMAS`."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 

@@ -1,4 +1,4 @@
-"""Searches: by a photo that comes with the request, and by an image of the project."""
+"""Search by a photo that comes with the request, or by an image of the project."""
 
 import dataclasses
 import hashlib
@@ -69,7 +69,7 @@ async def _answered(face: Face, given: Given, page: Page, embed_seconds: float =
 
 
 def how(given: Given) -> dict[str, Any]:
-    """What to rank, and how."""
+    """Return what is ranked, and how."""
     return {
         "filter": chosen(given),
         "min_similarity": given["min_similarity"],
@@ -80,7 +80,7 @@ def how(given: Given) -> dict[str, Any]:
 
 
 def chosen(given: Given) -> Filter | None:
-    """Which images; None: all."""
+    """Return which images are ranked; None: all."""
     made = Filter(
         products=given["product"],
         variants=given["variant"],

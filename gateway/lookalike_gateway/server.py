@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from lookalike_gateway.app import application
 from lookalike_gateway.config import Config
 from lookalike_serving.http1 import server
+from lookalike_serving.listening import listen
 from lookalike_serving.security import factory
 
 
@@ -19,7 +20,7 @@ async def serving(config: Config) -> AsyncIterator[str]:
     """
     certificate = factory.certificate(config.security)
     app = application(config)
-    listening = server.listen(config.host, config.port)
+    listening = listen(config.host, config.port)
     port = listening.getsockname()[1]
     tls = (lambda *_: certificate.for_asyncio()) if certificate else None
     async with server.serving(

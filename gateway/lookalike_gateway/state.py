@@ -1,4 +1,4 @@
-"""What the handlers work with: the client, and what bounds them."""
+"""Keep what the handlers work with: the client, and what bounds them."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from lookalike_gateway.upload import Uploads
 
 @dataclass(frozen=True)
 class Face:
-    """Belongs to one application."""
+    """The state belongs to one application."""
 
     client: Client
     config: Config
@@ -21,6 +21,6 @@ class Face:
 
 
 def face_of(request: Request) -> Face:
-    """The face that a request came to."""
+    """Return the state of the application that got the request."""
     face: Face = request.app.state.face
     return face

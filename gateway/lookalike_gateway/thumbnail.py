@@ -1,4 +1,4 @@
-"""Small pictures of indexed local files.
+"""Make small pictures of indexed local files.
 
 Nobody names a file here, but an image of the project by its hash. It is looked for where the index says that it is
 used, and shown only if that is a regular file below one of the configured roots, and holds the very bytes that were
@@ -23,7 +23,7 @@ from lookalike.fetch import Failed, local
 from lookalike_gateway.problems import Refused
 
 SIZES: Final = (160, 320, 640, 1280)
-"""Longest sides, in pixels."""
+"""A thumbnail's longest side has one of these numbers of pixels."""
 
 _WANTED: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _MAX_BYTES: Final = 64 * 1024 * 1024
@@ -50,12 +50,12 @@ class Thumbnails:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     def likely(self, uri: str) -> bool:
-        """Whether there may be one of the file at this URI, by its name alone."""
+        """Say whether there may be a thumbnail of the file at this URI, by its name alone."""
         path = _path(uri)
         return path is not None and ".." not in path.parts and any(map(path.is_relative_to, self._named))
 
     async def make(self, image: records.Image, size: int) -> bytes:
-        """A JPEG of the image, at most `size` pixels wide and high.
+        """Return a JPEG of the image, at most `size` pixels wide and high.
 
         Raises:
             Refused: there is no such file that may be shown, whatever the reason.

@@ -1,4 +1,4 @@
-"""Bodies: how large, how slow, of what type, and how many at once."""
+"""Bound bodies: how large, how slow, of what type, and how many at once."""
 
 import json
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ class Uploads:
 
     @asynccontextmanager
     async def photo(self, request: Request) -> AsyncIterator[bytes]:
-        """The photo that is the request's body, or the file in it; its place is held to the end of the block.
+        """Yield the photo that is the request's body, or the file in it; its place is held to the end of the block.
 
         Raises:
             Refused: it is too large, too slow, of a wrong type, or there are too many.
@@ -48,7 +48,7 @@ class Uploads:
                 self._open -= 1
 
     async def json(self, request: Request, most: int) -> Any:  # noqa: ANN401 - any JSON
-        """The body, which must be JSON, of at most so many bytes. Raises Refused."""
+        """Return the body, which must be JSON of at most so many bytes. Raises Refused."""
         kind = content_type(request)
         if kind not in ("application/json", "application/merge-patch+json"):  # what no form of another site can send
             raise wrong_type("application/json", kind)
@@ -81,7 +81,7 @@ class Uploads:
 
 
 def content_type(request: Request) -> str:
-    """What the body is said to be, without parameters."""
+    """Return what the body is said to be, without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

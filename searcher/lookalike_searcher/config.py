@@ -1,58 +1,75 @@
-"""The searcher's configuration."""
+"""Every setting of the searcher is here, with its flag, environment variable, range and help."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Annotated, ClassVar, Final
+
+import platformdirs
 
 from lookalike.constants import SEARCHER_PORT
-from lookalike_serving.security.config import Security
+from lookalike_serving.options import Option
+from lookalike_serving.settings import GrpcSettings, Port, ProbeInterval
 
-METRICS_PORT: Final = 9465
-"""Where Prometheus reads: next to the embedder's."""
+_DATA_DIR: Final = platformdirs.user_data_path("lookalike")
 
 
-@dataclass(frozen=True)
-class Config:
-    """Everything that can be set, read from flags and environment in `__main__` alone. Times are in seconds."""
+@dataclass(frozen=True, kw_only=True)
+class Config(GrpcSettings):
+    """The searcher reads these settings. Times are in seconds."""
 
-    data_dir: Path
-    host: str = "127.0.0.1"
-    port: int = SEARCHER_PORT
-    database_url: str | None = None
-    read_database_url: str | None = None
-    max_replica_lag: float = 5.0
-    pool_size: int = 10
-    command_timeout: float = 60.0
-    exact_threshold: int = 10_000
-    recall_target: float = 0.99
-    recall_sample: float = 0.01
-    maintenance_interval: float = 5.0
-    build_patience: float = 10.0
-    build_memory_mb: int = 1024
-    slow_query_seconds: float = 1.0
-    max_images: int = 0
-    max_feedback: int = 100_000
-    feedback_days: int = 365
-    max_hits: int = 0
-    max_batch: int = 0
-    searches_per_second: float = 0.0
-    metrics_port: int | None = None
-    probe_interval: float = 5.0
-    grace: float = 20.0
-    security: Security = field(default_factory=Security)
+    METRICS_PORT: ClassVar[int] = 9465
+
+    data_dir: Annotated[
+        Path,
+        Option("Folder of the embedded PostgreSQL; one searcher at a time.", shared=True),
+    ] = _DATA_DIR
+    port: Port = SEARCHER_PORT
+    probe_interval: ProbeInterval = 5.0
+    database_url: Annotated[
+        str | None,
+        Option("PostgreSQL with pgvector; unset, an embedded one is started.", variable="DATABASE_URL"),
+    ] = None
+    read_database_url: Annotated[
+        str | None,
+        Option("A streaming replica of DATABASE_URL's, for searches.", variable="READ_DATABASE_URL"),
+    ] = None
+    max_replica_lag: Annotated[
+        float,
+        Option("Seconds that the replica may be behind to be searched.", min=0),
+    ] = 5.0
+    pool_size: Annotated[int, Option("Most connections to PostgreSQL.", min=1)] = 10
+    command_timeout: Annotated[float, Option("Most seconds that one SQL statement may take.", min=0.1)] = 60.0
+    exact_threshold: Annotated[int, Option("Images from which on a project gets an index (HNSW).", min=100)] = 10_000
+    recall_target: Annotated[
+        float,
+        Option("Share of the true nearest that searches are to find.", min=0.5, max=0.999),
+    ] = 0.99
+    recall_sample: Annotated[
+        float,
+        Option("Share of approximate searches that are ranked exactly again.", min=0, max=1),
+    ] = 0.01
+    maintenance_interval: Annotated[float, Option("Seconds between two looks for work.", min=0.1)] = 5.0
+    build_patience: Annotated[
+        float,
+        Option("Seconds without much growth before a project's index is built.", min=0),
+    ] = 10.0
+    build_memory_mb: Annotated[int, Option("Memory of PostgreSQL to build an index in, in MiB.", min=16)] = 1024
+    slow_query_seconds: Annotated[float, Option("Searches that take longer are logged with plan.", min=0)] = 1.0
+    max_images: Annotated[int, Option("Most images of a project without a limit; 0: any.", min=0)] = 0
+    max_feedback: Annotated[int, Option("Most searches of a project with feedback; 0: any number.", min=0)] = 100_000
+    feedback_days: Annotated[
+        int,
+        Option("Days that feedback is kept, from its search; 0: for ever.", min=0, max=36500),
+    ] = 365
+    max_hits: Annotated[int, Option("Most hits of a search of a project without a limit; 0: 1,000.", min=0)] = 0
+    max_batch: Annotated[int, Option("Most searches of a batch of a project without a limit; 0: 100.", min=0)] = 0
+    searches_per_second: Annotated[
+        float,
+        Option("Most searches a second of a project without a limit; 0: any.", min=0),
+    ] = 0.0
 
     @property
     def feedback_kept(self) -> timedelta | None:
-        """For how long feedback is kept; None: for ever."""
+        """Return how long feedback is kept; None: for ever."""
         return timedelta(days=self.feedback_days) if self.feedback_days else None
-
-    @property
-    def address(self) -> str:
-        """Where to listen, as `host:port`."""
-        return f"{self.host}:{self.port}"
-
-    @property
-    def metrics_address(self) -> tuple[str, int]:
-        """Where Prometheus reads: as set, else on METRICS_PORT, or on a free port where `port` is one too."""
-        return self.host, (METRICS_PORT if self.port else 0) if self.metrics_port is None else self.metrics_port

@@ -47,6 +47,7 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         config: the configuration.
         announce: is called once, with one line that names the address, when the server is ready.
     """
+    config.check_ports()
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         url = config.database_url

@@ -15,7 +15,8 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, make_asgi_app
 
 from lookalike_serving.http1.limits import Limits
-from lookalike_serving.http1.server import listen, serving
+from lookalike_serving.http1.server import serving
+from lookalike_serving.listening import listen
 
 LIMITS: Final = Limits(message_seconds=10, connections=64, connections_per_address=16)
 """Few clients read metrics, and each sends its request in one packet."""
@@ -28,10 +29,7 @@ def metrics_served(address: tuple[str, int], registry: CollectorRegistry, limits
     A thread of their own serves them, so that they can be read from an overloaded server.
     """
     host, port = address
-    try:
-        listening = listen(host, port)
-    except OSError as error:
-        raise RuntimeError(f"metrics port {port}: {error.strerror}; see --metrics-port") from error
+    listening = listen(host, port, "--metrics-port")
     began: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     work = _serve(_Metrics(registry), listening, limits, began)
     thread = threading.Thread(target=asyncio.run, args=(work,), name="metrics", daemon=True)

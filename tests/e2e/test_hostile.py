@@ -107,7 +107,7 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
             for twin in ("", "#twin")
         ]
         assert not [outcome.error async for outcome in client.index("shop", items) if outcome.error]
-        config = Config(embedder.address, searcher.address, port=0, grace=2)
+        config = Config(embedder=embedder.address, searcher=searcher.address, port=0, grace=2)
         async with serving(config) as url:
             yield url
 

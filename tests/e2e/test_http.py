@@ -116,9 +116,7 @@ async def test_a_taken_port_is_a_clear_error() -> None:
     port = url.rpartition(":")[2]
     done = await asyncio.to_thread(lookalike, "http", "--port", port)
     assert done.returncode == 2
-    assert "Address already in use" in done.stderr
-    assert port in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.strip() == f"lookalike: cannot listen on 127.0.0.1:{port}: Address already in use; see --port"
     process.terminate()
     await process.communicate()
 

@@ -449,7 +449,9 @@ async def test_a_token_is_asked_for_and_then_thumbnails_are_shown_too(
     path.write_text(jwks(signer))
     embedder, searcher = site.client._servers._addresses.values()
     roots = tuple({path.parent for family in site.families.values() for path in family.values()})
-    config = Config(embedder, searcher, port=0, photos_roots=roots, grace=5, security=Security(jwks=path))
+    config = Config(
+        embedder=embedder, searcher=searcher, port=0, photos_roots=roots, grace=5, security=Security(jwks=path)
+    )
     asked: list[str] = []
 
     async def answer(dialog: Dialog) -> None:

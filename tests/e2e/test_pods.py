@@ -18,6 +18,7 @@ from PIL import Image
 
 from lookalike import Client, Item, Outcome, Status
 from lookalike.processes import ServerProcess, running
+from tests.duration import LONG
 from tests.pictures import encoded
 
 IN_FLIGHT = 24
@@ -57,10 +58,11 @@ def free_port() -> int:
 
 
 def embedder(host: str, port: int) -> AbstractAsyncContextManager[ServerProcess]:
-    """A pod that takes one image at a time, so that three share this machine, and ages fast."""
+    """A pod that takes one image at a time, so that three share this machine, and ages fast; its model is quick."""
     flags = {"--host": host, "--port": port, "--metrics-port": 0, "--max-connection-age": 5}
     flags |= {"--max-batch-size": 1, "--workers": 1, "--decode-threads": 1}
-    return running("lookalike_embedder", [str(part) for flag in flags.items() for part in flag])
+    module = "lookalike_embedder" if LONG else "tests.thumbnails"
+    return running(module, [str(part) for flag in flags.items() for part in flag])
 
 
 def embedded_by(pod: ServerProcess) -> int:

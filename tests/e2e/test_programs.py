@@ -353,8 +353,19 @@ async def test_a_taken_port_is_a_clear_error(searcher: ServerProcess, tmp_path: 
     with (tmp_path / "log").open("wb") as log, pytest.raises(ServerFailed) as caught:
         async with running("lookalike_searcher", ["--port", port, "--data-dir", str(tmp_path / "data")], log):
             pass
-    assert f":{port}" in str(caught.value)
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use; see --port" in str(caught.value)
     assert "Traceback" not in str(caught.value)
+    assert not (tmp_path / "data").exists(), "PostgreSQL was started first"
+
+
+async def test_an_embedder_says_that_a_port_is_taken_before_it_looks_for_weights(
+    searcher: ServerProcess, tmp_path: Path
+) -> None:
+    port = searcher.address.rpartition(":")[2]
+    arguments = ["--port", "0", "--metrics-port", port, "--weights", str(tmp_path / "none.safetensors")]
+    with (tmp_path / "log").open("wb") as log, pytest.raises(ServerFailed, match="see --metrics-port"):
+        async with running("lookalike_embedder", arguments, log):
+            pass
 
 
 async def test_up_runs_both_until_it_is_interrupted(tmp_path: Path) -> None:

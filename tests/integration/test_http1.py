@@ -13,6 +13,7 @@ import trustme
 
 from lookalike_serving.http1 import server
 from lookalike_serving.http1.limits import Limits
+from lookalike_serving.listening import listen
 from tests.connections import until_gone
 from tests.memory import python_memory
 
@@ -91,7 +92,7 @@ class Site:
 @asynccontextmanager
 async def site(limits: Limits, certificate: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
     made = Site()
-    listening = server.listen("127.0.0.1", 0)
+    listening = listen("127.0.0.1", 0)
     made.port = listening.getsockname()[1]
     tls = (lambda *_: certificate) if certificate else None
     async with server.serving(made.app, listening, limits, grace=1, lifespan="off", ssl_context_factory=tls):

@@ -61,7 +61,7 @@ async def shop(colour_client: Client, root: Path) -> AsyncIterator[str]:
 def config(colour_client: Client, root: Path) -> Config:
     addresses = colour_client._servers._addresses.values()
     embedder, searcher = addresses
-    return Config(embedder, searcher, port=0, photos_roots=(root,), grace=5)
+    return Config(embedder=embedder, searcher=searcher, port=0, photos_roots=(root,), grace=5)
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ async def test_generated_requests_get_what_the_document_says(quick_client: Clien
         f"[checks.negative_data_rejection]\nexpected-statuses = {REJECTED}\n"
     )
     embedder, searcher = quick_client._servers._addresses.values()
-    async with serving(Config(embedder, searcher, port=0, photos_roots=(tmp_path,))) as url:
+    async with serving(Config(embedder=embedder, searcher=searcher, port=0, photos_roots=(tmp_path,))) as url:
         process = await asyncio.create_subprocess_exec(
             Path(sys.executable).parent / "st",
             *("--config-file", known, "run", f"{url}/openapi.json", "--checks", ",".join(CHECKS)),
@@ -72,7 +72,10 @@ async def test_generated_requests_get_what_the_document_says(quick_client: Clien
 
 async def test_the_document_and_its_page_are_served_and_need_nothing_from_elsewhere(quick_client: Client) -> None:
     embedder, searcher = quick_client._servers._addresses.values()
-    async with serving(Config(embedder, searcher, port=0)) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        serving(Config(embedder=embedder, searcher=searcher, port=0)) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
         assert (await client.get("/openapi.json")).json() == openapi.document()
         page = (await client.get("/docs")).text
     assert page == docs.page(openapi.document())

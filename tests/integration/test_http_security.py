@@ -47,12 +47,12 @@ def security(signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Securi
 @pytest.fixture(scope="module")
 async def config(embedder_config: EmbedderConfig, database: Database, security: Security) -> AsyncIterator[Config]:
     """Before a searcher that asks for tokens."""
-    settings = SearcherConfig(Path("unused"), port=0, grace=10, maintenance_interval=3600, security=security)
+    settings = SearcherConfig(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600, security=security)
     async with (
         colours.embedder(embedder_config, "s") as embedder,
         searcher_server.serving(settings, database) as searcher,
     ):
-        yield Config(address(embedder), address(searcher), port=0, grace=5)
+        yield Config(embedder=address(embedder), searcher=address(searcher), port=0, grace=5)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ async def test_probes_and_the_page_need_no_token(http: httpx.AsyncClient) -> Non
 async def test_what_the_face_can_see_itself_is_refused_before_a_server_is_asked_or_a_body_read(
     security: Security, signer: Signer
 ) -> None:
-    nowhere = Config("127.0.0.1:1", "127.0.0.1:1", port=0, grace=5, timeout=0.2, security=security)
+    nowhere = Config(embedder="127.0.0.1:1", searcher="127.0.0.1:1", port=0, grace=5, timeout=0.2, security=security)
     async with serving(nowhere) as url, httpx.AsyncClient(base_url=url) as http:
         with logged() as records:
             answer = await http.get("/v1/projects", headers=bearing(signer.token("write", sub="writer")))
@@ -141,7 +141,7 @@ async def test_what_the_face_can_see_itself_is_refused_before_a_server_is_asked_
 
 
 async def test_a_token_is_not_handed_on_in_the_clear(signer: Signer) -> None:
-    far = Config("embedder.invalid:1", "searcher.invalid:1", port=0, grace=5, timeout=0.2)
+    far = Config(embedder="embedder.invalid:1", searcher="searcher.invalid:1", port=0, grace=5, timeout=0.2)
     async with serving(far) as url, httpx.AsyncClient(base_url=url) as http:
         problem(await http.get("/v1/projects", headers=bearing(signer.token())), 409, "UNUSABLE_CREDENTIALS")
 
@@ -161,7 +161,7 @@ def test_the_command_line_gives_the_face_no_token_of_its_own(monkeypatch: pytest
 
 
 async def test_a_head_that_does_not_come_in_time_costs_its_connection() -> None:
-    slow = Config("127.0.0.1:1", "127.0.0.1:1", port=0, grace=5, body_timeout=0.1)
+    slow = Config(embedder="127.0.0.1:1", searcher="127.0.0.1:1", port=0, grace=5, body_timeout=0.1)
     async with serving(slow) as url:
         for sent in b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nG":
             reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)

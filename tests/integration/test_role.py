@@ -60,7 +60,7 @@ async def roles(database_url: str) -> AsyncIterator[tuple[str, str, str]]:
 
 async def test_the_searcher_does_all_its_work_and_a_replicas_reader_reads(roles: tuple[str, str, str]) -> None:
     own, reader, _ = roles
-    config = Config(Path("unused"), port=0, grace=10, maintenance_interval=3600)
+    config = Config(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600)
     async with (
         database_module.connect(own, pool_size=3, command_timeout=30) as database,
         searcher_server.serving(config, database) as server,

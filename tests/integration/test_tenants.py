@@ -56,7 +56,7 @@ async def stub(
     """Of a searcher that asks for tokens, over the same database as one that does not."""
     path = tmp_path_factory.mktemp("keys") / "jwks.json"
     path.write_text(jwks(signer))
-    config = Config(Path("unused"), port=0, grace=10, maintenance_interval=3600, security=Security(jwks=path))
+    config = Config(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600, security=Security(jwks=path))
     async with (
         searcher_server.serving(config, database) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,

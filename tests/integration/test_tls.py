@@ -198,13 +198,15 @@ def test_half_of_the_files_is_not_taken_for_a_certificate(folder: Path, ours: tr
     files = files_in(folder, ours.issue_cert("127.0.0.1"))
     for half in Security(files.certificate), Security(None, files.key), Security(tls_client_ca=files.certificate):
         with pytest.raises(InvalidSecurity, match="belong together"):
-            half.check("127.0.0.1", insecure=True)
+            replace(half, insecure=True).check("127.0.0.1")
 
 
 @asynccontextmanager
 async def face(settings: Security) -> AsyncIterator[str]:
     """The HTTP face, with servers that are not there; its address."""
-    async with http_serving(HttpConfig("localhost:1", "localhost:1", port=0, security=settings)) as url:
+    async with http_serving(
+        HttpConfig(embedder="localhost:1", searcher="localhost:1", port=0, security=settings)
+    ) as url:
         yield url.replace("127.0.0.1", "127.0.0.1")
 
 

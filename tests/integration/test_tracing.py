@@ -192,7 +192,9 @@ async def test_one_trace_and_one_id_lead_from_a_program_through_the_face_to_both
             pool.connect(database_url, pool_size=2, command_timeout=30) as own,
             searching(config, own) as searcher,
             Client(f"127.0.0.1:{embedder.port}", f"127.0.0.1:{searcher.port}") as client,
-            face(FaceConfig(f"127.0.0.1:{embedder.port}", f"127.0.0.1:{searcher.port}", port=0)) as address,
+            face(
+                FaceConfig(embedder=f"127.0.0.1:{embedder.port}", searcher=f"127.0.0.1:{searcher.port}", port=0)
+            ) as address,
             httpx.AsyncClient(base_url=address) as http,
         ):
             await client.create_project("traced")

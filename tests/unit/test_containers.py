@@ -17,8 +17,8 @@ from compose_spec import PyCompose
 from typer.main import get_command
 
 from lookalike.cli.app import app as client
-from lookalike_embedder.config import METRICS_PORT as EMBEDDER_METRICS
-from lookalike_searcher.config import METRICS_PORT as SEARCHER_METRICS
+from lookalike_embedder.config import Config as EmbedderConfig
+from lookalike_searcher.config import Config as SearcherConfig
 from tests.deployment import (
     CREDENTIALS,
     DEPLOY,
@@ -72,8 +72,8 @@ def test_an_image_starts_a_program_that_there_is_on_ports_that_it_has(image: str
     [program] = json.loads(instructions["ENTRYPOINT"])
     assert f'\n{program} = "' in (ROOT / "pyproject.toml").read_text()
     ports = {
-        "embedder": f"{PROGRAMS['embedder'].defaults['port']} {EMBEDDER_METRICS}",
-        "searcher": f"{PROGRAMS['searcher'].defaults['port']} {SEARCHER_METRICS}",
+        "embedder": f"{PROGRAMS['embedder'].defaults['port']} {EmbedderConfig.METRICS_PORT}",
+        "searcher": f"{PROGRAMS['searcher'].defaults['port']} {SearcherConfig.METRICS_PORT}",
         "client": str(PROGRAMS["http"].defaults["port"]),
     }
     assert instructions["EXPOSE"] == ports[image]
@@ -210,7 +210,7 @@ def test_what_is_mounted_is_there_and_what_is_scraped_is_exported() -> None:
                 assert (DEPLOY / volume.split(":")[0]).exists(), volume
     scraped = yaml.safe_load((DEPLOY / "observe" / "prometheus.yaml").read_text())["scrape_configs"]
     targets = {found["names"][0]: found["port"] for job in scraped for found in job.get("dns_sd_configs", [])}
-    assert targets == {"embedder": EMBEDDER_METRICS, "searcher": SEARCHER_METRICS}
+    assert targets == {"embedder": EmbedderConfig.METRICS_PORT, "searcher": SearcherConfig.METRICS_PORT}
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,8 @@ import pytest
 
 _ROOT: Final = Path(__file__).parents[2]
 _PACKAGES: Final = ("searcher", "embedder", "serving", "tools", "client", "gateway")
-_NOT_YET: Final = ("client", "gateway")
-"""The docstrings of these packages are still to be rewritten."""
-_NOT_YET_FILES: Final = ("config.py", "__main__.py", "flags.py")
-"""The docstrings of these files, too."""
+_NOT_YET: Final = ("client",)
+"""The docstrings of this package are still to be rewritten."""
 _GENERATED: Final = ("client/lookalike/v1/", "client/lookalike/sync_client.py")
 _LEAST_WORDS: Final = 5
 # This is no grammar. These lists know the words of our docstrings; add to them.
@@ -124,7 +122,7 @@ def _faults(package: str) -> list[str]:
     faults = []
     for path in sorted((_ROOT / package).rglob("*.py")):
         name = path.relative_to(_ROOT).as_posix()
-        if name.startswith(_GENERATED) or path.name in _NOT_YET_FILES:
+        if name.startswith(_GENERATED):
             continue
         tree = ast.parse(path.read_text())
         faults += [f"{name} {what}: {fault}: {text}" for what, text in _docstrings(tree) if (fault := _fault(text))]

@@ -9,8 +9,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from lookalike_embedder.config import METRICS_PORT as EMBEDDER_METRICS
-from lookalike_searcher.config import METRICS_PORT as SEARCHER_METRICS
+from lookalike_embedder.config import Config as EmbedderConfig
+from lookalike_searcher.config import Config as SearcherConfig
 from lookalike_serving.security.config import InvalidSecurity
 from tests.deployment import (
     CREDENTIALS,
@@ -33,7 +33,7 @@ OPERATORS = {"Certificate", "Cluster", "Issuer", "ScaledObject", "PodMonitor", "
 FOLDERS = [*(f"overlays/{name}" for name in OVERLAYS), "jobs/index", "jobs/index-secure"]
 OPEN = {"plain"}
 """Overlays in which anybody who gets there is let in."""
-METRICS = {"embedder": EMBEDDER_METRICS, "searcher": SEARCHER_METRICS}
+METRICS = {"embedder": EmbedderConfig.METRICS_PORT, "searcher": SearcherConfig.METRICS_PORT}
 
 
 TLS = {"tls.crt", "tls.key", "ca.crt"}

@@ -91,20 +91,20 @@ def test_scopes_do_not_include_one_another() -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"])
 def test_these_hosts_are_this_machine(host: str) -> None:
     assert is_loopback(host)
-    Security().check(host, insecure=False)
+    Security().check(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "shop.example", "", "localhost.evil.example"])  # noqa: S104
 def test_beyond_this_machine_somebody_must_be_trusted_or_everybody_be_let_in(host: str) -> None:
     with pytest.raises(InvalidSecurity, match="--insecure"):
-        Security().check(host, insecure=False)
+        Security().check(host)
     files = Path("cert"), Path("key")
     with pytest.raises(InvalidSecurity, match="--insecure"):  # encrypted, but open to everybody
-        Security(*files).check(host, insecure=False)
-    Security().check(host, insecure=True)
-    Security(*files, tls_client_ca=Path("ca")).check(host, insecure=False)
-    Security(jwks=Path("jwks")).check(host, insecure=False)
-    Security(jwks_url="https://login.example").check(host, insecure=False)
+        Security(*files).check(host)
+    Security(insecure=True).check(host)
+    Security(*files, tls_client_ca=Path("ca")).check(host)
+    Security(jwks=Path("jwks")).check(host)
+    Security(jwks_url="https://login.example").check(host)
 
 
 @pytest.mark.parametrize(

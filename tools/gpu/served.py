@@ -9,9 +9,12 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tools.gpu.setting import Setting
+
+if TYPE_CHECKING:
+    from lookalike_embedder.config import Precision
 
 FORK: Final = multiprocessing.get_context("fork")
 """A forked process has torch imported already. It must be forked before this process uses the GPU, or gRPC."""
@@ -60,7 +63,8 @@ def _serve(setting: Setting, ready: Connection, faulty: bool, options: dict[str,
     chosen = {"port": 0, "cache_size": 0, "probe_interval": 3600.0, "device": setting.device, **options}
     if setting.short:
         chosen = {"max_batch_size": 1, "workers": 1, **chosen}
-    config = Config(cache_dir=Path(setting.scratch), precision=setting.chosen_precision, **chosen)
+    precision = cast("Precision", setting.chosen_precision)
+    config = Config(cache_dir=Path(setting.scratch), precision=precision, **chosen)
     calm_collector()
     status = 0
     try:

@@ -77,9 +77,3 @@ async def serving(
     finally:
         server.should_exit = True
         await running
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; clients that connect before it is served wait. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=1024)
