@@ -74,7 +74,7 @@ def test_flags_and_variables_set_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
-        (("--size", "10"), {}, "Input should be less than or equal to 9"),
+        (("--size", "10"), {}, "Invalid value for '--size'"),
         ((), {"TEST_SIZE": "0"}, "TEST_SIZE"),
         (("--kind", "oval"), {}, "'oval' is not one of 'round', 'square'"),
         (("--folder", "/nowhere"), {}, "'/nowhere' does not exist"),
