@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and never through what somebody else has laid in their place.
+"""Write files whole or not at all, and never through what somebody else has laid in their place.
 
 A new file gets a name that nobody can guess, is created there exclusively, and takes the target's place by a rename.
 So a link, a FIFO or a foreign file at the target, or at any name that we might use, is never written to.
@@ -22,7 +22,7 @@ _NAME: Final = 55
 
 @contextmanager
 def replacing(target: Path, mode: int | None = None) -> Iterator[BinaryIO]:
-    """A new file, which takes the target's place when the block has ended well, and is then on the disk.
+    """Yield a new file, which takes the target's place when the block has ended well, and is then on the disk.
 
     Args:
         target: what to write. It may be a file already, of which we keep the mode if it is ours.
@@ -50,7 +50,7 @@ def write(target: Path, content: bytes | str, mode: int | None = None) -> None:
 
 
 def fresh(target: Path, mode: int | None = None) -> BinaryIO:
-    """A new and empty file in the target's place, for what others may read while it grows; see `replacing`."""
+    """Yield a new and empty file in the target's place, for what others may read while it grows; see `replacing`."""
     file, partial = _created(target, mode)
     partial.replace(target)
     return file

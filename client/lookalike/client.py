@@ -1,4 +1,4 @@
-"""The client: embedder and searcher as one."""
+"""Ask the embedder and the searcher as if they were one server."""
 
 import asyncio
 import os
@@ -70,7 +70,7 @@ _FETCH: Final = Settings()
 
 
 class Client:
-    """Talks to an embedder and a searcher; an async context manager.
+    """The client talks to an embedder and a searcher; it is an async context manager.
 
     Nothing is connected before the first call, and a server may come and go: calls that can be repeated without harm
     are tried again for a few seconds, streams are resumed. All that one call of a method sends bears one
@@ -101,7 +101,7 @@ class Client:
 
     @classmethod
     def from_env(cls, *, timeout: float = 30.0, embed_streams: int = DEFAULT_EMBED_STREAMS) -> Self:
-        """A client for the servers that LOOKALIKE_EMBEDDER and LOOKALIKE_SEARCHER name, or those on this machine."""
+        """Return a client for the servers that LOOKALIKE_EMBEDDER and LOOKALIKE_SEARCHER name, else on this machine."""
         return cls(
             os.environ.get("LOOKALIKE_EMBEDDER") or DEFAULT_EMBEDDER,
             os.environ.get("LOOKALIKE_SEARCHER") or DEFAULT_SEARCHER,
@@ -127,7 +127,7 @@ class Client:
         return Call(self._servers)
 
     async def health(self) -> tuple[bool, bool]:
-        """Whether the embedder, and the searcher, say that they serve: what probes ask, without a token."""
+        """Say whether the embedder, and the searcher, serve by their own account: what probes ask, without a token."""
         embedder, searcher = await asyncio.gather(*map(self._serves, (EMBEDDER, SEARCHER)))
         return embedder, searcher
 
@@ -138,11 +138,11 @@ class Client:
             return False
 
     async def model(self) -> Model:
-        """The embedder's model: its space, limits and precision."""
+        """Return the embedder's model: its space, limits and precision."""
         return await embedding.model(self._call())
 
     async def embed(self, image: bytes | Path) -> Embedding:
-        """The vector of one image.
+        """Return the vector of one image.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
@@ -152,7 +152,7 @@ class Client:
         return decode.embedding(await embedding.embed(self._call(), data))
 
     async def create_project(self, name: str, *, space: str | None = None, limits: Limits | None = None) -> Project:
-        """Create a project.
+        """Create a project, empty at first.
 
         Args:
             name: 1 to 63 lower-case letters, digits, `-` or `_`, beginning with a letter or digit.
@@ -166,7 +166,7 @@ class Client:
         return await projects.create(self._call(), name, space, limits)
 
     async def get_project(self, name: str) -> Project:
-        """The project of that name, with the state of its spaces. Raises NotFoundError."""
+        """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
         return await projects.get(self._call(), name)
 
     async def list_projects(self) -> AsyncGenerator[Project, None]:
@@ -321,14 +321,14 @@ class Client:
         return await projects.delete_space(self._call(), project, space)
 
     async def check_images(self, project: str, sha256s: Sequence[bytes], *, space: str | None = None) -> set[bytes]:
-        """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds.
+        """Return those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds.
 
         With a space, those of them that have a vector in it. Raises NotFoundError.
         """
         return await images.check(self._call(), project, sha256s, space or "")
 
     async def get_image(self, project: str, *, sha256: str | None = None, uri: str | None = None) -> Image:
-        """The image with this hash, in hexadecimal, or at this URI; of several there, the newest reference's.
+        """Return the image with this hash, in hexadecimal, or at this URI; of several there, the newest reference's.
 
         Raises:
             NotFoundError: there is no such project, or no such image in it.
@@ -371,7 +371,7 @@ class Client:
         page_size: int = 100,
         page_token: str = "",
     ) -> ImagePage:
-        """One page of what `list_images` yields, for whoever shows it page by page.
+        """Return one page of what `list_images` yields, for programs that show it page by page.
 
         Args:
             project: the project's name.
@@ -533,7 +533,7 @@ class Client:
         space: str | None = None,
         rerank: int = 0,
     ) -> SearchResult:
-        """The project's images most similar to one of: an image, an image of the project, a vector, several examples.
+        """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
         The arguments are those of `Query`, which has their ranges.
 
@@ -640,7 +640,7 @@ class Client:
         return await feedback.delete(self._call(), project, named, before)
 
     async def search_quality(self, project: str, *, days: int = 7) -> SearchQuality:
-        """How good the searches of the last 1 to 365 days were, the present one (in UTC) included.
+        """Return how good the searches of the last 1 to 365 days were, the present one (in UTC) included.
 
         Raises:
             NotFoundError: there is no such project.

@@ -1,4 +1,4 @@
-"""What every process must agree on: ports, message limits, keepalive, the error domain, what a near duplicate is."""
+"""Every process must agree on these: ports, message limits, keepalive, the error domain, what a near duplicate is."""
 
 from typing import Final
 
@@ -45,12 +45,12 @@ ChannelOptions = list[tuple[str, int | str]]
 
 
 def message_limits(max_image_bytes: int = MAX_IMAGE_BYTES) -> ChannelOptions:
-    """Server options that let in messages with an image of `max_image_bytes`."""
+    """Return server options that let in messages with an image of `max_image_bytes`."""
     return [("grpc.max_receive_message_length", max_image_bytes + MESSAGE_OVERHEAD_BYTES)]
 
 
 def connection_age(seconds: float) -> ChannelOptions:
-    """Server options that close a connection after so long, so that its client looks up the addresses again.
+    """Return server options that close a connection after so long, so that its client looks up the addresses again.
 
     Streams end themselves before; those that were opened late have as long again, and time for what they still answer.
     """

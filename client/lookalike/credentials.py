@@ -1,4 +1,4 @@
-"""What the client shows the servers, and whom it believes to be them."""
+"""Hold what the client shows the servers, and whom it believes to be them."""
 
 import os
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from lookalike.errors import PreconditionError
 
 @dataclass(frozen=True)
 class Credentials:
-    """How a client reaches servers that are not open to everybody. Without anything: in the clear, as nobody.
+    """Credentials say how a client reaches servers that are not open to everybody. Without any it is unknown to them.
 
     Attributes:
         tls: encrypt connections, and believe the authorities that gRPC knows; implied by `ca` and `certificate`.
@@ -35,7 +35,7 @@ class Credentials:
 
     @classmethod
     def from_env(cls) -> Self:
-        """What LOOKALIKE_TLS, _TLS_CA, _TLS_CLIENT_CERT, _TLS_CLIENT_KEY, _TOKEN, _TOKEN_FILE, _PLAINTEXT_TOKEN say."""
+        """Read LOOKALIKE_TLS, _TLS_CA, _TLS_CLIENT_CERT, _TLS_CLIENT_KEY, _TOKEN, _TOKEN_FILE, _PLAINTEXT_TOKEN."""
         return cls(
             tls=_flag("TLS"),
             ca=_path("TLS_CA"),
@@ -48,11 +48,11 @@ class Credentials:
 
     @property
     def encrypted(self) -> bool:
-        """Whether connections are."""
+        """Say whether connections are encrypted."""
         return bool(self.tls or self.ca or self.certificate)
 
     def for_channel(self) -> grpc.ChannelCredentials | None:
-        """For `secure_channel`; None: connections are not encrypted.
+        """Return the credentials for `secure_channel`; None: connections are not encrypted.
 
         Raises:
             PreconditionError: a file cannot be read, or a certificate has no key, or a key no certificate.
@@ -64,7 +64,7 @@ class Credentials:
         return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.certificate))
 
     def bearer(self) -> str:
-        """The token as it is now; empty: none. Raises PreconditionError."""
+        """Return the token as it is now; empty: there is none. Raises PreconditionError."""
         return self.token or (_read(self.token_file) or b"").decode(errors="replace").strip()
 
 

@@ -1,4 +1,4 @@
-"""What the library raises.
+"""The library raises these exceptions.
 
     LookalikeError
     ├── UnreadableImageError     an image's file cannot be read here; nothing was sent
@@ -32,7 +32,7 @@ from lookalike.v1.common_pb2 import ItemError
 
 
 class LookalikeError(Exception):
-    """The root of everything that the library raises.
+    """The library raises nothing that is not one of these.
 
     Attributes:
         reason: the stable name of what went wrong, for example `PROJECT_NOT_FOUND`; empty if the server gave none.
@@ -62,7 +62,7 @@ class UnreadableImageError(LookalikeError):
 
 
 class InvalidRequestError(LookalikeError):
-    """A field of the request breaks a rule.
+    """A field of the request is against a rule.
 
     Attributes:
         violations: what is wrong, by the field's path.
@@ -84,7 +84,7 @@ class NotFoundError(LookalikeError):
 
 
 class AlreadyExistsError(LookalikeError):
-    """The name is taken."""
+    """The name is already taken by another."""
 
 
 class PreconditionError(LookalikeError):
@@ -102,7 +102,7 @@ class OverloadedError(LookalikeError):
 
 
 class QuotaExceededError(OverloadedError):
-    """A limit of the project, in `metadata`: its images, its hits, its searches, or what it does at once."""
+    """A limit of the project is reached, see `metadata`: its images, hits or searches, or what it does at once."""
 
 
 class DeadlineExceededError(LookalikeError):
@@ -114,7 +114,7 @@ class UnavailableError(LookalikeError):
 
 
 class ServerError(LookalikeError):
-    """The server failed, or answered with something that this version does not know."""
+    """The server has failed, or has answered with something that this version does not know."""
 
 
 _BY_CODE: Final[Mapping[grpc.StatusCode, type[LookalikeError]]] = {
@@ -159,7 +159,7 @@ def closed() -> LookalikeError:
 
 
 def from_item(error: ItemError, request_id: str = "") -> LookalikeError:
-    """The failure of one item of a stream that bore this request id."""
+    """Return the failure of one item of a stream that bore this request id."""
     code = _BY_NUMBER.get(error.code, grpc.StatusCode.UNKNOWN)
     kind = _kind(code, error.reason)
     failure = kind(error.message, reason=error.reason, metadata=error.metadata, code=code)
@@ -170,7 +170,7 @@ def from_item(error: ItemError, request_id: str = "") -> LookalikeError:
 
 
 def from_rpc(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
-    """The failure of a whole RPC.
+    """Return the failure of a whole RPC.
 
     Args:
         error: what gRPC raised.

@@ -1,4 +1,4 @@
-"""Text of others, as it may be shown: in a log, on a terminal, in a report.
+"""Make text of others harmless in a log, on a terminal, in a report.
 
 Nothing in it begins a line of its own, moves a cursor, colours what follows, or turns the direction of writing. What
 is to be read as it is by programs is not changed by this, but encoded, as JSON does.
@@ -20,17 +20,17 @@ _BUT_LINES: Final = re.compile(f"(?!\n)[{_HOSTILE}]")
 
 
 def escape(text: str) -> str:
-    r"""The text in one line, harmless: a line feed becomes `\n`, an escape `\x1b`."""
+    r"""Return the text in one line, harmless: a line feed becomes `\n`, an escape `\x1b`."""
     return _ANY.sub(_escaped, text)
 
 
 def escape_lines(text: str, indent: str = "") -> str:
-    """The same for text that has lines of its own, such as a traceback. Each line is indented, so it is no record."""
+    """Do the same for text with lines of its own, such as a traceback. Each line is indented, so it is no record."""
     return "\n".join(indent + line for line in _BUT_LINES.sub(_escaped, text).split("\n"))
 
 
 def escape_json(text: str) -> str:
-    """JSON that is as harmless, and says the same."""
+    """Return JSON that is as harmless, and says the same."""
     return _BUT_LINES.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 

@@ -1,4 +1,4 @@
-"""Our servers as child processes: started, waited for, and stopped with the block that needs them."""
+"""Start our servers as child processes, wait for them, and stop them with the block that needs them."""
 
 import asyncio
 import importlib.util
@@ -19,7 +19,7 @@ class ServerFailed(Exception):
 
 
 class ServerProcess:
-    """A server that is ready: its address, what it says of itself, and its process."""
+    """A server process is ready: this is its address, what it says of itself, and the process."""
 
     def __init__(self, process: asyncio.subprocess.Process, address: str, description: str) -> None:
         self.process = process

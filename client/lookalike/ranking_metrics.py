@@ -1,4 +1,4 @@
-"""How good rankings and similarities are: pure functions over arrays, as the field defines them.
+"""Judge rankings and similarities by pure functions over arrays, as the field defines them.
 
 A ranking is a row of `relevance`: whether the photo at each rank is right, best first; False beyond its end. `totals`
 says for each row how many right ones there are in all, found or not: at least 1. Rankings have an order, so there are
@@ -19,23 +19,23 @@ LEVELS: Final[Floats] = np.linspace(0.0, 1.0, 101)
 
 
 def average_precision(relevance: Bools, totals: Counts) -> Floats:
-    """The mean, over all that is right, of the precision at its rank; 0 for what is not found. Its mean is mAP."""
+    """Return the mean, over all that is right, of the precision at its rank, 0 if not found. Its mean is mAP."""
     precision = relevance.cumsum(axis=1) / np.arange(1, relevance.shape[1] + 1)
     return np.asarray((precision * relevance).sum(axis=1) / totals)
 
 
 def recall_at(relevance: Bools, totals: Counts, k: int) -> Floats:
-    """The share of all that is right that is among the first `k`."""
+    """Return the share of all that is right that is among the first `k`."""
     return np.asarray(relevance[:, :k].sum(axis=1) / totals)
 
 
 def hit_at(relevance: Bools, k: int) -> Floats:
-    """1 where anything among the first `k` is right, else 0: with `k` = 1, P@1; metric learning's Recall@k."""
+    """Return 1 where anything among the first `k` is right, else 0: with `k` = 1, P@1; metric learning's Recall@k."""
     return np.asarray(relevance[:, :k].any(axis=1), np.float64)
 
 
 def ndcg_at(relevance: Bools, totals: Counts, k: int) -> Floats:
-    """The first `k` ranks discounted by log2(rank + 1), over what the best order would have (Järvelin, Kekäläinen)."""
+    """Return the first `k` ranks, discounted by log2(rank + 1), over those of the best order (Järvelin, Kekäläinen)."""
     discounts = 1 / np.log2(np.arange(2, k + 2))
     first = relevance[:, :k]
     ideal = discounts.cumsum()[np.minimum(totals, k) - 1]
@@ -43,7 +43,7 @@ def ndcg_at(relevance: Bools, totals: Counts, k: int) -> Floats:
 
 
 def interpolated_precision(relevance: Bools, totals: Counts, levels: Floats = LEVELS) -> Floats:
-    """The best precision at any recall of at least each level, 0 where that is never reached: (rows, levels)."""
+    """Return the best precision at any recall of at least each level, 0 where that is never reached: (rows, levels)."""
     found = np.zeros((len(relevance), len(levels)))
     for row, (right, total) in enumerate(zip(relevance, totals, strict=True)):
         ranks = np.flatnonzero(right) + 1
@@ -55,7 +55,7 @@ def interpolated_precision(relevance: Bools, totals: Counts, levels: Floats = LE
 
 
 class Roc(NamedTuple):
-    """Points of a curve, from (0, 0) on: what is at or above the threshold is taken for a positive.
+    """An ROC is a curve of points, from (0, 0) on: what is at or above the threshold is taken for a positive.
 
     Attributes:
         false_positives: share of the negatives that is.
@@ -83,13 +83,13 @@ def roc(positives: ArrayLike, negatives: ArrayLike) -> Roc:
 
 
 def auc(positives: ArrayLike, negatives: ArrayLike) -> float:
-    """The area under the ROC: how likely a positive is above a negative, equal ones counted as half."""
+    """Return the area under the ROC: how likely a positive is above a negative, equal ones counted as half."""
     curve = roc(positives, negatives)
     return float(np.trapezoid(curve.true_positives, curve.false_positives))
 
 
 class Operating(NamedTuple):
-    """What a threshold gives."""
+    """An operating point is what a threshold gives."""
 
     threshold: float
     precision: float
@@ -97,7 +97,7 @@ class Operating(NamedTuple):
 
 
 def at_recall(positives: ArrayLike, negatives: ArrayLike, recall: float) -> Operating:
-    """The highest threshold that reaches this recall, in (0, 1], and its precision among these pairs.
+    """Return the highest threshold that reaches this recall, in (0, 1], and its precision among these pairs.
 
     Precision depends on how many positives and negatives there are: it says nothing without their base rate.
     """
@@ -106,6 +106,6 @@ def at_recall(positives: ArrayLike, negatives: ArrayLike, recall: float) -> Oper
 
 
 def at_threshold(positives: ArrayLike, negatives: ArrayLike, threshold: float) -> Operating:
-    """What this threshold gives; nothing fires: its precision is 1."""
+    """Return what this threshold gives; nothing fires: its precision is 1."""
     true, false = (int((np.asarray(part) >= threshold).sum()) for part in (positives, negatives))
     return Operating(threshold, true / (true + false) if true + false else 1.0, true / np.size(positives))

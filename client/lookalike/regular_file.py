@@ -1,4 +1,4 @@
-"""Regular files, opened without waiting: what is a pipe, a device, a socket or a folder is none."""
+"""Open regular files without waiting: a pipe, a device, a socket or a folder is refused."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ _FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
-    """A descriptor to read the file by. Links are followed.
+    """Return a descriptor to read the file by. Links are followed.
 
     Raises:
         OSError: it cannot be opened, or is no regular file.

@@ -1,4 +1,4 @@
-"""How our programs are told to end."""
+"""Tell our programs when they are to end."""
 
 import asyncio
 import signal

@@ -80,7 +80,7 @@ class SyncClient:
 
     @classmethod
     def from_env(cls, *, timeout: float = 30.0, embed_streams: int = DEFAULT_EMBED_STREAMS) -> Self:
-        """A client for the servers that LOOKALIKE_EMBEDDER and LOOKALIKE_SEARCHER name, or those on this machine."""
+        """Return a client for the servers that LOOKALIKE_EMBEDDER and LOOKALIKE_SEARCHER name, else on this machine."""
         return cls(
             os.environ.get("LOOKALIKE_EMBEDDER") or DEFAULT_EMBEDDER,
             os.environ.get("LOOKALIKE_SEARCHER") or DEFAULT_SEARCHER,
@@ -115,17 +115,17 @@ class SyncClient:
             return self._running[1:]
 
     def health(self) -> tuple[bool, bool]:
-        """Whether the embedder, and the searcher, say that they serve: what probes ask, without a token."""
+        """Say whether the embedder, and the searcher, serve by their own account: what probes ask, without a token."""
         loop, client = self._client()
         return loop.call(client.health())
 
     def model(self) -> Model:
-        """The embedder's model: its space, limits and precision."""
+        """Return the embedder's model: its space, limits and precision."""
         loop, client = self._client()
         return loop.call(client.model())
 
     def embed(self, image: bytes | Path) -> Embedding:
-        """The vector of one image.
+        """Return the vector of one image.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
@@ -135,7 +135,7 @@ class SyncClient:
         return loop.call(client.embed(image))
 
     def create_project(self, name: str, *, space: str | None = None, limits: Limits | None = None) -> Project:
-        """Create a project.
+        """Create a project, empty at first.
 
         Args:
             name: 1 to 63 lower-case letters, digits, `-` or `_`, beginning with a letter or digit.
@@ -150,7 +150,7 @@ class SyncClient:
         return loop.call(client.create_project(name, space=space, limits=limits))
 
     def get_project(self, name: str) -> Project:
-        """The project of that name, with the state of its spaces. Raises NotFoundError."""
+        """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
         loop, client = self._client()
         return loop.call(client.get_project(name))
 
@@ -302,7 +302,7 @@ class SyncClient:
         return loop.call(client.delete_space(project, space))
 
     def check_images(self, project: str, sha256s: Sequence[bytes], *, space: str | None = None) -> set[bytes]:
-        """Those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds.
+        """Return those of the image files with these hashes (32 bytes each, at most 10,000) that the project holds.
 
         With a space, those of them that have a vector in it. Raises NotFoundError.
         """
@@ -310,7 +310,7 @@ class SyncClient:
         return loop.call(client.check_images(project, sha256s, space=space))
 
     def get_image(self, project: str, *, sha256: str | None = None, uri: str | None = None) -> Image:
-        """The image with this hash, in hexadecimal, or at this URI; of several there, the newest reference's.
+        """Return the image with this hash, in hexadecimal, or at this URI; of several there, the newest reference's.
 
         Raises:
             NotFoundError: there is no such project, or no such image in it.
@@ -341,7 +341,7 @@ class SyncClient:
     def image_page(
         self, project: str, *, filter: Filter | None = None, page_size: int = 100, page_token: str = ""
     ) -> ImagePage:
-        """One page of what `list_images` yields, for whoever shows it page by page.
+        """Return one page of what `list_images` yields, for programs that show it page by page.
 
         Args:
             project: the project's name.
@@ -491,7 +491,7 @@ class SyncClient:
         space: str | None = None,
         rerank: int = 0,
     ) -> SearchResult:
-        """The project's images most similar to one of: an image, an image of the project, a vector, several examples.
+        """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
         The arguments are those of `Query`, which has their ranges.
 
@@ -602,7 +602,7 @@ class SyncClient:
         return loop.call(client.delete_feedback(project, search_ids=search_ids, before=before))
 
     def search_quality(self, project: str, *, days: int = 7) -> SearchQuality:
-        """How good the searches of the last 1 to 365 days were, the present one (in UTC) included.
+        """Return how good the searches of the last 1 to 365 days were, the present one (in UTC) included.
 
         Raises:
             NotFoundError: there is no such project.

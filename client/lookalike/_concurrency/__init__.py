@@ -1,1 +1,1 @@
-"""Bounds and batches for work that is done at the same time."""
+"""Bound and batch work that is done at the same time."""

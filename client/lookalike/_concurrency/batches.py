@@ -1,4 +1,4 @@
-"""Groups what arrives one by one into batches."""
+"""Make batches of what arrives one by one."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -19,7 +19,7 @@ def _one(_: object) -> int:
 async def gathered(
     items: AsyncGenerator[T, None], most: int, *, linger: float = 0.0, weight: Callable[[T], int] = _one
 ) -> AsyncGenerator[list[T], None]:
-    """Lists of 1 to `most` items: whatever has arrived while the consumer was busy with the list before.
+    """Yield lists of 1 to `most` items: what has arrived while the consumer was busy with the list before.
 
     Under load the lists fill by themselves. At most `most` items are read ahead. What `items` raises is raised after
     the items before it.
@@ -57,7 +57,7 @@ async def gathered(
 
 
 async def ahead(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The items, of which the next one is made while the consumer is busy with the one before."""
+    """Yield the items; the next one is made while the consumer is busy with the one before."""
     upcoming = asyncio.ensure_future(anext(items, _END))
     try:
         while (item := await upcoming) is not _END:

@@ -1,4 +1,4 @@
-"""Bounds what is in flight, by count and by bytes."""
+"""Bound what is in flight, by count and by bytes."""
 
 import asyncio
 
@@ -60,7 +60,7 @@ class Budget:
 
 
 class Room:
-    """What one item holds of a budget of bytes.
+    """An item holds this room of a budget of bytes.
 
     Args:
         budget: the budget; it bounds bytes alone.
@@ -79,7 +79,7 @@ class Room:
             self.size, self._holds = size, True
 
     def try_take(self, size: int) -> bool:
-        """Likewise, if it can be had at once; whether it can."""
+        """Hold at least so many bytes if they can be had at once; say whether they can."""
         if self._holds and size <= self.size:
             return True
         if not self._holds and not self._budget.try_acquire(size):
@@ -95,7 +95,7 @@ class Room:
         self.size = size
 
     def give_back(self) -> None:
-        """Hold nothing."""
+        """Give back all that is held."""
         if self._holds:
             self._budget.release(self.size)
         self.size, self._holds = 0, False

@@ -1,4 +1,4 @@
-"""Several tasks as one piece of work."""
+"""Run several tasks as one piece of work."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def together() -> AsyncIterator[asyncio.TaskGroup]:
-    """A group of tasks in which one that fails ends the others; what is raised is its failure itself."""
+    """Yield a group of tasks in which one that fails ends the others; its failure itself is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group

@@ -1,1 +1,1 @@
-"""What the client asks of the servers, one module for each kind of thing."""
+"""Ask the servers: there is one module for each kind of thing."""

@@ -1,4 +1,4 @@
-"""From the wire's messages to the library's records."""
+"""Turn the wire's messages into the library's records."""
 
 from datetime import UTC
 from typing import Final
@@ -53,7 +53,7 @@ _INDEX_STATES: Final = {
 
 
 def model(message: embedder_pb2.GetModelResponse) -> Model:
-    """The embedder's model."""
+    """Return the record of the embedder's model."""
     return Model(
         space=message.space,
         dimensions=message.dimensions,
@@ -69,12 +69,12 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
 
 
 def embedding(message: common.Embedding) -> Embedding:
-    """A vector."""
+    """Return the record of a vector."""
     return Embedding(message.space, tuple(message.values))
 
 
 def project(message: searcher_pb2.Project) -> Project:
-    """A project."""
+    """Return the record of a project."""
     return Project(
         name=message.name,
         space=message.space,
@@ -105,7 +105,7 @@ def _space(message: searcher_pb2.Space) -> Space:
 
 
 def comparison(message: searcher_pb2.CompareSpacesResponse) -> SpaceComparison:
-    """Two spaces side by side."""
+    """Return the record of two spaces side by side."""
     return SpaceComparison(
         sample_count=message.sample_count,
         overlap=message.overlap,
@@ -119,7 +119,7 @@ def _figures(message: searcher_pb2.SpaceFigures) -> SpaceFigures:
 
 
 def image(message: searcher_pb2.Image) -> Image:
-    """An image."""
+    """Return the record of an image."""
     return Image(
         sha256=message.sha256.hex(),
         width=message.width,
@@ -131,17 +131,17 @@ def image(message: searcher_pb2.Image) -> Image:
 
 
 def image_vector(message: searcher_pb2.ImageVector) -> ImageVector:
-    """An image's vector."""
+    """Return the record of an image's vector."""
     return ImageVector(message.sha256.hex(), tuple(message.products), message.values)
 
 
 def duplicate_progress(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateProgress:
-    """How far a search for duplicates has come."""
+    """Return how far a search for duplicates has come."""
     return DuplicateProgress(message.examined_count, message.image_count, message.resume_token)
 
 
 def cluster(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateCluster:
-    """A cluster of duplicates."""
+    """Return the record of a cluster of duplicates."""
     return DuplicateCluster(
         images=tuple(DuplicateImage(image(found.image), found.similarity) for found in message.cluster.images),
         image_count=message.cluster.image_count,
@@ -150,7 +150,7 @@ def cluster(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateCluster:
 
 
 def search_result(message: searcher_pb2.SearchResponse, embed_seconds: float, search_seconds: float) -> SearchResult:
-    """The answer to a search."""
+    """Return the answer to a search."""
     return SearchResult(
         hits=tuple(map(_hit, message.hits)),
         mode=_MODES.get(message.mode, SearchMode.OTHER),
@@ -178,7 +178,7 @@ def _hit(message: searcher_pb2.Hit) -> Hit:
 
 
 def feedback(message: searcher_pb2.Feedback) -> Feedback:
-    """The feedback on a search."""
+    """Return the feedback on a search."""
     return Feedback(
         search_id=message.search_id,
         search_time=message.search_time.ToDatetime(tzinfo=UTC),
@@ -201,7 +201,7 @@ def _hit_feedback(message: searcher_pb2.HitFeedback) -> HitFeedback:
 
 
 def quality(message: searcher_pb2.GetSearchQualityResponse) -> SearchQuality:
-    """How good searches were."""
+    """Return how good the searches were."""
     found = message
     return SearchQuality(
         start_time=found.start_time.ToDatetime(tzinfo=UTC),
@@ -217,5 +217,5 @@ def quality(message: searcher_pb2.GetSearchQualityResponse) -> SearchQuality:
 
 
 def reference(message: searcher_pb2.Reference) -> Reference:
-    """Where an image is used."""
+    """Return where an image is used."""
     return Reference(message.uri, message.product, message.variant, message.staged, dict(message.labels))

@@ -1,4 +1,4 @@
-"""A search for the duplicates of a whole project, which goes on where it was when the connection is lost."""
+"""Find the duplicates of a whole project; a search goes on where it was when the connection was lost."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -12,7 +12,7 @@ from lookalike.v1 import searcher_pb2 as wire
 def request(
     project: str, min_similarity: float | None, resume_token: str, *, same_file_only: bool
 ) -> wire.FindDuplicatesRequest:
-    """What is asked for. Raises InvalidRequestError."""
+    """Return the request to send. Raises InvalidRequestError."""
     with encode.sendable():
         return wire.FindDuplicatesRequest(
             project=project, min_similarity=min_similarity, same_file_only=same_file_only, resume_token=resume_token

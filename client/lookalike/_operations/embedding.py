@@ -1,4 +1,4 @@
-"""Vectors: what the embedder is asked for."""
+"""Ask the embedder for its model and for vectors."""
 
 import asyncio
 
@@ -13,13 +13,13 @@ from lookalike.v1 import embedder_pb2 as wire
 
 
 async def model(call: Call) -> Model:
-    """The embedder's model."""
+    """Return the record of the embedder's model."""
     request = wire.GetModelRequest()
     return decode.model(await call.ask(EMBEDDER, call.embedder.GetModel, request))
 
 
 async def embed(call: Call, data: bytes) -> common.Embedding:
-    """The vector of an image file, without delay: in the interactive lane."""
+    """Return the vector of an image file, by the interactive lane, which does not wait for bulk work."""
     request = wire.EmbedRequest(image=data)
     return (await call.ask(EMBEDDER, call.embedder.Embed, request)).embedding
 
@@ -27,7 +27,7 @@ async def embed(call: Call, data: bytes) -> common.Embedding:
 def bulk(
     call: Call, requests: "asyncio.Queue[wire.EmbedStreamRequest | None]", streams: int
 ) -> Spread[wire.EmbedStreamRequest, wire.EmbedStreamResponse]:
-    """The vectors of the image files in a queue, over several streams of the bulk lane."""
+    """Return the vectors of the image files in a queue, over several streams of the bulk lane."""
     return Spread(
         lambda: call.embedder.EmbedStream(metadata=call.metadata(EMBEDDER)),
         requests,

@@ -1,4 +1,4 @@
-"""From the library's records to the wire's messages."""
+"""Turn the library's records into the wire's messages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from lookalike.v1 import searcher_pb2 as wire
 
 @contextmanager
 def sendable(what: str = "request") -> Iterator[None]:
-    """A block that makes a message of what the caller gave.
+    """Run a block that makes a message of what the caller gave.
 
     Raises:
         InvalidRequestError: a value has a type, a size or characters that cannot be sent.
@@ -26,7 +26,7 @@ def sendable(what: str = "request") -> Iterator[None]:
 
 
 def reference(item: Item | Reference) -> wire.Reference:
-    """Where an item's image is used. Raises InvalidRequestError."""
+    """Return the message of an item's reference. Raises InvalidRequestError."""
     with sendable("reference"):
         return wire.Reference(
             uri=item.uri, product=item.product, variant=item.variant, staged=item.staged, labels=item.labels
@@ -34,12 +34,12 @@ def reference(item: Item | Reference) -> wire.Reference:
 
 
 def embedding(record: Embedding) -> common.Embedding:
-    """A vector."""
+    """Return the message of a vector."""
     return common.Embedding(space=record.space, values=record.values)
 
 
 def limits(record: Limits) -> wire.Limits:
-    """A project's limits. Raises InvalidRequestError."""
+    """Return the message of a project's limits. Raises InvalidRequestError."""
     with sendable("limits"):
         return wire.Limits(
             max_images=record.max_images,
@@ -50,12 +50,12 @@ def limits(record: Limits) -> wire.Limits:
 
 
 def several(values: str | Sequence[str]) -> Sequence[str]:
-    """One value or several, as several: a string is one, not a sequence of letters."""
+    """Return one value or several as several: a string is one, not a sequence of letters."""
     return [values] if isinstance(values, str) else values
 
 
 def filter_(record: Filter) -> wire.Filter:
-    """Which images."""
+    """Return the message that says which images."""
     return wire.Filter(
         products=several(record.products),
         variants=several(record.variants),
@@ -74,7 +74,7 @@ def _label_groups(record: Filter) -> Iterator[wire.LabelGroup]:
 
 
 def search(project_name: str, query: Query) -> wire.SearchRequest:
-    """A search, but for what has to be embedded. Raises InvalidRequestError."""
+    """Return a search without what has to be embedded. Raises InvalidRequestError."""
     with sendable("query"):
         return wire.SearchRequest(
             project=project_name,
@@ -95,7 +95,7 @@ def search(project_name: str, query: Query) -> wire.SearchRequest:
 
 
 def verdict(record: HitVerdict) -> wire.HitVerdict:
-    """What is thought of a hit."""
+    """Return the message of what is thought of a hit."""
     value = wire.Verdict.Value(f"VERDICT_{record.verdict.upper()}")
     return wire.HitVerdict(sha256=bytes.fromhex(record.sha256), rank=record.rank, verdict=value)
 
@@ -109,5 +109,5 @@ def _example(record: Example) -> wire.Example:
 
 
 def projection(record: Projection) -> wire.Projection:
-    """What a space is derived by."""
+    """Return the message of what a space is derived by."""
     return wire.Projection(source=record.source, matrix=record.matrix, centre=record.centre)

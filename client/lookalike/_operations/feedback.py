@@ -1,4 +1,4 @@
-"""Feedback on searches: said, listed, deleted, and what it says about their quality."""
+"""Record, list and delete feedback on searches, and say what it tells about their quality."""
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
@@ -59,7 +59,7 @@ async def delete(call: Call, project: str, search_ids: Sequence[str], before: da
 
 
 async def quality(call: Call, project: str, days: int) -> SearchQuality:
-    """How good the searches of the last days were."""
+    """Return how good the searches of the last days were."""
     with encode.sendable():
         request = wire.GetSearchQualityRequest(project=project, days=days)
     response = await call.ask(SEARCHER, call.searcher.GetSearchQuality, request)

@@ -1,4 +1,4 @@
-"""A project's images: which there are, where they are used, and their deletion."""
+"""List, find and delete a project's images, and where they are used."""
 
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
@@ -16,14 +16,14 @@ _PAGE_SIZE: Final = 500
 
 
 async def check(call: Call, project: str, sha256s: Sequence[bytes], space: str) -> set[bytes]:
-    """Those of the hashes that the project holds with a vector in the space; in none, the one that serves."""
+    """Return those of the hashes that the project holds with a vector in the space; by default, in the serving one."""
     request = wire.CheckImagesRequest(project=project, sha256s=sha256s, space=space)
     response = await call.ask(SEARCHER, call.searcher.CheckImages, request)
     return set(response.stored_sha256s)
 
 
 async def get(call: Call, project: str, sha256: str | None, uri: str | None) -> Image:
-    """The image with this hash, or else at this URI."""
+    """Return the image with this hash, or else at this URI."""
     with encode.sendable():
         request = wire.GetImageRequest(project=project)
         if sha256 is not None:
@@ -56,7 +56,7 @@ async def list_all(
 
 
 async def page(call: Call, project: str, chosen: Filter | None, page_size: int, page_token: str) -> ImagePage:
-    """Some images, in the same order."""
+    """Return one page of the images, in the same order."""
     with encode.sendable():
         request = wire.ListImagesRequest(
             project=project,
@@ -90,7 +90,7 @@ async def delete(
 async def check_references(
     call: Call, project: str, references: Sequence[wire.Reference], space: str
 ) -> Sequence[wire.ReferenceState]:
-    """What the project holds of each reference, with a vector in the space; in none, the one that serves."""
+    """Return what the project holds of each reference, with a vector in the space; by default, in the serving one."""
     request = wire.CheckReferencesRequest(project=project, references=references, space=space)
     response = await call.ask(SEARCHER, call.searcher.CheckReferences, request)
     return response.states

@@ -1,18 +1,18 @@
-"""Lists that come page by page (AIP-158)."""
+"""Read lists that come page by page (AIP-158)."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
 
 class Page(Protocol):
-    """An answer that says where the next one begins; empty on the last one."""
+    """A page says where the next one begins; that is empty on the last one."""
 
     @property
     def next_page_token(self) -> str: ...
 
 
 class Paged(Protocol):
-    """A request for a page."""
+    """A request asks for a page by its token."""
 
     page_token: str
 
@@ -23,7 +23,7 @@ P = TypeVar("P", bound=Page)
 async def pages(
     request: Paged, ask: Callable[[], Awaitable[P]], again: Callable[[], Awaitable[P]] | None = None
 ) -> AsyncGenerator[P, None]:
-    """Yield all pages.
+    """Yield all pages, one after the other.
 
     Args:
         request: what is sent; it is told where to go on.

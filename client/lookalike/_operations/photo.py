@@ -11,7 +11,7 @@ from lookalike.regular_file import open_regular
 
 
 def read(image: bytes | str | os.PathLike[str] | None) -> bytes:
-    """The bytes of an image file; blocks while it reads.
+    """Return the bytes of an image file; this blocks while it reads.
 
     Raises:
         UnreadableImageError: the file cannot be read.

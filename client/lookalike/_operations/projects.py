@@ -1,4 +1,4 @@
-"""Projects and their spaces."""
+"""Create, change and delete projects and their spaces."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -28,7 +28,7 @@ async def create(call: Call, name: str, space: str | None, limits: Limits | None
 
 
 async def get(call: Call, name: str) -> Project:
-    """The project of that name."""
+    """Return the project of that name."""
     request = wire.GetProjectRequest(name=name)
     response = await call.ask(SEARCHER, call.searcher.GetProject, request)
     return decode.project(response.project)
@@ -44,7 +44,7 @@ async def list_all(call: Call) -> AsyncIterator[Project]:
 
 
 async def page(call: Call, page_size: int, page_token: str) -> ProjectPage:
-    """Some projects by name."""
+    """Return one page of the projects, by name."""
     with encode.sendable():
         request = wire.ListProjectsRequest(page_size=page_size, page_token=page_token)
     found = await call.ask(SEARCHER, call.searcher.ListProjects, request)
@@ -63,7 +63,7 @@ async def update(call: Call, name: str, limits: Limits | None, search_enabled: b
 
 
 async def delete(call: Call, name: str) -> None:
-    """Delete a project."""
+    """Delete a project with all its images."""
     request = wire.DeleteProjectRequest(name=name)
     await call.ask(SEARCHER, call.searcher.DeleteProject, request)
 
@@ -109,7 +109,7 @@ async def compare_spaces(call: Call, project: str, space: str, sample_size: int,
 
 
 async def cut_over_space(call: Call, project: str, space: str, *, allow_incomplete: bool) -> Project:
-    """Make a space serve."""
+    """Make a space the one that serves."""
     request = wire.CutOverSpaceRequest(project=project, space=space, allow_incomplete=allow_incomplete)
     response = await call.ask(SEARCHER, call.searcher.CutOverSpace, request)
     return decode.project(response.project)
@@ -123,7 +123,7 @@ async def delete_space(call: Call, project: str, space: str) -> Project:
 
 
 async def space_to_fill(call: Call, project: Project) -> str:
-    """In which of the project's spaces images must have a vector, or else be embedded; empty for its only one.
+    """Return the space in which images must have a vector, or else be embedded; empty for the only one.
 
     Raises:
         PreconditionError: it has several, and none of them is the embedder's.

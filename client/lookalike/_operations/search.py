@@ -1,4 +1,4 @@
-"""Searches: what has to be embedded is, then the searcher is asked."""
+"""Search: embed what has to be embedded, then ask the searcher."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""What is to be indexed, read and checked before anything is sent."""
+"""Read and check what is to be indexed before anything is sent."""
 
 import asyncio
 import hashlib
@@ -56,7 +56,7 @@ async def taken(queue: "asyncio.Queue[T | None]") -> AsyncGenerator[T, None]:
 
 
 def reference(item: Item) -> wire.Reference:
-    """The item's reference, for the wire.
+    """Return the message of the item's reference.
 
     Raises:
         InvalidRequestError: a field has a type or characters that cannot be sent, or all of it is too large.
@@ -72,6 +72,6 @@ def reference(item: Item) -> wire.Reference:
 
 
 def read_and_hash(item: Item) -> tuple[bytes, bytes]:
-    """The item's image and its SHA-256; blocks while it reads. Raises as `photo.read`."""
+    """Return the item's image and its SHA-256; this blocks while it reads. Raises as `photo.read`."""
     data = photo.read(item.image)
     return data, hashlib.sha256(data).digest()

@@ -1,4 +1,4 @@
-"""The vectors of a project, read block by block."""
+"""Read the vectors of a project, block by block."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

@@ -1,1 +1,1 @@
-"""How calls reach the servers: channels, retries, streams."""
+"""Reach the servers: channels, retries and streams."""

@@ -1,4 +1,4 @@
-"""One call of a method of the library: all that it sends to the two servers bears one request id."""
+"""Ask the servers for one call of a method of the library, under one request id."""
 
 import asyncio
 import time
@@ -36,12 +36,12 @@ class Call:
 
     @property
     def embedder(self) -> EmbedderServiceStub:
-        """The embedder's RPCs."""
+        """Return the stub of the embedder's RPCs."""
         return EmbedderServiceStub(self._servers.channel(EMBEDDER))
 
     @property
     def searcher(self) -> SearcherServiceStub:
-        """The searcher's RPCs."""
+        """Return the stub of the searcher's RPCs."""
         return SearcherServiceStub(self._servers.channel(SEARCHER))
 
     def metadata(self, service: str) -> grpc.aio.Metadata:

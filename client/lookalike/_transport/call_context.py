@@ -1,4 +1,4 @@
-"""What a call carries beside its message: a request id, the caller's token, and the span that it belongs to.
+"""Carry a request id, the caller's token and the current span beside a call's message.
 
 A program that serves requests itself sets these for each of them, and so passes on what its own callers sent.
 """

@@ -1,4 +1,4 @@
-"""Channels to the two servers: limits that fit photos, keepalive, balancing, and retries where they do no harm."""
+"""Open channels to the two servers, with limits that fit photos, keepalive, balancing, and retries that do no harm."""
 
 import json
 from typing import Final
@@ -30,7 +30,7 @@ _RETRY: Final = {
 
 
 def open_channel(address: str, service: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
-    """A channel to all addresses that `address` resolves to, in turn.
+    """Return a channel to all addresses that `address` resolves to, in turn.
 
     Args:
         address: a gRPC target, for example `localhost:50051` or `dns:///embedder.shop.svc:50051`.

@@ -1,4 +1,4 @@
-"""Which addresses only this machine can reach."""
+"""Say which addresses only this machine can reach."""
 
 import ipaddress
 import re
@@ -8,7 +8,7 @@ _SCHEME: Final = re.compile(r"(dns|ipv4|ipv6):(?://[^/]*/)?")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by name or number, is this machine as it sees itself."""
+    """Say whether a host, by name or number, is this machine as it sees itself."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -16,7 +16,7 @@ def is_loopback(host: str) -> bool:
 
 
 def stays_here(target: str) -> bool:
-    """Whether all that is sent to a gRPC target, for example `dns:///localhost:50051`, stays on this machine."""
+    """Say whether all that is sent to a gRPC target, for example `dns:///localhost:50051`, stays on this machine."""
     if target.startswith(("unix:", "unix-abstract:")):
         return True
     addresses = _SCHEME.sub("", target, count=1).split(",")

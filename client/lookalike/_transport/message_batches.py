@@ -19,7 +19,7 @@ a trial, and hold up for longer what comes behind them."""
 
 @dataclass(frozen=True)
 class Bundles(Generic[Request, Response]):
-    """How a stream's requests and answers travel together.
+    """A bundle is how several requests, or several answers, of a stream travel in one message.
 
     Attributes:
         most: how many requests a server takes in a message, by its initial metadata; 1 if it knows of none.
@@ -63,4 +63,4 @@ def _unpack(response: embedder.EmbedStreamResponse) -> Sequence[embedder.EmbedSt
 
 
 IMAGES: Final = Bundles(_most, _pack, _unpack)
-"""Those of `EmbedStream`."""
+"""`EmbedStream` bundles its requests and answers so."""

@@ -1,4 +1,4 @@
-"""Patience with servers that go away: what can be repeated is, until they have been away too long."""
+"""Try again what can be repeated while a server is away, for a bounded time."""
 
 import asyncio
 import math
@@ -24,7 +24,7 @@ _NOT_OURS: Final = (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
 
 
 class Patience:
-    """Counts what failed since the last progress, and waits before the next attempt.
+    """The more has failed since the last progress, the longer it waits before the next attempt.
 
     Streams to the same servers share one: as long as any of them gets answers, the servers are not away.
     """
@@ -33,7 +33,7 @@ class Patience:
         self.progress()
 
     def progress(self) -> None:
-        """Begin anew."""
+        """Note progress: the count of failures begins again."""
         self._attempts = 0
         self._since: float | None = None
 
@@ -51,7 +51,7 @@ class Patience:
 
 
 class Outage:
-    """A time in which a server says that it does not serve. All calls to that server share one.
+    """An outage is a time in which a server says that it does not serve. All calls to that server share one.
 
     Servers that are busy may say so for a moment, all at once. A call that failed for it was sent to none of them, so
     whatever it asks can be tried again without harm.
@@ -94,7 +94,7 @@ def _backoff(attempts: int) -> float:
 
 
 def may_pass(failure: LookalikeError) -> bool:
-    """Whether the same call, made again, may succeed.
+    """Say whether the failure is transient: the same call, made again, may succeed.
 
     When a stream ends while a write is under way, grpc.aio may replace the status by an INTERNAL of its own
     (grpc/grpc#36066). A proxy that resets a stream makes it CANCELLED. What our servers say always has a reason.

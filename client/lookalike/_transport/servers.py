@@ -1,4 +1,4 @@
-"""The two servers as a client knows them: their addresses, a channel to each, and how they are reached."""
+"""Know the two servers: their addresses, a channel to each, and how they are reached."""
 
 import asyncio
 from typing import Final

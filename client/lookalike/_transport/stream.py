@@ -1,4 +1,4 @@
-"""Streams that survive: whatever happens to the connection, every request is answered once.
+"""Keep streams alive: whatever happens to the connection, every request is answered once.
 
 gRPC retries a stream only until its first answer; afterwards it is the application's turn. Ours may do it, as every
 request of our streams can be repeated without harm.

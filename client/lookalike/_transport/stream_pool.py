@@ -1,4 +1,4 @@
-"""One queue of requests over several streams, and so over several servers.
+"""Send one queue of requests over several streams, and so over several servers.
 
     requests ─┬─ stream ─┬─ answers
               ├─ stream ─┤

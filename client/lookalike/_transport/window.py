@@ -1,4 +1,4 @@
-"""How many requests a stream holds: as many as its server answers soon."""
+"""Limit how many requests a stream holds: as many as its server answers soon."""
 
 import asyncio
 import math
@@ -7,7 +7,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 
 class Sequenced(Protocol):
-    """A request, or an answer, with the number that joins the two."""
+    """A request, or an answer, has a number that joins the two."""
 
     @property
     def sequence(self) -> int: ...
@@ -23,7 +23,7 @@ LEAST: Final = 8
 
 
 class Window(Generic[Request]):
-    """The requests of a stream that are not answered yet.
+    """The window holds the requests of a stream that are not answered yet.
 
     Streams that share a queue leave to the others what they would not get answered soon, so that a fast server is given
     more than a slow one. The window begins small; with every answer it grows by one if the request was answered soon,
@@ -45,11 +45,11 @@ class Window(Generic[Request]):
         return len(self._unanswered)
 
     def requests(self) -> list[Request]:
-        """What is unanswered, in the order in which it came."""
+        """Return what is unanswered, in the order in which it came."""
         return [request for request, _ in self._unanswered.values()]
 
     def has_room(self) -> bool:
-        """Whether there is room for one more."""
+        """Say whether there is room for one more."""
         return len(self) < self._size
 
     async def room(self) -> None:
@@ -57,7 +57,7 @@ class Window(Generic[Request]):
         await self._room.wait()
 
     def add(self, request: Request) -> None:
-        """Hold a request."""
+        """Hold a request until it is answered."""
         self._unanswered[request.sequence] = request, time.monotonic()
         self._note_room()
 

@@ -1,4 +1,4 @@
-"""Indexing: whatever there is of images, into a project, once each.
+"""Index images into a project, whatever they come from, once each.
 
     run ── pipeline ─┬─ job        an item under way
                      ├─ calls      what is asked of the servers

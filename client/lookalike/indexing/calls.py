@@ -1,4 +1,4 @@
-"""What a run of indexing asks of the two servers."""
+"""Ask the two servers what a run of indexing needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Calls:
-    """The calls of one run on one project; all bear its request id. They wait for a server that is away for a minute.
+    """A run makes these calls on one project; all bear its request id.
+
+    They wait for a server that is away for a minute.
 
     Attributes:
         call: asks the servers, under the run's request id.
@@ -37,12 +39,12 @@ class Calls:
     embed_streams: int
 
     async def check_images(self, sha256s: Sequence[bytes]) -> set[bytes]:
-        """Which of these images the project holds."""
+        """Return which of these images the project holds."""
         name, space = self.project.name, self.space
         return await patiently(lambda: images.check(self.call, name, sha256s, space))
 
     async def check_references(self, references: Sequence[wire.Reference]) -> Sequence[wire.ReferenceState]:
-        """What the project holds of each of these references."""
+        """Return what the project holds of each of these references."""
         name, space = self.project.name, self.space
         return await patiently(lambda: images.check_references(self.call, name, references, space))
 
@@ -53,9 +55,9 @@ class Calls:
     def embed(
         self, requests: "asyncio.Queue[embedder.EmbedStreamRequest | None]"
     ) -> "Spread[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]":
-        """The vectors of the images in a queue."""
+        """Return the vectors of the images in a queue."""
         return embedding.bulk(self.call, requests, self.embed_streams)
 
     def open_index(self) -> "grpc.aio.StreamStreamCall[wire.IndexImagesRequest, wire.IndexImagesResponse]":
-        """Open an IndexImages."""
+        """Open an IndexImages stream to the searcher."""
         return self.call.searcher.IndexImages(metadata=self.call.metadata(SEARCHER))

@@ -1,4 +1,4 @@
-"""An item under way."""
+"""A job is an item that is under way."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from lookalike.v1 import searcher_pb2 as wire
 
 
 class Stage(StrEnum):
-    """Where a job is."""
+    """The stage says where a job is."""
 
     FETCHING = "fetching"
     """Its image is being read; or it waits for its turn with the host."""
@@ -22,7 +22,7 @@ class Stage(StrEnum):
 
 @dataclass
 class Watch:
-    """What a run is doing, for whoever wants to show it.
+    """A watch is told what a run is doing, to show it.
 
     Attributes:
         stages: how many items are in each stage now.
@@ -39,7 +39,7 @@ class Watch:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """An item and what is known of it so far; `data` is let go of as soon as it is on its way.
+    """A job is an item with what is known of it so far; `data` is let go of as soon as it is on its way.
 
     Attributes:
         item: it.

@@ -50,7 +50,7 @@ Items = Iterable[Item] | AsyncIterable[Item]
 
 
 class Pipeline:
-    """One run of indexing.
+    """The pipeline is one run of indexing.
 
     Args:
         calls: to the servers.

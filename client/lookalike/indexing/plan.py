@@ -1,4 +1,4 @@
-"""What a run would do, without doing it."""
+"""Say what a run would do, without doing it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -20,21 +20,21 @@ _AT_ONCE: Final = 256
 
 
 class Change(StrEnum):
-    """What a run would do with an item."""
+    """A change is what a run would do with an item."""
 
     NEW = "new"
     """The project has no such reference: the image would be fetched."""
     CHANGED = "changed"
     """The image, as far as can be told without reading it, or the labels are not those that the project has."""
     UNCHANGED = "unchanged"
-    """Nothing would be done."""
+    """Nothing would be done with it."""
     FAILED = "failed"
     """The image cannot be fetched."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do with one item; `error` is set if, and only if, it would fail."""
+    """A plan is what a run would do with one item; `error` is set if, and only if, it would fail."""
 
     uri: str
     change: Change

@@ -1,4 +1,4 @@
-"""A run, from beginning to end."""
+"""Run indexing from beginning to end."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -34,7 +34,7 @@ async def index(
 
 @asynccontextmanager
 async def begun(call: Call, project: str, embed_streams: int) -> AsyncIterator[Calls]:
-    """The calls of a run on the project; its errors bear the run's id."""
+    """Yield the calls of a run on the project; its errors bear the run's id."""
     try:
         found = await projects.get(call, project)  # says at once what is wrong, or that nobody is there
         space = await projects.space_to_fill(call, found)

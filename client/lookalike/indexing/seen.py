@@ -1,4 +1,4 @@
-"""The references that a run has seen, on disk: there may be a hundred million."""
+"""Keep the references that a run has seen, on disk: there may be a hundred million."""
 
 import hashlib
 import sqlite3
@@ -12,7 +12,7 @@ _AT_ONCE: Final = 10_000
 
 
 class Seen:
-    """A set of references, by all but their labels; a context manager. It takes some 30 bytes of disk for each."""
+    """A set of references is kept, by all but their labels, as a context manager. Each takes some 30 bytes of disk."""
 
     def __enter__(self) -> Self:
         """Make a file that goes by itself."""
@@ -30,14 +30,14 @@ class Seen:
         self._database.close()
 
     def add(self, item: Item) -> None:
-        """Note an item."""
+        """Note that an item was seen."""
         self.count += 1
         self._new.add(_key(item))
         if len(self._new) >= _AT_ONCE:
             self._write()
 
     def others(self, references: Iterable[Reference]) -> list[Reference]:
-        """Those of the references that were not seen."""
+        """Return those of the references that were not seen."""
         self._write()
         find = "SELECT 1 FROM seen WHERE key = ?"
         return [one for one in references if self._database.execute(find, (_key(one),)).fetchone() is None]

@@ -1,4 +1,4 @@
-"""Shares of a manifest: each of several indexers takes the items whose URIs are its own."""
+"""Share a manifest: each of several indexers takes the items whose URIs are its own."""
 
 import zlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Shard:
-    """One of `count` shares, of the numbers 0 to `count` - 1. A URI is always in the same one."""
+    """A shard is one of `count` shares, of the numbers 0 to `count` - 1. A URI is always in the same one."""
 
     index: int = 0
     count: int = 1
@@ -19,12 +19,12 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From `i/n`. Raises ValueError."""
+        """Return the share that is written as `i/n`. Raises ValueError."""
         index, slash, count = text.partition("/")
         if not slash:
             raise ValueError(f"a shard is i/n, for example 0/4, got {text!r}")
         return cls(int(index), int(count))
 
     def has(self, uri: str) -> bool:
-        """Whether the URI is in this share."""
+        """Say whether the URI is in this share."""
         return self.count == 1 or zlib.crc32(uri.encode("utf-8", "surrogatepass")) % self.count == self.index

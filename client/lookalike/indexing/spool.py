@@ -1,4 +1,4 @@
-"""Items that wait for another try, in a file, as there may be millions while a host is down."""
+"""Keep items that wait for another try in a file, as there may be millions while a host is down."""
 
 import pickle
 import tempfile

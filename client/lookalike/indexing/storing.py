@@ -1,4 +1,4 @@
-"""The last stage: entries go to the searcher in messages of many, as that costs both sides much less."""
+"""Send entries to the searcher, many in a message, as that costs both sides much less."""
 
 import asyncio
 from collections import Counter
@@ -53,7 +53,7 @@ class Storing:
 
     @contextmanager
     def remembered(self) -> Iterator[set[bytes]]:
-        """The images that are stored during the block, of which an answer that was begun before may not know."""
+        """Remember the images that are stored during the block: an answer that was begun before may not know them."""
         self._stored = set()
         try:
             yield self._stored
@@ -61,11 +61,11 @@ class Storing:
             self._stored = None
 
     def brings(self, sha256: bytes) -> bool:
-        """Whether the image is on its way with its vector: later entries may rely on it, as all are stored in order."""
+        """Say whether the image is on its way with its vector: later entries may rely on it, as order is kept."""
         return sha256 in self._brought
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """Say that nothing more will come."""
         self._entries.put_nowait(None)
 
     async def results(self) -> AsyncGenerator[list[tuple[Job, Result]], None]:

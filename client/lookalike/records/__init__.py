@@ -1,4 +1,4 @@
-"""What goes in and what comes out: frozen dataclasses, each field with its unit or range."""
+"""Records are what goes in and what comes out: frozen dataclasses, each field with its unit or range."""
 
 from lookalike.records.adaptation import Adaptation, Gain, Interval
 from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress

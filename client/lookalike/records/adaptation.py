@@ -1,11 +1,11 @@
-"""What adapting to a shop found and did."""
+"""These records say what adapting to a shop found and did."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure, and the interval that holds it with 99 % confidence."""
+    """A figure is given with the interval that holds it with 99 % confidence."""
 
     value: float
     low: float
@@ -14,7 +14,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a projection does to products that it was not learned from, by mean average precision: 0 to 1.
+    """The gain is what a projection does to products that it was not learned from, by mean average precision: 0 to 1.
 
     Attributes:
         products: how many were held out.
@@ -32,13 +32,13 @@ class Gain:
 
     @property
     def helps(self) -> bool:
-        """Whether it is better beyond doubt: the whole interval of the difference is above 0."""
+        """Say whether it is better beyond doubt: the whole interval of the difference is above 0."""
         return self.difference.low > 0
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What adapting a project came to.
+    """An adaptation is what adapting a project came to.
 
     Attributes:
         source: the space whose vectors were learned from.

@@ -1,4 +1,4 @@
-"""Duplicates inside a project."""
+"""These records are about duplicates inside a project."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from lookalike.records.image import Image
 
 @dataclass(frozen=True)
 class DuplicateProgress:
-    """How far a search for duplicates has come.
+    """The progress is how far a search for duplicates has come.
 
     Attributes:
         examined_count: how many images were examined since the beginning.
@@ -22,7 +22,7 @@ class DuplicateProgress:
 
 @dataclass(frozen=True)
 class DuplicateImage:
-    """An image of a cluster, and the cosine between it and the cluster's first image, in [-1, 1]."""
+    """A cluster's image has a cosine between it and the cluster's first image, in [-1, 1]."""
 
     image: Image
     similarity: float
@@ -30,7 +30,7 @@ class DuplicateImage:
 
 @dataclass(frozen=True)
 class DuplicateCluster:
-    """Images that are duplicates of one another, or one image that is used in several places.
+    """A cluster is images that are duplicates of one another, or one image that is used in several places.
 
     Attributes:
         images: the earliest-indexed first, then by similarity to it: at most 1,000.

@@ -1,4 +1,4 @@
-"""Feedback: what users thought of a search's hits, and how good searches are by that."""
+"""These records say what users thought of a search's hits, and how good searches are by that."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,19 +8,19 @@ from lookalike.records.image import Embedding
 
 
 class Verdict(StrEnum):
-    """What is thought of a hit."""
+    """A verdict is what is thought of a hit."""
 
     RIGHT = "right"
     """It is what was looked for."""
     WRONG = "wrong"
-    """It is not."""
+    """It is not what was searched for."""
     CLICKED = "clicked"
     """Somebody had a look at it."""
 
 
 @dataclass(frozen=True)
 class HitVerdict:
-    """What somebody thought of a hit.
+    """A hit's verdict is what somebody thought of it.
 
     Attributes:
         sha256: the hit's hash, in hexadecimal.
@@ -35,7 +35,7 @@ class HitVerdict:
 
 @dataclass(frozen=True)
 class HitFeedback:
-    """What was said about a hit.
+    """A hit's feedback is what was said about it.
 
     Attributes:
         sha256: its hash, in hexadecimal.
@@ -56,7 +56,7 @@ class HitFeedback:
 
 @dataclass(frozen=True)
 class Feedback:
-    """The feedback on one search.
+    """Feedback is about one search and its hits.
 
     Attributes:
         search_id: the search.
@@ -77,7 +77,7 @@ class Feedback:
 
 @dataclass(frozen=True)
 class SearchQuality:
-    """How good a project's searches were, as their users saw it.
+    """The quality is how good a project's searches were, as their users saw it.
 
     Attributes:
         start_time: when the window begins: a midnight in UTC.

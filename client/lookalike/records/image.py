@@ -1,4 +1,4 @@
-"""Images: what is indexed, where it is used, and what becomes of it."""
+"""These records say what is indexed, where it is used, and what becomes of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from lookalike.errors import LookalikeError
 
 @dataclass(frozen=True)
 class ImageVector:
-    """An image's vector as it is stored.
+    """An image's vector is given as it is stored.
 
     Attributes:
         sha256: of its file, in hexadecimal.
@@ -26,7 +26,7 @@ class ImageVector:
 
 @dataclass(frozen=True)
 class Origin:
-    """The manifest that names an item, where it was read from the web or from a store: it bounds what is read.
+    """The origin is the manifest that names an item, read from the web or from a store: it bounds what is read.
 
     Attributes:
         url: the manifest's.
@@ -39,7 +39,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Item:
-    """An image to index, and one place where it is used.
+    """An item is an image to index, with one place where it is used.
 
     uri, product, variant and staged together identify the reference: indexing them again with another image moves the
     reference to that image; with other labels, replaces the labels.
@@ -64,10 +64,10 @@ class Item:
 
 
 class Status(StrEnum):
-    """What became of an item."""
+    """The status says what became of an item."""
 
     INDEXED = "indexed"
-    """Something was stored."""
+    """Something was stored for it."""
     UNCHANGED = "unchanged"
     """The project held all of it already."""
     FAILED = "failed"
@@ -76,7 +76,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item; `error` is set if, and only if, it failed."""
+    """The outcome says what became of one item; `error` is set if, and only if, it failed."""
 
     uri: str
     status: Status
@@ -86,7 +86,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A vector of length 1 and the space in which it may be compared."""
+    """An embedding is a vector of length 1 with the space in which it may be compared."""
 
     space: str
     values: tuple[float, ...]
@@ -94,7 +94,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Model:
-    """The model that an embedder runs; sizes in bytes and pixels."""
+    """An embedder runs this model; sizes are in bytes and pixels."""
 
     space: str
     dimensions: int
@@ -110,7 +110,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Reference:
-    """A place where an image is used; see Item."""
+    """A reference is a place where an image is used; see Item."""
 
     uri: str
     product: str
@@ -121,7 +121,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Image:
-    """An image of a project.
+    """An image belongs to a project.
 
     Attributes:
         sha256: the file's hash, in hexadecimal.
@@ -142,7 +142,7 @@ class Image:
 
 @dataclass(frozen=True)
 class ImagePage:
-    """Some of a project's images, and where the next page begins: empty on the last one."""
+    """A page holds some of a project's images, and says where the next page begins: empty on the last one."""
 
     images: tuple[Image, ...]
     next_page_token: str
@@ -150,7 +150,7 @@ class ImagePage:
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What it took to make a product show exactly its images.
+    """The result says what it took to make a product show exactly its images.
 
     Attributes:
         outcomes: one for each item, in their order; none has failed, as all is stored or nothing.
@@ -165,7 +165,7 @@ class SyncResult:
 
 @dataclass(frozen=True)
 class DeleteResult:
-    """What was deleted.
+    """The result says what was deleted.
 
     Attributes:
         reference_count: how many references.

@@ -1,4 +1,4 @@
-"""Projects: their limits, their spaces, and how searches go through them."""
+"""These records are about projects: their limits, their spaces, and how searches go through them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class Limits:
-    """What a project may hold and ask for; 0 stands for the server's own limit.
+    """Limits say what a project may hold and ask for; 0 stands for the server's own limit.
 
     Attributes:
         max_images: the most images.
@@ -24,7 +24,7 @@ class Limits:
 
 
 class IndexState(StrEnum):
-    """How far a space's index is."""
+    """The state says how far a space's index is."""
 
     NONE = "none"
     """There is none, and none is needed: searches are exact."""
@@ -40,7 +40,7 @@ class IndexState(StrEnum):
 
 @dataclass(frozen=True)
 class Index:
-    """The approximate index of a space.
+    """An approximate index belongs to a space.
 
     Attributes:
         state: how far it is.
@@ -59,7 +59,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Space:
-    """An embedding space of a project: one vector for each image.
+    """A project has one vector for each image in each of its embedding spaces.
 
     Attributes:
         name: the embedding space; see Embedding.
@@ -80,7 +80,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Projection:
-    """What a space is derived by: y = M (x - c) at length 1, of the vectors x of another space of the project.
+    """A space is derived by y = M (x - c) at length 1, of the vectors x of another space of the project.
 
     Attributes:
         source: that space, which is not derived itself.
@@ -95,7 +95,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Filling:
-    """How far a derived space is: how many vectors it has, and how many its source has."""
+    """The filling says how far a derived space is: how many vectors it has, and how many its source has."""
 
     vector_count: int
     wanted_count: int
@@ -103,7 +103,7 @@ class Filling:
 
 @dataclass(frozen=True)
 class Project:
-    """A set of images that are searched together.
+    """A project is a set of images that are searched together.
 
     Attributes:
         name: its name.
@@ -130,7 +130,7 @@ class Project:
 
 @dataclass(frozen=True)
 class ProjectPage:
-    """Some projects, without their spaces, and where the next page begins: empty on the last one."""
+    """A page holds some projects, without their spaces, and says where the next page begins: empty on the last one."""
 
     projects: tuple[Project, ...]
     next_page_token: str
@@ -138,7 +138,7 @@ class ProjectPage:
 
 @dataclass(frozen=True)
 class SpaceFigures:
-    """How a space did in a comparison.
+    """These figures say how a space did in a comparison.
 
     Attributes:
         space: which.
@@ -154,7 +154,7 @@ class SpaceFigures:
 
 @dataclass(frozen=True)
 class SpaceComparison:
-    """Two spaces side by side.
+    """A comparison sets two spaces side by side.
 
     Attributes:
         sample_count: how many images were searched for, in both.

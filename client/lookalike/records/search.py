@@ -1,4 +1,4 @@
-"""Searches: what is asked, and what is answered."""
+"""These records say what a search asks, and what is answered."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Labels = Mapping[str, str | Sequence[str]]
 
 @dataclass(frozen=True)
 class Filter:
-    """Which images: those with at least one reference that meets every condition that is given.
+    """A filter selects images: those with at least one reference that meets every condition that is given.
 
     Attributes:
         products: the reference is of this product, or of one of these: at most 1,000.
@@ -38,7 +38,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Example:
-    """What hits should be like, or unlike: exactly one of an image, an image of the project, and a vector.
+    """An example says what hits are to be like, or unlike: an image, an image of the project, or a vector.
 
     Attributes:
         image: the bytes of an image file, or the path of one; the embedder makes the vector.
@@ -63,7 +63,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Query:
-    """A search: exactly one of image, sha256, uri, embedding and positives, and how the answer should be.
+    """A query is exactly one of image, sha256, uri, embedding and positives, with how the answer is to be.
 
     Attributes:
         image: the bytes of an image file, or the path of one.
@@ -115,7 +115,7 @@ class Query:
 
 
 class Match(StrEnum):
-    """What kind of likeness a hit is."""
+    """A match says what kind of likeness a hit is."""
 
     EXACT = "exact"
     """The same file, byte for byte."""
@@ -126,7 +126,7 @@ class Match(StrEnum):
 
 
 class SearchMode(StrEnum):
-    """How a ranking was made."""
+    """The mode says how a ranking was made."""
 
     EXACT = "exact"
     """Every image, or every one that passes the filter, was compared: the hits are the nearest ones."""
@@ -138,7 +138,7 @@ class SearchMode(StrEnum):
 
 @dataclass(frozen=True)
 class Hit:
-    """One similar image.
+    """A hit is one similar image.
 
     Attributes:
         similarity: the cosine between query and image, in [-1, 1].
@@ -166,7 +166,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The answer to a search.
+    """The result is the answer to a search.
 
     Attributes:
         hits: most similar first, or re-ranked, by their score; equal ones in the order in which they were first
