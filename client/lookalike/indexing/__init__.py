@@ -2,7 +2,9 @@
 
     run ── pipeline ─┬─ job        an item under way
                      ├─ calls      what is asked of the servers
+                     ├─ embedding  images get their vectors
                      ├─ storing    the last stage
+                     ├─ attempts   whether what failed is tried again
                      └─ spool      items that were put off
     plan                           what a run would do
     prune ── seen                  deletes what a manifest no longer has

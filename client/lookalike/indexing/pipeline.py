@@ -12,18 +12,19 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
-from itertools import count
 from typing import Final
 
 from lookalike._concurrency.batches import gathered
 from lookalike._concurrency.budget import Budget, Room
 from lookalike._concurrency.task_group import together
 from lookalike._operations import source
-from lookalike.errors import LookalikeError, QuotaExceededError, from_item
+from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, Passing
+from lookalike.indexing import attempts
 from lookalike.indexing.calls import Calls
+from lookalike.indexing.embedding import Embedding
 from lookalike.indexing.job import Job, Stage, Watch
-from lookalike.indexing.spool import Spool, Try
+from lookalike.indexing.spool import Spool, Try, first_tries
 from lookalike.indexing.storing import Storing
 from lookalike.records import Item, Outcome, Status
 from lookalike.v1 import embedder_pb2 as embedder
@@ -36,15 +37,8 @@ _CHECKED: Final = 256
 """References in one CheckReferences, or hashes in one CheckImages: at most."""
 _ASKED_AT_ONCE: Final = 2
 """CheckReferences at once: while the searcher answers one, the next one is made."""
-_TRIES: Final = 3
-"""Rounds in which an image is tried whose host answers others."""
 _HASHED_HERE: Final = 256 * 1024
 """Bytes that are hashed on the event loop: a trip to a thread would take as long."""
-_TRANSIENT: Final = ("RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE")
-"""Codes of item errors that may pass when the item is sent again, as the proto says."""
-
-_GONE: Final = "EMBEDDING_NEEDED"
-"""Of an item whose image the project held when it was asked, but no longer when it was stored."""
 
 Items = Iterable[Item] | AsyncIterable[Item]
 
@@ -86,7 +80,7 @@ class Pipeline:
 
     async def _run(self, items: Items) -> None:
         """Pass the items through all stages, and those that were put off again, until there are none."""
-        await self._pass(_first_tries(items))
+        await self._pass(first_tries(source.batches(items, _CHECKED)))
         while self._put_off:
             await asyncio.sleep(self._fetcher.seconds_until_up())
             self._watch.put_off = 0
@@ -94,11 +88,7 @@ class Pipeline:
 
     async def _pass(self, batches: AsyncGenerator[list[Try], None]) -> None:
         self._to_check: asyncio.Queue[Job | None] = asyncio.Queue()
-        self._to_embed: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
-        self._storing = Storing(self._calls)
-        self._numbers = count(1)
-        self._asked: dict[int, bytes] = {}
-        self._awaiting_embedding: dict[bytes, list[Job]] = {}
+        self._embedding, self._storing = Embedding(self._calls), Storing(self._calls)
         async with together() as stages:
             stages.create_task(self._fetch_all(batches))
             stages.create_task(self._check_all())
@@ -185,30 +175,20 @@ class Pipeline:
                 if held or self._storing.brings(job.sha256):
                     self._store(job, None)
                 else:
-                    self._embed_once(job)
-        self._to_embed.put_nowait(None)
-
-    def _embed_once(self, job: Job) -> None:
-        """Send the image to the embedder, unless the same one is on its way there."""
-        self._move(job, Stage.EMBEDDING)
-        waiting = self._awaiting_embedding.setdefault(job.sha256, [])
-        if not waiting:
-            number = next(self._numbers)
-            self._asked[number] = job.sha256
-            self._to_embed.put_nowait(embedder.EmbedStreamRequest(sequence=number, image=job.data))
-        waiting.append(job)
-        job.data = b""
+                    self._move(job, Stage.EMBEDDING)
+                    self._embedding.put(job)
+        self._embedding.end()
 
     async def _embed_all(self) -> None:
-        async with aclosing(self._calls.embed(self._to_embed).answers()) as answers:
-            async for answer in answers:
-                failed = answer.HasField("error")
-                self._watch.embedded += not failed
-                for job in self._awaiting_embedding.pop(self._asked.pop(answer.sequence)):
-                    if failed:
-                        self._fail(job, from_item(answer.error, self._calls.call.request_id))
-                    else:
-                        self._store(job, answer)
+        async with aclosing(self._embedding.results()) as results:
+            async for jobs, result in results:
+                if isinstance(result, LookalikeError):
+                    for job in jobs:
+                        self._fail(job, result)
+                else:
+                    self._watch.embedded += 1
+                    for job in jobs:
+                        self._store(job, result)
         self._storing.end()  # checking ended before embedding could: nothing more will come
 
     def _store(self, job: Job, answer: embedder.EmbedStreamResponse | None) -> None:
@@ -234,11 +214,8 @@ class Pipeline:
         What the project held when it was asked, and no longer when it was stored, is embedded after all.
         """
         self._move(job, None)
-        transient = error.code.name in _TRANSIENT and not isinstance(error, QuotaExceededError)
-        gone = error.reason == _GONE and not job.anew
-        most = _TRIES if isinstance(error, Passing) else 2 if transient else 1
-        tries = job.tries + tried
-        if tries >= most and tried and not gone:
+        gone, tries = attempts.is_gone(job, error), job.tries + tried
+        if tried and not gone and attempts.is_last(error, tries):
             self._finish([(job.item, job.room)], error)
             return
         self._put_off.put(job.item, tries, anew=gone or job.anew)
@@ -265,12 +242,6 @@ class Pipeline:
         if stage:
             self._watch.stages[stage] += 1
         job.stage = stage
-
-
-async def _first_tries(items: Items) -> AsyncGenerator[list[Try], None]:
-    async with aclosing(source.batches(items, _CHECKED)) as batches:
-        async for batch in batches:
-            yield [(item, 0, False) for item in batch]
 
 
 async def _hash(data: bytes) -> bytes:

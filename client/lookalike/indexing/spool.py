@@ -2,7 +2,8 @@
 
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import IO, Any, Final
 
@@ -12,6 +13,13 @@ _IN_MEMORY: Final = 1024 * 1024
 
 Try = tuple[Item, int, bool]
 """An item that is to be tried, in how many rounds it was, and whether anew; see `Job`."""
+
+
+async def first_tries(batches: AsyncGenerator[list[Item], None]) -> AsyncGenerator[list[Try], None]:
+    """Yield batches of items as tries, the first ones of these items."""
+    async with aclosing(batches):
+        async for batch in batches:
+            yield [(item, 0, False) for item in batch]
 
 
 class Spool:
