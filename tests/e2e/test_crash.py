@@ -36,7 +36,7 @@ _AT_ONCE = (
     " FROM (SELECT count(*) AS builders FROM pg_stat_progress_create_index GROUP BY relid) AS of_table"
 )
 _TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index"
-pytestmark = pytest.mark.timeout(180 + 20 * SECONDS)
+pytestmark = pytest.mark.timeout(600 + 20 * SECONDS)
 
 Kill = Callable[[ServerProcess, Path], None]
 """Of a searcher, or of its PostgreSQL in the data directory."""

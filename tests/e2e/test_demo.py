@@ -12,7 +12,6 @@ from tests.duration import LONG
 BIN = Path(sys.executable).parent
 
 
-@pytest.mark.timeout(400)
 def test_every_photo_finds_its_copies_and_a_person_can_see_it(photos: list[Path], tmp_path: Path) -> None:
     """Of the photos that are shipped in `make test-long`, else of some in a folder of one's own."""
     folder: list[Path] = []

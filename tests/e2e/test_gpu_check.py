@@ -84,7 +84,6 @@ def test_without_a_gpu_it_ends_at_once_and_says_why(tmp_path: Path) -> None:
     assert re.search("no GPU after .*NVIDIA|no GPU after .*CUDA", done.stdout)
 
 
-@pytest.mark.timeout(400)
 def test_with_a_folder_of_wheels_every_part_runs_on_a_processor_and_reports(bare_python: Path, tmp_path: Path) -> None:
     """Nothing has to be installed. The wheels are made of what is installed here."""
     fill(wheels := tmp_path / "wheels")

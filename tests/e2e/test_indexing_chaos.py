@@ -38,7 +38,7 @@ _REFERENCES = (
     "SELECT reference.uri, image.sha256, vector.vector::text AS vector FROM {schema}.image_reference AS reference"
     " JOIN {schema}.image ON image.id = reference.image_id JOIN {vectors} AS vector ON vector.image_id = image.id"
 )
-pytestmark = pytest.mark.timeout(240 + 20 * SECONDS)
+pytestmark = pytest.mark.timeout(600 + 20 * SECONDS)
 
 
 @dataclass

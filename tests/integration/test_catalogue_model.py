@@ -342,7 +342,7 @@ RARE: list[list[Operation]] = [
 @example(operations=RARE[5])
 @example(operations=RARE[6])
 @given(operations=sequences())
-@pytest.mark.timeout(420 + 20 * SECONDS)  # a failure is shrunk for at most 300 s
+@pytest.mark.timeout(600 + 20 * SECONDS)  # a failure is shrunk for at most 300 s
 async def test_any_operations_leave_what_they_leave_of_the_model(
     operations: list[Operation], searcher_channel: grpc.aio.Channel
 ) -> None:

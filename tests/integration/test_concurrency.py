@@ -30,7 +30,7 @@ _SPELL = 0.5
 """Seconds after which everybody pauses, and all is checked."""
 _BOTH_WAIT = "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid::integer = $1 AND NOT granted"
 
-pytestmark = pytest.mark.timeout(180 + 3 * SECONDS)
+pytestmark = pytest.mark.timeout(600 + 3 * SECONDS)
 
 
 @pytest.fixture

@@ -422,7 +422,7 @@ async def works(stub: SearcherServiceStub, project: str) -> None:
     assert await writer.send(writer.request(77)) == [wire.INDEX_STATUS_INDEXED]
 
 
-@pytest.mark.timeout(120 + 20 * SECONDS)
+@pytest.mark.timeout(600 + 20 * SECONDS)
 async def test_whatever_is_wrong_with_it_it_works_or_is_refused(
     members: Members, database: Database, searcher_channel: grpc.aio.Channel, tmp_path: Path
 ) -> None:
