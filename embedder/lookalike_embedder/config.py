@@ -1,11 +1,9 @@
 """Every setting of the embedder is here, with its flag, environment variable, range and help."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
-
-import platformdirs
 
 from lookalike.constants import EMBEDDER_PORT, MAX_IMAGE_BYTES
 from lookalike_embedder.weights import PUBLISHED_SHA256
@@ -15,10 +13,14 @@ from lookalike_serving.settings import GrpcSettings, Port, ProbeInterval
 CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 """This process may run on so many processors."""
 
-_CACHE_DIR: Final = platformdirs.user_cache_path("lookalike")
-
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
+
+def _cache_dir() -> Path:
+    import platformdirs  # the GPU check does without it
+
+    return platformdirs.user_cache_path("lookalike")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,9 @@ class Config(GrpcSettings):
     METRICS_PORT: ClassVar[int] = 9464
     """OpenTelemetry's Prometheus exporters use this port by default."""
 
-    cache_dir: Annotated[Path, Option("Folder that keeps downloaded weights.", shared=True)] = _CACHE_DIR
+    cache_dir: Annotated[Path, Option("Folder that keeps downloaded weights.", shared=True)] = field(
+        default_factory=_cache_dir
+    )
     port: Port = EMBEDDER_PORT
     probe_interval: ProbeInterval = 10.0
     weights: Annotated[Path | None, Option("VGG16 weights, .safetensors; nothing else is tried.")] = None
