@@ -107,29 +107,35 @@ def configured(
     return decorate
 
 
-def _settings(kind: type) -> Iterator[_Setting]:
-    """Yield the settings of a dataclass, and of those that it holds."""
+def _parts(kind: type) -> Iterator["tuple[str, _Setting | type]"]:
+    """Yield the fields of a dataclass that are settings, and those that are dataclasses and may hold more."""
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
         hint = hints[field.name]
         if is_dataclass(hint):
-            yield from _settings(hint)  # type: ignore[arg-type] # a class
+            yield field.name, hint  # type: ignore[misc] # a class
         elif get_origin(hint) is Annotated and isinstance(option := get_args(hint)[1], Option):
-            yield _Setting(field, get_args(hint)[0], option)
+            yield field.name, _Setting(field, get_args(hint)[0], option)
+
+
+def _settings(kind: type) -> Iterator[_Setting]:
+    """Yield the settings of a dataclass, and of those that it holds, in their order."""
+    for _, part in _parts(kind):
+        if isinstance(part, _Setting):
+            yield part
+        else:
+            yield from _settings(part)
 
 
 def _built(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
     """Return the dataclass, and those that it holds, of what was given."""
-    hints = get_type_hints(kind)
-    own = {each.field.name: each for each in _settings(kind) if each.field in fields(kind)}  # type: ignore[arg-type]
-    values = {name: each.value(given[each.name]) for name, each in own.items() if each.name in given}
-    values |= {name: _built(hint, given) for name, hint in hints.items() if _holds_settings(hint)}
+    values: dict[str, Any] = {}
+    for name, part in _parts(kind):
+        if not isinstance(part, _Setting):
+            values[name] = _built(part, given)
+        elif part.name in given:
+            values[name] = part.value(given[part.name])
     return kind(**values)
-
-
-def _holds_settings(kind: Any) -> bool:  # noqa: ANN401 - a type
-    """Whether a type is a dataclass that holds settings."""
-    return is_dataclass(kind) and any(True for _ in _settings(kind))  # type: ignore[arg-type] # a class
 
 
 def _default(field: "Field[Any]") -> Any:  # noqa: ANN401 - of the field's type

@@ -11,7 +11,7 @@ WITH {matching}own AS MATERIALIZED (
     WHERE image.sha256 = $10 AND image.id <> ALL ($9::bigint[]) {where_matching}
 ), nearest AS MATERIALIZED (
     {nearest}
-), ranked AS MATERIALIZED (
+), ranked AS (
     SELECT image_id, distance, -1::float8 AS rank, '' AS product FROM own
     UNION ALL
     SELECT image_id, distance, distance AS rank, '' AS product
