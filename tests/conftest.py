@@ -16,6 +16,9 @@ from lookalike.demo.photos import shipped_photos
 
 # Several tests run at once: their threads must not spin while they wait for one another.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# And a server with a port that the test names must not take one port for its metrics from a server of another test.
+for program in "EMBEDDER", "SEARCHER":
+    os.environ[f"LOOKALIKE_{program}_METRICS_PORT"] = "0"
 
 
 def pytest_configure() -> None:

@@ -221,4 +221,6 @@ async def unavailable(flow: Awaitable[None]) -> None:
     except* grpc.aio.AioRpcError as errors:
         for error in errors.exceptions:
             assert isinstance(error, grpc.aio.AioRpcError)
-            assert error.code() is grpc.StatusCode.UNAVAILABLE, error
+            # a write that was under way gets an INTERNAL of grpc.aio's own (grpc/grpc#36066), which our client repeats
+            of_a_write = error.details() == "Internal error from Core"
+            assert of_a_write or error.code() is grpc.StatusCode.UNAVAILABLE, error

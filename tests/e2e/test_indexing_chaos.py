@@ -103,7 +103,7 @@ class Site:
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     data = tmp_path / "data"
     embedders = [Kept("tests.thumbnails", log=tmp_path / f"embedder-{number}.log") for number in range(2)]
-    searcher = Kept("lookalike_searcher", "--metrics-port", "0", "--data-dir", str(data), log=tmp_path / "searcher.log")
+    searcher = Kept("lookalike_searcher", "--data-dir", str(data), log=tmp_path / "searcher.log")
     keeping = [asyncio.create_task(server.keep()) for server in (*embedders, searcher)]
     for server in (*embedders, searcher):
         await until(server.is_up)

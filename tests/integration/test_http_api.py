@@ -66,7 +66,7 @@ def config(colour_client: Client, root: Path) -> Config:
 
 @pytest.fixture(scope="module")
 async def http(config: Config) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(config) as url, httpx.AsyncClient(base_url=url) as client:
+    async with serving(config) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield client
 
 
@@ -372,7 +372,7 @@ async def test_no_uri_leads_out_of_the_roots(
     assert not [o.error async for o in colour_client.index("http-files", items) if o.error]
     for data in [*pictures.values(), jpeg(70)]:
         path = f"/v1/projects/http-files/images/{hashlib.sha256(data).hexdigest()}/thumbnail"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             problem(await http.get(path), 404, "THUMBNAIL_NOT_FOUND")
     await colour_client.delete_project("http-files")
 

@@ -29,7 +29,7 @@ async def config(quick_client: Client) -> Config:
         cors_origins=("https://shop.example",),
         max_upload_bytes=MOST,
         max_uploads=2,
-        body_timeout=0.5,
+        body_timeout=2,
         grace=5,
     )
 
@@ -42,7 +42,7 @@ async def url(config: Config) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield client
 
 
@@ -85,7 +85,7 @@ async def talk(url: str, *lines: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     try:
         writer.writelines(lines)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             return await reader.read()
     finally:
         writer.close()
@@ -161,7 +161,7 @@ async def test_bodies_that_stop_are_bounded_in_all_and_the_oldest_goes(config: C
     """However many hold all but their last byte: others are received, and the memory is bounded."""
     head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
     stopped = head % (path.encode(), MOST) + bytes(MOST - 1)
-    async with serving(replace(config, body_timeout=60)) as url, httpx.AsyncClient(base_url=url) as http:
+    async with serving(replace(config, body_timeout=60)) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
         slow = [asyncio.create_task(talk(url, stopped)) for _ in range(60)]  # in all, some more than there is room for
         evicted, waiting = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
         assert all(b"TOO_MANY_UPLOADS" in task.result() for task in evicted)
@@ -197,7 +197,8 @@ async def test_only_this_machines_names_are_served_on_loopback(http: httpx.Async
         assert reason(answer) == (421, "HOST_NOT_ALLOWED")
     for host in ("localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080"):
         assert (await http.get("/healthz", headers={"host": host})).status_code == 200
-    async with serving(replace(config, host="0.0.0.0")) as url, httpx.AsyncClient(base_url=url) as open_to_all:  # noqa: S104
+    open_host = replace(config, host="0.0.0.0")  # noqa: S104
+    async with serving(open_host) as url, httpx.AsyncClient(base_url=url, timeout=60) as open_to_all:
         assert (await open_to_all.get("/healthz", headers={"host": "shop.example"})).status_code == 200
 
 
@@ -210,7 +211,7 @@ async def test_other_origins_are_let_in_by_name_alone(http: httpx.AsyncClient, p
     assert "x-request-id" in answer.headers["access-control-expose-headers"]
     other = await http.get("/v1/projects", headers={"origin": "https://other.example"})
     assert "access-control-allow-origin" not in other.headers
-    async with serving(replace(config, cors_origins=())) as url, httpx.AsyncClient(base_url=url) as closed:
+    async with serving(replace(config, cors_origins=())) as url, httpx.AsyncClient(base_url=url, timeout=60) as closed:
         headers = (await closed.get("/v1/projects", headers={"origin": "https://shop.example"})).headers
         assert not [name for name in headers if name.startswith("access-control")]
 
@@ -256,7 +257,7 @@ async def test_requests_in_flight_end_before_the_server_does(config: Config, pat
         yield jpeg()[100:]
 
     patient = replace(config, body_timeout=30)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         async with serving(patient) as url:
             sent = asyncio.create_task(client.post(url + path, content=slowly(), headers=JPEG))
             while (await client.get(f"{url}/healthz")).status_code != 200:

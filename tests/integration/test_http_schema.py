@@ -74,7 +74,7 @@ async def test_the_document_and_its_page_are_served_and_need_nothing_from_elsewh
     embedder, searcher = quick_client._servers._addresses.values()
     async with (
         serving(Config(embedder=embedder, searcher=searcher, port=0)) as url,
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
     ):
         assert (await client.get("/openapi.json")).json() == openapi.document()
         page = (await client.get("/docs")).text

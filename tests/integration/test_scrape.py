@@ -26,7 +26,7 @@ def port() -> Iterator[int]:
 
 
 def read(port: int, path: str = "/metrics", **headers: bytes) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers)
+    return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60)
 
 
 def test_metrics_are_read_whatever_else_is_said(port: int) -> None:
@@ -50,10 +50,10 @@ async def test_heads_are_bounded_and_nobody_keeps_a_connection(port: int) -> Non
             for _ in range(32):
                 writer.write(piece)
                 await writer.drain()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert (await heard).startswith(b"HTTP/1.1 431 ")
         assert taken() < 8 * MIB
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         assert (await asyncio.to_thread(read, port)).status_code == 200
         for reader, _ in silent:
             assert await reader.read() == b""

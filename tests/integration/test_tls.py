@@ -214,7 +214,7 @@ async def alive(url: str, ca: Path, certificate: Credentials | None = None) -> i
     context = ssl.create_default_context(cafile=ca)
     if certificate and certificate.certificate:
         context.load_cert_chain(certificate.certificate, certificate.key)
-    async with httpx.AsyncClient(verify=context) as client:
+    async with httpx.AsyncClient(verify=context, timeout=60) as client:
         return (await client.get(f"{url}/healthz")).status_code
 
 

@@ -207,7 +207,7 @@ async def renegotiated(port: int) -> bytes:
         said += await process.stdout.read(4096) or b"Verify return code: it ended"
     process.stdin.write(b"R\n")
     await process.stdin.drain()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         rest, _ = await process.communicate()
     return said + rest
 

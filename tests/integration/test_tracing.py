@@ -195,7 +195,7 @@ async def test_one_trace_and_one_id_lead_from_a_program_through_the_face_to_both
             face(
                 FaceConfig(embedder=f"127.0.0.1:{embedder.port}", searcher=f"127.0.0.1:{searcher.port}", port=0)
             ) as address,
-            httpx.AsyncClient(base_url=address) as http,
+            httpx.AsyncClient(base_url=address, timeout=60) as http,
         ):
             await client.create_project("traced")
             answer = await http.post(

@@ -97,7 +97,7 @@ class Bulk:
             self.jobs.append(await self.engine.submit(data, self.answered.put_nowait))
 
     async def values(self, number: int) -> list[float]:
-        return [value(await asyncio.wait_for(self.answered.get(), 30)) for _ in range(number)]
+        return [value(await asyncio.wait_for(self.answered.get(), 120)) for _ in range(number)]
 
 
 async def test_an_image_becomes_a_vector_and_says_where_the_time_went() -> None:

@@ -73,7 +73,7 @@ def stream(engine: HeldEngine, requests: AsyncGenerator[EmbedStreamRequest, None
 
 async def held(engine: HeldEngine, number: int) -> None:
     """Until the engine has so many jobs."""
-    async with asyncio.timeout(10), engine.submitted:
+    async with asyncio.timeout(120), engine.submitted:
         await engine.submitted.wait_for(lambda: len(engine.jobs) >= number)
 
 
