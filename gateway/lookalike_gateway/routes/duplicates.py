@@ -1,28 +1,42 @@
 """Find duplicates: some clusters at a time, or all of them as a stream."""
 
-import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from typing import Annotated
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
 
 from lookalike.errors import LookalikeError
 from lookalike.records import DuplicateCluster, DuplicateProgress
-from lookalike_gateway import problems, respond
-from lookalike_gateway.parameter import Given
-from lookalike_gateway.state import Face, face_of
+from lookalike_gateway import openapi, problems
+from lookalike_gateway.auth import Permission
+from lookalike_gateway.models.duplicates import Cluster, DuplicateLine, DuplicatePage, Progress
+from lookalike_gateway.parameters import GIVEN_ONCE, Duplicates, Project, SomeDuplicates
+from lookalike_gateway.state import GatewayState, State
+
+router = APIRouter(
+    prefix="/v1/projects/{project}",
+    dependencies=[Depends(Permission("FindDuplicates")), GIVEN_ONCE],
+    responses=openapi.COMMON | openapi.refusals(404),
+)
 
 
 class _EnoughError(Exception):
     """The time is up."""
 
 
-async def page(request: Request, given: Given) -> Response:
+@router.get(
+    "/duplicates",
+    operation_id="findDuplicates",
+    summary="Find duplicates, some at a time",
+    description="Go on with `progress.resumeToken` until `complete`.",
+)
+async def page(project: Project, query: Annotated[SomeDuplicates, Query()], state: GatewayState) -> DuplicatePage:
     """Return at most so many clusters, after at most so many seconds or little more: it always comes some way."""
-    face, ends = face_of(request), time.monotonic() + given["max_seconds"]
-    clusters: list[DuplicateCluster] = []
+    ends, context = time.monotonic() + query.max_seconds, state.thumbnails.url(project)
+    clusters: list[Cluster] = []
     last: list[DuplicateProgress] = []
 
     def note(progress: DuplicateProgress) -> None:
@@ -32,60 +46,61 @@ async def page(request: Request, given: Given) -> Response:
 
     complete = False
     try:
-        async with aclosing(_found(face, given, note)) as found:
+        async with aclosing(_find(state, project, query, note)) as found:
             async for cluster in found:
-                clusters.append(cluster)
-                if len(clusters) == given["limit"]:
+                clusters.append(Cluster.model_validate(cluster, context=context))
+                if len(clusters) == query.limit:
                     break
             else:
                 complete = True
     except _EnoughError:
         pass
-    return JSONResponse(
-        {
-            "clusters": [respond.cluster(cluster, given["project"], face.thumbnails) for cluster in clusters],
-            "complete": complete,
-            "progress": respond.progress(last[0]) if last else None,
-        }
-    )
+    progress = Progress.model_validate(last[0]) if last else None
+    return DuplicatePage(clusters=clusters, complete=complete, progress=progress)
 
 
-async def stream(request: Request, given: Given) -> Response:
+@router.get(
+    "/duplicates.ndjson",
+    operation_id="streamDuplicates",
+    summary="Find all duplicates, as a stream",
+    description="A line of JSON for each cluster, with `cluster` and `progress`;"
+    " a failure on the way is last, as `problem`.",
+    response_class=StreamingResponse,
+    responses=openapi.gives("application/x-ndjson"),
+)
+async def stream(project: Project, query: Annotated[Duplicates, Query()], state: GatewayState) -> StreamingResponse:
     """Send all clusters, a line of JSON each, as they are found. The status says what is wrong at the beginning."""
-    face = face_of(request)
-    found = _found(face, given, None)
+    found = _find(state, project, query, None)
     first = await anext(found, None)
-    return StreamingResponse(_lines(face, given["project"], first, found), media_type="application/x-ndjson")
+    return StreamingResponse(_lines(state, project, first, found), media_type="application/x-ndjson")
 
 
 async def _lines(
-    face: Face, project: str, first: DuplicateCluster | None, rest: AsyncGenerator[DuplicateCluster, None]
+    state: State, project: str, first: DuplicateCluster | None, rest: AsyncGenerator[DuplicateCluster, None]
 ) -> AsyncIterator[str]:
+    def line(cluster: DuplicateCluster) -> str:
+        shown = Cluster.model_validate(cluster, context=context)
+        progress = Progress.model_validate(cluster.progress)
+        return DuplicateLine(cluster=shown, progress=progress).model_dump_json() + "\n"
+
+    context = state.thumbnails.url(project)
     try:
         async with aclosing(rest):
             if first:
-                yield _line(face, project, first)
+                yield line(first)
             async for cluster in rest:
-                yield _line(face, project, cluster)
+                yield line(cluster)
     except LookalikeError as error:  # the status has gone out
-        yield json.dumps({"problem": problems.of_library(error)}) + "\n"
+        yield f'{{"problem":{problems.of_library(error).model_dump_json()}}}\n'
 
 
-def _line(face: Face, project: str, cluster: DuplicateCluster) -> str:
-    found = {
-        "cluster": respond.cluster(cluster, project, face.thumbnails),
-        "progress": respond.progress(cluster.progress),
-    }
-    return json.dumps(found) + "\n"
-
-
-def _found(
-    face: Face, given: Given, note: Callable[[DuplicateProgress], object] | None
+def _find(
+    state: State, project: str, query: Duplicates, note: Callable[[DuplicateProgress], object] | None
 ) -> AsyncGenerator[DuplicateCluster, None]:
-    return face.client.find_duplicates(
-        given["project"],
-        min_similarity=given["min_similarity"],
-        same_file_only=given["same_file_only"],
-        resume_token=given["resume_token"] or "",
+    return state.client.find_duplicates(
+        project,
+        min_similarity=query.min_similarity,
+        same_file_only=query.same_file_only,
+        resume_token=query.resume_token,
         on_progress=note,
     )

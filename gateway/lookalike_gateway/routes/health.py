@@ -1,29 +1,43 @@
 """Say whether the gateway lives, and whether the servers behind it serve."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from fastapi import APIRouter, Response
 
-from lookalike_gateway.parameter import Given
-from lookalike_gateway.state import face_of
+from lookalike_gateway import openapi
+from lookalike_gateway.models.health import Health, Readiness
+from lookalike_gateway.parameters import NOTHING
+from lookalike_gateway.routes.caching import NO_STORE
+from lookalike_gateway.state import GatewayState
 
 _SECONDS: Final = 3.0
-_FRESH: Final = {"Cache-Control": "no-store"}
+_UNREADY: Final[dict[str, Any]] = {"description": "One does not answer.", "model": Readiness}
+
+router = APIRouter(dependencies=[NOTHING, NO_STORE], responses=openapi.PROBE)
 
 
-async def live(_request: Request, _given: Given) -> Response:
+@router.get("/healthz", operation_id="live", summary="Whether the process answers")
+async def live() -> Health:
     """Say that the gateway answers."""
-    return JSONResponse({"status": "ok"}, headers=_FRESH)
+    return Health(status="ok")
 
 
-async def ready(request: Request, _given: Given) -> Response:
-    """Both servers say in time that they serve."""
+@router.get(
+    "/readyz",
+    operation_id="ready",
+    summary="Whether both servers answer",
+    description="503 if one does not.",
+    responses={503: _UNREADY},
+)
+async def ready(response: Response, state: GatewayState) -> Readiness:
+    """Say whether both servers answer in time that they serve."""
     try:
         async with asyncio.timeout(_SECONDS):
-            embedder, searcher = await face_of(request).client.health()
+            embedder, searcher = await state.client.health()
     except TimeoutError:
         embedder = searcher = False
-    found = {"status": "ok" if embedder and searcher else "unavailable", "embedder": embedder, "searcher": searcher}
-    return JSONResponse(found, 200 if embedder and searcher else 503, headers=_FRESH)
+    if embedder and searcher:
+        return Readiness(status="ok", embedder=True, searcher=True)
+    response.status_code = 503
+    return Readiness(status="unavailable", embedder=embedder, searcher=searcher)

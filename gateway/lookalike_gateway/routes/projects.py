@@ -1,43 +1,59 @@
 """Show projects and their state, and switch their searches on and off."""
 
-from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from fastapi import APIRouter, Depends, Query, Request
 
-from lookalike_gateway import respond
-from lookalike_gateway.parameter import Given
-from lookalike_gateway.problems import Refused
-from lookalike_gateway.state import face_of
+from lookalike_gateway import openapi
+from lookalike_gateway.auth import Permission
+from lookalike_gateway.models.project import Project, ProjectChange, ProjectPage
+from lookalike_gateway.parameters import GIVEN_ONCE, NOTHING, ProjectList
+from lookalike_gateway.parameters import Project as ProjectName
+from lookalike_gateway.routes.caching import NO_STORE
+from lookalike_gateway.state import GatewayState
 
 _MAX_JSON: Final = 16 * 1024
-_LIVE: Final = {"Cache-Control": "no-store"}
+
+router = APIRouter(prefix="/v1/projects", responses=openapi.COMMON)
 
 
-async def listed(request: Request, given: Given) -> Response:
+@router.get(
+    "",
+    operation_id="listProjects",
+    summary="List projects",
+    description="By name, without their spaces.",
+    dependencies=[Depends(Permission("ListProjects")), GIVEN_ONCE, NO_STORE],
+)
+async def list_projects(query: Annotated[ProjectList, Query()], state: GatewayState) -> ProjectPage:
     """Return one page of the projects."""
-    page = await face_of(request).client.project_page(page_size=given["limit"], page_token=given["page_token"] or "")
-    found = {"projects": list(map(respond.project, page.projects)), "nextPageToken": page.next_page_token}
-    return JSONResponse(found, headers=_LIVE)
+    page = await state.client.project_page(page_size=query.limit, page_token=query.page_token)
+    return ProjectPage.model_validate(page)
 
 
-async def shown(request: Request, given: Given) -> Response:
+@router.get(
+    "/{project}",
+    operation_id="getProject",
+    summary="A project's state",
+    description="How many images are indexed, when the last one was, and how far the indexes of its spaces are.",
+    dependencies=[Depends(Permission("GetProject")), NOTHING, NO_STORE],
+    responses=openapi.refusals(404),
+)
+async def get_project(project: ProjectName, state: GatewayState) -> Project:
     """Return one project with its spaces."""
-    found = await face_of(request).client.get_project(given["project"])
-    return JSONResponse(respond.project(found), headers=_LIVE)
+    return Project.model_validate(await state.client.get_project(project))
 
 
-async def switched(request: Request, given: Given) -> Response:
+@router.patch(
+    "/{project}",
+    operation_id="switchProject",
+    summary="Switch a project's searches on or off",
+    description="While they are off, searches are refused with 409, SEARCH_DISABLED. All else goes on.",
+    dependencies=[Depends(Permission("UpdateProject")), NOTHING, NO_STORE],
+    responses=openapi.refusals(404, 408, 413, 415),
+    openapi_extra=openapi.takes(ProjectChange),
+)
+async def switch_project(project: ProjectName, request: Request, state: GatewayState) -> Project:
     """Switch a project's searches on or off."""
-    face = face_of(request)
-    enabled = _enabled(await face.uploads.json(request, _MAX_JSON))
-    found = await face.client.update_project(given["project"], search_enabled=enabled)
-    return JSONResponse(respond.project(found), headers=_LIVE)
-
-
-def _enabled(body: object) -> bool:
-    if isinstance(body, dict) and set(body) == {"searchEnabled"} and isinstance(body["searchEnabled"], bool):
-        return body["searchEnabled"]
-    rule = "the body must be an object with searchEnabled, true or false, and nothing else"
-    raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", rule, violations={"searchEnabled": rule})
+    change = await state.uploads.json(request, ProjectChange, _MAX_JSON)
+    changed = await state.client.update_project(project, search_enabled=change.search_enabled)
+    return Project.model_validate(changed)
