@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import AliasPath, BeforeValidator, Field, ValidationInfo
 
 from lookalike import records
 from lookalike_gateway.models.answer import Answer, Count, PageToken, Sha256, rounded
@@ -41,8 +41,9 @@ class ShownImage(Answer):
     """Hits and images have this in common. The context makes a thumbnail's URL of a hash and references."""
 
     sha256: Sha256
-    image_url: Annotated[str, BeforeValidator(lambda references: references[0].uri)] = Field(
-        validation_alias="references", description="Where the image is used: the URI of its oldest reference."
+    image_url: str = Field(
+        validation_alias=AliasPath("references", 0, "uri"),
+        description="Where the image is used: the URI of its oldest reference.",
     )
     thumbnail_url: Annotated[str | None, BeforeValidator(_thumbnail_url)] = Field(
         validation_alias="references",
