@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @configured(Config, "LOOKALIKE_HTTP_", own=("tls_cert", "tls_key", "tls_client_ca"), without=("token_rate",))
 def http(_: typer.Context, config: Config) -> None:
     """Serve the HTTP/JSON API and the page until Ctrl-C or SIGTERM. It holds no state: run as many as you like."""
-    require("starlette", "uvicorn", "PIL", extras="`http`")
+    require("fastapi", "uvicorn", "PIL", extras="`http`")
     import uvloop
 
     from lookalike_gateway.server import serving

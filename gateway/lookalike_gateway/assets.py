@@ -4,8 +4,8 @@ import hashlib
 from importlib.resources import files
 from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
+from fastapi import Request
+from fastapi.responses import Response
 from starlette.routing import Route
 
 _TYPES: Final = {

@@ -33,7 +33,7 @@ def _operation(method: str, path: str, operation: Json) -> str:
     body = f"<p>Body: {', '.join(f'<code>{_text(media)}</code>' for media in bodies)}</p>" if bodies else ""
     return f"""<section id="{operation["operationId"]}"><h2>{_text(operation["summary"])}</h2>
 <p class="path"><b>{method}</b> <code>{_text(path)}</code></p><p>{_text(operation["description"])}</p>{body}
-{_parameters(operation["parameters"])}{_responses(operation["responses"])}</section>"""
+{_parameters(operation.get("parameters", []))}{_responses(operation["responses"])}</section>"""
 
 
 def _parameters(parameters: list[Json]) -> str:
@@ -81,7 +81,9 @@ def _kind(schema: Json) -> str:
     names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     words = {"minimum": "≥ ", "maximum": "≤ ", "default": "default ", "maxItems": "at most ", "pattern": ""}
     further = [
-        f"{prefix}<code>{_text(_value(schema[word]))}</code>" for word, prefix in words.items() if word in schema
+        f"{prefix}<code>{_text(_value(schema[word]))}</code>"
+        for word, prefix in words.items()
+        if schema.get(word, "") != ""
     ]
     further += [f"one of {', '.join(f'<code>{_text(str(value))}</code>' for value in schema.get('enum', ()))}"] * (
         "enum" in schema

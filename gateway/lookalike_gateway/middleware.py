@@ -6,9 +6,9 @@ from collections.abc import Collection
 from http import HTTPStatus
 from typing import Final
 
+from fastapi.responses import Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lookalike._transport.call_context import REQUEST_ID
@@ -42,7 +42,7 @@ _LEVELS: Final = ((500, logging.WARNING), (400, logging.INFO))
 """Of lines in the log, by the least status; what goes well is not worth one."""
 
 
-class Surround:
+class RequestMiddleware:
     """The outermost middleware is this one: it adds what every request gets.
 
     Args:
@@ -80,7 +80,9 @@ class Surround:
 
         try:
             refusal = self._refusal(headers.get("host", ""))
-            await (refusal or self._app)(scope, receive, note)
+            # FastAPI has no routes for HEAD: the server leaves out the body of what GET answers
+            asked = {**scope, "method": "GET"} if method == "HEAD" else scope
+            await (refusal or self._app)(asked, receive, note)
         except ClientDisconnect:
             logger.info("%s %s: the client has gone", scope["method"], scope["path"])
         except Exception:
@@ -98,7 +100,7 @@ class Surround:
         if not self._hosts or name.strip("[]").lower() in self._hosts:
             return None
         detail = f"Host: {name[:80]!r} is not served here; see --allowed-host"
-        return problems.response(problems.body(HTTPStatus.MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", detail))
+        return problems.response(problems.problem(HTTPStatus.MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", detail))
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

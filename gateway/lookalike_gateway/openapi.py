@@ -1,114 +1,126 @@
-"""Make the OpenAPI 3.1 document of what the routes are made of."""
+"""Add to the OpenAPI document what FastAPI does not know: refusals, and bodies that we read ourselves."""
 
 import importlib.metadata
-from http import HTTPStatus
+from collections.abc import Mapping
 from typing import Any, Final
 
-from lookalike_gateway.operations import ANYWHERE, COMMON_PROBLEMS, JSON, OPERATIONS, Operation
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from lookalike_gateway.models.feedback import Feedback
+from lookalike_gateway.models.problem import Problem
+from lookalike_gateway.models.project import ProjectChange
 from lookalike_gateway.problems import MEDIA_TYPE
-from lookalike_gateway.schema import SCHEMAS, ref
 
 Json = dict[str, Any]
+Responses = dict[int | str, Json]
 
-_BINARY: Final[Json] = {"type": "string", "format": "binary"}
-_FORM: Final[Json] = {
-    "type": "object",
-    "properties": {"image": {**_BINARY, "description": "The photo."}},
-    "required": ["image"],
+_REFERENCE: Final = "#/components/schemas/{model}"
+_REFUSALS: Final[Mapping[int, str]] = {
+    400: "A parameter or a field breaks a rule.",
+    401: "A token is missing, has expired, or is not one that is accepted; WWW-Authenticate says which.",
+    403: "The token lacks the scope, or is not for the project, whether there is one or not.",
+    404: "There is no such project or image, or nothing that may be shown.",
+    408: "The body came too slowly.",
+    409: "The request does not fit the project's state: its searches are off, or it is of another space.",
+    413: "The body, or the photo, is too large.",
+    414: "The URL is longer than 64 KiB.",
+    415: "The body is of a type, or the photo of a format, that is not taken.",
+    422: "The photo is broken.",
+    429: "A limit is reached; Retry-After says when to come back.",
+    431: "The request line and the header lines are longer than 64 KiB in all.",
+    502: "A server failed.",
+    503: "A server cannot be reached, or there is too much to do; Retry-After says when to come back.",
+    504: "A server did not answer in time.",
 }
-_BEARER: Final[Json] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-_CHALLENGE: Final = {"WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}}}
-_RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
-_REQUEST_ID: Final = {
+_UNREAD: Final = (414, 431)
+"""Refusals of a request before it is read have no request id."""
+
+_REQUEST_ID: Final[Json] = {
     "x-request-id": {
         "description": "By which logs can be searched: the request's, or a new one.",
         "schema": {"type": "string"},
     }
 }
+_CHALLENGE: Final = {"WWW-Authenticate": {"description": "RFC 6750.", "schema": {"type": "string"}}}
+_RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}}
+_HEADERS: Final[Mapping[int, Json]] = {401: _CHALLENGE, 403: _CHALLENGE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
 
-_REFUSAL: Final[Json] = {
+BINARY: Final[Json] = {"type": "string", "format": "binary"}
+_FORM: Final[Json] = {
     "type": "object",
-    "properties": {
-        **{name: {"type": "string"} for name in ("type", "title", "reason", "detail")},
-        "status": {"type": "integer"},
-    },
-    "required": ["type", "title", "status", "reason", "detail"],
+    "properties": {"image": {**BINARY, "description": "The photo."}},
+    "required": ["image"],
 }
-_UNREAD: Final[Json] = {
-    status: {"description": description, "content": {MEDIA_TYPE: {"schema": _REFUSAL}}}
-    for status, description in {
-        "414": "The URL is longer than 64 KiB.",
-        "431": "The request line and the header lines are longer than 64 KiB in all.",
-    }.items()
-}
-"""Refusals of any request, before it is read. They have no request id."""
-
-
-def document() -> Json:
-    """Return the whole OpenAPI document."""
-    paths: dict[str, Json] = {}
-    for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Lookalike",
-            "summary": "Reverse image search: a photo in, the most similar photos of a catalogue out.",
-            "version": importlib.metadata.version("lookalike"),
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+PHOTO: Final[Json] = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "image/*": {"schema": BINARY},
+            "application/octet-stream": {"schema": BINARY},
+            "multipart/form-data": {"schema": _FORM},
         },
-        "servers": [{"url": "/"}],
-        "paths": paths,
-        "components": {"schemas": dict(SCHEMAS), "securitySchemes": {"token": _BEARER}},
     }
+}
+"""The body of a search: a photo, or nothing where a page token carries the query."""
 
 
-def _operation(operation: Operation) -> Json:
-    found: Json = {
-        "operationId": operation.name,
-        "summary": operation.summary,
-        "description": operation.description,
-        "parameters": [parameter.described() for parameter in operation.parameters],
-        "responses": {"200": _answer(operation), **_problems(operation), **_UNREAD},
-    }
-    if operation.rpc:
-        found["security"] = [{"token": []}, {}]  # `{}`: or none, where the servers are open
-    if operation.body:
-        found["requestBody"] = {
-            "required": operation.body == (JSON,),
-            "content": {media: {"schema": _taken(media, operation)} for media in operation.body},
-        }
-    return found
+def takes(model: type[BaseModel]) -> Json:
+    """Return how a body of JSON is described that is bounded while it is read, and so not read by FastAPI."""
+    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _taken(media: str, operation: Operation) -> Json:
-    if media == JSON:
-        return ref(operation.takes)
-    return _FORM if media == "multipart/form-data" else _BINARY
+def gives(media: str) -> Responses:
+    """Return how an answer is described that is no JSON."""
+    return {200: {"content": {media: {"schema": BINARY}}}}
 
 
-def _answer(operation: Operation) -> Json:
-    schema = ref(operation.answer) if operation.answer else _BINARY
-    return {
-        "description": f"{operation.summary}.",
-        "headers": _REQUEST_ID,
-        "content": {operation.media: {"schema": schema}},
-    }
+def refusals(*statuses: int) -> Responses:
+    """Return how an operation's refusals with these statuses are described."""
+    return {status: _refusal(status) for status in statuses}
 
 
-def _problems(operation: Operation) -> Json:
-    if operation.name in ("live", "ready"):
-        bad = {"400": _problem(400)}  # a parameter that is none
-        unready = {"description": "One does not answer.", "content": {JSON: {"schema": ref("Health")}}}
-        return bad | ({"503": unready} if operation.name == "ready" else {})
-    return {str(status): _problem(status) for status in sorted({*ANYWHERE, *operation.problems})}
-
-
-def _problem(status: int) -> Json:
-    headers = (
-        _REQUEST_ID | (_RETRY_AFTER if status in (429, 503) else {}) | (_CHALLENGE if status in (401, 403) else {})
-    )
-    content: Json = {MEDIA_TYPE: {"schema": ref("Problem")}}
-    if status == HTTPStatus.BAD_REQUEST:
+def _refusal(status: int) -> Json:
+    content: Json = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
+    if status in _UNREAD:
+        members = ("type", "title", "status", "reason", "detail")
+        properties = {name: {"type": "integer" if name == "status" else "string"} for name in members}
+        content = {MEDIA_TYPE: {"schema": {"type": "object", "properties": properties, "required": list(members)}}}
+        return {"description": _REFUSALS[status], "content": content}
+    if status == 400:
         content["text/plain"] = {"schema": {"type": "string", "description": "What is no HTTP, or has no end."}}
-    return {"description": COMMON_PROBLEMS[status], "headers": headers, "content": content}
+    headers = _REQUEST_ID | _HEADERS.get(status, {})
+    return {"description": _REFUSALS[status], "headers": headers, "content": content}
+
+
+PROBE: Final[Responses] = {200: {"headers": _REQUEST_ID}, **refusals(400, *_UNREAD)}
+"""What any operation may answer."""
+COMMON: Final[Responses] = {**PROBE, **refusals(401, 403, 429, 502, 503, 504)}
+"""What any operation under /v1 may answer."""
+
+
+def document(app: FastAPI) -> Json:
+    """Return the whole OpenAPI document of the routes."""
+    made = get_openapi(
+        title="Lookalike",
+        summary="Reverse image search: a photo in, the most similar photos of a catalogue out.",
+        version=importlib.metadata.version("lookalike"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/"}],
+        routes=app.routes,
+    )
+    for operation in (one for methods in made["paths"].values() for one in methods.values()):
+        if "application/json" in operation["responses"].get("422", {}).get("content", ()):
+            del operation["responses"]["422"]  # FastAPI's own word for what we refuse with 400
+        if "security" in operation:
+            operation["security"].append({})  # or no token, where the servers are open
+    schemas = made["components"]["schemas"]
+    del schemas["HTTPValidationError"], schemas["ValidationError"]
+    ours = models_json_schema(
+        [(Feedback, "validation"), (ProjectChange, "validation"), (Problem, "serialization")], ref_template=_REFERENCE
+    )
+    schemas |= ours[1]["$defs"]
+    return made

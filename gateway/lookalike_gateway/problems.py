@@ -6,18 +6,22 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import grpc
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
+from lookalike_gateway.models.problem import Problem, Violation
 from lookalike_serving.errors import DomainError
 from lookalike_serving.security.audit import Record
 from lookalike_serving.security.caller import CALLER
 from lookalike_serving.security.errors import REFUSALS
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+_METHODS: Final = ("GET", "HEAD", "POST", "PATCH")
 
 STATUS: Final[Mapping[grpc.StatusCode, HTTPStatus]] = {
     grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
@@ -52,8 +56,8 @@ CLOSE: Final = {"Connection": "close"}
 """For a refusal that does not wait for the rest of a body."""
 
 
-class Refused(Exception):
-    """The face itself refuses a request.
+class Refused(HTTPException):
+    """The gateway itself refuses a request.
 
     Args:
         status: the answer's status.
@@ -72,42 +76,44 @@ class Refused(Exception):
         violations: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(detail)
-        self.status, self.reason, self.detail = status, reason, detail
-        self.violations, self.headers = violations or {}, headers or {}
+        super().__init__(status, detail, headers)
+        self.reason, self.violations = reason, violations or {}
 
 
 def invalid(name: str, rule: str, value: object) -> Refused:
-    """Return the refusal of a parameter or field that breaks a rule."""
-    found = str(value) if len(str(value)) <= 80 else f"{str(value)[:77]}..."
-    detail = f"{name}: {rule}, got {found!r}"
+    """Return the refusal of a parameter that breaks a rule."""
+    detail = _broken(name, rule, value)
     return Refused(HTTPStatus.BAD_REQUEST, "INVALID_PARAMETER", detail, violations={name: detail})
 
 
-def body(
-    status: HTTPStatus,
+def _broken(name: str, rule: str, value: object) -> str:
+    shown = str(value) if len(str(value)) <= 80 else f"{str(value)[:77]}..."
+    return f"{name}: {rule}, got {shown!r}"
+
+
+def problem(
+    status: int,
     reason: str,
     detail: str,
     *,
     violations: Mapping[str, str] | None = None,
     metadata: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> Problem:
     """Return the problem as RFC 9457 has it, with members of our own: reason, violations, metadata, requestId."""
-    return {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": int(status),
-        "detail": detail,
-        "reason": reason,
-        "violations": [{"field": field, "detail": text} for field, text in (violations or {}).items()],
-        "metadata": dict(metadata or {}),
-        "requestId": REQUEST_ID.get(),
-    }
+    return Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        reason=reason,
+        violations=[Violation(field=field, detail=text) for field, text in (violations or {}).items()],
+        metadata=dict(metadata or {}),
+        request_id=REQUEST_ID.get(),
+    )
 
 
-def response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:
+def response(content: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response with that problem."""
-    return JSONResponse(content, content["status"], headers, MEDIA_TYPE)
+    return Response(content.model_dump_json(), content.status, headers, MEDIA_TYPE)
 
 
 def status_of(error: LookalikeError) -> HTTPStatus:
@@ -115,13 +121,13 @@ def status_of(error: LookalikeError) -> HTTPStatus:
     return _BY_REASON.get(error.reason) or STATUS.get(error.code, HTTPStatus.BAD_GATEWAY)
 
 
-def of_library(error: LookalikeError) -> dict[str, Any]:
+def of_library(error: LookalikeError) -> Problem:
     """Return what the client library raised as a problem."""
     violations = error.violations if isinstance(error, InvalidRequestError) else {}
-    return body(status_of(error), error.reason, str(error), violations=violations, metadata=error.metadata)
+    return problem(status_of(error), error.reason, str(error), violations=violations, metadata=error.metadata)
 
 
-async def from_library(_request: Request, error: Exception) -> JSONResponse:
+async def from_library(_request: Request, error: Exception) -> Response:
     """Return the response to a request on which the client library raised; RetryInfo becomes Retry-After."""
     assert isinstance(error, LookalikeError)  # noqa: S101 - it is registered for these alone
     seconds = error.retry_after if isinstance(error, OverloadedError) else None
@@ -131,7 +137,7 @@ async def from_library(_request: Request, error: Exception) -> JSONResponse:
     return response(of_library(error), headers | _challenge(status_of(error), error.reason))
 
 
-async def from_domain(request: Request, error: Exception) -> JSONResponse:
+async def from_domain(request: Request, error: Exception) -> Response:
     """Return the response to a caller that is not let in. It is audited here, as no server hears of it."""
     assert isinstance(error, DomainError)  # noqa: S101
     status = STATUS[REFUSALS[type(error)]]
@@ -139,7 +145,7 @@ async def from_domain(request: Request, error: Exception) -> JSONResponse:
     record.caller = CALLER.get()
     record.write(f"{request.method} {request.url.path}", REFUSALS[type(error)].name, REQUEST_ID.get(), error)
     headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-    found = body(status, error.reason, error.message, metadata=error.metadata)
+    found = problem(status, error.reason, error.message, metadata=error.metadata)
     return response(found, headers | _challenge(status, error.reason))
 
 
@@ -151,32 +157,50 @@ def _challenge(status: HTTPStatus, reason: str) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer" + f' error="{errors[status]}"' * (reason != "TOKEN_MISSING")}
 
 
-async def from_us(_request: Request, error: Exception) -> JSONResponse:
+async def from_us(_request: Request, error: Exception) -> Response:
     """Return the response to what the gateway itself refuses."""
     assert isinstance(error, Refused)  # noqa: S101
-    found = body(error.status, error.reason, error.detail, violations=error.violations)
-    return response(found, error.headers)
+    return response(problem(error.status_code, error.reason, error.detail, violations=error.violations), error.headers)
 
 
-async def from_starlette(request: Request, error: Exception) -> JSONResponse:
-    """Return the response to what Starlette refuses: no such path or method, a broken multipart body."""
+async def from_validation(_request: Request, error: Exception) -> Response:
+    """Return the response to parameters or a body that break the rules of their models."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    violations = dict(_violation(found) for found in error.errors())
+    reason = "INVALID_BODY" if error.errors()[0]["loc"][0] == "body" else "INVALID_PARAMETER"
+    return response(problem(HTTPStatus.BAD_REQUEST, reason, "; ".join(violations.values()), violations=violations))
+
+
+def _violation(found: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name of what breaks a rule, and the sentence about it."""
+    place, *path = found["loc"]
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    if place != "body":
+        name = str(path[0])
+    rule = "is not known here" if found["type"] == "extra_forbidden" else found["msg"]
+    return name, _broken(name or "the body", rule, found["input"])
+
+
+async def from_http(request: Request, error: Exception) -> Response:
+    """Return the response to what FastAPI refuses: no such path or method, a broken multipart body."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    status = HTTPStatus(error.status_code)
-    detail = error.detail
-    if status is HTTPStatus.NOT_FOUND:
-        detail = f"there is nothing at {request.url.path}; /docs says what there is"
-    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.url.path} takes no {request.method}"
-    return response(body(status, _NAMES.get(status, "INVALID_BODY"), detail), error.headers)
+    reason, detail, headers = "INVALID_BODY", error.detail, error.headers
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        reason, detail = "PATH_NOT_FOUND", f"there is nothing at {request.url.path}; /docs says what there is"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        reason, detail = "METHOD_NOT_ALLOWED", f"{request.url.path} takes no {request.method}"
+        headers = {"Allow": ", ".join(_allowed(request))}
+    return response(problem(error.status_code, reason, detail), headers)
 
 
-def unexpected() -> JSONResponse:
+def _allowed(request: Request) -> list[str]:
+    """Return the methods that the path takes: FastAPI itself names those of one of its routes alone."""
+    scopes = {method: {**request.scope, "method": "GET" if method == "HEAD" else method} for method in _METHODS}
+    routes = request.app.routes
+    return [name for name, scope in scopes.items() if any(one.matches(scope)[0] is Match.FULL for one in routes)]
+
+
+def unexpected() -> Response:
     """Return the response to a failure of our own. The log has the cause; the response does not."""
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return response(body(status, "INTERNAL", "the face failed on this request; its log has the cause"))
-
-
-_NAMES: Final = {
-    HTTPStatus.NOT_FOUND: "PATH_NOT_FOUND",
-    HTTPStatus.METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED",
-}
+    detail = "the gateway failed on this request; its log has the cause"
+    return response(problem(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", detail))

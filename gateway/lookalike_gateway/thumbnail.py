@@ -10,11 +10,11 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from PIL import Image, ImageOps
 
@@ -22,7 +22,7 @@ from lookalike import records
 from lookalike.fetch import Failed, local
 from lookalike_gateway.problems import Refused
 
-SIZES: Final = (160, 320, 640, 1280)
+Size = Literal[160, 320, 640, 1280]
 """A thumbnail's longest side has one of these numbers of pixels."""
 
 _WANTED: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -53,6 +53,16 @@ class Thumbnails:
         """Say whether there may be a thumbnail of the file at this URI, by its name alone."""
         path = _path(uri)
         return path is not None and ".." not in path.parts and any(map(path.is_relative_to, self._named))
+
+    def url(self, project_name: str) -> Callable[[str, Sequence[records.Reference]], str | None]:
+        """Return what makes the URL of an image's thumbnail of its hash and references; None if there is none."""
+
+        def made(sha256: str, references: Sequence[records.Reference]) -> str | None:
+            if not any(self.likely(reference.uri) for reference in references):
+                return None
+            return f"/v1/projects/{project_name}/images/{sha256}/thumbnail"
+
+        return made
 
     async def make(self, image: records.Image, size: int) -> bytes:
         """Return a JPEG of the image, at most `size` pixels wide and high.

@@ -1,18 +1,22 @@
 """Bound bodies: how large, how slow, of what type, and how many at once."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final, TypeVar
 
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.datastructures import UploadFile
-from starlette.requests import Request
 from starlette.types import Message, Receive
 
+from lookalike_gateway.body_room import Room, Share, too_many
 from lookalike_gateway.config import Config
+from lookalike_gateway.models.body import Body
 from lookalike_gateway.problems import CLOSE, Refused
-from lookalike_gateway.receiving import Room, Share, too_many
+
+BodyT = TypeVar("BodyT", bound=Body)
 
 _MULTIPART_OVERHEAD: Final = 64 * 1024
 """What a multipart body may hold beside the photo."""
@@ -47,16 +51,18 @@ class Uploads:
             finally:
                 self._open -= 1
 
-    async def json(self, request: Request, most: int) -> Any:  # noqa: ANN401 - any JSON
-        """Return the body, which must be JSON of at most so many bytes. Raises Refused."""
+    async def json(self, request: Request, model: type[BodyT], most: int) -> BodyT:
+        """Return the body, which must be JSON of at most so many bytes, as its model. Raises what refuses it."""
         kind = content_type(request)
         if kind not in ("application/json", "application/merge-patch+json"):  # what no form of another site can send
             raise wrong_type("application/json", kind)
         with self._room.share() as share:
+            data = await self._body(request, most, share)
             try:
-                return json.loads(await self._body(request, most, share))
-            except (ValueError, RecursionError) as error:
-                raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", f"the body is no JSON: {error}") from None
+                return model.model_validate_json(data)
+            except ValidationError as error:
+                errors = error.errors(include_url=False, include_context=False)
+                raise RequestValidationError([one | {"loc": ("body", *one["loc"])} for one in errors]) from None
 
     async def _receive(self, request: Request, share: Share) -> bytes:
         kind = content_type(request)

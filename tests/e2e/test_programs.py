@@ -94,8 +94,8 @@ def test_a_shop_is_indexed_and_searched_from_the_command_line(
     assert "shop" in shown.stdout
     searched = lookalike("search", "shop", str(photos[1]), "--limit", "2", "--json", **addresses)
     answer = json.loads(searched.stdout)
-    assert answer["hits"][0]["match"] == "exact"
-    assert answer["hits"][0]["references"][0]["product"] == photos[1].stem
+    assert answer["results"][0]["match"] == "exact"
+    assert answer["results"][0]["references"][0]["product"] == photos[1].stem
     table = lookalike("search", "shop", str(photos[1]), **addresses)
     assert photos[1].stem in table.stdout
     assert "exact search over 4 images" in table.stdout
@@ -116,7 +116,7 @@ async def test_a_catalogue_is_looked_after_from_the_command_line(
 
     async def uris(*arguments: str) -> list[str]:
         answer = json.loads(await run("search", "catalogue", str(photos[0]), "--json", *arguments))
-        return [hit["references"][0]["uri"] for hit in answer["hits"]]
+        return [hit["references"][0]["uri"] for hit in answer["results"]]
 
     items = [
         Item(photos[0], "https://shop/0", "bag", labels={"colour": "red", "brand": "x"}),
@@ -157,11 +157,11 @@ async def test_a_catalogue_is_looked_after_from_the_command_line(
     assert "1 image in 2 places" in found
     assert found.splitlines()[-1] == "1 clusters among 3 images"
     [cluster] = map(json.loads, (await run("duplicates", "catalogue", "--same-file", "--json")).splitlines())
-    assert [reference["uri"] for reference in cluster["images"][0]["image"]["references"]] == [
+    assert [reference["uri"] for reference in cluster["images"][0]["references"]] == [
         items[0].uri,
         items[1].uri,
     ]
-    token = cluster["progress"]["resume_token"]
+    token = cluster["progress"]["resumeToken"]
     assert await run("duplicates", "catalogue", "--same-file", "--json", "--resume", token) == ""
     piped = f"{BIN / 'lookalike'} images catalogue --json | true"
     shell = await asyncio.create_subprocess_shell(

@@ -265,7 +265,7 @@ async def test_a_command_that_is_interrupted_says_how_to_go_on(player: Player, p
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    assert b'"image_count": 2' in await process.stdout.readline()
+    assert b'"imageCount": 2' in await process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, told = await process.communicate()
     assert told.decode().splitlines()[-1] == "to go on from here: --resume after 1"

@@ -285,7 +285,7 @@ async def test_the_command_line_exports_shows_and_deletes(quick_client: Client, 
 
     exported, shown = await asyncio.gather(run("feedback", "export", shop), run("project", "show", shop))
     [line] = map(json.loads, exported.splitlines())
-    assert (line["search_id"], line["query_sha256"], line["query_stored"]) == (name, sha256(0).hex(), True)
+    assert (line["searchId"], line["querySha256"], line["queryStored"]) == (name, sha256(0).hex(), True)
     assert [(hit["sha256"], hit["verdict"]) for hit in line["hits"]] == [(sha256(1).hex(), "right")]
     assert ["7", "1", "1", "0.000", "0.500", "1.000"] in map(str.split, shown.splitlines())
     assert await run("feedback", "delete", shop, "--search", name, "--yes") == "deleted the feedback on 1 search\n"

@@ -172,6 +172,10 @@ async def test_a_parameter_that_breaks_a_rule_or_is_none_is_named(http: httpx.As
         {"limit": "0"},
         {"limit": "1001"},
         {"limit": "ten"},
+        {"limit": "1.0"},
+        {"limit": " 1"},
+        {"limit": "1_0"},
+        {"exact": "on"},
         {"limit": ["1", "2"]},
         {"offset": "-1"},
         {"staged": "maybe"},
@@ -213,9 +217,16 @@ async def test_a_request_id_is_passed_through_or_made(
 
 async def test_what_is_not_there_is_a_problem_too(http: httpx.AsyncClient) -> None:
     problem(await http.get("/v2"), 404, "PATH_NOT_FOUND")
-    wrong = await http.delete("/v1/projects")
+    wrong = await http.delete("/v1/projects/shop")
     problem(wrong, 405, "METHOD_NOT_ALLOWED")
-    assert "GET" in wrong.headers["allow"]
+    assert wrong.headers["allow"] == "GET, HEAD, PATCH"
+
+
+async def test_head_is_answered_as_get_without_the_body(http: httpx.AsyncClient, shop: str) -> None:
+    for path in (f"/v1/projects/{shop}", "/v1/projects/nowhere", "/healthz", "/openapi.json"):
+        shown, head = await http.get(path), await http.head(path)
+        assert (head.status_code, head.content) == (shown.status_code, b"")
+        assert head.headers["content-length"] == shown.headers["content-length"]
 
 
 async def test_a_project_is_switched_off_and_on(http: httpx.AsyncClient, shop: str, colour_client: Client) -> None:

@@ -1,7 +1,6 @@
 """The HTTP face before servers that ask for tokens: it hands on the caller's, and never one of its own."""
 
 import asyncio
-import json
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,10 +15,10 @@ from lookalike import Client, Credentials
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_embedder.config import Config as EmbedderConfig
-from lookalike_gateway import server
+from lookalike_gateway import openapi, server
 from lookalike_gateway.__main__ import app
+from lookalike_gateway.app import application
 from lookalike_gateway.config import Config
-from lookalike_gateway.openapi import document
 from lookalike_gateway.server import serving
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config as SearcherConfig
@@ -174,7 +173,7 @@ async def test_a_head_that_does_not_come_in_time_costs_its_connection() -> None:
 
 
 def test_the_document_says_where_a_token_is_needed() -> None:
-    made = json.loads(json.dumps(document()))
+    made = openapi.document(application(Config()))
     assert made["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     for path, operations in made["paths"].items():
         for operation in operations.values():

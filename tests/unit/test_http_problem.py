@@ -10,7 +10,8 @@ import pytest
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
-from lookalike_gateway import problems, schema
+from lookalike_gateway import problems
+from lookalike_gateway.models.problem import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -52,7 +53,7 @@ def test_each_error_becomes_a_problem_with_its_status(code: grpc.StatusCode, rea
     assert (body["type"], body["title"]) == ("about:blank", HTTPStatus(status).phrase)
     assert (body["metadata"], body["requestId"]) == ({"limit": "3"}, "id-1")
     assert headers["content-type"] == "application/problem+json"
-    assert set(body) == set(schema.SCHEMAS["Problem"]["properties"])
+    assert set(body) == set(Problem.model_json_schema(mode="serialization")["properties"])
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.2, "1"), (3.0, "3"), (3.1, "4"), (None, None)])

@@ -32,6 +32,8 @@ SERVERS |= {
     "pythonjsonlogger",
     "opentelemetry",
     "starlette",
+    "fastapi",
+    "pydantic",
     "uvicorn",
     "aiohttp",
     "fsspec",

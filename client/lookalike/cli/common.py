@@ -1,11 +1,8 @@
 """What the commands share: the servers' addresses, the consoles, and how a failure is told."""
 
 import asyncio
-import dataclasses
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -15,9 +12,6 @@ from lookalike.errors import LookalikeError, UnavailableError
 from lookalike.processes import ServerFailed
 from lookalike.records import Match, Reference
 from lookalike.signals import cancelled_when_terminated
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 console: Final = PlainConsole()
 errors: Final = PlainConsole(stderr=True)
@@ -67,11 +61,6 @@ def tell_failure(message: str) -> None:
     errors.print(first, soft_wrap=True)
     for line in more:  # of a log; indented, as no line may be taken for one of ours
         errors.print(f"    {line}", soft_wrap=True)
-
-
-def print_json(record: "DataclassInstance", indent: int | None = None) -> None:
-    """Print a record, all of it."""
-    typer.echo(json.dumps(dataclasses.asdict(record), indent=indent, default=datetime.isoformat))
 
 
 def where(references: Sequence[Reference], count: int) -> str:

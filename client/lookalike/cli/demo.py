@@ -28,7 +28,7 @@ def demo(
     """
 
     async def work() -> int:
-        require("torch", "asyncpg", "PIL", "starlette", "uvicorn")
+        require("torch", "asyncpg", "PIL", "fastapi", "uvicorn")
         from lookalike.demo import photos, show
 
         chosen = photos.photos_in(folder, most) if folder else photos.shipped_photos()

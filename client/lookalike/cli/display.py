@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from lookalike.cli.common import console, errors
+from lookalike.cli.json_output import camel_case
 from lookalike.cli.report import Report, as_line
 from lookalike.indexing import Stage, Watch
 from lookalike.records import Outcome, Status
@@ -205,7 +206,7 @@ def tell(report: Report, *, as_json: bool, interrupted: bool = False) -> None:
 
 def event(name: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON takes
     """Print an event."""
-    typer.echo(as_line({"event": name, **fields}))
+    typer.echo(as_line({"event": name, **{camel_case(field): value for field, value in fields.items()}}))
 
 
 def counts(report: Report) -> dict[str, int]:

@@ -13,11 +13,11 @@ from lookalike.cli.common import (
     Searcher,
     console,
     errors,
-    print_json,
     products,
     run,
     where,
 )
+from lookalike.cli.json_output import print_json
 from lookalike.client import Client
 from lookalike.records import DuplicateCluster, DuplicateProgress
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Yes, console, print_json, run
+from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Yes, console, run
+from lookalike.cli.json_output import print_json
 from lookalike.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="Export and delete what users thought of searches.")

@@ -15,7 +15,7 @@ PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 def http(context: typer.Context) -> None:
     """Serve the HTTP/JSON API and the page until Ctrl-C or SIGTERM."""
     try:
-        require("starlette", "uvicorn", "PIL", extras="`http`")
+        require("fastapi", "uvicorn", "PIL", extras="`http`")
     except ServerFailed as error:
         tell_failure(str(error))
         raise SystemExit(EXIT_COULD_NOT_RUN) from error

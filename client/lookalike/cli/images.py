@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from lookalike.cli import filter as filters
-from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, console, print_json, run, where
+from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, console, run, where
+from lookalike.cli.json_output import print_json
 from lookalike.client import Client
 
 

@@ -16,11 +16,11 @@ from lookalike.cli.common import (
     Searcher,
     Timeout,
     console,
-    print_json,
     products,
     run,
     where,
 )
+from lookalike.cli.json_output import print_json
 from lookalike.client import Client
 from lookalike.records import SearchResult
 from lookalike.records.search import DEFAULT_LIMIT

@@ -1,0 +1,176 @@
+"""Parameters are said once: requests are read by these models, and the OpenAPI document is made of them."""
+
+import re
+from collections import Counter, defaultdict
+from typing import Annotated, Final, Literal
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+from lookalike.records import Filter
+from lookalike_gateway.models.answer import SHA256
+from lookalike_gateway.problems import invalid
+from lookalike_gateway.thumbnail import Size
+
+MAX_HITS: Final = 1000
+
+
+def _integer(text: object) -> object:
+    """Read an integer as people write it: pydantic also takes `1.0` and `1_000`."""
+    if not isinstance(text, str):
+        return text
+    if not re.fullmatch("-?[0-9]{1,12}", text):
+        raise PydanticCustomError("integer", "must be an integer")
+    return int(text)
+
+
+def _flag(text: object) -> object:
+    """Read a boolean as JSON writes it: pydantic also takes `on` and `y`."""
+    if isinstance(text, str) and text not in ("true", "false"):
+        raise PydanticCustomError("flag", "must be true or false")
+    return text
+
+
+Absent = SkipJsonSchema[None]
+"""It may be left out, but nobody can say null in a query."""
+
+Project = Annotated[
+    str, Path(pattern="^[a-z0-9][a-z0-9_-]{0,62}$", description="The project's name.", examples=["shop"])
+]
+ImageHash = Annotated[
+    str, Path(pattern=SHA256, description="The image file's hash, in hexadecimal.", examples=["0" * 64])
+]
+Integer = BeforeValidator(_integer)
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Label = Annotated[str, Field(pattern="^[^=]+=", max_length=321)]
+Token = Annotated[str, Field(max_length=8192)]
+Uri = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+class Parameters(BaseModel):
+    """The parameters of a request are all known ones: a filter with a typing error must not find everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Filters(Parameters):
+    """The images of a request are those that all of these let pass."""
+
+    product: list[Name] = Field([], max_length=100, description="Only of this product; several: any of them.")
+    variant: list[Name] = Field([], max_length=100, description="Only of this variant; several: any of them.")
+    staged: Flag | Absent = Field(None, description="Only staged ones, or only those that are not.")
+    label: list[Label] = Field(
+        [],
+        max_length=64,
+        description="Only with this label, `name=value`; several: any of the values of a name, and each of the names.",
+    )
+    uri_prefix: Uri | Absent = Field(None, description="Only where the URI begins with this.")
+
+    def filter(self) -> Filter | None:
+        """Return the filter; None: all images."""
+        labels: defaultdict[str, list[str]] = defaultdict(list)
+        for label in self.label:
+            name, _, value = label.partition("=")
+            labels[name].append(value)
+        made = Filter(tuple(self.product), tuple(self.variant), self.staged, self.uri_prefix or "", dict(labels))
+        return made if made != Filter() else None
+
+
+class ImageList(Filters):
+    """A list of images takes these parameters."""
+
+    limit: Annotated[int, Field(ge=1, le=500), Integer] = Field(50, description="The most images.")
+    page_token: Token = Field(
+        "", description="Where to go on: `nextPageToken` of the page before; all else stays the same."
+    )
+
+
+class ProjectList(Parameters):
+    """A list of projects takes these parameters."""
+
+    limit: Annotated[int, Field(ge=1, le=500), Integer] = Field(50, description="The most projects.")
+    page_token: Token = Field(
+        "", description="Where to go on: `nextPageToken` of the page before; all else stays the same."
+    )
+
+
+class Search(Filters):
+    """A search takes these parameters."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_HITS), Integer] = Field(10, description="The most results.")
+    offset: Annotated[int, Field(ge=0, le=MAX_HITS - 1), Integer] = Field(
+        0, description="Results to leave out; with limit at most 1,000. Or else page_token."
+    )
+    page_token: Token = Field(
+        "",
+        description="Where to go on: `nextPageToken` of the page before; all else stays the same."
+        " It carries the query: nothing is sent again.",
+    )
+    group_by: Literal["product"] | Absent = Field(None, description="`product`: rank products, by their best image.")
+    min_similarity: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] | Absent = Field(
+        None, description="The least similarity of results."
+    )
+    exact: Flag = Field(False, description="Compare every image, whatever it takes.")
+    rerank: Annotated[int, Field(ge=0, le=MAX_HITS), Integer] = Field(
+        0, description="Put so many of the nearest in order again; there is one page then."
+    )
+
+
+class ImageSearch(Search):
+    """A search with an image of the project takes these parameters."""
+
+    sha256: Annotated[str, Field(pattern=SHA256)] | Absent = Field(None, description="The image with this hash.")
+    uri: Uri | Absent = Field(
+        None, description="The image that is used at this URI; of several, the newest reference's."
+    )
+
+
+class Thumbnail(Parameters):
+    """A thumbnail takes these parameters."""
+
+    size: Annotated[Size, Integer] = Field(320, description="The longer side, in pixels.")
+
+
+class Duplicates(Parameters):
+    """A search for duplicates takes these parameters."""
+
+    min_similarity: Annotated[float, Field(ge=0.5, le=1, allow_inf_nan=False)] | Absent = Field(
+        None, description="Of near duplicates."
+    )
+    same_file_only: Flag = Field(False, description="Only files that are used in several places.")
+    resume_token: Token = Field("", description="Where to go on: `resumeToken` of an answer; all else stays the same.")
+
+
+class SomeDuplicates(Duplicates):
+    """A page of duplicates takes these parameters."""
+
+    limit: Annotated[int, Field(ge=1, le=100), Integer] = Field(20, description="The most clusters.")
+    max_seconds: Annotated[int, Field(ge=1, le=30), Integer] = Field(
+        10, description="Answer after this time with what there is; but always come some way."
+    )
+
+
+class Days(Parameters):
+    """The quality of searches is asked for with these parameters."""
+
+    days: Annotated[int, Field(ge=1, le=365), Integer] = Field(
+        7, description="How many days, in UTC, the present one included."
+    )
+
+
+async def _nothing(_: Annotated[Parameters, Query()]) -> None:
+    """Refuse all parameters."""
+
+
+async def _given_once(request: Request) -> None:
+    """Refuse a parameter that is there twice and is no list: FastAPI would take the last one."""
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if count > 1 and name not in ("product", "variant", "label"):
+            raise invalid(name, "must be given once", count)
+
+
+NOTHING: Final = Depends(_nothing)
+GIVEN_ONCE: Final = Depends(_given_once)

@@ -1,0 +1,102 @@
+"""Search by a photo that comes with the request, or by an image of the project."""
+
+import hashlib
+import time
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from lookalike_gateway import openapi, page_token
+from lookalike_gateway.auth import Permission
+from lookalike_gateway.models.search import Result, SearchResult, Timing
+from lookalike_gateway.page_token import Page
+from lookalike_gateway.parameters import GIVEN_ONCE, MAX_HITS, ImageSearch, Project, Search
+from lookalike_gateway.problems import invalid
+from lookalike_gateway.state import GatewayState, State
+
+router = APIRouter(dependencies=[Depends(Permission("Search")), GIVEN_ONCE], responses=openapi.COMMON)
+
+_PATH: Final = "/v1/projects/{project}/image-search"
+
+
+@router.post(
+    _PATH,
+    operation_id="searchByPhoto",
+    summary="Search with a photo",
+    description="The photo is the body, or the file of a form. With `page_token` no body is needed.",
+    responses=openapi.refusals(404, 408, 409, 413, 415, 422),
+    openapi_extra=openapi.PHOTO,
+)
+async def by_photo(
+    project: Project, query: Annotated[Search, Query()], request: Request, state: GatewayState
+) -> SearchResult:
+    """Search with the photo in the body, or go on with a search."""
+    if query.page_token:
+        return await _answer(state, project, query, _continued(query))
+    async with state.uploads.photo(request) as data:
+        started = time.perf_counter()
+        embedding = await state.client.embed(data)
+        seconds = time.perf_counter() - started
+        sha256 = hashlib.sha256(data).hexdigest()
+    page = Page({"embedding": embedding, "sha256": sha256}, query.offset)
+    return await _answer(state, project, query, page, seconds)
+
+
+@router.get(
+    _PATH,
+    operation_id="searchByImage",
+    summary="More like an image of the project",
+    description="Exactly one of `sha256`, `uri` and `page_token` says which; the image itself is the first result.",
+    responses=openapi.refusals(404, 409),
+)
+async def by_image(project: Project, query: Annotated[ImageSearch, Query()], state: GatewayState) -> SearchResult:
+    """Search with an image of the project: more like this."""
+    named = query.model_dump(include={"sha256", "uri", "page_token"}, exclude_defaults=True)
+    if len(named) != 1:
+        raise invalid("sha256", "exactly one of sha256, uri and page_token is required", sorted(named))
+    page = _continued(query) if query.page_token else Page(named, query.offset)
+    return await _answer(state, project, query, page)
+
+
+def _continued(query: Search) -> Page:
+    if query.offset:
+        raise invalid("offset", "must be left out with a page_token", query.offset)
+    return page_token.decode(query.page_token)
+
+
+async def _answer(state: State, project: str, query: Search, page: Page, embed_seconds: float = 0.0) -> SearchResult:
+    """Return the page. An offset without a token means that the hits before it are searched for too, and left out."""
+    skipped = 0 if page.page_token else page.offset
+    if skipped + query.limit > MAX_HITS:
+        rule = f"with limit must be at most {MAX_HITS}; beyond, go on with nextPageToken"
+        raise invalid("offset", rule, skipped)
+    found = await state.client.search(
+        project,
+        **page.query,
+        limit=skipped + query.limit,
+        page_token=page.page_token,
+        filter=query.filter(),
+        min_similarity=query.min_similarity,
+        group_by_product=query.group_by == "product",
+        exact=query.exact,
+        rerank=query.rerank,
+    )
+    last = page.offset - skipped + len(found.hits)
+    context = state.thumbnails.url(project)
+    results = [Result.model_validate(hit, context=context) for hit in found.hits[skipped:]]
+    for rank, result in enumerate(results, start=page.offset + 1):
+        result.rank = rank
+    return SearchResult(
+        count=len(results),
+        offset=page.offset,
+        total=found.images_ranked,
+        results=results,
+        next_page_token=page_token.encode(Page(page.query, last, found.next_page_token))
+        if found.next_page_token
+        else "",
+        mode=found.mode,
+        images_ranked=found.images_ranked,
+        space=found.space,
+        search_id=found.search_id,
+        timing=Timing(embed_ms=embed_seconds * 1000, search_ms=found.search_seconds * 1000),
+    )

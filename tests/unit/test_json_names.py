@@ -1,0 +1,83 @@
+"""JSON has one spelling: what callers know of the HTTP API stays, and the command line prints the same names."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from lookalike import records
+from lookalike.cli.json_output import document
+from lookalike_gateway.models.duplicates import Cluster, DuplicateImage, Progress
+from lookalike_gateway.models.feedback import Feedback, SearchQuality
+from lookalike_gateway.models.image import Image, ImagePage, Reference
+from lookalike_gateway.models.problem import Problem
+from lookalike_gateway.models.project import Index, Limits, Project, ProjectChange, Space
+from lookalike_gateway.models.search import Result, SearchResult, Timing
+
+TIME = datetime(2026, 1, 2, 3, 4, 5, 678900, UTC)
+REFERENCE = records.Reference("https://shop/1", "bag", "small", True, {"main_colour": "red"})
+IMAGE = records.Image("0" * 64, 3, 4, TIME, (REFERENCE, REFERENCE), 2)
+HIT = records.Hit(0.75, records.Match.SIMILAR, "0" * 64, 3, 4, (REFERENCE,), 1, "", 0.5)
+
+_SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references referenceCount"
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (Reference, "uri product variantId staged labels"),
+        (Image, f"{_SHOWN} createTime"),
+        (ImagePage, "images nextPageToken"),
+        (Result, f"{_SHOWN} rank similarity score match product"),
+        (SearchResult, "count offset total results nextPageToken mode imagesRanked space searchId timing"),
+        (Timing, "embedMs searchMs"),
+        (DuplicateImage, f"{_SHOWN} createTime similarity"),
+        (Cluster, "imageCount images"),
+        (Progress, "imagesExamined images resumeToken"),
+        (Project, "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces"),
+        (Limits, "maxImages maxHits searchesPerSecond maxBatch"),
+        (Space, "name serves vectors index"),
+        (Index, "state progress phase recall"),
+        (ProjectChange, "searchEnabled"),
+        (
+            SearchQuality,
+            "startTime searches judgedSearches clickedSearches clickThroughRate meanReciprocalRank right wrong"
+            " precision",
+        ),
+        (Problem, "type title status detail reason violations metadata requestId"),
+    ],
+)
+def test_the_names_that_callers_know_stay(model: type[BaseModel], names: str) -> None:
+    schema = model.model_json_schema(mode="serialization")
+    assert set(schema["properties"]) == set(names.split()) == set(schema["required"])
+
+
+def test_feedback_names_the_query_only_if_it_likes() -> None:
+    schema = Feedback.model_json_schema()
+    assert set(schema["properties"]) == {"searchId", "querySha256", "verdicts"}
+    assert set(schema["required"]) == {"searchId", "verdicts"}
+
+
+@pytest.mark.parametrize(
+    ("record", "model"),
+    [
+        (IMAGE, Image),
+        (HIT, Result),
+        (records.DuplicateImage(IMAGE, 0.75), DuplicateImage),
+        (records.DuplicateProgress(1, 2, "token"), Progress),
+    ],
+)
+def test_the_command_line_prints_what_http_answers(record: object, model: type[BaseModel]) -> None:
+    answered = json.loads(model.model_validate(record).model_dump_json())
+    printed = json.loads(json.dumps(document(record)))
+    assert printed == {name: answered[name] for name in printed}
+
+
+def test_a_search_is_printed_as_it_is_answered() -> None:
+    result = records.SearchResult((HIT,), records.SearchMode.EXACT, 5, "token", "space", 0.0301, 0.0042, "id")
+    printed: dict[str, Any] = document(result)
+    assert set(printed) <= set(SearchResult.model_json_schema(mode="serialization")["properties"])
+    assert (printed["results"][0]["rank"], printed["results"][0]["product"]) == (1, None)
+    assert printed["timing"] == {"embedMs": 30.1, "searchMs": 4.2}
