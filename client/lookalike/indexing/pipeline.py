@@ -20,7 +20,7 @@ from lookalike._concurrency.budget import Budget, Room
 from lookalike._concurrency.task_group import together
 from lookalike._operations import source
 from lookalike.errors import LookalikeError, QuotaExceededError, from_item
-from lookalike.fetch import Fetcher, Passing
+from lookalike.fetch import Fetcher, TransientFailure
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.job import Job, Stage, Watch
 from lookalike.indexing.spool import Spool, Try
@@ -158,8 +158,8 @@ class Pipeline:
         """Read the image, and hash it."""
         try:
             found = await self._fetcher.fetch(job.item, job.stamp if job.known else "", job.room)
-        except Passing as error:
-            self._fail(job, error, tried=error.asked)
+        except TransientFailure as error:
+            self._fail(job, error, tried=error.image_failed)
             return
         except LookalikeError as error:
             self._fail(job, error)
@@ -236,7 +236,7 @@ class Pipeline:
         self._move(job, None)
         transient = error.code.name in _TRANSIENT and not isinstance(error, QuotaExceededError)
         gone = error.reason == _GONE and not job.anew
-        most = _TRIES if isinstance(error, Passing) else 2 if transient else 1
+        most = _TRIES if isinstance(error, TransientFailure) else 2 if transient else 1
         tries = job.tries + tried
         if tries >= most and tried and not gone:
             self._finish([(job.item, job.room)], error)
