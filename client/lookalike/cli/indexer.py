@@ -71,7 +71,7 @@ class Indexer:
 
     def _given(self) -> Items:
         """The items: from a thread where they may not come, so that we can be told to end all the same."""
-        return in_thread(self._items()) if self._sources.may_wait() else self._items()
+        return in_thread(self._items()) if self._sources.may_block() else self._items()
 
     def _unlisted(self) -> list[Outcome]:
         """What could not be listed since this was last asked."""
@@ -90,7 +90,7 @@ class Indexer:
 
     def _count(self, progress: Progress, ended: threading.Event) -> None:
         """Count the items beside the run, for who waits for its end."""
-        if not self._sources.again() or not (console.is_terminal or self._as_json):
+        if not self._sources.is_repeatable() or not (console.is_terminal or self._as_json):
             return
         again = Sources(self._sources.names, self._sources.form, self._sources.product_from)
 
