@@ -177,9 +177,9 @@ def _table(evaluation: "Evaluation") -> Table:
         table.add_row(Text(group, "bold"))
         for figure in members:
             values = [one.get(figure.name) for one in found]
-            cells = [Text(figure.shown(values[0]))]
+            cells = [Text(figure.format_value(values[0]))]
             cells += [
-                Text.assemble(figure.shown(value), " ", (figure.difference(value, values[0]), "bold"))
+                Text.assemble(figure.format_value(value), " ", (figure.difference(value, values[0]), "bold"))
                 for value in values[1:]
             ]
             table.add_row(f"  {figure.title}", *cells)
