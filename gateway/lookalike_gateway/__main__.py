@@ -15,8 +15,8 @@ from lookalike.cli.common import (
     Searcher,
     Timeout,
     console,
+    print_failure,
     run,
-    tell_failure,
 )
 from lookalike.constants import AUDIENCE, MAX_IMAGE_BYTES
 from lookalike.credentials import Credentials
@@ -188,7 +188,7 @@ def http(
             try:
                 stack.enter_context(tracing.exporting("lookalike-http"))
             except RuntimeError as error:  # spans cannot be sent
-                tell_failure(str(error))
+                print_failure(str(error))
                 raise SystemExit(EXIT_COULD_NOT_RUN) from error
             run(work(), loop_factory=uvloop.new_event_loop)
     except InvalidSecurity as error:
