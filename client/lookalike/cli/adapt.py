@@ -39,7 +39,9 @@ def adapt(
                 adaptation = await client.adapt(project, unlabelled=unlabelled, publish=not dry_run, seed=seed)
             _print(adaptation)
             if adaptation.gain and not adaptation.gain.helps:
-                print_failure("the gain on held-out products is not significant, so nothing was published")
+                print_failure(
+                    "the space does not help: its gain on held-out products is not significant; nothing was published"
+                )
                 return EXIT_DOES_NOT_HELP
             if adaptation.space:
                 await _follow(client, project, adaptation.space, cut_over=cut_over)

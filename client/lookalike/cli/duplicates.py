@@ -34,7 +34,7 @@ def duplicates(
         bool, typer.Option("--same-file", help="Show only files that are used in several places.")
     ] = False,
     resume: Annotated[
-        str, typer.Option(metavar="TOKEN", help="Resume an earlier search after this token, which it printed.")
+        str, typer.Option(metavar="TOKEN", help="Resume an earlier search from the token that it printed.")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print each cluster as a line of JSON.")] = False,
     searcher: Searcher = DEFAULT_SEARCHER,

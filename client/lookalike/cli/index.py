@@ -48,7 +48,7 @@ def index(
         str, typer.Option(help="With --sync: delete only references whose URI begins with this text.")
     ] = "",
     yes: Annotated[
-        bool, typer.Option("--yes", help="With --sync: allow to delete more than half of the references.")
+        bool, typer.Option("--yes", help="With --sync: allow deleting more than half of the references.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     shard: Annotated[

@@ -17,7 +17,7 @@ _WINDOWS: Final = (7, 30)
 """The quality of searches is shown over these numbers of days."""
 
 Name = Annotated[str, typer.Argument(help="The project's name.")]
-MaxImages = Annotated[int | None, typer.Option(min=0, help="The most images; 0: the server's limit.")]
+MaxImages = Annotated[int | None, typer.Option(min=0, help="The most images in the project; 0: the server's limit.")]
 MaxHits = Annotated[int | None, typer.Option(min=0, max=1000, help="The most hits of a search; 0: the server's limit.")]
 Rate = Annotated[
     float | None, typer.Option(min=0, help="The most searches a second at each searcher; 0: the server's limit.")
