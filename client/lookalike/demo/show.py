@@ -151,7 +151,7 @@ def _latencies(answers: Sequence[Answer]) -> str:
 
 
 def _print_queries(answers: Sequence[Answer], console: Console) -> None:
-    """Print a row for each query, with rank and similarity of the photo itself, its copies, and the best other photo."""
+    """Print a row for each query: rank and similarity of the photo, of its copies, and of the best other photo."""
     table = Table(box=None, header_style="bold", title="Each photo as a query: rank and similarity of", **_LEFT)
     for title in ("query", "itself", *ALTERATIONS, _OTHER):
         table.add_column(title)
