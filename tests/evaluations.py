@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 
 from lookalike.evaluation import labels
-from lookalike.evaluation.duplicates import NearDuplicates, Watcher
+from lookalike.evaluation.duplicates import NearDuplicates, NeighbourCollector
 from lookalike.evaluation.ranking import leave_one_out, retrieval
 from lookalike.evaluation.settings import Settings
 from lookalike.evaluation.study import Evaluation, Side
-from lookalike.evaluation.vectors import Pace
+from lookalike.evaluation.vectors import EmbeddingSpeed
 from tests.pictures import jpeg
 
 COLOURS: Final = {
@@ -46,7 +46,13 @@ def _side(name: str, seed: int, numbers: np.ndarray) -> Side:
     chance = np.random.default_rng(seed)
     vectors = np.eye(8)[numbers] + 0.3 * chance.normal(size=(len(numbers), 8))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    watcher = Watcher(numbers, 0.95)
-    judged = retrieval(watcher.watched(leave_one_out(vectors)), numbers)
+    collector = NeighbourCollector(numbers, 0.95)
+    judged = retrieval(collector.collect(leave_one_out(vectors)), numbers)
     copies = {"crop-5": np.array([0.97, 0.99, 0.8]), "mirror": np.array([0.9, 0.99, 0.96])}
-    return Side(name, "exact cosine, in process", judged, NearDuplicates(copies, watcher.neighbours()), Pace(0.1, 12.5))
+    return Side(
+        name,
+        "exact cosine, in process",
+        judged,
+        NearDuplicates(copies, collector.neighbours()),
+        EmbeddingSpeed(0.1, 12.5),
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import typer
 
-from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, run, tell_failure
+from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, print_failure, run
 from lookalike.credentials import Credentials
 from lookalike.processes import require
 from lookalike.signals import until_signalled
@@ -41,7 +41,7 @@ def http(_: typer.Context, config: Config) -> None:
             try:
                 stack.enter_context(tracing.exporting("lookalike-http"))
             except RuntimeError as error:  # spans cannot be sent
-                tell_failure(str(error))
+                print_failure(str(error))
                 raise SystemExit(EXIT_COULD_NOT_RUN) from error
             run(work(), loop_factory=uvloop.new_event_loop)
     except InvalidSecurity as error:

@@ -12,7 +12,7 @@ from PIL import Image
 from lookalike import ranking_metrics
 from lookalike.constants import NEAR_DUPLICATE
 from lookalike.evaluation import alterations
-from lookalike.evaluation.duplicates import NearDuplicates, Watcher
+from lookalike.evaluation.duplicates import NearDuplicates, NeighbourCollector
 from lookalike.evaluation.ranking import Vectors, leave_one_out
 from lookalike.ranking_metrics import Floats
 from lookalike_embedder.model.head import rmac
@@ -28,8 +28,8 @@ RECALL: Final = 0.95
 def measure(own: Set, model: Model, count: int) -> list[Figure]:
     """Positives: so many photos and their altered copies. Negatives: each photo and its nearest others."""
     rows = random.Random(0).sample(range(len(own.files)), min(count, len(own.files)))  # noqa: S311 - no secret
-    watcher = Watcher(own.photo_labels, NEAR_DUPLICATE)
-    for _ in watcher.watched(leave_one_out(own.vectors)):
+    collector = NeighbourCollector(own.photo_labels, NEAR_DUPLICATE)
+    for _ in collector.collect(leave_one_out(own.vectors)):
         pass
     cosines: dict[str, list[float]] = {}
     likenesses: list[float] = []
@@ -41,7 +41,7 @@ def measure(own: Set, model: Model, count: int) -> list[Figure]:
             cosines.setdefault(name, []).append(_cosine(own.vectors[row], model, copy))
             likenesses.append(_likeness(_hash(photo), _hash(alterations.upright(copy))))
         turned += [_cosine(own.vectors[row], model, alterations.saved(_turned(photo, by))) for by in _TURNS]
-    found = NearDuplicates(_arrays(cosines), watcher.neighbours())
+    found = NearDuplicates(_arrays(cosines), collector.neighbours())
     return [*_figures(found, own), *_hashed(found, np.array(likenesses), own), _colours(np.array(turned), own)]
 
 

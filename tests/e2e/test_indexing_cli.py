@@ -158,8 +158,8 @@ async def test_what_cannot_run_says_why_and_exits_with_2(shop: Shop) -> None:
     (shop.folder / "binary.jsonl").write_bytes(b"\xff\xd8" * 1000)
     commands: dict[tuple[str, ...], str] = {
         ("nowhere",): "nowhere does not exist",
-        ("list.csv",): "no column `uri`, but url",
-        ("binary.jsonl",): "is no manifest",
+        ("list.csv",): "no column `uri`; its columns are url",
+        ("binary.jsonl",): "is not a valid manifest",
         ("empty.csv",): "there are no images",
         ("nothing-*.jpg",): "there are no images",
         ("photos", "--shard", "2/2"): "a shard is one of 0 to n-1 of n",

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from lookalike import Item
 from lookalike._concurrency.budget import Budget, Room
 from lookalike.errors import LookalikeError
-from lookalike.fetch import Failed, Fetched, Fetcher, Passing, Settings
+from lookalike.fetch import Failed, Fetched, Fetcher, Settings, TransientFailure
 from lookalike.fetch.address import PrivateAddress, PublicResolver, check
 from lookalike.fetch.web import Web
 from tests.polling import until
@@ -156,7 +156,7 @@ async def test_what_fails_for_a_moment_is_asked_for_again(site: Site, status: in
 async def test_a_fetch_is_tried_so_often_and_no_more(site: Site) -> None:
     url = site.answers("/1.jpg", web.Response(status=503))
     async with fetching(attempts=2) as fetch:
-        assert await reason(fetch(url), Passing) == "HTTP_503"
+        assert await reason(fetch(url), TransientFailure) == "HTTP_503"
     assert len(site.asked) == 2
 
 
@@ -166,10 +166,10 @@ async def test_a_host_that_says_when_to_come_again_is_left_alone_until_then(site
     other = site.answers("/2.jpg", web.Response(body=IMAGE))
     async with Fetcher(Settings(attempts=3)) as fetcher:
         room = Room(Budget(None, LIMIT))
-        assert await reason(fetcher.fetch(Item(None, busy), "", room), Passing) == "HTTP_503"
-        with pytest.raises(Passing) as caught:
+        assert await reason(fetcher.fetch(Item(None, busy), "", room), TransientFailure) == "HTTP_503"
+        with pytest.raises(TransientFailure) as caught:
             await fetcher.fetch(Item(None, other), "", room)
-        assert (caught.value.reason, caught.value.asked) == ("HOST_UNAVAILABLE", False)
+        assert (caught.value.reason, caught.value.image_failed) == ("HOST_UNAVAILABLE", False)
         assert 30 < fetcher.seconds_until_up() <= 3600
     assert len(site.asked) == 1
 
@@ -188,7 +188,7 @@ async def test_what_is_not_answered_in_time_may_pass(site: Site) -> None:
 
     url = site.answers("/1.jpg", stall, web.Response(body=IMAGE))
     async with fetching(timeout=0.2) as fetch:
-        assert await reason(fetch(url), Passing) == "TIMEOUT"
+        assert await reason(fetch(url), TransientFailure) == "TIMEOUT"
         assert await fetch(url) == Fetched(IMAGE, "")
 
 
@@ -203,7 +203,7 @@ async def test_a_body_that_ends_too_soon_is_no_image(site: Site) -> None:
 
     url = site.answers("/1.jpg", break_off, web.Response(body=IMAGE))
     async with fetching() as fetch:
-        assert await reason(fetch(url), Passing) == "CONNECTION"
+        assert await reason(fetch(url), TransientFailure) == "CONNECTION"
         assert await fetch(url) == Fetched(IMAGE, "")
 
 
@@ -211,7 +211,10 @@ async def test_nobody_there_may_pass() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         async with fetching() as fetch:
-            assert await reason(fetch(f"http://127.0.0.1:{probe.getsockname()[1]}/1.jpg"), Passing) == "CONNECTION"
+            assert (
+                await reason(fetch(f"http://127.0.0.1:{probe.getsockname()[1]}/1.jpg"), TransientFailure)
+                == "CONNECTION"
+            )
 
 
 async def test_an_image_that_is_too_large_is_refused_while_it_is_read(site: Site) -> None:
@@ -364,8 +367,8 @@ async def test_a_host_that_fails_is_left_alone_and_none_of_its_images_is_blamed(
             await asyncio.gather(fetcher.fetch(Item(None, url), "", Room(Budget(None, LIMIT))), return_exceptions=True)
             for url in urls
         ]
-        passing = [error for [error] in errors if isinstance(error, Passing)]
-        assert [error.asked for error in passing] == [True, True, *[False] * 18]
+        passing = [error for [error] in errors if isinstance(error, TransientFailure)]
+        assert [error.image_failed for error in passing] == [True, True, *[False] * 18]
         assert fetcher.seconds_until_up() > 0
     assert len(site.asked) == 3
 
@@ -377,9 +380,9 @@ async def test_images_that_always_fail_do_not_make_a_host_look_as_if_it_were_dow
     async with fetching(per_host=1) as fetch:
         await fetch(good)
         for url in bad:
-            with pytest.raises(Passing) as caught:
+            with pytest.raises(TransientFailure) as caught:
                 await fetch(url)
-            assert caught.value.asked
+            assert caught.value.image_failed
         assert await fetch(good) == Fetched(IMAGE, "")
 
 
@@ -388,11 +391,11 @@ async def test_a_host_that_gave_images_and_goes_down_is_left_alone(site: Site) -
     async with fetching() as fetch:
         await fetch(url)
         for _ in range(2):
-            assert await reason(fetch(url), Passing) == "HTTP_502"
-        with pytest.raises(Passing) as caught:
+            assert await reason(fetch(url), TransientFailure) == "HTTP_502"
+        with pytest.raises(TransientFailure) as caught:
             await fetch(url)
-        assert not caught.value.asked
-        assert await reason(fetch(url), Passing) == "HOST_UNAVAILABLE"
+        assert not caught.value.image_failed
+        assert await reason(fetch(url), TransientFailure) == "HOST_UNAVAILABLE"
 
 
 async def test_an_image_larger_than_its_room_is_read_when_there_is_room_for_it(site: Site) -> None:

@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from lookalike.adapt import contrast, measure
-from lookalike.adapt.contrast import Likeness
+from lookalike.adapt.contrast import PositivePairs
 from lookalike.adapt.learning import Projection, learn
-from lookalike.adapt.sample import gathered
+from lookalike.adapt.sample import collect
 from lookalike.records import Embedding, Feedback, HitFeedback, ImageVector, Verdict
 from tests.clusters import clusters
 
@@ -69,7 +69,7 @@ def test_what_tells_products_apart_is_learned_too(monkeypatch: pytest.MonkeyPatc
 def test_the_gradient_is_the_slope_of_the_loss() -> None:
     random = np.random.default_rng(0)
     vectors, moved = random.normal(size=(12, 5)) / 5**0.5, 0.1 * random.normal(size=(5, 5))
-    alike = Likeness(np.arange(12) // 3, NONE, NONE).among(np.arange(12))
+    alike = PositivePairs(np.arange(12) // 3, NONE, NONE).positive_mask(np.arange(12))
     found = contrast.gradient(vectors, alike, moved)
     for place in ((0, 0), (1, 3), (4, 2)):
         step = np.zeros((5, 5))
@@ -79,19 +79,19 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
 
 
 def test_what_was_said_of_two_images_outweighs_their_products() -> None:
-    likeness = Likeness(np.array([0, 0, 0, -1, -1]), pairs=np.array([(3, 0)]), apart=np.array([(2, 1)]))
-    alike = likeness.among(np.arange(5))
+    positives = PositivePairs(np.array([0, 0, 0, -1, -1]), pairs=np.array([(3, 0)]), apart=np.array([(2, 1)]))
+    alike = positives.positive_mask(np.arange(5))
     assert set(zip(*np.nonzero(np.triu(alike)), strict=True)) == {(0, 1), (0, 2), (0, 3)}
     assert (alike == alike.T).all()
-    assert likeness.drawn().tolist() == [0, 1, 2, 3]  # nothing is like the last one
+    assert positives.draw_batch().tolist() == [0, 1, 2, 3]  # nothing is like the last one
 
 
 def test_many_images_are_taken_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contrast, "_AT_ONCE", 10)
-    likeness = Likeness(np.arange(60) // 3, NONE, NONE)
-    drawn = [likeness.drawn() for _ in range(9)]
-    assert {len(rows) for rows in drawn} == {10}
-    assert len({tuple(rows) for rows in drawn}) > 1
+    monkeypatch.setattr(contrast, "_BATCH_SIZE", 10)
+    positives = PositivePairs(np.arange(60) // 3, NONE, NONE)
+    batches = [positives.draw_batch() for _ in range(9)]
+    assert {len(rows) for rows in batches} == {10}
+    assert len({tuple(rows) for rows in batches}) > 1
 
 
 def test_it_learns_the_same_again() -> None:
@@ -161,7 +161,7 @@ def test_a_label_is_the_only_product_of_two_images() -> None:
         for number, shown in enumerate(products):
             yield ImageVector(str(number), shown, np.full(512, number, "<f2").tobytes())
 
-    found = asyncio.run(gathered(vectors(), nothing(), SPACE))
+    found = asyncio.run(collect(vectors(), nothing(), SPACE))
     a, c = found.groups[0], found.groups[4]
     assert found.groups.tolist() == [a, a, -1, -1, c, -1, c, -1]
     assert a != c
@@ -188,7 +188,7 @@ def test_feedback_says_what_is_alike_and_what_is_not() -> None:
         yield said("unknown", {"d": Verdict.RIGHT}, Embedding("another", (1.0,) * 512))
         yield said("unknown", {"d": Verdict.WRONG})
 
-    found = asyncio.run(gathered(vectors(), feedback(), SPACE))
+    found = asyncio.run(collect(vectors(), feedback(), SPACE))
     assert found.pairs.tolist() == [[0, 1], [4, 3]]
     assert found.apart.tolist() == [[0, 2]]
     assert (len(set(found.groups[:4])), found.groups[4]) == (1, -1)

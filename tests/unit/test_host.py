@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from lookalike.fetch import Failed, Passing, Settings
+from lookalike.fetch import Failed, Settings, TransientFailure
 from lookalike.fetch import host_limiter as module
-from lookalike.fetch.host_limiter import Host, Hosts
+from lookalike.fetch.host_limiter import Host, HostLimiter
 
 
 class Clock:
@@ -23,30 +23,30 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def hosts(clock: Clock) -> Hosts:
-    return Hosts(Settings(per_host=2, patience=1000), clock)
+def hosts(clock: Clock) -> HostLimiter:
+    return HostLimiter(Settings(per_host=2, patience=1000), clock)
 
 
-async def fail(hosts: Hosts, times: int = 1, wait: float = 0) -> None:
+async def fail(hosts: HostLimiter, times: int = 1, wait: float = 0) -> None:
     for _ in range(times):
-        async with hosts.turn("shop") as host:
+        async with hosts.slot("shop") as host:
             host.failed(wait, "away")
 
 
-async def succeed(hosts: Hosts) -> None:
-    async with hosts.turn("shop") as host:
+async def succeed(hosts: HostLimiter) -> None:
+    async with hosts.slot("shop") as host:
         host.succeeded("uri")
 
 
-async def is_left_alone(hosts: Hosts) -> bool:
+async def is_left_alone(hosts: HostLimiter) -> bool:
     try:
-        async with hosts.turn("shop"):
+        async with hosts.slot("shop"):
             return False
-    except Passing as error:
-        return not error.asked
+    except TransientFailure as error:
+        return not error.image_failed
 
 
-async def test_a_few_failures_in_a_row_mean_that_the_host_is_down(hosts: Hosts, clock: Clock) -> None:
+async def test_a_few_failures_in_a_row_mean_that_the_host_is_down(hosts: HostLimiter, clock: Clock) -> None:
     await fail(hosts, 2)
     await succeed(hosts)
     await fail(hosts, 2)
@@ -59,7 +59,7 @@ async def test_a_few_failures_in_a_row_mean_that_the_host_is_down(hosts: Hosts, 
     assert not await is_left_alone(hosts)
 
 
-async def test_it_is_left_alone_for_longer_each_time_up_to_a_minute(hosts: Hosts, clock: Clock) -> None:
+async def test_it_is_left_alone_for_longer_each_time_up_to_a_minute(hosts: HostLimiter, clock: Clock) -> None:
     await fail(hosts, 2)
     pauses = []
     for _ in range(12):
@@ -74,9 +74,9 @@ async def test_it_is_left_alone_for_longer_each_time_up_to_a_minute(hosts: Hosts
     assert not await is_left_alone(hosts)
 
 
-async def test_many_failures_at_once_are_one(hosts: Hosts, clock: Clock) -> None:
+async def test_many_failures_at_once_are_one(hosts: HostLimiter, clock: Clock) -> None:
     """Those who had asked it already when it went down say nothing new."""
-    async with hosts.turn("shop") as first, hosts.turn("shop") as second:
+    async with hosts.slot("shop") as first, hosts.slot("shop") as second:
         for _ in range(10):
             first.failed(0)
             second.failed(0)
@@ -86,19 +86,19 @@ async def test_many_failures_at_once_are_one(hosts: Hosts, clock: Clock) -> None
     assert 1 <= hosts.seconds_until_up() <= 2
 
 
-async def test_it_is_given_up_when_it_has_failed_for_as_long_as_it_may(hosts: Hosts, clock: Clock) -> None:
+async def test_it_is_given_up_when_it_has_failed_for_as_long_as_it_may(hosts: HostLimiter, clock: Clock) -> None:
     await fail(hosts, 3)
     clock.now = 999
     await fail(hosts)
     clock.now = 1100
     await fail(hosts)
     clock.now = 5000
-    with pytest.raises(Failed, match="has failed for 1000 s and is given up; last: away") as caught:
+    with pytest.raises(Failed, match="has failed for 1000 s and is given up; last error: away") as caught:
         await fail(hosts)
     assert caught.value.reason == "HOST_UNAVAILABLE"
 
 
-async def test_a_success_is_a_new_beginning(hosts: Hosts, clock: Clock) -> None:
+async def test_a_success_is_a_new_beginning(hosts: HostLimiter, clock: Clock) -> None:
     await fail(hosts, 3)
     clock.now = 999
     await succeed(hosts)
@@ -109,8 +109,8 @@ async def test_a_success_is_a_new_beginning(hosts: Hosts, clock: Clock) -> None:
     assert not await is_left_alone(hosts)
 
 
-async def test_what_a_host_asks_for_holds_though_it_still_answers_others(hosts: Hosts, clock: Clock) -> None:
-    async with hosts.turn("shop") as under_way:
+async def test_what_a_host_asks_for_holds_though_it_still_answers_others(hosts: HostLimiter, clock: Clock) -> None:
+    async with hosts.slot("shop") as under_way:
         await fail(hosts, wait=50)
         under_way.succeeded("uri")
     assert await is_left_alone(hosts)
@@ -118,34 +118,34 @@ async def test_what_a_host_asks_for_holds_though_it_still_answers_others(hosts: 
     assert not await is_left_alone(hosts)
 
 
-async def test_those_who_waited_for_a_host_that_went_down_do_not_ask_it(hosts: Hosts) -> None:
+async def test_those_who_waited_for_a_host_that_went_down_do_not_ask_it(hosts: HostLimiter) -> None:
     async def ask() -> None:
-        async with hosts.turn("shop") as host:
+        async with hosts.slot("shop") as host:
             await asyncio.sleep(0)
             host.failed(60)
 
     results = await asyncio.gather(*(ask() for _ in range(10)), return_exceptions=True)
     assert results[:2] == [None, None]
-    assert all(isinstance(result, Passing) and not result.asked for result in results[2:])
+    assert all(isinstance(result, TransientFailure) and not result.image_failed for result in results[2:])
 
 
-async def test_one_host_does_not_stand_for_another(hosts: Hosts) -> None:
+async def test_one_host_does_not_stand_for_another(hosts: HostLimiter) -> None:
     await fail(hosts, 3)
-    async with hosts.turn("other") as other:
+    async with hosts.slot("other") as other:
         assert isinstance(other, Host)
     assert await is_left_alone(hosts)
 
 
 async def test_of_many_hosts_those_are_remembered_that_matter(
-    hosts: Hosts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    hosts: HostLimiter, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MAX_IDLE", 10)
     await fail(hosts, 3)
-    async with hosts.turn("busy") as busy:
+    async with hosts.slot("busy") as busy:
         for number in range(100):
-            async with hosts.turn(str(number)):
+            async with hosts.slot(str(number)):
                 pass
-        async with hosts.turn("busy") as again:
+        async with hosts.slot("busy") as again:
             assert again is busy
     assert await is_left_alone(hosts)
     assert len(hosts._hosts) <= 12

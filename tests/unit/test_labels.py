@@ -73,7 +73,7 @@ def test_a_sample_is_of_each_label_and_the_same_for_a_seed(tmp_path: Path) -> No
         ("path,label\na,red\nb,blue\n", "no two photos of the same label"),
         (
             "path,label\na,red\nx,red\ny,blue\n",
-            "2 of its 3 photos are not there, the first is x: paths are relative to",
+            "2 of its 3 photos do not exist, the first is x: paths are relative to",
         ),
     ],
 )
@@ -89,7 +89,7 @@ def test_what_cannot_be_evaluated_says_why(tmp_path: Path, text: str, said: str)
 def test_a_file_that_is_no_text_says_so(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     path.write_bytes(b"path,label\n\xff\xfe\x00")
-    with pytest.raises(InvalidRequestError, match="is no CSV file"):
+    with pytest.raises(InvalidRequestError, match="is not a CSV file"):
         labels.read(path)
 
 

@@ -147,7 +147,7 @@ def test_ways_to_say_whether_it_is_staged(value: str, staged: bool) -> None:
 
 @pytest.mark.parametrize(("form", "text"), [(Format.CSV, "url,product\na,b\n"), (Format.JSONL, '{"url": "a"}')])
 def test_a_manifest_without_the_column_is_none_and_says_what_it_has(form: Format, text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="no column `uri`, but url") as caught:
+    with pytest.raises(InvalidRequestError, match="no column `uri`; its columns are url") as caught:
         read(text, form)
     assert caught.value.reason == "INVALID_MANIFEST"
 
@@ -158,14 +158,14 @@ def test_what_is_no_text_is_no_manifest(tmp_path: Path, name: str) -> None:
     path.write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" * 100)
     form = format_of(name)
     assert form
-    with pytest.raises(InvalidRequestError, match="is no manifest"):
+    with pytest.raises(InvalidRequestError, match="is not a valid manifest"):
         list(file_items(str(path), form, lambda *_: None))
 
 
 def test_a_parquet_file_without_the_column_is_none(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     parquet.write_table(pa.table({"url": ["a"]}), path)
-    with pytest.raises(InvalidRequestError, match="no column `uri`, but url"):
+    with pytest.raises(InvalidRequestError, match="no column `uri`; its columns are url"):
         list(file_items(str(path), Format.PARQUET, lambda *_: None))
 
 

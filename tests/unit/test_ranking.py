@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lookalike.evaluation.duplicates import NearDuplicates, Pair, Watcher
+from lookalike.evaluation.duplicates import NearDuplicates, NeighbourCollector, Pair
 from lookalike.evaluation.ranking import Ranked, leave_one_out, retrieval
 
 ANGLES = np.radians([0, 10, 40, 41, 100])
@@ -49,9 +49,9 @@ def test_without_two_photos_of_a_label_there_is_nothing_to_judge() -> None:
 @pytest.mark.parametrize("block", [1, 256])
 def test_the_nearest_others_and_the_pairs_that_fire(block: int) -> None:
     """At cos 15°: of three pairs of one label, one; of seven of two, one."""
-    watcher = Watcher(LABELS, float(np.cos(np.radians(15))))
-    list(watcher.watched(leave_one_out(VECTORS, block)))
-    found = watcher.neighbours()
+    collector = NeighbourCollector(LABELS, float(np.cos(np.radians(15))))
+    list(collector.collect(leave_one_out(VECTORS, block)))
+    found = collector.neighbours()
     same = [(pair.photo, pair.other) for pair in found.same]
     assert same == [(0, 1), (1, 0), (3, 1)]
     assert [(pair.photo, pair.other) for pair in found.different] == [(0, 2), (1, 2), (2, 3), (3, 2), (4, 3)]
@@ -61,8 +61,8 @@ def test_the_nearest_others_and_the_pairs_that_fire(block: int) -> None:
 
 
 def test_copies_against_the_nearest_others() -> None:
-    watcher = Watcher(LABELS, 0.9)
-    neighbours = watcher.neighbours()
+    collector = NeighbourCollector(LABELS, 0.9)
+    neighbours = collector.neighbours()
     neighbours = type(neighbours)((Pair(0, 1, 0.8),), (Pair(0, 2, 0.7), Pair(1, 2, 0.95)), 0, 0, 0.9)
     found = NearDuplicates({"crop": np.array([0.96, 0.85]), "mirror": np.array([0.75, 0.99])}, neighbours)
     assert found.recalls() == {"crop": 0.5, "mirror": 0.5}

@@ -112,6 +112,6 @@ def test_a_pipe_that_a_command_line_names_is_an_item_that_fails(odd: dict[str, P
 
 def test_sources_that_may_keep_us_waiting_are_known(tmp_path: Path) -> None:
     """They are taken in a thread, so that a run ends when it is told to."""
-    assert Sources(["-"]).may_wait()
-    assert Sources([str(tmp_path), "https://shop.example/list.csv"]).may_wait()
-    assert not Sources([str(tmp_path), tmp_path.as_uri()]).may_wait()
+    assert Sources(["-"]).may_block()
+    assert Sources([str(tmp_path), "https://shop.example/list.csv"]).may_block()
+    assert not Sources([str(tmp_path), tmp_path.as_uri()]).may_block()

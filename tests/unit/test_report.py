@@ -49,8 +49,8 @@ def test_every_figure_of_every_space_is_there_and_its_difference(both: Evaluatio
     for members in figures.measured(set(first)).values():
         for figure in members:
             assert figure.title in page
-            assert figure.shown(first[figure.name]) in page
-            assert figure.shown(second[figure.name]) in page
+            assert figure.format_value(first[figure.name]) in page
+            assert figure.format_value(second[figure.name]) in page
     assert re.search(rf"{second['map']:.3f} *<b>{second['map'] - first['map']:+.3f}</b>", page)
 
 

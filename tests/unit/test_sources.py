@@ -60,7 +60,7 @@ def test_standard_input_is_a_manifest_and_can_be_read_once(monkeypatch: pytest.M
     rows = b"uri,product\nphotos/a/1.jpg,hat\nhttps://shop/2.jpg,bag\n"
     monkeypatch.setattr(lookalike.sources, "_standard_input", lambda: io.BytesIO(rows))
     sources = Sources(["-"])
-    assert not sources.again()
+    assert not sources.is_repeatable()
     assert [(item.uri.removeprefix(f"file://{folder}/"), item.product) for item in sources.items()] == [
         ("photos/a/1.jpg", "hat"),
         ("https://shop/2.jpg", "bag"),
@@ -69,7 +69,7 @@ def test_standard_input_is_a_manifest_and_can_be_read_once(monkeypatch: pytest.M
 
 def test_standard_input_that_is_no_text_is_no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookalike.sources, "_standard_input", lambda: io.BytesIO(b"\xff\xfe\x00"))
-    with pytest.raises(InvalidRequestError, match="standard input: is no manifest"):
+    with pytest.raises(InvalidRequestError, match="standard input: is not a valid manifest"):
         list(Sources(["-"]).items())
 
 

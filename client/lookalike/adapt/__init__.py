@@ -1,4 +1,4 @@
-"""Adapting to a shop: a projection is learned from vectors that the project holds, measured, and published as a space.
+"""Adapt a project to its shop: learn a projection from the project's vectors, measure it, and publish it as a space.
 
-Needs numpy, from the extra `adapt`.
+This package needs numpy, from the extra `adapt`.
 """

@@ -1,8 +1,8 @@
-"""Moving a projection so that what is alike lies nearer together than to all else.
+"""Improve a projection by contrastive learning, so that images that are alike come closer together than others.
 
-The supervised contrastive loss (Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020) under a penalty on how
-far the projection moves, minimised by Adam (Kingma, Ba, ICLR 2015). The constants were chosen on two sets of photos, by
-products that were not learned from; see docs/quality.md.
+The loss is the supervised contrastive loss (Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020) with a
+penalty on how far the projection moves. Adam minimises it (Kingma, Ba, ICLR 2015). The constants were chosen on two
+sets of photos, by products that were not learned from; see docs/quality.md.
 """
 
 from typing import Final
@@ -10,21 +10,23 @@ from typing import Final
 import numpy as np
 
 _TEMPERATURE: Final = 0.12
-"""Of the loss. From .12 to .2 nothing changes; at .07 and below products are learned by heart."""
+"""The temperature of the loss. From .12 to .2 the result is the same; at .07 and below, it overfits the products."""
 _PENALTY: Final = 0.05
-"""Times the square of the move. From .02 to .1 little changes; without one, most of the gain is lost again."""
+"""The factor of the squared move in the loss. From .02 to .1 little changes; without it, most of the gain is lost."""
 _STEPS: Final = 120
 _RATE: Final = 0.001
 _DECAYS: Final = (0.9, 0.999)
-_AT_ONCE: Final = 2048
-"""Images of a step, of products drawn by chance: what bounds memory (100 MB) and time (a minute on two cores)."""
+_BATCH_SIZE: Final = 2048
+"""Images of a step, from products drawn at random. It bounds memory (100 MB) and time (a minute on two cores)."""
 
 
-class Likeness:
-    """Which images are alike.
+class PositivePairs:
+    """Know which images are alike, and draw batches of them.
 
     Args:
-        groups, pairs, apart: as of `learning.learn`.
+        groups: see `learning.learn`.
+        pairs: see `learning.learn`.
+        apart: see `learning.learn`.
     """
 
     def __init__(self, groups: np.ndarray, pairs: np.ndarray, apart: np.ndarray) -> None:
@@ -35,42 +37,52 @@ class Likeness:
         self._alike = [rows for rows in np.split(labelled, starts) if len(rows) > 1] + list(pairs)
         self._random = np.random.default_rng(0)
 
-    def drawn(self) -> np.ndarray:
-        """The places of images for one step, rising, each with one that is like it: all of them, or as many as fit."""
+    def draw_batch(self) -> np.ndarray:
+        """Return the places of images for one step, in rising order; each is alike to at least one other.
+
+        The batch holds all images that are alike to another one, or as many as fit.
+        """
         rows, count = [], 0
         for number in self._random.permutation(len(self._alike)):
             rows.append(self._alike[number])
             count += len(rows[-1])
-            if count >= _AT_ONCE:
+            if count >= _BATCH_SIZE:
                 break
-        return np.unique(np.concatenate(rows)[:_AT_ONCE]) if rows else np.zeros(0, np.int64)
+        return np.unique(np.concatenate(rows)[:_BATCH_SIZE]) if rows else np.zeros(0, np.int64)
 
-    def among(self, rows: np.ndarray) -> np.ndarray:
-        """Whether each two of some images, given by their rising places, are alike: of shape (n, n)."""
+    def positive_mask(self, rows: np.ndarray) -> np.ndarray:
+        """Return for each two of n images whether they are alike, of shape (n, n).
+
+        Args:
+            rows: the places of the images, in rising order.
+        """
         groups = self._groups[rows]
         alike = (groups[:, np.newaxis] == groups) & (groups >= 0)
         for ends, value in ((self._pairs, True), (self._apart, False)):
             places = np.searchsorted(rows, ends).clip(max=len(rows) - 1)
-            one, other = places[(rows[places] == ends).all(axis=1)].T
-            alike[one, other] = alike[other, one] = value
+            first, second = places[(rows[places] == ends).all(axis=1)].T
+            alike[first, second] = alike[second, first] = value
         np.fill_diagonal(alike, val=False)
         return np.asarray(alike)
 
 
-def move(vectors: np.ndarray, likeness: Likeness) -> np.ndarray:
-    """What to add to the identity, float32 of shape (d, d), so that `vectors @ (1 + move)` has less of the loss.
+def move(vectors: np.ndarray, positives: PositivePairs) -> np.ndarray:
+    """Return the matrix to add to the identity, so that the loss of `vectors @ (identity + matrix)` is smaller.
 
     Args:
-        vectors: float32 of shape (n, d), of length 1 in the mean.
-        likeness: of these images.
+        vectors: float32 of shape (n, d), with a mean length of 1.
+        positives: the images that are alike, by their places in `vectors`.
+
+    Returns:
+        The matrix, float32 of shape (d, d).
     """
     size = vectors.shape[1]
     moved, mean, square = (np.zeros((size, size), np.float32) for _ in range(3))
     for step in range(1, _STEPS + 1):
-        rows = likeness.drawn()
+        rows = positives.draw_batch()
         if not len(rows):
             break
-        slope = gradient(vectors[rows], likeness.among(rows), moved) + 2 * _PENALTY * moved
+        slope = gradient(vectors[rows], positives.positive_mask(rows), moved) + 2 * _PENALTY * moved
         mean += (1 - _DECAYS[0]) * (slope - mean)
         square += (1 - _DECAYS[1]) * (slope**2 - square)
         spread = np.sqrt(square / (1 - _DECAYS[1] ** step)) + 1e-8
@@ -79,34 +91,37 @@ def move(vectors: np.ndarray, likeness: Likeness) -> np.ndarray:
 
 
 def loss(vectors: np.ndarray, alike: np.ndarray, moved: np.ndarray) -> float:
-    """The mean, over images with one that is like them, of -log of the softmax of the cosines of those that are."""
+    """Return the loss: the mean over images of -log of the softmax of the cosines to the images that are alike.
+
+    Images without another one that is alike do not count.
+    """
     units, _ = _units(vectors, moved)
-    shares, counts = _shares(units), alike.sum(axis=1)
+    softmax, counts = _softmax(units), alike.sum(axis=1)
     with np.errstate(divide="ignore"):
-        logs = np.where(alike, np.log(shares), 0).sum(axis=1)
+        logs = np.where(alike, np.log(softmax), 0).sum(axis=1)
     return float(-(logs[counts > 0] / counts[counts > 0]).mean())
 
 
 def gradient(vectors: np.ndarray, alike: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Of the loss, by the move."""
+    """Return the gradient of the loss with respect to `moved`."""
     units, lengths = _units(vectors, moved)
     counts = alike.sum(axis=1, keepdims=True)
-    errors = np.where(counts > 0, _shares(units) - alike / counts.clip(1), 0) / max(1, (counts > 0).sum())
+    errors = np.where(counts > 0, _softmax(units) - alike / counts.clip(1), 0) / max(1, (counts > 0).sum())
     by_units = (errors + errors.T) @ units / _TEMPERATURE
     by_moved = (by_units - (by_units * units).sum(axis=1, keepdims=True) * units) / lengths
     return np.asarray(vectors.T @ by_moved, np.float32)
 
 
 def _units(vectors: np.ndarray, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The moved vectors at length 1, and the lengths that they had."""
+    """Return the moved vectors, normalised to length 1, and their lengths before that."""
     projected = vectors + vectors @ moved
     lengths = np.linalg.norm(projected, axis=1, keepdims=True).clip(1e-12)
     return projected / lengths, lengths
 
 
-def _shares(units: np.ndarray) -> np.ndarray:
-    """Each image's softmax over all others, by cosine."""
+def _softmax(units: np.ndarray) -> np.ndarray:
+    """Return the softmax of each image's cosines over all other images."""
     logits = units @ units.T / _TEMPERATURE
     np.fill_diagonal(logits, -np.inf)
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Whether a projection helps: mean average precision on products that it was not learned from."""
+"""Measure whether a projection helps: mean average precision on products that it was not learned from."""
 
 from typing import Final
 
@@ -9,30 +9,35 @@ from lookalike.adapt.learning import Projection
 from lookalike.records import Gain, Interval
 
 _HELD_OUT: Final = 1 / 3
-_MOST_IMAGES: Final = 10_000
-"""Images of held-out products that are ranked: more tell little more, and take minutes."""
-_MOST_QUERIES: Final = 2_000
+_MAX_IMAGES: Final = 10_000
+"""The most images of held-out products that are ranked; more images add little and take minutes."""
+_MAX_QUERIES: Final = 2_000
 _RESAMPLES: Final = 1_000
-_AT_ONCE: Final = 256
-"""Queries that are ranked at a time: 20 MB."""
+_BATCH_SIZE: Final = 256
+"""Queries that are ranked at once, which takes 20 MB."""
 
 
 def held_out(groups: np.ndarray, seed: int) -> np.ndarray:
-    """Which images, of shape (n,), are of the third of the products that is held out; `groups` as in `learning`."""
+    """Return for each image whether its product is in the third that is held out, of shape (n,).
+
+    Args:
+        groups: the number of each image's product, of shape (n,); -1 for an image without a product.
+        seed: the seed of the random choice of products.
+    """
     products = np.unique(groups[groups >= 0])
     chosen = np.random.default_rng(seed).permutation(products)[: max(1, round(len(products) * _HELD_OUT))]
     return np.isin(groups, chosen)
 
 
 def gain(vectors: np.ndarray, groups: np.ndarray, projection: Projection, seed: int) -> Gain:
-    """Measure what the projection does to images of held-out products, each of them with two or more.
+    """Measure what the projection changes for held-out products, each with two images or more.
 
-    Each image is searched for among all the others. The intervals are from resampling products (bootstrap), as the
-    images of one stand or fall together.
+    Each image is searched for among all others. The confidence intervals come from a bootstrap over products, because
+    the results of the images of one product depend on each other.
     """
     random = np.random.default_rng(seed)
-    vectors, groups = _fewer(vectors, groups, random)
-    queries = np.sort(random.permutation(len(vectors))[:_MOST_QUERIES])
+    vectors, groups = _limited(vectors, groups, random)
+    queries = np.sort(random.permutation(len(vectors))[:_MAX_QUERIES])
     before = precisions(vectors, groups, queries)
     after = precisions(projection.apply(vectors), groups, queries)
     products, of_product = np.unique(groups[queries], return_inverse=True)
@@ -47,23 +52,29 @@ def gain(vectors: np.ndarray, groups: np.ndarray, projection: Projection, seed: 
 
 
 def precisions(vectors: np.ndarray, groups: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """The average precision of each query, by its place among the vectors: itself is no hit."""
-    found = []
-    for start in range(0, len(queries), _AT_ONCE):
-        asked = queries[start : start + _AT_ONCE]
-        similarities = vectors[asked] @ vectors.T
-        similarities[np.arange(len(asked)), asked] = np.inf  # first, and then left out
+    """Return the average precision of each query; the query itself is not a hit.
+
+    Args:
+        vectors: float32 of shape (n, d).
+        groups: the number of each image's product, of shape (n,).
+        queries: the places of the queries among the vectors.
+    """
+    blocks = []
+    for start in range(0, len(queries), _BATCH_SIZE):
+        batch = queries[start : start + _BATCH_SIZE]
+        similarities = vectors[batch] @ vectors.T
+        similarities[np.arange(len(batch)), batch] = np.inf  # the query comes first, and is left out below
         order = np.argsort(-similarities, axis=1, kind="stable")[:, 1:]
-        right = groups[order] == groups[asked, np.newaxis]
-        found.append(ranking_metrics.average_precision(right, right.sum(axis=1)))
-    return np.concatenate(found)
+        right = groups[order] == groups[batch, np.newaxis]
+        blocks.append(ranking_metrics.average_precision(right, right.sum(axis=1)))
+    return np.concatenate(blocks)
 
 
-def _fewer(vectors: np.ndarray, groups: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Whole products, as many as are ranked."""
+def _limited(vectors: np.ndarray, groups: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Keep whole products at random, with at most `_MAX_IMAGES` images, but at least two products."""
     products, sizes = np.unique(groups, return_counts=True)
     order = random.permutation(len(products))
-    fits = np.cumsum(sizes[order]) <= _MOST_IMAGES
+    fits = np.cumsum(sizes[order]) <= _MAX_IMAGES
     fits[:2] = True
     kept = np.isin(groups, products[order[fits]])
     return vectors[kept], groups[kept]

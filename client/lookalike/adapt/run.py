@@ -1,4 +1,4 @@
-"""One adaptation, from vectors to a space that is being filled."""
+"""Run one adaptation: read vectors, learn, measure, and publish the space, which the searcher then fills."""
 
 import asyncio
 import hashlib
@@ -17,72 +17,76 @@ from lookalike.errors import AlreadyExistsError, PreconditionError
 from lookalike.records import Adaptation, Gain, Project
 from lookalike.records import Projection as Published
 
-_LEAST_PRODUCTS: Final = 20
-"""Products of two or more images without which nothing can be measured."""
-_MOST_NAME: Final = 128
-"""Characters of a space's name."""
+_MIN_PRODUCTS: Final = 20
+"""The number of products with two or more images that a measurement needs at least."""
+_MAX_NAME_LENGTH: Final = 128
+"""The most characters of a space's name."""
 
 
 async def adapt(call: Call, project: str, *, unlabelled: bool, publish: bool, seed: int) -> Adaptation:
-    """See `Client.adapt`."""
-    found = await projects.get(call, project)
-    source = _source(found)
-    fraction = min(1.0, sample.MOST_IMAGES / max(1, found.image_count))
+    """Adapt a project; see `Client.adapt`."""
+    details = await projects.get(call, project)
+    source = _source(details)
+    fraction = min(1.0, sample.MAX_IMAGES / max(1, details.image_count))
     async with (
         aclosing(vectors.read(call, project, source, fraction)) as exported,
-        aclosing(feedback.list_all(call, project)) as said,
+        aclosing(feedback.list_all(call, project)) as judgements,
     ):
-        read = await sample.gathered(exported, said, source)
+        examples = await sample.collect(exported, judgements, source)
     if unlabelled:
-        read = Sample(read.vectors, np.full(len(read.vectors), -1, np.int64), NO_PAIRS, NO_PAIRS)
-    _check(project, read, unlabelled=unlabelled)
-    gain = None if unlabelled else await asyncio.to_thread(_measured, read, seed)
+        examples = Sample(examples.vectors, np.full(len(examples.vectors), -1, np.int64), NO_PAIRS, NO_PAIRS)
+    _check(project, examples, unlabelled=unlabelled)
+    gain = None if unlabelled else await asyncio.to_thread(_measure, examples, seed)
     space = ""
     if publish and (gain is None or gain.helps):
-        learned = await asyncio.to_thread(_learned, read)
-        space = await _published(call, project, source, learned)
-    return Adaptation(source, len(read.vectors), read.products, gain, space)
+        learned = await asyncio.to_thread(_learn_from, examples)
+        space = await _publish(call, project, source, learned)
+    return Adaptation(source, len(examples.vectors), examples.products, gain, space)
 
 
 def _source(project: Project) -> str:
-    """The space that writers fill, if another one that is derived from it serves."""
+    """Return the space that the indexer writes to: the serving space, or the one that it is derived from."""
     serving = next(space for space in project.spaces if space.serves)
     return serving.source or serving.name
 
 
-def _check(project: str, read: Sample, *, unlabelled: bool) -> None:
-    least = 2 if unlabelled else _LEAST_PRODUCTS
-    count, what = (len(read.vectors), "images") if unlabelled else (read.products, "products of two or more images")
-    if count < least:
+def _check(project: str, examples: Sample, *, unlabelled: bool) -> None:
+    minimum = 2 if unlabelled else _MIN_PRODUCTS
+    count, noun = (
+        (len(examples.vectors), "images") if unlabelled else (examples.products, "products of two or more images")
+    )
+    if count < minimum:
         raise PreconditionError(
-            f"project {project!r} has {count:,} {what}; adapting to it needs at least {least}",
+            f"project {project!r} has {count:,} {noun}; adapting to it needs at least {minimum}",
             reason="TOO_LITTLE_TO_LEARN_FROM",
-            metadata={"project": project, "found": str(count), "needed": str(least)},
+            metadata={"project": project, "found": str(count), "needed": str(minimum)},
             code=grpc.StatusCode.FAILED_PRECONDITION,
         )
 
 
-def _measured(read: Sample, seed: int) -> Gain:
-    held_out = measure.held_out(read.groups, seed)
-    learned = _learned(read.only(~held_out))
-    return measure.gain(read.vectors[held_out], read.groups[held_out], learned, seed)
+def _measure(examples: Sample, seed: int) -> Gain:
+    held_out = measure.held_out(examples.groups, seed)
+    learned = _learn_from(examples.only(~held_out))
+    return measure.gain(examples.vectors[held_out], examples.groups[held_out], learned, seed)
 
 
-def _learned(read: Sample) -> Projection:
-    return learn(read.vectors, read.groups, read.pairs, read.apart)
+def _learn_from(examples: Sample) -> Projection:
+    return learn(examples.vectors, examples.groups, examples.pairs, examples.apart)
 
 
-async def _published(call: Call, project: str, source: str, learned: Projection) -> str:
-    """Make the space, unless an earlier run has made the same; its name."""
+async def _publish(call: Call, project: str, source: str, learned: Projection) -> str:
+    """Create the space, unless an earlier run has created the same one, and return its name."""
     name = _name(source, learned)
     projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist())
-    with suppress(AlreadyExistsError):  # the name stands for what it is made of
+    with suppress(AlreadyExistsError):  # the name is a digest, so a space of this name is the same
         await projects.create_space(call, project, name, projection)
     return name
 
 
 def _name(source: str, learned: Projection) -> str:
-    """`<source's architecture>-adapted-<12 hex>`: a digest over all that makes the space what it is."""
+    """Return the space's name, `<source's architecture>-adapted-<12 hex>`, with a digest of source and projection."""
     parts = (source.encode(), learned.matrix.astype("<f4").tobytes(), learned.centre.astype("<f4").tobytes())
     ending = f"-adapted-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
-    return source.rpartition("-")[0][: _MOST_NAME - len(ending)] + ending if "-" in source else source[:64] + ending
+    return (
+        source.rpartition("-")[0][: _MAX_NAME_LENGTH - len(ending)] + ending if "-" in source else source[:64] + ending
+    )

@@ -1,4 +1,4 @@
-"""What is learned from: vectors and the products that they show, as arrays."""
+"""Collect what a projection is learned from: vectors, their products, and users' feedback, as arrays."""
 
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ import numpy as np
 
 from lookalike.records import Feedback, ImageVector, Verdict
 
-MOST_IMAGES: Final = 100_000
-"""Of a larger project a share of its products is read: more images tell a matrix of 512 by 512 little more."""
-_AT_ONCE: Final = 4096
-"""Vectors that are gathered before they become rows of an array."""
+MAX_IMAGES: Final = 100_000
+"""Only a share of the products of a larger project is read; more images hardly improve a matrix of 512 by 512."""
+_BATCH_SIZE: Final = 4096
+"""Vectors that are collected before they become rows of an array."""
 _HALVES: Final = np.dtype("<f2")
 _DIMENSIONS: Final = 512
 NO_PAIRS: Final = np.zeros((0, 2), np.int64)
-"""Nothing was said."""
+"""The array of pairs of a project without feedback."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Vectors, float32 of shape (n, 512), and of shape (n,) the numbers of their products; -1 where it has no label.
+    """A sample holds vectors, with the products that they show.
 
-    A label is the only product that an image shows, if another image shows it too. Of an image of several products,
-    such as a table of sizes or a brand's mark, nobody knows which one it is like: it has none.
+    An image belongs to a group if it shows a single product that another image shows too. An image of several products,
+    such as a size chart or a logo, belongs to no group, because it does not look like one product.
 
     Attributes:
-        vectors: see above.
-        groups: see above.
-        pairs: of shape (m, 2): the places of a query and of a hit that somebody said to be right.
-        apart: of shape (k, 2): likewise, said to be wrong.
+        vectors: float32 of shape (n, 512).
+        groups: the number of each image's product, of shape (n,); -1 for an image without a group.
+        pairs: the places of queries and of hits that users judged right, of shape (m, 2).
+        apart: the places of queries and of hits that users judged wrong, of shape (k, 2).
     """
 
     vectors: np.ndarray
@@ -39,46 +39,46 @@ class Sample:
 
     @property
     def products(self) -> int:
-        """How many have two or more images."""
+        """Return the number of products with two or more images."""
         return len(np.unique(self.groups[self.groups >= 0]))
 
     def only(self, kept: np.ndarray) -> "Sample":
-        """Those images where `kept`, of shape (n,), holds, and what was said of two of them."""
+        """Return the images where `kept`, of shape (n,), is true, with the pairs that are between them."""
         places = np.cumsum(kept) - 1
-        pairs, apart = (places[said[kept[said].all(axis=1)]] for said in (self.pairs, self.apart))
+        pairs, apart = (places[judged[kept[judged].all(axis=1)]] for judged in (self.pairs, self.apart))
         return Sample(self.vectors[kept], self.groups[kept], pairs, apart)
 
 
-async def gathered(vectors: AsyncIterable[ImageVector], feedback: AsyncIterable[Feedback], source: str) -> Sample:
-    """All of them. Memory: 2 KB for each, and as much again while they are joined.
+async def collect(vectors: AsyncIterable[ImageVector], feedback: AsyncIterable[Feedback], source: str) -> Sample:
+    """Collect all vectors and all feedback. Each vector takes 2 KB, and twice that while the arrays are joined.
 
     Args:
-        vectors: of the space `source`.
-        feedback: a query that is no image of the project counts where its vector in `source` was given.
-        source: the space.
+        vectors: the vectors of the project's images in the space `source`.
+        feedback: the feedback. A query that is not an image of the project counts if it has a vector in `source`.
+        source: the name of the space.
     """
     parts: list[np.ndarray] = []
     values: list[bytes] = []
     labels: list[str] = []
     places: dict[str, int] = {}
-    async for one in vectors:
-        places[one.sha256] = len(labels)
-        labels.append(one.products[0] if len(one.products) == 1 else "")
-        values.append(one.values)
-        if len(values) == _AT_ONCE:
+    async for image in vectors:
+        places[image.sha256] = len(labels)
+        labels.append(image.products[0] if len(image.products) == 1 else "")
+        values.append(image.values)
+        if len(values) == _BATCH_SIZE:
             parts.append(_array(values))
             values = []
     parts.append(_array(values))
-    said = _Said(places, source)
+    judgements = _Judgements(places, source)
     async for search in feedback:
-        said.add(search)
-    parts.append(said.queries)
-    labels += [""] * len(said.queries)
-    return Sample(np.concatenate(parts), _numbered(labels), _pairs(said.right), _pairs(said.wrong))
+        judgements.add(search)
+    parts.append(judgements.queries)
+    labels += [""] * len(judgements.queries)
+    return Sample(np.concatenate(parts), _group_numbers(labels), _pairs(judgements.right), _pairs(judgements.wrong))
 
 
-class _Said:
-    """What was said of hits, by the places of query and hit."""
+class _Judgements:
+    """Collect users' judgements of hits, by the places of query and hit."""
 
     def __init__(self, places: Mapping[str, int], source: str) -> None:
         self._places, self._source = places, source
@@ -88,16 +88,16 @@ class _Said:
 
     @property
     def queries(self) -> np.ndarray:
-        """The vectors of those that are no images of the project; their places come after all others'."""
+        """Return the vectors of queries that are not images of the project; their places come after those of images."""
         return np.array(self._queries, np.float32).reshape(-1, _DIMENSIONS)
 
     def add(self, search: Feedback) -> None:
-        """What was said of a search's hits, if its query has a vector."""
+        """Add the judgements of a search's hits, if its query has a vector."""
         query = self._places.get(search.query_sha256)
-        given = search.query_embedding
-        if query is None and given and given.space == self._source:
+        embedding = search.query_embedding
+        if query is None and embedding and embedding.space == self._source:
             query = len(self._places) + len(self._queries)
-            self._queries.append(given.values)
+            self._queries.append(embedding.values)
         if query is None:
             return
         for hit in search.hits:
@@ -114,7 +114,7 @@ def _array(values: Sequence[bytes]) -> np.ndarray:
     return np.frombuffer(b"".join(values), _HALVES).astype(np.float32).reshape(-1, _DIMENSIONS)
 
 
-def _numbered(labels: Sequence[str]) -> np.ndarray:
+def _group_numbers(labels: Sequence[str]) -> np.ndarray:
     if not labels:
         return np.zeros(0, np.int64)
     names, groups, sizes = np.unique(np.array(labels, object).astype(str), return_inverse=True, return_counts=True)

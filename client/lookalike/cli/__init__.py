@@ -1,4 +1,4 @@
-"""The command line, `lookalike`."""
+"""Provide the command line `lookalike`."""
 
 from lookalike.cli.app import main
 

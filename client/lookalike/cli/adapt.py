@@ -1,4 +1,4 @@
-"""`lookalike adapt`: a space of a shop's own, learned from its products."""
+"""Implement `lookalike adapt`, which learns a space for one project from its products."""
 
 from contextlib import aclosing
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, run, tell_failure
+from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, print_failure, run
 from lookalike.cli.space import print_comparison
 from lookalike.client import Client
 from lookalike.records import Adaptation, Gain, Interval
@@ -16,38 +16,42 @@ EXIT_DOES_NOT_HELP = 1
 
 
 def adapt(
-    project: Annotated[str, typer.Argument(help="The project.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only measure.")] = False,
-    cut_over: Annotated[bool, typer.Option("--cut-over", help="Make the new space serve once it is filled.")] = False,
-    unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Learn without products, which cannot be measured.")
+    project: Annotated[str, typer.Argument(help="The project's name.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only measure: publish no space.")] = False,
+    cut_over: Annotated[
+        bool, typer.Option("--cut-over", help="Make the new space the serving space once it is filled.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses the products that are held out.")] = 0,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Learn without products; the gain cannot be measured.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of held-out products.")] = 0,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 120,
 ) -> None:
-    """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
+    """Learn a space from the products of a project's images, measure it, and publish it if it helps.
 
-    Exit codes: 0 done, 1 it does not help, so that nothing was published, 2 could not run.
+    Exit codes: 0: done; 1: the space does not help, so nothing was published; 2: the command could not run.
     """
 
     async def work() -> int:
         async with Client(searcher=searcher, timeout=timeout) as client:
             with console.status("reading and learning"):
-                done = await client.adapt(project, unlabelled=unlabelled, publish=not dry_run, seed=seed)
-            _print(done)
-            if done.gain and not done.gain.helps:
-                tell_failure("on products it was not learned from it does not help beyond doubt; nothing was published")
+                adaptation = await client.adapt(project, unlabelled=unlabelled, publish=not dry_run, seed=seed)
+            _print(adaptation)
+            if adaptation.gain and not adaptation.gain.helps:
+                print_failure(
+                    "the space does not help: its gain on held-out products is not significant; nothing was published"
+                )
                 return EXIT_DOES_NOT_HELP
-            if done.space:
-                await _follow(client, project, done.space, cut_over=cut_over)
+            if adaptation.space:
+                await _follow(client, project, adaptation.space, cut_over=cut_over)
             return 0
 
     run(work())
 
 
 async def _follow(client: Client, project: str, space: str, *, cut_over: bool) -> None:
-    """Wait until the space can serve, compare it, and make it serve or say how."""
+    """Wait until the space is filled, compare it, and make it the serving space or print the command for that."""
     with Progress(
         TextColumn("filling"),
         BarColumn(),
@@ -69,12 +73,13 @@ async def _follow(client: Client, project: str, space: str, *, cut_over: bool) -
         console.print(f"{space} is ready; to search in it: lookalike space cut-over {project} {space}", soft_wrap=True)
 
 
-def _print(done: Adaptation) -> None:
-    console.print(f"{done.images:,} images read of {done.source}, {done.products:,} products of two or more of them")
-    if done.gain is None:
-        console.print("learned without products: whether that helps has not been measured, and cannot be")
+def _print(adaptation: Adaptation) -> None:
+    images, products = f"{adaptation.images:,} images", f"{adaptation.products:,} products"
+    console.print(f"read {images} of {adaptation.source}, with {products} of two or more images")
+    if adaptation.gain is None:
+        console.print("learned without products, so the gain cannot be measured")
         return
-    _print_gain(done.gain)
+    _print_gain(adaptation.gain)
 
 
 def _print_gain(gain: Gain) -> None:
@@ -84,7 +89,7 @@ def _print_gain(gain: Gain) -> None:
     for name, figure in (("before", gain.before), ("after", gain.after), ("difference", gain.difference)):
         table.add_row(name, f"{figure.value:.3f}", _range(figure))
     console.print(table)
-    console.print(f"{gain.queries:,} searches for images of {gain.products:,} products that were not learned from")
+    console.print(f"measured by {gain.queries:,} searches for images of {gain.products:,} held-out products")
 
 
 def _range(figure: Interval) -> str:

@@ -1,4 +1,4 @@
-"""Puts the commands together."""
+"""Assemble the commands of `lookalike`."""
 
 import importlib.metadata
 import sys
@@ -44,8 +44,8 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
         typer.echo(f"lookalike {importlib.metadata.version('lookalike')}")
         raise typer.Exit
 
@@ -53,16 +53,16 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _lookalike(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Find the pictures that look like a picture."""
+    """Find the images that look like a given image."""
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line; this is the entry point of the console script."""
     try:
         app(prog_name="lookalike")
-    except Exception:  # a bug of ours, whose message may be anybody's
+    except Exception:  # a bug of this program; the message may contain text of others, so it is escaped
         sys.stderr.write(escape_lines(traceback.format_exc()))
         raise SystemExit(1) from None

@@ -1,4 +1,4 @@
-"""What the commands share: the servers' addresses, the consoles, and how a failure is told."""
+"""Share options for servers, the consoles, and the printing of failures among the commands."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -26,10 +26,10 @@ MATCH_STYLES: Final[Mapping[Match, str]] = {
     Match.SIMILAR: "yellow",
 }
 
-Embedder = Annotated[str, typer.Option(envvar="LOOKALIKE_EMBEDDER", help="Address of the embedder.")]
-Searcher = Annotated[str, typer.Option(envvar="LOOKALIKE_SEARCHER", help="Address of the searcher.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds until a call gives up.")]
+Embedder = Annotated[str, typer.Option(envvar="LOOKALIKE_EMBEDDER", help="Address of the embedder, HOST:PORT.")]
+Searcher = Annotated[str, typer.Option(envvar="LOOKALIKE_SEARCHER", help="Address of the searcher, HOST:PORT.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds after which a call fails.")]
 
 __all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
 
@@ -37,15 +37,15 @@ __all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
 def run(
     work: Coroutine[Any, Any, int | None], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 ) -> NoReturn:
-    """Run a command's coroutine and end the program with its exit code; tell failures in one sentence."""
+    """Run a command's coroutine, print its failure in one sentence, and exit with its exit code."""
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             code = runner.run(cancelled_when_terminated(work)) or 0
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        console.on_broken_pipe()  # ends the program with 1, as where rich itself prints
+    except BrokenPipeError:  # the reader of the output has closed it
+        console.on_broken_pipe()  # exits with 1, as rich does when it prints
         raise
     except (LookalikeError, ServerFailed, OSError) as error:
-        tell_failure(str(error))
+        print_failure(str(error))
         if isinstance(error, UnavailableError) and not error.reason:
             errors.print("Are the servers running? `lookalike up` starts them on this machine.")
         code = EXIT_COULD_NOT_RUN
@@ -54,20 +54,20 @@ def run(
     raise SystemExit(code)
 
 
-def tell_failure(message: str) -> None:
-    """Say on standard error why a command could not run."""
-    first, *more = message.split("\n")
+def print_failure(message: str) -> None:
+    """Print on standard error why a command could not run."""
+    first, *further = message.split("\n")
     errors.print("lookalike:", style="red", end=" ")
     errors.print(first, soft_wrap=True)
-    for line in more:  # of a log; indented, as no line may be taken for one of ours
+    for line in further:  # lines of a log; the indent tells them from messages of this program
         errors.print(f"    {line}", soft_wrap=True)
 
 
-def where(references: Sequence[Reference], count: int) -> str:
-    """The first place where an image is used, and how many others there are."""
+def format_places(references: Sequence[Reference], count: int) -> str:
+    """Return the first URI where an image is used, and the number of its other references."""
     return references[0].uri + (f" (+{count - 1:,})" if count > 1 else "")
 
 
-def products(references: Sequence[Reference]) -> str:
-    """The products that an image shows."""
+def format_products(references: Sequence[Reference]) -> str:
+    """Return the names of the products that an image shows."""
     return ", ".join(dict.fromkeys(reference.product for reference in references if reference.product))

@@ -1,30 +1,32 @@
-"""`lookalike demo`: see it work, in one command."""
+"""Implement `lookalike demo`, which shows in one command how Lookalike works."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, run, tell_failure
+from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, print_failure, run
 from lookalike.processes import require
 
 
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Argument(exists=True, file_okay=False, help="Your own photos; left out, some that come with the extra."),
+        typer.Argument(
+            exists=True, file_okay=False, help="Folder of your own photos; without it, the photos of the extra `demo`."
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the contact sheet and the servers' log.")] = Path(
         "lookalike-demo"
     ),
-    most: Annotated[int, typer.Option(min=1, help="Most photos to take of the folder.")] = 24,
-    web: Annotated[bool, typer.Option("--web", help="Leave the page open on these photos, until Ctrl-C.")] = False,
+    most: Annotated[int, typer.Option(min=1, help="The most photos to use from the folder.")] = 24,
+    web: Annotated[bool, typer.Option("--web", help="Serve the web page with these photos until Ctrl-C.")] = False,
 ) -> None:
-    """Copy photos as a copyist would, index them, and find the copies again.
+    """Make altered copies of photos, index them, and find the copies again.
 
-    Everything runs on free ports of this machine and is gone afterwards, but for the contact sheet. With --web, that is
-    when you say so; the page's address is printed last.
-    Exit code 0: every photo found all its copies first; 1: not every one; 2: could not run.
+    Everything runs on free ports of this machine and is deleted at the end, except the contact sheet and the servers'
+    log. With --web, it runs until Ctrl-C; the address of the web page is printed last.
+    Exit codes: 0: every photo found all its copies first; 1: some photo did not; 2: the command could not run.
     """
 
     async def work() -> int:
@@ -34,7 +36,7 @@ def demo(
         chosen = photos.photos_in(folder, most) if folder else photos.shipped_photos()
         if not chosen:
             where = str(folder) if folder else "scikit-image or scikit-learn; install lookalike with the extra `demo`"
-            tell_failure(f"there are no photos in {where}")
+            print_failure(f"there are no photos in {where}")
             return EXIT_COULD_NOT_RUN
         output.mkdir(parents=True, exist_ok=True)
         answers = await show.show(chosen, output, console, web=web)

@@ -1,4 +1,4 @@
-"""How a run is shown: live on a terminal, as lines elsewhere, or as JSON events for programs."""
+"""Show the progress of a run: live on a terminal, as lines elsewhere, or as JSON events for programs."""
 
 import asyncio
 import time
@@ -20,11 +20,11 @@ from lookalike.records import Outcome, Status
 _LIVE_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 10.0
 _MEMORY_SECONDS: Final = 30.0
-"""Over which the present rate is taken."""
+"""The rate is the mean over this time."""
 
 
 class Progress:
-    """How far a run is: what is done, how quickly, and for how much longer."""
+    """Track the progress of a run: the number of finished items, the rate, and the time left."""
 
     def __init__(self, report: Report, watch: Watch) -> None:
         self.report, self.watch = report, watch
@@ -33,28 +33,28 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Items with an outcome."""
+        """Return the number of items with an outcome."""
         return self.report.counts.total()
 
     def rate(self) -> float:
-        """Items a second, of late."""
+        """Return the recent rate in items a second."""
         now = time.monotonic()
         self._marks.append((now, self.done))
         while now - self._marks[0][0] > _MEMORY_SECONDS:
             self._marks.popleft()
-        then, before = self._marks[0]
-        return (self.done - before) / max(1e-3, now - then)
+        earlier, done_earlier = self._marks[0]
+        return (self.done - done_earlier) / max(1e-3, now - earlier)
 
     def seconds_left(self, rate: float) -> float | None:
-        """Until all is done; None if nobody knows."""
+        """Return the seconds until all items are done; None if they are not known."""
         return (self.total - self.done) / rate if self.total is not None and rate > 0 else None
 
     def line(self) -> str:
-        """All of it in one line."""
+        """Return the progress as one line of text."""
         rate = self.rate()
         counts, watch = self.report.counts, self.watch
-        of = f" of {self.total:,}" if self.total is not None else ""
-        parts = [f"{self.done:,}{of}", f"{rate:,.1f} images/s"]
+        of_total = f" of {self.total:,}" if self.total is not None else ""
+        parts = [f"{self.done:,}{of_total}", f"{rate:,.1f} images/s"]
         if (left := self.seconds_left(rate)) is not None:
             parts.append(f"{duration(left)} left")
         parts += [f"{counts[status]:,} {status}" for status in Status if counts[status]]
@@ -65,32 +65,32 @@ class Progress:
 
 
 class Display(Protocol):
-    """Shows a run."""
+    """Display is the interface of everything that shows a run."""
 
     def failed(self, outcome: Outcome) -> None:
-        """Show a failure."""
+        """Show the failure of one item."""
         ...
 
     def refresh(self) -> None:
-        """Show how far it is."""
+        """Show the present progress of the run."""
         ...
 
 
 class _Lines:
-    """For logs."""
+    """Print the progress as lines, for logs."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def failed(self, outcome: Outcome) -> None:
-        """Failures come with the report."""
+        """Do nothing, because the report lists the failures at the end."""
 
     def refresh(self) -> None:
         console.print(self._progress.line(), soft_wrap=True)
 
 
 class _Events:
-    """For programs: a JSON object a line."""
+    """Print events as lines of JSON, for programs."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -98,32 +98,32 @@ class _Events:
     def failed(self, outcome: Outcome) -> None:
         error = outcome.error
         if error:
-            event("failed", uri=outcome.uri, reason=error.reason, error=str(error), request_id=error.request_id)
+            print_event("failed", uri=outcome.uri, reason=error.reason, error=str(error), request_id=error.request_id)
 
     def refresh(self) -> None:
         progress = self._progress
         rate = progress.rate()
         left = progress.seconds_left(rate)
-        event(
+        print_event(
             "progress",
             done=progress.done,
             total=progress.total,
             images_per_second=round(rate, 1),
             seconds_left=None if left is None else round(left),
-            **counts(progress.report),
+            **count_fields(progress.report),
             stages=dict(progress.watch.stages),
             put_off=progress.watch.put_off,
         )
 
 
 class _Screen:
-    """For people."""
+    """Show a live table on a terminal."""
 
     def __init__(self, progress: Progress, live: Live) -> None:
         self._progress, self._live = progress, live
 
     def failed(self, outcome: Outcome) -> None:
-        """They are in the table."""
+        """Do nothing, because the table has the failures by reason."""
 
     def refresh(self) -> None:
         progress, report = self._progress, self._progress.report
@@ -135,8 +135,8 @@ class _Screen:
 
 
 @asynccontextmanager
-async def shown(progress: Progress, *, as_json: bool) -> AsyncIterator[Display]:
-    """Show the progress during the block."""
+async def show_progress(progress: Progress, *, as_json: bool) -> AsyncIterator[Display]:
+    """Show the progress of a run during the block."""
     if as_json:
         display: Display = _Events(progress)
         async with _refreshed(display, _LINE_SECONDS):
@@ -168,14 +168,14 @@ async def _refreshed(display: Display, seconds: float) -> AsyncIterator[None]:
             await task
 
 
-def tell(report: Report, *, as_json: bool, interrupted: bool = False) -> None:
-    """The final report."""
+def print_report(report: Report, *, as_json: bool, interrupted: bool = False) -> None:
+    """Print the final report of a run."""
     if as_json:
         failures = str(report.failures) if report.failed else None
-        event(
+        print_event(
             "report",
             seconds=round(report.seconds, 3),
-            **counts(report),
+            **count_fields(report),
             reasons=dict(report.reasons),
             failures=failures,
             interrupted=interrupted,
@@ -183,39 +183,40 @@ def tell(report: Report, *, as_json: bool, interrupted: bool = False) -> None:
         return
     total = report.counts.total()
     parts = ", ".join(f"{report.counts[status]:,} {status}" for status in Status)
-    pace = total / max(report.seconds, 1e-9)
+    rate = total / max(report.seconds, 1e-9)
     console.print(
-        f"{total:,} image{'' if total == 1 else 's'} in {duration(report.seconds)} ({pace:,.1f} images/s): {parts}"
+        f"{total:,} image{'' if total == 1 else 's'} in {duration(report.seconds)} ({rate:,.1f} images/s): {parts}"
     )
     for reason, examples in sorted(report.examples.items()):
         errors.print(f"{reason}: {report.reasons[reason]:,}", style="red")
         for outcome in examples:
-            said = str(outcome.error)
-            errors.print(f"  {said}" if outcome.uri in said else f"  {outcome.uri}: {said}", soft_wrap=True)
-        if (more := report.reasons[reason] - len(examples)) > 0:
-            errors.print(f"  … and {more:,} more")
+            message = str(outcome.error)
+            errors.print(f"  {message}" if outcome.uri in message else f"  {outcome.uri}: {message}", soft_wrap=True)
+        if (remaining := report.reasons[reason] - len(examples)) > 0:
+            errors.print(f"  … and {remaining:,} more")
     if report.failed:
         errors.print(
-            f"All failures are in {report.failures}, which is a manifest: index it to try them again.", soft_wrap=True
+            f"All failures are in {report.failures}, which is a manifest: index it to retry them.", soft_wrap=True
         )
     if interrupted:
         errors.print(
-            "Not finished. What is counted above is stored; the same command goes on with the rest.", soft_wrap=True
+            "Not finished. The items counted above are stored; run the same command again for the rest.",
+            soft_wrap=True,
         )
 
 
-def event(name: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON takes
-    """Print an event."""
+def print_event(name: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON takes
+    """Print an event as one line of JSON."""
     typer.echo(as_line({"event": name, **{camel_case(field): value for field, value in fields.items()}}))
 
 
-def counts(report: Report) -> dict[str, int]:
-    """The report's counts, by name."""
+def count_fields(report: Report) -> dict[str, int]:
+    """Return the report's counts as fields of an event."""
     return {status.value: report.counts[status] for status in Status} | {"deleted": report.deleted}
 
 
 def duration(seconds: float) -> str:
-    """For people: 1.5 s, 2 min 5 s, 3 h 10 min."""
+    """Format a duration for people: 1.5 s, 2 min 5 s, 3 h 10 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

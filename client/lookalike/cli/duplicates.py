@@ -1,4 +1,4 @@
-"""`lookalike duplicates`: which images of a project are the same, or nearly."""
+"""Implement `lookalike duplicates`, which finds images of a project that are the same or nearly the same."""
 
 from contextlib import aclosing
 from typing import Annotated
@@ -13,9 +13,9 @@ from lookalike.cli.common import (
     Searcher,
     console,
     errors,
-    products,
+    format_places,
+    format_products,
     run,
-    where,
 )
 from lookalike.cli.json_output import print_json
 from lookalike.client import Client
@@ -23,37 +23,44 @@ from lookalike.records import DuplicateCluster, DuplicateProgress
 
 
 def duplicates(
-    project: Annotated[str, typer.Argument(help="The project.")],
+    project: Annotated[str, typer.Argument(help="The project's name.")],
     min_similarity: Annotated[
-        float | None, typer.Option(min=0.5, max=1, help="Least similarity of near duplicates.")
+        float | None,
+        typer.Option(
+            min=0.5, max=1, help="The lowest similarity of near duplicates; by default the searcher's threshold."
+        ),
     ] = None,
-    same_file: Annotated[bool, typer.Option("--same-file", help="Only files that are used in several places.")] = False,
-    resume: Annotated[str, typer.Option(metavar="TOKEN", help="Go on where a search ended that told this token.")] = "",
+    same_file: Annotated[
+        bool, typer.Option("--same-file", help="Show only files that are used in several places.")
+    ] = False,
+    resume: Annotated[
+        str, typer.Option(metavar="TOKEN", help="Resume an earlier search from the token that it printed.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print each cluster as a line of JSON.")] = False,
     searcher: Searcher = DEFAULT_SEARCHER,
 ) -> None:
     """Show the clusters of a project's images that are duplicates of one another."""
 
     async def work() -> None:
-        shown = _Shown(as_json=as_json)
+        screen = _Screen(as_json=as_json)
         async with Client(searcher=searcher) as client:
-            found = client.find_duplicates(
+            duplicate_clusters = client.find_duplicates(
                 project,
                 min_similarity=min_similarity,
                 same_file_only=same_file,
                 resume_token=resume,
-                on_progress=shown.progress,
+                on_progress=screen.progress,
             )
-            with shown:
-                async with aclosing(found) as clusters:
+            with screen:
+                async with aclosing(duplicate_clusters) as clusters:
                     async for cluster in clusters:
-                        shown.cluster(cluster)
+                        screen.cluster(cluster)
 
     run(work())
 
 
-class _Shown:
-    """What is on the screen: clusters, and below them, on standard error, how far the search has come."""
+class _Screen:
+    """Print the clusters, and below them, on standard error, the progress of the search."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -72,11 +79,11 @@ class _Shown:
         self._task = self._bar.add_task("examining", total=None)
 
     def __enter__(self) -> None:
-        """Show how far it has come."""
+        """Start to show the progress."""
         self._bar.start()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Sum up; of a search that did not come to its end, say how to go on."""
+        """Print a summary; if the search did not end, print how to resume it."""
         self._bar.stop()
         if kind is not None and self._last:
             errors.print(f"to go on from here: --resume {self._last.resume_token}", soft_wrap=True)
@@ -90,7 +97,7 @@ class _Shown:
 
     def cluster(self, cluster: DuplicateCluster) -> None:
         self._count += 1
-        self._bar.stop()  # both may be the same terminal
+        self._bar.stop()  # standard output and standard error may be the same terminal
         if self._as_json:
             print_json(cluster)
         else:
@@ -107,8 +114,8 @@ def _print(cluster: DuplicateCluster) -> None:
             table.add_row("", Text(reference.product), Text(reference.uri, overflow="fold"))
     else:
         console.print(f"{cluster.image_count:,} images", style="bold")
-        for found in cluster.images:
-            references = found.image.references
-            place = Text(where(references, found.image.reference_count), overflow="fold")
-            table.add_row(f"{found.similarity:.4f}", Text(products(references)), place)
+        for member in cluster.images:
+            references = member.image.references
+            place = Text(format_places(references, member.image.reference_count), overflow="fold")
+            table.add_row(f"{member.similarity:.4f}", Text(format_products(references)), place)
     console.print(table)

@@ -1,4 +1,4 @@
-"""`lookalike evaluate`: how good the ranking is, on photos that somebody has labelled."""
+"""Implement `lookalike evaluate`, which measures how good the ranking is, on labelled photos."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.study import Evaluation
 
 _NAMED: Final = 5
-"""Photos that are left out and told by name; the report and the JSON have all."""
+"""Photos that are left out and are printed by name; the report and the JSON have all of them."""
 
 
 def evaluate(
@@ -33,50 +33,53 @@ def evaluate(
             metavar="LABELS.csv",
             exists=True,
             dir_okay=False,
-            help="Columns path, relative to the file's folder, and label; others are ignored.",
+            help="CSV file with the columns path, relative to the file's folder, and label. Other columns are ignored.",
         ),
     ],
     embedder: Annotated[
         list[str] | None,
         typer.Option(
             envvar="LOOKALIKE_EMBEDDER",
-            help="Address of an embedder; may be repeated, to compare them. Without one, or a project, one is started.",
+            help="Address of an embedder to evaluate. Can be repeated, to compare embedders. Without --embedder and"
+            " --project, an embedder is started.",
         ),
     ] = None,
-    project: Annotated[
-        str, typer.Option(help="A project that the photos are indexed in: how well it is served is evaluated too.")
-    ] = "",
+    project: Annotated[str, typer.Option(help="A project that holds the photos; its searches are evaluated too.")] = "",
     space: Annotated[
         list[str] | None,
-        typer.Option(help="The project's space to search in, if not the serving one; may be repeated."),
+        typer.Option(help="The project's space to search in; by default the serving space. Can be repeated."),
     ] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Search the project by comparing every image.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare every image of the project, without its index.")
+    ] = False,
     rerank: Annotated[
-        int, typer.Option(min=0, max=1000, help="Search the project with so many of the nearest re-ranked.")
+        int, typer.Option(min=0, max=1000, help="Re-rank this number of nearest images of the project; 0: none.")
     ] = 0,
-    limit: Annotated[int | None, typer.Option(min=2, help="Most photos of each label, chosen at random.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=2, help="The most photos of each label, chosen at random; all by default.")
+    ] = None,
     copied: Annotated[
-        int, typer.Option(min=0, help="Photos of which altered copies are made, to tell near duplicates; 0: none.")
+        int, typer.Option(min=0, help="Number of photos to make altered copies of, for near duplicates; 0: none.")
     ] = Settings.copied,
     threshold: Annotated[
-        float, typer.Option(min=-1, max=1, help="From which similarity on a pair counts as near duplicates.")
+        float, typer.Option(min=-1, max=1, help="Similarity from which on a pair counts as near-duplicate.")
     ] = Settings.threshold,
-    seed: Annotated[int, typer.Option(help="Of what is chosen at random.")] = Settings.seed,
+    seed: Annotated[int, typer.Option(help="Seed of the random choices.")] = Settings.seed,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as one JSON object.")] = False,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 120,
 ) -> None:
-    """Search for each photo among all others, and say how often what bears its label comes first.
+    """Search for each photo among all others, and measure how often photos with its label come first.
 
-    Nothing is written to any server. An embedder that is started here is gone afterwards.
+    Nothing is written to any server. An embedder that this command starts is stopped at the end.
     """
     require("numpy", "PIL", "matplotlib", "jinja2", extras="`evaluate`")
     from lookalike.evaluation import labels, study
     from lookalike.evaluation.served import Served
 
     if space and not project:
-        raise typer.BadParameter("needs --project: it is a space of a project", param_hint="--space")
+        raise typer.BadParameter("needs --project, because it names a space of a project", param_hint="--space")
     if report:
         _check(report)
 
@@ -90,10 +93,10 @@ def evaluate(
                 client = await stack.enter_async_context(Client(searcher=searcher, timeout=timeout))
                 options = {name: value for name, value in (("exact", exact), ("rerank", rerank)) if value}
                 served = [Served(client, project, name, options) for name in space or (None,)]
-            with _Bar() as bar:
+            with _ProgressBar() as bar:
                 settings = Settings(copied, threshold, seed)
                 evaluation = await study.evaluate(labelled, clients, served, settings, bar.watch)
-        _tell(evaluation, as_json=as_json)
+        _print(evaluation, as_json=as_json)
         if report:
             from lookalike.evaluation.report import render
 
@@ -104,7 +107,7 @@ def evaluate(
 
 
 def _check(report: Path) -> None:
-    """See, before it is all done, that the report can be written."""
+    """Check before the evaluation that the report can be written."""
     if not report.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
     try:
@@ -115,7 +118,7 @@ def _check(report: Path) -> None:
 
 @asynccontextmanager
 async def _own_embedder() -> AsyncIterator[str]:
-    """The address of an embedder that lives as long as the block."""
+    """Start an embedder for the block, and yield its address."""
     require("torch", extras="`embedder`, or name a running one with --embedder")
     with NamedTemporaryFile(prefix="lookalike-embedder-", suffix=".log") as log:
         arguments = ["--port", "0", "--metrics-port", "0"]
@@ -124,8 +127,8 @@ async def _own_embedder() -> AsyncIterator[str]:
             yield embedder.address
 
 
-class _Bar:
-    """How far it has come, on standard error, if somebody looks."""
+class _ProgressBar:
+    """Show the progress on standard error if that is a terminal."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -133,27 +136,27 @@ class _Bar:
         self._task = self._bar.add_task("", total=None)
 
     def __enter__(self) -> Self:
-        """Show it."""
+        """Start to show the progress bar."""
         self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take it away."""
+        """Remove the progress bar from the screen."""
         self._bar.stop()
 
-    def watch(self, what: str, done: int, total: int) -> None:
-        """Show a step."""
-        self._bar.update(self._task, description=what, completed=done, total=total)
+    def watch(self, step: str, done: int, total: int) -> None:
+        """Show the progress of a step."""
+        self._bar.update(self._task, description=step, completed=done, total=total)
 
 
-def _tell(evaluation: "Evaluation", *, as_json: bool) -> None:
+def _print(evaluation: "Evaluation", *, as_json: bool) -> None:
     from lookalike.evaluation.document import document
 
     left_out = evaluation.labelled.left_out
-    for one in left_out[:_NAMED]:
-        errors.print(f"left out  {one.name}: {one.why}", soft_wrap=True)
+    for photo in left_out[:_NAMED]:
+        errors.print(f"left out  {photo.name}: {photo.why}", soft_wrap=True)
     if len(left_out) > _NAMED:
         errors.print(f"left out  {len(left_out) - _NAMED:,} more")
     if as_json:
@@ -165,21 +168,21 @@ def _tell(evaluation: "Evaluation", *, as_json: bool) -> None:
 
 
 def _table(evaluation: "Evaluation") -> Table:
-    """A column for each side; beside the figures of all but the first, how much more they are."""
+    """Return a table with a column for each side; all but the first have the difference to the first side."""
     from lookalike.evaluation import figures
 
-    found = [side.figures() for side in evaluation.sides]
+    side_figures = [side.figures() for side in evaluation.sides]
     table = Table(box=None, header_style="bold")
     table.add_column("figure")
     for side in evaluation.sides:
         table.add_column(Text(side.name), justify="right", overflow="fold")
-    for group, members in figures.measured({name for one in found for name in one}).items():
+    for group, members in figures.measured({name for values in side_figures for name in values}).items():
         table.add_row(Text(group, "bold"))
         for figure in members:
-            values = [one.get(figure.name) for one in found]
-            cells = [Text(figure.shown(values[0]))]
+            values = [measured.get(figure.name) for measured in side_figures]
+            cells = [Text(figure.format_value(values[0]))]
             cells += [
-                Text.assemble(figure.shown(value), " ", (figure.difference(value, values[0]), "bold"))
+                Text.assemble(figure.format_value(value), " ", (figure.difference(value, values[0]), "bold"))
                 for value in values[1:]
             ]
             table.add_row(f"  {figure.title}", *cells)

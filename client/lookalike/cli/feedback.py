@@ -1,4 +1,4 @@
-"""`lookalike feedback`: export and delete what users thought of searches."""
+"""Implement `lookalike feedback`, which exports and deletes users' feedback on searches."""
 
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -10,19 +10,19 @@ from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Yes, console, run
 from lookalike.cli.json_output import print_json
 from lookalike.client import Client
 
-app = typer.Typer(no_args_is_help=True, help="Export and delete what users thought of searches.")
+app = typer.Typer(no_args_is_help=True, help="Export and delete users' feedback on searches.")
 
-Project = Annotated[str, typer.Argument(help="The project.")]
+Project = Annotated[str, typer.Argument(help="The project's name.")]
 
 
 @app.command()
 def export(project: Project, searcher: Searcher = DEFAULT_SEARCHER) -> None:
-    """Print a project's feedback, oldest first: each search as a line of JSON."""
+    """Print a project's feedback, oldest first. Each search is a line of JSON."""
 
     async def work() -> None:
         async with Client(searcher=searcher) as client, aclosing(client.list_feedback(project)) as listed:
-            async for one in listed:
-                print_json(one)
+            async for search_feedback in listed:
+                print_json(search_feedback)
 
     run(work())
 
@@ -30,21 +30,25 @@ def export(project: Project, searcher: Searcher = DEFAULT_SEARCHER) -> None:
 @app.command()
 def delete(
     project: Project,
-    search: Annotated[list[str] | None, typer.Option(metavar="ID", help="On this search; may be repeated.")] = None,
-    before: Annotated[datetime | None, typer.Option(help="On searches made before this time, in UTC.")] = None,
+    search: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Delete feedback on this search. Can be repeated.")
+    ] = None,
+    before: Annotated[
+        datetime | None, typer.Option(help="Delete feedback on searches before this time, in UTC.")
+    ] = None,
     searcher: Searcher = DEFAULT_SEARCHER,
     yes: Yes = False,
 ) -> None:
-    """Delete feedback on searches, with their queries' vectors."""
+    """Delete feedback on searches, with the vectors of their queries."""
     if not search and before is None:
-        raise typer.BadParameter("name a --search, or a time --before")
+        raise typer.BadParameter("give at least one of --search and --before")
     if not yes:
         typer.confirm(f"Delete this feedback of project {project!r}?", abort=True)
 
     async def work() -> None:
         async with Client(searcher=searcher) as client:
-            since = before.replace(tzinfo=UTC) if before else None
-            count = await client.delete_feedback(project, search_ids=search or (), before=since)
+            end = before.replace(tzinfo=UTC) if before else None
+            count = await client.delete_feedback(project, search_ids=search or (), before=end)
         console.print(f"deleted the feedback on {count:,} search{'' if count == 1 else 'es'}")
 
     run(work())

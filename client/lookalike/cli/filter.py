@@ -1,4 +1,4 @@
-"""The options that say which images."""
+"""Define the options that filter images, and make a filter of them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,16 +8,18 @@ import typer
 
 from lookalike.records import Filter
 
-Products = Annotated[list[str] | None, typer.Option("--product", help="Only of this product; may be repeated.")]
-Variants = Annotated[list[str] | None, typer.Option("--variant", help="Only of this variant; may be repeated.")]
-Staged = Annotated[bool | None, typer.Option("--staged/--not-staged", help="Only staged ones, or none of them.")]
-UriPrefix = Annotated[str, typer.Option(help="Only where the URI begins with this.")]
+Products = Annotated[list[str] | None, typer.Option("--product", help="Only images of this product. Can be repeated.")]
+Variants = Annotated[list[str] | None, typer.Option("--variant", help="Only images of this variant. Can be repeated.")]
+Staged = Annotated[
+    bool | None, typer.Option("--staged/--not-staged", help="Only staged images, or only images that are not staged.")
+]
+UriPrefix = Annotated[str, typer.Option(help="Only images with a URI that begins with this text.")]
 Labels = Annotated[
     list[str] | None,
     typer.Option(
         "--label",
         metavar="NAME=VALUE",
-        help="Only with this label; may be repeated: any of the values of a name, and each of the names.",
+        help="Only images with this label. Can be repeated: an image needs one of the values for each name.",
     ),
 ]
 
@@ -29,7 +31,7 @@ def filter_of(
     uri_prefix: str,
     labels: Sequence[str] | None,
 ) -> Filter | None:
-    """The filter that the options make; None if there is none.
+    """Return the filter that the options make; None if there are no options.
 
     Raises:
         typer.BadParameter: a label has no `=`.
@@ -40,5 +42,5 @@ def filter_of(
         if not equals:
             raise typer.BadParameter(f"must be NAME=VALUE, got {label!r}", param_hint="--label")
         values[name].append(value)
-    made = Filter(products or (), variants or (), staged, uri_prefix, dict(values))
-    return made if made != Filter() else None
+    image_filter = Filter(products or (), variants or (), staged, uri_prefix, dict(values))
+    return image_filter if image_filter != Filter() else None

@@ -1,4 +1,4 @@
-"""`lookalike index`: index whatever there is of images."""
+"""Implement `lookalike index`, which indexes images from all kinds of sources."""
 
 import asyncio
 import os
@@ -30,66 +30,73 @@ _DEFAULTS = Settings()
 
 
 def index(
-    project: Annotated[str, typer.Argument(help="The project to index into.")],
+    project: Annotated[str, typer.Argument(help="The name of the project to index into.")],
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Folders, glob patterns, image files, manifests (.csv, .jsonl, .parquet, .txt), URLs, `s3://…/` and"
-            " the like, or `-` for a manifest on standard input."
+            help="Folders, glob patterns, image files, manifests (.csv, .jsonl, .parquet, .txt), URLs, folders of"
+            " object stores (s3://…/), or - for a manifest on standard input."
         ),
     ],
-    create: Annotated[bool, typer.Option("--create", help="Create the project if it is not there.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Create the project if it does not exist.")] = False,
     product_from: Annotated[
-        ProductFrom, typer.Option(help="What products of files are called after; manifests say it themselves.")
+        ProductFrom, typer.Option(help="What names the product of an image file; manifests have a column for it.")
     ] = ProductFrom.NONE,
-    form: Annotated[Format, typer.Option("--format", help="How manifests are written.")] = Format.AUTO,
-    sync: Annotated[bool, typer.Option("--sync", help="Afterwards, delete references that the sources lack.")] = False,
-    within: Annotated[str, typer.Option(help="With --sync: only references whose URIs begin so.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="With --sync: delete also more than half of the project.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="Format of manifests.")] = Format.AUTO,
+    sync: Annotated[bool, typer.Option("--sync", help="At the end, delete references that the sources lack.")] = False,
+    within: Annotated[
+        str, typer.Option(help="With --sync: delete only references whose URI begins with this text.")
+    ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --sync: allow deleting more than half of the references.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     shard: Annotated[
         str,
         typer.Option(
-            help="i/n: only the i-th of n shares, counted from 0. In an Indexed Job: by JOB_COMPLETION_INDEX and"
-            " LOOKALIKE_SHARDS."
+            help="i/n: index only share i of n shares; the first is 0. In a Kubernetes Indexed Job,"
+            " JOB_COMPLETION_INDEX and LOOKALIKE_SHARDS set it."
         ),
     ] = "",
     failures: Annotated[
-        Path | None, typer.Option(help="Where failures go, as a manifest. [default: PROJECT-failures.jsonl]")
+        Path | None, typer.Option(help="File for the failures, which is a manifest. [default: PROJECT-failures.jsonl]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
-    per_host: Annotated[int, typer.Option(min=1, help="Images fetched from one host at once.")] = _DEFAULTS.per_host,
+    as_json: Annotated[bool, typer.Option("--json", help="Print progress and results as lines of JSON.")] = False,
+    per_host: Annotated[
+        int, typer.Option(min=1, help="The most images to fetch from one host at once.")
+    ] = _DEFAULTS.per_host,
     fetch_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that fetching an image may take.")
+        float, typer.Option(min=0.1, help="Seconds that fetching one image may take.")
     ] = _DEFAULTS.timeout,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds that a host may be down before its images are given up.")
+        float, typer.Option(min=0, help="Seconds for which a host may fail before its images are given up.")
     ] = _DEFAULTS.patience,
     private_redirects: Annotated[
-        bool, typer.Option("--allow-private-redirects", help="Let redirects lead to addresses that are not public.")
+        bool, typer.Option("--allow-private-redirects", help="Follow redirects to addresses that are not public.")
     ] = False,
     trust_manifests: Annotated[
         bool,
         typer.Option(
             "--trust-manifests",
-            help="Let manifests from the web and from stores name anything, as yours may: files of this machine, other"
-            " stores, addresses that are not public.",
+            help="Let manifests from the web and from stores name any URI, as local manifests may: files of this"
+            " machine, other stores, addresses that are not public.",
         ),
     ] = False,
     embed_streams: Annotated[
-        int, typer.Option(min=1, help="Streams to embedders, so that at most so many are kept busy.")
+        int,
+        typer.Option(min=1, help="Number of streams to embedders, and so the most embedders that are used at once."),
     ] = DEFAULT_EMBED_STREAMS,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 30,
 ) -> None:
-    """Fetch, embed and store images; what the project holds already is left alone, and if it can be, not even read.
+    """Fetch, embed and store images. Images that have not changed since the last run are not indexed again.
 
-    Run it again after any interruption: it does what is left. Exit code 0: all are indexed; 1: some failed; 2: it could
-    not run, or not go on.
+    After an interruption, run the same command again: it indexes the rest. Exit codes: 0: all images are indexed; 1:
+    some images failed; 2: the command could not run or could not continue.
     """
     share = _share(shard)
-    found = Sources(sources, form, product_from)
+    named = Sources(sources, form, product_from)
     settings = Settings(
         per_host=per_host,
         timeout=fetch_timeout,
@@ -100,12 +107,12 @@ def index(
     path = failures or Path(f"{project}-failures{f'-{share.index}' if share.count > 1 else ''}.jsonl")
 
     async def work() -> int:
-        found.check()
+        named.check()
         async with Client(embedder, searcher, timeout=timeout, embed_streams=embed_streams) as client:
             if create and not dry_run:
                 await _create(client, project)
             with Seen() as seen, Report(path) as report:
-                command = Indexer(client, project, found, share, settings, seen if sync else None, report, as_json)
+                command = Indexer(client, project, named, share, settings, seen if sync else None, report, as_json)
                 if dry_run:
                     return await command.plan(within)
                 code = await command.index()
@@ -115,7 +122,7 @@ def index(
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is installed: with it the null model's pipeline is a fifth quicker."""
+    """Return uvloop's event loop if it is installed: it makes the pipeline of a null model a fifth faster."""
     if find_spec("uvloop") is None:
         return None
     import uvloop
@@ -126,7 +133,9 @@ def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _share(text: str) -> Shard:
     index, count = os.environ.get("JOB_COMPLETION_INDEX"), os.environ.get("LOOKALIKE_SHARDS")
     if index and not count and not text:
-        raise typer.BadParameter("in an Indexed Job, LOOKALIKE_SHARDS must say of how many", param_hint="--shard")
+        raise typer.BadParameter(
+            "in an Indexed Job, LOOKALIKE_SHARDS must be the number of shares", param_hint="--shard"
+        )
     if index and not text:
         text = f"{index}/{count}"
     try:

@@ -1,4 +1,4 @@
-"""`lookalike project`: create, list, show, limit, enable, disable, delete."""
+"""Implement `lookalike project`, which creates, lists, shows, limits, enables, disables and deletes projects."""
 
 import dataclasses
 from typing import Annotated, Any, Final
@@ -11,26 +11,30 @@ from lookalike.cli.space import show_spaces
 from lookalike.client import Client
 from lookalike.records import Limits, Project, SearchQuality
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, show, limit, switch and delete projects.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, limit, enable, disable and delete projects.")
 
 _WINDOWS: Final = (7, 30)
-"""Days over which the quality of searches is shown."""
+"""The quality of searches is shown over these numbers of days."""
 
 Name = Annotated[str, typer.Argument(help="The project's name.")]
-MaxImages = Annotated[int | None, typer.Option(min=0, help="Most images; 0: the server's limit.")]
-MaxHits = Annotated[int | None, typer.Option(min=0, max=1000, help="Most hits of a search; 0: the server's limit.")]
-Rate = Annotated[float | None, typer.Option(min=0, help="Searches at each searcher; 0: the server's limit.")]
-MaxBatch = Annotated[int | None, typer.Option(min=0, max=100, help="Most searches of a batch; 0: the server's limit.")]
+MaxImages = Annotated[int | None, typer.Option(min=0, help="The most images in the project; 0: the server's limit.")]
+MaxHits = Annotated[int | None, typer.Option(min=0, max=1000, help="The most hits of a search; 0: the server's limit.")]
+Rate = Annotated[
+    float | None, typer.Option(min=0, help="The most searches a second at each searcher; 0: the server's limit.")
+]
+MaxBatch = Annotated[
+    int | None, typer.Option(min=0, max=100, help="The most searches in a batch; 0: the server's limit.")
+]
 
 
 @app.command()
 def create(
     name: Name,
-    space: Annotated[str | None, typer.Option(help="Embedding space; the embedder's own if left out.")] = None,
+    space: Annotated[str | None, typer.Option(help="The project's embedding space; by default the embedder's.")] = None,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
 ) -> None:
-    """Create a project."""
+    """Create a project without images."""
 
     async def work() -> None:
         async with Client(embedder, searcher) as client:
@@ -41,7 +45,7 @@ def create(
 
 @app.command("list")
 def list_(searcher: Searcher = DEFAULT_SEARCHER) -> None:
-    """List all projects."""
+    """List all projects with their sizes and spaces."""
 
     async def work() -> None:
         async with Client(searcher=searcher) as client:
@@ -52,7 +56,7 @@ def list_(searcher: Searcher = DEFAULT_SEARCHER) -> None:
 
 @app.command()
 def show(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
-    """Show a project with its limits, its spaces, the state of their indexes, and how good its searches are."""
+    """Show a project with its limits, its spaces, the state of their indexes, and the quality of its searches."""
 
     async def work() -> None:
         async with Client(searcher=searcher) as client:
@@ -75,21 +79,21 @@ def limit(
     max_batch: MaxBatch = None,
     searcher: Searcher = DEFAULT_SEARCHER,
 ) -> None:
-    """Set a project's limits; those that are not named stay as they are."""
-    given = {
+    """Set limits of a project. Limits without an option do not change."""
+    options = {
         "max_images": max_images,
         "max_hits": max_hits,
         "searches_per_second": searches_per_second,
         "max_batch": max_batch,
     }
-    named: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
-    if not named:
-        raise typer.BadParameter("name at least one limit")
+    changes: dict[str, Any] = {field: value for field, value in options.items() if value is not None}
+    if not changes:
+        raise typer.BadParameter("give at least one limit")
 
     async def work() -> None:
         async with Client(searcher=searcher) as client:
             present = (await client.get_project(name)).limits
-            project = await client.update_project(name, limits=dataclasses.replace(present, **named))
+            project = await client.update_project(name, limits=dataclasses.replace(present, **changes))
         _show_limits(project.limits)
 
     run(work())
@@ -97,13 +101,13 @@ def limit(
 
 @app.command()
 def enable(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
-    """Switch a project's searches on again."""
+    """Enable the searches of a project again."""
     _switch(name, searcher, on=True)
 
 
 @app.command()
 def disable(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
-    """Switch a project's searches off; all else goes on, and its images stay."""
+    """Disable the searches of a project. Its images stay, and everything else still works."""
     _switch(name, searcher, on=False)
 
 
@@ -148,9 +152,9 @@ def _show_quality(qualities: dict[int, SearchQuality]) -> None:
     table = Table(box=None, header_style="bold")
     for title in ("days", "searches", "judged", "click-through", "MRR", "precision"):
         table.add_column(title, justify="right")
-    for days, found in qualities.items():
-        shares = (found.click_through_rate, found.mean_reciprocal_rank, found.precision)
-        counts = (f"{found.search_count:,}", f"{found.judged_search_count:,}")
+    for days, quality in qualities.items():
+        shares = (quality.click_through_rate, quality.mean_reciprocal_rank, quality.precision)
+        counts = (f"{quality.search_count:,}", f"{quality.judged_search_count:,}")
         table.add_row(str(days), *counts, *("-" if share is None else f"{share:.3f}" for share in shares))
     console.print(table)
 

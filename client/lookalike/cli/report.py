@@ -1,4 +1,4 @@
-"""What became of a run: counts, failures by reason, and the file that they can be fed back in from."""
+"""Report the results of a run: counts, failures by reason, and a file of the failures that can be indexed again."""
 
 import json
 import os
@@ -20,15 +20,16 @@ _EXAMPLES: Final = 5
 
 
 class Report:
-    """Counts outcomes, and writes failures to a file, which there is only if there are any; a context manager.
+    """Count outcomes, and write failures to a file, which exists only if there are any; a context manager.
 
-    The file takes the place of the last run's at the end, as that may be what is indexed now.
+    The file replaces that of the last run only at the end, because that file may be the source of this run.
 
     Attributes:
-        counts: outcomes by status.
-        reasons: failures by reason.
+        failures: the path of the file of failures.
+        counts: the number of outcomes by status.
+        reasons: the number of failures by reason.
         examples: the first failures of each reason.
-        deleted: references that were deleted.
+        deleted: the number of references that were deleted.
     """
 
     def __init__(self, failures: Path) -> None:
@@ -39,40 +40,40 @@ class Report:
         self.deleted = 0
         self._file: BinaryIO | None = None
         self._ending = ExitStack()
-        self._began = time.monotonic()
+        self._start = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Nothing is opened before something fails. Raises OSError if nothing could be."""
+        """Check that the file can be written; it is opened at the first failure. Raises OSError if it cannot."""
         folder = self.failures.absolute().parent
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise OSError(f"failures cannot be written to {folder}: say --failures PATH")
+            raise OSError(f"failures cannot be written to {folder}: use --failures PATH for another file")
         atomic_file.check(self.failures)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file."""
+        """Close the file of failures, and put it in its place."""
         if self._file:
             with self._ending:
-                if error and self.failures.exists():  # it may be what is being indexed: the rest is still to be done
+                if error and self.failures.exists():  # it may be the source of this run, with items left to index
                     with atomic_file.opened(self.failures) as before:
                         shutil.copyfileobj(before, self._file)
-        elif error is None and self.counts:  # what failed last time does not fail any more
+        elif error is None and self.counts:  # nothing failed, so the last run's failures are outdated
             self.failures.unlink(missing_ok=True)
 
     @property
     def failed(self) -> int:
-        """How many have failed."""
+        """Return the number of failed items."""
         return self.counts[Status.FAILED]
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
-        return time.monotonic() - self._began
+        """Return the seconds since the run began."""
+        return time.monotonic() - self._start
 
     def add(self, outcome: Outcome) -> None:
-        """Count an outcome."""
+        """Count an outcome, and write it to the file if it is a failure."""
         self.counts[outcome.status] += 1
         if outcome.error:
             reason = outcome.error.reason or type(outcome.error).__name__
@@ -84,21 +85,21 @@ class Report:
     def _write(self, outcome: Outcome, reason: str) -> None:
         if self._file is None:
             self._file = self._ending.enter_context(atomic_file.replacing(self.failures))
-        self._file.write(as_line(row(outcome, reason)).encode() + b"\n")
-        self._file.flush()  # somebody may be reading it, and we may be killed
+        self._file.write(as_line(failure_row(outcome, reason)).encode() + b"\n")
+        self._file.flush()  # others may read the file, and this process may be killed
 
 
 def as_line(record: Mapping[str, Any]) -> str:
-    """The record as JSON in one line, readable where it is text that does nothing but be read."""
+    """Return the record as one line of JSON, with control characters escaped and other text readable."""
     return escape_json(json.dumps(record, ensure_ascii=False))
 
 
-def row(outcome: Outcome, reason: str) -> dict[str, Any]:
-    """A failure as a row of a manifest; what is no column of one begins with `_`."""
+def failure_row(outcome: Outcome, reason: str) -> dict[str, Any]:
+    """Return a failure as a row of a manifest; fields that are not columns of a manifest begin with `_`."""
     item = outcome.item
-    found: dict[str, Any] = {"uri": item.uri if item else outcome.uri}
+    row: dict[str, Any] = {"uri": item.uri if item else outcome.uri}
     if item:
-        found |= {**item.labels, **found, "product": item.product, "variant": item.variant, "staged": item.staged}
-        if item.origin:  # so that what is fed back in may read no more than now
-            found |= {ORIGIN: item.origin.url, PRIVATE: item.origin.private}
-    return found | {"_reason": reason, "_error": str(outcome.error)}
+        row |= {**item.labels, **row, "product": item.product, "variant": item.variant, "staged": item.staged}
+        if item.origin:  # so that the item has no more rights when it is indexed again
+            row |= {ORIGIN: item.origin.url, PRIVATE: item.origin.private}
+    return row | {"_reason": reason, "_error": str(outcome.error)}

@@ -1,4 +1,4 @@
-"""`lookalike search`: the most similar images, as a table or as JSON."""
+"""Implement `lookalike search`, which prints the most similar images as a table or as JSON."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +16,9 @@ from lookalike.cli.common import (
     Searcher,
     Timeout,
     console,
-    products,
+    format_places,
+    format_products,
     run,
-    where,
 )
 from lookalike.cli.json_output import print_json
 from lookalike.client import Client
@@ -27,20 +27,24 @@ from lookalike.records.search import DEFAULT_LIMIT
 
 
 def search(
-    project: Annotated[str, typer.Argument(help="The project to search in.")],
+    project: Annotated[str, typer.Argument(help="The name of the project to search in.")],
     image: Annotated[Path, typer.Argument(help="The image file to search with.")],
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most hits to show.")] = DEFAULT_LIMIT,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The most hits to show.")] = DEFAULT_LIMIT,
     product: filters.Products = None,
     variant: filters.Variants = None,
     staged: filters.Staged = None,
     uri_prefix: filters.UriPrefix = "",
     label: filters.Labels = None,
-    min_similarity: Annotated[float | None, typer.Option(min=-1, max=1, help="Least similarity of hits.")] = None,
-    by_product: Annotated[bool, typer.Option("--by-product", help="Rank products, by their best image.")] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare every image, whatever it takes.")] = False,
-    rerank: Annotated[int, typer.Option(min=0, max=1000, help="Re-rank so many of the nearest; 0: none.")] = 0,
-    space: Annotated[str | None, typer.Option(help="The project's space to search in, if not the serving one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
+    min_similarity: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="The lowest similarity of hits, a cosine.")
+    ] = None,
+    by_product: Annotated[bool, typer.Option("--by-product", help="Rank products by their best image.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare every image, without the index.")] = False,
+    rerank: Annotated[int, typer.Option(min=0, max=1000, help="Re-rank this number of nearest images; 0: none.")] = 0,
+    space: Annotated[
+        str | None, typer.Option(help="The project's space to search in; by default the serving space.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 30,
@@ -78,8 +82,8 @@ def _print(result: SearchResult) -> None:
             str(rank),
             f"{hit.similarity:.4f}",
             Text(hit.match, MATCH_STYLES[hit.match]),
-            Text(hit.product or products(hit.references)),
-            Text(where(hit.references, hit.reference_count)),
+            Text(hit.product or format_products(hit.references)),
+            Text(format_places(hit.references, hit.reference_count)),
         )
     console.print(table)
     console.print(

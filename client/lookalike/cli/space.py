@@ -1,4 +1,4 @@
-"""`lookalike space`: a new model for a project, without an outage."""
+"""Implement `lookalike space`, which manages a project's spaces, to change its model without an outage."""
 
 from typing import Annotated
 
@@ -19,20 +19,20 @@ from lookalike.cli.common import (
 from lookalike.client import Client
 from lookalike.records import Index, IndexState, Project, SpaceComparison
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, compare, cut over to and delete a project's spaces.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, compare, cut over to and delete spaces of a project.")
 
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
-SpaceName = Annotated[str, typer.Argument(metavar="SPACE", help="The embedding space.")]
+SpaceName = Annotated[str, typer.Argument(metavar="SPACE", help="The name of the embedding space.")]
 
 
 @app.command()
 def create(
     project: ProjectName,
-    space: Annotated[str | None, typer.Argument(help="Embedding space; the embedder's own if left out.")] = None,
+    space: Annotated[str | None, typer.Argument(help="The embedding space; by default the embedder's.")] = None,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
 ) -> None:
-    """Add a second space, to be filled by `lookalike index` with an embedder of that space."""
+    """Add a second space to a project. `lookalike index` fills it, with an embedder of that space."""
 
     async def work() -> None:
         async with Client(embedder, searcher) as client:
@@ -43,7 +43,7 @@ def create(
 
 @app.command("list")
 def list_(project: ProjectName, searcher: Searcher = DEFAULT_SEARCHER) -> None:
-    """List a project's spaces, the serving one first."""
+    """List a project's spaces; the serving space comes first."""
 
     async def work() -> None:
         async with Client(searcher=searcher) as client:
@@ -56,12 +56,12 @@ def list_(project: ProjectName, searcher: Searcher = DEFAULT_SEARCHER) -> None:
 def compare(
     project: ProjectName,
     space: SpaceName,
-    samples: Annotated[int, typer.Option(min=1, max=1000, help="How many images to search for.")] = 100,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many hits of each search to compare.")] = 10,
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="The number of images to search for.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="The number of hits of each search to compare.")] = 10,
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 120,
 ) -> None:
-    """Search for sampled images in a space and in the one that serves, and compare the hits."""
+    """Search for sampled images in a space and in the serving space, and compare the hits."""
 
     async def work() -> None:
         async with Client(searcher=searcher, timeout=timeout) as client:
@@ -75,11 +75,14 @@ def cut_over(
     project: ProjectName,
     space: SpaceName,
     allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Although images have no vector in it, or it has no index.")
+        bool,
+        typer.Option(
+            "--allow-incomplete", help="Cut over even if images have no vector in the space, or if it has no index."
+        ),
     ] = False,
     searcher: Searcher = DEFAULT_SEARCHER,
 ) -> None:
-    """Make another space the one that serves. The old one is kept: cut over to it to go back."""
+    """Make another space the serving space. The old space is kept: cut over to it to go back."""
 
     async def work() -> None:
         async with Client(searcher=searcher) as client:
@@ -90,7 +93,7 @@ def cut_over(
 
 @app.command()
 def delete(project: ProjectName, space: SpaceName, searcher: Searcher = DEFAULT_SEARCHER, yes: Yes = False) -> None:
-    """Delete a space that does not serve, with its vectors."""
+    """Delete a space and its vectors. The serving space cannot be deleted."""
     if not yes:
         typer.confirm(f"Delete space {space!r} of project {project!r} with all its vectors?", abort=True)
 
@@ -102,7 +105,7 @@ def delete(project: ProjectName, space: SpaceName, searcher: Searcher = DEFAULT_
 
 
 def show_spaces(project: Project) -> None:
-    """Print a project's spaces."""
+    """Print a table of a project's spaces."""
     table = Table(box=None, header_style="bold")
     for title in ("space", "serves", "vectors", "index", "recall", "ef_search", "derived from"):
         table.add_column(title, justify="right" if title in ("vectors", "recall", "ef_search") else "left")
@@ -126,7 +129,7 @@ def _state(index: Index) -> str:
 
 
 def print_comparison(comparison: SpaceComparison) -> None:
-    """Print two spaces side by side."""
+    """Print the comparison of two spaces."""
     table = Table(box=None, header_style="bold")
     for title in ("space", "same product", "median search"):
         table.add_column(title, justify="left" if title == "space" else "right")

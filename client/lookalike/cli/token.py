@@ -1,4 +1,4 @@
-"""`lookalike token`: tokens for whoever has no login service: a key pair, and what it signs."""
+"""Implement `lookalike token`, which makes keys and signed tokens, for operators without a login service."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from lookalike.processes import require
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-app = typer.Typer(no_args_is_help=True, help="Make keys and tokens, for servers that are started with --jwks.")
+app = typer.Typer(no_args_is_help=True, help="Make keys and tokens for servers that run with --jwks.")
 
 _DAY_SECONDS: Final = 24 * 60 * 60
 _EXTRAS: Final = "`searcher`, `embedder` or `http`"
@@ -26,9 +26,11 @@ _EXTRAS: Final = "`searcher`, `embedder` or `http`"
 @app.command()
 def key(
     private: Annotated[Path, typer.Argument(help="File for the private key, in PEM. It must not exist yet.")],
-    jwks: Annotated[Path, typer.Argument(help="File for the public key; added, if there are keys in it.")],
+    jwks: Annotated[
+        Path, typer.Argument(help="File for the public key. If it has keys already, the new one is added.")
+    ],
 ) -> None:
-    """Make a key pair (Ed25519). The private key signs tokens, the public one is for the servers' --jwks."""
+    """Make a key pair (Ed25519). The private key signs tokens. The public key is for the servers' option --jwks."""
 
     async def work() -> None:
         require("jwt", "cryptography", extras=_EXTRAS)
@@ -37,12 +39,12 @@ def key(
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         atomic_file.check(jwks)
-        known = json.loads(jwks.read_text())["keys"] if jwks.exists() else []
-        made = Ed25519PrivateKey.generate()
-        pem = made.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
-        _keep(private, pem)
-        public = jwt.algorithms.OKPAlgorithm.to_jwk(made.public_key(), as_dict=True)
-        keys = [*known, {**public, "kid": _name_of(made), "use": "sig", "alg": "EdDSA"}]
+        known_keys = json.loads(jwks.read_text())["keys"] if jwks.exists() else []
+        private_key = Ed25519PrivateKey.generate()
+        pem = private_key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+        _write_secret(private, pem)
+        public = jwt.algorithms.OKPAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
+        keys = [*known_keys, {**public, "kid": _key_id(private_key), "use": "sig", "alg": "EdDSA"}]
         atomic_file.write(jwks, json.dumps({"keys": keys}, indent=2) + "\n")
         typer.echo(f"{private}: keep it secret; it signs tokens\n{jwks}: {len(keys)} public, for --jwks")
 
@@ -52,16 +54,16 @@ def key(
 @app.command()
 def sign(
     private: Annotated[Path, typer.Argument(help="File with the private key.")],
-    subject: Annotated[str, typer.Argument(help="Whom the token names, in audit logs and for its rate.")],
-    scope: Annotated[list[str], typer.Option(help=f"{READ}, {WRITE} or {ADMIN}; may be repeated.")],
+    subject: Annotated[str, typer.Argument(help="Name of the caller, for audit logs and the rate limit.")],
+    scope: Annotated[list[str], typer.Option(help=f"{READ}, {WRITE} or {ADMIN}. Can be repeated.")],
     project: Annotated[
-        list[str] | None, typer.Option(help="A project, or the beginning of names and *; may be repeated.")
+        list[str] | None, typer.Option(help="A project's name, or the beginning of names and *. Can be repeated.")
     ] = None,
-    days: Annotated[float, typer.Option(min=0.001, max=3650, help="Days until it expires.")] = 30,
-    rate: Annotated[float, typer.Option(min=0, help="Requests a second; 0: the server's own limit.")] = 0,
-    audience: Annotated[str, typer.Option(help="The servers' --token-audience.")] = AUDIENCE,
+    days: Annotated[float, typer.Option(min=0.001, max=3650, help="Days until the token expires.")] = 30,
+    rate: Annotated[float, typer.Option(min=0, help="The most requests a second; 0: the server's limit.")] = 0,
+    audience: Annotated[str, typer.Option(help="The audience, as in the servers' option --token-audience.")] = AUDIENCE,
 ) -> None:
-    """Print a token."""
+    """Sign a token with a private key, and print it."""
     if unknown := set(scope) - SCOPES:
         raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}", param_hint="--scope")
 
@@ -82,17 +84,17 @@ def sign(
             "projects": project or [],
             "rate": rate,
         }
-        typer.echo(jwt.encode(claims, loaded, "EdDSA", {"kid": _name_of(loaded)}))
+        typer.echo(jwt.encode(claims, loaded, "EdDSA", {"kid": _key_id(loaded)}))
 
     run(work())
 
 
-def _keep(path: Path, secret: bytes) -> None:
-    """Write a new file that nobody else can read."""
+def _write_secret(path: Path, secret: bytes) -> None:
+    """Write a new file that only its owner can read."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
         file.write(secret)
 
 
-def _name_of(private: "Ed25519PrivateKey") -> str:
-    """The key's id in tokens and key sets: a digest, so that it need not be kept."""
+def _key_id(private: "Ed25519PrivateKey") -> str:
+    """Return the key's id in tokens and key sets; it is a digest of the public key, so it need not be stored."""
     return hashlib.sha256(private.public_key().public_bytes_raw()).hexdigest()[:16]

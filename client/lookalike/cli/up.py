@@ -1,4 +1,4 @@
-"""`lookalike up`: everything on one machine."""
+"""Implement `lookalike up`, which runs a searcher and an embedder on one machine."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -15,12 +15,16 @@ from lookalike.signals import until_signalled
 
 def up(
     data_dir: Annotated[
-        Path | None, typer.Option(envvar="LOOKALIKE_DATA_DIR", help="Folder of the embedded PostgreSQL.")
+        Path | None, typer.Option(envvar="LOOKALIKE_DATA_DIR", help="Data folder of the embedded PostgreSQL.")
     ] = None,
-    embedder_port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = EMBEDDER_PORT,
-    searcher_port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = SEARCHER_PORT,
+    embedder_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the embedder; 0: a free port.")
+    ] = EMBEDDER_PORT,
+    searcher_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the searcher; 0: a free port.")
+    ] = SEARCHER_PORT,
 ) -> None:
-    """Run a searcher and an embedder until Ctrl-C, over an embedded PostgreSQL or the one that DATABASE_URL names."""
+    """Run a searcher and an embedder until Ctrl-C, with an embedded PostgreSQL or the database of DATABASE_URL."""
 
     async def work() -> int:
         require("asyncpg", "torch")
@@ -44,7 +48,7 @@ def up(
 
 
 async def _first_to_end(*processes: asyncio.subprocess.Process) -> int | None:
-    """Wait for a signal (None) or for the first process that ends by itself (its exit code)."""
+    """Wait for a signal, and return None, or for the first process that ends by itself, and return its exit code."""
     signalled = asyncio.ensure_future(until_signalled())
     waits = [signalled, *(asyncio.ensure_future(process.wait()) for process in processes)]
     done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

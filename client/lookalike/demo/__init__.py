@@ -1,1 +1,1 @@
-"""The demonstration: real photos, altered copies of them, real servers, real answers."""
+"""Demonstrate Lookalike with real photos, altered copies of them, and real servers."""

@@ -1,4 +1,4 @@
-"""Altered copies, as somebody makes them who takes another's photo."""
+"""Write altered copies of photos, as people make them who reuse somebody else's photo."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +15,11 @@ ALTERATIONS: Final[Mapping[str, Alteration]] = {
     "mirror": alterations.ALTERATIONS["mirror"],
     "border": alterations.ALTERATIONS["border-2"],
 }
-"""Those of the standard alterations that the demonstration shows."""
+"""The standard alterations that the demonstration uses, by their names in it."""
 
 
 def make_copies(photo: Path, folder: Path) -> dict[str, Path]:
-    """Write an altered copy of the photo for each alteration; their paths by its name."""
+    """Write an altered copy of the photo for each alteration, and return their paths by the alteration's name."""
     upright = alterations.upright(photo.read_bytes())
     folder.mkdir(parents=True, exist_ok=True)
     copies = {}

@@ -1,4 +1,4 @@
-"""Real photos to show with: those that scikit-image and scikit-learn ship, or a folder of the user's own."""
+"""Find photos for the demonstration: those that scikit-image and scikit-learn ship, or a folder of the user."""
 
 import importlib.util
 from pathlib import Path
@@ -14,24 +14,24 @@ _SHIPPED: Final = {
     ),
     "sklearn": ("datasets/images", "china.jpg flower.jpg"),
 }
-"""Package, folder in it, and the photos there; drawings and test patterns are left out."""
+"""For each package, a folder in it and the photos there; drawings and test patterns are left out."""
 
 
 def shipped_photos() -> list[Path]:
-    """The photos that come with the demo extra, as far as they are installed."""
-    found = []
+    """Return the photos that come with the extra `demo`, as far as they are installed."""
+    paths = []
     for package, (folder, names) in _SHIPPED.items():
         spec = importlib.util.find_spec(package)
         for root in spec.submodule_search_locations or () if spec else ():
-            found += [path for name in names.split() if (path := Path(root, folder, name)).exists()]
-    return found
+            paths += [path for name in names.split() if (path := Path(root, folder, name)).exists()]
+    return paths
 
 
-def photos_in(folder: Path, most: int) -> list[Path]:
-    """At most `most` of the folder's image files, spread evenly over it."""
+def photos_in(folder: Path, limit: int) -> list[Path]:
+    """Return at most `limit` of the folder's image files, spread evenly over it."""
     paths = [Path(path) for path in image_files(folder, _raise)]
-    step = max(1, len(paths) / most)
-    return [paths[int(position * step)] for position in range(min(most, len(paths)))]
+    step = max(1, len(paths) / limit)
+    return [paths[int(position * step)] for position in range(min(limit, len(paths)))]
 
 
 def _raise(error: OSError) -> None:

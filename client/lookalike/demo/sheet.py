@@ -1,4 +1,4 @@
-"""The contact sheet: each query beside its hits, so that a person can see that it works."""
+"""Draw the contact sheet, which shows each query beside its hits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ _COLOURS: Final = {Match.EXACT: "#137333", Match.NEAR_DUPLICATE: "#188038", Matc
 
 @dataclass(frozen=True)
 class Row:
-    """A query and its hits, best first."""
+    """A row of the sheet: a query and its hits, best first."""
 
     query: Path
     hits: Sequence[Hit]
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Write the sheet as a PNG: a row for each query, the query first."""
+    """Write the sheet as a PNG file, with a row for each query that begins with the query."""
     columns = 1 + max(len(row.hits) for row in rows)
     step_x, step_y = _CELL + _MARGIN, _CELL + _CAPTION + _MARGIN
     sheet = Image.new("RGB", (_MARGIN + columns * step_x, _MARGIN + len(rows) * step_y), "white")

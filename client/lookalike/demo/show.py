@@ -1,4 +1,4 @@
-"""The demonstration itself, step by step."""
+"""Run the demonstration, step by step."""
 
 import statistics
 import time
@@ -18,13 +18,13 @@ from lookalike import atomic_file
 from lookalike.client import Client
 from lookalike.demo import sheet
 from lookalike.demo.copies import ALTERATIONS, make_copies
-from lookalike.demo.web import stay
+from lookalike.demo.web import serve_page
 from lookalike.processes import ServerProcess, running
 from lookalike.records import Hit, Item, Match, SearchResult, Status
 
 PROJECT: Final = "demo"
 FAMILY: Final = 1 + len(ALTERATIONS)
-"""A photo and its copies: what a query should find first."""
+"""The number of images in a family, which is a photo with its copies; a query should find its family first."""
 
 _Servers = tuple[ServerProcess, ServerProcess, IO[bytes]]
 _OTHER: Final = "another photo"
@@ -33,7 +33,10 @@ _LEFT: Final[dict[str, Any]] = {"title_justify": "left", "title_style": "bold"}
 
 @dataclass(frozen=True)
 class Answer:
-    """A query's result. The hits' product is the photo's path; their variant the alteration, empty for the photo."""
+    """An answer is the result of a query.
+
+    The product of each hit is the path of its photo. Its variant is the alteration, and empty for the photo itself.
+    """
 
     photo: Path
     product: str
@@ -41,48 +44,48 @@ class Answer:
 
     @property
     def complete(self) -> bool:
-        """Whether the photo and all its copies come first."""
+        """Return whether the photo and all its copies come first."""
         return all(self.kind(hit) != _OTHER for hit in self.result.hits[:FAMILY])
 
     def kind(self, hit: Hit) -> str:
-        """What the hit is to the query: `itself`, the name of an alteration, or `another photo`."""
+        """Return the relation of a hit to the query: `itself`, the name of an alteration, or `another photo`."""
         reference = hit.references[0]
         return (reference.variant or "itself") if reference.product == self.product else _OTHER
 
 
-class Clock:
-    """Prints each step with the seconds that it took."""
+class StepTimer:
+    """Print each step with the seconds that it took."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._started = time.perf_counter()
 
-    def tell(self, step: str, what: str) -> None:
-        """Print a step that has just ended."""
+    def print_step(self, step: str, description: str) -> None:
+        """Print a step that has just ended, and start the time of the next step."""
         now = time.perf_counter()
-        line = Text.assemble((f"{step:<9} ", "bold"), what, (f"  {now - self._started:.1f} s", "dim"))
+        line = Text.assemble((f"{step:<9} ", "bold"), description, (f"  {now - self._started:.1f} s", "dim"))
         self._console.print(line, soft_wrap=True)
         self._started = now
 
 
 async def show(photos: Sequence[Path], output: Path, console: Console, *, web: bool = False) -> list[Answer]:
-    """Copy, index, search and tell; the contact sheet and the servers' log are left in `output`.
+    """Copy, index, search, and print the results; the contact sheet and the servers' log are left in `output`.
 
-    With `web`, the page is left open until we are told to end.
+    With `web`, the web page is served until SIGINT or SIGTERM.
     """
-    clock = Clock(console)
+    timer = StepTimer(console)
     with TemporaryDirectory(prefix="lookalike-demo-") as scratch:
         families = _families(photos, Path(scratch, "copies"), console)
         copied = f"{len(families) * len(ALTERATIONS)} altered copies of {len(families)} photos"
-        clock.tell("copies", f"{copied}: {', '.join(ALTERATIONS)}")
+        timer.print_step("copies", f"{copied}: {', '.join(ALTERATIONS)}")
         async with (
-            _servers(Path(scratch, "data"), output / "servers.log", clock) as (embedder, searcher, log),
+            _servers(Path(scratch, "data"), output / "servers.log", timer) as (embedder, searcher, log),
             Client(embedder.address, searcher.address) as client,
         ):
             await client.create_project(PROJECT)
             outcomes = [outcome async for outcome in client.index(PROJECT, _catalogue(families))]
             counts = Counter(outcome.status for outcome in outcomes)
-            clock.tell("index", ", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
+            timer.print_step("index", ", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
             failed = {outcome.uri for outcome in outcomes if outcome.error}
             answers = [
                 Answer(photo, str(photo), await client.search(PROJECT, image=photo, limit=FAMILY + 1))
@@ -90,15 +93,15 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
                 if photo.resolve().as_uri() not in failed
             ]
             if answers:
-                clock.tell("search", _latencies(answers))
+                timer.print_step("search", _latencies(answers))
                 picture = output / "contact-sheet.png"
                 sheet.draw([sheet.Row(answer.photo, answer.result.hits) for answer in answers], picture)
-                clock.tell("sheet", str(picture))
+                timer.print_step("sheet", str(picture))
             if web:
                 _print(answers, console)
-                shown = (path.resolve().parent for family in families.values() for path in family.values())
-                await stay(embedder, searcher, shown, console, log)
-        clock.tell("stop", "both servers and PostgreSQL ended cleanly")
+                folders = (path.resolve().parent for family in families.values() for path in family.values())
+                await serve_page(embedder, searcher, folders, console, log)
+        timer.print_step("stop", "both servers and PostgreSQL ended cleanly")
     if not web:
         _print(answers, console)
     return answers
@@ -111,26 +114,26 @@ def _print(answers: Sequence[Answer], console: Console) -> None:
 
 
 @asynccontextmanager
-async def _servers(data: Path, log_path: Path, clock: Clock) -> AsyncIterator[_Servers]:
-    """An embedder and a searcher on free ports, and their log."""
+async def _servers(data: Path, log_path: Path, timer: StepTimer) -> AsyncIterator[_Servers]:
+    """Start an embedder and a searcher on free ports for the block, and yield them with their log."""
     async with AsyncExitStack() as stack:
         log = stack.enter_context(atomic_file.fresh(log_path))
         searcher = await stack.enter_async_context(
             running("lookalike_searcher", ["--port", "0", "--data-dir", str(data), "--database-url", ""], log)
         )
-        clock.tell("searcher", f"{searcher.address}, with an embedded PostgreSQL")
+        timer.print_step("searcher", f"{searcher.address}, with an embedded PostgreSQL")
         embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", "0"], log))
-        clock.tell("embedder", f"{embedder.address}, {embedder.description}")
+        timer.print_step("embedder", f"{embedder.address}, {embedder.description}")
         yield embedder, searcher, log
 
 
 def _families(photos: Sequence[Path], folder: Path, console: Console) -> dict[Path, dict[str, Path]]:
-    """Each photo with its copies, by the name of the alteration; the photo itself has the empty name."""
+    """Return each photo with its copies by the name of the alteration; the photo itself has the empty name."""
     families = {}
     for number, photo in enumerate(photos):
         try:
             families[photo] = {"": photo, **make_copies(photo, folder / str(number))}
-        except Exception as error:  # decoders raise anything at all on broken files
+        except Exception as error:  # decoders raise errors of any type on broken files
             console.print(f"skipped   {photo}: {error}", soft_wrap=True)
     return families
 
@@ -148,7 +151,7 @@ def _latencies(answers: Sequence[Answer]) -> str:
 
 
 def _print_queries(answers: Sequence[Answer], console: Console) -> None:
-    """A row for each query: rank and similarity of the photo itself, of each copy, and of the best other photo."""
+    """Print a row for each query: rank and similarity of the photo, of its copies, and of the best other photo."""
     table = Table(box=None, header_style="bold", title="Each photo as a query: rank and similarity of", **_LEFT)
     for title in ("query", "itself", *ALTERATIONS, _OTHER):
         table.add_column(title)
@@ -164,11 +167,11 @@ def _print_queries(answers: Sequence[Answer], console: Console) -> None:
 
 
 def _print_matches(answers: Sequence[Answer], console: Console) -> None:
-    told = Counter((answer.kind(hit), hit.match) for answer in answers for hit in answer.result.hits)
+    counts = Counter((answer.kind(hit), hit.match) for answer in answers for hit in answer.result.hits)
     table = Table(box=None, header_style="bold", title="What the hits were taken for", **_LEFT)
     table.add_column("hit")
     for match in Match:
         table.add_column(match, justify="right")
     for kind in ("itself", *ALTERATIONS, _OTHER):
-        table.add_row(kind, *(str(told[kind, match] or "") for match in Match))
+        table.add_row(kind, *(str(counts[kind, match] or "") for match in Match))
     console.print(table)

@@ -1,4 +1,4 @@
-"""The demonstration's page, left open."""
+"""Serve the web page of the demonstration."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +10,10 @@ from lookalike.processes import ServerProcess, running
 from lookalike.signals import until_signalled
 
 
-async def stay(
+async def serve_page(
     embedder: ServerProcess, searcher: ServerProcess, folders: Iterable[Path], console: Console, log: IO[bytes]
 ) -> None:
-    """Serve the page over what was indexed, with thumbnails of files in the folders, until we are told to end."""
+    """Serve the page over the indexed photos until SIGINT or SIGTERM, with thumbnails of files in the folders."""
     roots = (argument for folder in sorted(set(folders)) for argument in ("--photos-root", str(folder)))
     servers = ("--embedder", embedder.address, "--searcher", searcher.address)
     async with running("lookalike_gateway", ["--port", "0", *servers, *roots], log) as gateway:

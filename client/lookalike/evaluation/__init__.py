@@ -1,4 +1,4 @@
-"""How good the ranking is, on photos that somebody has labelled; needs the extra `evaluate`.
+"""Measure how good the ranking is, on photos that somebody has labelled; needs the extra `evaluate`.
 
     labelled = labels.read(Path("labels.csv"))
     async with lookalike.Client("localhost:50051") as client:
@@ -6,5 +6,5 @@
     evaluation.sides[0].figures()["map"]
     Path("report.html").write_text(report.render(evaluation))
 
-`metrics`, `ranking` and `duplicates` are arrays in, arrays out, for whoever has vectors already.
+`ranking` and `duplicates` work on arrays, without servers, for callers that have vectors already.
 """

@@ -1,6 +1,6 @@
-"""What becomes of a photo that somebody takes over: saved again, made smaller, cropped, framed, retouched.
+"""Make altered copies of a photo, as people do who reuse it: saved again, made smaller, cropped, framed, retouched.
 
-Each alteration is a pure function of the photo: no chance is in it, so the same photo gives the same copy everywhere.
+Each alteration is a pure function of the photo and uses no random numbers, so the same photo gives the same copy.
 """
 
 import io
@@ -10,41 +10,41 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 Alteration = Callable[[Image.Image], Image.Image]
-"""Takes an upright RGB photo and returns another."""
+"""A function that takes an upright RGB photo and returns an altered one."""
 
 _GREY: Final = (32, 33, 36)
 
 
 def upright(data: bytes) -> Image.Image:
-    """The photo of an image file as people see it, in RGB. Raises whatever decoders raise on broken files."""
+    """Decode an image file to an RGB photo, turned as people see it. Decoders raise many errors on broken files."""
     with Image.open(io.BytesIO(data)) as opened:
         return ImageOps.exif_transpose(opened).convert("RGB")
 
 
 def saved(photo: Image.Image, form: str = "JPEG", quality: int = 90, comment: bytes = b"") -> bytes:
-    """The photo as an image file."""
+    """Return the photo as the bytes of an image file."""
     buffer = io.BytesIO()
     photo.save(buffer, form, quality=quality, **({"comment": comment} if comment else {}))
     return buffer.getvalue()
 
 
 def recompressed(quality: int, form: str = "JPEG") -> Alteration:
-    """Saved and opened again."""
+    """Return the alteration that saves the photo and opens it again."""
     return lambda photo: upright(saved(photo, form, quality))
 
 
-def resized(share: float) -> Alteration:
-    """To this share of width and height."""
+def resized(factor: float) -> Alteration:
+    """Return the alteration that scales width and height by this factor."""
 
     def alter(photo: Image.Image) -> Image.Image:
-        width, height = (max(1, int(side * share)) for side in photo.size)
+        width, height = (max(1, int(side * factor)) for side in photo.size)
         return photo.resize((width, height), Image.Resampling.LANCZOS)
 
     return alter
 
 
 def cropped(parts: int) -> Alteration:
-    """One of so many parts of width and height off every side."""
+    """Return the alteration that cuts 1/parts of the width or the height off each side."""
 
     def alter(photo: Image.Image) -> Image.Image:
         width, height = photo.size
@@ -54,44 +54,44 @@ def cropped(parts: int) -> Alteration:
 
 
 def bordered(parts: int) -> Alteration:
-    """A white frame, one of so many parts of the width thick."""
+    """Return the alteration that adds a white frame, as thick as 1/parts of the width."""
     return lambda photo: ImageOps.expand(photo, border=max(1, photo.width // parts), fill="white")
 
 
 def rotated(degrees: float) -> Alteration:
-    """Turned a little, anticlockwise; the corners are white."""
+    """Return the alteration that turns the photo anticlockwise; the corners become white."""
     return lambda photo: photo.rotate(degrees, Image.Resampling.BICUBIC, fillcolor="white")
 
 
 def brightened(factor: float) -> Alteration:
-    """Brighter, or darker below 1."""
+    """Return the alteration that multiplies the brightness; a factor below 1 makes the photo darker."""
     return lambda photo: ImageEnhance.Brightness(photo).enhance(factor)
 
 
 def contrasted(factor: float) -> Alteration:
-    """More contrast, or less below 1."""
+    """Return the alteration that multiplies the contrast; a factor below 1 makes it weaker."""
     return lambda photo: ImageEnhance.Contrast(photo).enhance(factor)
 
 
 def recoloured(photo: Image.Image) -> Image.Image:
-    """Warmer, more saturated, brighter."""
+    """Make the photo's colours warmer, more saturated and brighter."""
     red, green, blue = photo.split()
     warm = Image.merge("RGB", (red.point(lambda v: v * 1.08), green, blue.point(lambda v: v * 0.92)))
     return ImageEnhance.Brightness(ImageEnhance.Color(warm).enhance(1.2)).enhance(1.05)
 
 
 def greyed(photo: Image.Image) -> Image.Image:
-    """Without colours."""
+    """Remove the colours of the photo."""
     return photo.convert("L").convert("RGB")
 
 
 def blurred(photo: Image.Image) -> Image.Image:
-    """A little out of focus: by a two-hundredth of the width."""
+    """Blur the photo a little, with a radius of 1/200 of the width."""
     return photo.filter(ImageFilter.GaussianBlur(photo.width / 200))
 
 
 def watermarked(photo: Image.Image) -> Image.Image:
-    """Half-transparent writing across the middle."""
+    """Write half-transparent text across the middle of the photo."""
     layer = Image.new("RGBA", photo.size)
     font = ImageFont.load_default(max(8, photo.width // 10))
     pen = ImageDraw.Draw(layer)
@@ -100,7 +100,7 @@ def watermarked(photo: Image.Image) -> Image.Image:
 
 
 def captioned(photo: Image.Image) -> Image.Image:
-    """A banner with a price over the lowest eighth."""
+    """Draw a banner with a price over the lowest eighth of the photo."""
     banner = photo.copy()
     top = photo.height - photo.height // 8
     pen = ImageDraw.Draw(banner)
@@ -111,7 +111,7 @@ def captioned(photo: Image.Image) -> Image.Image:
 
 
 def screenshot(photo: Image.Image) -> Image.Image:
-    """As on a telephone's screen: bars above and below, a tenth of the height each."""
+    """Make a screenshot of a phone: add bars above and below, each a tenth of the photo's height."""
     bar = max(1, photo.height // 10)
     screen = Image.new("RGB", (photo.width, photo.height + 2 * bar), _GREY)
     screen.paste(photo, (0, bar))
@@ -121,7 +121,7 @@ def screenshot(photo: Image.Image) -> Image.Image:
 
 
 ALTERATIONS: Final[Mapping[str, Alteration]] = {
-    "jpeg-90": lambda photo: photo,  # all copies are saved so in the end
+    "jpeg-90": lambda photo: photo,  # `copies` saves every copy as JPEG of quality 90
     "jpeg-70": recompressed(70),
     "jpeg-50": recompressed(50),
     "jpeg-30": recompressed(30),
@@ -146,10 +146,10 @@ ALTERATIONS: Final[Mapping[str, Alteration]] = {
     "rotate-2": rotated(2),
     "rotate-5": rotated(5),
 }
-"""The standard ones, by name: numbers are qualities, percent or degrees."""
+"""The standard alterations by name; the numbers in names are qualities, percent or degrees."""
 
 
 def copies(data: bytes) -> dict[str, bytes]:
-    """Copies of an image file, as JPEGs, by the alteration's name. Raises whatever decoders raise on broken files."""
+    """Return a copy of an image file for each alteration, as JPEG. Decoders raise many errors on broken files."""
     photo = upright(data)
     return {name: saved(alter(photo)) for name, alter in ALTERATIONS.items()}

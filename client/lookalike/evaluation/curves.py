@@ -1,4 +1,4 @@
-"""Curves as SVG for a page: their colours are the page's, so that they follow it from light to dark."""
+"""Draw curves as SVG for a page, in the colours of the page, so that they follow its light and dark themes."""
 
 import io
 import re
@@ -22,9 +22,9 @@ _DASHES: Final = ("-", "--", "-.", ":")
 _PAGE: Final = {_INK: "--ink", _SOFT: "--soft", _LINE: "--line"} | {
     colour: f"--side-{number}" for number, colour in enumerate(_SIDES)
 }
-"""Stand-ins for the page's colours, which matplotlib does not know, and their names there."""
+"""Placeholder colours for matplotlib, and the CSS variables of the page that replace them."""
 _NUMBERED: Final = re.compile(r' id="[A-Za-z0-9.]+_[0-9]+"|<metadata>.*</metadata>', re.DOTALL)
-"""Ids that nothing refers to and each drawing has, and what says that matplotlib drew it."""
+"""Matches ids that nothing refers to and that every drawing repeats, and matplotlib's metadata."""
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -45,37 +45,40 @@ _STYLE: Final[dict[Any, Any]] = {
 
 
 def precision_recall(sides: Sequence[Side]) -> str:
-    """Mean interpolated precision over recall."""
-    with _drawn("recall", "precision") as (axes, made):
+    """Draw the mean interpolated precision over recall, a curve for each side, and return the SVG."""
+    with _drawing("recall", "precision") as (axes, drawings):
         for number, side in enumerate(sides):
-            axes.plot(ranking_metrics.LEVELS, side.retrieval.precision_curve, label=side.name, **_look(number))
+            axes.plot(ranking_metrics.LEVELS, side.retrieval.precision_curve, label=side.name, **_line_style(number))
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
         _legend(axes, sides)
-    return made[0]
+    return drawings[0]
 
 
 def recall_at_k(sides: Sequence[Side], photos: int) -> str:
-    """Mean recall over k, up to the most that there can be."""
+    """Draw the mean recall over k, a curve for each side, up to the number of other photos, and return the SVG."""
     ranks = min(DEEPEST, photos - 1)
-    with _drawn("k", "recall@k") as (axes, made):
+    with _drawing("k", "recall@k") as (axes, drawings):
         for number, side in enumerate(sides):
-            axes.plot(range(1, ranks + 1), side.retrieval.recall_curve[:ranks], label=side.name, **_look(number))
+            axes.plot(range(1, ranks + 1), side.retrieval.recall_curve[:ranks], label=side.name, **_line_style(number))
         axes.set(xlim=(1, max(2, ranks)), ylim=(0, 1.02))
         _legend(axes, sides)
-    return made[0]
+    return drawings[0]
 
 
 def near_duplicates(sides: Sequence[Side]) -> str:
-    """The ROC, false positives on a logarithmic scale, with the threshold marked; of sides that have one."""
-    with _drawn("other photos taken for copies", "copies found") as (axes, made):
+    """Draw the ROC curve of each side that has copies, with a dot at the threshold, and return the SVG.
+
+    The axis of false positives is logarithmic.
+    """
+    with _drawing("other photos taken for copies", "copies found") as (axes, drawings):
         for number, side in enumerate(sides):
             if side.duplicates:
                 curve, threshold = side.duplicates.roc, side.duplicates.neighbours.threshold
-                least = 1 / (2 * side.duplicates.negatives.size)  # none at all has no place on a logarithmic scale
-                false = np.maximum(curve.false_positives, least)
-                axes.plot(false, curve.true_positives, label=side.name, **_look(number))
+                least = 1 / (2 * side.duplicates.negatives.size)  # a logarithmic scale has no 0
+                false_positives = np.maximum(curve.false_positives, least)
+                axes.plot(false_positives, curve.true_positives, label=side.name, **_line_style(number))
                 place = int((curve.thresholds >= threshold).sum()) - 1
-                x, y = false[place], curve.true_positives[place]
+                x, y = false_positives[place], curve.true_positives[place]
                 axes.plot([x], [y], "o", color=_SIDES[number % len(_SIDES)], markersize=8)
                 axes.annotate(
                     f" {threshold:g}", (x, y), color=_INK, va="top", xytext=(4, -4), textcoords="offset points"
@@ -83,11 +86,11 @@ def near_duplicates(sides: Sequence[Side]) -> str:
         axes.set(xscale="log", xlim=(None, 1), ylim=(0, 1.02))
         axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
         _legend(axes, sides)
-    return made[0]
+    return drawings[0]
 
 
-def _look(number: int) -> dict[str, Any]:
-    """Sides differ in colour and in dashes."""
+def _line_style(number: int) -> dict[str, Any]:
+    """Return colour and dashes of a side's line; sides differ in both."""
     return {"color": _SIDES[number % len(_SIDES)], "linestyle": _DASHES[number % len(_DASHES)]}
 
 
@@ -97,21 +100,21 @@ def _legend(axes: Axes, sides: Sequence[Side]) -> None:
 
 
 @contextmanager
-def _drawn(x: str, y: str) -> Iterator[tuple[Axes, list[str]]]:
-    """Axes to draw on, and where the SVG is afterwards."""
-    made: list[str] = []
+def _drawing(x: str, y: str) -> Iterator[tuple[Axes, list[str]]]:
+    """Yield axes to draw on, and a list that holds the SVG after the block."""
+    drawings: list[str] = []
     with mpl.rc_context(_STYLE | {"svg.hashsalt": y}):  # ids of several drawings on one page
         figure = Figure(figsize=_SIZE)
         axes = figure.add_subplot()
         axes.set(xlabel=x, ylabel=y)
-        yield axes, made
+        yield axes, drawings
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    made.append(_for_page(buffer.getvalue()))
+    drawings.append(_for_page(buffer.getvalue()))
 
 
 def _for_page(svg: str) -> str:
-    """The SVG element alone, in the page's colours; what it shows is said beside it."""
+    """Return the SVG element alone, in the colours of the page; the text beside it says what it shows."""
     for colour, name in _PAGE.items():
         svg = svg.replace(colour, f"var({name})")
     svg = _NUMBERED.sub("", svg[svg.index("<svg") :])

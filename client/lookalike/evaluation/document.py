@@ -1,4 +1,4 @@
-"""An evaluation for programs: everything but the photos and the curves."""
+"""Turn an evaluation into JSON for programs: everything but the photos and the curves."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from lookalike.evaluation.study import Evaluation, Side
 
 
 def document(evaluation: Evaluation) -> dict[str, Any]:
-    """What `json.dumps` takes. Figures are named as in `figures.GROUPS`."""
+    """Return the evaluation as an object for `json.dumps`; figures have the names of `figures.GROUPS`."""
     labelled = evaluation.labelled
     return {
         "labels": str(labelled.path),
         "photo_count": len(labelled.photos),
         "label_count": len(evaluation.names),
-        "left_out": [{"path": one.name, "why": one.why} for one in labelled.left_out],
+        "left_out": [{"path": photo.name, "why": photo.why} for photo in labelled.left_out],
         "sides": [_side(evaluation, side) for side in evaluation.sides],
         "seed": evaluation.settings.seed,
         "time": evaluation.time.isoformat(timespec="seconds"),
@@ -21,13 +21,13 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _side(evaluation: Evaluation, side: Side) -> dict[str, Any]:
-    judged, copies = side.retrieval, side.duplicates
+    retrieval, copies = side.retrieval, side.duplicates
     return {
         "name": side.name,
         "ranking": side.ranking,
-        "query_count": len(judged.queries),
+        "query_count": len(retrieval.queries),
         "figures": side.figures(),
-        "map_by_label": evaluation.by_label(side, judged.average_precision),
+        "map_by_label": evaluation.by_label(side, retrieval.average_precision),
         "copies_found_by_alteration": copies.recalls() if copies else {},
         "copied_photo_count": copies.photo_count if copies else 0,
     }

@@ -1,4 +1,4 @@
-"""What is evaluated on: a CSV file with the columns `path` and `label`, and the photos beside it."""
+"""Read the labelled photos of an evaluation: a CSV file with the columns `path` and `label`, and the photo files."""
 
 import csv
 import hashlib
@@ -20,13 +20,13 @@ _COLUMNS: Final = ("path", "label")
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo and what it shows.
+    """A photo is an image file with a label.
 
     Attributes:
-        name: its path as the file has it.
-        path: where it is.
-        label: what other photos have to bear to be right.
-        sha256: its file's hash.
+        name: the photo's path, as the CSV file has it.
+        path: the path of the image file.
+        label: the label; other photos with the same label are right hits.
+        sha256: the hash of the image file.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A photo that is not evaluated, and why."""
+    """A photo that is left out of the evaluation, and the reason."""
 
     name: str
     why: str
@@ -45,39 +45,39 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Labelled:
-    """The photos of a file: each content once, as the searcher has it."""
+    """Labelled holds the photos of a CSV file; photos with the same bytes are one photo, as in the searcher."""
 
     path: Path
     photos: tuple[Photo, ...]
     left_out: tuple[LeftOut, ...] = ()
 
     def without(self, left_out: Iterable[LeftOut]) -> "Labelled":
-        """Without these photos. Raises InvalidRequestError: what is left cannot be evaluated."""
-        further = tuple(left_out)
-        gone = {one.name for one in further}
-        photos = tuple(photo for photo in self.photos if photo.name not in gone)
-        return _checked(Labelled(self.path, photos, self.left_out + further))
+        """Leave out these photos too. Raises InvalidRequestError if the remaining photos cannot be evaluated."""
+        added = tuple(left_out)
+        names = {photo.name for photo in added}
+        photos = tuple(photo for photo in self.photos if photo.name not in names)
+        return _checked(Labelled(self.path, photos, self.left_out + added))
 
 
 def read(path: Path, limit: int | None = None, seed: int = 0) -> Labelled:
-    """The file's photos, or a sample of them. Their files are read, to be hashed.
+    """Read the photos of a CSV file, or a sample of them. The image files are read to compute their hashes.
 
     Args:
-        path: of the CSV file. Its `path`s are relative to its folder; columns beside `path` and `label` are ignored.
-        limit: at most so many photos of each label, at random.
-        seed: of that choice.
+        path: the CSV file. The column `path` is relative to its folder; columns beside `path` and `label` are ignored.
+        limit: the most photos of each label, which are chosen at random; None reads all.
+        seed: the seed of the random choice.
 
     Raises:
-        InvalidRequestError: INVALID_LABELS: it lacks a column or a value, names files that are not there, or has no two
-            labels, or no two photos of any.
-        OSError: it cannot be read.
+        InvalidRequestError: INVALID_LABELS: a column or a value is missing, an image file does not exist, there are
+            fewer than two labels, or no label has two photos.
+        OSError: the CSV file cannot be read.
     """
     rows = _rows(path)
     missing = [name for name, _ in rows if not (path.parent / name).is_file()]
     if missing:
         raise _refused(
             path,
-            f"{len(missing):,} of its {len(rows):,} photos are not there, the first is {missing[0]}: paths are relative"
+            f"{len(missing):,} of its {len(rows):,} photos do not exist, the first is {missing[0]}: paths are relative"
             f" to {path.parent.resolve()}",
         )
     photos, left_out = [], []
@@ -98,17 +98,17 @@ def read(path: Path, limit: int | None = None, seed: int = 0) -> Labelled:
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:
-    """Path and label of each row."""
+    """Return path and label of each row."""
     try:
         with open(open_regular(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            lacking = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if lacking:
-                has = ", ".join(reader.fieldnames or ()) or "none"
-                raise _refused(path, f"it has no column {' and no column '.join(lacking)}; its columns are: {has}")
+            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+            if missing:
+                columns = ", ".join(reader.fieldnames or ()) or "none"
+                raise _refused(path, f"it has no column {' and no column '.join(missing)}; its columns are: {columns}")
             return list(_values(path, reader))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _refused(path, f"it is no CSV file: {error}") from error
+        raise _refused(path, f"it is not a CSV file: {error}") from error
 
 
 def _values(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[str, str]]:
@@ -120,27 +120,28 @@ def _values(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[str, st
 
 
 def _sampled(rows: Sequence[tuple[str, str]], limit: int | None, seed: int) -> list[tuple[str, str]]:
-    """At most `limit` rows of each label, in their order."""
+    """Return at most `limit` rows of each label, in their order."""
     if limit is None:
         return list(rows)
     choice = random.Random(seed)  # noqa: S311 - no secret
     places = defaultdict(list)
     for place, (_, label) in enumerate(rows):
         places[label].append(place)
-    chosen = {place for own in places.values() for place in choice.sample(own, min(limit, len(own)))}
+    chosen = {place for of_label in places.values() for place in choice.sample(of_label, min(limit, len(of_label)))}
     return [row for place, row in enumerate(rows) if place in chosen]
 
 
-def _checked(found: Labelled) -> Labelled:
-    counts = Counter(photo.label for photo in found.photos)
-    why = f" ({len(found.left_out):,} were left out, the first: {found.left_out[0].why})" if found.left_out else ""
+def _checked(labelled: Labelled) -> Labelled:
+    counts = Counter(photo.label for photo in labelled.photos)
+    left_out = labelled.left_out
+    why = f" ({len(left_out):,} were left out, the first: {left_out[0].why})" if left_out else ""
     if not counts:
-        raise _refused(found.path, f"it has no photos{why}")
+        raise _refused(labelled.path, f"it has no photos{why}")
     if len(counts) == 1:
-        raise _refused(found.path, f"it has one label only, {next(iter(counts))}: nothing could be told apart{why}")
+        raise _refused(labelled.path, f"it has one label only, {next(iter(counts))}: nothing could be told apart{why}")
     if max(counts.values()) == 1:
-        raise _refused(found.path, f"it has no two photos of the same label: nothing could be found{why}")
-    return found
+        raise _refused(labelled.path, f"it has no two photos of the same label: nothing could be found{why}")
+    return labelled
 
 
 def _refused(path: Path, why: str) -> InvalidRequestError:

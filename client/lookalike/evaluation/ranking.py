@@ -1,4 +1,4 @@
-"""Each photo as a query against all others (leave one out): who comes at which rank, and how good that is."""
+"""Rank all other photos for each photo (leave one out), and measure how good the rankings are."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from lookalike import ranking_metrics
 from lookalike.ranking_metrics import Counts, Floats
 
 CUTS: Final = (1, 5, 10, 50)
-"""The k of the figures at k."""
+"""The values of k for recall@k, hit@k and nDCG@k."""
 DEEPEST: Final = 100
-"""How far the curve of recall@k goes."""
+"""The highest k of the curve of recall@k."""
 SHOWN: Final = 10
-"""How many hits of each query are kept, to be shown."""
+"""The number of hits of each query that are kept, for the report."""
 _BLOCK: Final = 256
 
 Vectors = NDArray[np.float32]
 
 
 class Ranked(NamedTuple):
-    """Some queries' rankings.
+    """Ranked holds the rankings of some queries.
 
     Attributes:
-        queries: rows of the photos that were searched for: (queries,).
-        order: rows of the photos found, best first: (queries, ranks); -1 beyond the last.
-        similarities: theirs: (queries, ranks).
+        queries: the rows of the photos that were searched for, of shape (queries,).
+        order: the rows of the photos that were found, best first, of shape (queries, ranks); -1 after the last hit.
+        similarities: the similarities of these photos, of shape (queries, ranks).
     """
 
     queries: Counts
@@ -36,11 +36,13 @@ class Ranked(NamedTuple):
 
 
 def leave_one_out(vectors: Vectors, block: int = _BLOCK) -> Iterator[Ranked]:
-    """Rank all other photos for each, exactly, by cosine; equal ones by row, as the searcher does by age.
+    """Rank all other photos for each photo, exactly, by cosine.
+
+    Photos of equal similarity are ranked by row, as the searcher ranks them by age.
 
     Args:
-        vectors: of length 1: (photos, dimensions).
-        block: how many queries at once: memory is bounded by 16 bytes × block × photos.
+        vectors: vectors of length 1, of shape (photos, dimensions).
+        block: the number of queries at once; memory is at most 16 bytes × block × photos.
     """
     for start in range(0, len(vectors), block):
         queries = np.arange(start, min(start + block, len(vectors)))
@@ -52,18 +54,20 @@ def leave_one_out(vectors: Vectors, block: int = _BLOCK) -> Iterator[Ranked]:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """How good the rankings are. Arrays have a value for each query that has something to find.
+    """Retrieval measures how good the rankings are.
+
+    The arrays have a value for each query with at least one other photo of its label.
 
     Attributes:
-        queries: rows of these photos.
-        average_precision: over all that is right.
-        recall: by k, the share of what is right among the first k.
-        hit: by k, whether anything among the first k is right.
-        ndcg: by k.
-        precision_curve: mean interpolated precision at `metrics.LEVELS` of recall.
-        recall_curve: mean recall@k for k from 1 to `DEEPEST`.
-        top: rows of the first hits: (queries, SHOWN); -1 where there are fewer.
-        left_out: queries without another photo of their label.
+        queries: the rows of these photos.
+        average_precision: the average precision over all photos of the label.
+        recall: by k, the share of the label's photos that are among the first k hits.
+        hit: by k, whether any of the first k hits is right.
+        ndcg: by k, the normalised discounted cumulative gain.
+        precision_curve: the mean interpolated precision at the recalls of `ranking_metrics.LEVELS`.
+        recall_curve: the mean recall@k for k from 1 to `DEEPEST`.
+        top: the rows of the first hits, of shape (queries, SHOWN); -1 if there are fewer.
+        left_out: the number of queries without another photo of their label.
     """
 
     queries: Counts
@@ -77,7 +81,7 @@ class Retrieval:
     left_out: int
 
     def figures(self) -> dict[str, float]:
-        """The means over queries, by name."""
+        """Return the means over all queries, by the name of the figure."""
         named = {"map": self.average_precision, "p_at_1": self.hit[1]}
         named |= {f"recall_at_{k}": self.recall[k] for k in CUTS[1:]}
         named |= {f"hit_at_{k}": self.hit[k] for k in CUTS[1:-1]}
@@ -86,13 +90,14 @@ class Retrieval:
 
 
 def retrieval(rankings: Iterable[Ranked], labels: Counts) -> Retrieval:
-    """Judge rankings: what bears the query's label is right.
+    """Measure the quality of rankings; photos with the query's label are right hits.
 
     Args:
-        rankings: of photos by their rows.
-        labels: each photo's, as a number: (photos,).
+        rankings: the rankings, in blocks of queries.
+        labels: the label of each photo as a number, of shape (photos,).
 
-    Raises ValueError: no query has anything to find.
+    Raises:
+        ValueError: no query has another photo of its label.
     """
     sizes = np.bincount(labels)
     parts = [_judged(ranked, labels, sizes) for ranked in rankings if (sizes[labels[ranked.queries]] > 1).any()]
@@ -114,17 +119,17 @@ def retrieval(rankings: Iterable[Ranked], labels: Counts) -> Retrieval:
 
 
 def _judged(ranked: Ranked, labels: Counts, sizes: Counts) -> Retrieval:
-    """The same for one block."""
-    own = labels[ranked.queries]
-    asked = sizes[own] > 1
-    order, totals = ranked.order[asked], sizes[own[asked]] - 1
-    relevance = (labels[order] == own[asked, None]) & (order >= 0)
+    """Measure one block of rankings, as `retrieval` does."""
+    query_labels = labels[ranked.queries]
+    usable = sizes[query_labels] > 1
+    order, totals = ranked.order[usable], sizes[query_labels[usable]] - 1
+    relevance = (labels[order] == query_labels[usable, None]) & (order >= 0)
     ranks = min(DEEPEST, relevance.shape[1])
     recalls = relevance[:, :ranks].cumsum(axis=1) / totals[:, None]
     top = np.full((len(order), SHOWN), -1)
     top[:, : order.shape[1]] = order[:, :SHOWN]
     return Retrieval(
-        queries=ranked.queries[asked],
+        queries=ranked.queries[usable],
         average_precision=ranking_metrics.average_precision(relevance, totals),
         recall={k: ranking_metrics.recall_at(relevance, totals, k) for k in CUTS},
         hit={k: ranking_metrics.hit_at(relevance, k) for k in CUTS},

@@ -1,4 +1,4 @@
-"""Rankings as a searcher gives them: by its SQL or its index, with whatever its searches are asked for."""
+"""Get rankings from a searcher, by its SQL or its index, with any options that its searches have."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,26 +10,26 @@ import numpy as np
 from lookalike.client import Client
 from lookalike.evaluation.labels import LeftOut, Photo
 from lookalike.evaluation.ranking import Ranked
-from lookalike.evaluation.vectors import Advance
+from lookalike.evaluation.vectors import AdvanceCallback
 from lookalike.records import SearchMode, SearchResult
 
-_CHECKED: Final = 10_000
+_CHECK_BATCH: Final = 10_000
 _DEPTH: Final = 1_000
-"""Hits of one search, at most: what is right beyond them counts as not found."""
-_AT_ONCE: Final = 4
+"""The most hits of one search; photos of the label after them count as not found."""
+_CONCURRENCY: Final = 4
 _TIMED: Final = 200
 _LIMIT: Final = 10
-"""Hits of the searches that are timed, as most people ask for."""
+"""The number of hits of the searches that are timed, which is what most callers ask for."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """A project that the photos are indexed in, and how it is searched. Nothing is written to it.
+    """A project that holds the photos, and the way to search it; nothing is written to it.
 
     Attributes:
-        client: reaches the searcher.
+        client: the client of the searcher.
         project: the project's name.
-        space: its space to search in; None: the one that serves.
+        space: the project's space to search in; None for the serving space.
         options: further arguments of `Client.search`, for example `{"exact": True}`.
     """
 
@@ -38,32 +38,32 @@ class Served:
     space: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    async def lacking(self, photos: Sequence[Photo]) -> list[LeftOut]:
-        """The photos that it does not hold. Raises NotFoundError: there is no such project or space."""
+    async def missing(self, photos: Sequence[Photo]) -> list[LeftOut]:
+        """Return the photos that the project lacks. Raises NotFoundError if the project or the space does not exist."""
         held: set[bytes] = set()
         hashes = [photo.sha256 for photo in photos]
-        for start in range(0, len(hashes), _CHECKED):
-            held |= await self.client.check_images(self.project, hashes[start : start + _CHECKED], space=self.space)
+        for start in range(0, len(hashes), _CHECK_BATCH):
+            held |= await self.client.check_images(self.project, hashes[start : start + _CHECK_BATCH], space=self.space)
         where = f"the project {self.project}" + (f", in {self.space}" if self.space else "")
         return [LeftOut(photo.name, f"not indexed in {where}") for photo in photos if photo.sha256 not in held]
 
     async def search(self, photo: Photo, limit: int) -> SearchResult:
-        """A search for a photo by its hash: its vector is the one that is stored."""
+        """Search for a photo by its hash, and so by its stored vector."""
         sha256 = photo.sha256.hex()
         return await self.client.search(self.project, sha256=sha256, limit=limit, space=self.space, **self.options)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the searcher answered.
+    """Answers holds the results of all searches of a project.
 
     Attributes:
-        ranked: the rankings, without the query itself and without what bears no label.
-        space: that was searched.
-        mode: how, if all searches were made so.
-        images: ranked by each search.
-        median_seconds: of a search for ten hits, as the client saw it.
-        p99_seconds: likewise.
+        ranked: the rankings, without the query itself and without images that are not among the labelled photos.
+        space: the space that was searched.
+        mode: the mode of the searches; OTHER if they did not all have the same mode.
+        images: the number of images that each search ranked.
+        median_seconds: the median time of a search for ten hits, as the client measures it.
+        p99_seconds: the 99th percentile of these times.
     """
 
     ranked: Ranked
@@ -74,19 +74,20 @@ class Answers:
     p99_seconds: float
 
 
-async def asked(served: Served, photos: Sequence[Photo], advance: Advance) -> Answers:
-    """Search for each photo: first some for ten hits, one after the other, to be timed, then all for as many as can be.
+async def search_all(served: Served, photos: Sequence[Photo], advance: AdvanceCallback) -> Answers:
+    """Search for each photo, for as many hits as possible; before that, time some searches for ten hits.
 
-    Raises LookalikeError.
+    Raises:
+        LookalikeError: a search failed.
     """
     seconds = [(await served.search(photo, _LIMIT)).search_seconds for photo in photos[:_TIMED]]
     project = await served.client.get_project(served.project)
     limit = max(1, min(_DEPTH, project.image_count, project.limits.max_hits or _DEPTH))
     results: list[SearchResult] = []
-    for start in range(0, len(photos), _AT_ONCE):
-        some = photos[start : start + _AT_ONCE]
-        results += await asyncio.gather(*(served.search(photo, limit) for photo in some))
-        advance(len(some))
+    for start in range(0, len(photos), _CONCURRENCY):
+        batch = photos[start : start + _CONCURRENCY]
+        results += await asyncio.gather(*(served.search(photo, limit) for photo in batch))
+        advance(len(batch))
     modes = {result.mode for result in results}
     return Answers(
         ranked=_ranked(results, photos),

@@ -1,4 +1,4 @@
-"""How an evaluation goes."""
+"""Define the settings of an evaluation."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from lookalike.constants import NEAR_DUPLICATE
 
 @dataclass(frozen=True)
 class Settings:
-    """How an evaluation goes.
+    """Settings of an evaluation, with their defaults.
 
     Attributes:
-        copied: of how many photos altered copies are made; 0: none, and nothing is said of near duplicates.
-        threshold: the similarity from which on a pair counts as near duplicates.
-        seed: of the choice of photos that are copied.
+        copied: the number of photos that altered copies are made of; 0 makes none and measures no near duplicates.
+        threshold: the similarity in [-1, 1] from which on a pair counts as near-duplicate.
+        seed: the seed of the random choice of photos to copy.
     """
 
     copied: int = 25

@@ -1,4 +1,4 @@
-"""The evaluation: embeds, ranks and judges, space by space, over the same photos."""
+"""Run an evaluation: embed, rank and measure, one space after the other, over the same photos."""
 
 import random
 from collections import Counter
@@ -13,65 +13,65 @@ from lookalike.client import Client
 from lookalike.evaluation import alterations
 from lookalike.evaluation import served as searching
 from lookalike.evaluation import vectors as embedding
-from lookalike.evaluation.duplicates import NearDuplicates, Watcher
+from lookalike.evaluation.duplicates import NearDuplicates, NeighbourCollector
 from lookalike.evaluation.labels import Labelled
 from lookalike.evaluation.ranking import Retrieval, Vectors, leave_one_out, retrieval
 from lookalike.evaluation.served import Answers, Served
 from lookalike.evaluation.settings import Settings
-from lookalike.evaluation.vectors import Pace
+from lookalike.evaluation.vectors import EmbeddingSpeed
 from lookalike.ranking_metrics import Counts, Floats
 from lookalike.records import Model
 
-Watch = Callable[[str, int, int], object]
-"""Is told of a step: what it is, how many images are done now, and of how many in all."""
+ProgressCallback = Callable[[str, int, int], object]
+"""A function that is called with a step's name, the number of images that are done, and their total number."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """What was found of one space, or of one way to search in it.
+    """A side holds the figures of one space, or of one way to search in it.
 
     Attributes:
-        name: the space, and what tells it from the others.
-        ranking: how its rankings were made.
-        retrieval: how good they are.
-        duplicates: how well copies are told from other photos; None where that was not measured.
-        pace: how quick the embedder is; None where none was asked.
-        answers: what the searcher answered; None where it was not asked.
-        model: the embedder's; likewise.
+        name: the space, with more words where several sides have the same space.
+        ranking: a description of how the rankings were made.
+        retrieval: the quality of the rankings.
+        duplicates: how well copies are told from other photos; None if that was not measured.
+        speed: the speed of the embedder; None if the side has no embedder.
+        answers: the results of the searcher; None if the side has no project.
+        model: the model of the embedder; None if the side has no embedder.
     """
 
     name: str
     ranking: str
     retrieval: Retrieval
     duplicates: NearDuplicates | None = None
-    pace: Pace | None = None
+    speed: EmbeddingSpeed | None = None
     answers: Answers | None = None
     model: Model | None = None
 
     def figures(self) -> dict[str, float]:
-        """All figures that were measured, by name; times in milliseconds."""
-        found = self.retrieval.figures() | (self.duplicates.figures() if self.duplicates else {})
-        if self.pace:
-            found["embed_p50_ms"] = self.pace.median_seconds * 1000
-            found["embed_images_per_second"] = self.pace.images_per_second
+        """Return all figures that were measured, by name; times are in milliseconds."""
+        figures = self.retrieval.figures() | (self.duplicates.figures() if self.duplicates else {})
+        if self.speed:
+            figures["embed_p50_ms"] = self.speed.median_seconds * 1000
+            figures["embed_images_per_second"] = self.speed.images_per_second
         if self.answers:
-            found["search_p50_ms"] = self.answers.median_seconds * 1000
-            found["search_p99_ms"] = self.answers.p99_seconds * 1000
-        return found
+            figures["search_p50_ms"] = self.answers.median_seconds * 1000
+            figures["search_p99_ms"] = self.answers.p99_seconds * 1000
+        return figures
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found.
+    """An evaluation holds the figures of all sides, over the same photos.
 
     Attributes:
         labelled: the photos that were evaluated, and those that were left out.
-        sides: the spaces, side by side.
-        names: the labels.
-        labels: each photo's, as a number: the place of its name.
-        settings: how it went.
-        time: when it ended.
-        version: of this library.
+        sides: the spaces, or ways to search, that were compared.
+        names: the names of the labels.
+        labels: the label of each photo, as an index into `names`.
+        settings: the settings of the evaluation.
+        time: the time at which it ended.
+        version: the version of this library.
     """
 
     labelled: Labelled
@@ -83,10 +83,12 @@ class Evaluation:
     version: str
 
     def by_label(self, side: Side, values: Floats) -> dict[str, float]:
-        """The mean, for each label that can be found, of a value for each query."""
-        own = self.labels[side.retrieval.queries]
+        """Return the mean of the values of each label's queries; `values` has one value for each query of the side."""
+        labels = self.labels[side.retrieval.queries]
         return {
-            name: float(values[own == label].mean()) for label, name in enumerate(self.names) if (own == label).any()
+            name: float(values[labels == label].mean())
+            for label, name in enumerate(self.names)
+            if (labels == label).any()
         }
 
 
@@ -95,40 +97,40 @@ async def evaluate(
     embedders: Sequence[Client] = (),
     served: Sequence[Served] = (),
     settings: Settings | None = None,
-    watch: Watch = lambda *_: None,
+    watch: ProgressCallback = lambda *_: None,
 ) -> Evaluation:
-    """Evaluate embedders, whose vectors are ranked exactly, and projects, which are searched; each is a side.
+    """Evaluate embedders, whose vectors are ranked exactly here, and projects, which are searched; each is a side.
 
-    A photo that one embedder refuses, or one project lacks, is left out of all.
+    A photo that one embedder refuses or one project lacks is left out of all sides.
 
     Args:
         labelled: the photos; see `labels.read`.
-        embedders: clients, each of an embedder.
-        served: projects that the photos are indexed in.
-        settings: how it goes.
-        watch: is told how far it has come.
+        embedders: one client for each embedder.
+        served: the projects that hold the photos.
+        settings: the settings of the evaluation.
+        watch: a function that is called with the progress of each step.
 
     Raises:
-        InvalidRequestError: what is left of the photos cannot be evaluated.
-        LookalikeError: a server cannot be reached, or failed.
-        ValueError: there is nothing to evaluate.
+        InvalidRequestError: the photos that are left cannot be evaluated.
+        LookalikeError: a server cannot be reached or failed.
+        ValueError: neither an embedder nor a project is given.
     """
     if not embedders and not served:
         raise ValueError("there is nothing to evaluate: name an embedder or a project")
     chosen = settings or Settings()
     for project in served:
-        labelled = labelled.without(await project.lacking(labelled.photos))
-    found = []
+        labelled = labelled.without(await project.missing(labelled.photos))
+    vectors_by_embedder = []
     for client in embedders:
-        advance = _Steps(watch, "embedding photos", len(labelled.photos))
-        vectors, refused = await embedding.embedded(client, labelled.photos, advance)
-        found.append(vectors)
+        advance = _StepProgress(watch, "embedding photos", len(labelled.photos))
+        vectors, refused = await embedding.embed_all(client, labelled.photos, advance)
+        vectors_by_embedder.append(vectors)
         labelled = labelled.without(refused)
     names, labels = np.unique([photo.label for photo in labelled.photos], return_inverse=True)
     study = _Study(labelled, labels, chosen, watch)
     sides = [
         await study.embedder(client, np.array([vectors[photo.name] for photo in labelled.photos]))
-        for client, vectors in zip(embedders, found, strict=True)
+        for client, vectors in zip(embedders, vectors_by_embedder, strict=True)
     ]
     sides += [await study.project(project) for project in served]
     return Evaluation(
@@ -143,40 +145,40 @@ async def evaluate(
 
 
 class _Study:
-    """One evaluation, once it is settled which photos it is over."""
+    """Evaluate one side after the other, over photos that are fixed."""
 
-    def __init__(self, labelled: Labelled, labels: Counts, settings: Settings, watch: Watch) -> None:
+    def __init__(self, labelled: Labelled, labels: Counts, settings: Settings, watch: ProgressCallback) -> None:
         self.labelled = labelled
         self._labels, self._settings, self._watch = labels, settings, watch
 
     async def embedder(self, client: Client, vectors: Vectors) -> Side:
-        """An embedder's side."""
-        watcher = Watcher(self._labels, self._settings.threshold)
-        judged = retrieval(watcher.watched(leave_one_out(vectors)), self._labels)
+        """Evaluate an embedder: rank its vectors exactly, and time it."""
+        collector = NeighbourCollector(self._labels, self._settings.threshold)
+        quality = retrieval(collector.collect(leave_one_out(vectors)), self._labels)
         similarities = await self._copies(client, vectors)
         model = await client.model()
         return Side(
             name=model.space,
             ranking="exact cosine, in process",
-            retrieval=judged,
-            duplicates=NearDuplicates(similarities, watcher.neighbours()) if similarities else None,
-            pace=await embedding.pace(client, self.labelled.photos),
+            retrieval=quality,
+            duplicates=NearDuplicates(similarities, collector.neighbours()) if similarities else None,
+            speed=await embedding.measure_speed(client, self.labelled.photos),
             model=model,
         )
 
     async def _copies(self, client: Client, vectors: Vectors) -> dict[str, Floats]:
-        """Similarities by alteration; nothing if no copies are wanted, or could be made."""
+        """Return the similarities of photos and copies, by alteration; empty if there are no copies."""
         choice = random.Random(self._settings.seed)  # noqa: S311 - no secret
         photos = self.labelled.photos
         rows = sorted(choice.sample(range(len(photos)), min(self._settings.copied, len(photos))))
-        advance = _Steps(self._watch, "embedding altered copies", len(rows) * len(alterations.ALTERATIONS))
-        similarities = await embedding.copies(client, [photos[row] for row in rows], vectors[rows], advance)
+        advance = _StepProgress(self._watch, "embedding altered copies", len(rows) * len(alterations.ALTERATIONS))
+        similarities = await embedding.copy_similarities(client, [photos[row] for row in rows], vectors[rows], advance)
         return similarities if next(iter(similarities.values())).size else {}
 
     async def project(self, served: Served) -> Side:
-        """A project's side."""
+        """Evaluate a project by searching it."""
         photos = self.labelled.photos
-        answers = await searching.asked(served, photos, _Steps(self._watch, "searching", len(photos)))
+        answers = await searching.search_all(served, photos, _StepProgress(self._watch, "searching", len(photos)))
         options = "".join(f", {name}={value}" for name, value in served.options.items())
         return Side(
             name=f"{answers.space} as {served.project} serves it",
@@ -187,7 +189,7 @@ class _Study:
 
 
 def _distinct(sides: Sequence[Side]) -> tuple[Side, ...]:
-    """The sides; of those of one name, all but the first are numbered: two embedders may have the same space."""
+    """Return the sides with distinct names: two embedders may have the same space, so repeated names get a number."""
     counts: Counter[str] = Counter()
     named = []
     for side in sides:
@@ -197,10 +199,10 @@ def _distinct(sides: Sequence[Side]) -> tuple[Side, ...]:
     return tuple(named)
 
 
-class _Steps:
-    """Tells the watch of one step."""
+class _StepProgress:
+    """Report the progress of one step."""
 
-    def __init__(self, watch: Watch, what: str, total: int) -> None:
+    def __init__(self, watch: ProgressCallback, what: str, total: int) -> None:
         self._watch, self._what, self._total, self._done = watch, what, total, 0
 
     def __call__(self, count: int) -> None:

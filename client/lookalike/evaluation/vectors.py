@@ -1,4 +1,4 @@
-"""Vectors of photos and of their copies, and how long an embedder takes for one."""
+"""Embed photos and their copies, and measure how long an embedder takes."""
 
 import asyncio
 import os
@@ -19,103 +19,112 @@ from lookalike.evaluation.labels import LeftOut, Photo
 from lookalike.evaluation.ranking import Vectors
 from lookalike.ranking_metrics import Floats
 
-_AT_ONCE: Final = 8
+_CONCURRENCY: Final = 8
 _TIMED: Final = 16
 
-Advance = Callable[[int], object]
-"""Is told how many images more are done."""
+AdvanceCallback = Callable[[int], object]
+"""A function that is called with the number of images that were done since the last call."""
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How quick an embedder is, with photos that it has never seen: none is in its cache.
+class EmbeddingSpeed:
+    """The speed of an embedder, with photos that are not in its cache.
 
     Attributes:
-        median_seconds: of one image, sent alone.
-        images_per_second: with eight sent at once.
+        median_seconds: the median time of one image that is sent alone.
+        images_per_second: the rate with eight images sent at once.
     """
 
     median_seconds: float
     images_per_second: float
 
 
-async def embedded(
-    client: Client, chosen: Sequence[Photo], advance: Advance
+async def embed_all(
+    client: Client, chosen: Sequence[Photo], advance: AdvanceCallback
 ) -> tuple[dict[str, Vectors], list[LeftOut]]:
-    """The photos' vectors by name, and those photos that the embedder refuses. Raises LookalikeError for all else."""
-    found: dict[str, Vectors] = {}
+    """Return the vectors of photos by name, and the photos that the embedder refuses.
+
+    Raises:
+        LookalikeError: the embedder failed for another reason than a bad photo.
+    """
+    vectors: dict[str, Vectors] = {}
     refused = []
 
-    async def one(photo: Photo) -> None:
+    async def embed(photo: Photo) -> None:
         try:
-            found[photo.name] = np.array((await client.embed(photo.path)).values, np.float32)
+            vectors[photo.name] = np.array((await client.embed(photo.path)).values, np.float32)
         except (InvalidRequestError, UnreadableImageError) as error:
             refused.append(LeftOut(photo.name, str(error)))
         advance(1)
 
-    await _each(one, chosen)
-    return found, refused
+    await _each(embed, chosen)
+    return vectors, refused
 
 
-async def copies(client: Client, chosen: Sequence[Photo], vectors: Vectors, advance: Advance) -> dict[str, Floats]:
-    """By alteration, the similarities of photos and their copies; of photos that cannot be decoded here there are none.
+async def copy_similarities(
+    client: Client, chosen: Sequence[Photo], vectors: Vectors, advance: AdvanceCallback
+) -> dict[str, Floats]:
+    """Return the similarities of photos and their copies, by alteration.
+
+    Photos that cannot be decoded here are left out.
 
     Args:
-        client: embeds.
-        chosen: the photos.
-        vectors: theirs: (photos, dimensions).
-        advance: is told what is done.
+        client: the client of the embedder.
+        chosen: the photos to copy.
+        vectors: the vectors of the photos, of shape (photos, dimensions).
+        advance: a function that is called with the number of images that were done.
     """
-    found: dict[str, list[float]] = {name: [] for name in alterations.ALTERATIONS}
+    similarities: dict[str, list[float]] = {name: [] for name in alterations.ALTERATIONS}
     for photo, vector in zip(chosen, vectors, strict=True):
         try:
-            made = await asyncio.to_thread(alterations.copies, photos.read(photo.path))
+            copies = await asyncio.to_thread(alterations.copies, photos.read(photo.path))
         except Exception:
-            advance(len(found))
+            advance(len(similarities))
             continue
 
-        async def one(copy: tuple[str, bytes], vector: Any = vector) -> None:  # noqa: ANN401 - an array's row
-            values = np.array((await client.embed(copy[1])).values, np.float32)
-            found[copy[0]].append(float(values @ vector))
+        async def compare(copy: tuple[str, bytes], vector: Any = vector) -> None:  # noqa: ANN401 - an array's row
+            name, data = copy
+            values = np.array((await client.embed(data)).values, np.float32)
+            similarities[name].append(float(values @ vector))
             advance(1)
 
-        await _each(one, list(made.items()))
-    return {name: np.array(similarities) for name, similarities in found.items()}
+        await _each(compare, list(copies.items()))
+    return {name: np.array(values) for name, values in similarities.items()}
 
 
-async def pace(client: Client, chosen: Sequence[Photo]) -> Pace | None:
-    """How quick the embedder is with photos like these; None if none can be read here."""
-    some = [data async for data in _fresh(chosen)]
-    if not some:
+async def measure_speed(client: Client, chosen: Sequence[Photo]) -> EmbeddingSpeed | None:
+    """Measure the speed of the embedder with photos like these; return None if none can be decoded here."""
+    files = [data async for data in _uncached(chosen)]
+    if not files:
         return None
-    alone = []
-    for data in some[: len(some) // 2 + 1]:
+    seconds = []
+    for data in files[: len(files) // 2 + 1]:
         began = time.perf_counter()
         await client.embed(data)
-        alone.append(time.perf_counter() - began)
-    again = [data async for data in _fresh(chosen)]
+        seconds.append(time.perf_counter() - began)
+    files = [data async for data in _uncached(chosen)]
     began = time.perf_counter()
-    await _each(client.embed, again)
-    return Pace(float(np.median(alone)), len(again) / (time.perf_counter() - began))
+    await _each(client.embed, files)
+    return EmbeddingSpeed(float(np.median(seconds)), len(files) / (time.perf_counter() - began))
 
 
-async def _fresh(chosen: Sequence[Photo]) -> AsyncIterator[bytes]:
-    """Some of the photos as files that nobody has seen before."""
+async def _uncached(chosen: Sequence[Photo]) -> AsyncIterator[bytes]:
+    """Yield some of the photos as files with new bytes, which no cache can hold."""
     for photo in random.Random(0).sample(chosen, min(_TIMED, len(chosen))):  # noqa: S311 - no secret
         try:
-            opened = await asyncio.to_thread(alterations.upright, photos.read(photo.path))
-        except Exception:  # noqa: S112 - as above; the others will do
+            decoded = await asyncio.to_thread(alterations.upright, photos.read(photo.path))
+        except Exception:  # noqa: S112 - decoders raise errors of any type; the other photos are enough
             continue
-        yield alterations.saved(opened, comment=os.urandom(8))
+        yield alterations.saved(decoded, comment=os.urandom(8))
 
 
 async def _each(work: Callable[[Any], Any], items: Sequence[Any]) -> None:
-    places = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_CONCURRENCY)
 
-    async def one(item: object) -> None:
-        async with places:
+    async def run(item: object) -> None:
+        async with slots:
             await work(item)
 
     async with together() as group:
         for item in items:
-            group.create_task(one(item))
+            group.create_task(run(item))

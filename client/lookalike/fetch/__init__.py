@@ -1,14 +1,14 @@
-"""Reads images from where their URIs point: files here, http(s), and whatever fsspec knows.
+"""Read images from where their URIs point: local files, http(s), and every store that fsspec knows.
 
-    fetcher ─┬─ origin    what may be named, by where the manifest is from
-             ├─ local     files of this machine ── trips (to threads)
-             ├─ web       http and https ── connector ── address (what is connected to) ── ranges (what is public)
-             └─ remote    s3, gs, abfs … by fsspec       the last two ── host (how much is asked of each)
+    fetcher ─┬─ origin    which URIs a manifest may name, by where the manifest comes from
+             ├─ local     files of this machine ── thread_batcher
+             ├─ web       http and https ── connector ── address (allowed addresses) ── ranges (public addresses)
+             └─ remote    s3, gs, abfs … by fsspec       the last two ── host_limiter (load on each host)
 
-A place is imported when it is first needed, as what it needs comes with an extra.
+`web` and `remote` are imported when they are first needed, because their dependencies come with an extra.
 """
 
 from lookalike.fetch.fetcher import Fetcher
-from lookalike.fetch.types import Failed, Fetched, Passing, Place, Settings
+from lookalike.fetch.types import Backend, Failed, Fetched, Settings, TransientFailure
 
-__all__ = ["Failed", "Fetched", "Fetcher", "Passing", "Place", "Settings"]
+__all__ = ["Backend", "Failed", "Fetched", "Fetcher", "Settings", "TransientFailure"]

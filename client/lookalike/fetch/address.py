@@ -1,7 +1,7 @@
-"""Which addresses are connected to: decided on what a name was resolved to, for each connection, when it is made.
+"""Decide for each connection, when it is made, whether the address that a name resolved to is allowed.
 
-Two things ask: a resolver, so that a name is refused with all its addresses, and the connector, right before it opens a
-socket, which sees what no resolver does: addresses that a URL names itself.
+There are two checks. The resolver refuses a name if any of its addresses is refused. The connector checks again right
+before it opens a socket, because a URL that contains an IP address never reaches the resolver.
 """
 
 import errno
@@ -18,32 +18,34 @@ from lookalike.fetch.ranges import why_not_public
 
 _PORTS: Final = {"http": 80, "https": 443}
 _PINS: Final = 100_000
-"""Names that are remembered."""
+"""Names whose first addresses are remembered."""
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*").fullmatch
-"""The last label of what is an address and no name, by the URL Standard of the WHATWG (`ends in a number`)."""
+"""Matches the last label of a host that is an address, by the URL Standard of the WHATWG (`ends in a number`)."""
 
 
 class PrivateAddress(OSError):
-    """A name or an address is not public."""
+    """The name or the address is not public."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(errno.EACCES, message)  # aiohttp shows what is the second of two
+        super().__init__(errno.EACCES, message)  # aiohttp shows the second argument
 
     def __str__(self) -> str:
-        """The message alone."""
+        """Return the message without the error number."""
         return self.strerror or ""
 
 
-class OddHost(ValueError):
-    """A host is an address that is not spelled as addresses are."""
+class NonStandardAddress(ValueError):
+    """The host is an address in a spelling that only some programs understand."""
 
 
 class PinnedResolver(AbstractResolver):
-    """Resolves names; one whose first answer was public stays public, and one that was private stays in its ranges.
+    """Resolve names, and refuse later answers that leave the address ranges of the first answer (DNS pinning).
+
+    A name that was public at first must stay public. A name that was private must stay in the same private ranges.
 
     Args:
-        resolver: is asked.
-        may_be_private: whether a name may have addresses that are not public.
+        resolver: the resolver that does the lookups.
+        may_be_private: a function that tells whether a name may have addresses that are not public.
     """
 
     def __init__(self, resolver: AbstractResolver, may_be_private: Callable[[str], bool] = lambda _: True) -> None:
@@ -53,18 +55,22 @@ class PinnedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a name. Raises PrivateAddress if any is in a range that is not public, nor of its first."""
-        found = await self._resolver.resolve(host, port, family)
-        private = {one["host"]: why for one in found if (why := why_not_public(one["host"]))}
+        """Return the addresses of a name.
+
+        Raises:
+            PrivateAddress: an address is not public, and the name's first answer was not in the same range.
+        """
+        results = await self._resolver.resolve(host, port, family)
+        private = {result["host"]: why for result in results if (why := why_not_public(result["host"]))}
         if host not in self._pins:
             self._pin(host, private.values() if self._may_be_private(host) else ())
         for address, why in private.items():
             if not self.permits(host, why):
                 raise _refusal(host, address)
-        return found
+        return results
 
     def permits(self, host: str, why: str) -> bool:
-        """Whether a name had, at first, an address that was not public for this reason."""
+        """Return whether the first answer for the name had an address that was not public for the same reason."""
         return why in self._pins.get(host, ())
 
     def _pin(self, host: str, whys: Iterable[str]) -> None:
@@ -73,29 +79,29 @@ class PinnedResolver(AbstractResolver):
         self._pins[host] = frozenset(whys)
 
     async def close(self) -> None:
-        """Let go of what it holds."""
+        """Close the resolver that does the lookups."""
         await self._resolver.close()
 
 
 class PublicResolver(PinnedResolver):
-    """Resolves names to public addresses only: what it checks is what is connected to."""
+    """Resolve names to public addresses only; the checked addresses are the ones that are connected to."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
         super().__init__(resolver, lambda _: False)
 
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
-"""As `socket.getaddrinfo` has it."""
+"""One entry of the list that `socket.getaddrinfo` returns."""
 
 
-def guarded(permits: Callable[[str, int], bool]) -> Callable[[AddressInfo], socket.socket]:
-    """What makes a connector's sockets: for public addresses, and for those addresses and ports that are permitted.
+def socket_factory(permits: Callable[[str, int], bool]) -> Callable[[AddressInfo], socket.socket]:
+    """Return a socket factory for a connector: for public addresses, and for the permitted addresses and ports.
 
-    It raises PrivateAddress for any other, and for what is no address in its usual spelling.
+    The factory raises PrivateAddress for any other address, and for an address that is not in its usual spelling.
     """
 
-    def open_socket(found: AddressInfo) -> socket.socket:
-        family, kind, protocol, _, (host, port, *_) = found
+    def open_socket(info: AddressInfo) -> socket.socket:
+        family, kind, protocol, _, (host, port, *_) = info
         if not is_literal(host) or (why_not_public(host) and not permits(host, port)):
             raise _refusal(host, host)
         return socket.socket(family, kind, protocol)
@@ -104,21 +110,21 @@ def guarded(permits: Callable[[str, int], bool]) -> Callable[[AddressInfo], sock
 
 
 def check(host: str) -> None:
-    """Raise PrivateAddress if the host is a literal address that is not public; a name passes."""
+    """Raise PrivateAddress if the host is a literal address that is not public; names are not checked."""
     if is_literal(host) and why_not_public(host):
         raise _refusal(host, host)
 
 
 def check_spelling(url: URL) -> None:
-    """Raise OddHost if the host is an address as only some programs read it, such as 127.1, 0x7f.1 or 2130706433."""
+    """Raise NonStandardAddress if the host is an address in an unusual spelling: 127.1, 0x7f.1 or 2130706433."""
     host = url.raw_host or ""
     last = host.removesuffix(".").rpartition(".")[2].lower()
     if _NUMBER(last) and not is_literal(host):
-        raise OddHost(f"{host} is no address in its usual spelling")
+        raise NonStandardAddress(f"{host} is not an address in its usual spelling")
 
 
 def is_literal(host: str) -> bool:
-    """Whether it is an address, and no name."""
+    """Return whether the host is an IP address and not a name."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -126,10 +132,10 @@ def is_literal(host: str) -> bool:
     return True
 
 
-def same_host(one: URL, other: URL) -> bool:
-    """Whether both are of the same host, each by its scheme's usual port, or both by the same one."""
-    usual = all(url.port == _PORTS.get(url.scheme) for url in (one, other))
-    return one.host == other.host and (usual or one.port == other.port)
+def same_host(first: URL, second: URL) -> bool:
+    """Return whether both URLs have the same host, and both the same port or both the usual port of their scheme."""
+    usual = all(url.port == _PORTS.get(url.scheme) for url in (first, second))
+    return first.host == second.host and (usual or first.port == second.port)
 
 
 def _refusal(host: str, address: str) -> PrivateAddress:

@@ -1,4 +1,4 @@
-"""Chooses who fetches an image."""
+"""Choose the backend that fetches an image, by the image's URI."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from lookalike.fetch.types import Failed, Fetched, Settings, too_large
 from lookalike.records import Item
 
 if TYPE_CHECKING:
-    from lookalike.fetch.host_limiter import Hosts
+    from lookalike.fetch.host_limiter import HostLimiter
     from lookalike.fetch.remote import Remote
     from lookalike.fetch.web import Web
 
 
 class Fetcher:
-    """Fetches items' images; an async context manager. What is not here needs the extra `index`.
+    """Fetch the images of items; an async context manager. Images of other machines need the extra `index`.
 
     Args:
-        settings: how.
+        settings: how images are fetched.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -32,28 +32,28 @@ class Fetcher:
         self._local = Local(settings.max_bytes)
         self._web: Web | None = None
         self._remote: Remote | None = None
-        self._hosts: list[Hosts] = []
+        self._limiters: list[HostLimiter] = []
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before it is needed."""
+        """Return the fetcher; connections are opened when they are first needed."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close connections."""
+        """Close all connections that were opened."""
         await self._stack.aclose()
 
     async def stamps(self, items: Sequence[Item]) -> list[str]:
-        """The present stamp of each item's file; empty if it is not of this machine, so that it must be asked for."""
+        """Return the present stamp of each item's file; empty if the file is not on this machine."""
         paths = [self._path(item) for item in items]
-        here = [path for path in paths if path is not None]
-        found = iter(await asyncio.to_thread(local.stamps, here) if here else [])
-        return ["" if path is None else next(found) for path in paths]
+        local_paths = [path for path in paths if path is not None]
+        stamps = iter(await asyncio.to_thread(local.stamps, local_paths) if local_paths else [])
+        return ["" if path is None else next(stamps) for path in paths]
 
     async def fetch(self, item: Item, stamp: str, room: Room | None) -> Fetched | None:
-        """See `Place`."""
+        """Fetch the image of an item; arguments, result and errors are those of `Backend.fetch`."""
         if isinstance(item.image, bytes | bytearray | memoryview):
             if len(item.image) > self._settings.max_bytes:
                 raise too_large(repr(item.uri), self._settings.max_bytes)
@@ -67,28 +67,28 @@ class Fetcher:
         if scheme in origin.WEB:
             web = self._web or await self._open_web()
             return await web.fetch(item.uri, stamp, room, public=self._is_bound(item))
-        place = self._local if scheme in origin.LOCAL else self._remote or self._open_remote()
-        return await place.fetch(item.uri, stamp, room)
+        backend = self._local if scheme in origin.LOCAL else self._remote or self._open_remote()
+        return await backend.fetch(item.uri, stamp, room)
 
     def check(self, item: Item) -> None:
-        """Raise Failed if the item names what its manifest may not name."""
+        """Raise Failed if the item has a URI that its manifest may not name."""
         if item.image is None:
             origin.check(item.uri, None if self._settings.trust_manifests else item.origin)
 
     def _is_bound(self, item: Item) -> bool:
-        """Whether the item is not to lead to addresses that are not public."""
+        """Return whether the item may only lead to public addresses."""
         return item.origin is not None and not (item.origin.private or self._settings.trust_manifests)
 
     def seconds_until_up(self) -> float:
-        """Until a host that is left alone may be asked again; 0 if there is none."""
-        return min((seconds for hosts in self._hosts if (seconds := hosts.seconds_until_up())), default=0.0)
+        """Return the seconds until the first paused host may be contacted again; 0 if no host is paused."""
+        return min((seconds for limiter in self._limiters if (seconds := limiter.seconds_until_up())), default=0.0)
 
     async def _open_web(self) -> "Web":
         _need("aiohttp", "http")
         from lookalike.fetch.web import Web
 
         self._web = await self._stack.enter_async_context(Web(self._settings))
-        self._hosts.append(self._web.hosts)
+        self._limiters.append(self._web.hosts)
         return self._web
 
     def _open_remote(self) -> "Remote":
@@ -96,11 +96,11 @@ class Fetcher:
         from lookalike.fetch.remote import Remote
 
         self._remote = Remote(self._settings)
-        self._hosts.append(self._remote.hosts)
+        self._limiters.append(self._remote.hosts)
         return self._remote
 
     def _path(self, item: Item) -> str | PathLike[str] | None:
-        """Where its file is, if it is one of this machine, and may be looked at."""
+        """Return the path of the item's file; None if it is not on this machine, or may not be read."""
         if item.image is not None:
             return None if isinstance(item.image, bytes | bytearray | memoryview) else item.image
         try:
@@ -110,6 +110,6 @@ class Fetcher:
             return None
 
 
-def _need(module: str, what: str) -> None:
+def _need(module: str, source: str) -> None:
     if find_spec(module) is None:
-        raise Failed(f"{what}: needs the extra `index`: pip install 'lookalike[index]'", reason="NOT_INSTALLED")
+        raise Failed(f"{source}: needs the extra `index`: pip install 'lookalike[index]'", reason="NOT_INSTALLED")

@@ -1,18 +1,18 @@
-"""What the headers of HTTP say: of an image's version, and of when to come again."""
+"""Read and write the HTTP headers that tell an image's version and when to retry."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from lookalike.fetch.types import kept
+from lookalike.fetch.types import storable_stamp
 
 _MAX_WAIT_SECONDS: Final = 3600.0
-"""The most that a host's Retry-After is followed."""
+"""A host's Retry-After is followed up to this many seconds."""
 
 
-def conditions(stamp: str) -> dict[str, str]:
-    """What asks for an image only if it is another one than the stamp's."""
+def conditional_headers(stamp: str) -> dict[str, str]:
+    """Return the headers that ask for an image only if it has changed since the stamp was taken."""
     kind, _, value = stamp.partition(" ")
     if kind == "etag":
         return {"If-None-Match": value}
@@ -20,15 +20,15 @@ def conditions(stamp: str) -> dict[str, str]:
 
 
 def stamp_of(headers: Mapping[str, str]) -> str:
-    """The stamp of an answer; empty if it says nothing of its version."""
+    """Return the stamp of an HTTP response; empty if its headers do not tell the version."""
     if etag := headers.get("ETag"):
-        return kept(f"etag {etag}")
+        return storable_stamp(f"etag {etag}")
     date = headers.get("Last-Modified")
-    return kept(f"date {date}") if date else ""
+    return storable_stamp(f"date {date}") if date else ""
 
 
 def retry_after(value: str) -> float:
-    """The seconds of a Retry-After, which has them, or a date; 0 if it makes no sense."""
+    """Return the seconds of a Retry-After header, which has seconds or a date; 0 if it has neither."""
     try:
         seconds = float(value)
     except ValueError:

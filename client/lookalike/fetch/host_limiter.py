@@ -1,4 +1,4 @@
-"""Hosts: how much is asked of each at once, and which are left alone for a while because they fail."""
+"""Limit the requests to each host at once, and pause hosts that fail."""
 
 import asyncio
 import random
@@ -7,115 +7,123 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from lookalike.fetch.types import Failed, Passing, Settings
+from lookalike.fetch.types import Failed, Settings, TransientFailure
 
 _FAILURES: Final = 3
-"""One after the other, with no success between them: then it is the host, and not an image."""
+"""After this many failures with no success between them, the host is taken to be down, and not its images."""
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _MAX_PAUSE_SECONDS: Final = 60.0
 _MAX_IDLE: Final = 10_000
-"""Hosts that are remembered while nothing is asked of them."""
+"""Hosts that are remembered while no request to them is running."""
 
 
 class Host:
-    """What is known of one host.
+    """Keep the state of one host: its free slots, its failures and its pauses.
 
     Attributes:
-        places: for those who ask it for something now.
-        callers: how many do, or wait to.
-        gives: the URI of the last image that it gave; empty if it gave none.
+        slots: limits the requests to the host at once.
+        callers: how many requests hold a slot or wait for one.
+        last_uri: the URI of the last image that the host delivered; empty if there was none.
     """
 
     def __init__(self, name: str, settings: Settings, clock: Callable[[], float]) -> None:
         self._name, self._settings, self._clock = name, settings, clock
-        self.places = asyncio.Semaphore(settings.per_host)
+        self.slots = asyncio.Semaphore(settings.per_host)
         self.callers = 0
-        self.gives = ""
-        self._asked_until = self._paused_until = 0.0
+        self.last_uri = ""
+        self._busy_until = self._paused_until = 0.0
         self._failures = self._pauses = 0
         self._failing_since: float | None = None
-        self._lost, self._why = False, ""
+        self._given_up, self._last_error = False, ""
 
     def check(self) -> None:
-        """Raise Passing while the host is left alone, and Failed when it has failed for too long."""
-        if self._lost:
-            message = f"{self._name}: has failed for {self._settings.patience:.0f} s and is given up; last: {self._why}"
+        """Raise TransientFailure while the host is paused, and Failed when it has failed for too long."""
+        if self._given_up:
+            seconds = f"{self._settings.patience:.0f} s"
+            message = f"{self._name}: the host has failed for {seconds} and is given up; last error: {self._last_error}"
             raise Failed(message, reason="HOST_UNAVAILABLE")
         if self._clock() < self.down_until:
-            raise Passing(f"{self._name}: is left alone for now", reason="HOST_UNAVAILABLE", asked=False)
+            message = f"{self._name}: the host has failed and is paused for now"
+            raise TransientFailure(message, reason="HOST_UNAVAILABLE", image_failed=False)
 
     @property
     def down_until(self) -> float:
-        """When it may be asked again."""
-        return max(self._asked_until, self._paused_until)
+        """Return the time, by the clock, from which on the host may be contacted again."""
+        return max(self._busy_until, self._paused_until)
 
     @property
-    def _doubtful(self) -> bool:
-        """Whether one more failure means that it is the host that fails, and not its images."""
+    def _is_near_limit(self) -> bool:
+        """Return whether one more failure means that the host is down, and not that an image fails."""
         return self._failures >= _FAILURES - 1
 
     def failed(self, wait: float, why: str = "") -> bool:
-        """Note a failure that may pass; the host may have said for how long it wants to be left alone.
+        """Count a transient failure of the host.
+
+        Args:
+            wait: seconds for which the host asked not to be contacted; 0 if it did not ask.
+            why: the error, for messages.
 
         Returns:
-            Whether it is left alone from now on: then it need not have been the image that failed.
+            Whether the host is paused now; then the cause need not be the image.
         """
-        now, self._why = self._clock(), why
+        now, self._last_error = self._clock(), why
         if self._failing_since is None:
             self._failing_since = now
         self._failures += 1
-        self._lost = self._failures >= _FAILURES and now - self._failing_since >= self._settings.patience
-        if self._failures >= _FAILURES and now >= self._paused_until:  # else it was asked before the pause began
+        self._given_up = self._failures >= _FAILURES and now - self._failing_since >= self._settings.patience
+        if self._failures >= _FAILURES and now >= self._paused_until:  # else this request began before the pause
             pause = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(9, self._pauses))
             self._paused_until = now + pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
             self._pauses += 1
-        self._asked_until = max(self._asked_until, now + wait)
+        self._busy_until = max(self._busy_until, now + wait)
         return now < self.down_until
 
-    async def judge(self, error: Passing, gives: Callable[[str], Awaitable[bool]], *, counts: bool = True) -> None:
-        """Tell whether it is the image that fails, which the error then says, or the host, which is noted.
+    async def record_failure(
+        self, error: TransientFailure, delivers: Callable[[str], Awaitable[bool]], *, counts: bool = True
+    ) -> None:
+        """Decide whether the image or the host has failed: set `error.image_failed`, or count a failure of the host.
 
-        A host that still gives what it gave before is well. Else a few images that always fail would look like a host
-        that is down, and be waited for.
+        A host that still delivers its last image is up. Without this check, a few images that always fail would look
+        like a host that is down, and indexing would wait for that host.
 
         Args:
             error: the failure.
-            gives: whether the host gives what is at this URI.
-            counts: whether such a failure says anything of the host.
+            delivers: a function that tells whether the host delivers the image at a URI.
+            counts: whether this kind of failure says anything about the host.
         """
-        if not error.wait and self.gives and self._doubtful and await gives(self.gives):
+        if not error.wait and self.last_uri and self._is_near_limit and await delivers(self.last_uri):
             self.succeeded()
         elif counts:
-            error.asked = not self.failed(error.wait, str(error))
+            error.image_failed = not self.failed(error.wait, str(error))
 
     def succeeded(self, uri: str = "") -> None:
-        """Note that it answers, and what it gave. What it asked for while this was under way still holds."""
-        self.gives = uri or self.gives
+        """Note a success and the URI that was delivered. A wait that the host asked for meanwhile still holds."""
+        self.last_uri = uri or self.last_uri
         self._failures, self._pauses, self._failing_since, self._paused_until = 0, 0, None, 0.0
 
 
-class Hosts:
-    """All hosts, by name."""
+class HostLimiter:
+    """Keep the state of all hosts by name, and give out their slots."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._clock = settings, clock
         self._hosts: dict[str, Host] = {}
 
     @asynccontextmanager
-    async def turn(self, name: str) -> AsyncIterator[Host]:
-        """Wait for one of the host's places, and hold it in the block. Raises as `Host.check`."""
+    async def slot(self, name: str) -> AsyncIterator[Host]:
+        """Wait for one of the host's slots, and hold it during the block. Raises as `Host.check`."""
         host = self._hosts.get(name) or self._new(name)
         host.callers += 1
         try:
             host.check()
-            async with host.places:
-                host.check()  # others may have failed meanwhile
+            async with host.slots:
+                host.check()  # other requests may have failed meanwhile
                 yield host
         finally:
             host.callers -= 1
 
     def seconds_until_up(self) -> float:
-        """Until one of those that are left alone may be asked again; 0 if there are none."""
+        """Return the seconds until the first paused host may be contacted again; 0 if no host is paused."""
         now = self._clock()
         waits = [host.down_until - now for host in self._hosts.values() if host.down_until > now]
         return min(waits, default=0.0)

@@ -1,4 +1,4 @@
-"""Files of this machine. A file's stamp is its time and its size."""
+"""Read files of this machine; the stamp of a file is its modification time and its size."""
 
 import hashlib
 import os
@@ -9,94 +9,95 @@ from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from lookalike._concurrency.budget import Room
-from lookalike.fetch.thread_batcher import Trips
+from lookalike.fetch.thread_batcher import ThreadBatcher
 from lookalike.fetch.types import Failed, Fetched, too_large
 from lookalike.regular_file import open_regular
 
 _PLAIN: Final = re.compile(r"file:///[^?#]*").fullmatch
-"""Nearly every one; to take others apart takes ten times as long."""
-_GUESS: Final = 1024 * 1024
-"""Room that is taken for a file before its size is known, so that one trip to a thread will do."""
+"""Matches nearly every URI; the full parser for the others takes ten times as long."""
+_ASSUMED_BYTES: Final = 1024 * 1024
+"""Memory that is reserved for a file before its size is known, so that one call in a thread is enough."""
 
 
 def is_local(uri: str) -> bool:
-    """Whether it is a `file:` URI, or one of `local:`, fsspec's name for the same."""
+    """Return whether the URI is a `file:` URI, or a `local:` URI, which is fsspec's name for the same."""
     return uri[:6].lower().startswith(("file:", "local:"))
 
 
 def path_of(uri: str) -> str:
-    """The path of a URI of a local file. Raises Failed."""
+    """Return the path of the local file at a URI. Raises Failed."""
     try:
         if _PLAIN(uri):
             return os.fsdecode(unquote_to_bytes(uri[len("file://") :]))
         parts = urlsplit(uri)
         if parts.netloc not in ("", "localhost"):
-            raise Failed(f"{uri}: is on another machine", reason="UNREADABLE")
+            raise Failed(f"{uri}: the file is on another machine", reason="UNREADABLE")
         return os.fsdecode(unquote_to_bytes(parts.path))
     except ValueError as error:
-        raise Failed(f"{uri!r}: is no URL of a file: {error}", reason="INVALID_URI") from error
+        raise Failed(f"{uri!r}: is not the URL of a file: {error}", reason="INVALID_URI") from error
 
 
 def stamps(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The stamp of each file, empty for one that cannot be seen; blocks."""
+    """Return the stamp of each file, empty for a file that cannot be read; this function blocks."""
     return [_stamp(path) for path in paths]
 
 
 def _stamp(path: str | os.PathLike[str]) -> str:
     try:
-        return _mark(os.stat(path))
+        return _stamp_of(os.stat(path))
     except (OSError, TypeError, ValueError):
         return ""
 
 
-def _mark(seen: os.stat_result) -> str:
-    return f"{seen.st_mtime_ns:x} {seen.st_size:x}"
+def _stamp_of(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns:x} {status.st_size:x}"
 
 
 class Local:
-    """Reads files, none larger than `max_bytes`."""
+    """Read files of at most `max_bytes` bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._trips: Trips[tuple[str, int, bytes | None, bytes]] = Trips()
+        self._batcher: ThreadBatcher[tuple[str, int, bytes | None, bytes]] = ThreadBatcher()
 
     async def fetch(self, uri: str, stamp: str, room: Room | None) -> Fetched | None:
-        """See `Place`."""
+        """Read the file at a URI; arguments, result and errors are those of `Backend.fetch`."""
         return await self.read(path_of(uri), stamp, room)
 
     async def read(self, path: str | os.PathLike[str], stamp: str, room: Room | None) -> Fetched | None:
-        """The file, likewise."""
-        size = _GUESS
+        """Read the file at a path; result and errors are those of `Backend.fetch`."""
+        size = _ASSUMED_BYTES
         try:
             while True:
                 if room:
                     await room.take(size)
-                most = min(size, self._max_bytes) if room else -1
-                found, size, data, sha256 = await self._trips.call(partial(_read, path, stamp, most))
-                if data is not None or room is None or found == stamp or size > self._max_bytes:
+                limit = min(size, self._max_bytes) if room else -1
+                new_stamp, size, data, sha256 = await self._batcher.call(partial(_read, path, stamp, limit))
+                if data is not None or room is None or new_stamp == stamp or size > self._max_bytes:
                     break
         except OSError as error:
             raise Failed(f"cannot read {path}: {error.strerror}", reason="UNREADABLE") from error
-        except (TypeError, ValueError) as error:  # no name of a file
+        except (TypeError, ValueError) as error:  # the path is not valid
             raise Failed(f"cannot read {path!r}: {error}", reason="UNREADABLE") from error
-        if found == stamp:
+        if new_stamp == stamp:
             return None
         if size > self._max_bytes:
             raise too_large(str(path), self._max_bytes)
-        return Fetched(data or b"", found, sha256)
+        return Fetched(data or b"", new_stamp, sha256)
 
 
-def _read(path: str | os.PathLike[str], known: str, most: int) -> tuple[str, int, bytes | None, bytes]:
-    """Stamp and size of a file; and what is in it, and its hash, unless that is its stamp or it is larger than `most`.
+def _read(path: str | os.PathLike[str], known: str, limit: int) -> tuple[str, int, bytes | None, bytes]:
+    """Return stamp, size, content and hash of a file.
 
-    The stamp is taken first, so that what changes meanwhile is read again another time.
+    The content is None if the stamp is the known one, or if the file is larger than `limit` bytes. The stamp is taken
+    first, so that a file that changes meanwhile is read again another time.
     """
     with open(open_regular(path), "rb", buffering=0) as file:
-        seen = os.fstat(file.fileno())
-        found = _mark(seen)
-        if found == known or seen.st_size > most:
-            return found, seen.st_size, None, b""
-        data = file.read(seen.st_size) or b""
-        while len(data) < seen.st_size and (more := file.read(seen.st_size - len(data))):  # by some networks' files
+        status = os.fstat(file.fileno())
+        stamp = _stamp_of(status)
+        if stamp == known or status.st_size > limit:
+            return stamp, status.st_size, None, b""
+        data = file.read(status.st_size) or b""
+        while len(data) < status.st_size and (more := file.read(status.st_size - len(data))):  # network file systems
             data += more
-        return found, seen.st_size, data, hashlib.sha256(data).digest()
+        return stamp, status.st_size, data, hashlib.sha256(data).digest()

@@ -1,8 +1,9 @@
-"""Which addresses are public: a table of those that are not, each with the document that says so.
+"""Tell whether an address is public, by a table of the ranges that are not, each with its source document.
 
-Of IPv4 every address is public but those listed here. Of IPv6 the global unicast addresses are, 2000::/3, but for those
-listed here: all others are of this machine, this network or nobody. An address that only wraps one of IPv4 is judged by
-that. The table is that of IANA's registries of special-purpose addresses (RFC 6890), with what they leave to others.
+An IPv4 address is public unless it is listed here. An IPv6 address is public if it is a global unicast address
+(2000::/3) and is not listed here; all other IPv6 addresses belong to this machine, to this network or to nobody. An
+IPv6 address that wraps an IPv4 address is judged by the IPv4 address. The table holds the registries of special-purpose
+addresses of IANA (RFC 6890), and further ranges that those registries leave to other documents.
 """
 
 import ipaddress
@@ -44,25 +45,28 @@ RANGES: Final[Mapping[str, str]] = {
     "fec0::/10": "site-local, withdrawn by RFC 3879",
     "ff00::/8": "multicast, RFC 4291",
 }
-"""What is not public: why, and where it is written. Of several that hold an address the first one counts."""
+"""Ranges that are not public, each with the reason and its document. The first range that holds an address counts."""
 
 WRAPPERS: Final[Mapping[str, tuple[int, str]]] = {
     "::ffff:0:0/96": (12, "IPv4 mapped, RFC 4291"),
     "64:ff9b::/96": (12, "translated to IPv4, RFC 6052"),
     "2002::/16": (2, "tunnelled by 6to4, RFC 3056"),
 }
-"""What wraps an address of IPv4: in which of its bytes that begins, and where it is written."""
+"""Ranges that wrap an IPv4 address: the byte in which the IPv4 address begins, and the document."""
 
 _RANGES: Final = [(ipaddress.ip_network(text), f"{text}, {why}") for text, why in RANGES.items()]
-_WRAPPERS: Final = [(ipaddress.IPv6Network(text), *found) for text, found in WRAPPERS.items()]
+_WRAPPERS: Final = [(ipaddress.IPv6Network(text), *wrapper) for text, wrapper in WRAPPERS.items()]
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-_NO_ADDRESS: Final = "no address in its usual spelling"
+_NO_ADDRESS: Final = "not an address in its usual spelling"
 _OUTSIDE: Final = "outside of 2000::/3, the global unicast addresses of RFC 4291"
 
 
 @lru_cache(4096)
 def why_not_public(text: str) -> str:
-    """Why an address is not public; empty if it is. A scope (`%eth0`) does not count; odd spellings are no address."""
+    """Return why an address is not public; empty if it is public.
+
+    A scope (`%eth0`) is ignored. Text that is not an address in its usual spelling is not public either.
+    """
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

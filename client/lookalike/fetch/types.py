@@ -1,4 +1,4 @@
-"""What is asked of a place where images are, and what it answers."""
+"""Define the interface of a fetch backend: its settings, its result and its errors."""
 
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -10,21 +10,21 @@ from lookalike.constants import MAX_IMAGE_BYTES
 from lookalike.errors import LookalikeError, UnreadableImageError
 
 MAX_STAMP: Final = 256
-"""Bytes of a stamp; a longer one is not kept."""
+"""The most bytes of a stamp; a longer stamp is not stored."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How images are fetched.
+    """Settings say how images are fetched.
 
     Attributes:
-        per_host: how many images are fetched from one host at once.
-        timeout: seconds that an image may take.
+        per_host: the most images that are fetched from one host at once.
+        timeout: seconds that fetching one image may take.
         attempts: how often a fetch is tried before the image is put off.
-        patience: seconds that a host may fail without any success before its images are given up.
+        patience: seconds for which a host may fail without any success before its images are given up.
         private_redirects: whether redirects may lead to addresses that are not public.
-        max_bytes: the largest image that is read.
-        trust_manifests: whether manifests from the web and from stores may name what those of this machine may.
+        max_bytes: bytes of the largest image that is read.
+        trust_manifests: whether manifests from the web and from stores may name any URI, as local manifests may.
     """
 
     per_host: int = 8
@@ -38,7 +38,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fetched:
-    """An image file, the stamp that tells whether it has changed since, and the hash; empty where there is none yet."""
+    """Fetched is the result of a fetch.
+
+    Attributes:
+        data: the bytes of the image file; empty if it was not to be read.
+        stamp: the version of the file, which tells later whether it has changed; empty if the host tells none.
+        sha256: the hash of the file; empty if it has not been computed yet.
+    """
 
     data: bytes
     stamp: str
@@ -46,49 +52,50 @@ class Fetched:
 
 
 class Failed(UnreadableImageError):
-    """An image cannot be fetched, and trying again would not help."""
+    """The image cannot be fetched, and a retry would not help."""
 
 
-class Passing(UnreadableImageError):
-    """An image cannot be fetched now.
+class TransientFailure(UnreadableImageError):
+    """The image cannot be fetched now, but a retry may succeed.
 
     Attributes:
-        wait: seconds for which its host should be left alone; 0 if it did not say.
-        asked: whether it is this very image that failed, as far as can be told, and not its host.
+        wait: seconds for which the host asked not to be contacted; 0 if it did not ask.
+        image_failed: whether this image has failed, as far as can be told, and not its host.
     """
 
-    def __init__(self, message: str, *, reason: str, wait: float = 0.0, asked: bool = True) -> None:
+    def __init__(self, message: str, *, reason: str, wait: float = 0.0, image_failed: bool = True) -> None:
         super().__init__(message, reason=reason)
-        self.wait, self.asked = wait, asked
+        self.wait, self.image_failed = wait, image_failed
 
 
-class Place(Protocol):
-    """Where images are."""
+class Backend(Protocol):
+    """Backend is the interface of everything that fetches images."""
 
     async def fetch(self, uri: str, stamp: str, room: Room | None) -> Fetched | None:
-        """The image file at the URI; None if it is the one that the stamp is of.
+        """Fetch the image file at the URI; return None if the file still has the given stamp.
 
         Args:
-            uri: of the image.
-            stamp: of what is known; empty if nothing is.
-            room: where it is to be held; None: the file is not to be read, and what is returned has no data.
+            uri: the URI of the image.
+            stamp: the stamp of the version that is known; empty if none is known.
+            room: the memory that the file may take; None if the file is not to be read: then the result has no data.
 
         Raises:
-            Failed, Passing: it cannot be fetched.
+            Failed: the image cannot be fetched, and a retry would not help.
+            TransientFailure: the image cannot be fetched now.
         """
         ...
 
 
-def too_large(uri: str, most: int) -> LookalikeError:
-    """The error of an image that is larger than can be sent."""
+def too_large(uri: str, limit: int) -> LookalikeError:
+    """Return the error of an image that is larger than `limit` bytes."""
     return Failed(
-        f"{uri}: at most {most} bytes can be sent, got more",
+        f"{uri}: at most {limit} bytes can be sent, got more",
         reason="IMAGE_TOO_LARGE",
-        metadata={"limit_bytes": str(most)},
+        metadata={"limit_bytes": str(limit)},
         code=grpc.StatusCode.INVALID_ARGUMENT,
     )
 
 
-def kept(stamp: str) -> str:
-    """The stamp, if it can be kept."""
+def storable_stamp(stamp: str) -> str:
+    """Return the stamp if it can be stored, else an empty stamp."""
     return stamp if len(stamp.encode()) <= MAX_STAMP and "\0" not in stamp else ""

@@ -1,6 +1,7 @@
-"""Images behind http and https, by aiohttp: fsspec's own way, which leaves redirects, sizes and Retry-After to it.
+"""Fetch images over http and https by aiohttp.
 
-The stamp is the ETag, or else Last-Modified: with it the host is asked for the image only if it has changed.
+fsspec can do this too, but it does not control redirects, sizes and Retry-After. The stamp of an image is its ETag, or
+else its Last-Modified header: with the stamp, the host sends the image only if it has changed.
 """
 
 import asyncio
@@ -16,53 +17,53 @@ from yarl import URL
 
 from lookalike._concurrency.budget import Room
 from lookalike.fetch import address, connector, headers
-from lookalike.fetch.host_limiter import Hosts
-from lookalike.fetch.types import Failed, Fetched, Passing, Settings, too_large
+from lookalike.fetch.host_limiter import HostLimiter
+from lookalike.fetch.types import Failed, Fetched, Settings, TransientFailure, too_large
 
 _MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-_PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
-_OF_THE_IMAGE: Final = "HTTP_500"
-"""What says nothing of the host: programs that make images answer so for one that they cannot make."""
-_GUESS: Final = 1024 * 1024
-"""Room that is taken for an image before its size is known: nobody should wait for room while a host waits for him."""
+_TRANSIENT: Final = (408, 425, 429, 500, 502, 503, 504)
+_IMAGE_ERROR: Final = "HTTP_500"
+"""A failure that says nothing about the host: image servers answer 500 for a single image that they cannot make."""
+_ASSUMED_BYTES: Final = 1024 * 1024
+"""Memory that is reserved for an image before its size is known, so that no open request waits for memory."""
 _CHUNK: Final = 256 * 1024
 _AGENT: Final = {"User-Agent": "lookalike", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
 
 
 class Web:
-    """Fetches images from hosts, and is gentle with each; an async context manager."""
+    """Fetch images over HTTP with a limited load on each host; an async context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.hosts = Hosts(settings)
+        self.hosts = HostLimiter(settings)
 
     async def __aenter__(self) -> Self:
-        """Open what holds the connections."""
+        """Open the HTTP sessions that hold the connections."""
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout, sock_connect=min(10.0, self._settings.timeout))
 
-        self._any = connector.to_any(timeout=timeout, headers=_AGENT)
-        self._public = connector.to_public(timeout=timeout, headers=_AGENT)
+        self._pinned = connector.pinned_session(timeout=timeout, headers=_AGENT)
+        self._public = connector.public_session(timeout=timeout, headers=_AGENT)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
-        await self._any.close()
+        """Close all connections of both sessions."""
+        await self._pinned.close()
         await self._public.close()
 
     async def fetch(self, uri: str, stamp: str, room: Room | None, *, public: bool = False) -> Fetched | None:
-        """See `Place`. What may pass is tried again, while the host is not left alone.
+        """Fetch an image as `Backend.fetch` does; transient failures are retried unless the host is paused.
 
         Args:
-            uri: of the image.
-            stamp: of what is known.
-            room: where it is to be held.
-            public: whether only public addresses are gone to.
+            uri: the URL of the image.
+            stamp: the stamp of the version that is known; empty if none is known.
+            room: the memory that the image may take; None if the image is not to be read.
+            public: whether to connect to public addresses only.
         """
-        url, first = _url(uri), self._public if public else self._any
-        size, attempt = _GUESS, 1
+        url, first = _url(uri), self._public if public else self._pinned
+        size, attempt = _ASSUMED_BYTES, 1
         while True:
             try:
                 if room:
@@ -70,120 +71,122 @@ class Web:
                 return await self._attempt(first, url, stamp, room)
             except _NoRoom as error:
                 size = error.size
-            except Passing as error:
-                if attempt == self._settings.attempts or not error.asked:
+            except TransientFailure as error:
+                if attempt == self._settings.attempts or not error.image_failed:
                     raise
                 await asyncio.sleep(0.2 * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 attempt += 1
 
     async def _attempt(self, first: aiohttp.ClientSession, url: URL, stamp: str, room: Room | None) -> Fetched | None:
-        async with self.hosts.turn(url.authority) as host:
+        async with self.hosts.slot(url.authority) as host:
             try:
-                found = await self._get(first, url, stamp, room)
-            except Passing as error:
-                await host.judge(error, partial(self._gives, first), counts=error.reason != _OF_THE_IMAGE)
+                fetched = await self._get(first, url, stamp, room)
+            except TransientFailure as error:
+                await host.record_failure(error, partial(self._delivers, first), counts=error.reason != _IMAGE_ERROR)
                 raise
             except Failed:
-                host.succeeded()  # it answers, if not with an image
+                host.succeeded()  # the host answered, though not with an image
                 raise
             host.succeeded(str(url))
-            return found
+            return fetched
 
-    async def _gives(self, first: aiohttp.ClientSession, uri: str) -> bool:
+    async def _delivers(self, first: aiohttp.ClientSession, uri: str) -> bool:
         try:
             await self._get(first, URL(uri), "", None)
-        except (Failed, Passing):
+        except (Failed, TransientFailure):
             return False
         return True
 
     async def _get(self, first: aiohttp.ClientSession, url: URL, stamp: str, room: Room | None) -> Fetched | None:
-        """Follow redirects to the image; the first request is made by `first`."""
+        """Follow redirects to the image; the first request is sent by the session `first`."""
         session, at = first, url
         for _ in range(_MAX_REDIRECTS + 1):
             try:
-                async with session.get(at, headers=headers.conditions(stamp), allow_redirects=False) as response:
+                async with session.get(
+                    at, headers=headers.conditional_headers(stamp), allow_redirects=False
+                ) as response:
                     if response.status in _REDIRECTS:
                         at, session = self._redirected(first, url, at, response.headers)
                         continue
                     return await self._answered(url, response, stamp, room)
             except TimeoutError as error:
-                message = f"{url}: not answered within {self._settings.timeout:g} s"
-                raise Passing(message, reason="TIMEOUT") from error
+                message = f"{url}: no answer within {self._settings.timeout:g} s"
+                raise TransientFailure(message, reason="TIMEOUT") from error
             except (aiohttp.NonHttpUrlClientError, ssl.SSLCertVerificationError) as error:
                 raise Failed(f"{url}: {error}", reason="UNREADABLE") from error
-            except (ValueError, OverflowError) as error:  # no name of a host, or no port; aiohttp.InvalidURL too
-                raise Failed(f"{url}: leads to what is no URL: {error}", reason="INVALID_URI") from error
+            except (ValueError, OverflowError) as error:  # host or port is not valid; aiohttp.InvalidURL too
+                raise Failed(f"{url}: leads to an invalid URL: {error}", reason="INVALID_URI") from error
             except (aiohttp.ClientError, OSError) as error:
                 if isinstance(refusal := getattr(error, "os_error", error), address.PrivateAddress):
                     raise _refused(url, at, refusal) from error
-                raise Passing(f"{url}: {error or type(error).__name__}", reason="CONNECTION") from error
+                raise TransientFailure(f"{url}: {error or type(error).__name__}", reason="CONNECTION") from error
         raise Failed(f"{url}: more than {_MAX_REDIRECTS} redirects", reason="TOO_MANY_REDIRECTS")
 
     def _redirected(
         self, first: aiohttp.ClientSession, url: URL, at: URL, answered: Mapping[str, str]
     ) -> tuple[URL, aiohttp.ClientSession]:
-        """Where a redirect leads, and who may go there."""
+        """Return the target of a redirect, and the session that may follow it."""
         target = at.join(URL(answered.get("Location", "")))
         if target.scheme not in ("http", "https") or not target.host:
             raise Failed(f"{url}: is redirected to {str(target)!r}", reason="REDIRECT_REFUSED")
         address.check_spelling(target)
         if self._settings.private_redirects:
-            return target, self._any
+            return target, self._pinned
         return target, first if address.same_host(url, target) else self._public
 
     async def _answered(
         self, url: URL, response: aiohttp.ClientResponse, stamp: str, room: Room | None
     ) -> Fetched | None:
-        status, found = response.status, headers.stamp_of(response.headers)
+        status, new_stamp = response.status, headers.stamp_of(response.headers)
         if stamp and status == 304:
             return None
-        if stamp and status == 200 and stamp == found:
-            response.close()  # rather than to read what is known
+        if stamp and status == 200 and stamp == new_stamp:
+            response.close()  # the body is known already
             return None
-        if status in _PASSING:
+        if status in _TRANSIENT:
             wait = headers.retry_after(response.headers.get("Retry-After", "1" if status == 429 else ""))
-            raise Passing(f"{url}: answered {status}", reason=f"HTTP_{status}", wait=wait)
+            raise TransientFailure(f"{url}: answered {status}", reason=f"HTTP_{status}", wait=wait)
         if status != 200:
             raise Failed(f"{url}: answered {status}", reason=f"HTTP_{status}")
-        declared, most = response.content_length, self._settings.max_bytes
-        if declared is not None and declared > most:
+        declared, limit = response.content_length, self._settings.max_bytes
+        if declared is not None and declared > limit:
             response.close()
-            raise too_large(str(url), most)
+            raise too_large(str(url), limit)
         if room is None:
             response.close()
-            return Fetched(b"", found)
-        size = most if declared is None else declared
+            return Fetched(b"", new_stamp)
+        size = limit if declared is None else declared
         if not room.try_take(size):
             response.close()
             raise _NoRoom(size)
-        return Fetched(await _body(response, str(url), most), found)
+        return Fetched(await _body(response, str(url), limit), new_stamp)
 
 
 class _NoRoom(Exception):
-    """There is no room for so many bytes yet: the host must be asked again when there is."""
+    """There is no room for `size` bytes yet: the request must be sent again when there is."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self.size = size
 
 
-async def _body(response: aiohttp.ClientResponse, uri: str, most: int) -> bytes:
+async def _body(response: aiohttp.ClientResponse, uri: str, limit: int) -> bytes:
     data = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK):
         data += chunk
-        if len(data) > most:
+        if len(data) > limit:
             response.close()
-            raise too_large(uri, most)
+            raise too_large(uri, limit)
     return bytes(data)
 
 
 def _url(uri: str) -> URL:
-    """Raises Failed."""
+    """Parse a URL; raises Failed if it is not valid."""
     try:
         url = URL(uri)
         address.check_spelling(url)
     except ValueError as error:
-        raise Failed(f"{uri!r} is no URL: {error}", reason="INVALID_URI") from error
+        raise Failed(f"{uri!r} is not a URL: {error}", reason="INVALID_URI") from error
     if not url.host:
         raise Failed(f"{uri!r} names no host", reason="INVALID_URI")
     return url

@@ -3,7 +3,7 @@
 from typing import Final
 
 from lookalike.errors import LookalikeError, QuotaExceededError
-from lookalike.fetch import Passing
+from lookalike.fetch import TransientFailure
 from lookalike.indexing.job import Job
 
 _FETCHES: Final = 3
@@ -24,4 +24,4 @@ def is_gone(job: Job, error: LookalikeError) -> bool:
 def is_last(error: LookalikeError, tries: int) -> bool:
     """Say whether an item that failed so in so many rounds is not tried again."""
     transient = error.code.name in _TRANSIENT and not isinstance(error, QuotaExceededError)
-    return tries >= (_FETCHES if isinstance(error, Passing) else _SENDS if transient else 1)
+    return tries >= (_FETCHES if isinstance(error, TransientFailure) else _SENDS if transient else 1)

@@ -19,7 +19,7 @@ from lookalike._concurrency.budget import Budget, Room
 from lookalike._concurrency.task_group import together
 from lookalike._operations import source
 from lookalike.errors import LookalikeError
-from lookalike.fetch import Fetcher, Passing
+from lookalike.fetch import Fetcher, TransientFailure
 from lookalike.indexing import attempts
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.embedding import Embedding
@@ -148,8 +148,8 @@ class Pipeline:
         """Read the image, and hash it."""
         try:
             found = await self._fetcher.fetch(job.item, job.stamp if job.known else "", job.room)
-        except Passing as error:
-            self._fail(job, error, tried=error.asked)
+        except TransientFailure as error:
+            self._fail(job, error, tried=error.image_failed)
             return
         except LookalikeError as error:
             self._fail(job, error)

@@ -1,4 +1,4 @@
-"""What a command line names as sources: folders, globs, image files, manifests, URLs, standard input."""
+"""Read items from the sources of a command line: folders, globs, image files, manifests, URLs, standard input."""
 
 import glob
 import os
@@ -21,13 +21,13 @@ STANDARD_INPUT: Final = "-"
 
 @dataclass
 class Sources:
-    """The items of all sources, one source after the other.
+    """Read the items of all sources, one source after the other.
 
     Attributes:
-        names: the sources.
-        form: how manifests are written.
-        product_from: what the products of files are called after; manifests say it themselves.
-        failures: of what could not be listed: folders, and rows of manifests. They grow as the items are taken.
+        names: the sources, as the command line names them.
+        form: the format of manifests.
+        product_from: which part of a file's path names its product; a manifest has a column for that.
+        failures: one outcome for each folder and manifest row that could not be read; it grows as items are taken.
     """
 
     names: Sequence[str]
@@ -35,39 +35,39 @@ class Sources:
     product_from: ProductFrom = ProductFrom.NONE
 
     def __post_init__(self) -> None:
-        """Nothing has failed yet."""
+        """Start with an empty list of failures."""
         self.failures: list[Outcome] = []
 
     def check(self) -> None:
-        """Raise FileNotFoundError if a source is not there."""
+        """Raise FileNotFoundError if a source does not exist."""
         for name in map(_path, self.names):
             if "://" not in name and name != STANDARD_INPUT and not glob.has_magic(name) and not Path(name).exists():
                 raise FileNotFoundError(f"{name} does not exist")
 
-    def again(self) -> bool:
-        """Whether the items can be had a second time, and without waiting: not from standard input."""
+    def is_repeatable(self) -> bool:
+        """Return whether the items can be read a second time, which standard input does not allow."""
         return STANDARD_INPUT not in self.names
 
-    def may_wait(self) -> bool:
-        """Whether somebody else may keep us waiting for the items: who writes to standard input, a host or a store."""
+    def may_block(self) -> bool:
+        """Return whether reading the items may block for long: from standard input, a host or a store."""
         return any(name == STANDARD_INPUT or "://" in name for name in map(_path, self.names))
 
     def items(self) -> Iterator[Item]:
-        """Yield the items.
+        """Yield the items of all sources.
 
         Raises:
             FileNotFoundError: a source does not exist.
-            InvalidRequestError: a manifest is none.
+            InvalidRequestError: a manifest cannot be parsed.
         """
         self.check()
         for name in self.names:
-            yield from self._of(_path(name))
+            yield from self._items_of(_path(name))
 
-    def _of(self, name: str) -> Iterator[Item]:
+    def _items_of(self, name: str) -> Iterator[Item]:
         if name == STANDARD_INPUT:
             return manifest.binary_items(_standard_input(), self.form, "standard input", str(Path.cwd()), self._failed)
         if "://" in name:
-            if (form := self._form(name)) and not store.is_several(name):
+            if (form := self._form(name)) and not store.is_listing(name):
                 return store.manifest_items(name, form, self._failed)
             return (Item(None, uri) for uri in store.uris(name))
         if os.path.isdir(name):
@@ -79,7 +79,7 @@ class Sources:
         return self._files(folder.matching(name))
 
     def _form(self, name: str) -> Format | None:
-        """How the source is written, if it is a manifest."""
+        """Return the format of the source if it is a manifest, else None."""
         return manifest.format_of(name) if self.form is Format.AUTO else self.form
 
     def _files(self, paths: Iterator[str]) -> Iterator[Item]:
@@ -94,10 +94,10 @@ class Sources:
 
 
 def _path(name: str) -> str:
-    """The path of a URL of a local file; any other name as it is."""
+    """Return the path of a local file's URL, and any other name unchanged."""
     return local.path_of(name) if local.is_local(name) else name
 
 
 def _standard_input() -> IO[bytes]:
-    """Not `sys.stdin`, which Python could not close while a thread waits for it."""
+    """Open standard input a second time: Python could not close `sys.stdin` while a thread reads from it."""
     return open(0, "rb", closefd=False)

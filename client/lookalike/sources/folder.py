@@ -1,4 +1,4 @@
-"""Image files of this machine, in folders and by glob patterns."""
+"""Find image files of this machine, in folders and by glob patterns."""
 
 import glob
 import os
@@ -14,49 +14,49 @@ from lookalike.records import Item
 EXTENSIONS: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 )
-"""Of files in folders; a file that is named itself is taken whatever it is called."""
+"""Extensions of image files in folders; a file that the caller names itself may have any name."""
 
 _SAFE: Final = re.compile(r"[A-Za-z0-9/._~-]*").fullmatch
 
 
 class ProductFrom(StrEnum):
-    """What a file's product is called after."""
+    """ProductFrom says which part of a file's path names its product."""
 
     NONE = "none"
-    """There are no products."""
+    """The files have no product."""
     FOLDER = "folder"
-    """The folder in which the file lies."""
+    """The product is the name of the file's folder."""
     NAME = "name"
-    """The file's name without its extension."""
+    """The product is the file's name without its extension."""
 
 
 def image_files(folder: str | os.PathLike[str], failed: Callable[[OSError], None]) -> Iterator[str]:
-    """Yield the absolute paths of the image files anywhere in the folder, in order; hidden ones are left out.
+    """Yield the absolute paths of all image files below the folder, in order; hidden files and folders are left out.
 
     Args:
-        folder: where to look. Links to folders are not followed.
-        failed: is told of folders that cannot be read.
+        folder: the folder to search. Links to folders are not followed.
+        failed: is called for each folder that cannot be read.
     """
     waiting = [os.path.realpath(folder)]
     while waiting:
         try:
-            with os.scandir(waiting.pop()) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+            with os.scandir(waiting.pop()) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
             failed(error)
             continue
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-        yield from (entry.path for entry in shown if _is_image(entry.name) and entry.is_file())
-        waiting += [entry.path for entry in reversed(shown) if entry.is_dir(follow_symlinks=False)]
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        yield from (entry.path for entry in visible if _is_image(entry.name) and entry.is_file())
+        waiting += [entry.path for entry in reversed(visible) if entry.is_dir(follow_symlinks=False)]
 
 
 def matching(pattern: str) -> Iterator[str]:
-    """Yield the absolute paths of the files that match; `**` stands for any folders."""
+    """Yield the absolute paths of the files that match the pattern; `**` stands for any number of folders."""
     return (os.path.realpath(path) for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path))
 
 
 def item(path: str, product_from: ProductFrom) -> Item:
-    """The file at an absolute path as an item to index; its URI is a file: URL."""
+    """Return an item for the file at an absolute path; its URI is a file: URL."""
     product = ""
     if product_from is ProductFrom.FOLDER:
         product = Path(path).parent.name
@@ -66,7 +66,7 @@ def item(path: str, product_from: ProductFrom) -> Item:
 
 
 def uri_of(path: str) -> str:
-    """The file: URL of an absolute path."""
+    """Return the `file:` URL of an absolute path."""
     return f"file://{path if _SAFE(path) else quote(os.fsencode(path))}"
 
 

@@ -1,10 +1,12 @@
-"""Manifests: a row for each image. Columns: uri, product, variant, staged; any other is a label.
+"""Read manifests, which have a row for each image and the columns uri, product, variant and staged.
 
-Columns whose names begin with `_` are left out, as in the failures that a run writes, which can be fed back in; but
-`_origin`, in a manifest of this machine, names another one that the item is of: so that list gives no more rights.
+Every other column is a label. Columns whose names begin with `_` are ignored: a run writes its failures as a manifest
+that can be indexed again, and uses such columns for the errors. One of them is read: in a manifest of this machine,
+`_origin` names the manifest that the item first came from, so that the list of failures gives the item no more rights.
 """
 
 import csv
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,31 +23,31 @@ from lookalike.sources.folder import uri_of
 
 _TRUE: Final = ("true", "1", "yes", "t", "y")
 _FALSE: Final = ("", "false", "0", "no", "f", "n", "none")
-_ROWS: Final = 4096
+_PARQUET_BATCH_ROWS: Final = 4096
 ORIGIN: Final = "_origin"
-"""The column of a list of failures that names the manifest which the item is of, if that is not of this machine."""
+"""The column of a list of failures that names the item's first manifest, if that is not a file of this machine."""
 PRIVATE: Final = "_private"
-"""Likewise: whether that manifest's address is not public."""
-_WRONG: Final = "\0"
-"""In the place of a row that is none: why. No column is called so."""
+"""The column of a list of failures that tells whether the address of the first manifest is not public."""
+_ROW_ERROR: Final = "\0"
+"""The key of the error message in a row that could not be parsed; no column has this name."""
 
 Rows = Iterable[tuple[int, Mapping[str, Any]]]
-Failed = Callable[[str, InvalidRequestError], None]
-"""Is told of a row that cannot be taken: where it is, and why."""
+OnFailure = Callable[[str, InvalidRequestError], None]
+"""A function that is called for each invalid row, with its position and the error."""
 
 
 class Format(StrEnum):
-    """How a manifest is written."""
+    """Format is the file format of a manifest."""
 
     AUTO = "auto"
-    """By the file's extension; from standard input, by the first line."""
+    """The file's extension tells the format; on standard input, the first line does."""
     CSV = "csv"
-    """With a header."""
+    """The file is CSV with a header line."""
     JSONL = "jsonl"
-    """A JSON object a line."""
+    """Each line is a JSON object."""
     PARQUET = "parquet"
     LINES = "lines"
-    """A URI a line."""
+    """Each line is a URI."""
 
 
 _EXTENSIONS: Final[Mapping[str, Format]] = {
@@ -59,21 +61,21 @@ _EXTENSIONS: Final[Mapping[str, Format]] = {
 
 
 def format_of(name: str) -> Format | None:
-    """The format of a manifest of that name; None if it is none."""
+    """Return the format of a manifest with this file name; None if the name is not that of a manifest."""
     return _EXTENSIONS.get(os.path.splitext(name)[1].lower())
 
 
-def file_items(path: str, form: Format, failed: Failed) -> Iterator[Item]:
-    """Yield the items of a manifest's file. Relative URIs are files beside it.
+def file_items(path: str, form: Format, failed: OnFailure) -> Iterator[Item]:
+    """Yield the items of a manifest file. Relative URIs are relative to the folder of the manifest.
 
     Args:
-        path: of the file.
-        form: how it is written.
-        failed: is told of rows that cannot be taken.
+        path: the path of the file.
+        form: the format of the manifest.
+        failed: is called for each invalid row.
 
     Raises:
-        InvalidRequestError: it is no manifest.
-        OSError: it cannot be read.
+        InvalidRequestError: the file is not a manifest.
+        OSError: the file cannot be read.
     """
     base = os.path.dirname(os.path.realpath(path))
     with open(open_regular(path), "rb") as file:
@@ -81,9 +83,9 @@ def file_items(path: str, form: Format, failed: Failed) -> Iterator[Item]:
 
 
 def binary_items(
-    file: IO[bytes], form: Format, name: str, base: str, failed: Failed, origin: Origin | None = None
+    file: IO[bytes], form: Format, name: str, base: str, failed: OnFailure, origin: Origin | None = None
 ) -> Iterator[Item]:
-    """Yield the items of a manifest that is open; arguments and errors as `stream_items`."""
+    """Yield the items of a manifest that is open in binary mode; arguments and errors are those of `stream_items`."""
     if form is Format.PARQUET:
         yield from _items(_parquet(file, name), name, base, failed, origin)
     else:
@@ -92,35 +94,30 @@ def binary_items(
 
 
 def stream_items(
-    file: IO[str], form: Format, name: str, base: str, failed: Failed, origin: Origin | None = None
+    file: IO[str], form: Format, name: str, base: str, failed: OnFailure, origin: Origin | None = None
 ) -> Iterator[Item]:
-    """Yield the items of a manifest that is text; arguments and errors as `file_items`.
+    """Yield the items of a manifest that is open in text mode. Raises as `file_items`.
 
     Args:
-        file: the text.
-        form: how it is written.
-        name: what it is called in messages.
-        base: the folder, or the URL of one, of relative URIs.
-        failed: is told of rows that cannot be taken.
-        origin: what the manifest is, if it is not of this machine.
+        file: the open manifest.
+        form: the format of the manifest.
+        name: the name of the manifest in messages.
+        base: the folder that relative URIs are relative to: a path or a URL.
+        failed: is called for each invalid row.
+        origin: where the manifest comes from, if it is not a file of this machine.
     """
     try:
         lines = iter(file)
         first = next(lines, "").removeprefix("\ufeff")
-        reader = _READERS.get(_guessed(first) if form is Format.AUTO else form)
+        reader = _READERS.get(_guess_format(first) if form is Format.AUTO else form)
         if not reader:
-            raise _no_manifest(name, f"{form} cannot be read as text")
-        yield from _items(reader(_with(first, lines)), name, base, failed, origin)
+            raise _invalid_manifest(name, f"{form} cannot be read as text")
+        yield from _items(reader(itertools.chain((first,), lines)), name, base, failed, origin)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _no_manifest(name, str(error)) from error
+        raise _invalid_manifest(name, str(error)) from error
 
 
-def _with(first: str, lines: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from lines
-
-
-def _guessed(line: str) -> Format:
+def _guess_format(line: str) -> Format:
     if line.lstrip().startswith("{"):
         return Format.JSONL
     header = next(csv.reader([line]), [])
@@ -140,8 +137,8 @@ def _jsonl(lines: Iterator[str]) -> Rows:
         try:
             row = json.loads(line)
         except ValueError as error:
-            row = {_WRONG: f"is not JSON: {error}"}
-        yield number, row if isinstance(row, dict) else {_WRONG: "is no JSON object"}
+            row = {_ROW_ERROR: f"is not JSON: {error}"}
+        yield number, row if isinstance(row, dict) else {_ROW_ERROR: "is not a JSON object"}
 
 
 def _lines(lines: Iterator[str]) -> Rows:
@@ -158,22 +155,22 @@ def _parquet(stream: IO[bytes], name: str) -> Rows:
     try:
         file = parquet.ParquetFile(stream)
         number = 0
-        for batch in file.iter_batches(_ROWS):
+        for batch in file.iter_batches(_PARQUET_BATCH_ROWS):
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
     except ArrowException as error:
-        raise _no_manifest(name, str(error)) from error
+        raise _invalid_manifest(name, str(error)) from error
 
 
 _READERS: Final = {Format.CSV: _csv, Format.JSONL: _jsonl, Format.LINES: _lines}
 
 
-def _items(rows: Rows, name: str, base: str, failed: Failed, origin: Origin | None) -> Iterator[Item]:
+def _items(rows: Rows, name: str, base: str, failed: OnFailure, origin: Origin | None) -> Iterator[Item]:
     first = True
     for number, row in rows:
-        if first and "uri" not in row and _WRONG not in row:
-            raise _no_manifest(name, f"it has no column `uri`, but {', '.join(map(str, row))}")
+        if first and "uri" not in row and _ROW_ERROR not in row:
+            raise _invalid_manifest(name, f"it has no column `uri`; its columns are {', '.join(map(str, row))}")
         first = False
         try:
             yield _item(row, base, origin)
@@ -182,9 +179,9 @@ def _items(rows: Rows, name: str, base: str, failed: Failed, origin: Origin | No
 
 
 def _item(row: Mapping[str, Any], base: str, origin: Origin | None) -> Item:
-    """Raises ValueError."""
-    if _WRONG in row:
-        raise ValueError(row[_WRONG])
+    """Return the item of a row. Raises ValueError if the row is not valid."""
+    if _ROW_ERROR in row:
+        raise ValueError(row[_ROW_ERROR])
     if None in row:
         raise ValueError("it has more fields than the header")
     uri = row.get("uri")
@@ -203,7 +200,7 @@ def _item(row: Mapping[str, Any], base: str, origin: Origin | None) -> Item:
 
 
 def _origin(row: Mapping[str, Any]) -> Origin | None:
-    """Whose the item was in the run in which it failed."""
+    """Return the origin that the item had in the run in which it failed; None if it was this machine."""
     url = _text(ORIGIN, row.get(ORIGIN))
     return Origin(url, _flag(PRIVATE, row.get(PRIVATE))) if url else None
 
@@ -215,7 +212,7 @@ def _absolute(uri: str, base: str) -> str:
 
 
 def _is_label(name: str, value: object) -> bool:
-    known = name in ("", "uri", "product", "variant", "staged") or name.startswith("_")  # "": of an index, by pandas
+    known = name in ("", "uri", "product", "variant", "staged") or name.startswith("_")  # "": pandas' index column
     return not known and value is not None and value != ""
 
 
@@ -225,7 +222,7 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list | bytes):
-        raise ValueError(f"{name}: must be text or a number, got {value!r:.60}")  # noqa: TRY004 - of all that is wrong
+        raise ValueError(f"{name}: must be text or a number, got {value!r:.60}")  # noqa: TRY004 - callers expect ValueError
     return str(value)
 
 
@@ -238,5 +235,5 @@ def _flag(name: str, value: object) -> bool:
     raise ValueError(f"{name}: must be true or false, got {value!r}")
 
 
-def _no_manifest(name: str, why: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{name}: is no manifest: {why}", reason="INVALID_MANIFEST")
+def _invalid_manifest(name: str, why: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{name}: is not a valid manifest: {why}", reason="INVALID_MANIFEST")

@@ -1,4 +1,4 @@
-"""Files of object stores, by prefix or pattern, and manifests there or behind URLs, by fsspec."""
+"""List files of object stores by prefix or pattern, and read manifests from stores and URLs, through fsspec."""
 
 import glob
 from collections.abc import Callable, Iterator
@@ -15,56 +15,59 @@ _WEB: Final = ("http://", "https://")
 
 
 def uris(name: str) -> Iterator[str]:
-    """The URIs of a pattern (`s3://shop/**/*.jpg`), of all images below a prefix that ends in `/`, or the one itself.
+    """Yield the URIs that a source in a store or on the web stands for.
+
+    A pattern (`s3://shop/**/*.jpg`) stands for all files that match, a prefix that ends in `/` for all images below it,
+    and any other URI for itself.
 
     Raises:
         InvalidRequestError: the store cannot be listed.
     """
-    if not is_several(name):
+    if not is_listing(name):
         yield name
         return
     files, path = _store(name)
     try:
-        found = files.glob(path) if glob.has_magic(name) else files.find(path)
+        paths = files.glob(path) if glob.has_magic(name) else files.find(path)
     except Exception as error:  # each store has exceptions of its own
         raise InvalidRequestError(f"{name}: cannot be listed: {error}", reason="UNREADABLE") from error
-    for one in found:
-        if glob.has_magic(name) or one.lower().endswith(tuple(EXTENSIONS)):
-            yield files.unstrip_protocol(one)
+    for file_path in paths:
+        if glob.has_magic(name) or file_path.lower().endswith(tuple(EXTENSIONS)):
+            yield files.unstrip_protocol(file_path)
 
 
-def is_several(name: str) -> bool:
-    """Whether it is a prefix or a pattern of a store, and not one file's URL."""
+def is_listing(name: str) -> bool:
+    """Return whether the name is a prefix or a pattern of a store, and not the URL of a single file."""
     return not name.lower().startswith(_WEB) and (name.endswith("/") or glob.has_magic(name))
 
 
-def manifest_items(name: str, form: manifest.Format, failed: manifest.Failed) -> Iterator[Item]:
-    """Yield the items of a manifest; arguments and errors as `manifest.file_items`."""
+def manifest_items(name: str, form: manifest.Format, failed: manifest.OnFailure) -> Iterator[Item]:
+    """Yield the items of a manifest in a store or on the web; arguments and errors are those of `file_items`."""
     try:
-        file, is_private = _opened(name)
+        file, is_private = _open(name)
         with file:
-            base, of = name.rpartition("/")[0], Origin(name, is_private())
-            yield from manifest.binary_items(file, form, name, base, failed, of)
+            base, manifest_origin = name.rpartition("/")[0], Origin(name, is_private())
+            yield from manifest.binary_items(file, form, name, base, failed, manifest_origin)
     except LookalikeError:
         raise
     except Exception as error:  # each store has exceptions of its own
-        why = error.__cause__ or error  # fsspec says of what it could not reach that it is not there
+        why = error.__cause__ or error  # fsspec reports a file that it could not reach as one that does not exist
         raise InvalidRequestError(f"{name}: cannot be read: {why}", reason="UNREADABLE") from error
 
 
-def _opened(name: str) -> tuple[IO[bytes], Callable[[], bool]]:
-    """The file at a URL, and whether it was read from an address that is not public."""
+def _open(name: str) -> tuple[IO[bytes], Callable[[], bool]]:
+    """Open the file at a URL; the function tells whether it was read from an address that is not public."""
     if name.lower().startswith(_WEB):
         _need_fsspec(name)
-        from lookalike.sources.web import opened
+        from lookalike.sources.web import open_manifest
 
-        return opened(name)
+        return open_manifest(name)
     files, path = _store(name)
     return files.open(path, "rb"), lambda: False
 
 
 def _store(name: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it."""
+    """Return the file system of a URL, and the path in it."""
     _need_fsspec(name)
     import fsspec
 

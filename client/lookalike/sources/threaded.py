@@ -1,4 +1,4 @@
-"""Items whose source may block, such as standard input, taken in a thread of their own."""
+"""Read items in a separate thread, for sources that may block, such as standard input."""
 
 import asyncio
 import threading
@@ -11,20 +11,20 @@ _AHEAD: Final = 512
 
 
 async def in_thread(items: Iterator[Item]) -> AsyncGenerator[Item, None]:
-    """Yield the items, some ahead of who takes them. The thread is left to itself if they are not taken to the end."""
+    """Yield the items; the thread reads up to 512 ahead, and is not joined if the caller stops early."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Item | Exception | None] = asyncio.Queue()
-    places, ended = threading.Semaphore(_AHEAD), threading.Event()
+    free_slots, ended = threading.Semaphore(_AHEAD), threading.Event()
 
     def put(item: Item | Exception | None) -> bool:
         if not ended.is_set():
             loop.call_soon_threadsafe(queue.put_nowait, item)
         return not ended.is_set()
 
-    def take() -> None:
+    def read() -> None:
         try:
             for item in items:
-                places.acquire()
+                free_slots.acquire()
                 if not put(item):
                     return
         except Exception as error:
@@ -32,13 +32,13 @@ async def in_thread(items: Iterator[Item]) -> AsyncGenerator[Item, None]:
         else:
             put(None)
 
-    threading.Thread(target=take, daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
     try:
         while (item := await queue.get()) is not None:
             if isinstance(item, Exception):
                 raise item
-            places.release()
+            free_slots.release()
             yield item
     finally:
         ended.set()
-        places.release()
+        free_slots.release()
