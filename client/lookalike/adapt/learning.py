@@ -18,7 +18,7 @@ _LEAST_SPREAD: Final = 1e-8
 
 @dataclass(frozen=True)
 class Projection:
-    """A projection maps a vector x to matrix · (x - centre), normalised to length 1.
+    """A projection takes a vector x to matrix · (x - centre), normalised to length 1.
 
     Attributes:
         matrix: float32 of shape (512, 512).

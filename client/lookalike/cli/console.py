@@ -11,7 +11,7 @@ from lookalike.escape import escape
 
 
 class PlainConsole(Console):
-    """A console for text of others, without markup and emoji codes, which escapes control characters."""
+    """PlainConsole prints text of others: without markup and emoji codes, and with control characters escaped."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - rich's own
         super().__init__(highlight=False, markup=False, emoji=False, **options)

@@ -24,7 +24,7 @@ _COUNT_AFTER_SECONDS = 2.0
 
 
 class Indexer:
-    """Run one `lookalike index` command."""
+    """An indexer runs one `lookalike index` command."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ _COLOURS: Final = {Match.EXACT: "#137333", Match.NEAR_DUPLICATE: "#188038", Matc
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the sheet: a query and its hits, best first."""
+    """A row of the sheet shows a query and its hits, best first."""
 
     query: Path
     hits: Sequence[Hit]

@@ -42,7 +42,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """NearDuplicates measures how well copies are found.
+    """NearDuplicates holds what says how well copies are found.
 
     The positives are pairs of a photo and its altered copy. The negatives are pairs of a photo and its nearest others.
 

@@ -37,7 +37,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A photo that is left out of the evaluation, and the reason."""
+    """LeftOut names a photo that is left out of the evaluation, and the reason."""
 
     name: str
     why: str

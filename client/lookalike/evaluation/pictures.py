@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class SimilarPair:
-    """A pair of different photos that are very similar."""
+    """SimilarPair holds two different photos that are very similar."""
 
     first: Thumbnail
     second: Thumbnail

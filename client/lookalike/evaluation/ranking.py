@@ -54,7 +54,7 @@ def leave_one_out(vectors: Vectors, block: int = _BLOCK) -> Iterator[Ranked]:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Retrieval measures how good the rankings are.
+    """Retrieval holds the figures of how good the rankings are.
 
     The arrays have a value for each query with at least one other photo of its label.
 

@@ -24,7 +24,7 @@ _LIMIT: Final = 10
 
 @dataclass(frozen=True)
 class Served:
-    """A project that holds the photos, and the way to search it; nothing is written to it.
+    """Served says which project holds the photos, and how to search it; nothing is written to it.
 
     Attributes:
         client: the client of the searcher.

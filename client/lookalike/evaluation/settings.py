@@ -7,7 +7,7 @@ from lookalike.constants import NEAR_DUPLICATE
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of an evaluation, with their defaults.
+    """Settings hold what an evaluation can be told, with defaults.
 
     Attributes:
         copied: the number of photos that altered copies are made of; 0 makes none and measures no near duplicates.

@@ -28,7 +28,7 @@ AdvanceCallback = Callable[[int], object]
 
 @dataclass(frozen=True)
 class EmbeddingSpeed:
-    """The speed of an embedder, with photos that are not in its cache.
+    """EmbeddingSpeed holds the speed of an embedder, with photos that are not in its cache.
 
     Attributes:
         median_seconds: the median time of one image that is sent alone.

@@ -12,10 +12,10 @@ from lookalike.v1 import embedder_pb2 as embedder
 
 
 class Embedding:
-    """The stage of a run in which images get their vectors.
+    """Embedding is the stage of a run in which images get their vectors.
 
     Args:
-        calls: to the servers.
+        calls: the calls to the servers.
     """
 
     def __init__(self, calls: Calls) -> None:
