@@ -83,7 +83,7 @@ bench-gpu: $(VENV)/.dev  ## Prove and measure the embedder on this machine's GPU
 gpu-wheels: | $(VENV)/bin/python  ## Fill wheels/ with what tools/gpu_check.py needs where no package index can be reached.
 	$(BIN)/python -m tools.gpu.wheels
 
-bench-http: $(VENV)/.dev  ## Measure the HTTP face: what it costs beside the client library, the page's size.
+bench-http: $(VENV)/.dev  ## Measure the gateway: what it costs beside the client library, the page's size.
 	$(BIN)/python -m tests.bench.http $(BENCH_ARGS)
 
 bench-indexing: $(VENV)/.bench  ## Measure batch indexing: beside the bare model, with a null model, again, its memory.

@@ -1,6 +1,6 @@
-"""The face, measured: what HTTP costs beside the client library, and how large the page is.
+"""The gateway, measured: what HTTP costs beside the client library, and how large the page is.
 
-The searcher and the embedder run as processes with the real model, the face as a third one. The same photos are
+The searcher and the embedder run as processes with the real model, the gateway as a third one. The same photos are
 searched for over HTTP and with the library, by turns of a few, so that a noisy machine disturbs both alike; the
 embedder's cache answers for photos that it has seen, in both. The last line is JSON.
 """
@@ -18,8 +18,8 @@ import httpx
 from lookalike import Client, Item
 from lookalike.processes import running
 from lookalike_gateway import assets
-from tests.bench.face import face
 from tests.bench.figures import Figure, show
+from tests.bench.gateway import gateway
 from tests.bench.latency import milliseconds, timed
 from tests.bench.photos import catalogue
 
@@ -56,7 +56,7 @@ async def measure(paths: Sequence[Path], folder: Path, rounds: int) -> list[Figu
 
 @asynccontextmanager
 async def _running(paths: Sequence[Path], folder: Path) -> AsyncIterator[tuple[Client, httpx.AsyncClient]]:
-    """The library's client, and one of the face, of a project with these photos."""
+    """The library's client, and one of the gateway, of a project with these photos."""
     async with AsyncExitStack() as stack:
         log = stack.enter_context((folder / "servers.log").open("wb"))
         arguments = ["--port", "0", "--data-dir", str(folder / "data"), "--database-url", ""]
@@ -67,7 +67,7 @@ async def _running(paths: Sequence[Path], folder: Path) -> AsyncIterator[tuple[C
         async for outcome in client.index(_PROJECT, [Item(path, path.as_uri(), path.stem) for path in paths]):
             if outcome.error:
                 raise outcome.error
-        served = await stack.enter_async_context(face(embedder.address, searcher.address, log))
+        served = await stack.enter_async_context(gateway(embedder.address, searcher.address, log))
         kind = {"content-type": "application/octet-stream"}
         yield client, await stack.enter_async_context(httpx.AsyncClient(base_url=served.url, headers=kind))
 
@@ -102,7 +102,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
         paths = catalogue(options.photos, Path(scratch, "photos"), options.most)
         figures = asyncio.run(measure(paths, Path(scratch), options.rounds))
-    show("The face", NAMES, figures)
+    show("The gateway", NAMES, figures)
 
 
 if __name__ == "__main__":

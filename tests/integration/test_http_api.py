@@ -1,4 +1,4 @@
-"""The HTTP face over real servers: what goes in, what comes out, and what is refused."""
+"""The gateway over real servers: what goes in, what comes out, and what is refused."""
 
 import asyncio
 import hashlib

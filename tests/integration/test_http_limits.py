@@ -1,4 +1,4 @@
-"""What the face does not let in: large, slow, wrong and too many bodies, strange hosts; what browsers are told."""
+"""What the gateway does not let in: large, slow, wrong and too many bodies, strange hosts; what browsers are told."""
 
 import asyncio
 import uuid
@@ -80,7 +80,7 @@ async def test_a_body_that_says_or_proves_to_be_too_large_is_refused(http: httpx
 
 
 async def talk(url: str, *lines: bytes) -> bytes:
-    """All that the face says to somebody who sends this and then waits."""
+    """All that the gateway says to somebody who sends this and then waits."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     try:

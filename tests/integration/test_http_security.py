@@ -1,4 +1,4 @@
-"""The HTTP face before servers that ask for tokens: it hands on the caller's, and never one of its own."""
+"""The gateway before servers that ask for tokens: it hands on the caller's, and never one of its own."""
 
 import asyncio
 import uuid

@@ -202,8 +202,8 @@ def test_half_of_the_files_is_not_taken_for_a_certificate(folder: Path, ours: tr
 
 
 @asynccontextmanager
-async def face(settings: Security) -> AsyncIterator[str]:
-    """The HTTP face, with servers that are not there; its address."""
+async def gateway(settings: Security) -> AsyncIterator[str]:
+    """The gateway, with servers that are not there; its address."""
     async with http_serving(
         HttpConfig(embedder="localhost:1", searcher="localhost:1", port=0, security=settings)
     ) as url:
@@ -224,7 +224,7 @@ async def test_the_face_speaks_https_with_the_newest_certificate(
     settings = security(folder, ours.issue_cert("127.0.0.1"))
     files = settings.tls
     assert files
-    async with face(settings) as url:
+    async with gateway(settings) as url:
         assert url.startswith("https://")
         assert await alive(url, folder / "ours.pem") == 200
         with pytest.raises(httpx.ConnectError):
@@ -237,7 +237,7 @@ async def test_the_face_speaks_https_with_the_newest_certificate(
 
 async def test_the_face_asks_for_a_clients_certificate(folder: Path, ours: trustme.CA, foreign: trustme.CA) -> None:
     settings = security(folder, ours.issue_cert("127.0.0.1"), ours)
-    async with face(settings) as url:
+    async with gateway(settings) as url:
         assert await alive(url, folder / "ours.pem", own(folder, ours)) == 200
         for certificate in None, own(folder, foreign, "stranger"):
             with pytest.raises(httpx.TransportError):

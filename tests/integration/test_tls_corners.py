@@ -20,7 +20,7 @@ from lookalike import Credentials
 from lookalike_serving.security import factory
 from lookalike_serving.security.config import InvalidSecurity, Security
 from tests.authority import files_in
-from tests.integration.test_tls import alive, face, failure, security, subject
+from tests.integration.test_tls import alive, failure, gateway, security, subject
 from tests.integration.test_tokens import serving
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -119,7 +119,7 @@ async def test_which_clients_certificates_count(case: str, servers: trustme.CA, 
     ours = Authority()
     settings = mutual(tmp_path, servers, ours.pem())
     credentials = CASES[case](ours, tmp_path)
-    async with serving(settings) as server, face(settings) as url:
+    async with serving(settings) as server, gateway(settings) as url:
         if case in LET_IN:
             assert await subject(server, credentials) in ("indexer", "indexer.example")
             assert await alive(url, tmp_path / "server.pem", credentials) == 200
@@ -144,7 +144,7 @@ async def test_an_authority_that_becomes_empty_changes_nothing(servers: trustme.
     settings = mutual(tmp_path, servers, ours.pem())
     credentials = ours.client(tmp_path)
     assert settings.tls_client_ca
-    async with serving(settings) as server, face(settings) as url:
+    async with serving(settings) as server, gateway(settings) as url:
         settings.tls_client_ca.write_bytes(b"")
         assert await subject(server, credentials) in ("indexer", "indexer.example")
         await failure(server, Credentials(ca=tmp_path / "server.pem"), "a certificate of ours")
@@ -175,7 +175,7 @@ async def spoken(port: int, version: ssl.TLSVersion) -> str:
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 async def test_the_least_protocol_is_tls_1_2(servers: trustme.CA, tmp_path: Path) -> None:
     settings = security(tmp_path, servers.issue_cert("127.0.0.1"))
-    async with serving(settings) as server, face(settings) as url:
+    async with serving(settings) as server, gateway(settings) as url:
         for port in server.port, int(url.rpartition(":")[2]):
             assert await spoken(port, ssl.TLSVersion.TLSv1) == ""
             assert await spoken(port, ssl.TLSVersion.TLSv1_1) == ""
@@ -214,7 +214,7 @@ async def renegotiated(port: int) -> bytes:
 
 async def test_a_second_handshake_in_a_connection_is_refused(servers: trustme.CA, tmp_path: Path) -> None:
     settings = security(tmp_path, servers.issue_cert("127.0.0.1"))
-    async with serving(settings) as server, face(settings) as url:
+    async with serving(settings) as server, gateway(settings) as url:
         for port in server.port, int(url.rpartition(":")[2]):
             said = await renegotiated(port)
             assert b"RENEGOTIATING" in said

@@ -19,7 +19,7 @@ from lookalike import Client
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike_gateway.config import Config as FaceConfig
-from lookalike_gateway.server import serving as face
+from lookalike_gateway.server import serving as gateway
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import pool
 from lookalike_searcher.server import serving as searching
@@ -192,7 +192,7 @@ async def test_one_trace_and_one_id_lead_from_a_program_through_the_face_to_both
             pool.connect(database_url, pool_size=2, command_timeout=30) as own,
             searching(config, own) as searcher,
             Client(f"127.0.0.1:{embedder.port}", f"127.0.0.1:{searcher.port}") as client,
-            face(
+            gateway(
                 FaceConfig(embedder=f"127.0.0.1:{embedder.port}", searcher=f"127.0.0.1:{searcher.port}", port=0)
             ) as address,
             httpx.AsyncClient(base_url=address, timeout=60) as http,

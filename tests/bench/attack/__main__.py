@@ -1,4 +1,4 @@
-"""Attacks the servers and the HTTP face, over loopback and bounded in count and time; honest callers work meanwhile.
+"""Attacks the servers and the gateway, over loopback and bounded in count and time; honest callers work meanwhile.
 
     python -m tests.bench.attack [--rounds N]
 
@@ -23,21 +23,21 @@ NAMES: Final = (
 
 
 def figures(rounds: Sequence[tuple[dict[str, float], dict[str, float]]]) -> list[Figure]:
-    """The worst of each figure over the rounds of both parts: the servers', and the face's."""
-    servers, face = [[round_[part] for round_ in rounds] for part in (0, 1)]
+    """The worst of each figure over the rounds of both parts: the servers', and the gateway's."""
+    servers, gateway = [[round_[part] for round_ in rounds] for part in (0, 1)]
 
     def worst(part: Sequence[dict[str, float]], name: str) -> float:
         return max(found[name] for found in part)
 
     lost = [one["answers_lost_of_honest_callers"] + two["http_answers_lost_of_honest_callers"] for one, two in rounds]
-    wait = max(worst(servers, "health_wait_ms_under_attack"), worst(face, "http_health_wait_ms_under_attack"))
+    wait = max(worst(servers, "health_wait_ms_under_attack"), worst(gateway, "http_health_wait_ms_under_attack"))
     return [
         Figure(NAMES[0], worst(servers, NAMES[0]), "both servers after 1,000 refused calls of 14 to 16 MiB", most=20),
-        Figure(NAMES[1], worst(face, NAMES[1]), "8 floods of 100 MB: heads, URLs, trailers, extensions", most=20),
-        Figure(NAMES[2], worst(face, NAMES[2]), "of 300: no body, nothing at all, a byte now and then", most=0),
-        Figure(NAMES[3], wait, "the servers' longest, or the face's 99th of 100, whichever is worse", most=200),
+        Figure(NAMES[1], worst(gateway, NAMES[1]), "8 floods of 100 MB: heads, URLs, trailers, extensions", most=20),
+        Figure(NAMES[2], worst(gateway, NAMES[2]), "of 300: no body, nothing at all, a byte now and then", most=0),
+        Figure(NAMES[3], wait, "the servers' longest, or the gateway's 99th of 100, whichever is worse", most=200),
         Figure(NAMES[4], max(lost), "searches, embeds, pages", most=0),
-        *(Figure(name, worst(face, name), "the face") for name in face[0] if name not in NAMES),
+        *(Figure(name, worst(gateway, name), "the gateway") for name in gateway[0] if name not in NAMES),
         *(Figure(f"grpc_{name}", worst(servers, name), "the servers") for name in servers[0] if name not in NAMES),
     ]
 

@@ -1,4 +1,4 @@
-"""The HTTP face, attacked: `python -m tests.bench.attack.http` prints JSON.
+"""The gateway, attacked: `python -m tests.bench.attack.http` prints JSON.
 
 `lookalike http` runs as a process, a searcher and an embedder behind it, with the limits that it has when nobody says
 otherwise. Strangers on loopback flood it with 100 MB each of header lines, URL, trailers and extensions, and hold 300
@@ -24,7 +24,7 @@ import psutil
 from lookalike import Client, Item
 from lookalike.processes import running
 from tests.bench.attack import strangers
-from tests.bench.face import Face, face
+from tests.bench.gateway import Gateway, gateway
 from tests.bench.latency import milliseconds
 from tests.pictures import jpeg
 
@@ -77,14 +77,14 @@ async def _measure(folder: Path) -> dict[str, float]:
     }
 
 
-def _address(served: Face) -> strangers.Address:
+def _address(served: Gateway) -> strangers.Address:
     parts = urlsplit(served.url)
     return parts.hostname or "", parts.port or 0
 
 
 @asynccontextmanager
-async def _served(folder: Path) -> AsyncIterator[Face]:
-    """The face, in front of a project with some photos."""
+async def _served(folder: Path) -> AsyncIterator[Gateway]:
+    """The gateway, in front of a project with some photos."""
     async with AsyncExitStack() as stack:
         log = stack.enter_context((folder / "servers.log").open("wb"))
         data = ["--port", "0", "--data-dir", str(folder / "data"), "--database-url", ""]
@@ -97,11 +97,11 @@ async def _served(folder: Path) -> AsyncIterator[Face]:
         async for outcome in client.index(_PROJECT, items):
             if outcome.error:
                 raise outcome.error
-        yield await stack.enter_async_context(face(embedder.address, searcher.address, log))
+        yield await stack.enter_async_context(gateway(embedder.address, searcher.address, log))
 
 
 @asynccontextmanager
-async def _asking(served: Face, honest: _Honest) -> AsyncIterator[list[float]]:
+async def _asking(served: Gateway, honest: _Honest) -> AsyncIterator[list[float]]:
     """Some search with a photo, some on new connections each time, and one asks for health, until the block ends.
 
     Yields the seconds that health takes; they are there after the block.
@@ -133,7 +133,7 @@ async def _search(client: httpx.AsyncClient, honest: _Honest) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _come_and_go(served: Face, honest: _Honest) -> None:
+async def _come_and_go(served: Gateway, honest: _Honest) -> None:
     while True:
         async with httpx.AsyncClient(base_url=served.url) as client:
             await _asked(client.get(f"/v1/projects/{_PROJECT}"), honest)

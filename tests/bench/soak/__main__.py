@@ -1,7 +1,7 @@
 """Load and soak: mixed searches, writes and bulk indexing for ten minutes, with restarts in their middle.
 
 Real servers as processes with default settings: a searcher with its embedded PostgreSQL, an embedder with VGG16, the
-HTTP face. Locust makes the interactive calls at random moments, whatever the answers (an open loop; latency is counted
+gateway. Locust makes the interactive calls at random moments, whatever the answers (an open loop; latency is counted
 from when a call was due); beside them `lookalike index` stores new photos as fast as it is let (a closed loop). Calls
 are not retried, so that each failure is seen; `lookalike index` retries as it always does. The last line is JSON.
 """
@@ -84,7 +84,7 @@ async def _prepared(
     return Plan(
         embedder=here.embedder.address,
         searcher=here.searcher.address,
-        face=here.face.url,
+        gateway=here.gateway.url,
         space=space,
         images=options.images,
         queries=str(scratch / "queries.npy"),

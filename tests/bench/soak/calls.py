@@ -64,7 +64,7 @@ class Caller:
         self._searcher: Any = SearcherServiceStub(grpc.insecure_channel(plan.searcher, _CHANNEL))
         self._embedder: Any = EmbedderServiceStub(grpc.insecure_channel(plan.embedder, _CHANNEL))
         kind = {"content-type": "application/octet-stream"}
-        self._http = httpx.Client(base_url=plan.face, headers=kind, timeout=DEADLINE_SECONDS)
+        self._http = httpx.Client(base_url=plan.gateway, headers=kind, timeout=DEADLINE_SECONDS)
         self._numbers = itertools.count()
         self._synced: deque[str] = deque()
         self._search_ids: deque[str] = deque(maxlen=100)

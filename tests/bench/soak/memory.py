@@ -43,7 +43,7 @@ class Memory:
         self._looks: Mapping[str, Callable[[], tuple[int, float]]] = {
             "searcher": lambda: _resident(here.searcher.pid),
             "embedder": lambda: _resident(here.embedder.pid),
-            "face": lambda: _resident(here.face.pid),
+            "gateway": lambda: _resident(here.gateway.pid),
             "postgres": lambda: _private(postmaster(here.data)),
         }
 

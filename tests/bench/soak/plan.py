@@ -14,7 +14,7 @@ class Plan:
 
     Attributes:
         embedder, searcher: addresses.
-        face: the HTTP face's base URL.
+        gateway: the gateway's base URL.
         space: of vectors.
         images: how many of the catalogue there are, by number; nobody deletes these.
         queries: file of the vectors that are searched for, as numpy saves arrays.
@@ -26,7 +26,7 @@ class Plan:
 
     embedder: str
     searcher: str
-    face: str
+    gateway: str
     space: str
     images: int
     queries: str

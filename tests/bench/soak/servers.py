@@ -11,7 +11,7 @@ import numpy as np
 
 from lookalike import Client, IndexState
 from tests.bench.dataset import Stock
-from tests.bench.face import Face, face
+from tests.bench.gateway import Gateway, gateway
 from tests.bench.searcher_process import connected, index
 from tests.bench.soak.plan import PROJECT
 from tests.bench.synthesis import Vectors, normalised
@@ -26,12 +26,12 @@ QUERIES: Final = 500
 
 @dataclass(frozen=True)
 class Site:
-    """One embedder, one searcher with its PostgreSQL in `data`, one face."""
+    """One embedder, one searcher with its PostgreSQL in `data`, one gateway."""
 
     data: Path
     embedder: Kept
     searcher: Kept
-    face: Face
+    gateway: Gateway
 
     @property
     def client(self) -> Client:
@@ -53,8 +53,8 @@ async def site(folder: Path, logs: Path) -> AsyncIterator[Site]:
             stack.push_async_callback(asyncio.wait, [keeping])
             stack.callback(keeping.cancel)
             await until(server.is_up)
-        log = stack.enter_context((logs / "face.log").open("wb"))
-        served = await stack.enter_async_context(face(embedder.address, searcher.address, log))
+        log = stack.enter_context((logs / "gateway.log").open("wb"))
+        served = await stack.enter_async_context(gateway(embedder.address, searcher.address, log))
         yield Site(data, embedder, searcher, served)
 
 

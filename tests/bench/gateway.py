@@ -1,4 +1,4 @@
-"""The HTTP face under test, as a process."""
+"""The gateway under test, as a process."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 
-class Face(NamedTuple):
+class Gateway(NamedTuple):
     """Where it serves, and its process."""
 
     url: str
@@ -16,8 +16,8 @@ class Face(NamedTuple):
 
 
 @asynccontextmanager
-async def face(embedder: str, searcher: str, log: IO[bytes]) -> AsyncIterator[Face]:
-    """A face in front of the servers at these addresses, which goes with the block."""
+async def gateway(embedder: str, searcher: str, log: IO[bytes]) -> AsyncIterator[Gateway]:
+    """A gateway in front of the servers at these addresses, which goes with the block."""
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).parent / "lookalike",
         *("http", "--port", "0", "--embedder", embedder, "--searcher", searcher),
@@ -28,7 +28,7 @@ async def face(embedder: str, searcher: str, log: IO[bytes]) -> AsyncIterator[Fa
         if process.stdout is None:
             raise RuntimeError("no pipe")
         url = (await process.stdout.readline()).decode().rpartition(" ")[2].strip()
-        yield Face(url, process.pid)
+        yield Gateway(url, process.pid)
     finally:
         process.terminate()
         await process.wait()
