@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from lookalike.demo.photos import shipped_photos
@@ -19,6 +20,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # And a server with a port that the test names must not take one port for its metrics from a server of another test.
 for program in "EMBEDDER", "SEARCHER":
     os.environ[f"LOOKALIKE_{program}_METRICS_PORT"] = "0"
+# On a busy machine an example of 50 ms takes half a second now and then, and making it as well.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_configure() -> None:
