@@ -9,7 +9,7 @@ from lookalike._operations import decode, encode
 from lookalike._operations.paging import pages
 from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.retry import patiently
+from lookalike._transport.retry import with_retries
 from lookalike.records import Embedding, Feedback, HitVerdict, SearchQuality
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -43,7 +43,7 @@ async def list_all(call: Call, project: str) -> AsyncGenerator[Feedback, None]:
     """Yield all feedback, oldest first, fetching page after page. Patient as `images.list_all`."""
     request = wire.ListFeedbackRequest(project=project, page_size=_PAGE_SIZE)
     ask = partial(call.ask, SEARCHER, call.searcher.ListFeedback, request)
-    async for found in pages(request, ask, lambda: patiently(ask)):
+    async for found in pages(request, ask, lambda: with_retries(ask)):
         for one in found.feedback:
             yield decode.feedback(one)
 

@@ -8,7 +8,7 @@ from lookalike._operations import decode, encode
 from lookalike._operations.paging import pages
 from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.retry import patiently
+from lookalike._transport.retry import with_retries
 from lookalike.records import DeleteResult, Filter, Image, ImagePage, Reference
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -50,7 +50,7 @@ async def list_all(
             page_size=_PAGE_SIZE,
         )
     ask = partial(call.ask, SEARCHER, call.searcher.ListImages, request)
-    async for found in pages(request, ask, lambda: patiently(ask)):
+    async for found in pages(request, ask, lambda: with_retries(ask)):
         for image in found.images:
             yield decode.image(image)
 
@@ -100,7 +100,7 @@ async def reference_pages(call: Call, project: str, uri_prefix: str) -> AsyncGen
     """Yield the project's references whose URIs begin so, oldest first, page by page."""
     request = wire.ListReferencesRequest(project=project, uri_prefix=uri_prefix, page_size=_PAGE_SIZE)
     ask = partial(call.ask, SEARCHER, call.searcher.ListReferences, request)
-    async for found in pages(request, lambda: patiently(ask)):
+    async for found in pages(request, lambda: with_retries(ask)):
         yield [decode.reference(one.reference) for one in found.references]
 
 
@@ -108,5 +108,5 @@ async def delete_references(call: Call, project: str, references: Sequence[Refer
     """Delete exactly these references, at most 1,000."""
     named = [encode.reference(one) for one in references]
     request = wire.DeleteImagesRequest(project=project, references=named)
-    response = await patiently(lambda: call.ask(SEARCHER, call.searcher.DeleteImages, request))
+    response = await with_retries(lambda: call.ask(SEARCHER, call.searcher.DeleteImages, request))
     return DeleteResult(response.deleted_reference_count, response.deleted_image_count)

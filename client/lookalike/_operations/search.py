@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from lookalike._concurrency.task_group import together
+from lookalike._concurrency.task_group import task_group
 from lookalike._operations import decode, embedding, encode, photo
 from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
@@ -95,6 +95,6 @@ class _Asking:
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    async with together() as group:
+    async with task_group() as group:
         tasks = [group.create_task(one) for one in work]
     return [task.result() for task in tasks]

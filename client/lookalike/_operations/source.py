@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import grpc
 
-from lookalike._concurrency.batches import gathered
+from lookalike._concurrency.batches import batched
 from lookalike._operations import encode, photo
 from lookalike.constants import MESSAGE_OVERHEAD_BYTES
 from lookalike.errors import InvalidRequestError
@@ -35,7 +35,7 @@ async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]
 async def batches(items: Iterable[T] | AsyncIterable[T], most: int) -> AsyncGenerator[list[T], None]:
     """Yield lists of at most `most` items: of a sync iterable, what it gives without delay."""
     if isinstance(items, AsyncIterable):
-        async for batch in gathered(each(items), most):
+        async for batch in batched(each(items), most):
             yield batch
         return
     batch, began = [], time.monotonic()

@@ -8,7 +8,7 @@ from typing import Final
 import grpc
 
 from lookalike._concurrency.budget import Budget
-from lookalike._concurrency.task_group import together
+from lookalike._concurrency.task_group import task_group
 from lookalike._operations import embedding, images, projects, source
 from lookalike._operations.encode import sendable
 from lookalike._transport.call import Call
@@ -80,7 +80,7 @@ class _Sync:
             requests.put_nowait(None)
 
         streams = embedding.bulk(self._call, requests, self._embed_streams)
-        async with together() as group, aclosing(streams.answers()) as answers:
+        async with task_group() as group, aclosing(streams.answers()) as answers:
             group.create_task(send())
             async for answer in answers:
                 budget.release(sizes[answer.sequence])

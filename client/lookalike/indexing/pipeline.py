@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from lookalike._concurrency.batches import gathered
+from lookalike._concurrency.batches import batched
 from lookalike._concurrency.budget import Budget, Room
-from lookalike._concurrency.task_group import together
+from lookalike._concurrency.task_group import task_group
 from lookalike._operations import source
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, TransientFailure
@@ -89,7 +89,7 @@ class Pipeline:
     async def _pass(self, batches: AsyncGenerator[list[Try], None]) -> None:
         self._to_check: asyncio.Queue[Job | None] = asyncio.Queue()
         self._embedding, self._storing = Embedding(self._calls), Storing(self._calls)
-        async with together() as stages:
+        async with task_group() as stages:
             stages.create_task(self._fetch_all(batches))
             stages.create_task(self._check_all())
             stages.create_task(self._embed_all())
@@ -97,7 +97,7 @@ class Pipeline:
 
     async def _fetch_all(self, batches: AsyncGenerator[list[Try], None]) -> None:
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
-        async with together() as fetching, aclosing(batches):
+        async with task_group() as fetching, aclosing(batches):
             async for batch in batches:
                 jobs = await self._admitted(batch)
                 await turns.acquire()
@@ -166,7 +166,7 @@ class Pipeline:
 
     async def _check_all(self) -> None:
         """Send each image on to where it belongs: to be embedded, or straight to be stored."""
-        async for batch in gathered(source.taken(self._to_check), _CHECKED):
+        async for batch in batched(source.taken(self._to_check), _CHECKED):
             unsure = list({job.sha256 for job in batch if not job.anew})
             with self._storing.remembered() as stored:
                 known = await self._calls.check_images(unsure) if unsure else set()

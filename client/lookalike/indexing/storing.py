@@ -7,8 +7,8 @@ from contextlib import aclosing, contextmanager
 from itertools import count
 from typing import Final
 
-from lookalike._concurrency.batches import gathered
-from lookalike._concurrency.task_group import together
+from lookalike._concurrency.batches import batched
+from lookalike._concurrency.task_group import task_group
 from lookalike._operations.source import taken
 from lookalike._transport.stream import ResumableStream
 from lookalike.errors import LookalikeError, from_item
@@ -73,7 +73,7 @@ class Storing:
         stream = ResumableStream(
             self._calls.open_index, self._requests, server="searcher", timeout=self._calls.call.timeout
         )
-        async with together() as group, aclosing(stream.answers()) as answers:
+        async with task_group() as group, aclosing(stream.answers()) as answers:
             group.create_task(self._send())
             async for answer in answers:
                 self._places.release()
@@ -82,7 +82,7 @@ class Storing:
 
     async def _send(self) -> None:
         numbers = count(1)
-        async for batch in gathered(taken(self._entries), _ENTRIES):
+        async for batch in batched(taken(self._entries), _ENTRIES):
             await self._places.acquire()
             number = next(numbers)
             self._sent[number] = [job for job, _ in batch]
