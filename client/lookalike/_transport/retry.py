@@ -58,11 +58,11 @@ class Outage:
     """
 
     def __init__(self) -> None:
-        self._began = self._seen = -math.inf
+        self._began = self._last_failure = -math.inf
 
     def end(self) -> None:
         """Note that the server answered."""
-        self._began = self._seen = -math.inf
+        self._began = self._last_failure = -math.inf
 
     async def wait(self, failure: LookalikeError, attempts: int, began: float, timeout: float) -> None:
         """Wait a moment before a call's next attempt, the longer the more attempts there were, with jitter.
@@ -77,9 +77,9 @@ class Outage:
             LookalikeError: `failure`, if there is no time left, or the outage has lasted for `NOT_SERVING_SECONDS`.
         """
         now = time.monotonic()
-        if now - self._seen > NOT_SERVING_SECONDS:  # nobody called meanwhile: this is another outage
+        if now - self._last_failure > NOT_SERVING_SECONDS:  # nobody called meanwhile: this is another outage
             self._began = now
-        self._seen = now
+        self._last_failure = now
         delay = _delay(attempts - 1)
         if now + delay >= min(began + timeout, self._began + NOT_SERVING_SECONDS):
             failure.args = (f"{failure}; {attempts} attempts in {now - began:.1f} s",)

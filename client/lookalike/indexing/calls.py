@@ -40,13 +40,13 @@ class Calls:
 
     async def check_images(self, sha256s: Sequence[bytes]) -> set[bytes]:
         """Return which of these images the project holds."""
-        name, space = self.project.name, self.space
-        return await with_retries(lambda: images.check(self.call, name, sha256s, space))
+        project_name, space = self.project.name, self.space
+        return await with_retries(lambda: images.check(self.call, project_name, sha256s, space))
 
     async def check_references(self, references: Sequence[wire.Reference]) -> Sequence[wire.ReferenceState]:
         """Return what the project holds of each of these references."""
-        name, space = self.project.name, self.space
-        return await with_retries(lambda: images.check_references(self.call, name, references, space))
+        project_name, space = self.project.name, self.space
+        return await with_retries(lambda: images.check_references(self.call, project_name, references, space))
 
     def check_space(self, space: str) -> None:
         """Raise PreconditionError if the project has no such space."""
