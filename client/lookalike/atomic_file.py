@@ -71,11 +71,11 @@ def opened(source: Path) -> BinaryIO:
 
 
 def _created(target: Path, mode: int | None) -> tuple[BinaryIO, Path]:
-    kept = _mode_of(target)
+    current_mode = _mode_of(target)
     partial = target.with_name(f"{target.name[:_NAME]}.{secrets.token_hex(8)}.part")
     descriptor = os.open(partial, _NEW, 0o666 if mode is None else mode)
-    if (exact := kept if mode is None else mode) is not None:
-        os.fchmod(descriptor, exact)
+    if (new_mode := current_mode if mode is None else mode) is not None:
+        os.fchmod(descriptor, new_mode)
     return os.fdopen(descriptor, "w+b"), partial
 
 

@@ -31,8 +31,8 @@ from lookalike.errors import LookalikeError, PreconditionError
 from lookalike.fetch import Fetcher, Settings
 from lookalike.indexing import Items, Plan, Seen, Shard, Watch
 from lookalike.indexing.plan import plans
-from lookalike.indexing.prune import others
-from lookalike.indexing.run import begun, index
+from lookalike.indexing.prune import unseen_references
+from lookalike.indexing.run import index, run_calls
 from lookalike.records import (
     Adaptation,
     DeleteResult,
@@ -250,10 +250,10 @@ class Client:
             NotFoundError: there is no such project or space.
             InvalidRequestError: fraction is out of range.
         """
-        read = vectors.read(self._call(), project, space or "", fraction)
-        async with aclosing(read) as found:
-            async for one in found:
-                yield one
+        export = vectors.read(self._call(), project, space or "", fraction)
+        async with aclosing(export) as image_vectors:
+            async for image_vector in image_vectors:
+                yield image_vector
 
     async def adapt(self, project: str, *, unlabelled: bool = False, publish: bool = True, seed: int = 0) -> Adaptation:
         """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
@@ -459,11 +459,11 @@ class Client:
             PreconditionError: the embedder's space is none of the project's.
         """
         async with (
-            begun(self._call(), project, self._embed_streams) as calls,
+            run_calls(self._call(), project, self._embed_streams) as calls,
             Fetcher(fetch) as fetcher,
-            aclosing(plans(calls, fetcher, items)) as found,
+            aclosing(plans(calls, fetcher, items)) as planned,
         ):
-            async for plan in found:
+            async for plan in planned:
                 yield plan
 
     async def unseen_references(
@@ -480,7 +480,7 @@ class Client:
         Raises:
             NotFoundError: there is no such project.
         """
-        unseen = others(self._call(), project, seen, within, shard or Shard())
+        unseen = unseen_references(self._call(), project, seen, within, shard or Shard())
         async with aclosing(unseen) as pages:
             async for page in pages:
                 yield page
@@ -618,9 +618,9 @@ class Client:
 
         Searches that get their first meanwhile come later; none comes twice. Raises NotFoundError.
         """
-        async with aclosing(feedback.list_all(self._call(), project)) as listed:
-            async for one in listed:
-                yield one
+        async with aclosing(feedback.list_all(self._call(), project)) as records:
+            async for record in records:
+                yield record
 
     async def delete_feedback(
         self, project: str, *, search_ids: str | Sequence[str] = (), before: datetime | None = None
@@ -636,8 +636,8 @@ class Client:
             NotFoundError: there is no such project.
             InvalidRequestError: nothing is named, or what is none of ours.
         """
-        named = encode.several(search_ids)
-        return await feedback.delete(self._call(), project, named, before)
+        ids = encode.as_sequence(search_ids)
+        return await feedback.delete(self._call(), project, ids, before)
 
     async def search_quality(self, project: str, *, days: int = 7) -> SearchQuality:
         """Return how good the searches of the last 1 to 365 days were, the present one (in UTC) included.

@@ -77,7 +77,7 @@ def _flag(name: str) -> bool:
 
 
 def _path(name: str) -> Path | None:
-    return Path(found) if (found := _text(name)) else None
+    return Path(path) if (path := _text(name)) else None
 
 
 def _read(path: Path | None) -> bytes | None:

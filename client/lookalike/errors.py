@@ -228,9 +228,9 @@ def _status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
         return None
 
 
-def _detail(status: status_pb2.Status, wanted: Any) -> Any:  # noqa: ANN401 - any of the detail messages
-    """The status' detail of the same type as `wanted`, or `wanted`, empty, itself."""
+def _detail(status: status_pb2.Status, message: Any) -> Any:  # noqa: ANN401 - any of the detail messages
+    """The status' detail of the same type as `message`, or `message`, empty, itself."""
     for detail in status.details:
-        if detail.Unpack(wanted):
+        if detail.Unpack(message):
             break
-    return wanted
+    return message

@@ -31,8 +31,8 @@ def escape_lines(text: str, indent: str = "") -> str:
 
 def escape_json(text: str) -> str:
     """Return JSON that is as harmless, and says the same."""
-    return _BUT_LINES.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return _BUT_LINES.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")

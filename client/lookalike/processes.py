@@ -77,8 +77,8 @@ async def _ready(process: asyncio.subprocess.Process, module: str, log: IO[bytes
     output = process.stdout
     assert output is not None  # noqa: S101 - we asked for the pipe
     while line := await output.readline():
-        if found := _READY.search(line.decode()):
-            return ServerProcess(process, found[1], found[2] or "")
+        if match := _READY.search(line.decode()):
+            return ServerProcess(process, match[1], match[2] or "")
     code = await process.wait()
     why = f"; its log ends with:\n{_tail(Path(log.name))}" if log else ""
     raise ServerFailed(f"{module} ended with exit code {code} before it was ready{why}")

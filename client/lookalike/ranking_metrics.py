@@ -44,14 +44,14 @@ def ndcg_at(relevance: Bools, totals: Counts, k: int) -> Floats:
 
 def interpolated_precision(relevance: Bools, totals: Counts, levels: Floats = LEVELS) -> Floats:
     """Return the best precision at any recall of at least each level, 0 where that is never reached: (rows, levels)."""
-    found = np.zeros((len(relevance), len(levels)))
+    precisions = np.zeros((len(relevance), len(levels)))
     for row, (right, total) in enumerate(zip(relevance, totals, strict=True)):
         ranks = np.flatnonzero(right) + 1
         best = np.maximum.accumulate((np.arange(1, len(ranks) + 1) / ranks)[::-1])[::-1]
-        wanted = np.maximum(np.ceil(levels * total - 1e-9).astype(int), 1)  # how many right ones make up each level
-        reached = wanted <= len(ranks)
-        found[row, reached] = best[wanted[reached] - 1]
-    return found
+        right_counts = np.maximum(np.ceil(levels * total - 1e-9).astype(int), 1)  # how many make up each level
+        reached = right_counts <= len(ranks)
+        precisions[row, reached] = best[right_counts[reached] - 1]
+    return precisions
 
 
 class Roc(NamedTuple):

@@ -282,7 +282,7 @@ async def test_an_endless_source_is_taken_only_as_outcomes_are(
     await outcomes.aclose()
 
 
-_OF_A_RUN = ("Pipeline", "Storing", "ResumableStream", "Spread", "_read")
+_OF_A_RUN = ("Pipeline", "Storing", "ResumableStream", "StreamPool", "_read")
 
 
 def ours() -> list[str]:

@@ -87,8 +87,8 @@ def test_a_quota_says_whether_waiting_helps() -> None:
     images = over_the_wire(SEARCHER, QuotaExceeded.images("shop", 7))
     assert isinstance(images, lookalike.OverloadedError)
     assert images.retry_after is None
-    assert retry.may_pass(rate)
-    assert not retry.may_pass(images)
+    assert retry.is_transient(rate)
+    assert not retry.is_transient(images)
 
 
 def test_an_error_without_details_names_the_server() -> None:

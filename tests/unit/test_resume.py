@@ -89,10 +89,10 @@ async def answered(open_call: Callable[[], FakeCall], *numbers: int, timeout: fl
     return [answer.sequence async for answer in stream.answers()]
 
 
-def bundled(
+def batched(
     open_call: Callable[[], FakeCall], queue: "asyncio.Queue[EmbedStreamRequest | None]"
 ) -> ResumableStream[EmbedStreamRequest, EmbedStreamResponse]:
-    return ResumableStream(open_call, queue, server="embedder", timeout=30, soon=1.0, bundles=IMAGES)
+    return ResumableStream(open_call, queue, server="embedder", timeout=30, soon=1.0, batches=IMAGES)
 
 
 async def test_what_is_unanswered_is_sent_again_and_nothing_is_answered_twice() -> None:
@@ -138,7 +138,7 @@ class Bundling(FakeCall):
 
 async def test_what_is_ready_travels_together_once_the_server_has_said_that_it_takes_it() -> None:
     call, numbers = Bundling(), list(range(1, 41))
-    answers = [answer.sequence async for answer in bundled(lambda: call, queue_of(*numbers)).answers()]
+    answers = [answer.sequence async for answer in batched(lambda: call, queue_of(*numbers)).answers()]
     assert answers == [number for message in call.messages for number in message] == numbers
     assert call.messages[0] == [1]  # as to any server
     assert max(map(len, call.messages)) == 6
@@ -147,7 +147,7 @@ async def test_what_is_ready_travels_together_once_the_server_has_said_that_it_t
 async def test_of_what_travelled_together_only_what_is_unanswered_is_sent_again() -> None:
     lost, next_one = Bundling(answers=20), Bundling()
     opened, numbers = iter([lost, next_one]), range(1, 41)
-    answers = [answer.sequence async for answer in bundled(lambda: next(opened), queue_of(*numbers)).answers()]
+    answers = [answer.sequence async for answer in batched(lambda: next(opened), queue_of(*numbers)).answers()]
     assert sorted(answers) == list(numbers)
     assert max(map(len, lost.messages)) == 6
     again = [number for message in next_one.messages for number in message]
@@ -157,14 +157,14 @@ async def test_of_what_travelled_together_only_what_is_unanswered_is_sent_again(
 async def test_to_a_server_that_knows_nothing_of_it_nothing_travels_together() -> None:
     knowing, other = Bundling(answers=20), FakeCall([])
     opened, numbers = iter([knowing, other]), range(1, 201)
-    answers = [answer.sequence async for answer in bundled(lambda: next(opened), queue_of(*numbers)).answers()]
+    answers = [answer.sequence async for answer in batched(lambda: next(opened), queue_of(*numbers)).answers()]
     assert sorted(answers) == list(numbers)
     assert set(answers[20:]) <= set(other.written)  # each by its own number
 
 
 async def test_no_more_travels_together_than_there_is_room_for() -> None:
     call, answered = Bundling(), 0
-    async for _ in bundled(lambda: call, queue_of(*range(1, 100))).answers():
+    async for _ in batched(lambda: call, queue_of(*range(1, 100))).answers():
         answered += 1
         on_the_way = sum(map(len, call.messages)) - answered
         assert on_the_way <= LEAST + answered
@@ -176,7 +176,7 @@ async def test_what_was_not_asked_for_is_no_answer() -> None:
             answer = await super().read()
             return answer and EmbedStreamResponse(entries=[answer, EmbedStreamResponse(sequence=1)])
 
-    answers = [answer.sequence async for answer in bundled(lambda: Twice([]), queue_of(1, 2, 3)).answers()]
+    answers = [answer.sequence async for answer in batched(lambda: Twice([]), queue_of(1, 2, 3)).answers()]
     assert answers == [1, 2, 3]
 
 
@@ -259,7 +259,7 @@ async def test_a_call_is_repeated_while_the_server_is_away() -> None:
             raise failure
         return "here"
 
-    assert await retry.patiently(call) == "here"
+    assert await retry.with_retries(call) == "here"
 
 
 async def test_a_channel_closed_under_a_call_is_an_error_and_not_a_cancellation() -> None:

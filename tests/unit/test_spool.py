@@ -21,9 +21,9 @@ def test_what_is_put_while_others_come_back_is_for_the_next_time() -> None:
     spool = Spool()
     spool.put(Item(None, "a"), 0)
     spool.put(Item(None, "b"), 0)
-    for item, tries, _ in spool.drain():
-        spool.put(item, tries + 1)
-    assert [(item.uri, tries) for item, tries, _ in spool.drain()] == [("a", 1), ("b", 1)]
+    for item, attempts, _ in spool.drain():
+        spool.put(item, attempts + 1)
+    assert [(item.uri, attempts) for item, attempts, _ in spool.drain()] == [("a", 1), ("b", 1)]
     spool.close()
 
 

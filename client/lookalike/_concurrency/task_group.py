@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def together() -> AsyncIterator[asyncio.TaskGroup]:
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
     """Yield a group of tasks in which one that fails ends the others; its failure itself is raised."""
     try:
         async with asyncio.TaskGroup() as group:

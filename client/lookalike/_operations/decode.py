@@ -143,7 +143,7 @@ def duplicate_progress(message: searcher_pb2.FindDuplicatesResponse) -> Duplicat
 def cluster(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateCluster:
     """Return the record of a cluster of duplicates."""
     return DuplicateCluster(
-        images=tuple(DuplicateImage(image(found.image), found.similarity) for found in message.cluster.images),
+        images=tuple(DuplicateImage(image(member.image), member.similarity) for member in message.cluster.images),
         image_count=message.cluster.image_count,
         progress=duplicate_progress(message),
     )
@@ -202,17 +202,16 @@ def _hit_feedback(message: searcher_pb2.HitFeedback) -> HitFeedback:
 
 def quality(message: searcher_pb2.GetSearchQualityResponse) -> SearchQuality:
     """Return how good the searches were."""
-    found = message
     return SearchQuality(
-        start_time=found.start_time.ToDatetime(tzinfo=UTC),
-        search_count=found.search_count,
-        judged_search_count=found.judged_search_count,
-        clicked_search_count=found.clicked_search_count,
-        click_through_rate=found.click_through_rate if found.HasField("click_through_rate") else None,
-        mean_reciprocal_rank=found.mean_reciprocal_rank if found.HasField("mean_reciprocal_rank") else None,
-        right_count=found.right_count,
-        wrong_count=found.wrong_count,
-        precision=found.precision if found.HasField("precision") else None,
+        start_time=message.start_time.ToDatetime(tzinfo=UTC),
+        search_count=message.search_count,
+        judged_search_count=message.judged_search_count,
+        clicked_search_count=message.clicked_search_count,
+        click_through_rate=message.click_through_rate if message.HasField("click_through_rate") else None,
+        mean_reciprocal_rank=message.mean_reciprocal_rank if message.HasField("mean_reciprocal_rank") else None,
+        right_count=message.right_count,
+        wrong_count=message.wrong_count,
+        precision=message.precision if message.HasField("precision") else None,
     )
 
 

@@ -10,12 +10,15 @@ from lookalike.v1 import searcher_pb2 as wire
 
 
 def request(
-    project: str, min_similarity: float | None, resume_token: str, *, same_file_only: bool
+    project_name: str, min_similarity: float | None, resume_token: str, *, same_file_only: bool
 ) -> wire.FindDuplicatesRequest:
     """Return the request to send. Raises InvalidRequestError."""
     with encode.sendable():
         return wire.FindDuplicatesRequest(
-            project=project, min_similarity=min_similarity, same_file_only=same_file_only, resume_token=resume_token
+            project=project_name,
+            min_similarity=min_similarity,
+            same_file_only=same_file_only,
+            resume_token=resume_token,
         )
 
 

@@ -6,7 +6,7 @@ from lookalike._operations import decode
 from lookalike._transport.call import Call
 from lookalike._transport.channel import EMBEDDER
 from lookalike._transport.message_batches import IMAGES
-from lookalike._transport.stream_pool import Spread
+from lookalike._transport.stream_pool import StreamPool
 from lookalike.records import Model
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
@@ -26,13 +26,13 @@ async def embed(call: Call, data: bytes) -> common.Embedding:
 
 def bulk(
     call: Call, requests: "asyncio.Queue[wire.EmbedStreamRequest | None]", streams: int
-) -> Spread[wire.EmbedStreamRequest, wire.EmbedStreamResponse]:
+) -> StreamPool[wire.EmbedStreamRequest, wire.EmbedStreamResponse]:
     """Return the vectors of the image files in a queue, over several streams of the bulk lane."""
-    return Spread(
+    return StreamPool(
         lambda: call.embedder.EmbedStream(metadata=call.metadata(EMBEDDER)),
         requests,
         streams=streams,
         server="embedder",
         timeout=call.timeout,
-        bundles=IMAGES,
+        batches=IMAGES,
     )

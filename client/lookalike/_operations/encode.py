@@ -49,16 +49,16 @@ def limits(record: Limits) -> wire.Limits:
         )
 
 
-def several(values: str | Sequence[str]) -> Sequence[str]:
-    """Return one value or several as several: a string is one, not a sequence of letters."""
+def as_sequence(values: str | Sequence[str]) -> Sequence[str]:
+    """Return one value or several as a sequence: a string is one, not a sequence of letters."""
     return [values] if isinstance(values, str) else values
 
 
 def filter_(record: Filter) -> wire.Filter:
     """Return the message that says which images."""
     return wire.Filter(
-        products=several(record.products),
-        variants=several(record.variants),
+        products=as_sequence(record.products),
+        variants=as_sequence(record.variants),
         staged=record.staged,
         uri_prefix=record.uri_prefix,
         labels=_label_groups(record),
@@ -69,7 +69,7 @@ def _label_groups(record: Filter) -> Iterator[wire.LabelGroup]:
     labels = record.labels
     groups = [{name: labels[name]} for name in labels] if isinstance(labels, Mapping) else labels
     for group in groups:
-        any_of = [wire.Label(name=name, value=value) for name in group for value in several(group[name])]
+        any_of = [wire.Label(name=name, value=value) for name in group for value in as_sequence(group[name])]
         yield wire.LabelGroup(any_of=any_of)
 
 

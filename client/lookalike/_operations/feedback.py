@@ -9,7 +9,7 @@ from lookalike._operations import decode, encode
 from lookalike._operations.paging import pages
 from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.retry import patiently
+from lookalike._transport.retry import with_retries
 from lookalike.records import Embedding, Feedback, HitVerdict, SearchQuality
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -18,7 +18,7 @@ _PAGE_SIZE: Final = 500
 
 async def record(
     call: Call,
-    project: str,
+    project_name: str,
     search_id: str,
     verdicts: Sequence[HitVerdict],
     sha256: str | None,
@@ -27,40 +27,40 @@ async def record(
 ) -> int:
     """Say which hits of a search were right, wrong or clicked; how much of that was new."""
     with encode.sendable("feedback"):
-        searched = wire.SearchFeedback(
+        search_feedback = wire.SearchFeedback(
             search_id=search_id,
             verdicts=map(encode.verdict, verdicts),
             query_sha256=bytes.fromhex(sha256 or ""),
             query_uri=uri or "",
             query_embedding=encode.embedding(embedding) if embedding else None,
         )
-        request = wire.RecordFeedbackRequest(project=project, searches=[searched])
+        request = wire.RecordFeedbackRequest(project=project_name, searches=[search_feedback])
     response = await call.ask(SEARCHER, call.searcher.RecordFeedback, request)
     return response.changed_count
 
 
-async def list_all(call: Call, project: str) -> AsyncGenerator[Feedback, None]:
+async def list_all(call: Call, project_name: str) -> AsyncGenerator[Feedback, None]:
     """Yield all feedback, oldest first, fetching page after page. Patient as `images.list_all`."""
-    request = wire.ListFeedbackRequest(project=project, page_size=_PAGE_SIZE)
+    request = wire.ListFeedbackRequest(project=project_name, page_size=_PAGE_SIZE)
     ask = partial(call.ask, SEARCHER, call.searcher.ListFeedback, request)
-    async for found in pages(request, ask, lambda: patiently(ask)):
-        for one in found.feedback:
-            yield decode.feedback(one)
+    async for response in pages(request, ask, lambda: with_retries(ask)):
+        for message in response.feedback:
+            yield decode.feedback(message)
 
 
-async def delete(call: Call, project: str, search_ids: Sequence[str], before: datetime | None) -> int:
+async def delete(call: Call, project_name: str, search_ids: Sequence[str], before: datetime | None) -> int:
     """Delete feedback; on how many searches that was."""
     with encode.sendable():
-        request = wire.DeleteFeedbackRequest(project=project, search_ids=search_ids)
+        request = wire.DeleteFeedbackRequest(project=project_name, search_ids=search_ids)
         if before is not None:
             request.search_time_before.FromDatetime(before)
     response = await call.ask(SEARCHER, call.searcher.DeleteFeedback, request)
     return response.deleted_count
 
 
-async def quality(call: Call, project: str, days: int) -> SearchQuality:
+async def quality(call: Call, project_name: str, days: int) -> SearchQuality:
     """Return how good the searches of the last days were."""
     with encode.sendable():
-        request = wire.GetSearchQualityRequest(project=project, days=days)
+        request = wire.GetSearchQualityRequest(project=project_name, days=days)
     response = await call.ask(SEARCHER, call.searcher.GetSearchQuality, request)
     return decode.quality(response)

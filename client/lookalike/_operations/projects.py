@@ -38,8 +38,8 @@ async def list_all(call: Call) -> AsyncIterator[Project]:
     """Yield all projects by name, fetching page after page."""
     request = wire.ListProjectsRequest()
     ask = partial(call.ask, SEARCHER, call.searcher.ListProjects, request)
-    async for found in pages(request, ask):
-        for project in found.projects:
+    async for response in pages(request, ask):
+        for project in response.projects:
             yield decode.project(project)
 
 
@@ -47,8 +47,8 @@ async def page(call: Call, page_size: int, page_token: str) -> ProjectPage:
     """Return one page of the projects, by name."""
     with encode.sendable():
         request = wire.ListProjectsRequest(page_size=page_size, page_token=page_token)
-    found = await call.ask(SEARCHER, call.searcher.ListProjects, request)
-    return ProjectPage(tuple(map(decode.project, found.projects)), found.next_page_token)
+    response = await call.ask(SEARCHER, call.searcher.ListProjects, request)
+    return ProjectPage(tuple(map(decode.project, response.projects)), response.next_page_token)
 
 
 async def update(call: Call, name: str, limits: Limits | None, search_enabled: bool | None) -> Project:
@@ -68,56 +68,59 @@ async def delete(call: Call, name: str) -> None:
     await call.ask(SEARCHER, call.searcher.DeleteProject, request)
 
 
-async def create_space(call: Call, project: str, space: str | None, projection: Projection | None = None) -> Project:
+async def create_space(
+    call: Call, project_name: str, space: str | None, projection: Projection | None = None
+) -> Project:
     """Add a space to a project: the embedder's, if none is given."""
     space = space or (await embedding.model(call)).space
     with encode.sendable():
         request = wire.CreateSpaceRequest(
-            project=project, space=space, projection=encode.projection(projection) if projection else None
+            project=project_name, space=space, projection=encode.projection(projection) if projection else None
         )
     response = await call.ask(SEARCHER, call.searcher.CreateSpace, request)
     return decode.project(response.project)
 
 
-async def filling(call: Call, project: str, space: str) -> AsyncGenerator[Filling, None]:
+async def filling(call: Call, project_name: str, space: str) -> AsyncGenerator[Filling, None]:
     """Yield how far a derived space is, again and again until it is filled and its index, if one is due, is ready."""
     while True:
-        found = await get(call, project)
-        by_name = {one.name: one for one in found.spaces}
+        project = await get(call, project_name)
+        by_name = {space_record.name: space_record for space_record in project.spaces}
         if space not in by_name or by_name[space].source not in by_name:
             raise NotFoundError(
-                f"project {project!r} has no derived space {space!r}",
+                f"project {project_name!r} has no derived space {space!r}",
                 reason="SPACE_NOT_FOUND",
                 metadata={"space": space},
                 code=grpc.StatusCode.NOT_FOUND,
             )
-        own = by_name[space]
-        wanted = by_name[own.source].vector_count
-        yield Filling(own.vector_count, wanted)
-        lacking = wanted < found.image_count  # then its source is no better, and no index is built
-        if own.vector_count >= wanted and (lacking or own.index.state in (IndexState.NONE, IndexState.READY)):
+        derived = by_name[space]
+        source_count = by_name[derived.source].vector_count
+        yield Filling(derived.vector_count, source_count)
+        lacking = source_count < project.image_count  # then its source is no better, and no index is built
+        index_settled = lacking or derived.index.state in (IndexState.NONE, IndexState.READY)
+        if derived.vector_count >= source_count and index_settled:
             return
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def compare_spaces(call: Call, project: str, space: str, sample_size: int, limit: int) -> SpaceComparison:
+async def compare_spaces(call: Call, project_name: str, space: str, sample_size: int, limit: int) -> SpaceComparison:
     """Set a space beside the one that serves."""
     with encode.sendable():
-        request = wire.CompareSpacesRequest(project=project, space=space, sample_size=sample_size, limit=limit)
+        request = wire.CompareSpacesRequest(project=project_name, space=space, sample_size=sample_size, limit=limit)
     response = await call.ask(SEARCHER, call.searcher.CompareSpaces, request)
     return decode.comparison(response)
 
 
-async def cut_over_space(call: Call, project: str, space: str, *, allow_incomplete: bool) -> Project:
+async def cut_over_space(call: Call, project_name: str, space: str, *, allow_incomplete: bool) -> Project:
     """Make a space the one that serves."""
-    request = wire.CutOverSpaceRequest(project=project, space=space, allow_incomplete=allow_incomplete)
+    request = wire.CutOverSpaceRequest(project=project_name, space=space, allow_incomplete=allow_incomplete)
     response = await call.ask(SEARCHER, call.searcher.CutOverSpace, request)
     return decode.project(response.project)
 
 
-async def delete_space(call: Call, project: str, space: str) -> Project:
+async def delete_space(call: Call, project_name: str, space: str) -> Project:
     """Delete a space that does not serve."""
-    request = wire.DeleteSpaceRequest(project=project, space=space)
+    request = wire.DeleteSpaceRequest(project=project_name, space=space)
     response = await call.ask(SEARCHER, call.searcher.DeleteSpace, request)
     return decode.project(response.project)
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import grpc
 
-from lookalike._concurrency.batches import gathered
+from lookalike._concurrency.batches import batched
 from lookalike._operations import encode, photo
 from lookalike.constants import MESSAGE_OVERHEAD_BYTES
 from lookalike.errors import InvalidRequestError
@@ -32,16 +32,16 @@ async def each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]
             yield item
 
 
-async def batches(items: Iterable[T] | AsyncIterable[T], most: int) -> AsyncGenerator[list[T], None]:
-    """Yield lists of at most `most` items: of a sync iterable, what it gives without delay."""
+async def batches(items: Iterable[T] | AsyncIterable[T], max_size: int) -> AsyncGenerator[list[T], None]:
+    """Yield lists of at most `max_size` items: of a sync iterable, what it gives without delay."""
     if isinstance(items, AsyncIterable):
-        async for batch in gathered(each(items), most):
+        async for batch in batched(each(items), max_size):
             yield batch
         return
     batch, began = [], time.monotonic()
     for item in items:
         batch.append(item)
-        if len(batch) >= most or time.monotonic() - began > _SOON_SECONDS:
+        if len(batch) >= max_size or time.monotonic() - began > _SOON_SECONDS:
             yield batch
             await asyncio.sleep(0)
             batch, began = [], time.monotonic()
@@ -49,7 +49,7 @@ async def batches(items: Iterable[T] | AsyncIterable[T], most: int) -> AsyncGene
         yield batch
 
 
-async def taken(queue: "asyncio.Queue[T | None]") -> AsyncGenerator[T, None]:
+async def drain(queue: "asyncio.Queue[T | None]") -> AsyncGenerator[T, None]:
     """Yield what a queue holds, up to the None that ends it."""
     while (item := await queue.get()) is not None:
         yield item
@@ -61,14 +61,14 @@ def reference(item: Item) -> wire.Reference:
     Raises:
         InvalidRequestError: a field has a type or characters that cannot be sent, or all of it is too large.
     """
-    made = encode.reference(item)
-    if (size := made.ByteSize()) > _MAX_REFERENCE_BYTES:
+    message = encode.reference(item)
+    if (size := message.ByteSize()) > _MAX_REFERENCE_BYTES:
         raise InvalidRequestError(
             f"reference: at most {_MAX_REFERENCE_BYTES} bytes can be sent, got {size}",
             reason="INVALID_FIELD",
             code=grpc.StatusCode.INVALID_ARGUMENT,
         )
-    return made
+    return message
 
 
 def read_and_hash(item: Item) -> tuple[bytes, bytes]:

@@ -8,7 +8,7 @@ from typing import Final
 import grpc
 
 from lookalike._concurrency.budget import Budget
-from lookalike._concurrency.task_group import together
+from lookalike._concurrency.task_group import task_group
 from lookalike._operations import embedding, images, projects, source
 from lookalike._operations.encode import sendable
 from lookalike._transport.call import Call
@@ -25,11 +25,11 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 Entry = tuple[Item, wire.ImageEntry]
 
 
-async def sync(call: Call, project: str, product: str, items: Iterable[Item], embed_streams: int) -> SyncResult:
+async def sync(call: Call, project_name: str, product: str, items: Iterable[Item], embed_streams: int) -> SyncResult:
     """Make the product show the items' images and no others. Raises LookalikeError; then nothing has changed."""
     try:
-        found = await projects.get(call, project)
-        return await _Sync(call, found, product, embed_streams).run(items)
+        project = await projects.get(call, project_name)
+        return await _Sync(call, project, product, embed_streams).run(items)
     except LookalikeError as error:
         error.request_id = error.request_id or call.request_id
         raise
@@ -61,10 +61,10 @@ class _Sync:
     async def _missing(self, entries: list[Entry], space: str) -> list[Entry]:
         """The entries of images that are neither stored nor embedded yet, one for each image."""
         embedded = {entry.sha256 for _, entry in entries if entry.HasField("embedding")}
-        others = {entry.sha256: (item, entry) for item, entry in entries if entry.sha256 not in embedded}
-        name = self._project.name
-        stored = await images.check(self._call, name, list(others), space)
-        return [entry for sha256, entry in others.items() if sha256 not in stored]
+        by_hash = {entry.sha256: (item, entry) for item, entry in entries if entry.sha256 not in embedded}
+        project_name = self._project.name
+        stored = await images.check(self._call, project_name, list(by_hash), space)
+        return [entry for sha256, entry in by_hash.items() if sha256 not in stored]
 
     async def _embed(self, entries: list[Entry]) -> None:
         """Add the images' vectors and sizes to the entries."""
@@ -80,7 +80,7 @@ class _Sync:
             requests.put_nowait(None)
 
         streams = embedding.bulk(self._call, requests, self._embed_streams)
-        async with together() as group, aclosing(streams.answers()) as answers:
+        async with task_group() as group, aclosing(streams.answers()) as answers:
             group.create_task(send())
             async for answer in answers:
                 budget.release(sizes[answer.sequence])
@@ -102,11 +102,11 @@ class _Sync:
 
 
 def _at_most(items: Iterable[Item]) -> list[Item]:
-    found = list(items)
-    if len(found) > _MAX_ITEMS:  # said before they are embedded
-        message = f"entries: must be at most {_MAX_ITEMS}, got {len(found)}"
+    items = list(items)
+    if len(items) > _MAX_ITEMS:  # said before they are embedded
+        message = f"entries: must be at most {_MAX_ITEMS}, got {len(items)}"
         raise InvalidRequestError(message, reason="INVALID_FIELD", code=grpc.StatusCode.INVALID_ARGUMENT)
-    return found
+    return items
 
 
 async def _entry(item: Item) -> wire.ImageEntry:
@@ -120,8 +120,8 @@ async def _entry(item: Item) -> wire.ImageEntry:
 
 
 def _read_again(item: Item, sha256: bytes) -> bytes:
-    data, found = source.read_and_hash(item)
-    if found != sha256:
+    data, new_sha256 = source.read_and_hash(item)
+    if new_sha256 != sha256:
         raise _of(item, UnreadableImageError("the image changed while it was read", reason="UNREADABLE"))
     return data
 

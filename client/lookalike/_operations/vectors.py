@@ -10,11 +10,11 @@ from lookalike.records import ImageVector
 from lookalike.v1 import searcher_pb2 as wire
 
 
-async def read(call: Call, project: str, space: str, fraction: float) -> AsyncGenerator[ImageVector, None]:
+async def read(call: Call, project_name: str, space: str, fraction: float) -> AsyncGenerator[ImageVector, None]:
     """Yield the vectors, also over several connections."""
     with encode.sendable():
-        request = wire.ExportVectorsRequest(project=project, space=space, fraction=fraction)
-    await projects.get(call, project)  # says at once what is wrong, or that nobody is there
+        request = wire.ExportVectorsRequest(project=project_name, space=space, fraction=fraction)
+    await projects.get(call, project_name)  # says at once what is wrong, or that nobody is there
     async with aclosing(server_stream.answers(call, call.searcher.ExportVectors, request)) as answers:
         async for answer in answers:
             for vector in answer.vectors:

@@ -12,49 +12,49 @@ from lookalike.v1 import embedder_pb2 as embedder
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
-BUNDLE_BYTES: Final = 512 * 1024
+MAX_BATCH_BYTES: Final = 512 * 1024
 """The most bytes of images that travel together: ten photos of 50 kB. Twice as many were carried a sixth faster in
 a trial, and hold up for longer what comes behind them."""
 
 
 @dataclass(frozen=True)
-class Bundles(Generic[Request, Response]):
-    """A bundle is how several requests, or several answers, of a stream travel in one message.
+class MessageBatches(Generic[Request, Response]):
+    """Message batches are how several requests, or several answers, of a stream travel in one message.
 
     Attributes:
-        most: how many requests a server takes in a message, by its initial metadata; 1 if it knows of none.
+        max_requests: how many requests a server takes in a message, by its initial metadata; 1 if it knows of none.
         pack: the messages of some requests, which are no more than that.
         unpack: the answers of a message.
     """
 
-    most: Callable[[grpc.aio.Metadata], int]
+    max_requests: Callable[[grpc.aio.Metadata], int]
     pack: Callable[[Sequence[Request]], Iterable[Request]]
     unpack: Callable[[Response], Sequence[Response]]
 
 
-def _most(metadata: grpc.aio.Metadata) -> int:
+def _max_requests(metadata: grpc.aio.Metadata) -> int:
     value = metadata.get(ENTRIES_METADATA, "")
     return max(1, int(value)) if isinstance(value, str) and value.isdecimal() else 1
 
 
 def _pack(requests: Sequence[embedder.EmbedStreamRequest]) -> Iterator[embedder.EmbedStreamRequest]:
-    bundle: list[embedder.EmbedStreamRequest] = []
+    batch: list[embedder.EmbedStreamRequest] = []
     size = 0
     for request in requests:
         more = len(request.image)
-        if bundle and size + more > BUNDLE_BYTES:
-            yield _message(bundle)
-            bundle, size = [], 0
-        bundle.append(request)
+        if batch and size + more > MAX_BATCH_BYTES:
+            yield _message(batch)
+            batch, size = [], 0
+        batch.append(request)
         size += more
-    if bundle:
-        yield _message(bundle)
+    if batch:
+        yield _message(batch)
 
 
-def _message(bundle: list[embedder.EmbedStreamRequest]) -> embedder.EmbedStreamRequest:
-    if len(bundle) == 1:
-        return bundle[0]
-    entries = [embedder.EmbedEntry(sequence=request.sequence, image=request.image) for request in bundle]
+def _message(batch: list[embedder.EmbedStreamRequest]) -> embedder.EmbedStreamRequest:
+    if len(batch) == 1:
+        return batch[0]
+    entries = [embedder.EmbedEntry(sequence=request.sequence, image=request.image) for request in batch]
     return embedder.EmbedStreamRequest(entries=entries)
 
 
@@ -62,5 +62,5 @@ def _unpack(response: embedder.EmbedStreamResponse) -> Sequence[embedder.EmbedSt
     return response.entries or (response,)
 
 
-IMAGES: Final = Bundles(_most, _pack, _unpack)
-"""`EmbedStream` bundles its requests and answers so."""
+IMAGES: Final = MessageBatches(_max_requests, _pack, _unpack)
+"""`EmbedStream` batches its requests and answers so."""

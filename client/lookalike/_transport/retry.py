@@ -23,7 +23,7 @@ _MAX_DELAY_SECONDS: Final = 3.0
 _NOT_OURS: Final = (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
 
 
-class Patience:
+class Backoff:
     """The more has failed since the last progress, the longer it waits before the next attempt.
 
     Streams to the same servers share one: as long as any of them gets answers, the servers are not away.
@@ -43,7 +43,7 @@ class Patience:
         self._since = self._since or now
         if now - self._since >= PATIENCE_SECONDS:
             raise failure
-        delay = _backoff(self._attempts)
+        delay = _delay(self._attempts)
         self._attempts += 1
         if isinstance(failure, OverloadedError):
             delay = max(delay, failure.retry_after or 0)
@@ -58,11 +58,11 @@ class Outage:
     """
 
     def __init__(self) -> None:
-        self._began = self._seen = -math.inf
+        self._began = self._last_failure = -math.inf
 
     def end(self) -> None:
         """Note that the server answered."""
-        self._began = self._seen = -math.inf
+        self._began = self._last_failure = -math.inf
 
     async def wait(self, failure: LookalikeError, attempts: int, began: float, timeout: float) -> None:
         """Wait a moment before a call's next attempt, the longer the more attempts there were, with jitter.
@@ -77,23 +77,23 @@ class Outage:
             LookalikeError: `failure`, if there is no time left, or the outage has lasted for `NOT_SERVING_SECONDS`.
         """
         now = time.monotonic()
-        if now - self._seen > NOT_SERVING_SECONDS:  # nobody called meanwhile: this is another outage
+        if now - self._last_failure > NOT_SERVING_SECONDS:  # nobody called meanwhile: this is another outage
             self._began = now
-        self._seen = now
-        delay = _backoff(attempts - 1)
+        self._last_failure = now
+        delay = _delay(attempts - 1)
         if now + delay >= min(began + timeout, self._began + NOT_SERVING_SECONDS):
             failure.args = (f"{failure}; {attempts} attempts in {now - began:.1f} s",)
             raise failure
         await asyncio.sleep(delay)
 
 
-def _backoff(attempts: int) -> float:
+def _delay(attempts: int) -> float:
     """Seconds to wait after so many attempts and one more."""
     delay = min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2.0**attempts)
     return delay * random.uniform(0.5, 1.0)  # noqa: S311 - nothing secret about it
 
 
-def may_pass(failure: LookalikeError) -> bool:
+def is_transient(failure: LookalikeError) -> bool:
     """Say whether the failure is transient: the same call, made again, may succeed.
 
     When a stream ends while a write is under way, grpc.aio may replace the status by an INTERNAL of its own
@@ -107,13 +107,13 @@ def may_pass(failure: LookalikeError) -> bool:
     return away or (failure.code in _NOT_OURS and not failure.reason)
 
 
-async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+async def with_retries(call: Callable[[], Awaitable[T]]) -> T:
     """Make a call that can be repeated without harm, again and again while the server is away."""
-    patience = Patience()
+    backoff = Backoff()
     while True:
         try:
             return await call()
         except LookalikeError as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 raise
-            await patience.wait(error)
+            await backoff.wait(error)

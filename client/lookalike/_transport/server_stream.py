@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.retry import Patience, may_pass
+from lookalike._transport.retry import Backoff, is_transient
 from lookalike.errors import LookalikeError
 
 if TYPE_CHECKING:
@@ -17,18 +17,18 @@ _SILENCE_SECONDS: Final = 60.0
 lost is noticed much sooner."""
 
 
-class _Asking(Protocol):
+class _ResumableRequest(Protocol):
     project: str
     resume_token: str
 
 
-class _Answering(Protocol):
+class _ResumableAnswer(Protocol):
     @property
     def resume_token(self) -> str: ...
 
 
-Request = TypeVar("Request", bound=_Asking)
-Answer = TypeVar("Answer", bound=_Answering)
+Request = TypeVar("Request", bound=_ResumableRequest)
+Answer = TypeVar("Answer", bound=_ResumableAnswer)
 
 
 async def answers(
@@ -42,19 +42,19 @@ async def answers(
         LookalikeError: the stream cannot go on, or has not come any further for a minute.
     """
     silence = max(call.timeout, _SILENCE_SECONDS)
-    patience = Patience()
+    backoff = Backoff()
     while True:
         one_call = call.listen(SEARCHER, method, request, silence=silence)
         try:
             async with aclosing(one_call):
                 async for answer in one_call:
                     if answer.resume_token != request.resume_token:
-                        patience.progress()
+                        backoff.progress()
                         request.resume_token = answer.resume_token
                     yield answer
         except LookalikeError as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 raise
-            await patience.wait(error)
+            await backoff.wait(error)
         else:
             return

@@ -12,8 +12,8 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 import grpc
 
-from lookalike._transport.message_batches import Bundles
-from lookalike._transport.retry import Patience, may_pass
+from lookalike._transport.message_batches import MessageBatches
+from lookalike._transport.retry import Backoff, is_transient
 from lookalike._transport.window import Sequenced, Window
 from lookalike.errors import DeadlineExceededError, UnavailableError, closed, from_rpc
 
@@ -36,8 +36,8 @@ class ResumableStream(Generic[Request, Response]):
         server: the server's name, for error messages.
         timeout: the most seconds without any answer while there are unanswered requests.
         soon: where streams share a queue, each takes no more than is answered in so many seconds; see `Window`.
-        patience: where streams share it, one does not give up while others get answers.
-        bundles: how several requests travel in one message; left out, they do not.
+        backoff: where streams share it, one does not give up while others get answers.
+        batches: how several requests travel in one message; left out, they do not.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class ResumableStream(Generic[Request, Response]):
         server: str,
         timeout: float,
         soon: float = math.inf,
-        patience: Patience | None = None,
-        bundles: Bundles[Request, Response] | None = None,
+        backoff: Backoff | None = None,
+        batches: MessageBatches[Request, Response] | None = None,
     ) -> None:
         self._open_call = open_call
         self._requests = requests
         self._server = server
         self._timeout = timeout
         self._unanswered: Window[Request] = Window(soon)
-        self._patience = patience or Patience()
-        self._bundles = bundles
-        self._most = 0  # requests in a message, as the server says; 0 before it has, which is as good as 1
+        self._backoff = backoff or Backoff()
+        self._batches = batches
+        self._max_requests = 0  # in a message, as the server says; 0 before it has, which is as good as 1
         self._ended = False
 
     async def answers(self) -> AsyncGenerator[Response, None]:
@@ -74,7 +74,7 @@ class ResumableStream(Generic[Request, Response]):
             try:
                 async for responses in self._answers_of_one_call():
                     progress = True
-                    self._patience.progress()
+                    self._backoff.progress()
                     held = self._unanswered.answered(*(response.sequence for response in responses))
                     for response in responses:
                         if response.sequence in held:
@@ -82,14 +82,14 @@ class ResumableStream(Generic[Request, Response]):
                             yield response
             except grpc.aio.AioRpcError as error:
                 failure = from_rpc(error, self._server)
-                if not may_pass(failure):
+                if not is_transient(failure):
                     raise failure from error
             except DeadlineExceededError as error:
                 failure = error
             else:
                 failure = UnavailableError(f"{self._server}: ends its streams unanswered", code=_UNAVAILABLE)
             if self._unanswered and not (progress and failure.reason in _DELIBERATE):
-                await self._patience.wait(failure)
+                await self._backoff.wait(failure)
 
     async def _has_work(self) -> bool:
         """Wait for something to send: a server that is not needed is not called."""
@@ -107,19 +107,19 @@ class ResumableStream(Generic[Request, Response]):
 
     def _take_all(self, request: Request | None) -> list[Request]:
         """Note a request, and those that are ready beside it, as far as there is room and the server takes them."""
-        taken: list[Request] = []
+        requests: list[Request] = []
         while True:
             self._take(request)
             if request is None:
-                return taken
-            taken.append(request)
-            if len(taken) >= self._most or not self._unanswered.has_room() or self._requests.empty():
-                return taken
+                return requests
+            requests.append(request)
+            if len(requests) >= self._max_requests or not self._unanswered.has_room() or self._requests.empty():
+                return requests
             request = self._requests.get_nowait()
 
     async def _answers_of_one_call(self) -> AsyncIterator[Sequence[Response]]:
         """The answers, as they come together. How many requests the server takes together is known with the first."""
-        self._most = 0
+        self._max_requests = 0
         try:
             call = self._open_call()
         except grpc.aio.UsageError as error:
@@ -128,9 +128,9 @@ class ResumableStream(Generic[Request, Response]):
         call.add_done_callback(partial(_cancel, writer))  # a write under way would hide why the call has ended
         try:
             while (response := await self._read(call)) is not grpc.aio.EOF:
-                if self._bundles and not self._most:
-                    self._most = self._bundles.most(await call.initial_metadata())
-                yield self._bundles.unpack(response) if self._bundles else (response,)
+                if self._batches and not self._max_requests:
+                    self._max_requests = self._batches.max_requests(await call.initial_metadata())
+                yield self._batches.unpack(response) if self._batches else (response,)
         finally:
             writer.cancel()
             call.cancel()
@@ -143,7 +143,7 @@ class ResumableStream(Generic[Request, Response]):
             while not self._ended:
                 await self._unanswered.room()
                 requests = self._take_all(await self._requests.get())
-                for message in self._bundles.pack(requests) if self._bundles else requests:
+                for message in self._batches.pack(requests) if self._batches else requests:
                     await call.write(message)
             await call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):

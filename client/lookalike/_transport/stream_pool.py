@@ -12,8 +12,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from lookalike._transport.message_batches import Bundles
-from lookalike._transport.retry import Patience
+from lookalike._transport.message_batches import MessageBatches
+from lookalike._transport.retry import Backoff
 from lookalike._transport.stream import ResumableStream
 from lookalike._transport.window import SOON_SECONDS, Sequenced
 
@@ -24,7 +24,7 @@ Request = TypeVar("Request", bound=Sequenced)
 Response = TypeVar("Response", bound=Sequenced)
 
 
-class Spread(Generic[Request, Response]):
+class StreamPool(Generic[Request, Response]):
     """Sends what a queue holds over several streams, and yields one answer for each request.
 
     Args:
@@ -35,7 +35,7 @@ class Spread(Generic[Request, Response]):
         timeout: the most seconds that one stream alone would be without any answer while it has unanswered requests.
             Each of several gets as many times that, as they share the way to the servers: large images on a slow
             line arrive no sooner than they would one after the other.
-        bundles: how several requests travel in one message; left out, they do not.
+        batches: how several requests travel in one message; left out, they do not.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Spread(Generic[Request, Response]):
         streams: int,
         server: str,
         timeout: float,
-        bundles: Bundles[Request, Response] | None = None,
+        batches: MessageBatches[Request, Response] | None = None,
     ) -> None:
-        patience = Patience()
+        backoff = Backoff()
         self._streams = [
             ResumableStream(
                 open_call,
@@ -56,8 +56,8 @@ class Spread(Generic[Request, Response]):
                 server=server,
                 timeout=timeout * streams,
                 soon=SOON_SECONDS,
-                patience=patience,
-                bundles=bundles,
+                backoff=backoff,
+                batches=batches,
             )
             for _ in range(streams)
         ]

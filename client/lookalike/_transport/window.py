@@ -64,16 +64,16 @@ class Window(Generic[Request]):
     def answered(self, *sequences: int) -> set[int]:
         """Let go of requests that were answered in one message; which of them were held."""
         was_full = len(self) >= self._size
-        found = set()
+        held = set()
         for sequence in sequences:
-            if held := self._unanswered.pop(sequence, None):
-                found.add(sequence)
-                if time.monotonic() - held[1] > self._soon:
+            if entry := self._unanswered.pop(sequence, None):
+                held.add(sequence)
+                if time.monotonic() - entry[1] > self._soon:
                     self._size = max(LEAST, self._size - 1)
                 elif was_full:
                     self._size += 1
         self._note_room()
-        return found
+        return held
 
     def _note_room(self) -> None:
         if self.has_room():

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from lookalike._concurrency.task_group import together
+from lookalike._concurrency.task_group import task_group
 from lookalike._operations import photo as photos
 from lookalike.client import Client
 from lookalike.errors import InvalidRequestError, UnreadableImageError
@@ -125,6 +125,6 @@ async def _each(work: Callable[[Any], Any], items: Sequence[Any]) -> None:
         async with slots:
             await work(item)
 
-    async with together() as group:
+    async with task_group() as group:
         for item in items:
             group.create_task(run(item))

@@ -21,7 +21,7 @@ def is_gone(job: Job, error: LookalikeError) -> bool:
     return error.reason == _GONE and not job.anew
 
 
-def is_last(error: LookalikeError, tries: int) -> bool:
+def is_last(error: LookalikeError, attempts: int) -> bool:
     """Say whether an item that failed so in so many rounds is not tried again."""
     transient = error.code.name in _TRANSIENT and not isinstance(error, QuotaExceededError)
-    return tries >= (_FETCHES if isinstance(error, TransientFailure) else _SENDS if transient else 1)
+    return attempts >= (_FETCHES if isinstance(error, TransientFailure) else _SENDS if transient else 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lookalike._operations import embedding, images, projects
 from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
-from lookalike._transport.retry import patiently
+from lookalike._transport.retry import with_retries
 from lookalike.records import Project
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import grpc
 
-    from lookalike._transport.stream_pool import Spread
+    from lookalike._transport.stream_pool import StreamPool
     from lookalike.v1 import embedder_pb2 as embedder
 
 
@@ -40,13 +40,13 @@ class Calls:
 
     async def check_images(self, sha256s: Sequence[bytes]) -> set[bytes]:
         """Return which of these images the project holds."""
-        name, space = self.project.name, self.space
-        return await patiently(lambda: images.check(self.call, name, sha256s, space))
+        project_name, space = self.project.name, self.space
+        return await with_retries(lambda: images.check(self.call, project_name, sha256s, space))
 
     async def check_references(self, references: Sequence[wire.Reference]) -> Sequence[wire.ReferenceState]:
         """Return what the project holds of each of these references."""
-        name, space = self.project.name, self.space
-        return await patiently(lambda: images.check_references(self.call, name, references, space))
+        project_name, space = self.project.name, self.space
+        return await with_retries(lambda: images.check_references(self.call, project_name, references, space))
 
     def check_space(self, space: str) -> None:
         """Raise PreconditionError if the project has no such space."""
@@ -54,7 +54,7 @@ class Calls:
 
     def embed(
         self, requests: "asyncio.Queue[embedder.EmbedStreamRequest | None]"
-    ) -> "Spread[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]":
+    ) -> "StreamPool[embedder.EmbedStreamRequest, embedder.EmbedStreamResponse]":
         """Return the vectors of the images in a queue."""
         return embedding.bulk(self.call, requests, self.embed_streams)
 

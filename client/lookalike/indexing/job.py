@@ -45,9 +45,9 @@ class Job:
         item: it.
         reference: for the wire.
         room: what its image holds of the budget of bytes.
-        tries: in how many rounds it failed though it was tried.
+        attempts: in how many rounds it failed though it was tried.
         anew: whether the project's word that it holds the image is not to be relied on, as it went when it was.
-        known: the image that the project's reference shows; empty if there is none.
+        stored_sha256: the image that the project's reference shows; empty if there is none.
         stamp: that image's; once the image is read, its own.
         same_labels: whether the reference has the item's labels.
         stage: where it is.
@@ -58,9 +58,9 @@ class Job:
     item: Item
     reference: wire.Reference
     room: Room
-    tries: int = 0
+    attempts: int = 0
     anew: bool = False
-    known: bytes = b""
+    stored_sha256: bytes = b""
     stamp: str = ""
     same_labels: bool = False
     stage: Stage | None = None

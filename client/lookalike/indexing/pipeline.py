@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from lookalike._concurrency.batches import gathered
+from lookalike._concurrency.batches import batched
 from lookalike._concurrency.budget import Budget, Room
-from lookalike._concurrency.task_group import together
+from lookalike._concurrency.task_group import task_group
 from lookalike._operations import source
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, TransientFailure
@@ -24,7 +24,7 @@ from lookalike.indexing import attempts
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.embedding import Embedding
 from lookalike.indexing.job import Job, Stage, Watch
-from lookalike.indexing.spool import Spool, Try, first_tries
+from lookalike.indexing.spool import Attempt, Spool, first_attempts
 from lookalike.indexing.storing import Storing
 from lookalike.records import Item, Outcome, Status
 from lookalike.v1 import embedder_pb2 as embedder
@@ -80,24 +80,24 @@ class Pipeline:
 
     async def _run(self, items: Items) -> None:
         """Pass the items through all stages, and those that were put off again, until there are none."""
-        await self._pass(first_tries(source.batches(items, _CHECKED)))
+        await self._pass(first_attempts(source.batches(items, _CHECKED)))
         while self._put_off:
             await asyncio.sleep(self._fetcher.seconds_until_up())
             self._watch.put_off = 0
             await self._pass(source.batches(self._put_off.drain(), _CHECKED))
 
-    async def _pass(self, batches: AsyncGenerator[list[Try], None]) -> None:
+    async def _pass(self, batches: AsyncGenerator[list[Attempt], None]) -> None:
         self._to_check: asyncio.Queue[Job | None] = asyncio.Queue()
         self._embedding, self._storing = Embedding(self._calls), Storing(self._calls)
-        async with together() as stages:
+        async with task_group() as stages:
             stages.create_task(self._fetch_all(batches))
             stages.create_task(self._check_all())
             stages.create_task(self._embed_all())
             stages.create_task(self._store_all())
 
-    async def _fetch_all(self, batches: AsyncGenerator[list[Try], None]) -> None:
+    async def _fetch_all(self, batches: AsyncGenerator[list[Attempt], None]) -> None:
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
-        async with together() as fetching, aclosing(batches):
+        async with task_group() as fetching, aclosing(batches):
             async for batch in batches:
                 jobs = await self._admitted(batch)
                 await turns.acquire()
@@ -110,26 +110,26 @@ class Pipeline:
             fetching.create_task(self._fetch(job))
         turns.release()
 
-    async def _admitted(self, batch: Iterable[Try]) -> list[Job]:
+    async def _admitted(self, batch: Iterable[Attempt]) -> list[Job]:
         """The items of the batch that can be sent, as jobs."""
         jobs = []
-        for item, tries, anew in batch:
+        for item, failed_attempts, anew in batch:
             await self._places.acquire(0)
             try:
-                jobs.append(Job(item, source.reference(item), Room(self._bytes), tries, anew))
+                jobs.append(Job(item, source.reference(item), Room(self._bytes), failed_attempts, anew))
             except LookalikeError as error:
                 self._finish([(item, Room(self._bytes))], error)
         return jobs
 
     async def _changed(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs whose images must be fetched, or asked after; the others are done, or on their way."""
-        asked = [job for job in jobs if not job.anew and not isinstance(job.item.image, bytes)]
-        states = await self._calls.check_references([job.reference for job in asked]) if asked else []
-        stamps = await self._fetcher.stamps([job.item for job in asked])
+        checked = [job for job in jobs if not job.anew and not isinstance(job.item.image, bytes)]
+        states = await self._calls.check_references([job.reference for job in checked]) if checked else []
+        stamps = await self._fetcher.stamps([job.item for job in checked])
         unchanged: list[Job] = []
-        for job, state, stamp in zip(asked, states, stamps, strict=True):
-            job.known, job.stamp, job.same_labels = state.sha256, state.stamp, state.same_labels
-            if job.known and job.stamp and job.stamp == stamp:
+        for job, state, stamp in zip(checked, states, stamps, strict=True):
+            job.stored_sha256, job.stamp, job.same_labels = state.sha256, state.stamp, state.same_labels
+            if job.stored_sha256 and job.stamp and job.stamp == stamp:
                 unchanged.append(job)
         self._keep(unchanged)
         done = set(map(id, unchanged))
@@ -141,38 +141,38 @@ class Pipeline:
             self._done(same, Status.UNCHANGED)
         for job in jobs:
             if not job.same_labels:
-                job.sha256 = job.known
+                job.sha256 = job.stored_sha256
                 self._store(job, None)
 
     async def _fetch(self, job: Job) -> None:
         """Read the image, and hash it."""
         try:
-            found = await self._fetcher.fetch(job.item, job.stamp if job.known else "", job.room)
+            fetched = await self._fetcher.fetch(job.item, job.stamp if job.stored_sha256 else "", job.room)
         except TransientFailure as error:
             self._fail(job, error, tried=error.image_failed)
             return
         except LookalikeError as error:
             self._fail(job, error)
             return
-        if found is None:
+        if fetched is None:
             self._keep([job])
             return
         self._watch.fetched += 1
-        job.room.settle(len(found.data))
-        job.data, job.stamp = found.data, found.stamp
-        job.sha256 = found.sha256 or await _hash(job.data)
+        job.room.settle(len(fetched.data))
+        job.data, job.stamp = fetched.data, fetched.stamp
+        job.sha256 = fetched.sha256 or await _hash(job.data)
         self._move(job, Stage.CHECKING)
         self._to_check.put_nowait(job)
 
     async def _check_all(self) -> None:
         """Send each image on to where it belongs: to be embedded, or straight to be stored."""
-        async for batch in gathered(source.taken(self._to_check), _CHECKED):
-            unsure = list({job.sha256 for job in batch if not job.anew})
-            with self._storing.remembered() as stored:
-                known = await self._calls.check_images(unsure) if unsure else set()
+        async for batch in batched(source.drain(self._to_check), _CHECKED):
+            hashes = list({job.sha256 for job in batch if not job.anew})
+            with self._storing.remembered() as newly_stored:
+                stored_hashes = await self._calls.check_images(hashes) if hashes else set()
             for job in batch:
-                held = not job.anew and (job.sha256 in known or job.sha256 in stored)
-                if held or self._storing.brings(job.sha256):
+                held = not job.anew and (job.sha256 in stored_hashes or job.sha256 in newly_stored)
+                if held or self._storing.has_pending(job.sha256):
                     self._store(job, None)
                 else:
                     self._move(job, Stage.EMBEDDING)
@@ -214,11 +214,11 @@ class Pipeline:
         What the project held when it was asked, and no longer when it was stored, is embedded after all.
         """
         self._move(job, None)
-        gone, tries = attempts.is_gone(job, error), job.tries + tried
-        if tried and not gone and attempts.is_last(error, tries):
+        image_gone, failed_attempts = attempts.is_gone(job, error), job.attempts + tried
+        if tried and not image_gone and attempts.is_last(error, failed_attempts):
             self._finish([(job.item, job.room)], error)
             return
-        self._put_off.put(job.item, tries, anew=gone or job.anew)
+        self._put_off.put(job.item, failed_attempts, anew=image_gone or job.anew)
         self._watch.put_off += 1
         self._leave(job.room)
 

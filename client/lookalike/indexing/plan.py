@@ -59,9 +59,9 @@ async def _planned(calls: Calls, fetcher: Fetcher, batch: Sequence[Item]) -> lis
         except LookalikeError as error:
             plans.append(Plan(item.uri, Change.FAILED, error))
     states = await calls.check_references([reference for _, reference in sendable])
-    asked = zip((item for item, _ in sendable), states, strict=True)
-    found = iter(await asyncio.gather(*(_plan(fetcher, item, state) for item, state in asked)))
-    return [plan or next(found) for plan in plans]
+    items_and_states = zip((item for item, _ in sendable), states, strict=True)
+    planned = iter(await asyncio.gather(*(_plan(fetcher, item, state) for item, state in items_and_states)))
+    return [plan or next(planned) for plan in plans]
 
 
 async def _plan(fetcher: Fetcher, item: Item, state: wire.ReferenceState) -> Plan:
@@ -71,10 +71,10 @@ async def _plan(fetcher: Fetcher, item: Item, state: wire.ReferenceState) -> Pla
         fetcher.check(item)
         if not state.sha256 and not is_local(item.uri) and item.image is None:
             return Plan(item.uri, Change.NEW)  # nobody is asked for what would be fetched anyhow
-        found = await fetcher.fetch(item, state.stamp if state.sha256 else "", None)
+        fetched = await fetcher.fetch(item, state.stamp if state.sha256 else "", None)
     except LookalikeError as error:
         return Plan(item.uri, Change.FAILED, error)
     if not state.sha256:
         return Plan(item.uri, Change.NEW)
-    same = found is None and state.same_labels
+    same = fetched is None and state.same_labels
     return Plan(item.uri, Change.UNCHANGED if same else Change.CHANGED)

@@ -9,10 +9,10 @@ from lookalike.indexing.shard import Shard
 from lookalike.records import Reference
 
 
-async def others(
-    call: Call, project: str, seen: Seen, within: str, shard: Shard
+async def unseen_references(
+    call: Call, project_name: str, seen: Seen, within: str, shard: Shard
 ) -> AsyncGenerator[list[Reference], None]:
     """Yield the project's references that were not seen: those whose URIs begin with `within` and are of the shard."""
-    async for page in images.reference_pages(call, project, within):
-        if unseen := seen.others(one for one in page if shard.has(one.uri)):
+    async for page in images.reference_pages(call, project_name, within):
+        if unseen := seen.others(reference for reference in page if shard.has(reference.uri)):
             yield unseen

@@ -15,7 +15,7 @@ from lookalike.records import Outcome
 
 async def index(
     call: Call,
-    project: str,
+    project_name: str,
     items: Items,
     *,
     settings: Settings,
@@ -24,7 +24,7 @@ async def index(
 ) -> AsyncGenerator[Outcome, None]:
     """Fetch, embed and store items; yield an outcome for each. Raises LookalikeError."""
     async with (
-        begun(call, project, embed_streams) as calls,
+        run_calls(call, project_name, embed_streams) as calls,
         Fetcher(settings) as fetcher,
         aclosing(Pipeline(calls, fetcher, watch).outcomes(items)) as outcomes,
     ):
@@ -33,12 +33,12 @@ async def index(
 
 
 @asynccontextmanager
-async def begun(call: Call, project: str, embed_streams: int) -> AsyncIterator[Calls]:
+async def run_calls(call: Call, project_name: str, embed_streams: int) -> AsyncIterator[Calls]:
     """Yield the calls of a run on the project; its errors bear the run's id."""
     try:
-        found = await projects.get(call, project)  # says at once what is wrong, or that nobody is there
-        space = await projects.space_to_fill(call, found)
-        yield Calls(call, found, space, embed_streams)
+        project = await projects.get(call, project_name)  # says at once what is wrong, or that nobody is there
+        space = await projects.space_to_fill(call, project)
+        yield Calls(call, project, space, embed_streams)
     except LookalikeError as error:
         error.request_id = error.request_id or call.request_id
         raise

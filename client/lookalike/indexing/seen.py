@@ -40,7 +40,9 @@ class Seen:
         """Return those of the references that were not seen."""
         self._write()
         find = "SELECT 1 FROM seen WHERE key = ?"
-        return [one for one in references if self._database.execute(find, (_key(one),)).fetchone() is None]
+        return [
+            reference for reference in references if self._database.execute(find, (_key(reference),)).fetchone() is None
+        ]
 
     def _write(self) -> None:
         self._database.execute("BEGIN")
@@ -49,6 +51,6 @@ class Seen:
         self._new.clear()
 
 
-def _key(one: Item | Reference) -> bytes:
-    text = "\0".join((one.uri, one.product, one.variant, str(int(bool(one.staged)))))
+def _key(reference: Item | Reference) -> bytes:
+    text = "\0".join((reference.uri, reference.product, reference.variant, str(int(bool(reference.staged)))))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -11,19 +11,19 @@ from lookalike.records import Item
 
 _IN_MEMORY: Final = 1024 * 1024
 
-Try = tuple[Item, int, bool]
+Attempt = tuple[Item, int, bool]
 """An item that is to be tried, in how many rounds it was, and whether anew; see `Job`."""
 
 
-async def first_tries(batches: AsyncGenerator[list[Item], None]) -> AsyncGenerator[list[Try], None]:
-    """Yield batches of items as tries, the first ones of these items."""
+async def first_attempts(batches: AsyncGenerator[list[Item], None]) -> AsyncGenerator[list[Attempt], None]:
+    """Yield batches of items as attempts, the first ones of these items."""
     async with aclosing(batches):
         async for batch in batches:
             yield [(item, 0, False) for item in batch]
 
 
 class Spool:
-    """Holds items with the number of their tries; they come back in the order in which they went in."""
+    """Holds items with the number of their attempts; they come back in the order in which they went in."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -33,14 +33,14 @@ class Spool:
         """How many it holds."""
         return self._count
 
-    def put(self, item: Item, tries: int, *, anew: bool = False) -> None:
-        """Take an item; `tries` and `anew` are those of its job."""
+    def put(self, item: Item, attempts: int, *, anew: bool = False) -> None:
+        """Take an item; `attempts` and `anew` are those of its job."""
         image = bytes(item.image) if isinstance(item.image, memoryview) else item.image
         item = replace(item, image=image, labels=dict(item.labels))  # as not all that is like them can be pickled
-        pickle.dump((item, tries, anew), self._file, pickle.HIGHEST_PROTOCOL)
+        pickle.dump((item, attempts, anew), self._file, pickle.HIGHEST_PROTOCOL)
         self._count += 1
 
-    def drain(self) -> Iterator[Try]:
+    def drain(self) -> Iterator[Attempt]:
         """Give back all that is there now; what is put meanwhile is for the next time."""
         file, count = self._file, self._count
         self._file, self._count = self._new(), 0

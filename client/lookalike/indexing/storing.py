@@ -7,9 +7,9 @@ from contextlib import aclosing, contextmanager
 from itertools import count
 from typing import Final
 
-from lookalike._concurrency.batches import gathered
-from lookalike._concurrency.task_group import together
-from lookalike._operations.source import taken
+from lookalike._concurrency.batches import batched
+from lookalike._concurrency.task_group import task_group
+from lookalike._operations.source import drain
 from lookalike._transport.stream import ResumableStream
 from lookalike.errors import LookalikeError, from_item
 from lookalike.indexing.calls import Calls
@@ -39,7 +39,7 @@ class Storing:
         self._requests: asyncio.Queue[wire.IndexImagesRequest | None] = asyncio.Queue()
         self._places = asyncio.Semaphore(_MESSAGES)
         self._sent: dict[int, list[Job]] = {}
-        self._brought: Counter[bytes] = Counter()
+        self._pending: Counter[bytes] = Counter()
         self._stored: set[bytes] | None = None
 
     def put(self, job: Job, answer: embedder.EmbedStreamResponse | None) -> None:
@@ -48,7 +48,7 @@ class Storing:
         if answer is not None:
             entry.embedding.CopyFrom(answer.embedding)
             entry.width, entry.height = answer.image_info.width, answer.image_info.height
-            self._brought[job.sha256] += 1
+            self._pending[job.sha256] += 1
         self._entries.put_nowait((job, entry))
 
     @contextmanager
@@ -60,9 +60,9 @@ class Storing:
         finally:
             self._stored = None
 
-    def brings(self, sha256: bytes) -> bool:
+    def has_pending(self, sha256: bytes) -> bool:
         """Say whether the image is on its way with its vector: later entries may rely on it, as order is kept."""
-        return sha256 in self._brought
+        return sha256 in self._pending
 
     def end(self) -> None:
         """Say that nothing more will come."""
@@ -73,16 +73,17 @@ class Storing:
         stream = ResumableStream(
             self._calls.open_index, self._requests, server="searcher", timeout=self._calls.call.timeout
         )
-        async with together() as group, aclosing(stream.answers()) as answers:
+        async with task_group() as group, aclosing(stream.answers()) as answers:
             group.create_task(self._send())
             async for answer in answers:
                 self._places.release()
                 jobs = self._sent.pop(answer.sequence)
-                yield [(job, self._result(job, one)) for job, one in zip(jobs, answer.entries.results, strict=True)]
+                results = answer.entries.results
+                yield [(job, self._result(job, result)) for job, result in zip(jobs, results, strict=True)]
 
     async def _send(self) -> None:
         numbers = count(1)
-        async for batch in gathered(taken(self._entries), _ENTRIES):
+        async for batch in batched(drain(self._entries), _ENTRIES):
             await self._places.acquire()
             number = next(numbers)
             self._sent[number] = [job for job, _ in batch]
@@ -93,9 +94,9 @@ class Storing:
         self._requests.put_nowait(None)
 
     def _result(self, job: Job, result: wire.EntryResult) -> Result:
-        self._brought[job.sha256] -= 1
-        if self._brought[job.sha256] <= 0:
-            del self._brought[job.sha256]
+        self._pending[job.sha256] -= 1
+        if self._pending[job.sha256] <= 0:
+            del self._pending[job.sha256]
         if result.HasField("error"):
             return from_item(result.error, self._calls.call.request_id)
         if self._stored is not None:

@@ -57,7 +57,7 @@ class Example:
 
     def __post_init__(self) -> None:
         """Check that there is one."""
-        if sum(given is not None for given in (self.image, self.sha256, self.uri, self.embedding)) != 1:
+        if sum(value is not None for value in (self.image, self.sha256, self.uri, self.embedding)) != 1:
             raise ValueError("an example is exactly one of image, sha256, uri and embedding")
 
 
@@ -108,7 +108,7 @@ class Query:
         """Check that there is one way to ask."""
         sha256 = None if self.embedding else self.sha256
         single = (self.image, sha256, self.uri, self.embedding)
-        if sum(given is not None for given in single) + bool(self.positives) != 1:
+        if sum(value is not None for value in single) + bool(self.positives) != 1:
             raise ValueError("a search takes exactly one of image, sha256, uri, embedding and positives")
         if self.negatives and not self.positives:
             raise ValueError("a search takes negatives only with positives")

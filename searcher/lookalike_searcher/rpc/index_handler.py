@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from lookalike._concurrency.batches import ahead, gathered
+from lookalike._concurrency.batches import batched, prefetched
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
@@ -42,8 +42,10 @@ class Indexing:
         self, requests: AsyncGenerator[wire.IndexImagesRequest, None]
     ) -> AsyncGenerator[wire.IndexImagesResponse, None]:
         """Yield the answers to a stream's requests, in their order, after their images are committed."""
-        batches = gathered(requests, _MAX_TRANSACTION, linger=_LINGER_SECONDS, weight=_images)
-        async with aclosing(ahead(_parsed(batches))) as transactions:  # parsed while PostgreSQL stores the last one
+        batches = batched(requests, _MAX_TRANSACTION, linger=_LINGER_SECONDS, weight=_images)
+        async with aclosing(
+            prefetched(_parsed(batches))
+        ) as transactions:  # parsed while PostgreSQL stores the last one
             async for project_name, batch, parsed in transactions:
                 for response in await self._store(project_name, batch, parsed):
                     yield response

@@ -11,7 +11,7 @@ import pytest
 
 from lookalike import InvalidRequestError
 from lookalike._transport import retry
-from lookalike._transport.stream_pool import Spread
+from lookalike._transport.stream_pool import StreamPool
 from lookalike._transport.window import LEAST
 from lookalike.v1.embedder_pb2 import EmbedStreamRequest, EmbedStreamResponse
 
@@ -69,19 +69,19 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_FIRST_DELAY_SECONDS", 0.0)
 
 
-def spread(
+def stream_pool(
     open_call: Open, numbers: range, *, streams: int = 3, ends: bool = True
-) -> "Spread[EmbedStreamRequest, EmbedStreamResponse]":
+) -> "StreamPool[EmbedStreamRequest, EmbedStreamResponse]":
     queue: asyncio.Queue[EmbedStreamRequest | None] = asyncio.Queue()
     for number in numbers:
         queue.put_nowait(EmbedStreamRequest(sequence=number))
     if ends:
         queue.put_nowait(None)
-    return Spread(open_call, queue, streams=streams, server="embedder", timeout=30)
+    return StreamPool(open_call, queue, streams=streams, server="embedder", timeout=30)
 
 
 async def answered(open_call: Open, numbers: range, *, streams: int = 3) -> list[int]:
-    return [answer.sequence async for answer in spread(open_call, numbers, streams=streams).answers()]
+    return [answer.sequence async for answer in stream_pool(open_call, numbers, streams=streams).answers()]
 
 
 async def test_every_request_is_answered_once_over_all_streams() -> None:
@@ -112,7 +112,7 @@ async def test_further_streams_are_opened_once_there_is_an_answer() -> None:
     """Before, the channel may be connected to one server alone, where they would all stay."""
     servers = [Server(held=True), Server(), Server()]
     left = list(servers)
-    answers = spread(lambda: left.pop(0), range(100)).answers()
+    answers = stream_pool(lambda: left.pop(0), range(100)).answers()
     first = asyncio.ensure_future(anext(answers))
     for _ in range(100):
         await asyncio.sleep(0)
@@ -127,7 +127,7 @@ async def test_a_server_that_has_stalled_holds_no_more_than_a_window() -> None:
     """The others do the rest, and the run ends when it goes on."""
     servers = [Server(), Server(held=True), Server()]
     opened = iter(servers)
-    answers = spread(lambda: next(opened), range(500)).answers()
+    answers = stream_pool(lambda: next(opened), range(500)).answers()
     seen = [(await anext(answers)).sequence for _ in range(500 - LEAST)]
     assert len(servers[1].written) == LEAST
     servers[1].may_answer.set()
@@ -147,7 +147,7 @@ async def test_one_refusal_ends_the_run_and_all_streams() -> None:
 async def test_who_stops_early_closes_all_streams() -> None:
     servers: list[Server] = []
     before = asyncio.all_tasks()
-    answers = spread(into(servers), range(500), ends=False).answers()
+    answers = stream_pool(into(servers), range(500), ends=False).answers()
     for _ in range(100):
         await anext(answers)
     await answers.aclose()

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike._transport.message_batches import BUNDLE_BYTES, IMAGES
+from lookalike._transport.message_batches import IMAGES, MAX_BATCH_BYTES
 from lookalike.v1.embedder_pb2 import EmbedEntry, EmbedStreamRequest, EmbedStreamResponse
 
-SIZES = st.lists(st.sampled_from([0, 1, 50_000, BUNDLE_BYTES // 2, BUNDLE_BYTES, BUNDLE_BYTES + 1]), max_size=12)
+SIZES = st.lists(
+    st.sampled_from([0, 1, 50_000, MAX_BATCH_BYTES // 2, MAX_BATCH_BYTES, MAX_BATCH_BYTES + 1]), max_size=12
+)
 
 
 def unpacked(requests: Sequence[EmbedStreamRequest]) -> list[list[EmbedEntry | EmbedStreamRequest]]:
@@ -26,7 +28,7 @@ def test_each_request_is_in_one_message_in_order_and_no_message_of_several_is_la
         (request.sequence, request.image) for request in requests
     ]
     for entries in messages:
-        assert len(entries) == 1 or sum(len(entry.image) for entry in entries) <= BUNDLE_BYTES
+        assert len(entries) == 1 or sum(len(entry.image) for entry in entries) <= MAX_BATCH_BYTES
 
 
 @given(SIZES)
@@ -34,7 +36,7 @@ def test_no_message_could_have_gone_with_the_one_before(sizes: list[int]) -> Non
     requests = [EmbedStreamRequest(image=bytes(size)) for size in sizes]
     messages = unpacked(requests)
     for before, entries in pairwise(messages):
-        assert sum(len(entry.image) for entry in [*before, entries[0]]) > BUNDLE_BYTES
+        assert sum(len(entry.image) for entry in [*before, entries[0]]) > MAX_BATCH_BYTES
 
 
 def test_a_request_alone_travels_as_it_does_to_a_server_that_knows_nothing_else() -> None:
@@ -43,7 +45,7 @@ def test_a_request_alone_travels_as_it_does_to_a_server_that_knows_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("metadata", "most"),
+    ("metadata", "max_requests"),
     [
         ((), 1),
         ((("lookalike-entries", "64"),), 64),
@@ -51,8 +53,8 @@ def test_a_request_alone_travels_as_it_does_to_a_server_that_knows_nothing_else(
         ((("lookalike-entries", "?"),), 1),
     ],
 )
-def test_a_server_says_how_many_it_takes(metadata: tuple[tuple[str, str], ...], most: int) -> None:
-    assert IMAGES.most(grpc.aio.Metadata(*metadata)) == most
+def test_a_server_says_how_many_it_takes(metadata: tuple[tuple[str, str], ...], max_requests: int) -> None:
+    assert IMAGES.max_requests(grpc.aio.Metadata(*metadata)) == max_requests
 
 
 def test_answers_come_alone_or_together() -> None:
