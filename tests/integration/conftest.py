@@ -91,7 +91,7 @@ async def blocker(database_url: str) -> AsyncIterator[Blocker]:
 @pytest.fixture(scope="session")
 async def searcher(database: Database) -> AsyncIterator[Server]:
     # maintenance is what single tests do, each with thresholds of its own
-    config = SearcherConfig(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600)
+    config = SearcherConfig(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600, recall_sample=0)
     async with searcher_server.serving(config, database) as server:
         yield server
 

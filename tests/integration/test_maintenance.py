@@ -19,12 +19,12 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, index_of, schema_of, vectors_of
-from lookalike_searcher.indexes import index, maintenance
+from lookalike_searcher.indexes import calibration, index, maintenance
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
-from lookalike_searcher.projects.space import Space
+from lookalike_searcher.projects.space import MAX_EF_SEARCH, Space
 from tests.indexer import INDEXED, Writer, sha256, vector
 from tests.polling import until
 
@@ -215,15 +215,30 @@ async def test_an_index_is_calibrated_for_the_target(
 ) -> None:
     await work(database)
     before = (await space_of(database, writer))[1]
-    assert before.ef_search_10 in index._LADDER
-    assert before.ef_search_100 >= 100
-    monkeypatch.setattr(index, "_LADDER", (1,))
-    await work(database, replace(CONFIG, recall_target=0.999))
+    assert before.ef_search_10 in calibration.LADDER
+    assert before.ef_search_100 in [step for step in calibration.LADDER if step >= 100]
+    monkeypatch.setattr(calibration, "LADDER", (100, 1000))
+    await work(database, replace(CONFIG, recall_target=1.0))
     after = (await space_of(database, writer))[1]
-    assert (after.ef_search_10, after.ef_search_100) == (index.BEYOND, index.BEYOND)
+    assert after.recall_target == 1.0
+    assert {after.ef_search_10, after.ef_search_100} <= {100, 1000, calibration.EXACT}
+
+
+async def test_the_same_index_is_calibrated_alike_each_time(writer: Writer, database: Database) -> None:
+    await work(database)
+    first, second = [await calibration.measure(database, writer.project, writer.space, 0.99) for _ in range(2)]
+    for one, other in zip(first, second, strict=True):
+        assert [rung.recall for rung in one.rungs] == [rung.recall for rung in other.rungs]
+
+
+async def test_where_exact_rankings_are_chosen_searches_are_exact(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration.Curve, "choose", lambda *_: calibration.EXACT)
+    await work(database)
     query = common.Embedding(space=writer.space, values=vector(5))
-    found = await writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=query))
-    assert found.mode == wire.SEARCH_MODE_EXACT  # rather than silently wrong
+    response = await writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=query))
+    assert response.mode == wire.SEARCH_MODE_EXACT
 
 
 async def test_a_project_that_has_shrunk_does_without_its_index(writer: Writer, database: Database) -> None:
@@ -259,8 +274,9 @@ def test_ef_search_follows_the_limit() -> None:
     assert space.ef_search(10) is None  # without an index
     space = replace(space, index_time="now")
     assert [space.ef_search(depth) for depth in (1, 10, 55, 100, 900)] == [80, 80, 125, 170, 970]
-    assert space.ef_search(1000) is None  # more than pgvector can
-    assert replace(space, ef_search_100=80).ef_search(1000) is None
+    assert space.ef_search(1000) == MAX_EF_SEARCH  # the most that pgvector can
+    assert space.ef_search(1001) is None
+    assert replace(space, ef_search_10=calibration.EXACT).ef_search(1) is None
     assert np.diff([space.ef_search(depth) or 0 for depth in range(1, 900)]).min() >= 0
 
 

@@ -340,7 +340,7 @@ def entry(writer: Writer, seed: int, uri: str = "", **reference: object) -> wire
 
 
 async def test_a_sample_of_approximate_searches_is_ranked_exactly_again(indexed: Writer, database: Database) -> None:
-    """And where the mean falls below the target, searches look deeper."""
+    """And where the mean falls below the target, searches look deeper; where it is far above it, less deep again."""
     metrics = Metrics()
     recall = Recall(database, metrics, share=1, target=0.95)
     wanted = Search(indexed.project, query_of(indexed), 10)
@@ -357,6 +357,11 @@ async def test_a_sample_of_approximate_searches_is_ranked_exactly_again(indexed:
         await until_measured(metrics, count)
     after = await index_of(indexed)
     assert after.ef_search > before.ef_search
+    perfect = replace(ranking, hits=(await rank.rank(database, replace(wanted, exact=True))).hits)
+    for count in range(32, 132):
+        recall.offer(wanted, perfect)
+        await until_measured(metrics, count)
+    assert before.ef_search <= (await index_of(indexed)).ef_search < after.ef_search
     task.cancel()
 
 

@@ -1,4 +1,4 @@
-"""Build, calibrate and rebuild the approximate index (HNSW) of a space, and tell its state.
+"""Build and rebuild the approximate index (HNSW) of a space, and tell its state.
 
 Each function that changes an index runs on a connection of its own, as it takes minutes and cannot be in a transaction.
 """
@@ -115,63 +115,6 @@ async def rebuild(connection: Connection, project_id: int, space_id: int) -> Non
 async def drop(connection: Connection, project_id: int, space_id: int) -> None:
     """Drop the index of the space, if there is one."""
     await connection.execute(statement("index_drop", project_id, space_id))
-
-
-_LADDER: Final = (100, 150, 200, 300, 450, 700, 1000)
-"""These values of hnsw.ef_search are tried.
-
-Lower values are little faster, and fail for queries that resemble no image: with 80, which was enough for the sample,
-the queries of `make bench-searcher` found .990 of the nearest ten."""
-BEYOND: Final = 2000
-"""This stands for a value above pgvector's maximum: nothing on the ladder was enough."""
-_SAMPLES: Final = 50
-_LEFT_OUT: Final = 1
-"""So many of the worst samples are left out. A query between two neighbourhoods may miss one of them at any ef_search;
-it led to 700 instead of 100 in one of several builds of the same index."""
-
-
-async def calibrate(database: Database, project_name: str, space: str, target: float) -> tuple[int, int]:
-    """Return the least `hnsw.ef_search` that finds the nearest 10, and the nearest 100, at the recall target.
-
-    Sampled queries are made exactly and through the index. Only half of the allowed misses are accepted, as a margin
-    for harder queries.
-
-    Returns:
-        Both values, BEYOND where none is enough.
-    """
-    async with registry.reading(database, project_name) as (connection, project):
-        chosen_space = project.in_space(space)
-        sample = await connection.fetch(statement("vector_sample", project.id, chosen_space.id), _SAMPLES)
-        truth = [await _nearest(connection, project, chosen_space, row["vector"], 100, "index_truth") for row in sample]
-        results: list[int] = []
-        for count in (10, 100):
-            results.append(BEYOND)
-            for ef_search in (step for step in _LADDER if step >= count):
-                await connection.execute(ef_settings(ef_search))
-                shares = [
-                    _recall(
-                        await _nearest(connection, project, chosen_space, row["vector"], count, "index_nearest"), exact
-                    )
-                    for row, exact in zip(sample, truth, strict=True)
-                ]
-                counted = sorted(shares)[_LEFT_OUT:] or [1.0]
-                if sum(counted) / len(counted) >= (1 + target) / 2:
-                    results[-1] = ef_search
-                    break
-    return results[0], results[1]
-
-
-async def _nearest(
-    connection: Connection, project: Project, space: Space, vector: bytes, count: int, name: str
-) -> list[float]:
-    rows = await connection.fetch(statement(name, project.id, space.id), vector, count)
-    return [row["distance"] for row in rows]
-
-
-def _recall(distances: list[float], exact: list[float]) -> float:
-    """Return the share of the nearest that was found, by distance, so that equally near images are interchangeable."""
-    nearest = exact[: len(distances)]
-    return sum(distance <= nearest[-1] for distance in distances) / len(nearest)
 
 
 def ef_settings(ef_search: int) -> str:

@@ -17,7 +17,7 @@ from lookalike_searcher.config import Config
 from lookalike_searcher.database.connection import FAILURES
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.indexes import backfill, index
+from lookalike_searcher.indexes import backfill, calibration, index
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_serving.errors import DomainError
@@ -188,8 +188,11 @@ class Maintenance:
 
     async def _calibrated(self, due: asyncpg.Record) -> tuple[int, int]:
         target = self._config.recall_target
-        for_10, for_100 = await index.calibrate(self._database, due["project"], due["space"], target)
-        logger.info("project %r: hnsw.ef_search %d for 10 hits, %d for 100", due["project"], for_10, for_100)
+        curves = await calibration.measure(self._database, due["project"], due["space"], target)
+        for_10, for_100 = (curve.choose(target) for curve in curves)
+        for curve, chosen in zip(curves, (for_10, for_100), strict=True):
+            way = "exact ranking" if chosen == calibration.EXACT else f"hnsw.ef_search {chosen}"
+            logger.info("project %r: %s for %d hits; %s", due["project"], way, curve.count, curve)
         return for_10, for_100
 
     async def _vacuum(self, connection: Connection, due: asyncpg.Record) -> bool:

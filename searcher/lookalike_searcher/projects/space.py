@@ -48,11 +48,12 @@ class Space:
     def ef_search(self, depth: int) -> int | None:
         """Return the `hnsw.ef_search` with which the nearest `depth` images are found at the recall target.
 
-        It is interpolated between the calibrations for 10 and 100 hits, and at least `depth`, as so many must fit. It
-        is None if it would exceed pgvector's maximum, or if there is no index: then the ranking must be exact.
+        It is interpolated between the calibrations for 10 and 100 hits, at least `depth`, as so many must fit, and at
+        most pgvector's maximum. It is None if `depth` exceeds that, if there is no index, or if the calibration chose
+        exact rankings: then the ranking must be exact.
         """
-        if self.index_time is None:
+        if self.index_time is None or max(depth, self.ef_search_10) > MAX_EF_SEARCH:
             return None
         slope = max(1.0, (self.ef_search_100 - self.ef_search_10) / 90)
         needed = max(depth, math.ceil(self.ef_search_10 + slope * max(0, depth - 10)))
-        return needed if needed <= MAX_EF_SEARCH else None
+        return min(needed, MAX_EF_SEARCH)

@@ -66,7 +66,7 @@ async def rank(
     if more:
         final = hits[-1]
         last = Position(project.id, space.name, final.rank, final.image_id, final.product, depth, exact)
-    return Ranking(project.id, hits, exact, ranked, space.name, resolved, last)
+    return Ranking(project.id, hits, exact, ranked, space.name, resolved, last, space.recall_count)
 
 
 async def _compared(

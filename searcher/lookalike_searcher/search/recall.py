@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 from dataclasses import replace
 from typing import Final
@@ -9,7 +10,9 @@ from typing import Final
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.images.image import Embedding
+from lookalike_searcher.indexes.calibration import LADDER
 from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projects.space import MAX_EF_SEARCH
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Ranking, Search
@@ -23,15 +26,18 @@ _MEMORY: Final = 100
 """The mean is taken over so many samples."""
 _TRUSTED: Final = 30
 """After so many samples, a mean below the target makes searches walk the index deeper."""
+_LEAST_EF_SEARCH: Final = min(LADDER)
+"""Where recall is far better than the target, searches walk less deep, but not less than this."""
 
 
 class Recall:
-    """The recall is measured on samples. If it misses the target, searches walk the index deeper.
+    """The recall is measured on samples. If it misses the target, searches walk the index deeper; far above it, less.
 
     Args:
         database: the primary, on which samples are searched again.
         metrics: has the measured recall.
-        share: the share of approximate searches that are sampled, 0 to 1.
+        share: the share of approximate searches that are sampled, 0 to 1; unless it is 0, all of the first 30 are that
+            come after a calibration or a change of depth.
         target: the recall that searches should reach.
     """
 
@@ -45,7 +51,8 @@ class Recall:
     def offer(self, search: Search, ranking: Ranking) -> None:
         """Take a search as a sample at random, if it can be repeated."""
         whole = ranking.hits and not ranking.exact and not ranking.query.excluded  # it can be repeated unchanged
-        if not whole or search.rerank or random.random() >= self._share:  # noqa: S311 - no secret
+        share = self._share if ranking.recall_count >= _TRUSTED else math.ceil(self._share)  # 0 stays 0
+        if not whole or search.rerank or random.random() >= share:  # noqa: S311 - no secret
             return
         if self._waiting.full():
             self._metrics.recall_samples.labels("dropped").inc()
@@ -72,8 +79,18 @@ class Recall:
         share = min(1.0, sum(hit.distance <= farthest for hit in ranking.hits) / len(exact.hits))
         async with self._database.writing() as connection:
             row = await connection.fetchrow(
-                statement("space_recall"), search.project, ranking.space, share, _MEMORY, self._target, _TRUSTED
+                statement("space_recall"),
+                search.project,
+                ranking.space,
+                share,
+                _MEMORY,
+                self._target,
+                _TRUSTED,
+                MAX_EF_SEARCH,
+                _LEAST_EF_SEARCH,
             )
         self._metrics.recall_samples.labels("measured").inc()
         if row:
             self._metrics.recall.labels(search.project).set(row["recall"])
+            if row["before"] != row["after"]:
+                logger.info("project %r: live recall is %.4f: hnsw.ef_search %d → %d", search.project, *row.values())

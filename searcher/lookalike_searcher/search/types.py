@@ -62,7 +62,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Ranking:
-    """A ranking has hits in order of score, how they were found, and the end of this page if there are more."""
+    """A ranking has hits in order of score, how they were found, and the end of this page if there are more.
+
+    Attributes:
+        recall_count: how many samples the measured recall of its space is taken from.
+    """
 
     project_id: int
     hits: list[Hit]
@@ -71,3 +75,4 @@ class Ranking:
     space: str
     query: Resolved
     last: Position | None
+    recall_count: int
