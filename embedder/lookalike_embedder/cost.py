@@ -94,6 +94,6 @@ def scanned_pixels(image: Image.Image, data: bytes) -> tuple[int, int]:
     if tags.get(TiffImagePlugin.COMPRESSION) not in _JPEG_IN_TIFF:
         return 1, pixels
     starts = tags.get(TiffImagePlugin.STRIPOFFSETS) or tags.get(TiffImagePlugin.TILEOFFSETS) or ()
-    known = {start: structure.scans(data, start) for start in set(starts)}
-    total = sum(known[start] for start in starts)
-    return max(known.values(), default=1), total * max(tile_pixels(image), pixels // max(1, len(starts)))
+    scans_by_start = {start: structure.scans(data, start) for start in set(starts)}
+    total = sum(scans_by_start[start] for start in starts)
+    return max(scans_by_start.values(), default=1), total * max(tile_pixels(image), pixels // max(1, len(starts)))

@@ -88,7 +88,7 @@ class Engine:
         metrics.watch(
             depth=self._lanes.waiting,
             in_flight_bytes=lambda lane: self._budgets[lane].bytes,
-            decoding_pixels=lambda: self._room.taken,
+            decoding_pixels=lambda: self._room.held_pixels,
             cache_entries=lambda: len(self._cache),
             max_batch_size=lambda: self._batcher.max_batch_size,
         )
