@@ -163,7 +163,7 @@ class UrlSource:
         try:
             self._keys = Keys(await asyncio.to_thread(jwks.fetch, self._url), secrets=False)
         except (ValueError, OSError) as error:
-            kept = "the keys before are kept" if self._keys else "no token can be verified"
-            logger.error("%s: %s; %s", self._url, error, kept)  # noqa: TRY400 - the cause is said
+            consequence = "the keys before are kept" if self._keys else "no token can be verified"
+            logger.error("%s: %s; %s", self._url, error, consequence)  # noqa: TRY400 - the cause is said
         else:
             self.version += 1
