@@ -113,8 +113,10 @@ async def _apply_to_project(connection: Connection, step: Migration, project_id:
 async def _check_pgvector(connection: Connection) -> None:
     version = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
     if tuple(int(part) for part in version.split(".")[:2]) < LEAST_PGVECTOR:
-        least = ".".join(map(str, LEAST_PGVECTOR))
-        raise UnusableDatabase(f"pgvector must be {least} or newer, got {version}; run ALTER EXTENSION vector UPDATE")
+        min_version = ".".join(map(str, LEAST_PGVECTOR))
+        raise UnusableDatabase(
+            f"pgvector must be {min_version} or newer, got {version}; run ALTER EXTENSION vector UPDATE"
+        )
 
 
 async def bring_up_to_date(connection: Connection, project_id: int) -> None:

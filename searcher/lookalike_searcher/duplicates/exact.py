@@ -91,6 +91,6 @@ def _parts(ids: Iterable[int]) -> Iterable[list[int]]:
     return (ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE))
 
 
-def _near(page: Vectors, skipped: np.ndarray, images: Vectors, least: float) -> dict[int, int]:
+def _near(page: Vectors, skipped: np.ndarray, images: Vectors, min_similarity: float) -> dict[int, int]:
     """Return the first near image among `images` for each image of the page that is not skipped, if there is one."""
-    return sketch.earliest_near(page[~np.isin(page.ids, skipped)], images, least)
+    return sketch.earliest_near(page[~np.isin(page.ids, skipped)], images, min_similarity)
