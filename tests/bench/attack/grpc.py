@@ -27,7 +27,7 @@ from lookalike.v1 import embedder_pb2 as embedder
 from lookalike.v1 import searcher_pb2 as searcher
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from tests.authority import Signer, bearer, jwks
+from tests.signing import Signer, bearer, jwks
 
 _CALLS: Final = 1_000
 _WARM_UP: Final = 100

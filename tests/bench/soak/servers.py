@@ -16,7 +16,7 @@ from tests.bench.searcher_process import connected, index
 from tests.bench.soak.plan import PROJECT
 from tests.bench.synthesis import Vectors, normalised
 from tests.polling import until
-from tests.supervised import Kept
+from tests.supervisor import SupervisedProcess
 
 _DIMENSIONS: Final = 512
 _CENTRES: Final = 200
@@ -29,8 +29,8 @@ class Site:
     """One embedder, one searcher with its PostgreSQL in `data`, one gateway."""
 
     data: Path
-    embedder: Kept
-    searcher: Kept
+    embedder: SupervisedProcess
+    searcher: SupervisedProcess
     gateway: Gateway
 
     @property
@@ -43,10 +43,10 @@ class Site:
 async def site(folder: Path, logs: Path) -> AsyncIterator[Site]:
     """Servers with default settings on free ports, which go with the block."""
     data, metrics = folder / "data", ("--metrics-port", "0")
-    searcher = Kept(
+    searcher = SupervisedProcess(
         "lookalike_searcher", *metrics, "--data-dir", str(data), "--database-url", "", log=logs / "searcher.log"
     )
-    embedder = Kept("lookalike_embedder", *metrics, log=logs / "embedder.log")
+    embedder = SupervisedProcess("lookalike_embedder", *metrics, log=logs / "embedder.log")
     async with AsyncExitStack() as stack:
         for server in (searcher, embedder):
             keeping = asyncio.create_task(server.keep())

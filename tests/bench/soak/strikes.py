@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from tests.bench.soak.servers import Site
 from tests.polling import until
-from tests.supervised import Kept, kill_postgres
+from tests.supervisor import SupervisedProcess, kill_postgres
 
 GRACE_SECONDS: Final = 10.0
 """How long after a server's return calls may still find it away: what is on its way, and connections made anew."""
@@ -28,7 +28,7 @@ class Strike(NamedTuple):
 
 async def strikes(here: Site, began: float, seconds: float) -> list[Strike]:
     """Restart the searcher, the embedder and PostgreSQL at a quarter, half and three quarters of the time."""
-    acts: Mapping[str, tuple[Kept, Callable[[], Awaitable[None]]]] = {
+    acts: Mapping[str, tuple[SupervisedProcess, Callable[[], Awaitable[None]]]] = {
         "SIGTERM searcher": (here.searcher, here.searcher.terminate),
         "kill -9 embedder": (here.embedder, here.embedder.kill),
         "kill -9 PostgreSQL": (here.searcher, lambda: _kill_postgres(here)),
