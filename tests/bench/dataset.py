@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.database.halfvec import encode
-from tests.bench.synthesis import Vectors
+from tests.bench.synthetic_vectors import Vectors
 
 BATCH: Final = 512
 ORDERS: Final = ("random", "cluster")

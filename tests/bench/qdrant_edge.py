@@ -12,9 +12,9 @@ import numpy as np
 
 from tests.bench.dataset import sha256_of
 from tests.bench.figures import Figure
+from tests.bench.ground_truth import Truth
 from tests.bench.latency import milliseconds
 from tests.bench.searches import Queries
-from tests.bench.truth import Truth
 
 _BATCH: Final = 1_000
 _M, _EF_CONSTRUCTION = 16, 100

@@ -2,8 +2,8 @@
 
 A real PostgreSQL in a temporary folder, a real searcher as a process with default settings, calls through the generated
 stubs. Vectors are drawn from a model of real descriptors: those of the photos that the demo ships, cut into pieces, or
-of any folder's (--photos); the module `synthesis` says how. They are embedded once and kept in the cache. Parties take
-turns within one run, so that a noisy machine disturbs all alike. The last line is JSON.
+of any folder's (--photos); the module `synthetic_vectors` says how. They are embedded once and kept in the cache.
+Parties take turns within one run, so that a noisy machine disturbs all alike. The last line is JSON.
 """
 
 import argparse
@@ -19,14 +19,24 @@ import uvloop
 
 from lookalike.signals import cancelled_when_terminated
 from lookalike_serving.server import calm_collector
-from tests.bench import clients, duplicates, filtered, ingest, loading, naive, qdrant_edge, searches, sizes
+from tests.bench import (
+    concurrent_clients,
+    duplicates,
+    filtered_search,
+    ingest,
+    loading,
+    naive_sql,
+    project_sizes,
+    qdrant_edge,
+    searches,
+)
 from tests.bench.dataset import Stock
 from tests.bench.descriptors import Descriptors, descriptors
 from tests.bench.figures import Figure, show
+from tests.bench.ground_truth import Truth
 from tests.bench.searcher_process import Site, site
 from tests.bench.searches import PROJECT, Queries
-from tests.bench.synthesis import Model, likeness
-from tests.bench.truth import Truth
+from tests.bench.synthetic_vectors import Model, likeness
 
 PARTS = ("ingest", "search", "clients", "filters", "naive", "duplicates", "sizes", "edge")
 NAMES = (
@@ -85,11 +95,11 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
         await part("ingest", lambda: ingest.measure(here, stock, options.rounds))
         await part("loading", lambda: loading.measure(here, stock))
         await part("search", lambda: searches.measure(here, queries, truth, options.turns))
-        await part("clients", lambda: clients.measure(here, queries))
-        await part("filters", lambda: filtered.measure(here, queries, truth))
-        await part("naive", lambda: naive.measure(here, queries))
+        await part("clients", lambda: concurrent_clients.measure(here, queries))
+        await part("filters", lambda: filtered_search.measure(here, queries, truth))
+        await part("naive", lambda: naive_sql.measure(here, queries))
         await part("duplicates", lambda: _duplicates(here, len(stock)))
-    await part("sizes", lambda: sizes.measure(folder / "sizes", queries))
+    await part("sizes", lambda: project_sizes.measure(folder / "sizes", queries))
     await part("edge", lambda: qdrant_edge.measure(folder / "edge", queries, truth))
     return described, found
 

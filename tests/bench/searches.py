@@ -8,12 +8,12 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.rpc import parse
 from tests.bench.dataset import Stock
 from tests.bench.figures import Figure
+from tests.bench.ground_truth import Truth
 from tests.bench.latency import milliseconds, timed
-from tests.bench.relay import Recording, relay
-from tests.bench.replay import recorded, replay
+from tests.bench.minimal_searcher import Recording, relay
 from tests.bench.searcher_process import Site
-from tests.bench.synthesis import Vectors
-from tests.bench.truth import Truth
+from tests.bench.sql_replay import recorded, replay
+from tests.bench.synthetic_vectors import Vectors
 
 PROJECT: Final = "catalogue"
 _TURN: Final = 20

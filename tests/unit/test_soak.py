@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.bench.soak.call_log import Call
 from tests.bench.soak.judgement import Judgement
-from tests.bench.soak.ledger import Call
 from tests.bench.soak.memory import Sample, segments, slope
-from tests.bench.soak.strikes import GRACE_SECONDS, Strike
+from tests.bench.soak.restarts import GRACE_SECONDS, Strike
 
 STRIKE = Strike("kill", at=100, back=105)
 AWAY = "UNAVAILABLE DATABASE_UNAVAILABLE"

@@ -16,7 +16,7 @@ from lookalike_embedder.engine import Engine
 from lookalike_embedder.image import Info
 from lookalike_embedder.job import Job
 from lookalike_embedder.metrics import Metrics
-from tests.bench.interleaved import steady_pace
+from tests.bench.interleaving import steady_pace
 from tools.gpu.record import Record
 from tools.gpu.served import event_loop
 from tools.gpu.setting import Setting

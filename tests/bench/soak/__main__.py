@@ -20,14 +20,14 @@ import numpy as np
 from lookalike.signals import cancelled_when_terminated
 from tests.bench.figures import Figure, show
 from tests.bench.photos import catalogue, jpegs_of
-from tests.bench.soak import ledger, report
+from tests.bench.soak import call_log, report
 from tests.bench.soak.bulk import Bulk
-from tests.bench.soak.generating import Generator
+from tests.bench.soak.generator_process import Generator
 from tests.bench.soak.judgement import Judgement
 from tests.bench.soak.memory import Memory
 from tests.bench.soak.plan import Plan
+from tests.bench.soak.restarts import Strike, strikes
 from tests.bench.soak.servers import Site, fill, site
-from tests.bench.soak.strikes import Strike, strikes
 
 NAMES: Final = ("unexpected_errors", "search_p99_ms", "rss_slope_mb_per_min", "recovered_after_restart_s")
 _WARM_UP_SHARE: Final = 0.1
@@ -44,7 +44,7 @@ async def measure(options: argparse.Namespace, scratch: Path, logs: Path) -> lis
         await bulk.run()  # a first one, so that all of it has been used before anything counts
         before = bulk.indexed
         struck, seconds = await _loaded(here, generator, bulk, memory, options.seconds)
-    judgement = Judgement([*ledger.read(Path(plan.ledger)), *bulk.runs[1:]], struck)
+    judgement = Judgement([*call_log.read(Path(plan.ledger)), *bulk.runs[1:]], struck)
     grown = memory.segments(options.seconds * _WARM_UP_SHARE)
     report.tell(judgement, struck, grown, options.seconds)
     offered = (sum(row.calls for row in judgement.rows()) - len(bulk.runs) + 1) / options.seconds

@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from tests.bench.latency import milliseconds
-from tests.bench.soak.ledger import Call
-from tests.bench.soak.strikes import Strike
+from tests.bench.soak.call_log import Call
+from tests.bench.soak.restarts import Strike
 
 _AWAY: Final = ("UNAVAILABLE", "HTTP 503", "EXIT 2")
 """What the contract has a caller be told while a server is away; of `lookalike index`, where it is for long."""

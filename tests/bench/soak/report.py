@@ -10,7 +10,7 @@ from tests.bench.figures import Figure
 from tests.bench.latency import milliseconds
 from tests.bench.soak.judgement import Judgement
 from tests.bench.soak.memory import Segment
-from tests.bench.soak.strikes import Strike
+from tests.bench.soak.restarts import Strike
 
 
 def calls(judgement: Judgement) -> list[Figure]:

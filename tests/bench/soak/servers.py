@@ -14,7 +14,7 @@ from tests.bench.dataset import Stock
 from tests.bench.gateway import Gateway, gateway
 from tests.bench.searcher_process import connected, index
 from tests.bench.soak.plan import PROJECT
-from tests.bench.synthesis import Vectors, normalised
+from tests.bench.synthetic_vectors import Vectors, normalised
 from tests.polling import until
 from tests.supervisor import SupervisedProcess
 

@@ -14,10 +14,10 @@ from lookalike_searcher.rpc import parse
 from lookalike_searcher.search import execute, rank
 from tests.bench.dataset import ORDERS, PRODUCTS, SHELVES, Stock
 from tests.bench.figures import Figure
+from tests.bench.ground_truth import Truth
 from tests.bench.latency import milliseconds, timed
 from tests.bench.searcher_process import Site
 from tests.bench.searches import Queries, answered
-from tests.bench.truth import Truth
 
 _LIMIT: Final = 10
 _QUERIES: Final = 25
