@@ -30,7 +30,7 @@ from tests.bench import (
     qdrant_edge,
     searches,
 )
-from tests.bench.dataset import Stock
+from tests.bench.dataset import Dataset
 from tests.bench.descriptors import Descriptors, descriptors
 from tests.bench.figures import Figure, show
 from tests.bench.ground_truth import Truth
@@ -56,7 +56,7 @@ _HELD_OUT: Final = 10
 """Every tenth real photo is a query."""
 
 
-def prepared(real: Descriptors, images: int, seed: int) -> tuple[Stock, Queries, str]:
+def prepared(real: Descriptors, images: int, seed: int) -> tuple[Dataset, Queries, str]:
     """What is indexed, what is searched for, and how alike the vectors are beside real ones."""
     rng = np.random.default_rng(seed)
     held_out = np.arange(len(real.photos)) % _HELD_OUT == 0
@@ -64,7 +64,7 @@ def prepared(real: Descriptors, images: int, seed: int) -> tuple[Stock, Queries,
     drawn, near = Model.fit(photos).draw(images + _DRAWN_QUERIES, rng)
     kept = min(images, len(photos))  # the real ones are among them
     drawn[:kept], near[:kept] = photos[:kept], np.arange(kept)
-    stock = Stock.of(drawn[:images], near[:images], real.space, rng)
+    dataset = Dataset.of(drawn[:images], near[:images], real.space, rng)
     asked = np.concatenate([drawn[images:], real.photos[held_out], real.altered])
     sample = drawn[kept:][: len(photos)]
     described = (
@@ -73,7 +73,7 @@ def prepared(real: Descriptors, images: int, seed: int) -> tuple[Stock, Queries,
         f" {likeness(sample)}. Queries: {_DRAWN_QUERIES} drawn, {held_out.sum()} of other real photos,"
         f" {len(real.altered)} of altered copies; none of them is indexed"
     )
-    return stock, Queries(rng.permutation(asked), stock), described
+    return dataset, Queries(rng.permutation(asked), dataset), described
 
 
 async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> tuple[str, list[Figure]]:
@@ -87,18 +87,18 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
             print(f"{name}: {time.perf_counter() - began:.0f} s")
 
     real = await descriptors(options.photos, folder / "photos", log)
-    stock, queries, described = prepared(real, options.images, options.seed)
-    truth = Truth(stock.vectors, queries.vectors)
+    dataset, queries, described = prepared(real, options.images, options.seed)
+    truth = Truth(dataset.vectors, queries.vectors)
     print(described)
     async with site(folder / "data", log) as here:
         calm_collector()  # the client shares the cores with those it measures
-        await part("ingest", lambda: ingest.measure(here, stock, options.rounds))
-        await part("loading", lambda: loading.measure(here, stock))
+        await part("ingest", lambda: ingest.measure(here, dataset, options.rounds))
+        await part("loading", lambda: loading.measure(here, dataset))
         await part("search", lambda: searches.measure(here, queries, truth, options.turns))
         await part("clients", lambda: concurrent_clients.measure(here, queries))
         await part("filters", lambda: filtered_search.measure(here, queries, truth))
         await part("naive", lambda: naive_sql.measure(here, queries))
-        await part("duplicates", lambda: _duplicates(here, len(stock)))
+        await part("duplicates", lambda: _duplicates(here, len(dataset)))
     await part("sizes", lambda: project_sizes.measure(folder / "sizes", queries))
     await part("edge", lambda: qdrant_edge.measure(folder / "edge", queries, truth))
     return described, found

@@ -6,7 +6,7 @@ from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.rpc import parse
-from tests.bench.dataset import Stock
+from tests.bench.dataset import Dataset
 from tests.bench.figures import Figure
 from tests.bench.ground_truth import Truth
 from tests.bench.latency import milliseconds, timed
@@ -28,12 +28,12 @@ class Queries:
     """What is searched for, shuffled, and in what."""
 
     vectors: Vectors
-    stock: Stock
+    dataset: Dataset
 
     def requests(self, limit: int = 0, **fields: object) -> list[wire.SearchRequest]:
         """A search for each."""
         return [
-            wire.SearchRequest(project=PROJECT, embedding=self.stock.embedding(vector), limit=limit, **fields)
+            wire.SearchRequest(project=PROJECT, embedding=self.dataset.embedding(vector), limit=limit, **fields)
             for vector in self.vectors
         ]
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from lookalike import Client, IndexState
-from tests.bench.dataset import Stock
+from tests.bench.dataset import Dataset
 from tests.bench.gateway import Gateway, gateway
 from tests.bench.searcher_process import connected, index
 from tests.bench.soak.plan import PROJECT
@@ -72,8 +72,8 @@ async def fill(here: Site, images: int) -> tuple[str, Vectors]:
         noise = rng.standard_normal((images + QUERIES, _DIMENSIONS), dtype=np.float32)
         centres = rng.standard_normal((_CENTRES, _DIMENSIONS), dtype=np.float32)
         vectors = normalised(np.maximum(centres[near] + np.float32(_SPREAD) * noise, 0))
-        stock = Stock.of(vectors[:images], near[:images], space, rng)
-        await index(stub, stock.requests(PROJECT, range(images)))
+        dataset = Dataset.of(vectors[:images], near[:images], space, rng)
+        await index(stub, dataset.requests(PROJECT, range(images)))
 
         async def is_settled() -> bool:
             [found] = (await client.get_project(PROJECT)).spaces
