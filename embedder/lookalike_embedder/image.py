@@ -60,9 +60,9 @@ def _endless(_: int) -> AbstractContextManager[None]:
 
 
 class JpegDecoder(Protocol):
-    """The decoder replaces Pillow for JPEGs of `least_pixels` or more."""
+    """The decoder replaces Pillow for JPEGs of `min_pixels` or more."""
 
-    least_pixels: int
+    min_pixels: int
 
     def __call__(self, data: bytes) -> Pixels | None:
         """Return pixels [SIZE, SIZE, 3] before EXIF orientation is applied; None if this decoder cannot."""
@@ -124,7 +124,7 @@ def _room_needed(image: Image.Image, size: tuple[int, int], scans: int, jpegs: J
 def _is_for(jpegs: JpegDecoder | None, image: Image.Image, size: tuple[int, int]) -> bool:
     if not jpegs or image.format != "JPEG" or image.mode not in ("RGB", "L"):
         return False
-    return size[0] * size[1] >= jpegs.least_pixels
+    return size[0] * size[1] >= jpegs.min_pixels
 
 
 def _orientation(image: Image.Image) -> int:

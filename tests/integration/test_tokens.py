@@ -218,7 +218,7 @@ async def test_a_token_that_was_seen_expires_as_well(signers: list[Signer], secu
     assert security.jwks
     verifier = TokenVerifier(keys.FileSource(security.jwks), audience="lookalike", issuer=None)
     token = signers[0].token()
-    verifier._known[token] = replace(await verifier.verify(token), expires=time.time())
+    verifier._callers[token] = replace(await verifier.verify(token), expires=time.time())
     with pytest.raises(Unauthenticated, match="expired"):
         await verifier.verify(token)
 

@@ -14,7 +14,7 @@ from lookalike_serving.security.keys import Source
 
 LEEWAY_SECONDS: Final = 30.0
 """The clock of a token's issuer may be off by so much."""
-_MAX_KNOWN: Final = 4096
+_MAX_CALLERS: Final = 4096
 _JWT: Final = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 _MAX_RATE: Final = 1e6
 _LEAST_RATE: Final = 1e-4
@@ -37,7 +37,7 @@ class TokenVerifier:
     def __init__(self, source: Source, *, audience: str, issuer: str | None) -> None:
         self._source = source
         self._audience, self._issuer = audience, issuer
-        self._known: dict[str, Caller] = {}
+        self._callers: dict[str, Caller] = {}
         self._version = source.version
 
     async def verify(self, token: str) -> Caller:
@@ -47,13 +47,13 @@ class TokenVerifier:
             raise KeysUnavailable
         if self._version != self._source.version:  # a key may have been revoked
             self._version = self._source.version
-            self._known.clear()
-        caller = self._known.get(token)
+            self._callers.clear()
+        caller = self._callers.get(token)
         if caller is None:
             caller = await self._verified(token)
-            self._known[token] = caller
-            if len(self._known) > _MAX_KNOWN:
-                del self._known[next(iter(self._known))]  # the oldest
+            self._callers[token] = caller
+            if len(self._callers) > _MAX_CALLERS:
+                del self._callers[next(iter(self._callers))]  # the oldest
         if caller.expires <= time.time():
             raise Unauthenticated.expired()
         return caller
