@@ -20,8 +20,8 @@ from tools.gpu.setting import Setting
 _SIZES: Final = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
 _DISTINCT: Final = 64
 """The CPU computes so many photos; larger batches repeat them."""
-_LEAST: Final = 0.999
-_LEAST_SAME: Final = 0.9999
+_MIN_COSINE: Final = 0.999
+_MIN_COSINE_SAME: Final = 0.9999
 _ROUNDS: Final = 20
 
 Vectors = NDArray[np.float32]
@@ -60,17 +60,17 @@ def run(setting: Setting, record: Record) -> None:
                     _of_precision(name, setting.model(precision, captures=captures), references, setting, record)
                 )
             except Exception as error:  # other precisions may still succeed
-                record.figure(name, 0.0, f"{type(error).__name__}: {error}"[:300], least=_LEAST)
+                record.figure(name, 0.0, f"{type(error).__name__}: {error}"[:300], least=_MIN_COSINE)
                 min_cosines.append(0.0)
             _give_back(setting)
-    record.figure("gpu_min_cosine", min(min_cosines), "to the CPU's fp32, over all of these", least=_LEAST)
+    record.figure("gpu_min_cosine", min(min_cosines), "to the CPU's fp32, over all of these", least=_MIN_COSINE)
 
 
 def _of_precision(name: str, model: Any, references: _References, setting: Setting, record: Record) -> float:  # noqa: ANN401
     """Return the least cosine of a precision, with graphs or without."""
     min_cosine, error = _beside(model, references)
     on = f"batches of {', '.join(map(str, references.sizes))} in both lanes; relative error at most {error:.2g}"
-    record.figure(name, min_cosine, on, least=_LEAST)
+    record.figure(name, min_cosine, on, least=_MIN_COSINE)
     if name.endswith("graphs"):
         record.figure(f"graphs_{model.precision}", model.graphs, "captured, over both lanes", least=2)
     if model.precision == setting.chosen_precision:
@@ -116,7 +116,7 @@ def _together(model: Any, references: _References, record: Record) -> float:  # 
     record.figure("deterministic", bool(np.array_equal(whole, model(batch, Lane.BULK))), "to the bit", least=1)
     alone = np.concatenate([model(batch[number : number + 1]) for number in range(min(size, 8))])
     same = float(cosines(alone, whole[: len(alone)]).min())
-    record.figure("cosine_alone_and_in_a_batch", same, f"in batches of 1 and {size}", least=_LEAST_SAME)
+    record.figure("cosine_alone_and_in_a_batch", same, f"in batches of 1 and {size}", least=_MIN_COSINE_SAME)
     rounds = _ROUNDS if size > 2 else 1
 
     def worker(lane: Lane, count: int) -> float:
@@ -126,5 +126,5 @@ def _together(model: Any, references: _References, record: Record) -> float:  # 
     with ThreadPoolExecutor(len(tasks)) as pool:
         min_cosine = min(pool.map(lambda task: worker(*task), tasks))
     on = f"{rounds} rounds of two bulk workers and one beside"
-    record.figure("cosine_all_workers_at_once", min_cosine, on, least=_LEAST)
+    record.figure("cosine_all_workers_at_once", min_cosine, on, least=_MIN_COSINE)
     return min_cosine

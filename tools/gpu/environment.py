@@ -14,7 +14,7 @@ _QUERY: Final = (
     "name,driver_version,vbios_version,memory.total,memory.used,power.limit,power.draw,clocks.sm,clocks.max.sm,"
     "temperature.gpu,persistence_mode,mig.mode.current,compute_mode,clocks_throttle_reasons.active"
 )
-_LEAST_QUERY: Final = "name,driver_version,memory.total,power.limit,clocks.sm"
+_FALLBACK_QUERY: Final = "name,driver_version,memory.total,power.limit,clocks.sm"
 """Every nvidia-smi knows these names: one unknown name costs the whole answer."""
 DATASHEET: Final = {
     "H200": 989.0,
@@ -58,7 +58,7 @@ def _version(package: str) -> str:
 def _card(record: Record) -> None:
     import torch
 
-    for name, value in (smi(_QUERY) or smi(_LEAST_QUERY)).items():
+    for name, value in (smi(_QUERY) or smi(_FALLBACK_QUERY)).items():
         record.figure(f"card {name}", value)
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ FLOATS: Final = np.dtype("<f4")
 """The type of matrices and centres in the database."""
 _MAX_CACHED: Final = 64
 """So many projections are kept in memory, of 1 MB each."""
-_LEAST_LENGTH: Final = 1e-6
+_MIN_LENGTH: Final = 1e-6
 """A shorter projected vector is only rounding, before it is scaled to length 1."""
 
 
@@ -40,7 +40,7 @@ class Projection:
         """
         scaled = self.matrix / np.abs(self.matrix).max()  # so that no product overflows
         projected = (halfvec.decode(halfvecs) - self.centre) @ scaled.T
-        projected[np.linalg.norm(projected, axis=1) < _LEAST_LENGTH] = 1.0
+        projected[np.linalg.norm(projected, axis=1) < _MIN_LENGTH] = 1.0
         return halfvec.encode(projected / np.linalg.norm(projected, axis=1, keepdims=True))
 
 

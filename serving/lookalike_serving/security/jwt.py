@@ -17,7 +17,7 @@ LEEWAY_SECONDS: Final = 30.0
 _MAX_CALLERS: Final = 4096
 _JWT: Final = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 _MAX_RATE: Final = 1e6
-_LEAST_RATE: Final = 1e-4
+_MIN_RATE: Final = 1e-4
 """A caller may have so many requests a second at least: fewer would be one in hours."""
 _LAST_SECOND: Final = 2.0**53
 """`exp` may be so high at most: up to here, a float can tell seconds apart."""
@@ -95,12 +95,8 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
         isinstance(name, str) and _PROJECT.fullmatch(name) for name in projects
     ):
         raise ValueError("projects must be a list of names, or beginnings of names that end in *")
-    if (
-        isinstance(rate, bool)
-        or not isinstance(rate, int | float)
-        or not (rate == 0 or _LEAST_RATE <= rate <= _MAX_RATE)
-    ):
-        raise ValueError(f"rate must be 0, or {_LEAST_RATE:g} to {_MAX_RATE:g} requests a second")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not (rate == 0 or _MIN_RATE <= rate <= _MAX_RATE):
+        raise ValueError(f"rate must be 0, or {_MIN_RATE:g} to {_MAX_RATE:g} requests a second")
     if float(claims["exp"]) > _LAST_SECOND:
         raise ValueError("exp must be a number of seconds since 1970")
     return Caller(
