@@ -69,7 +69,7 @@ audit: $(VENV)/.supply  ## Look for known vulnerabilities of what is locked; nee
 	$(BIN)/pip-audit --disable-pip --require-hashes --strict --requirement locks/$$lock.txt || exit 1; done
 
 bench-path: $(VENV)/.dev  ## Measure the whole path: indexing against the bare model, and queries.
-	$(BIN)/python -m tests.bench.path $(BENCH_ARGS)
+	$(BIN)/python -m tests.bench.end_to_end $(BENCH_ARGS)
 
 bench-attack: $(VENV)/.bench  ## Attack all servers over loopback: memory, connections, health, honest callers.
 	$(BIN)/python -m tests.bench.attack $(BENCH_ARGS)

@@ -21,7 +21,7 @@ _TROUBLES: Final[Mapping[str, int]] = {
 """What can go wrong, and how often beside the others."""
 
 
-class Unruly:
+class FaultyHost:
     """Serves files by their paths, each with an ETag.
 
     Args:

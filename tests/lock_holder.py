@@ -1,4 +1,4 @@
-"""Somebody who is in the way."""
+"""A database connection that holds locks, so that others wait for them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Blocker:
+class LockHolder:
     """Another client of the database, who holds locks, and sees who waits for them."""
 
     connection: "asyncpg.Connection[Any]"

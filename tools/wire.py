@@ -47,19 +47,19 @@ def call(channel: grpc.Channel, method: MethodDescriptor, requests: list[bytes])
     return list(streams(iter(requests), timeout=60))
 
 
-def requests_of(method: MethodDescriptor, given: list[dict[str, Any]]) -> list[Message]:
+def requests_of(method: MethodDescriptor, requests: list[dict[str, Any]]) -> list[Message]:
     """Return the requests, without fields that this version does not know."""
     message_class = message_factory.GetMessageClass(method.input_type)
-    return [json_format.ParseDict(fields, message_class(), ignore_unknown_fields=True) for fields in given]
+    return [json_format.ParseDict(fields, message_class(), ignore_unknown_fields=True) for fields in requests]
 
 
 def record(embedder: str, searcher: str, image: bytes) -> list[dict[str, Any]]:
     """Make the calls of `scenario.json` in order. Returns the method, requests and answers of each."""
-    known, exchanges = methods(pool_of(image)), []
+    methods_by_name, exchanges = methods(pool_of(image)), []
     scenario = json.loads((ROOT / "tests" / "wire" / "scenario.json").read_text())
     channels = {name: grpc.insecure_channel(address) for name, address in (("E", embedder), ("S", searcher))}
     for step in scenario:
-        if method := known.get(step["method"]):
+        if method := methods_by_name.get(step["method"]):
             requests = [message.SerializeToString() for message in requests_of(method, step["requests"])]
             answers = call(channels[method.containing_service.name[0]], method, requests)
             exchanges.append({"method": method.name, "requests": texts(requests), "answers": texts(answers)})

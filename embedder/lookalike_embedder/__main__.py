@@ -62,11 +62,11 @@ def weights(context: typer.Context) -> None:
     """Find or fetch the VGG16 weights, check them, and say where they are."""
     config: Config = context.obj
     try:
-        found = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
+        resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
     except weights_module.WeightsUnavailable as error:
         raise SystemExit(f"lookalike-embedder: {error}") from error
-    kept = config.weights or weights_module.cache_file(config.cache_dir, found.sha256)
-    typer.echo(f"{kept}\n  from {found.source}\n  sha256 over the tensors: {found.sha256}")
+    file = config.weights or weights_module.cache_file(config.cache_dir, resolved.sha256)
+    typer.echo(f"{file}\n  from {resolved.source}\n  sha256 over the tensors: {resolved.sha256}")
 
 
 def _photos(folder: Path, limits: Limits) -> list[Pixels]:
@@ -88,16 +88,16 @@ def calibrate(
     from lookalike_embedder.model.onednn import growth_of
 
     try:
-        found = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
+        resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
     except weights_module.WeightsUnavailable as error:
         raise SystemExit(f"lookalike-embedder: {error}") from error
     photos = _photos(folder, Limits(config.max_image_bytes, config.max_image_pixels))
     if not photos:
         raise SystemExit(f"lookalike-embedder: there is no photo in {folder}")
-    growth = growth_of(found.tensors, photos)
-    file = calibration.cache_file(config.cache_dir, found.sha256)
-    calibration.keep(file, found.sha256, growth)
-    typer.echo(f"{file}\n  over {len(photos)} photos\n  for the weights {found.sha256}")
+    growth = growth_of(resolved.tensors, photos)
+    file = calibration.cache_file(config.cache_dir, resolved.sha256)
+    calibration.keep(file, resolved.sha256, growth)
+    typer.echo(f"{file}\n  over {len(photos)} photos\n  for the weights {resolved.sha256}")
 
 
 def main() -> None:

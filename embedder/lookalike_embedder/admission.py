@@ -41,12 +41,12 @@ class Limits:
     @property
     def decoded_bytes(self) -> int:
         """Return the bytes that decoding one image may take."""
-        return self.max_pixels * cost.MOST_BYTES
+        return self.max_pixels * cost.MAX_BYTES_PER_PIXEL
 
     @property
     def scanned_pixels(self) -> int:
         """Return the pixels that all scans of one image may have together."""
-        return self.max_pixels * cost.MOST_SCANS
+        return self.max_pixels * cost.MAX_SCANS
 
 
 def open_image(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
@@ -87,7 +87,7 @@ def open_image(data: bytes, limits: Limits) -> tuple[Image.Image, int]:
 
 
 def _check_scans(limits: Limits, scans: int, scanned: int, size: tuple[int, int]) -> None:
-    limit = cost.MOST_SCANS_AT_ALL
+    limit = cost.MAX_SCANS_AT_ALL
     if scans > limit:
         raise InvalidImage("CORRUPT_IMAGE", f"image: at most {limit} JPEG scans, got {scans}", limit=limit)
     if scanned > limits.scanned_pixels:

@@ -7,8 +7,8 @@ from typing import Final
 LARGEST: Final = 256
 TOLERANCE: Final = 0.05
 """A smaller batch may be slower than the best one by this share: it answers sooner and needs less memory."""
-_LEAST_SECONDS: Final = 0.2
-_LEAST_RUNS: Final = 2
+_MIN_SECONDS: Final = 0.2
+_MIN_RUNS: Final = 2
 
 
 def find(pace: Callable[[int], float], largest: int = LARGEST) -> tuple[int, dict[int, float]]:
@@ -43,7 +43,7 @@ def measure(run: Callable[[], object], images: int) -> float:
     """Return the images per second of `run`, which computes so many: the best of some runs, after a first one."""
     run()
     best, spent, runs = float("inf"), 0.0, 0
-    while spent < _LEAST_SECONDS or runs < _LEAST_RUNS:
+    while spent < _MIN_SECONDS or runs < _MIN_RUNS:
         started = time.perf_counter()
         run()
         seconds = time.perf_counter() - started

@@ -76,9 +76,9 @@ class Batcher:
         """Compute batch after batch of a lane until the lanes are closed; no failure ends this loop."""
         while batch := self._lanes.batch(lane, self.max_batch_size):
             try:
-                wanted = [job for job in batch if job.is_wanted()]
-                if wanted:
-                    self._answer(lane, wanted)
+                wanted_jobs = [job for job in batch if job.is_wanted()]
+                if wanted_jobs:
+                    self._answer(lane, wanted_jobs)
             except Exception:
                 logger.exception("unexpected failure of a worker")
             for job in batch:
@@ -153,14 +153,14 @@ class Batcher:
 
 
 class _Pauses:
-    """A bulk batch calls this between two layers. It waits, in all `left` seconds at most; `waited` counts them."""
+    """A bulk batch calls this between two layers. It waits, in all `max_wait` seconds at most; `waited` counts them."""
 
-    def __init__(self, gate: Gate, left: float) -> None:
-        self._gate, self._left = gate, left
+    def __init__(self, gate: Gate, max_wait: float) -> None:
+        self._gate, self._max_wait = gate, max_wait
         self.waited = 0.0
 
     def __call__(self) -> None:
-        self.waited += self._gate.wait(self._left - self.waited)
+        self.waited += self._gate.wait(self._max_wait - self.waited)
 
 
 def _never() -> None:

@@ -28,9 +28,9 @@ def find(cache: Path, weights_sha256: str) -> tuple[float, ...]:
     """
     for file in (SHIPPED, cache_file(cache, weights_sha256)):
         try:
-            kept = json.loads(file.read_text())
-            if kept["weights_sha256"] == weights_sha256:
-                return _checked(kept["growth"])
+            calibration = json.loads(file.read_text())
+            if calibration["weights_sha256"] == weights_sha256:
+                return _checked(calibration["growth"])
         except FileNotFoundError:
             continue
         except (ValueError, KeyError, TypeError) as error:

@@ -20,12 +20,12 @@ from lookalike_embedder import structure
 
 UNIT: Final = 4
 """A pixel of 8-bit RGB takes so many bytes."""
-MOST_BYTES: Final = 18
+MAX_BYTES_PER_PIXEL: Final = 18
 """A pixel of the largest admitted image may take so many bytes: a WebP does."""
-MOST_SCANS: Final = 10
+MAX_SCANS: Final = 10
 """The largest admitted image may have so many passes over each pixel, as in progressive JPEGs of common encoders. A
-pass costs some 2 ns a pixel. Smaller images may have more, up to `MOST_SCANS_AT_ALL`."""
-MOST_SCANS_AT_ALL: Final = 100
+pass costs some 2 ns a pixel. Smaller images may have more, up to `MAX_SCANS_AT_ALL`."""
+MAX_SCANS_AT_ALL: Final = 100
 
 _MODES: Final[Mapping[str, float]] = {"1": 5.5, "L": 1, "P": 5.5, "RGB": UNIT, "I;16": 4.5, "I": 6, "F": 6}
 """Bytes of a pixel during the conversion to RGB: those of both pixels, by Pillow's mode."""
@@ -94,6 +94,6 @@ def scanned_pixels(image: Image.Image, data: bytes) -> tuple[int, int]:
     if tags.get(TiffImagePlugin.COMPRESSION) not in _JPEG_IN_TIFF:
         return 1, pixels
     starts = tags.get(TiffImagePlugin.STRIPOFFSETS) or tags.get(TiffImagePlugin.TILEOFFSETS) or ()
-    known = {start: structure.scans(data, start) for start in set(starts)}
-    total = sum(known[start] for start in starts)
-    return max(known.values(), default=1), total * max(tile_pixels(image), pixels // max(1, len(starts)))
+    scans_by_start = {start: structure.scans(data, start) for start in set(starts)}
+    total = sum(scans_by_start[start] for start in starts)
+    return max(scans_by_start.values(), default=1), total * max(tile_pixels(image), pixels // max(1, len(starts)))

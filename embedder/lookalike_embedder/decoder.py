@@ -31,13 +31,13 @@ class PixelRoom:
     """
 
     def __init__(self, max_pixels: int) -> None:
-        self._most = {Lane.INTERACTIVE: max_pixels, Lane.BULK: max_pixels // 2}
+        self._max_pixels = {Lane.INTERACTIVE: max_pixels, Lane.BULK: max_pixels // 2}
         self._held = dict.fromkeys(Lane, 0)
         self._closed = False
         self._freed = threading.Condition()
 
     @property
-    def taken(self) -> int:
+    def held_pixels(self) -> int:
         """Return how many pixels are being decoded now."""
         return sum(self._held.values())
 
@@ -66,8 +66,8 @@ class PixelRoom:
             self._freed.notify_all()
 
     def _fits(self, lane: Lane, pixels: int) -> bool:
-        ahead = self._held[lane] if lane is Lane.BULK else self.taken
-        return not ahead or ahead + pixels <= self._most[lane]
+        ahead = self._held[lane] if lane is Lane.BULK else self.held_pixels
+        return not ahead or ahead + pixels <= self._max_pixels[lane]
 
 
 class Decoder:

@@ -33,7 +33,7 @@ _INTERACTIVE_SHARE: Final = 0.25
 _HASHED_AT_ONCE: Final = 128 * 1024
 """Files up to this size are hashed on the event loop, in 70 µs at most. A thread would wait longer than that for the
 interpreter's lock after each hash: 3,700 instead of 5,600 images of 50 kB per second, measured with a null model."""
-_LEAST_RETRY_SECONDS: Final = 0.1
+_MIN_RETRY_SECONDS: Final = 0.1
 _PROBE_SIDE: Final = 8
 _END_SECONDS: Final = 5.0
 """After the drain, threads have so long to end their last job."""
@@ -88,7 +88,7 @@ class Engine:
         metrics.watch(
             depth=self._lanes.waiting,
             in_flight_bytes=lambda lane: self._budgets[lane].bytes,
-            decoding_pixels=lambda: self._room.taken,
+            decoding_pixels=lambda: self._room.held_pixels,
             cache_entries=lambda: len(self._cache),
             max_batch_size=lambda: self._batcher.max_batch_size,
         )
@@ -179,7 +179,7 @@ class Engine:
         budget = self._budgets[Lane.INTERACTIVE]
         drained = budget.items * self._seconds_per_image()
         if drained > seconds or not budget.try_acquire(size):
-            retry = max(_LEAST_RETRY_SECONDS, drained)
+            retry = max(_MIN_RETRY_SECONDS, drained)
             raise self._metrics.refusing(Lane.INTERACTIVE, Overloaded(budget.items, retry, deadline_seconds=seconds))
 
     def _seconds_per_image(self) -> float:

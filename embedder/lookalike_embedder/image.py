@@ -60,9 +60,9 @@ def _endless(_: int) -> AbstractContextManager[None]:
 
 
 class JpegDecoder(Protocol):
-    """The decoder replaces Pillow for JPEGs of `least_pixels` or more."""
+    """The decoder replaces Pillow for JPEGs of `min_pixels` or more."""
 
-    least_pixels: int
+    min_pixels: int
 
     def __call__(self, data: bytes) -> Pixels | None:
         """Return pixels [SIZE, SIZE, 3] before EXIF orientation is applied; None if this decoder cannot."""
@@ -86,9 +86,9 @@ def decode(
     size = image.size  # that of the file; a draft is smaller
     try:
         image.draft("RGB", (DRAFT_SIZE, DRAFT_SIZE))
-        taken = _room_taken(image, size, scans, jpegs)
-        check_bytes(limits, taken * cost.UNIT, size)
-        with room(taken):
+        pixels_needed = _room_needed(image, size, scans, jpegs)
+        check_bytes(limits, pixels_needed * cost.UNIT, size)
+        with room(pixels_needed):
             orientation = _orientation(image)
             small = _by_other(image, size, data, jpegs) or _by_pillow(image)
     except DomainError:  # the image takes too much, or the room is closed
@@ -113,18 +113,18 @@ def _by_other(image: Image.Image, size: tuple[int, int], data: bytes, jpegs: Jpe
     return None if pixels is None else Image.fromarray(pixels)
 
 
-def _room_taken(image: Image.Image, size: tuple[int, int], scans: int, jpegs: JpegDecoder | None) -> int:
+def _room_needed(image: Image.Image, size: tuple[int, int], scans: int, jpegs: JpegDecoder | None) -> int:
     """Return how much room decoding takes, in pixels of 8-bit RGB."""
-    taken = cost.of(image, size, scans)
+    bytes_needed = cost.of(image, size, scans)
     if _is_for(jpegs, image, size):
-        taken = max(taken, cost.UNIT * size[0] * size[1])
-    return -(-taken // cost.UNIT)
+        bytes_needed = max(bytes_needed, cost.UNIT * size[0] * size[1])
+    return -(-bytes_needed // cost.UNIT)
 
 
 def _is_for(jpegs: JpegDecoder | None, image: Image.Image, size: tuple[int, int]) -> bool:
     if not jpegs or image.format != "JPEG" or image.mode not in ("RGB", "L"):
         return False
-    return size[0] * size[1] >= jpegs.least_pixels
+    return size[0] * size[1] >= jpegs.min_pixels
 
 
 def _orientation(image: Image.Image) -> int:

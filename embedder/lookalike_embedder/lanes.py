@@ -10,7 +10,7 @@ from typing import Final
 
 from lookalike_embedder.job import Job, Lane
 
-MOST_IN_A_ROW: Final = 8
+MAX_IN_A_ROW: Final = 8
 """So many interactive jobs in a row are decoded while a bulk job waits."""
 
 
@@ -103,6 +103,6 @@ class Lanes:
         """Return the lane whose job is decoded next, if any."""
         may_begin = self._bulk_ahead < self._max_decoded and self._bulk_decoding < self._max_decoding
         bulk = self._encoded[Lane.BULK] and may_begin
-        if self._encoded[Lane.INTERACTIVE] and not (bulk and self._in_a_row >= MOST_IN_A_ROW):
+        if self._encoded[Lane.INTERACTIVE] and not (bulk and self._in_a_row >= MAX_IN_A_ROW):
             return Lane.INTERACTIVE
         return Lane.BULK if bulk else None

@@ -12,7 +12,7 @@ from typing import Final
 
 from lookalike_embedder.errors import InvalidImage
 
-MOST: Final = 16_384
+MAX_PARTS: Final = 16_384
 """A file may have so many parts. A PNG of 16 MiB in chunks of 8 KiB has 2,048, a TIFF in tiles of 64 x 64, 15,625."""
 
 _MARKER: Final = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])", re.DOTALL)
@@ -28,16 +28,18 @@ def check(data: bytes) -> None:
     for magic, (part_names, parts) in _KINDS.items():
         if data.startswith(magic):
             try:
-                count = sum(islice(parts(data), MOST + 1))
+                count = sum(islice(parts(data), MAX_PARTS + 1))
             except (IndexError, struct.error):  # the file is truncated; its decoder will say so
                 return
-            if count > MOST:
-                raise InvalidImage("CORRUPT_IMAGE", f"image: at most {MOST} {part_names}, got more", limit=MOST)
+            if count > MAX_PARTS:
+                raise InvalidImage(
+                    "CORRUPT_IMAGE", f"image: at most {MAX_PARTS} {part_names}, got more", limit=MAX_PARTS
+                )
 
 
 def scans(data: bytes, start: int = 0) -> int:
     """Return the number of scans of the JPEG that begins at `start`, up to its end, without those of a thumbnail."""
-    return sum(marker == _SCAN for marker, _ in islice(_markers(data, start), MOST))
+    return sum(marker == _SCAN for marker, _ in islice(_markers(data, start), MAX_PARTS))
 
 
 def _markers(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:

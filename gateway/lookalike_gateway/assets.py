@@ -24,11 +24,11 @@ def contents() -> dict[str, bytes]:
 
 def routes(documents: dict[str, tuple[str, bytes]]) -> list[Route]:
     """The routes of the page's files and of documents made elsewhere, given by path with their media types."""
-    found = [
+    page_routes = [
         _route("/" if name == "index.html" else f"/assets/{name}", _TYPES[name.rpartition(".")[2]], data)
         for name, data in contents().items()
     ]
-    return found + [_route(path, media, data) for path, (media, data) in documents.items()]
+    return page_routes + [_route(path, media, data) for path, (media, data) in documents.items()]
 
 
 def _route(path: str, media: str, data: bytes) -> Route:

@@ -30,10 +30,10 @@ class Permission(HTTPBearer):
             DomainError: one of those in `lookalike_serving.security.errors`.
         """
         verifier = (await state_of(request)).verifier
-        given = [("authorization", value) for value in request.headers.getlist("authorization")]
-        if not (given or verifier):
+        authorization = [("authorization", value) for value in request.headers.getlist("authorization")]
+        if not (authorization or verifier):
             return
-        token = bearer(given)
+        token = bearer(authorization)
         TOKEN.set(token)
         if verifier:
             caller = await verifier.verify(token)

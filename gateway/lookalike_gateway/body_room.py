@@ -50,8 +50,8 @@ class Share:
 class Room:
     """The room holds so many bytes of bodies: of those that arrive, and of those that are worked on."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._held = 0
         self._coming: dict[Share, None] = {}
 
@@ -69,7 +69,7 @@ class Room:
     def grow(self, share: Share, size: int) -> None:
         """A share has become larger by so much: see `Share.take`."""
         self._held += size
-        if self._held <= self._most:
+        if self._held <= self._max_bytes:
             return
         oldest = next((other for other in self._coming if other is not share), None)
         if oldest is None:

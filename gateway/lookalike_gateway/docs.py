@@ -15,8 +15,8 @@ def page(document: Json) -> str:
         for method, operation in methods.items()
     ]
     links = "".join(
-        f'<li><a href="#{one["operationId"]}"><code>{method}</code> {_text(one["summary"])}</a>'
-        for method, _, one in operations
+        f'<li><a href="#{operation["operationId"]}"><code>{method}</code> {_text(operation["summary"])}</a>'
+        for method, _, operation in operations
     )
     schemas = "".join(_schema(name, schema) for name, schema in document["components"]["schemas"].items())
     return f"""<!doctype html>
@@ -25,7 +25,7 @@ def page(document: Json) -> str:
 <header><h1>Lookalike API</h1><p>{_text(document["info"]["summary"])} Version {_text(document["info"]["version"])}.
 <a href="openapi.json">openapi.json</a> · <a href="./">the page</a></p></header>
 <nav aria-label="Operations"><ul>{links}</ul></nav>
-<main>{"".join(_operation(*one) for one in operations)}<h2 id="schemas">What comes back</h2>{schemas}</main></html>"""
+<main>{"".join(_operation(*row) for row in operations)}<h2 id="schemas">What comes back</h2>{schemas}</main></html>"""
 
 
 def _operation(method: str, path: str, operation: Json) -> str:
@@ -38,16 +38,16 @@ def _operation(method: str, path: str, operation: Json) -> str:
 
 def _parameters(parameters: list[Json]) -> str:
     rows = "".join(
-        f"<tr><td><code>{_text(one['name'])}</code><td>{one['in']}<td>{_kind(one['schema'])}<td>{_text(one['description'])}"
-        for one in parameters
+        f"<tr><td><code>{_text(item['name'])}</code><td>{item['in']}<td>{_kind(item['schema'])}<td>{_text(item['description'])}"
+        for item in parameters
     )
     return f"<table><thead><tr><th>parameter<th>in<th>type<th>meaning<tbody>{rows}</table>" if rows else ""
 
 
 def _responses(responses: Json) -> str:
     rows = "".join(
-        f"<tr><td><code>{status}</code><td>{_media(one)}<td>{_text(one['description'])}"
-        for status, one in responses.items()
+        f"<tr><td><code>{status}</code><td>{_media(response)}<td>{_text(response['description'])}"
+        for status, response in responses.items()
     )
     return f"<table><thead><tr><th>status<th>answer<th>meaning<tbody>{rows}</table>"
 
@@ -60,8 +60,8 @@ def _media(response: Json) -> str:
 
 def _schema(name: str, schema: Json) -> str:
     rows = "".join(
-        f"<tr><td><code>{_text(field)}</code><td>{_kind(one)}<td>{_text(one.get('description', ''))}"
-        for field, one in schema["properties"].items()
+        f"<tr><td><code>{_text(field)}</code><td>{_kind(field_schema)}<td>{_text(field_schema.get('description', ''))}"
+        for field, field_schema in schema["properties"].items()
     )
     table = f"<table><thead><tr><th>field<th>type<th>meaning<tbody>{rows}</table>"
     return f'<section id="{name}"><h3>{name}</h3><p>{_text(schema["description"])}</p>{table}</section>'
@@ -77,7 +77,10 @@ def _kind(schema: Json) -> str:
     if schema["type"] == "array":
         return f"list of {_kind(schema['items'])}"
     if schema["type"] == "object" and schema.get("properties"):
-        return "; ".join(f"<code>{_text(name)}</code> {_kind(one)}" for name, one in schema["properties"].items())
+        return "; ".join(
+            f"<code>{_text(name)}</code> {_kind(property_schema)}"
+            for name, property_schema in schema["properties"].items()
+        )
     names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     words = {"minimum": "≥ ", "maximum": "≤ ", "default": "default ", "maxItems": "at most ", "pattern": ""}
     further = [

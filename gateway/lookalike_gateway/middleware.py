@@ -60,11 +60,11 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        given = request_id([("x-request-id", headers.get("x-request-id", ""))])
-        REQUEST_ID.set(given)
+        identifier = request_id([("x-request-id", headers.get("x-request-id", ""))])
+        REQUEST_ID.set(identifier)
         method = scope["method"]
         span = tracing.begin(
-            f"HTTP {method}", headers.items(), given, {"http.request.method": method, "url.path": scope["path"]}
+            f"HTTP {method}", headers.items(), identifier, {"http.request.method": method, "url.path": scope["path"]}
         )
         started, status = time.monotonic(), 0
 
@@ -73,7 +73,7 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 added = MutableHeaders(scope=message)
-                added["x-request-id"] = given
+                added["x-request-id"] = identifier
                 for name, value in _HEADERS.items():
                     added[name] = value
             await send(message)
@@ -81,8 +81,8 @@ class RequestMiddleware:
         try:
             refusal = self._refusal(headers.get("host", ""))
             # FastAPI has no routes for HEAD: the server leaves out the body of what GET answers
-            asked = {**scope, "method": "GET"} if method == "HEAD" else scope
-            await (refusal or self._app)(asked, receive, note)
+            routed_scope = {**scope, "method": "GET"} if method == "HEAD" else scope
+            await (refusal or self._app)(routed_scope, receive, note)
         except ClientDisconnect:
             logger.info("%s %s: the client has gone", scope["method"], scope["path"])
         except Exception:
@@ -104,6 +104,6 @@ class RequestMiddleware:
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
-    level = next((level for least, level in _LEVELS if status >= least), logging.DEBUG)
+    level = next((level for min_status, level in _LEVELS if status >= min_status), logging.DEBUG)
     fields = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 6)}
     logger.log(level, "%s %s: %s in %.3f s", scope["method"], scope["path"], status, seconds, extra=fields)

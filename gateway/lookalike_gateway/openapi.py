@@ -104,7 +104,7 @@ COMMON: Final[Responses] = {**PROBE, **refusals(401, 403, 429, 502, 503, 504)}
 
 def document(app: FastAPI) -> Json:
     """Return the whole OpenAPI document of the routes."""
-    made = get_openapi(
+    openapi_document = get_openapi(
         title="Lookalike",
         summary="Reverse image search: a photo in, the most similar photos of a catalogue out.",
         version=importlib.metadata.version("lookalike"),
@@ -112,15 +112,15 @@ def document(app: FastAPI) -> Json:
         servers=[{"url": "/"}],
         routes=app.routes,
     )
-    for operation in (one for methods in made["paths"].values() for one in methods.values()):
+    for operation in (operation for methods in openapi_document["paths"].values() for operation in methods.values()):
         if "application/json" in operation["responses"].get("422", {}).get("content", ()):
             del operation["responses"]["422"]  # FastAPI's own word for what we refuse with 400
         if "security" in operation:
             operation["security"].append({})  # or no token, where the servers are open
-    schemas = made["components"]["schemas"]
+    schemas = openapi_document["components"]["schemas"]
     del schemas["HTTPValidationError"], schemas["ValidationError"]
     ours = models_json_schema(
         [(Feedback, "validation"), (ProjectChange, "validation"), (Problem, "serialization")], ref_template=_REFERENCE
     )
     schemas |= ours[1]["$defs"]
-    return made
+    return openapi_document

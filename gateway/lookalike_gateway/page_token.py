@@ -35,8 +35,8 @@ class Page:
 
 def encode(page: Page) -> str:
     """Return the page as a token: some 3 kB with a vector."""
-    asked = search("", Query(**page.query, limit=0, page_token=page.page_token))
-    packed = _OFFSET.pack(min(page.offset, 2**32 - 1)) + asked.SerializeToString()
+    request = search("", Query(**page.query, limit=0, page_token=page.page_token))
+    packed = _OFFSET.pack(min(page.offset, 2**32 - 1)) + request.SerializeToString()
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
@@ -45,18 +45,18 @@ def decode(token: str) -> Page:
     try:
         packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         [offset] = _OFFSET.unpack_from(packed)
-        asked = wire.SearchRequest.FromString(packed[_OFFSET.size :])
+        request = wire.SearchRequest.FromString(packed[_OFFSET.size :])
     except (binascii.Error, ValueError, struct.error, DecodeError):
         raise invalid("page_token", "must be a `nextPageToken` of ours", token) from None
-    query = _query(asked)
-    if not asked.page_token or not query:
+    query = _query(request)
+    if not request.page_token or not query:
         raise invalid("page_token", "must be a `nextPageToken` of ours", token)
-    return Page(query, offset, asked.page_token)
+    return Page(query, offset, request.page_token)
 
 
-def _query(asked: wire.SearchRequest) -> dict[str, Any]:
+def _query(request: wire.SearchRequest) -> dict[str, Any]:
     """What is asked: by a vector, perhaps with its file's hash, or by an image of the project."""
-    sha256 = {"sha256": asked.sha256.hex()} if asked.sha256 else {}
-    if asked.HasField("embedding"):
-        return {"embedding": embedding(asked.embedding), **sha256}
-    return {"uri": asked.uri} if asked.uri else sha256
+    sha256 = {"sha256": request.sha256.hex()} if request.sha256 else {}
+    if request.HasField("embedding"):
+        return {"embedding": embedding(request.embedding), **sha256}
+    return {"uri": request.uri} if request.uri else sha256

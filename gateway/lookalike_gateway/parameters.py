@@ -1,7 +1,7 @@
 """Parameters are said once: requests are read by these models, and the OpenAPI document is made of them."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Path, Query, Request
@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from lookalike.labels import values_by_name
 from lookalike.records import Filter
 from lookalike_gateway.models.answer import SHA256
 from lookalike_gateway.problems import invalid
@@ -71,12 +72,9 @@ class Filters(Parameters):
 
     def filter(self) -> Filter | None:
         """Return the filter; None: all images."""
-        labels: defaultdict[str, list[str]] = defaultdict(list)
-        for label in self.label:
-            name, _, value = label.partition("=")
-            labels[name].append(value)
-        made = Filter(tuple(self.product), tuple(self.variant), self.staged, self.uri_prefix or "", dict(labels))
-        return made if made != Filter() else None
+        values = values_by_name(self.label)  # raises nothing: their pattern asks for the `=`
+        image_filter = Filter(tuple(self.product), tuple(self.variant), self.staged, self.uri_prefix or "", values)
+        return image_filter if image_filter != Filter() else None
 
 
 class ImageList(Filters):

@@ -145,8 +145,8 @@ async def from_domain(request: Request, error: Exception) -> Response:
     record.caller = CALLER.get()
     record.write(f"{request.method} {request.url.path}", REFUSALS[type(error)].name, REQUEST_ID.get(), error)
     headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-    found = problem(status, error.reason, error.message, metadata=error.metadata)
-    return response(found, headers | _challenge(status, error.reason))
+    refusal = problem(status, error.reason, error.message, metadata=error.metadata)
+    return response(refusal, headers | _challenge(status, error.reason))
 
 
 def _challenge(status: HTTPStatus, reason: str) -> dict[str, str]:
@@ -166,19 +166,19 @@ async def from_us(_request: Request, error: Exception) -> Response:
 async def from_validation(_request: Request, error: Exception) -> Response:
     """Return the response to parameters or a body that break the rules of their models."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    violations = dict(_violation(found) for found in error.errors())
+    violations = dict(_violation(failure) for failure in error.errors())
     reason = "INVALID_BODY" if error.errors()[0]["loc"][0] == "body" else "INVALID_PARAMETER"
     return response(problem(HTTPStatus.BAD_REQUEST, reason, "; ".join(violations.values()), violations=violations))
 
 
-def _violation(found: Mapping[str, Any]) -> tuple[str, str]:
+def _violation(failure: Mapping[str, Any]) -> tuple[str, str]:
     """Return the name of what breaks a rule, and the sentence about it."""
-    place, *path = found["loc"]
+    place, *path = failure["loc"]
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     if place != "body":
         name = str(path[0])
-    rule = "is not known here" if found["type"] == "extra_forbidden" else found["msg"]
-    return name, _broken(name or "the body", rule, found["input"])
+    rule = "is not known here" if failure["type"] == "extra_forbidden" else failure["msg"]
+    return name, _broken(name or "the body", rule, failure["input"])
 
 
 async def from_http(request: Request, error: Exception) -> Response:
@@ -197,7 +197,7 @@ def _allowed(request: Request) -> list[str]:
     """Return the methods that the path takes: FastAPI itself names those of one of its routes alone."""
     scopes = {method: {**request.scope, "method": "GET" if method == "HEAD" else method} for method in _METHODS}
     routes = request.app.routes
-    return [name for name, scope in scopes.items() if any(one.matches(scope)[0] is Match.FULL for one in routes)]
+    return [name for name, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
 def unexpected() -> Response:

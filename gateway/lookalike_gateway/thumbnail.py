@@ -25,7 +25,7 @@ from lookalike_gateway.problems import Refused
 Size = Literal[160, 320, 640, 1280]
 """A thumbnail's longest side has one of these numbers of pixels."""
 
-_WANTED: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_ALLOWED_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_PIXELS: Final = 64_000_000
 """As the embedder's default."""
@@ -36,8 +36,8 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 Image.init()
-_FORMATS: Final = tuple(name for name in _WANTED if name in Image.OPEN)
-"""Those of the formats wanted that this Pillow was built with."""
+_FORMATS: Final = tuple(name for name in _ALLOWED_FORMATS if name in Image.OPEN)
+"""Those of the allowed formats that this Pillow was built with."""
 
 
 class Thumbnails:
@@ -57,12 +57,12 @@ class Thumbnails:
     def url(self, project_name: str) -> Callable[[str, Sequence[records.Reference]], str | None]:
         """Return what makes the URL of an image's thumbnail of its hash and references; None if there is none."""
 
-        def made(sha256: str, references: Sequence[records.Reference]) -> str | None:
+        def thumbnail_url(sha256: str, references: Sequence[records.Reference]) -> str | None:
             if not any(self.likely(reference.uri) for reference in references):
                 return None
             return f"/v1/projects/{project_name}/images/{sha256}/thumbnail"
 
-        return made
+        return thumbnail_url
 
     async def make(self, image: records.Image, size: int) -> bytes:
         """Return a JPEG of the image, at most `size` pixels wide and high.
@@ -73,13 +73,13 @@ class Thumbnails:
         async with self._places:
             for reference in image.references:
                 if self.likely(reference.uri) and (
-                    made := await asyncio.to_thread(self._made, reference.uri, image, size)
+                    thumbnail := await asyncio.to_thread(self._thumbnail, reference.uri, image, size)
                 ):
-                    return made
+                    return thumbnail
         detail = f"image {image.sha256} has no thumbnail: it is used in no file, below no root, or has changed since"
         raise Refused(HTTPStatus.NOT_FOUND, "THUMBNAIL_NOT_FOUND", detail)
 
-    def _made(self, uri: str, image: records.Image, size: int) -> bytes | None:
+    def _thumbnail(self, uri: str, image: records.Image, size: int) -> bytes | None:
         """The thumbnail of the file at this URI, if it is the image's and may be shown."""
         try:
             path = (_path(uri) or Path()).resolve(strict=True)  # what links lead to counts

@@ -28,8 +28,8 @@ class Uploads:
     """Receives bodies, of a bounded size in all, and hands on a bounded number of photos at once."""
 
     def __init__(self, config: Config) -> None:
-        self._most_bytes = config.max_upload_bytes
-        self._most = config.max_uploads
+        self._max_bytes = config.max_upload_bytes
+        self._max_photos = config.max_uploads
         self._seconds = config.body_timeout
         self._room = Room(config.max_uploads * (config.max_upload_bytes + _MULTIPART_OVERHEAD))
         self._open = 0
@@ -43,7 +43,7 @@ class Uploads:
         """
         with self._room.share() as share:
             data = await self._receive(request, share)
-            if self._open >= self._most:
+            if self._open >= self._max_photos:
                 raise too_many()
             self._open += 1
             try:
@@ -51,38 +51,39 @@ class Uploads:
             finally:
                 self._open -= 1
 
-    async def json(self, request: Request, model: type[BodyT], most: int) -> BodyT:
+    async def json(self, request: Request, model: type[BodyT], max_bytes: int) -> BodyT:
         """Return the body, which must be JSON of at most so many bytes, as its model. Raises what refuses it."""
         kind = content_type(request)
         if kind not in ("application/json", "application/merge-patch+json"):  # what no form of another site can send
             raise wrong_type("application/json", kind)
         with self._room.share() as share:
-            data = await self._body(request, most, share)
+            data = await self._body(request, max_bytes, share)
             try:
                 return model.model_validate_json(data)
             except ValidationError as error:
                 errors = error.errors(include_url=False, include_context=False)
-                raise RequestValidationError([one | {"loc": ("body", *one["loc"])} for one in errors]) from None
+                in_body = [details | {"loc": ("body", *details["loc"])} for details in errors]
+                raise RequestValidationError(in_body) from None
 
     async def _receive(self, request: Request, share: Share) -> bytes:
         kind = content_type(request)
         if kind == "multipart/form-data":
             return await self._file(request, share)
         if kind.startswith("image/") or kind == "application/octet-stream":
-            return await self._body(request, self._most_bytes, share)
+            return await self._body(request, self._max_bytes, share)
         raise wrong_type("image/*, application/octet-stream or multipart/form-data", kind)
 
-    async def _body(self, request: Request, most: int, share: Share) -> bytes:
+    async def _body(self, request: Request, max_bytes: int, share: Share) -> bytes:
         async with share.in_time(self._seconds):
-            return await _bounded(request, most, share).body()
+            return await _bounded(request, max_bytes, share).body()
 
     async def _file(self, request: Request, share: Share) -> bytes:
-        bounded = _bounded(request, self._most_bytes + _MULTIPART_OVERHEAD, share)
+        bounded = _bounded(request, self._max_bytes + _MULTIPART_OVERHEAD, share)
         async with share.in_time(self._seconds), bounded.form(max_files=1, max_fields=8) as form:
             for value in form.values():
                 if isinstance(value, UploadFile):
                     data = await value.read()
-                    return data if len(data) <= self._most_bytes else _too_large(self._most_bytes)
+                    return data if len(data) <= self._max_bytes else _too_large(self._max_bytes)
         raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", "the form holds no file; its field is called `image`")
 
 
@@ -91,13 +92,13 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def wrong_type(expected: str, found: str) -> Refused:
+def wrong_type(expected: str, actual: str) -> Refused:
     """The body is of a type that is not taken here."""
-    detail = f"Content-Type must be {expected}, got {found[:80]!r}"
+    detail = f"Content-Type must be {expected}, got {actual[:80]!r}"
     return Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail, headers=CLOSE)
 
 
-def _bounded(request: Request, most: int, share: Share) -> Request:
+def _bounded(request: Request, max_bytes: int, share: Share) -> Request:
     """The request, whose body cannot be read beyond so many bytes.
 
     A larger one is refused once it has come, since whoever still sends would not hear us; but one that is much larger,
@@ -105,30 +106,30 @@ def _bounded(request: Request, most: int, share: Share) -> Request:
     """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit():
-        bound = most if "expect" in request.headers else _SWALLOWED * most
+        bound = max_bytes if "expect" in request.headers else _SWALLOWED * max_bytes
         if int(length) > bound:
-            _too_large(most)
-    return Request(request.scope, _counted(request.receive, most, share))
+            _too_large(max_bytes)
+    return Request(request.scope, _counted(request.receive, max_bytes, share))
 
 
-def _counted(receive: Receive, most: int, share: Share) -> Receive:
-    seen = 0
+def _counted(receive: Receive, max_bytes: int, share: Share) -> Receive:
+    received = 0
 
     async def counted() -> Message:
-        nonlocal seen
+        nonlocal received
         message = await receive()
-        seen += len(message.get("body", b""))
-        share.take(min(len(message.get("body", b"")), max(0, most - share.size)))  # beyond it nothing is kept
-        while seen > most:
-            if not message.get("more_body") or seen > _SWALLOWED * most:
-                _too_large(most)
+        received += len(message.get("body", b""))
+        share.take(min(len(message.get("body", b"")), max(0, max_bytes - share.size)))  # beyond it nothing is kept
+        while received > max_bytes:
+            if not message.get("more_body") or received > _SWALLOWED * max_bytes:
+                _too_large(max_bytes)
             message = await receive()
-            seen += len(message.get("body", b""))
+            received += len(message.get("body", b""))
         return message
 
     return counted
 
 
-def _too_large(most: int) -> bytes:
-    detail = f"the body may be at most {most:,} bytes"
+def _too_large(max_bytes: int) -> bytes:
+    detail = f"the body may be at most {max_bytes:,} bytes"
     raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_TOO_LARGE", detail, headers=CLOSE)

@@ -66,8 +66,10 @@ def backup(
 
     async def write(url: str) -> None:
         async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
-            found = await back_up(opened, project, file)
-        typer.echo(f"backed up {project}: {found.image_count} images, {found.reference_count} references")
+            saved_project = await back_up(opened, project, file)
+        typer.echo(
+            f"backed up {project}: {saved_project.image_count} images, {saved_project.reference_count} references"
+        )
 
     with _failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
         _run(write(url))
@@ -83,8 +85,10 @@ def restore_project(
 
     async def read(url: str) -> None:
         async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS) as opened:
-            found = await restore(opened, file, name)
-        typer.echo(f"restored {found.name}: {found.image_count} images, {found.reference_count} references")
+            new_project = await restore(opened, file, name)
+        typer.echo(
+            f"restored {new_project.name}: {new_project.image_count} images, {new_project.reference_count} references"
+        )
 
     with _failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
         _run(read(url))

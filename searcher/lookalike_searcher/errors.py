@@ -109,13 +109,13 @@ class FailedPrecondition(DomainError):
     """The request does not fit the stored data."""
 
     @classmethod
-    def wrong_space(cls, project_name: str, expected: str, given: str) -> "FailedPrecondition":
+    def wrong_space(cls, project_name: str, expected: str, actual: str) -> "FailedPrecondition":
         """The vector is in another space than the project's."""
         return cls(
             "WRONG_SPACE",
-            f"embedding.space: project {project_name!r} is in space {expected!r}, got {given!r}",
+            f"embedding.space: project {project_name!r} is in space {expected!r}, got {actual!r}",
             expected=expected,
-            found=given,
+            found=actual,
         )
 
     @classmethod

@@ -49,15 +49,15 @@ class QuotaExceeded(DomainError):
         )
 
     @classmethod
-    def hits(cls, project_name: str, limit: int, given: int) -> "QuotaExceeded":
+    def hits(cls, project_name: str, limit: int, count: int) -> "QuotaExceeded":
         """The search asks for more hits than it may."""
-        message = f"limit: a search of project {project_name!r} may ask for at most {limit} hits, got {given}"
+        message = f"limit: a search of project {project_name!r} may ask for at most {limit} hits, got {count}"
         return cls("HIT_QUOTA_EXCEEDED", project_name, message, limit_hits=limit)
 
     @classmethod
-    def batch(cls, project_name: str, limit: int, given: int) -> "QuotaExceeded":
+    def batch(cls, project_name: str, limit: int, count: int) -> "QuotaExceeded":
         """The batch has more searches of the project than it may."""
-        message = f"requests: a batch may hold at most {limit} searches of project {project_name!r}, got {given}"
+        message = f"requests: a batch may hold at most {limit} searches of project {project_name!r}, got {count}"
         return cls("BATCH_QUOTA_EXCEEDED", project_name, message, limit_batch=limit)
 
     @classmethod

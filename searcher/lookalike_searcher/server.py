@@ -120,7 +120,7 @@ async def serving(
     maintenance = Maintenance(config, primary, metrics)
     async with (
         trimmed(SMALL_BLOCKS),
-        impressions.kept(),
+        impressions.flushed_regularly(),
         running(retention.run(primary, config.feedback_kept)),
         running(recall.run()),
         running(maintenance.run()),

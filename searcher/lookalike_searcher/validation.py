@@ -50,17 +50,17 @@ def page_size(value: int) -> int:
     return min(value or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
-def between(field: str, value: float, least: float, greatest: float) -> float:
+def between(field: str, value: float, minimum: float, maximum: float) -> float:
     """Return the number if it is in the range; NaN is not. Raises InvalidField."""
-    if not least <= value <= greatest:
-        raise InvalidField(field, f"must be {least:g} to {greatest:g}", value)
+    if not minimum <= value <= maximum:
+        raise InvalidField(field, f"must be {minimum:g} to {maximum:g}", value)
     return value
 
 
-def at_most(field: str, values: Sequence[object], limit: int, least: int = 0) -> None:
-    """Raise InvalidField if there are more values than `limit`, or fewer than `least`."""
-    if not least <= len(values) <= limit:
-        rule = f"must be {least} to {limit}" if least else f"must be at most {limit}"
+def at_most(field: str, values: Sequence[object], limit: int, minimum: int = 0) -> None:
+    """Raise InvalidField if there are more values than `limit`, or fewer than `minimum`."""
+    if not minimum <= len(values) <= limit:
+        rule = f"must be {minimum} to {limit}" if minimum else f"must be at most {limit}"
         raise InvalidField(field, rule, len(values))
 
 
@@ -78,11 +78,11 @@ def side(field: str, value: int) -> int:
     return value
 
 
-def text(field: str, value: str, *, least: int, greatest: int) -> str:
-    """Return the text if it has `least` to `greatest` bytes and no NUL. Raises InvalidField."""
+def text(field: str, value: str, *, minimum: int, maximum: int) -> str:
+    """Return the text if it has `minimum` to `maximum` bytes and no NUL. Raises InvalidField."""
     size = len(value) if value.isascii() else len(value.encode())
-    if not least <= size <= greatest:
-        raise InvalidField(field, f"must be {least} to {greatest} bytes", f"{size} bytes")
+    if not minimum <= size <= maximum:
+        raise InvalidField(field, f"must be {minimum} to {maximum} bytes", f"{size} bytes")
     if "\0" in value:  # PostgreSQL cannot store it
         raise InvalidField(field, "must not contain the character NUL", value)
     return value
@@ -90,17 +90,17 @@ def text(field: str, value: str, *, least: int, greatest: int) -> str:
 
 def uri(field: str, value: str) -> str:
     """Return the URI of a reference, 1 to 2,048 bytes. Raises InvalidField."""
-    return text(field, value, least=1, greatest=2048)
+    return text(field, value, minimum=1, maximum=2048)
 
 
-def product(field: str, value: str, least: int = 0) -> str:
+def product(field: str, value: str, minimum: int = 0) -> str:
     """Return the name of a product or variant, at most 256 bytes. Raises InvalidField."""
-    return text(field, value, least=least, greatest=256)
+    return text(field, value, minimum=minimum, maximum=256)
 
 
 def stamp(field: str, value: str) -> str:
     """Return the stamp of a reference, at most 256 bytes. Raises InvalidField."""
-    return text(field, value, least=0, greatest=256)
+    return text(field, value, minimum=0, maximum=256)
 
 
 def labels(field: str, values: Mapping[str, str]) -> None:
@@ -113,8 +113,8 @@ def labels(field: str, values: Mapping[str, str]) -> None:
 
 def label(field: str, name: str, value: str) -> tuple[str, str]:
     """Return one label: a name of 1 to 64 bytes, and a value of at most 256. Raises InvalidField."""
-    text(field, name, least=1, greatest=64)
+    text(field, name, minimum=1, maximum=64)
     try:
-        return name, text(field, value, least=0, greatest=256)
+        return name, text(field, value, minimum=0, maximum=256)
     except InvalidField as error:
         raise InvalidField(f"{field}[{name!r}]", error.rule, error.value) from None

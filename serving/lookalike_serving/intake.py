@@ -64,7 +64,7 @@ class Intake:
             InvalidMessage: the call ended without a request.
             SentSlowly: the request came slowly while others waited.
         """
-        while parser.most_bytes is None and self.held >= MAX_HELD_BYTES:
+        while parser.max_bytes is None and self.held >= MAX_HELD_BYTES:
             self._released.clear()
             await self._released.wait()
         if self._turn.locked() or len(self._receiving) >= MAX_RECEIVING:

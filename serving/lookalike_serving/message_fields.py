@@ -106,13 +106,13 @@ def check(data: bytes, shape: Shape, longest: int) -> None:
         raise Malformed from None
 
 
-def _count(data: bytes, at: int, end: int, shape: Shape, left: int, longest: int) -> int:
+def _count(data: bytes, at: int, end: int, shape: Shape, budget: int, longest: int) -> int:
     """Return how many fields may still come after the message between `at` and `end`."""
     own, nested = shape.own, shape.nested
     while at < end:
         own -= 1
-        left -= 1
-        if own < 0 or left < 0:
+        budget -= 1
+        if own < 0 or budget < 0:
             raise TooMany
         tag = data[at]
         at += 1
@@ -127,9 +127,9 @@ def _count(data: bytes, at: int, end: int, shape: Shape, left: int, longest: int
             if tag in nested:
                 within = nested[tag]
                 if size <= 2 * within.all:  # two bytes are the least of a field
-                    left -= size >> 1
+                    budget -= size >> 1
                 else:
-                    left = _count(data, at, min(at + size, end), within, left, longest)
+                    budget = _count(data, at, min(at + size, end), within, budget, longest)
             elif size > longest:
                 raise TooLong(size)
             at += size
@@ -144,7 +144,7 @@ def _count(data: bytes, at: int, end: int, shape: Shape, left: int, longest: int
         # kind 4 ends a group; our messages have none, and a group's fields count here
     if at > end:
         raise Malformed
-    return left
+    return budget
 
 
 def _several(data: bytes, at: int, value: int) -> tuple[int, int]:

@@ -59,7 +59,7 @@ class _Setting:
         if get_origin(kind) is tuple:
             kind, default = list[get_args(kind)[0]] | None, None  # type: ignore[misc] # known at run time
         shared = option.shared and self.name not in own
-        made = typer.Option(
+        typer_option = typer.Option(
             *(["--" + self.name.replace("_", "-")] if kind is bool else []),  # without it there would be a --no-… too
             envvar=option.variable or (SHARED if shared else prefix) + self.name.upper(),
             help=option.help,
@@ -69,14 +69,14 @@ class _Setting:
             file_okay=not option.folder,
             case_sensitive=False,
         )
-        annotation = Annotated[kind, made]  # type: ignore[valid-type] # known at run time
+        annotation = Annotated[kind, typer_option]  # type: ignore[valid-type] # known at run time
         return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
-    def value(self, given: Any) -> Any:  # noqa: ANN401 - of the field's type
+    def value(self, raw: Any) -> Any:  # noqa: ANN401 - of the field's type
         """Return what the field holds for what was given; an empty text means nothing where there may be nothing."""
         if get_origin(self.kind) is tuple:
-            return tuple(given or ())
-        return None if given == "" and _may_be_none(self.kind) else given
+            return tuple(raw or ())
+        return None if raw == "" and _may_be_none(self.kind) else raw
 
 
 def configured(
@@ -94,8 +94,8 @@ def configured(
     def decorate(command: "Callable[[typer.Context, Settings], None]") -> Callable[..., None]:
         import typer  # servers that are run by other programs do without it
 
-        def run(context: typer.Context, **given: Any) -> None:  # noqa: ANN401 - what the options hold
-            command(context, _built(kind, given))
+        def run(context: typer.Context, **arguments: Any) -> None:  # noqa: ANN401 - what the options hold
+            command(context, _built(kind, arguments))
 
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         options = [each.parameter(prefix, own) for each in _settings(kind) if each.name not in without]
@@ -127,14 +127,14 @@ def _settings(kind: type) -> Iterator[_Setting]:
             yield from _settings(part)
 
 
-def _built(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
+def _built(kind: type[Settings], arguments: Mapping[str, Any]) -> Settings:
     """Return the dataclass, and those that it holds, of what was given."""
     values: dict[str, Any] = {}
     for name, part in _parts(kind):
         if not isinstance(part, _Setting):
-            values[name] = _built(part, given)
-        elif part.name in given:
-            values[name] = part.value(given[part.name])
+            values[name] = _built(part, arguments)
+        elif part.name in arguments:
+            values[name] = part.value(arguments[part.name])
     return kind(**values)
 
 

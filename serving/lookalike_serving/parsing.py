@@ -45,21 +45,21 @@ class Parser:
 
     Attributes:
         name: the name of the method, without that of its service.
-        most_bytes: the most bytes of a request; None: as many as gRPC accepts.
+        max_bytes: the most bytes of a request; None: as many as gRPC accepts.
         shape: the fields that a request may have.
     """
 
     def __init__(self, method: str, kind: type[Message], limits: Limits) -> None:
         self.name = method.rpartition("/")[2]
         self._parse: Callable[[bytes], Message] = kind.FromString
-        self.most_bytes = limits.bytes.get(method, SMALL)
+        self.max_bytes = limits.bytes.get(method, SMALL)
         self.shape = shape_of(cast("Descriptor", kind.DESCRIPTOR), limits.entries)
-        self._longest = limits.longest if self.most_bytes is None else _ANY_LENGTH
+        self._longest = limits.longest if self.max_bytes is None else _ANY_LENGTH
 
     def __call__(self, data: bytes) -> Any:  # noqa: ANN401 - the method's request
         """Return the request that these bytes hold. Raises InvalidMessage."""
-        if self.most_bytes is not None and len(data) > self.most_bytes:
-            raise InvalidMessage.too_large(self.name, self.most_bytes, len(data))
+        if self.max_bytes is not None and len(data) > self.max_bytes:
+            raise InvalidMessage.too_large(self.name, self.max_bytes, len(data))
         try:
             if len(data) > _UNCOUNTED:
                 check(data, self.shape, self._longest)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.database.halfvec import encode
-from tests.bench.synthesis import Vectors
+from tests.bench.synthetic_vectors import Vectors
 
 BATCH: Final = 512
 ORDERS: Final = ("random", "cluster")
@@ -29,7 +29,7 @@ Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
-class Stock:
+class Dataset:
     """So many images.
 
     Attributes:
@@ -45,7 +45,7 @@ class Stock:
     odd: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, vectors: Vectors, near: NDArray[np.intp], space: str, rng: np.random.Generator) -> "Stock":
+    def of(cls, vectors: Vectors, near: NDArray[np.intp], space: str, rng: np.random.Generator) -> "Dataset":
         """The vectors, with labels by clusters where those that are `near` the same follow one another."""
         places = {"random": rng.permutation(len(vectors)), "cluster": np.empty(len(vectors), np.intp)}
         places["cluster"][np.argsort(near, kind="stable")] = np.arange(len(vectors))

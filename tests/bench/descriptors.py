@@ -16,7 +16,7 @@ from lookalike.demo.photos import photos_in, shipped_photos
 from lookalike.processes import running
 from lookalike_embedder.space import space_of
 from tests.bench.setting import CACHE_DIR, trunk
-from tests.bench.synthesis import Vectors
+from tests.bench.synthetic_vectors import Vectors
 
 _MOST: Final = 10_000
 _CUTTINGS: Final = 20

@@ -16,7 +16,7 @@ import uvloop
 
 from lookalike.signals import cancelled_when_terminated
 from lookalike_serving.server import calm_collector
-from tests.bench import decoding, interactive, memory, quantized, throughput, transport
+from tests.bench import decoding, interactive_latency, memory, quantized, throughput, transport
 from tests.bench.figures import Figure, show
 from tests.bench.photos import catalogue, jpegs_of
 from tests.bench.setting import Setting
@@ -42,7 +42,7 @@ async def measure(setting: Setting, parts: Sequence[str]) -> list[Figure]:
     if {"serving", "litserve"} & set(parts):
         found += await throughput.measure(setting, parts)
     if "interactive" in parts:
-        found += await interactive.measure(setting)
+        found += await interactive_latency.measure(setting)
     if "transport" in parts:
         found += await transport.measure(setting)
     if "int8" in parts:

@@ -24,9 +24,9 @@ from lookalike import Client, Item
 from lookalike.indexing import Watch
 from lookalike.processes import running
 from lookalike_embedder import model
-from tests.bench import bare
+from tests.bench import bare_model
+from tests.bench.end_to_end import EMBEDDER, index_pace
 from tests.bench.figures import Figure, show
-from tests.bench.path import EMBEDDER, index_pace
 from tests.bench.photos import catalogue
 from tests.bench.setting import trunk
 
@@ -117,7 +117,7 @@ def files(folder: Path, count: int) -> Path:
 async def null(scratch: Path, log: IO[bytes], rounds: int) -> list[Figure]:
     """The pipeline around a null model: its pace, its memory, and a second run over what has not changed."""
     few, many = files(scratch / "few", _FEW), files(scratch / "many", _MANY)
-    async with servers(scratch / "null", log, "tests.bench.null", ["--decode", "none"]) as options:
+    async with servers(scratch / "null", log, "tests.bench.null_model", ["--decode", "none"]) as options:
         small = await indexed("few", few, options, log)
         runs = [await indexed(f"many-{number}", many, options, log) for number in range(rounds)]
         again = [await indexed("many-0", many, options, log) for _ in range(rounds)]
@@ -142,7 +142,7 @@ async def dedup(scratch: Path, log: IO[bytes]) -> list[Figure]:
     random.Random(0).shuffle(items)  # noqa: S311 - no secret
     watch = Watch()
     async with (
-        servers(scratch / "dedup", log, "tests.bench.null", ["--decode", "none"]) as (_, embedder, _, searcher),
+        servers(scratch / "dedup", log, "tests.bench.null_model", ["--decode", "none"]) as (_, embedder, _, searcher),
         Client(embedder, searcher) as client,
     ):
         await client.create_project("dedup")
@@ -164,11 +164,11 @@ async def with_model(scratch: Path, log: IO[bytes], photos: Path | None, most: i
     ):
         served = await client.model()
         loaded = model.load(trunk().tensors, device=served.device, precision=served.precision)
-        best = bare.best_size(loaded)
+        best = bare_model.best_size(loaded)
         for number in range(rounds):
-            before = bare.pace(loaded, best, 5)
+            before = bare_model.pace(loaded, best, 5)
             pace = await index_pace(client, f"round-{number}", paths)
-            both = (before + bare.pace(loaded, best, 5)) / 2
+            both = (before + bare_model.pace(loaded, best, 5)) / 2
             ratios.append(pace / both)
             print(f"round {number + 1}: bare {both:.1f}, indexed {pace:.1f} images/s", flush=True)
     size = statistics.median(path.stat().st_size for path in paths)

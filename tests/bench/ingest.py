@@ -12,7 +12,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.connection import prepare
 from lookalike_searcher.database.statement import Connection, schema_of, vectors_of
-from tests.bench.dataset import COLUMNS, Row, Stock
+from tests.bench.dataset import COLUMNS, Dataset, Row
 from tests.bench.figures import Figure
 from tests.bench.searcher_process import Site, index
 
@@ -22,10 +22,10 @@ _ROWS: Final = 25_000
 """Few enough that no index is built meanwhile: that begins at twenty times the threshold, or when the import ends."""
 
 
-async def measure(site: Site, stock: Stock, rounds: int) -> list[Figure]:
+async def measure(site: Site, dataset: Dataset, rounds: int) -> list[Figure]:
     """Both take turns; each round has a project, or a schema, of its own."""
-    rows = range(min(_ROWS, len(stock)))
-    requests, records = stock.requests("", rows), stock.records(rows)
+    rows = range(min(_ROWS, len(dataset)))
+    requests, records = dataset.requests("", rows), dataset.records(rows)
     ours: list[float] = []
     raw: list[float] = []
     cpu = np.zeros(3)
@@ -38,7 +38,7 @@ async def measure(site: Site, stock: Stock, rounds: int) -> list[Figure]:
                     raw.append(await _copied(connection, records, number))
                 else:
                     before = site.cpu()
-                    ours.append(await _indexed(site, requests, f"ingest-{number}", stock.space))
+                    ours.append(await _indexed(site, requests, f"ingest-{number}", dataset.space))
                     cpu += site.cpu() - before
             print(
                 f"round {number + 1}: IndexImages {len(rows) / ours[-1]:,.0f}, COPY {len(rows) / raw[-1]:,.0f} rows/s"

@@ -15,7 +15,7 @@ from typing import IO, Final
 import aiohttp
 
 from lookalike_embedder.config import CORES
-from tests.bench.interleaved import steady_pace
+from tests.bench.interleaving import steady_pace
 from tests.bench.setting import Setting
 
 DEFAULT: Final = ("default",)
@@ -96,7 +96,7 @@ async def serving(arguments: Sequence[str], log: IO[bytes]) -> AsyncIterator[Riv
     """LitServe, ready and frozen."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = (sys.executable, "-m", "tests.bench.litapis", *arguments, "--port", str(port))
+    command = (sys.executable, "-m", "tests.bench.litserve_api", *arguments, "--port", str(port))
     process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, start_new_session=True)
     try:
         url = f"http://127.0.0.1:{port}"

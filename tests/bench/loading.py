@@ -5,7 +5,7 @@ import time
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.database.statement import schema_of
 from lookalike_searcher.projects import registry
-from tests.bench.dataset import Stock
+from tests.bench.dataset import Dataset
 from tests.bench.figures import Figure
 from tests.bench.searcher_process import Site, index
 from tests.bench.searches import PROJECT
@@ -14,22 +14,24 @@ _PART = 50_000
 """Images whose messages are in memory at once."""
 
 
-async def measure(site: Site, stock: Stock) -> list[Figure]:
-    """Store all of the stock, then wait until it is searched through its index."""
-    await site.stub.CreateProject(wire.CreateProjectRequest(name=PROJECT, space=stock.space))
+async def measure(site: Site, dataset: Dataset) -> list[Figure]:
+    """Store the whole dataset, then wait until it is searched through its index."""
+    await site.stub.CreateProject(wire.CreateProjectRequest(name=PROJECT, space=dataset.space))
     seconds = 0.0
-    for start in range(0, len(stock), _PART):
-        requests = stock.requests(PROJECT, range(start, min(start + _PART, len(stock))))
+    for start in range(0, len(dataset), _PART):
+        requests = dataset.requests(PROJECT, range(start, min(start + _PART, len(dataset))))
         seconds += await index(site.stub, requests)
     stored = time.perf_counter()
     ready, found = await site.ready(PROJECT)
     tables, hnsw = await _bytes(site)
     return [
-        Figure("load_seconds", seconds, f"IndexImages of {len(stock):,}; past 40,000 the index is built beside it"),
+        Figure("load_seconds", seconds, f"IndexImages of {len(dataset):,}; past 40,000 the index is built beside it"),
         Figure("ready_seconds", ready - stored, "from the last acknowledgement until searches go through the index"),
         Figure("ef_search", float(found.ef_search), "hnsw.ef_search that the searcher chose for 10 hits"),
         Figure(
-            "bytes_per_image", tables / len(stock), f"tables and all indexes, of which HNSW {hnsw / len(stock):,.0f}"
+            "bytes_per_image",
+            tables / len(dataset),
+            f"tables and all indexes, of which HNSW {hnsw / len(dataset):,.0f}",
         ),
     ]
 

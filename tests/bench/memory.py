@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import psutil
 
 from lookalike.processes import running
+from tests.bench.bulk_load import Load, messages
 from tests.bench.figures import Figure
-from tests.bench.load import Load, messages
-from tests.bench.mixture import mixture
+from tests.bench.mixed_files import mixture
 from tests.bench.setting import Setting
 
 _STREAMS = 4
@@ -24,7 +24,7 @@ _MEGABYTE = 1_000_000
 async def measure(setting: Setting) -> list[Figure]:
     """Resident memory after a warm-up and after all images, each time when the traffic has settled."""
     images = mixture(setting.jpegs, setting.further)
-    async with running("tests.bench.null", ["--decode", "real"], setting.log) as server:
+    async with running("tests.bench.null_model", ["--decode", "real"], setting.log) as server:
         process = psutil.Process(server.process.pid)
         warm_up = int(setting.mixed * _WARM_UP_SHARE)
         await _send(server.address, itertools.islice(images, warm_up))

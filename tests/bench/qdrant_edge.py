@@ -12,9 +12,9 @@ import numpy as np
 
 from tests.bench.dataset import sha256_of
 from tests.bench.figures import Figure
+from tests.bench.ground_truth import Truth
 from tests.bench.latency import milliseconds
 from tests.bench.searches import Queries
-from tests.bench.truth import Truth
 
 _BATCH: Final = 1_000
 _M, _EF_CONSTRUCTION = 16, 100
@@ -33,15 +33,15 @@ async def measure(folder: Path, queries: Queries, truth: Truth) -> list[Figure]:
         str(folder),
         qdrant.EdgeConfig(
             vectors=qdrant.EdgeVectorParams(
-                queries.stock.vectors.shape[1], qdrant.Distance.Cosine, datatype=qdrant.VectorStorageDatatype.Float16
+                queries.dataset.vectors.shape[1], qdrant.Distance.Cosine, datatype=qdrant.VectorStorageDatatype.Float16
             ),
             hnsw_config=qdrant.HnswIndexConfig(_M, _EF_CONSTRUCTION, _FULL_SCAN),
             optimizers=qdrant.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=1),
         ),
     )
     began = time.perf_counter()
-    for start in range(0, len(queries.stock), _BATCH):
-        part = queries.stock.vectors[start : start + _BATCH]
+    for start in range(0, len(queries.dataset), _BATCH):
+        part = queries.dataset.vectors[start : start + _BATCH]
         points = [qdrant.Point(start + n, vector.tolist()) for n, vector in enumerate(part)]
         shard.update(qdrant.UpdateOperation.upsert_points(points))
     shard.optimize()

@@ -19,10 +19,10 @@ import numpy as np
 from lookalike.evaluation.ranking import leave_one_out
 from lookalike_embedder.model import load
 from lookalike_searcher.database.halfvec import encode
-from tests.bench import adapting, copied, reordered, study
+from tests.bench import ablation, adaptation, copy_detection, reranking
 from tests.bench.figures import Figure, show
-from tests.bench.labelled import Model, Set, described, features_of, pixels_of, read
-from tests.bench.reordered import DEPTHS, RECOMMENDED, mean_average_precision
+from tests.bench.labelled_photos import Model, Set, described, features_of, pixels_of, read
+from tests.bench.reranking import DEPTHS, RECOMMENDED, mean_average_precision
 from tests.bench.setting import trunk
 
 NAMES: Final = (
@@ -46,7 +46,7 @@ def of_set(own: Set) -> list[Figure]:
         Figure(f"map.{own.name}", mean_average_precision(leave_one_out(own.vectors), own), "R-MAC of conv5_3, 512"),
     ]
     for depth in DEPTHS:
-        found = mean_average_precision(reordered.reranked(own.vectors, depth), own)
+        found = mean_average_precision(reranking.reranked(own.vectors, depth), own)
         figures.append(Figure(f"map_rerank_{depth}.{own.name}", found, f"the nearest {depth} re-ranked"))
     return figures
 
@@ -109,9 +109,9 @@ def main() -> None:
         for chosen in read(options.folders, Path(scratch), options.most):
             own = described(chosen, model)
             print(f"{own.name}: {len(own.vectors):,} photos described")
-            figures += [*of_set(own), *adapting.measure(own), *copied.measure(own, model, options.copied)]
-            figures += study.measure(own, model) if options.study else []
-        served = reordered.run(own, Path(scratch, "searcher"))
+            figures += [*of_set(own), *adaptation.measure(own), *copy_detection.measure(own, model, options.copied)]
+            figures += ablation.measure(own, model) if options.study else []
+        served = reranking.run(own, Path(scratch, "searcher"))
         figures = [*summary(figures), compute(own, model), *served, *figures]
     show("Quality", NAMES, figures)
 

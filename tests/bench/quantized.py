@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from lookalike_embedder import calibration, image, model
 from lookalike_embedder.errors import Unsupported
 from lookalike_embedder.image import Pixels
-from tests.bench import bare
-from tests.bench.bare import Model
+from tests.bench import bare_model
+from tests.bench.bare_model import Model
 from tests.bench.figures import Figure
-from tests.bench.interleaved import ratio, take_turns
+from tests.bench.interleaving import ratio, take_turns
 from tests.bench.setting import CACHE_DIR, LIMITS, Setting, trunk
 
 _MOST_PHOTOS = 200
@@ -47,7 +47,7 @@ async def measure(setting: Setting) -> list[Figure]:
 
 def _turn(party: Model) -> Callable[[], Awaitable[float]]:
     async def turn() -> float:
-        return bare.pace(party, 1, _SECONDS)
+        return bare_model.pace(party, 1, _SECONDS)
 
     return turn
 

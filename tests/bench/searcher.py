@@ -2,8 +2,8 @@
 
 A real PostgreSQL in a temporary folder, a real searcher as a process with default settings, calls through the generated
 stubs. Vectors are drawn from a model of real descriptors: those of the photos that the demo ships, cut into pieces, or
-of any folder's (--photos); the module `synthesis` says how. They are embedded once and kept in the cache. Parties take
-turns within one run, so that a noisy machine disturbs all alike. The last line is JSON.
+of any folder's (--photos); the module `synthetic_vectors` says how. They are embedded once and kept in the cache.
+Parties take turns within one run, so that a noisy machine disturbs all alike. The last line is JSON.
 """
 
 import argparse
@@ -19,14 +19,24 @@ import uvloop
 
 from lookalike.signals import cancelled_when_terminated
 from lookalike_serving.server import calm_collector
-from tests.bench import clients, duplicates, filtered, ingest, loading, naive, qdrant_edge, searches, sizes
-from tests.bench.dataset import Stock
+from tests.bench import (
+    concurrent_clients,
+    duplicates,
+    filtered_search,
+    ingest,
+    loading,
+    naive_sql,
+    project_sizes,
+    qdrant_edge,
+    searches,
+)
+from tests.bench.dataset import Dataset
 from tests.bench.descriptors import Descriptors, descriptors
 from tests.bench.figures import Figure, show
+from tests.bench.ground_truth import Truth
 from tests.bench.searcher_process import Site, site
 from tests.bench.searches import PROJECT, Queries
-from tests.bench.synthesis import Model, likeness
-from tests.bench.truth import Truth
+from tests.bench.synthetic_vectors import Model, likeness
 
 PARTS = ("ingest", "search", "clients", "filters", "naive", "duplicates", "sizes", "edge")
 NAMES = (
@@ -46,7 +56,7 @@ _HELD_OUT: Final = 10
 """Every tenth real photo is a query."""
 
 
-def prepared(real: Descriptors, images: int, seed: int) -> tuple[Stock, Queries, str]:
+def prepared(real: Descriptors, images: int, seed: int) -> tuple[Dataset, Queries, str]:
     """What is indexed, what is searched for, and how alike the vectors are beside real ones."""
     rng = np.random.default_rng(seed)
     held_out = np.arange(len(real.photos)) % _HELD_OUT == 0
@@ -54,7 +64,7 @@ def prepared(real: Descriptors, images: int, seed: int) -> tuple[Stock, Queries,
     drawn, near = Model.fit(photos).draw(images + _DRAWN_QUERIES, rng)
     kept = min(images, len(photos))  # the real ones are among them
     drawn[:kept], near[:kept] = photos[:kept], np.arange(kept)
-    stock = Stock.of(drawn[:images], near[:images], real.space, rng)
+    dataset = Dataset.of(drawn[:images], near[:images], real.space, rng)
     asked = np.concatenate([drawn[images:], real.photos[held_out], real.altered])
     sample = drawn[kept:][: len(photos)]
     described = (
@@ -63,7 +73,7 @@ def prepared(real: Descriptors, images: int, seed: int) -> tuple[Stock, Queries,
         f" {likeness(sample)}. Queries: {_DRAWN_QUERIES} drawn, {held_out.sum()} of other real photos,"
         f" {len(real.altered)} of altered copies; none of them is indexed"
     )
-    return stock, Queries(rng.permutation(asked), stock), described
+    return dataset, Queries(rng.permutation(asked), dataset), described
 
 
 async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> tuple[str, list[Figure]]:
@@ -77,19 +87,19 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
             print(f"{name}: {time.perf_counter() - began:.0f} s")
 
     real = await descriptors(options.photos, folder / "photos", log)
-    stock, queries, described = prepared(real, options.images, options.seed)
-    truth = Truth(stock.vectors, queries.vectors)
+    dataset, queries, described = prepared(real, options.images, options.seed)
+    truth = Truth(dataset.vectors, queries.vectors)
     print(described)
     async with site(folder / "data", log) as here:
         calm_collector()  # the client shares the cores with those it measures
-        await part("ingest", lambda: ingest.measure(here, stock, options.rounds))
-        await part("loading", lambda: loading.measure(here, stock))
+        await part("ingest", lambda: ingest.measure(here, dataset, options.rounds))
+        await part("loading", lambda: loading.measure(here, dataset))
         await part("search", lambda: searches.measure(here, queries, truth, options.turns))
-        await part("clients", lambda: clients.measure(here, queries))
-        await part("filters", lambda: filtered.measure(here, queries, truth))
-        await part("naive", lambda: naive.measure(here, queries))
-        await part("duplicates", lambda: _duplicates(here, len(stock)))
-    await part("sizes", lambda: sizes.measure(folder / "sizes", queries))
+        await part("clients", lambda: concurrent_clients.measure(here, queries))
+        await part("filters", lambda: filtered_search.measure(here, queries, truth))
+        await part("naive", lambda: naive_sql.measure(here, queries))
+        await part("duplicates", lambda: _duplicates(here, len(dataset)))
+    await part("sizes", lambda: project_sizes.measure(folder / "sizes", queries))
     await part("edge", lambda: qdrant_edge.measure(folder / "edge", queries, truth))
     return described, found
 

@@ -6,14 +6,14 @@ from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.rpc import parse
-from tests.bench.dataset import Stock
+from tests.bench.dataset import Dataset
 from tests.bench.figures import Figure
+from tests.bench.ground_truth import Truth
 from tests.bench.latency import milliseconds, timed
-from tests.bench.relay import Recording, relay
-from tests.bench.replay import recorded, replay
+from tests.bench.minimal_searcher import Recording, relay
 from tests.bench.searcher_process import Site
-from tests.bench.synthesis import Vectors
-from tests.bench.truth import Truth
+from tests.bench.sql_replay import recorded, replay
+from tests.bench.synthetic_vectors import Vectors
 
 PROJECT: Final = "catalogue"
 _TURN: Final = 20
@@ -28,12 +28,12 @@ class Queries:
     """What is searched for, shuffled, and in what."""
 
     vectors: Vectors
-    stock: Stock
+    dataset: Dataset
 
     def requests(self, limit: int = 0, **fields: object) -> list[wire.SearchRequest]:
         """A search for each."""
         return [
-            wire.SearchRequest(project=PROJECT, embedding=self.stock.embedding(vector), limit=limit, **fields)
+            wire.SearchRequest(project=PROJECT, embedding=self.dataset.embedding(vector), limit=limit, **fields)
             for vector in self.vectors
         ]
 

@@ -14,7 +14,7 @@ from lookalike.processes import ServerProcess, running
 from lookalike_embedder import weights
 from lookalike_embedder.image import Limits
 from lookalike_embedder.weights import Weights
-from tests.bench.load import messages
+from tests.bench.bulk_load import messages
 
 LIMITS = Limits(max_bytes=16 * 1024 * 1024, max_pixels=64_000_000)
 CACHE_DIR = platformdirs.user_cache_path("lookalike")

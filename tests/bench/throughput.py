@@ -10,10 +10,10 @@ import grpc
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike_embedder import model
-from tests.bench import bare, litserve_processes
+from tests.bench import bare_model, litserve_processes
+from tests.bench.bulk_load import Load
 from tests.bench.figures import Figure
-from tests.bench.interleaved import Paces, ratio, take_turns
-from tests.bench.load import Load
+from tests.bench.interleaving import Paces, ratio, take_turns
 from tests.bench.setting import Setting, trunk
 
 _STREAMS = 2
@@ -56,10 +56,10 @@ async def _through_rpc(setting: Setting, address: str) -> float:
 
 def _bare_loop(setting: Setting, served: wire.GetModelResponse) -> tuple[Turn, str]:
     loaded = model.load(trunk().tensors, device=served.device, precision=served.precision)
-    size = bare.best_size(loaded)
+    size = bare_model.best_size(loaded)
 
     async def turn() -> float:
-        return bare.pace(loaded, size, setting.seconds)
+        return bare_model.pace(loaded, size, setting.seconds)
 
     return turn, f"{served.device}, {served.precision}, ready tensors in batches of {size}, its best"
 

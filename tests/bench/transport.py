@@ -10,9 +10,9 @@ from typing import Final
 from lookalike._transport.message_batches import IMAGES
 from lookalike.processes import running
 from lookalike.v1 import embedder_pb2 as wire
+from tests.bench.bulk_load import Load
 from tests.bench.figures import Figure
-from tests.bench.interleaved import take_turns
-from tests.bench.load import Load
+from tests.bench.interleaving import take_turns
 from tests.bench.setting import Setting
 
 _IMAGE_BYTES: Final = 50_000
@@ -26,7 +26,7 @@ async def measure(setting: Setting) -> list[Figure]:
     requests = [wire.EmbedStreamRequest(sequence=number, image=os.urandom(_IMAGE_BYTES)) for number in range(_IMAGES)]
     alone = [request.SerializeToString() for request in requests]
     together = [message.SerializeToString() for message in IMAGES.pack(requests)]
-    async with running("tests.bench.null", ["--decode", "none"], setting.log) as server:
+    async with running("tests.bench.null_model", ["--decode", "none"], setting.log) as server:
         parties: dict[str, Callable[[], Awaitable[float]]] = {
             "together": partial(_pace, server.address, together),
             "alone": partial(_pace, server.address, alone),

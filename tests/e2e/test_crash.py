@@ -19,12 +19,12 @@ from lookalike_searcher.database import postgres
 from lookalike_searcher.database.statement import Connection, index_of
 from lookalike_searcher.database.statement import fill as fill_in
 from lookalike_searcher.projects import registry
-from tests import supervised
-from tests.audit import audit, indexes
+from tests import supervisor
+from tests.consistency import audit, indexes
 from tests.duration import SECONDS
 from tests.indexer import sha256
 from tests.polling import until
-from tests.supervised import postmaster
+from tests.supervisor import postmaster
 from tests.traffic import SPACE, Traffic, entry, unavailable
 
 ROUNDS = max(3, round(SECONDS / 2))
@@ -74,7 +74,7 @@ def kill_postmaster(_: ServerProcess, data: Path) -> None:
 
 
 def kill_postgres(_: ServerProcess, data: Path) -> None:
-    supervised.kill_postgres(data)
+    supervisor.kill_postgres(data)
 
 
 def kill_backend(_: ServerProcess, data: Path) -> None:

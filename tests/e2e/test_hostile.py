@@ -97,7 +97,7 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     data = ["--port", "0", "--data-dir", str(tmp_path_factory.mktemp("data"))]
     async with (
         running("lookalike_searcher", data) as searcher,
-        running("tests.thumbnails", ["--port", "0"]) as embedder,
+        running("tests.thumbnail_embedder", ["--port", "0"]) as embedder,
         Client(embedder.address, searcher.address) as client,
     ):
         await client.create_project("shop")

@@ -25,12 +25,12 @@ from PIL import Image
 from lookalike import Client
 from lookalike_searcher.database.statement import Connection, fill
 from lookalike_searcher.projects import registry
-from tests.audit import audit
+from tests.consistency import audit
 from tests.duration import SECONDS
-from tests.faulty_host import Unruly
+from tests.faulty_host import FaultyHost
 from tests.pictures import encoded
 from tests.polling import until
-from tests.supervised import Kept, kill_postgres
+from tests.supervisor import SupervisedProcess, kill_postgres
 
 IMAGES, DUPLICATES, BROKEN = 2_000, 200, 40
 KILLS = max(10, round(SECONDS))
@@ -75,8 +75,8 @@ class Site:
     """Two embedders and a searcher with its PostgreSQL, kept running."""
 
     data: Path
-    embedders: list[Kept]
-    searcher: Kept
+    embedders: list[SupervisedProcess]
+    searcher: SupervisedProcess
 
     @property
     def environment(self) -> dict[str, str]:
@@ -102,8 +102,10 @@ class Site:
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     data = tmp_path / "data"
-    embedders = [Kept("tests.thumbnails", log=tmp_path / f"embedder-{number}.log") for number in range(2)]
-    searcher = Kept("lookalike_searcher", "--data-dir", str(data), log=tmp_path / "searcher.log")
+    embedders = [
+        SupervisedProcess("tests.thumbnail_embedder", log=tmp_path / f"embedder-{number}.log") for number in range(2)
+    ]
+    searcher = SupervisedProcess("lookalike_searcher", "--data-dir", str(data), log=tmp_path / "searcher.log")
     keeping = [asyncio.create_task(server.keep()) for server in (*embedders, searcher)]
     for server in (*embedders, searcher):
         await until(server.is_up)
@@ -167,11 +169,11 @@ async def stored(connection: Connection, name: str) -> dict[str, tuple[bytes, st
     return found
 
 
-async def served(host: Unruly, requests: int) -> bool:
+async def served(host: FaultyHost, requests: int) -> bool:
     return host.requests >= requests
 
 
-async def storm(site: Site, indexer: Indexer, host: Unruly, dice: random.Random) -> None:
+async def storm(site: Site, indexer: Indexer, host: FaultyHost, dice: random.Random) -> None:
     """Let an indexer run again and again, and kill something whenever it has come a little further."""
     first, second = site.embedders
     targets = (indexer.kill, first.kill, second.kill, site.searcher.kill, site.kill_postgres)
@@ -194,7 +196,7 @@ def reasons(failures: Path) -> dict[str, str]:
     return found
 
 
-def written(manifest: Path, host: Unruly, paths: list[str]) -> None:
+def written(manifest: Path, host: FaultyHost, paths: list[str]) -> None:
     with manifest.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["uri", "product"])
@@ -210,7 +212,7 @@ async def test_whatever_is_killed_everything_good_is_indexed_once_and_everything
 ) -> None:
     dice = random.Random(5)  # noqa: S311 - no secret
     made = catalogue(dice)
-    host = Unruly(made.files, seed=5, share=0.02)
+    host = FaultyHost(made.files, seed=5, share=0.02)
     async with host.serving(), Client(site.embedders[0].address, site.searcher.address) as client:
         base = f"http://127.0.0.1:{host.port}"
         written(tmp_path / "manifest.csv", host, made.paths())

@@ -90,7 +90,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 async def embedder() -> AsyncIterator[ServerProcess]:
-    async with running("tests.thumbnails", ["--port", "0"]) as server:
+    async with running("tests.thumbnail_embedder", ["--port", "0"]) as server:
         yield server
 
 

@@ -27,10 +27,10 @@ from lookalike.processes import running
 from lookalike_gateway.config import Config
 from lookalike_gateway.server import serving
 from lookalike_serving.security.config import Security
-from tests.authority import Signer, jwks
 from tests.browser import browser
 from tests.duration import LONG
 from tests.pictures import encoded, jpeg
+from tests.signing import Signer, jwks
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[2]

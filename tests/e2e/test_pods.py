@@ -61,7 +61,7 @@ def embedder(host: str, port: int) -> AbstractAsyncContextManager[ServerProcess]
     """A pod that takes one image at a time, so that three share this machine, and ages fast; its model is quick."""
     flags = {"--host": host, "--port": port, "--metrics-port": 0, "--max-connection-age": 5}
     flags |= {"--max-batch-size": 1, "--workers": 1, "--decode-threads": 1}
-    module = "lookalike_embedder" if LONG else "tests.thumbnails"
+    module = "lookalike_embedder" if LONG else "tests.thumbnail_embedder"
     return running(module, [str(part) for flag in flags.items() for part in flag])
 
 

@@ -27,7 +27,7 @@ from lookalike_searcher.database import postgres
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.pool import Database
 from lookalike_serving.server import Server
-from tests.lock_holder import Blocker
+from tests.lock_holder import LockHolder
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +83,9 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def blocker(database_url: str) -> AsyncIterator[Blocker]:
+async def lock_holder(database_url: str) -> AsyncIterator[LockHolder]:
     async with connected(database_url) as connection:
-        yield Blocker(connection)
+        yield LockHolder(connection)
 
 
 @pytest.fixture(scope="session")

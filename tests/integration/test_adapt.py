@@ -21,9 +21,9 @@ from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.server import running
 from lookalike_serving.server import Server
-from tests.clusters import clusters
 from tests.indexer import INDEXED, Writer
 from tests.integration.conftest import address
+from tests.product_vectors import clusters
 
 SPACE = "made-up-512-0123456789ab"
 PRODUCTS = 60

@@ -27,7 +27,7 @@ from lookalike._transport.call import Call
 from lookalike.fetch import Fetched, Fetcher
 from lookalike_embedder.config import Config
 from lookalike_serving.server import Server
-from tests import colours
+from tests import colour_embedder
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 
@@ -50,7 +50,7 @@ async def shown(client: Client, project: str, **choice: Filter | str) -> list[st
 @pytest.fixture(scope="module")
 async def first(embedder_config: Config, searcher: Server) -> AsyncIterator[Client]:
     async with (
-        colours.embedder(embedder_config, "a") as embedder,
+        colour_embedder.embedder(embedder_config, "a") as embedder,
         Client(address(embedder), address(searcher)) as client,
     ):
         yield client
@@ -60,7 +60,7 @@ async def first(embedder_config: Config, searcher: Server) -> AsyncIterator[Clie
 async def second(embedder_config: Config, searcher: Server) -> AsyncIterator[Client]:
     """A client of an embedder with a new model."""
     async with (
-        colours.embedder(embedder_config, "b") as embedder,
+        colour_embedder.embedder(embedder_config, "b") as embedder,
         Client(address(embedder), address(searcher)) as client,
     ):
         yield client

@@ -14,7 +14,7 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from tests.catalogue import Catalogue, Entry, Filter, Key, Labels, Refused
 from tests.duration import SECONDS
 from tests.ranking import Query, rank
-from tests.shop import Shop
+from tests.remote_catalogue import RemoteCatalogue
 
 SERVING, SPACES = "one", ("one", "two", "three")
 IMAGES = 5
@@ -37,7 +37,7 @@ KEYS: tuple[Key, ...] = (
 class Both:
     """The project and its model."""
 
-    shop: Shop
+    shop: RemoteCatalogue
     catalogue: Catalogue
 
     async def hold_the_same(self) -> None:
@@ -350,7 +350,7 @@ async def test_any_operations_leave_what_they_leave_of_the_model(
     name = f"model-{uuid.uuid4().hex}"
     await stub.CreateProject(wire.CreateProjectRequest(name=name, space=SERVING))
     try:
-        both = Both(Shop(stub, name), Catalogue(SERVING))
+        both = Both(RemoteCatalogue(stub, name), Catalogue(SERVING))
         for operation in operations:
             await operation(both)
             if not isinstance(operation, (Ask, List, Search)):

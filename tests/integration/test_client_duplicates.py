@@ -35,7 +35,7 @@ from lookalike_searcher.errors import STATUS, DatabaseTimeout, InvalidField
 from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.errors import ShuttingDown
 from lookalike_serving.server import Server
-from tests import colours
+from tests import colour_embedder
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 
@@ -282,7 +282,7 @@ async def test_the_duplicates_of_a_catalogue_are_found(embedder_config: Config, 
     }
     items = [Item(data, name) for name, data in pictures.items()]
     async with (
-        colours.embedder(embedder_config, "a") as embedder,
+        colour_embedder.embedder(embedder_config, "a") as embedder,
         Client(address(embedder), address(searcher)) as client,
     ):
         project = f"test-{uuid.uuid4().hex[:12]}"

@@ -23,7 +23,7 @@ from lookalike import (
 )
 from lookalike_embedder.config import Config
 from lookalike_serving.server import Server
-from tests import colours
+from tests import colour_embedder
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 
@@ -46,7 +46,7 @@ RED = ITEMS[0].image
 @pytest.fixture(scope="module")
 async def colour_client(embedder_config: Config, searcher: Server) -> AsyncIterator[Client]:
     async with (
-        colours.embedder(embedder_config, "a") as embedder,
+        colour_embedder.embedder(embedder_config, "a") as embedder,
         Client(address(embedder), address(searcher)) as client,
     ):
         yield client

@@ -20,7 +20,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.projects import registry
 from lookalike_serving.server import Server
-from tests.audit import audit
+from tests.consistency import audit
 from tests.duration import SECONDS
 from tests.indexer import Writer, refused, sha256
 from tests.polling import until

@@ -21,7 +21,7 @@ from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from tests.indexer import INDEXED, Writer, refused, sha256, vector
-from tests.lock_holder import Blocker
+from tests.lock_holder import LockHolder
 
 BASE, OWN = "base-512", "base-adapted-0123456789ab"
 IMAGES = 24
@@ -141,19 +141,19 @@ async def test_writers_and_the_filling_together_lose_nothing(writer: Writer, dat
 
 
 async def test_what_is_written_between_reading_and_storing_a_page_is_kept(
-    writer: Writer, database: Database, blocker: Blocker
+    writer: Writer, database: Database, lock_holder: LockHolder
 ) -> None:
     """The page was read when a writer deletes one of its images: the step must neither fail nor bring it back."""
     await writer.stub.CreateSpace(derive(writer))
     project = await registry.get(database, writer.project)
-    await blocker.connection.execute(f"SELECT pg_advisory_lock(68771, {project.id})")
+    await lock_holder.connection.execute(f"SELECT pg_advisory_lock(68771, {project.id})")
     stepping = asyncio.create_task(backfill.step(database, writer.project, OWN))
-    await blocker.until_waiting(1)  # it has read, and waits to write
+    await lock_holder.until_waiting(1)  # it has read, and waits to write
     async with database.connection() as connection:
         reference = "DELETE FROM {schema}.image_reference WHERE uri = 'https://shop/3.jpg'"
         await connection.execute(fill(reference, project.id, None))
         await connection.execute(fill("DELETE FROM {schema}.image WHERE sha256 = $1", project.id, None), sha256(3))
-    await blocker.connection.execute(f"SELECT pg_advisory_unlock(68771, {project.id})")
+    await lock_holder.connection.execute(f"SELECT pg_advisory_unlock(68771, {project.id})")
     assert await stepping
     await assert_whole(database, writer, [seed for seed in range(IMAGES) if seed != 3])
 

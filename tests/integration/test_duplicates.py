@@ -273,7 +273,7 @@ WAYS: dict[str, Callable[[Database], Duplicates]] = {
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that IMAGES are several blocks, pages and tiles."""
     for module, name, value in (
-        (duplicates, "_LEAST_BLOCK", 1),
+        (duplicates, "_MIN_BLOCK", 1),
         (duplicates, "_COMPARISONS", 40 * IMAGES),
         (duplicates, "_FILES", 50),
         (duplicates, "_READ", 7),

@@ -30,8 +30,8 @@ from lookalike_embedder.weights import Weights
 from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security.config import Security
 from lookalike_serving.server import Server
-from tests.authority import Signer, jwks
 from tests.pictures import encoded, jpeg
+from tests.signing import Signer, jwks
 
 
 @pytest.fixture(scope="session")

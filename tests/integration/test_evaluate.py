@@ -17,7 +17,7 @@ from lookalike.evaluation.settings import Settings
 from lookalike.evaluation.study import evaluate
 from lookalike_embedder.config import Config
 from lookalike_serving.server import Server
-from tests import colours
+from tests import colour_embedder
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 
@@ -47,8 +47,8 @@ async def bench(
     text = "".join(f"{path},{label}\n" for path, label in [*rows, ("broken.jpg", "cold")])
     (folder / "labels.csv").write_text(f"path,label\n{text}")
     async with (
-        colours.embedder(embedder_config, "a") as first,
-        colours.embedder(embedder_config, "b") as second,
+        colour_embedder.embedder(embedder_config, "a") as first,
+        colour_embedder.embedder(embedder_config, "b") as second,
         Client(address(first), address(searcher)) as one,
         Client(address(second), address(searcher)) as other,
     ):

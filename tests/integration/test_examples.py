@@ -11,7 +11,7 @@ from pyarrow import parquet
 from lookalike import Client, Filter
 from lookalike_embedder.config import Config
 from lookalike_serving.server import Server
-from tests import colours
+from tests import colour_embedder
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 
@@ -40,7 +40,7 @@ async def test_a_parquet_manifest_is_indexed_by_dask(
     tmp_path: Path, embedder_config: Config, searcher: Server, project: str
 ) -> None:
     async with (
-        colours.embedder(embedder_config, "dask") as embedder,
+        colour_embedder.embedder(embedder_config, "dask") as embedder,
         Client(address(embedder), address(searcher)) as client,
     ):
         await client.delete_project(project)

@@ -247,7 +247,7 @@ async def test_searches_are_counted_by_all_searchers_and_none_is_lost_at_the_end
 ) -> None:
     project_id = search_id.parse(await search(quick_client, shop), "search_id").project_id
     one, other = Impressions(database), Impressions(database)
-    async with one.kept(), other.kept():
+    async with one.flushed_regularly(), other.flushed_regularly():
         for _ in range(3):
             one.count(project_id)
             other.count(project_id)

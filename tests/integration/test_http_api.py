@@ -17,7 +17,7 @@ from lookalike_embedder.config import Config as EmbedderConfig
 from lookalike_gateway.config import Config
 from lookalike_gateway.server import serving
 from lookalike_serving.server import Server
-from tests import colours
+from tests import colour_embedder
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 
@@ -28,7 +28,7 @@ JPEG = {"content-type": "image/jpeg"}
 @pytest.fixture(scope="module")
 async def colour_client(embedder_config: EmbedderConfig, searcher: Server) -> AsyncIterator[Client]:
     async with (
-        colours.embedder(embedder_config, "h") as embedder,
+        colour_embedder.embedder(embedder_config, "h") as embedder,
         Client(address(embedder), address(searcher)) as client,
     ):
         yield client

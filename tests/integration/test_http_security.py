@@ -24,11 +24,11 @@ from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config as SearcherConfig
 from lookalike_searcher.database.pool import Database
 from lookalike_serving.security.config import InvalidSecurity, Security
-from tests import colours
-from tests.authority import Signer, jwks
+from tests import colour_embedder
 from tests.integration.conftest import address
 from tests.integration.test_http_api import JPEG, RED, problem
 from tests.integration.test_tokens import logged
+from tests.signing import Signer, jwks
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ async def config(embedder_config: EmbedderConfig, database: Database, security: 
     """Before a searcher that asks for tokens."""
     settings = SearcherConfig(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600, security=security)
     async with (
-        colours.embedder(embedder_config, "s") as embedder,
+        colour_embedder.embedder(embedder_config, "s") as embedder,
         searcher_server.serving(settings, database) as searcher,
     ):
         yield Config(embedder=address(embedder), searcher=address(searcher), port=0, grace=5)

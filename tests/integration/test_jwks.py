@@ -16,8 +16,8 @@ from lookalike_serving.security import jwks as fetching
 from lookalike_serving.security.config import InvalidSecurity
 from lookalike_serving.security.jwks import fetch
 from lookalike_serving.security.keys import UrlSource
-from tests.authority import Signer, jwks
 from tests.integration.test_tokens import logged
+from tests.signing import Signer, jwks
 
 Script = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"

@@ -186,7 +186,7 @@ async def test_deleted_images_are_cleaned_from_the_index(
     writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await work(database)
-    monkeypatch.setattr(maintenance, "_LEAST_DEAD", 10)
+    monkeypatch.setattr(maintenance, "_MIN_DEAD", 10)
     await writer.stub.DeleteImages(
         wire.DeleteImagesRequest(project=writer.project, sha256s=[sha256(seed) for seed in range(100)])
     )
@@ -304,7 +304,7 @@ async def test_a_count_that_went_wrong_is_put_right(
     writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await work(database)
-    monkeypatch.setattr(maintenance, "_LEAST_DEAD", 10)
+    monkeypatch.setattr(maintenance, "_MIN_DEAD", 10)
     async with database.writing() as connection:
         await connection.execute(
             "UPDATE lookalike_project SET image_count = 500, reference_count = 1, deleted_since_vacuum = 100"

@@ -454,7 +454,7 @@ async def test_every_column_has_a_rule(members: Members) -> None:
 
 
 def test_a_manifest_that_could_not_be_restored_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "_MOST_OF_MANIFEST", 100)
+    monkeypatch.setattr(archives, "_MAX_MANIFEST_BYTES", 100)
     manifest = archives.Manifest(1, {"name": "x" * 100}, [], [], [], {})
     with pytest.raises(UnusableBackup, match="too many derived spaces"), archives.written(tmp_path / "b") as archive:
         archives.write_manifest(archive, manifest)

@@ -31,7 +31,7 @@ from lookalike_searcher.metrics import Metrics
 from lookalike_serving import rpc
 from tests import postgres
 from tests.indexer import INDEXED, Writer, sha256, vector
-from tests.lock_holder import Blocker
+from tests.lock_holder import LockHolder
 from tests.polling import until
 from tests.postgres import Postgres
 
@@ -111,36 +111,38 @@ async def test_the_callers_deadline_is_postgresqls_too(database: Database) -> No
 
 
 async def test_a_write_that_waits_for_another_ends_at_its_deadline_also_in_postgresql(
-    database_url: str, blocker: Blocker
+    database_url: str, lock_holder: LockHolder
 ) -> None:
     async with searching(database_url) as searcher:
         writer = await searcher.project()
-        await blocker.lock(writer.project)
+        await lock_holder.lock(writer.project)
         assert await code_of(delete(writer, timeout=0.3)) is grpc.StatusCode.DEADLINE_EXCEEDED
-        await blocker.until_waiting(0)
-        await blocker.unlock()
+        await lock_holder.until_waiting(0)
+        await lock_holder.unlock()
         await delete(writer)
 
 
 async def test_a_statement_that_takes_too_long_is_a_timeout_to_a_caller_without_deadline(
-    database_url: str, blocker: Blocker
+    database_url: str, lock_holder: LockHolder
 ) -> None:
     async with searching(database_url) as searcher, searching(database_url, command_timeout=1) as hasty:
         writer = await searcher.project()
-        await blocker.lock(writer.project)
+        await lock_holder.lock(writer.project)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await delete(Writer(hasty.stub, writer.project, SPACE))
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert errors.from_rpc(caught.value, "searcher").reason == "DATABASE_TIMEOUT"
-        await blocker.unlock()
+        await lock_holder.unlock()
 
 
-async def test_a_lock_timeout_that_an_operator_has_set_is_a_timeout(database: Database, blocker: Blocker) -> None:
-    await blocker.connection.execute("BEGIN; SELECT pg_advisory_xact_lock(68771, 1)")
+async def test_a_lock_timeout_that_an_operator_has_set_is_a_timeout(
+    database: Database, lock_holder: LockHolder
+) -> None:
+    await lock_holder.connection.execute("BEGIN; SELECT pg_advisory_xact_lock(68771, 1)")
     with pytest.raises(DatabaseTimeout):
         async with database.writing() as connection:
             await connection.execute("SET LOCAL lock_timeout = 1; SELECT pg_advisory_xact_lock(68771, 1)")
-    await blocker.connection.execute("ROLLBACK")
+    await lock_holder.connection.execute("ROLLBACK")
 
 
 async def test_who_is_chosen_to_end_a_deadlock_may_try_again(database: Database) -> None:
@@ -158,17 +160,17 @@ async def test_who_is_chosen_to_end_a_deadlock_may_try_again(database: Database)
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_cancelled_call_ends_its_statement_in_postgresql_and_leaves_its_connection_usable(
-    database_url: str, blocker: Blocker, *, stream: bool
+    database_url: str, lock_holder: LockHolder, *, stream: bool
 ) -> None:
     async with searching(database_url, pool_size=1) as searcher:
         writer = await searcher.project()
         number = await number_of_connection(searcher.database)
-        await blocker.lock(writer.project)
+        await lock_holder.lock(writer.project)
         call = asyncio.ensure_future(writer.send(writer.request(1))) if stream else delete(writer)
-        await blocker.until_waiting(1)
+        await lock_holder.until_waiting(1)
         call.cancel()
-        await blocker.until_waiting(0)
-        await blocker.unlock()
+        await lock_holder.until_waiting(0)
+        await lock_holder.unlock()
         assert await number_of_connection(searcher.database) == number
         assert await writer.counts() == (1, 1)
         assert await writer.send(writer.request(2)) == [INDEXED]
@@ -197,12 +199,12 @@ async def test_a_transaction_that_is_cancelled_twice_is_not_left_open(database_u
 
 
 async def test_what_was_read_counts_though_the_connection_is_lost_before_the_commit(
-    database_url: str, blocker: Blocker
+    database_url: str, lock_holder: LockHolder
 ) -> None:
     async with database_module.connect(database_url, pool_size=1, command_timeout=30) as database:
         async with database.reading() as connection:
             lost = connection.get_server_pid()
-            await blocker.connection.execute(f"SELECT pg_terminate_backend({lost}, 10000)")
+            await lock_holder.connection.execute(f"SELECT pg_terminate_backend({lost}, 10000)")
         assert await number_of_connection(database) != lost
 
 
@@ -231,22 +233,22 @@ async def test_the_pool_is_measured(database_url: str) -> None:
 
 
 async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_refused_more(
-    database_url: str, blocker: Blocker, monkeypatch: pytest.MonkeyPatch
+    database_url: str, lock_holder: LockHolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fair_share, "MAX_WAITING", 20)
     async with searching(database_url, pool_size=4) as searcher:
         greedy, other = await searcher.project(), await searcher.project()
-        await blocker.lock(greedy.project, tables=True)
+        await lock_holder.lock(greedy.project, tables=True)
         reads = [searcher.search(greedy.project) for _ in range(22)]  # of which two hang in PostgreSQL
         writes = [asyncio.create_task(greedy.send(greedy.request(number))) for number in range(5)]
-        await blocker.until_waiting(3)
+        await lock_holder.until_waiting(3)
         assert len((await searcher.search(other.project)).hits) == 1
         assert await other.send(other.request(1)) == [INDEXED]
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await searcher.search(greedy.project)
         assert_busy(caught.value, greedy.project)
         assert not any(call.done() for call in (*reads, *writes))
-        await blocker.unlock()
+        await lock_holder.unlock()
         assert all([(await call).hits for call in reads])
         await asyncio.gather(*writes)
 

@@ -15,7 +15,7 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.projects import registry
 from tests.indexer import INDEXED, UNCHANGED, Writer, refused, sha256, vector
-from tests.lock_holder import Blocker
+from tests.lock_holder import LockHolder
 
 NEW = "a-new-model-512"
 IMAGES = 40
@@ -202,10 +202,10 @@ async def test_a_page_token_does_not_outlive_the_cut_over(writer: Writer) -> Non
 
 
 async def test_a_reader_does_not_see_a_space_that_was_dropped_before_it_held_the_project(
-    writer: Writer, database: Database, blocker: Blocker
+    writer: Writer, database: Database, lock_holder: LockHolder
 ) -> None:
     """Its snapshot, taken before, shows it; so the project must be read again."""
-    await blocker.connection.execute("SELECT pg_advisory_lock(68771, 1)")
+    await lock_holder.connection.execute("SELECT pg_advisory_lock(68771, 1)")
     snapshot_then_wait = "SELECT pg_advisory_xact_lock(68771, 1);"
 
     async def names() -> list[str]:
@@ -213,7 +213,7 @@ async def test_a_reader_does_not_see_a_space_that_was_dropped_before_it_held_the
             return [space.name for space in found.spaces]
 
     reading = asyncio.create_task(names())
-    await blocker.until_waiting(1)
+    await lock_holder.until_waiting(1)
     await writer.stub.DeleteSpace(wire.DeleteSpaceRequest(project=writer.project, space=NEW))
-    await blocker.connection.execute("SELECT pg_advisory_unlock(68771, 1)")
+    await lock_holder.connection.execute("SELECT pg_advisory_unlock(68771, 1)")
     assert await reading == [writer.space]

@@ -23,9 +23,9 @@ from lookalike_serving import rpc
 from lookalike_serving.security.config import Security
 from lookalike_serving.security.permissions import PERMISSIONS
 from lookalike_serving.server import Server
-from tests.authority import Signer, bearer, jwks
 from tests.indexer import Writer, sha256, vector
 from tests.integration.test_tokens import logged
+from tests.signing import Signer, bearer, jwks
 
 SPACE = "test-space"
 SERVICE = wire.DESCRIPTOR.services_by_name["SearcherService"]

@@ -21,9 +21,9 @@ from lookalike_gateway.server import serving as http_serving
 from lookalike_serving.security import factory
 from lookalike_serving.security.config import InvalidSecurity, Security
 from lookalike_serving.server import Server
-from tests.authority import Signer, bearer, files_in, jwks, write
 from tests.integration.test_health_command import ask
 from tests.integration.test_tokens import logged, serving
+from tests.signing import Signer, bearer, files_in, jwks, write
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -19,9 +19,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lookalike import Credentials
 from lookalike_serving.security import factory
 from lookalike_serving.security.config import InvalidSecurity, Security
-from tests.authority import files_in
 from tests.integration.test_tls import alive, failure, gateway, security, subject
 from tests.integration.test_tokens import serving
+from tests.signing import files_in
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)

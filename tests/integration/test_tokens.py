@@ -38,7 +38,7 @@ from lookalike_serving.security.config import InvalidSecurity, Security
 from lookalike_serving.security.errors import Unauthenticated
 from lookalike_serving.security.jwt import LEEWAY_SECONDS, TokenVerifier
 from lookalike_serving.server import Draining, Server
-from tests.authority import Signer, bearer, jwks
+from tests.signing import Signer, bearer, jwks
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 SECRET = base64.urlsafe_b64encode(b"a secret that is known to two, 32+").decode().rstrip("=")
@@ -218,7 +218,7 @@ async def test_a_token_that_was_seen_expires_as_well(signers: list[Signer], secu
     assert security.jwks
     verifier = TokenVerifier(keys.FileSource(security.jwks), audience="lookalike", issuer=None)
     token = signers[0].token()
-    verifier._known[token] = replace(await verifier.verify(token), expires=time.time())
+    verifier._callers[token] = replace(await verifier.verify(token), expires=time.time())
     with pytest.raises(Unauthenticated, match="expired"):
         await verifier.verify(token)
 

@@ -13,7 +13,7 @@ from lookalike.adapt.contrast import PositivePairs
 from lookalike.adapt.learning import Projection, learn
 from lookalike.adapt.sample import collect
 from lookalike.records import Embedding, Feedback, HitFeedback, ImageVector, Verdict
-from tests.clusters import clusters
+from tests.product_vectors import clusters
 
 NONE = np.zeros((0, 2), np.int64)
 IDENTITY = Projection(np.eye(512, dtype=np.float32), np.zeros(512, np.float32))

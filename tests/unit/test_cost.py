@@ -16,7 +16,7 @@ from lookalike_serving.errors import ShuttingDown
 from tests.pictures import encoded, jpeg
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=10_000)
-MANY = structure.MOST + 1
+MANY = structure.MAX_PARTS + 1
 
 
 def refusal(data: bytes, limits: Limits = LIMITS) -> InvalidImage:
@@ -120,7 +120,7 @@ def test_jpegs_within_a_tiff_are_counted_each_time_that_they_are_decoded() -> No
 
 def test_an_image_that_takes_too_many_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.new("RGB", (100, 50)), "PNG")
-    monkeypatch.setattr(cost, "MOST_BYTES", 1)
+    monkeypatch.setattr(cost, "MAX_BYTES_PER_PIXEL", 1)
     error = refusal(data)
     assert error.reason == "TOO_MANY_PIXELS"
     assert error.message == ("image: at most 10000 bytes while it is decoded, got 20000 (100 x 50 pixels of 4.0 bytes)")

@@ -277,7 +277,7 @@ async def test_a_fresh_success_saves_the_probe_a_forward_pass() -> None:
 def taken_within(room: PixelRoom, lane: Lane, pixels: int) -> int:
     """How much is taken once there is room for so much more."""
     with room.hold(lane, pixels):
-        return room.taken
+        return room.held_pixels
 
 
 def test_pixels_being_decoded_are_bounded_but_a_large_image_passes_alone() -> None:
@@ -285,10 +285,10 @@ def test_pixels_being_decoded_are_bounded_but_a_large_image_passes_alone() -> No
     with ThreadPoolExecutor(1) as thread, room.hold(Lane.INTERACTIVE, 60):
         waiting = thread.submit(taken_within, room, Lane.INTERACTIVE, 1000)
         with room.hold(Lane.INTERACTIVE, 40):
-            assert room.taken == 100
+            assert room.held_pixels == 100
         assert not waiting.done()
     assert waiting.result(10) == 1000
-    assert room.taken == 0
+    assert room.held_pixels == 0
 
 
 def test_bulk_leaves_half_of_the_room_to_interactive_images() -> None:
@@ -296,7 +296,7 @@ def test_bulk_leaves_half_of_the_room_to_interactive_images() -> None:
     with ThreadPoolExecutor(1) as thread, room.hold(Lane.BULK, 50):
         waiting = thread.submit(taken_within, room, Lane.BULK, 1)
         with room.hold(Lane.INTERACTIVE, 50):
-            assert room.taken == 100
+            assert room.held_pixels == 100
         assert not waiting.done()
     assert waiting.result(10) == 1
 

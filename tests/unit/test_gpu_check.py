@@ -77,8 +77,8 @@ def test_an_image_is_31_gflop() -> None:
 
 
 def test_what_is_missing_is_named_with_the_version_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    least = needs.least_versions(ROOT)
-    versions = {**dict.fromkeys(least, "99.0"), "grpcio": "1.62.0", "protobuf": "5.1"}
+    min_versions = needs.min_versions(ROOT)
+    versions = {**dict.fromkeys(min_versions, "99.0"), "grpcio": "1.62.0", "protobuf": "5.1"}
     del versions["prometheus-client"]
 
     def version(package: str) -> str:
@@ -88,10 +88,10 @@ def test_what_is_missing_is_named_with_the_version_that_is_needed(monkeypatch: p
             raise needs.metadata.PackageNotFoundError(package) from None
 
     monkeypatch.setattr(needs.metadata, "version", version)
-    assert not needs.lacks("nothing", least)
-    assert [str(lack) for lack in needs.lacks("model", least)] == ["protobuf >= 6.33.5 (here is 5.1)"]
-    assert [lack.package for lack in needs.lacks("engine", least)] == ["protobuf", "prometheus-client"]
-    assert "grpcio >= 1.80 (here is 1.62.0)" in [str(lack) for lack in needs.lacks("rpc", least)]
+    assert not needs.lacks("nothing", min_versions)
+    assert [str(lack) for lack in needs.lacks("model", min_versions)] == ["protobuf >= 6.33.5 (here is 5.1)"]
+    assert [lack.package for lack in needs.lacks("engine", min_versions)] == ["protobuf", "prometheus-client"]
+    assert "grpcio >= 1.80 (here is 1.62.0)" in [str(lack) for lack in needs.lacks("rpc", min_versions)]
 
 
 def test_of_two_wheels_the_compiled_one_is_taken_if_it_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lookalike_embedder.job import Job, Lane
-from lookalike_embedder.lanes import MOST_IN_A_ROW, Lanes
+from lookalike_embedder.lanes import MAX_IN_A_ROW, Lanes
 
 
 def job(lane: Lane) -> Job:
@@ -30,8 +30,8 @@ def test_interactive_jobs_go_first_though_they_came_last() -> None:
 
 
 def test_bulk_jobs_get_a_turn_however_many_interactive_ones_wait() -> None:
-    order = taken(filled(3 * MOST_IN_A_ROW, 2), 2 * MOST_IN_A_ROW + 2)
-    assert [place for place, lane in enumerate(order) if lane is Lane.BULK] == [MOST_IN_A_ROW, 2 * MOST_IN_A_ROW + 1]
+    order = taken(filled(3 * MAX_IN_A_ROW, 2), 2 * MAX_IN_A_ROW + 2)
+    assert [place for place, lane in enumerate(order) if lane is Lane.BULK] == [MAX_IN_A_ROW, 2 * MAX_IN_A_ROW + 1]
 
 
 def test_bulk_images_are_not_decoded_further_ahead_than_told() -> None:

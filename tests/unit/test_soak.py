@@ -2,12 +2,12 @@
 
 import pytest
 
+from tests.bench.soak.call_log import Call
 from tests.bench.soak.judgement import Judgement
-from tests.bench.soak.ledger import Call
 from tests.bench.soak.memory import Sample, segments, slope
-from tests.bench.soak.strikes import GRACE_SECONDS, Strike
+from tests.bench.soak.restarts import GRACE_SECONDS, Restart
 
-STRIKE = Strike("kill", at=100, back=105)
+RESTART = Restart("kill", at=100, back=105)
 AWAY = "UNAVAILABLE DATABASE_UNAVAILABLE"
 
 
@@ -26,7 +26,7 @@ AWAY = "UNAVAILABLE DATABASE_UNAVAILABLE"
     ],
 )
 def test_only_being_away_is_excused_and_only_around_a_restart(call: Call, excused: bool) -> None:
-    judgement = Judgement([call], [STRIKE])
+    judgement = Judgement([call], [RESTART])
     assert judgement.expected().total() == excused
     assert judgement.unexpected().total() == (not excused)
 
@@ -43,18 +43,18 @@ def test_a_kind_of_call_has_recovered_with_the_first_success_after_its_last_fail
         Call("Embed", 101, 101.1),
         Call("GetImage", 101, 101.1, AWAY),
     ]
-    assert Judgement(calls, [STRIKE]).recoveries() == {("kill", "Search"): 7, ("kill", "GetImage"): None}
+    assert Judgement(calls, [RESTART]).recoveries() == {("kill", "Search"): 7, ("kill", "GetImage"): None}
 
 
 def test_a_success_after_the_next_restart_does_not_count_for_this_one() -> None:
-    following = Strike("kill again", at=130, back=131)
+    following = Restart("kill again", at=130, back=131)
     calls = [Call("Search", 101, 101.1, AWAY), Call("Search", 140, 141)]
-    assert Judgement(calls, [STRIKE, following]).recoveries() == {("kill", "Search"): None}
+    assert Judgement(calls, [RESTART, following]).recoveries() == {("kill", "Search"): None}
 
 
 def test_latencies_count_from_when_a_call_was_due_and_calm_ones_met_no_restart() -> None:
     calls = [Call("Search", 50, 50.5), Call("Search", 99, 101), Call("Embed", 50, 53), Call("Search", 60, 61, "X")]
-    judgement = Judgement(calls, [STRIKE])
+    judgement = Judgement(calls, [RESTART])
     assert judgement.latencies("Search", calm=True) == [0.5]
     assert judgement.latencies("Search", calm=False) == [0.5, 2]
 

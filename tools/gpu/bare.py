@@ -110,11 +110,11 @@ def _graph(forward: Forward) -> Forward:
             forward()
         stream.synchronize()
         with torch.cuda.graph(graph, stream=stream):
-            kept = forward()
+            output = forward()
 
     def replayed() -> object:
         graph.replay()
-        return kept
+        return output
 
     return replayed
 

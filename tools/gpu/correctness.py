@@ -20,15 +20,15 @@ from tools.gpu.setting import Setting
 _SIZES: Final = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
 _DISTINCT: Final = 64
 """The CPU computes so many photos; larger batches repeat them."""
-_LEAST: Final = 0.999
-_LEAST_SAME: Final = 0.9999
+_MIN_COSINE: Final = 0.999
+_MIN_COSINE_SAME: Final = 0.9999
 _ROUNDS: Final = 20
 
 Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class _Known:
+class _References:
     """Photos with their vectors by the CPU, and the sizes of the batches that are made of them."""
 
     pixels: Sequence[Any]
@@ -50,32 +50,32 @@ def run(setting: Setting, record: Record) -> None:
     record.figure(
         "cosine_of_different_photos", float(cosines_between.max()), "the CPU's; what is close must be closer than this"
     )
-    known = _Known(pixels, expected, sizes)
-    least_cosines = []
+    references = _References(pixels, expected, sizes)
+    min_cosines = []
     for precision in ("fp32", "bf16", "fp16"):
         for captures in (True, False) if setting.device == "cuda" else (False,):
             name = f"cosine_{precision}_{'graphs' if captures else 'eager'}"
             try:
-                least_cosines.append(
-                    _of_precision(name, setting.model(precision, captures=captures), known, setting, record)
+                min_cosines.append(
+                    _of_precision(name, setting.model(precision, captures=captures), references, setting, record)
                 )
             except Exception as error:  # other precisions may still succeed
-                record.figure(name, 0.0, f"{type(error).__name__}: {error}"[:300], least=_LEAST)
-                least_cosines.append(0.0)
+                record.figure(name, 0.0, f"{type(error).__name__}: {error}"[:300], least=_MIN_COSINE)
+                min_cosines.append(0.0)
             _give_back(setting)
-    record.figure("gpu_min_cosine", min(least_cosines), "to the CPU's fp32, over all of these", least=_LEAST)
+    record.figure("gpu_min_cosine", min(min_cosines), "to the CPU's fp32, over all of these", least=_MIN_COSINE)
 
 
-def _of_precision(name: str, model: Any, known: _Known, setting: Setting, record: Record) -> float:  # noqa: ANN401
+def _of_precision(name: str, model: Any, references: _References, setting: Setting, record: Record) -> float:  # noqa: ANN401
     """Return the least cosine of a precision, with graphs or without."""
-    least, error = _beside(model, known)
-    on = f"batches of {', '.join(map(str, known.sizes))} in both lanes; relative error at most {error:.2g}"
-    record.figure(name, least, on, least=_LEAST)
+    min_cosine, error = _beside(model, references)
+    on = f"batches of {', '.join(map(str, references.sizes))} in both lanes; relative error at most {error:.2g}"
+    record.figure(name, min_cosine, on, least=_MIN_COSINE)
     if name.endswith("graphs"):
         record.figure(f"graphs_{model.precision}", model.graphs, "captured, over both lanes", least=2)
     if model.precision == setting.chosen_precision:
-        least = min(least, _together(model, known, record))
-    return least
+        min_cosine = min(min_cosine, _together(model, references, record))
+    return min_cosine
 
 
 def _give_back(setting: Setting) -> None:
@@ -85,46 +85,46 @@ def _give_back(setting: Setting) -> None:
         torch.cuda.empty_cache()
 
 
-def cosines(left: Vectors, right: Vectors) -> Vectors:
+def cosines(first: Vectors, second: Vectors) -> Vectors:
     """Return the cosines of pairs of vectors of length 1; a cosine that is not a number counts as 0."""
-    products: Vectors = np.nan_to_num((left * right).sum(axis=1), nan=0.0)
+    products: Vectors = np.nan_to_num((first * second).sum(axis=1), nan=0.0)
     return products
 
 
-def _beside(model: Any, known: _Known) -> tuple[float, float]:  # noqa: ANN401
+def _beside(model: Any, references: _References) -> tuple[float, float]:  # noqa: ANN401
     """Return the least cosine and the largest relative error, for all batch sizes that fit into memory."""
-    least, error = 1.0, 0.0
-    for size, lane in product(known.sizes, Lane):
-        pixels, wanted = known.batch(size)
+    min_cosine, error = 1.0, 0.0
+    for size, lane in product(references.sizes, Lane):
+        pixels, expected = references.batch(size)
         try:
             vectors = model(pixels, lane)
         except OutOfMemory:
             break
-        least = min(least, float(cosines(vectors, wanted).min()))
-        error = max(error, float(np.nan_to_num(np.linalg.norm(vectors - wanted, axis=1), nan=9.0).max()))
-    return least, error
+        min_cosine = min(min_cosine, float(cosines(vectors, expected).min()))
+        error = max(error, float(np.nan_to_num(np.linalg.norm(vectors - expected, axis=1), nan=9.0).max()))
+    return min_cosine, error
 
 
-def _together(model: Any, known: _Known, record: Record) -> float:  # noqa: ANN401
+def _together(model: Any, references: _References, record: Record) -> float:  # noqa: ANN401
     """Compare one image alone and in a batch, and the same batch twice.
 
     Returns the least cosine with all workers busy.
     """
-    size = min(max(known.sizes), 32)
-    batch, wanted = known.batch(size)
+    size = min(max(references.sizes), 32)
+    batch, expected = references.batch(size)
     whole = model(batch, Lane.BULK)
     record.figure("deterministic", bool(np.array_equal(whole, model(batch, Lane.BULK))), "to the bit", least=1)
     alone = np.concatenate([model(batch[number : number + 1]) for number in range(min(size, 8))])
     same = float(cosines(alone, whole[: len(alone)]).min())
-    record.figure("cosine_alone_and_in_a_batch", same, f"in batches of 1 and {size}", least=_LEAST_SAME)
+    record.figure("cosine_alone_and_in_a_batch", same, f"in batches of 1 and {size}", least=_MIN_COSINE_SAME)
     rounds = _ROUNDS if size > 2 else 1
 
     def worker(lane: Lane, count: int) -> float:
-        return min(float(cosines(model(batch[:count], lane), wanted[:count]).min()) for _ in range(rounds))
+        return min(float(cosines(model(batch[:count], lane), expected[:count]).min()) for _ in range(rounds))
 
     tasks = ((Lane.BULK, size), (Lane.BULK, max(1, size // 2)), (Lane.INTERACTIVE, 1))
     with ThreadPoolExecutor(len(tasks)) as pool:
-        least = min(pool.map(lambda task: worker(*task), tasks))
+        min_cosine = min(pool.map(lambda task: worker(*task), tasks))
     on = f"{rounds} rounds of two bulk workers and one beside"
-    record.figure("cosine_all_workers_at_once", least, on, least=_LEAST)
-    return least
+    record.figure("cosine_all_workers_at_once", min_cosine, on, least=_MIN_COSINE)
+    return min_cosine

@@ -16,7 +16,7 @@ from lookalike_embedder.engine import Engine
 from lookalike_embedder.image import Info
 from lookalike_embedder.job import Job
 from lookalike_embedder.metrics import Metrics
-from tests.bench.interleaved import steady_pace
+from tests.bench.interleaving import steady_pace
 from tools.gpu.record import Record
 from tools.gpu.served import event_loop
 from tools.gpu.setting import Setting
@@ -32,11 +32,11 @@ def run(setting: Setting, record: Record) -> None:
         model, size = first.submit(_ready, setting).result()
         numbers = [number.to_bytes(4) for number in range(len(setting.pixels))]
 
-        def known(data: bytes, _room: Callable[[int], AbstractContextManager[None]]) -> tuple[Info, Any]:
+        def preloaded(data: bytes, _room: Callable[[int], AbstractContextManager[None]]) -> tuple[Info, Any]:
             return _INFO, setting.pixels[int.from_bytes(data)]
 
         with watched(setting.device) as busy:
-            rate = _run(_pace(setting, model, size, first, known, numbers, decoders=1))
+            rate = _run(_pace(setting, model, size, first, preloaded, numbers, decoders=1))
         on = f"images/s from decoded pixels, batches of {size} by two workers; {busy}"
         record.figure("gpu_engine_images_per_second", rate, on)
         record.figure("gpu_engine_tflops", rate * flop_per_image() / 1e12, "the same, in FLOP")

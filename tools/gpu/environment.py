@@ -14,7 +14,7 @@ _QUERY: Final = (
     "name,driver_version,vbios_version,memory.total,memory.used,power.limit,power.draw,clocks.sm,clocks.max.sm,"
     "temperature.gpu,persistence_mode,mig.mode.current,compute_mode,clocks_throttle_reasons.active"
 )
-_LEAST_QUERY: Final = "name,driver_version,memory.total,power.limit,clocks.sm"
+_FALLBACK_QUERY: Final = "name,driver_version,memory.total,power.limit,clocks.sm"
 """Every nvidia-smi knows these names: one unknown name costs the whole answer."""
 DATASHEET: Final = {
     "H200": 989.0,
@@ -58,7 +58,7 @@ def _version(package: str) -> str:
 def _card(record: Record) -> None:
     import torch
 
-    for name, value in (smi(_QUERY) or smi(_LEAST_QUERY)).items():
+    for name, value in (smi(_QUERY) or smi(_FALLBACK_QUERY)).items():
         record.figure(f"card {name}", value)
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
@@ -70,8 +70,10 @@ def _card(record: Record) -> None:
     libraries = f"cuDNN {torch.backends.cudnn.version()}, built for {' '.join(torch.cuda.get_arch_list())}"  # type: ignore[no-untyped-call]
     record.figure("cuda", torch.version.cuda, f"{libraries}; {torch.cuda.device_count()} GPUs seen")
     record.figure("visible devices", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
-    known = next((peak for name, peak in DATASHEET.items() if name in properties.name), None)
-    record.figure("gpu_datasheet_tflops", known, "dense, half precision" if known else "no datasheet is known here")
+    peak_tflops = next((peak for name, peak in DATASHEET.items() if name in properties.name), None)
+    record.figure(
+        "gpu_datasheet_tflops", peak_tflops, "dense, half precision" if peak_tflops else "no datasheet is known here"
+    )
 
 
 def smi(query: str) -> dict[str, str]:
@@ -92,9 +94,9 @@ def _peak(setting: Setting, record: Record) -> None:
     from tools.gpu.timing import calls_per_second
 
     side = 512 if setting.device == "cpu" else 8192
-    left, right = (
+    first, second = (
         torch.randn((side, side), device=setting.device, dtype=DTYPES[setting.chosen_precision]) for _ in "ab"
     )
-    rate = calls_per_second(lambda: left @ right, setting.device, setting.seconds / 2)
+    rate = calls_per_second(lambda: first @ second, setting.device, setting.seconds / 2)
     on = f"a product of {side} x {side} random matrices in {setting.chosen_precision}"
     record.figure("gpu_peak_tflops", rate * 2 * side**3 / 1e12, on)

@@ -57,10 +57,10 @@ async def _measure(
         load.begin()
         await load.pace(setting.seconds / 2)
         before, started = load.answers(), time.perf_counter()
-        with watched(setting.device) as seen:
+        with watched(setting.device) as gpu_busy:
             busy = await _latencies(stub, photos, _MEAN_GAP_SECONDS)
         rate = (load.answers() - before) / (time.perf_counter() - started)
-    return idle, busy, f"bulk work goes on at {rate:.0f} images/s; {seen}"
+    return idle, busy, f"bulk work goes on at {rate:.0f} images/s; {gpu_busy}"
 
 
 async def _latencies(stub: Any, photos: list[Any], mean_gap: float) -> list[float]:  # noqa: ANN401

@@ -28,15 +28,15 @@ class Lack:
     """A package is not installed, or is too old."""
 
     package: str
-    least: str
+    min_version: str
     installed: str | None
 
     def __str__(self) -> str:
         """Return the package, the version that is needed, and the one that is installed, for people."""
-        return f"{self.package} >= {self.least}" + (f" (here is {self.installed})" if self.installed else "")
+        return f"{self.package} >= {self.min_version}" + (f" (here is {self.installed})" if self.installed else "")
 
 
-def least_versions(root: Path) -> dict[str, str]:
+def min_versions(root: Path) -> dict[str, str]:
     """Return the lower bounds of the checkout's dependencies, by package."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     matches = (re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", line) for line in _lines(project))
@@ -48,21 +48,21 @@ def _lines(project: dict[str, list[str] | dict[str, list[str]]]) -> Iterable[str
     yield from project["optional-dependencies"]["embedder"]  # type: ignore[call-overload]
 
 
-def lacks(level: str, least: dict[str, str]) -> list[Lack]:
+def lacks(level: str, min_versions: dict[str, str]) -> list[Lack]:
     """Return the packages that a level of parts lacks, given the lower bounds."""
     lacking = []
     for name in list(LEVELS)[: list(LEVELS).index(level) + 1]:
-        lacking += [lack for package in LEVELS[name] if (lack := _lack(package, least[package], level))]
+        lacking += [lack for package in LEVELS[name] if (lack := _lack(package, min_versions[package], level))]
     return lacking
 
 
-def _lack(package: str, least: str, level: str) -> Lack | None:
+def _lack(package: str, min_version: str, level: str) -> Lack | None:
     try:
         version = metadata.version(package)
     except metadata.PackageNotFoundError:
-        return Lack(package, least, None)
+        return Lack(package, min_version, None)
     any_will_do = package == _GENERATED_WITH and level != "rpc"
-    return None if any_will_do or numbers(version) >= numbers(least) else Lack(package, least, version)
+    return None if any_will_do or numbers(version) >= numbers(min_version) else Lack(package, min_version, version)
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -76,10 +76,10 @@ def unpack(wheels: Path, packages: Iterable[str], folder: Path) -> list[str]:
     They cannot be put on the path unchanged: Python before 3.13 does not find packages in a wheel that have no
     `__init__`, such as `google`.
     """
-    wanted = {package.replace("-", "_") for package in packages}
+    names = {package.replace("-", "_") for package in packages}
     by_package: dict[str, Path] = {}
     for wheel in sorted(wheels.glob("*.whl"), key=lambda wheel: "-none-any" not in wheel.name):
-        if (name := wheel.name.partition("-")[0]) in wanted and _fits(wheel.name):
+        if (name := wheel.name.partition("-")[0]) in names and _fits(wheel.name):
             by_package[name] = wheel  # a compiled wheel that fits comes after the other, and replaces it
     for wheel in by_package.values():
         with zipfile.ZipFile(wheel) as archive:

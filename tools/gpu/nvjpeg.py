@@ -18,7 +18,7 @@ from tools.gpu.correctness import cosines
 from tools.gpu.record import Record
 from tools.gpu.setting import Setting
 
-_LEAST: Final = 0.998
+_MIN_COSINE: Final = 0.998
 _SIZES: Final = ((800, 600), (2000, 1500), (4000, 3000))
 
 
@@ -62,7 +62,7 @@ def _compare(name: str, data: bytes, setting: Setting, jpegs: GpuJpegs, model: A
     cosine = float(cosines(model([ours]), model([pillows]))[0])
     apart = float(np.abs(ours.astype(int) - pillows).mean())
     on = f"{'the GPU decodes it' if takes else 'left to Pillow'}; {apart:.2f} of 255 apart on average"
-    record.figure(f"nvjpeg {name}", cosine, on, least=_LEAST)
+    record.figure(f"nvjpeg {name}", cosine, on, least=_MIN_COSINE)
 
 
 def _broken(name: str, data: bytes, setting: Setting, jpegs: GpuJpegs, record: Record) -> None:

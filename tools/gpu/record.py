@@ -71,18 +71,18 @@ def shown(line: dict[str, Any]) -> str:
         return f"{line['ended']} after {line['seconds']} s" + (f": {line['why']}" if line.get("why") else "")
     value = line["value"]
     number = f"{value:,.4g}" if isinstance(value, float) else "-" if value is None else str(value)
-    return f"{line['figure']:38} {number:>12} {wanted(line):10} {line.get('on', '')}".rstrip()
+    return f"{line['figure']:38} {number:>12} {bound_of(line):10} {line.get('on', '')}".rstrip()
 
 
-def wanted(line: dict[str, Any]) -> str:
+def bound_of(line: dict[str, Any]) -> str:
     """Return the bound of a value, and whether the value is within it; empty if there is none."""
-    if (kept := is_kept(line)) is None:
+    if (in_bound := is_in_bound(line)) is None:
         return ""
     bound = f"≥ {line['least']:g}" if "least" in line else f"≤ {line['most']:g}"
-    return f"{bound} {'✓' if kept else '✗'}"
+    return f"{bound} {'✓' if in_bound else '✗'}"
 
 
-def is_kept(line: dict[str, Any]) -> bool | None:
+def is_in_bound(line: dict[str, Any]) -> bool | None:
     """Return whether the value is within its bound; None: there is no bound, or no value."""
     value = line.get("value")
     if value is None or not {"least", "most"} & line.keys():

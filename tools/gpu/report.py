@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from tools.gpu.record import is_kept, shown
+from tools.gpu.record import is_in_bound, shown
 
 Line = dict[str, Any]
 
@@ -88,7 +88,7 @@ def summary(lines: list[Line]) -> str:
     result: dict[str, Any] = dict.fromkeys(NAMES)
     result.update({line["figure"]: line["value"] for line in figures})
     result["parts"] = {line["part"]: line["ended"] for line in lines if "ended" in line}
-    result["missed"] = [line["figure"] for line in figures if is_kept(line) is False]
+    result["missed"] = [line["figure"] for line in figures if is_in_bound(line) is False]
     reasons = {line["figure"]: line.get("on", "") for line in figures if line["value"] is None}
     result["reasons"] = {**{name: "its part did not get there" for name in NAMES if result[name] is None}, **reasons}
     return json.dumps(result)
@@ -97,4 +97,4 @@ def summary(lines: list[Line]) -> str:
 def failed(lines: list[Line]) -> list[str]:
     """Return the parts that failed, and the figures that miss their bounds."""
     parts = [line["part"] for line in lines if line.get("ended") in ("failed", "no GPU", "timed out")]
-    return [*parts, *(line["figure"] for line in lines if "figure" in line and is_kept(line) is False)]
+    return [*parts, *(line["figure"] for line in lines if "figure" in line and is_in_bound(line) is False)]

@@ -121,8 +121,8 @@ async def _out_of_memory(setting: Setting, model: Any, first: ThreadPoolExecutor
         jobs = await _all(engine, 8 if setting.short else 4 * size)
     halved = metrics.registry.get_sample_value("lookalike_embedder_out_of_memory_total") or 0
     lost = sum(job.result is None for job in jobs)
-    left = engine._batcher.max_batch_size
-    record.figure("out_of_memory_halved", halved, f"batches of at most {size}, then {left}", least=1)
+    batch_size = engine._batcher.max_batch_size
+    record.figure("out_of_memory_halved", halved, f"batches of at most {size}, then {batch_size}", least=1)
     record.figure("out_of_memory_lost", lost, f"of {len(jobs)} images", most=0)
 
 

@@ -92,12 +92,12 @@ def main(text: str, root: Path, argv: Sequence[str] | None = None) -> int:
 
 def _lacking(root: Path, wheels: Path, site: Path) -> dict[str, list[str]]:
     """Return what each level lacks once the wheels are unpacked."""
-    least = needs.least_versions(root)
-    if wanted := [lack.package for lack in needs.lacks("rpc", least)]:
+    min_versions = needs.min_versions(root)
+    if lacking := [lack.package for lack in needs.lacks("rpc", min_versions)]:
         sys.path.insert(0, str(site))
-        brought = needs.unpack(wheels, wanted, site)
+        brought = needs.unpack(wheels, lacking, site)
         print(f"from {wheels}: {', '.join(brought) or 'nothing'}")
-    return {level: [str(lack) for lack in needs.lacks(level, least)] for level in needs.LEVELS}
+    return {level: [str(lack) for lack in needs.lacks(level, min_versions)] for level in needs.LEVELS}
 
 
 def _setting(root: Path, options: argparse.Namespace, scratch: Path, lacking: dict[str, list[str]]) -> "Setting":

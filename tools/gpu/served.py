@@ -117,7 +117,7 @@ class Loads:
 
     async def pace(self, seconds: float) -> float:
         """Return the answers a second of all processes, in the steady state."""
-        from tests.bench.interleaved import steady_pace
+        from tests.bench.interleaving import steady_pace
 
         return await steady_pace([asyncio.create_task(self._fails())], self.answers, seconds, warm_up=seconds / 2)
 
@@ -137,7 +137,7 @@ def _load(address: str, messages: Sequence[bytes], begun: Any, counter: Any) -> 
     async def go() -> None:
         import itertools
 
-        from tests.bench.load import Load
+        from tests.bench.bulk_load import Load
 
         async with Load(address, itertools.cycle(messages), _STREAMS) as load:
             while True:

@@ -4,15 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.gpu.needs import CARRIED, least_versions
+from tools.gpu.needs import CARRIED, min_versions
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def main() -> None:
     """Download the wheels at our lower bounds: newer ones need a newer gRPC."""
-    least = least_versions(ROOT)
-    pinned = [f"{package}=={least[package]}" for package in CARRIED]
+    versions = min_versions(ROOT)
+    pinned = [f"{package}=={versions[package]}" for package in CARRIED]
     _download(pinned, "--platform", "any", "--implementation", "py", "--abi", "none")
     # protobuf with its C library, too: in pure Python it takes half of a core's time at a GPU's pace.
     compiled = ("--platform", "manylinux2014_x86_64", "--implementation", "cp", "--abi", "abi3")

@@ -12,7 +12,7 @@ _SHRINKAGE: Final = 0.7
 """How far the covariance is shrunk towards the identity. A shop has few photos of each product, so it is noisy."""
 _BATCH_SIZE: Final = 8192
 """Vectors that are processed at once, so that no second copy of all vectors is made."""
-_LEAST_SPREAD: Final = 1e-8
+_MIN_SPREAD: Final = 1e-8
 """A mean variance below this is rounding: then the images of each product are copies of one another."""
 
 
@@ -95,7 +95,7 @@ def _scatter(vectors: np.ndarray, of_group: np.ndarray, means: np.ndarray) -> np
 def _whitening(covariance: np.ndarray) -> np.ndarray:
     """Return the inverse square root of the shrunk covariance, scaled so that the mean variance stays the same."""
     spread = np.trace(covariance) / len(covariance)
-    if spread < _LEAST_SPREAD:
+    if spread < _MIN_SPREAD:
         return np.eye(len(covariance), dtype=np.float32)
     shrunk = (1 - _SHRINKAGE) * covariance / spread + _SHRINKAGE * np.eye(len(covariance))
     values, axes = np.linalg.eigh(shrunk)

@@ -76,5 +76,5 @@ def _limited(vectors: np.ndarray, groups: np.ndarray, random: np.random.Generato
     order = random.permutation(len(products))
     fits = np.cumsum(sizes[order]) <= _MAX_IMAGES
     fits[:2] = True
-    kept = np.isin(groups, products[order[fits]])
-    return vectors[kept], groups[kept]
+    of_chosen = np.isin(groups, products[order[fits]])
+    return vectors[of_chosen], groups[of_chosen]

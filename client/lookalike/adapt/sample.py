@@ -42,11 +42,11 @@ class Sample:
         """Return the number of products with two or more images."""
         return len(np.unique(self.groups[self.groups >= 0]))
 
-    def only(self, kept: np.ndarray) -> "Sample":
-        """Return the images where `kept`, of shape (n,), is true, with the pairs that are between them."""
-        places = np.cumsum(kept) - 1
-        pairs, apart = (places[judged[kept[judged].all(axis=1)]] for judged in (self.pairs, self.apart))
-        return Sample(self.vectors[kept], self.groups[kept], pairs, apart)
+    def only(self, mask: np.ndarray) -> "Sample":
+        """Return the images where `mask`, of shape (n,), is true, with the pairs that are between them."""
+        places = np.cumsum(mask) - 1
+        pairs, apart = (places[judged[mask[judged].all(axis=1)]] for judged in (self.pairs, self.apart))
+        return Sample(self.vectors[mask], self.groups[mask], pairs, apart)
 
 
 async def collect(vectors: AsyncIterable[ImageVector], feedback: AsyncIterable[Feedback], source: str) -> Sample:

@@ -55,8 +55,8 @@ class Progress:
         counts, watch = self.report.counts, self.watch
         of_total = f" of {self.total:,}" if self.total is not None else ""
         parts = [f"{self.done:,}{of_total}", f"{rate:,.1f} images/s"]
-        if (left := self.seconds_left(rate)) is not None:
-            parts.append(f"{duration(left)} left")
+        if (seconds_left := self.seconds_left(rate)) is not None:
+            parts.append(f"{duration(seconds_left)} left")
         parts += [f"{counts[status]:,} {status}" for status in Status if counts[status]]
         parts += [f"{watch.stages[stage]:,} {stage}" for stage in Stage if watch.stages[stage]]
         if watch.put_off:
@@ -103,13 +103,13 @@ class _Events:
     def refresh(self) -> None:
         progress = self._progress
         rate = progress.rate()
-        left = progress.seconds_left(rate)
+        seconds_left = progress.seconds_left(rate)
         print_event(
             "progress",
             done=progress.done,
             total=progress.total,
             images_per_second=round(rate, 1),
-            seconds_left=None if left is None else round(left),
+            seconds_left=None if seconds_left is None else round(seconds_left),
             **count_fields(progress.report),
             stages=dict(progress.watch.stages),
             put_off=progress.watch.put_off,

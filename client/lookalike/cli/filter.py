@@ -1,11 +1,11 @@
 """Define the options that filter images, and make a filter of them."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from lookalike.labels import values_by_name
 from lookalike.records import Filter
 
 Products = Annotated[list[str] | None, typer.Option("--product", help="Only images of this product. Can be repeated.")]
@@ -36,11 +36,9 @@ def filter_of(
     Raises:
         typer.BadParameter: a label has no `=`.
     """
-    values: defaultdict[str, list[str]] = defaultdict(list)
-    for label in labels or ():
-        name, equals, value = label.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"must be NAME=VALUE, got {label!r}", param_hint="--label")
-        values[name].append(value)
-    image_filter = Filter(products or (), variants or (), staged, uri_prefix, dict(values))
+    try:
+        values = values_by_name(labels or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--label") from error
+    image_filter = Filter(products or (), variants or (), staged, uri_prefix, values)
     return image_filter if image_filter != Filter() else None

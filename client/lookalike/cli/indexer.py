@@ -75,11 +75,11 @@ class Indexer:
 
     def _take_failures(self) -> list[Outcome]:
         """Return the failures to read sources since the last call."""
-        taken, failures = [], self._sources.failures
+        outcomes, failures = [], self._sources.failures
         while failures:  # one by one, because the reading thread may add to the list
-            taken.append(failures.pop(0))
-        self._incomplete = self._incomplete or bool(taken)
-        return taken
+            outcomes.append(failures.pop(0))
+        self._incomplete = self._incomplete or bool(outcomes)
+        return outcomes
 
     def _items(self) -> Iterator[Item]:
         for item in self._sources.items():

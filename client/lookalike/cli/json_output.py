@@ -69,8 +69,8 @@ def _(hit: Hit) -> dict[str, Any]:
 
 
 @document.register
-def _(found: DuplicateImage) -> dict[str, Any]:
-    return {"similarity": found.similarity, **document(found.image)}
+def _(duplicate: DuplicateImage) -> dict[str, Any]:
+    return {"similarity": duplicate.similarity, **document(duplicate.image)}
 
 
 @document.register

@@ -39,12 +39,12 @@ def key(
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         atomic_file.check(jwks)
-        known_keys = json.loads(jwks.read_text())["keys"] if jwks.exists() else []
+        present_keys = json.loads(jwks.read_text())["keys"] if jwks.exists() else []
         private_key = Ed25519PrivateKey.generate()
         pem = private_key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
         _write_secret(private, pem)
         public = jwt.algorithms.OKPAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
-        keys = [*known_keys, {**public, "kid": _key_id(private_key), "use": "sig", "alg": "EdDSA"}]
+        keys = [*present_keys, {**public, "kid": _key_id(private_key), "use": "sig", "alg": "EdDSA"}]
         atomic_file.write(jwks, json.dumps({"keys": keys}, indent=2) + "\n")
         typer.echo(f"{private}: keep it secret; it signs tokens\n{jwks}: {len(keys)} public, for --jwks")
 

@@ -74,8 +74,8 @@ def near_duplicates(sides: Sequence[Side]) -> str:
         for number, side in enumerate(sides):
             if side.duplicates:
                 curve, threshold = side.duplicates.roc, side.duplicates.neighbours.threshold
-                least = 1 / (2 * side.duplicates.negatives.size)  # a logarithmic scale has no 0
-                false_positives = np.maximum(curve.false_positives, least)
+                min_false_positives = 1 / (2 * side.duplicates.negatives.size)  # a logarithmic scale has no 0
+                false_positives = np.maximum(curve.false_positives, min_false_positives)
                 axes.plot(false_positives, curve.true_positives, label=side.name, **_line_style(number))
                 place = int((curve.thresholds >= threshold).sum()) - 1
                 x, y = false_positives[place], curve.true_positives[place]

@@ -86,16 +86,16 @@ class Local:
         return Fetched(data or b"", new_stamp, sha256)
 
 
-def _read(path: str | os.PathLike[str], known: str, limit: int) -> tuple[str, int, bytes | None, bytes]:
+def _read(path: str | os.PathLike[str], old_stamp: str, limit: int) -> tuple[str, int, bytes | None, bytes]:
     """Return stamp, size, content and hash of a file.
 
-    The content is None if the stamp is the known one, or if the file is larger than `limit` bytes. The stamp is taken
+    The content is None if the stamp is the old one, or if the file is larger than `limit` bytes. The stamp is taken
     first, so that a file that changes meanwhile is read again another time.
     """
     with open(open_regular(path), "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         stamp = _stamp_of(status)
-        if stamp == known or status.st_size > limit:
+        if stamp == old_stamp or status.st_size > limit:
             return stamp, status.st_size, None, b""
         data = file.read(status.st_size) or b""
         while len(data) < status.st_size and (more := file.read(status.st_size - len(data))):  # network file systems

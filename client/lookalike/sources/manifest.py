@@ -212,8 +212,8 @@ def _absolute(uri: str, base: str) -> str:
 
 
 def _is_label(name: str, value: object) -> bool:
-    known = name in ("", "uri", "product", "variant", "staged") or name.startswith("_")  # "": pandas' index column
-    return not known and value is not None and value != ""
+    is_column = name in ("", "uri", "product", "variant", "staged") or name.startswith("_")  # "": pandas' index column
+    return not is_column and value is not None and value != ""
 
 
 def _text(name: str, value: object) -> str:

@@ -32,15 +32,15 @@ _GAIN: Final = 1.2
 
 
 class GpuJpegs:
-    """The decoder takes JPEGs of `least_pixels` or more; see `image.JpegDecoder`.
+    """The decoder takes JPEGs of `min_pixels` or more; see `image.JpegDecoder`.
 
     Args:
-        least_pixels: smaller ones are decoded by the processor.
+        min_pixels: smaller ones are decoded by the processor.
         device: where to decode; a CPU is for tests.
     """
 
-    def __init__(self, least_pixels: int, device: str = "cuda") -> None:
-        self.least_pixels = least_pixels
+    def __init__(self, min_pixels: int, device: str = "cuda") -> None:
+        self.min_pixels = min_pixels
         self._device = device
         self._threads = threading.local()
 

@@ -16,8 +16,8 @@ class DuplicateImage(Image):
 
     @model_validator(mode="before")
     @classmethod
-    def _flat(cls, found: records.DuplicateImage) -> SimpleNamespace:
-        return SimpleNamespace(**vars(found.image), similarity=found.similarity)
+    def _flat(cls, duplicate: records.DuplicateImage) -> SimpleNamespace:
+        return SimpleNamespace(**vars(duplicate.image), similarity=duplicate.similarity)
 
 
 class Cluster(Answer):

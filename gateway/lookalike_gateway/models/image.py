@@ -19,7 +19,13 @@ def _thumbnail_url(references: Sequence[records.Reference], info: ValidationInfo
 
 def _products(references: Sequence[records.Reference]) -> list[records.Reference]:
     """Return references to the products that an image shows, each product once."""
-    return list({(one.product, one.variant, one.staged): one for one in references if one.product}.values())
+    return list(
+        {
+            (reference.product, reference.variant, reference.staged): reference
+            for reference in references
+            if reference.product
+        }.values()
+    )
 
 
 class ProductVariant(Answer):

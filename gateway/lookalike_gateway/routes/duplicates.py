@@ -46,8 +46,8 @@ async def page(project: Project, query: Annotated[SomeDuplicates, Query()], stat
 
     complete = False
     try:
-        async with aclosing(_find(state, project, query, note)) as found:
-            async for cluster in found:
+        async with aclosing(_find(state, project, query, note)) as cluster_stream:
+            async for cluster in cluster_stream:
                 clusters.append(Cluster.model_validate(cluster, context=context))
                 if len(clusters) == query.limit:
                     break
@@ -70,9 +70,9 @@ async def page(project: Project, query: Annotated[SomeDuplicates, Query()], stat
 )
 async def stream(project: Project, query: Annotated[Duplicates, Query()], state: GatewayState) -> StreamingResponse:
     """Send all clusters, a line of JSON each, as they are found. The status says what is wrong at the beginning."""
-    found = _find(state, project, query, None)
-    first = await anext(found, None)
-    return StreamingResponse(_lines(state, project, first, found), media_type="application/x-ndjson")
+    clusters = _find(state, project, query, None)
+    first = await anext(clusters, None)
+    return StreamingResponse(_lines(state, project, first, clusters), media_type="application/x-ndjson")
 
 
 async def _lines(

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/projects/{project}", responses=openapi.COMMON | o
 async def record_feedback(project: Project, request: Request, state: GatewayState) -> FeedbackRecorded:
     """Record verdicts on a search."""
     feedback = await state.uploads.json(request, Feedback, _MAX_JSON)
-    verdicts = [HitVerdict(one.sha256, one.rank, Verdict(one.verdict)) for one in feedback.verdicts]
+    verdicts = [HitVerdict(verdict.sha256, verdict.rank, Verdict(verdict.verdict)) for verdict in feedback.verdicts]
     changed = await state.client.record_feedback(project, feedback.search_id, verdicts, sha256=feedback.query_sha256)
     return FeedbackRecorded(changed=changed)
 

@@ -37,8 +37,8 @@ async def list_images(project: Project, query: Annotated[ImageList, Query()], st
 )
 async def get_image(project: Project, sha256: ImageHash, state: GatewayState) -> Image:
     """Return one image of a project."""
-    found = await state.client.get_image(project, sha256=sha256)
-    return Image.model_validate(found, context=state.thumbnails.url(project))
+    image = await state.client.get_image(project, sha256=sha256)
+    return Image.model_validate(image, context=state.thumbnails.url(project))
 
 
 @router.get(
@@ -54,12 +54,12 @@ async def get_thumbnail(
     project: Project, sha256: ImageHash, query: Annotated[Thumbnail, Query()], request: Request, state: GatewayState
 ) -> Response:
     """Return a small picture of an image. The image is looked up each time, as it may have been deleted."""
-    found = await state.client.get_image(project, sha256=sha256)
+    image = await state.client.get_image(project, sha256=sha256)
     headers = {
-        "ETag": f'"{found.sha256[:32]}-{query.size}"',
+        "ETag": f'"{image.sha256[:32]}-{query.size}"',
         "Cache-Control": "private, max-age=3600",
         "Vary": "Authorization",  # what a browser keeps is for whoever shows the same token
     }
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(await state.thumbnails.make(found, query.size), headers=headers, media_type="image/jpeg")
+    return Response(await state.thumbnails.make(image, query.size), headers=headers, media_type="image/jpeg")

@@ -70,7 +70,7 @@ async def _answer(state: State, project: str, query: Search, page: Page, embed_s
     if skipped + query.limit > MAX_HITS:
         rule = f"with limit must be at most {MAX_HITS}; beyond, go on with nextPageToken"
         raise invalid("offset", rule, skipped)
-    found = await state.client.search(
+    response = await state.client.search(
         project,
         **page.query,
         limit=skipped + query.limit,
@@ -81,22 +81,22 @@ async def _answer(state: State, project: str, query: Search, page: Page, embed_s
         exact=query.exact,
         rerank=query.rerank,
     )
-    last = page.offset - skipped + len(found.hits)
+    last = page.offset - skipped + len(response.hits)
     context = state.thumbnails.url(project)
-    results = [Result.model_validate(hit, context=context) for hit in found.hits[skipped:]]
+    results = [Result.model_validate(hit, context=context) for hit in response.hits[skipped:]]
     for rank, result in enumerate(results, start=page.offset + 1):
         result.rank = rank
     return SearchResult(
         count=len(results),
         offset=page.offset,
-        total=found.images_ranked,
+        total=response.images_ranked,
         results=results,
-        next_page_token=page_token.encode(Page(page.query, last, found.next_page_token))
-        if found.next_page_token
+        next_page_token=page_token.encode(Page(page.query, last, response.next_page_token))
+        if response.next_page_token
         else "",
-        mode=found.mode,
-        images_ranked=found.images_ranked,
-        space=found.space,
-        search_id=found.search_id,
-        timing=Timing(embed_ms=embed_seconds * 1000, search_ms=found.search_seconds * 1000),
+        mode=response.mode,
+        images_ranked=response.images_ranked,
+        space=response.space,
+        search_id=response.search_id,
+        timing=Timing(embed_ms=embed_seconds * 1000, search_ms=response.search_seconds * 1000),
     )

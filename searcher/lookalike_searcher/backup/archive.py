@@ -22,11 +22,11 @@ FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
 _AT_ONCE: Final = 1 << 18
 """Bytes that are copied at a time."""
-_MOST_OF_MANIFEST: Final = 64 << 20
+_MAX_MANIFEST_BYTES: Final = 64 << 20
 """The most bytes of a manifest; each derived space takes two million."""
-_MOST_VALUES: Final = 500_000
+_MAX_MANIFEST_VALUES: Final = 500_000
 """The most values in a manifest; a century of days is a sixth of it. Each may take a hundred bytes of memory."""
-_MOST_AT_ONCE: Final = 1 << 20
+_MAX_READ_BYTES: Final = 1 << 20
 """The most bytes that are read at a time, also of the directory: room for twenty thousand members."""
 _BROKEN: Final = (
     zipfile.BadZipFile,
@@ -113,9 +113,9 @@ async def rows(archive: zipfile.ZipFile, table: str) -> AsyncIterator[bytes]:
 def write_manifest(archive: zipfile.ZipFile, manifest: Manifest) -> None:
     """Write the manifest, last, as it has the counts. Raises UnusableBackup if it is too large to be restored."""
     data = json.dumps({"format": FORMAT, **asdict(manifest)}).encode()
-    if len(data) > _MOST_OF_MANIFEST:
+    if len(data) > _MAX_MANIFEST_BYTES:
         raise UnusableBackup(
-            f"the project has too many derived spaces: {len(data)} bytes, of {_MOST_OF_MANIFEST} at most"
+            f"the project has too many derived spaces: {len(data)} bytes, of {_MAX_MANIFEST_BYTES} at most"
         )
     archive.writestr(_MANIFEST, data)
 
@@ -145,9 +145,9 @@ class _Bounded:
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
-        if size > _MOST_AT_ONCE:
-            raise zipfile.BadZipFile(f"it asks for {size} bytes at once, of {_MOST_AT_ONCE} at most")
-        return self._file.read(size if size >= 0 else _MOST_AT_ONCE)  # zipfile reads its directory so
+        if size > _MAX_READ_BYTES:
+            raise zipfile.BadZipFile(f"it asks for {size} bytes at once, of {_MAX_READ_BYTES} at most")
+        return self._file.read(size if size >= 0 else _MAX_READ_BYTES)  # zipfile reads its directory so
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
@@ -161,12 +161,12 @@ def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 def _text(archive: zipfile.ZipFile) -> bytes:
     """Return the manifest, unless it would take more memory than one that we write."""
     info = _stored(archive, _MANIFEST)
-    if info.file_size > _MOST_OF_MANIFEST:
-        raise zipfile.BadZipFile(f"its manifest has {info.file_size} bytes, of {_MOST_OF_MANIFEST} at most")
+    if info.file_size > _MAX_MANIFEST_BYTES:
+        raise zipfile.BadZipFile(f"its manifest has {info.file_size} bytes, of {_MAX_MANIFEST_BYTES} at most")
     with archive.open(info) as stream:
         data = b"".join(iter(partial(stream.read, _AT_ONCE), b""))
-    if (count := sum(map(data.count, (b",", b"[", b"{")))) > _MOST_VALUES:
-        raise zipfile.BadZipFile(f"its manifest has {count} values, of {_MOST_VALUES} at most")
+    if (count := sum(map(data.count, (b",", b"[", b"{")))) > _MAX_MANIFEST_VALUES:
+        raise zipfile.BadZipFile(f"its manifest has {count} values, of {_MAX_MANIFEST_VALUES} at most")
     return data
 
 

@@ -23,9 +23,9 @@ _MAX_DAYS: Final = 40_000
 """The most days of impressions: a century."""
 
 
-def _whole(field: str, value: object, least: int = 0, greatest: int = MAX_KEY) -> None:
-    if type(value) is not int or not least <= value <= greatest:
-        raise InvalidField(field, f"must be a whole number of {least} to {greatest}", value)
+def _whole(field: str, value: object, minimum: int = 0, maximum: int = MAX_KEY) -> None:
+    if type(value) is not int or not minimum <= value <= maximum:
+        raise InvalidField(field, f"must be a whole number of {minimum} to {maximum}", value)
 
 
 def _flag(field: str, value: object) -> None:
@@ -142,9 +142,9 @@ def _row(table: str, row: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
 
 
 def _tables(manifest: Manifest, ids: set[int]) -> None:
-    wanted = {*TABLES, *map(vectors_of, ids)}
-    if manifest.tables.keys() != wanted:
-        raise InvalidField("tables", f"must be {sorted(wanted)}", sorted(manifest.tables))
+    expected = {*TABLES, *map(vectors_of, ids)}
+    if manifest.tables.keys() != expected:
+        raise InvalidField("tables", f"must be {sorted(expected)}", sorted(manifest.tables))
     for name, table in manifest.tables.items():
         _whole(f"tables.{name}.rows", table.rows)
         if not isinstance(table.columns, list) or len({*table.columns}) < len(table.columns):

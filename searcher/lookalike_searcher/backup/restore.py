@@ -76,11 +76,11 @@ class _Ids:
 
 
 def _check_versions(project: int, whole: int) -> None:
-    known = migration.latest_project_version(), migration.migrations("registry")[-1].number
-    if project > known[0] or whole > known[1]:
+    supported = migration.latest_project_version(), migration.migrations("registry")[-1].number
+    if project > supported[0] or whole > supported[1]:
         raise UnusableBackup(
-            f"the backup has a schema of version {project} (registry {whole}), newer than this program's {known[0]}"
-            f" ({known[1]}): restore it with the version of lookalike that made it, or a newer one"
+            f"the backup has a schema of version {project} (registry {whole}), newer than this program's {supported[0]}"
+            f" ({supported[1]}): restore it with the version of lookalike that made it, or a newer one"
         )
 
 
@@ -113,11 +113,11 @@ async def _insert(connection: Connection, table: str, key: str, row: Mapping[str
     return key_made
 
 
-def _same_columns(table: str, given: Iterable[str], known: list[str], *, all_of_them: bool) -> None:
+def _same_columns(table: str, columns: Iterable[str], own_columns: list[str], *, all_of_them: bool) -> None:
     """Check the file's columns against the database's, since they become part of statements."""
-    if unknown := set(given) - set(known):
+    if unknown := set(columns) - set(own_columns):
         raise UnusableBackup(f"the backup is damaged: {table} has no column {min(unknown)!r}")
-    if all_of_them and (missing := set(known) - set(given)):
+    if all_of_them and (missing := set(own_columns) - set(columns)):
         raise UnusableBackup(f"the backup is damaged: it lacks the column {min(missing)!r} of {table}")
 
 
@@ -140,15 +140,15 @@ async def _fill(connection: Connection, ids: _Ids, archive: zipfile.ZipFile, man
 async def _copy(
     connection: Connection, schema: str, table: str, archive: zipfile.ZipFile, member: str, expected: Table
 ) -> None:
-    known = await columns_of(connection, f"{schema}.{table}")
-    _same_columns(table, expected.columns, known, all_of_them=True)
+    own_columns = await columns_of(connection, f"{schema}.{table}")
+    _same_columns(table, expected.columns, own_columns, all_of_them=True)
     source = _rows(archive, member, expected.columns)
     done = await connection.copy_to_table(
         table, schema_name=schema, columns=expected.columns, source=source, format="binary"
     )
     if done != f"COPY {expected.rows}":
         raise UnusableBackup(f"the backup is damaged: {member} should have {expected.rows} rows, got {done}")
-    if "id" in known:
+    if "id" in own_columns:
         sql = statement("restore_sequence", table=f"{schema}.{table}")
         await connection.execute(sql)
 

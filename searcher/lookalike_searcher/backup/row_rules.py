@@ -26,13 +26,13 @@ _ROUNDING: Final = 0.002
 """A vector's length changes at most so much when its numbers are rounded to half precision."""
 
 
-def _number(form: str, least: int, greatest: int) -> Check:
+def _number(form: str, minimum: int, maximum: int) -> Check:
     packed = struct.Struct(form)
 
     def check(field: str, value: bytes) -> None:
         if len(value) != packed.size:
             raise InvalidField(field, f"must be {packed.size} bytes", f"{len(value)} bytes")
-        validation.between(field, packed.unpack(value)[0], least, greatest)
+        validation.between(field, packed.unpack(value)[0], minimum, maximum)
 
     return check
 

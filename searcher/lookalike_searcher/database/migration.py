@@ -19,7 +19,7 @@ from lookalike_searcher.database.statement import Connection, fill
 
 logger = logging.getLogger(__name__)
 
-LEAST_PGVECTOR: Final = (0, 8)
+MIN_PGVECTOR: Final = (0, 8)
 """This is the first version with iterative index scans; halfvec came with 0.7."""
 
 _LOCK: Final = 0x100CA11CE
@@ -112,9 +112,11 @@ async def _apply_to_project(connection: Connection, step: Migration, project_id:
 
 async def _check_pgvector(connection: Connection) -> None:
     version = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-    if tuple(int(part) for part in version.split(".")[:2]) < LEAST_PGVECTOR:
-        least = ".".join(map(str, LEAST_PGVECTOR))
-        raise UnusableDatabase(f"pgvector must be {least} or newer, got {version}; run ALTER EXTENSION vector UPDATE")
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_PGVECTOR:
+        min_version = ".".join(map(str, MIN_PGVECTOR))
+        raise UnusableDatabase(
+            f"pgvector must be {min_version} or newer, got {version}; run ALTER EXTENSION vector UPDATE"
+        )
 
 
 async def bring_up_to_date(connection: Connection, project_id: int) -> None:

@@ -31,7 +31,7 @@ def folder(cluster: Path, user: pwd.struct_passwd) -> Iterator[Path]:
     if _fits(cluster):
         yield cluster
         return
-    socket_folder = _made(user)
+    socket_folder = _created_folder(user)
     try:
         yield socket_folder
     finally:
@@ -50,7 +50,7 @@ def _fits(place: Path) -> bool:
     return len(os.fsencode(place / NAME)) <= _LONGEST and not _MEANINGFUL & set(str(place))
 
 
-def _made(user: pwd.struct_passwd) -> Path:
+def _created_folder(user: pwd.struct_passwd) -> Path:
     tried = list(_candidates())
     for place in tried:
         if _fits(place / f"{_PREFIX}12345678") and _is_safe(place):

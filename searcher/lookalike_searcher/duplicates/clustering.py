@@ -35,13 +35,13 @@ class Forest:
         """
         unclaimed = set(block) - self._claimed
         leaders = await self._neighbours.later(unclaimed, self._claimed)
-        known = {*leaders, *leaders.values(), *unclaimed.intersection(alone)}
+        members = {*leaders, *leaders.values(), *unclaimed.intersection(alone)}
         # An image whose leader comes up to `began` belongs to an earlier cluster. An image that follows one between
         # `began` and this block is claimed already.
-        elders = await self._neighbours.earlier(known, self._began) if self._began else {}
+        elders = await self._neighbours.earlier(members, self._began) if self._began else {}
         leaders = {image: leader for image, leader in leaders.items() if image not in elders}
-        leaders |= await self._followers([image for image in known if image > block[-1]], {*known, *self._claimed})
-        clusters = _clusters(known | leaders.keys(), leaders)
+        leaders |= await self._followers([image for image in members if image > block[-1]], {*members, *self._claimed})
+        clusters = _clusters(members | leaders.keys(), leaders)
         self._claimed = {image for image in {*self._claimed, *leaders, *elders} if image > block[-1]}
         ours = (of_root for of_root in clusters if of_root[0] not in elders)
         return [of_root for of_root in ours if len(of_root) > 1 or of_root[0] in alone]

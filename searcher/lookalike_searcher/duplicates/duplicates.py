@@ -27,7 +27,7 @@ SIGN_SECONDS: Final = 2.0
 """After so long without a cluster, the next block ends with a sign of progress."""
 _COMPARISONS: Final = 1_000_000_000
 """A block takes so many comparisons, which is a few seconds' work."""
-_LEAST_BLOCK: Final = 4096
+_MIN_BLOCK: Final = 4096
 """A block has so many images at least: with fewer, most of the time would go into reading the others."""
 _FILES: Final = 10_000
 """A block has so many images if no vectors are compared."""
@@ -151,7 +151,7 @@ class Duplicates:
         if space.index_time and project.image_count > self._exact_up_to:
             return approximate.AT_ONCE, Forest(Lookup(source, query.min_similarity), began)
         size = _COMPARISONS // max(1, project.image_count)
-        return min(max(size, _LEAST_BLOCK), exact.AT_ONCE), Forest(Scan(source, query.min_similarity), began)
+        return min(max(size, _MIN_BLOCK), exact.AT_ONCE), Forest(Scan(source, query.min_similarity), began)
 
 
 async def _next(source: SpaceReader, after: int, size: int) -> _Block:

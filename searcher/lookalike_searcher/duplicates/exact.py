@@ -34,7 +34,7 @@ class Scan:
 
     def __init__(self, source: SpaceReader, min_similarity: float) -> None:
         self._source = source
-        self._least = min_similarity - TOLERANCE
+        self._min_similarity = min_similarity - TOLERANCE
         self._rotation: Rotation | None = None
 
     async def later(self, ids: Iterable[int], skip: Collection[int]) -> dict[int, int]:
@@ -46,7 +46,7 @@ class Scan:
             after = part[0]
             while len(images) and len(page := await self._page(after, 2**63 - 1)):
                 after = int(page.ids[-1])
-                near = await asyncio.to_thread(_near, page, skipped, images, self._least)
+                near = await asyncio.to_thread(_near, page, skipped, images, self._min_similarity)
                 for image, first in near.items():
                     firsts.setdefault(image, first)  # an earlier part has earlier images
         return firsts
@@ -58,7 +58,7 @@ class Scan:
             images, after = await self._images(part), 0
             while len(images) and len(page := await self._page(after, min(up_to, part[-1] - 1))):
                 after = int(page.ids[-1])
-                near = await asyncio.to_thread(sketch.earliest_near, images, page, self._least)
+                near = await asyncio.to_thread(sketch.earliest_near, images, page, self._min_similarity)
                 firsts |= near
                 images = sketch.without(images, np.flatnonzero(np.isin(images.ids, list(near))))
         return firsts
@@ -91,6 +91,6 @@ def _parts(ids: Iterable[int]) -> Iterable[list[int]]:
     return (ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE))
 
 
-def _near(page: Vectors, skipped: np.ndarray, images: Vectors, least: float) -> dict[int, int]:
+def _near(page: Vectors, skipped: np.ndarray, images: Vectors, min_similarity: float) -> dict[int, int]:
     """Return the first near image among `images` for each image of the page that is not skipped, if there is one."""
-    return sketch.earliest_near(page[~np.isin(page.ids, skipped)], images, least)
+    return sketch.earliest_near(page[~np.isin(page.ids, skipped)], images, min_similarity)

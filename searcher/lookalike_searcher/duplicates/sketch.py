@@ -77,8 +77,8 @@ def decoded(halfvecs: Sequence[bytes]) -> np.ndarray:
     return matrix
 
 
-def earliest_near(seekers: Vectors, candidates: Vectors, least: float) -> dict[int, int]:
-    """Return for each seeker the first candidate before it whose cosine to it is at least `least`.
+def earliest_near(seekers: Vectors, candidates: Vectors, min_similarity: float) -> dict[int, int]:
+    """Return for each seeker the first candidate before it whose cosine to it is at least `min_similarity`.
 
     Returns:
         The candidates' ids by the seekers' ids, without seekers that have no such candidate.
@@ -89,7 +89,7 @@ def earliest_near(seekers: Vectors, candidates: Vectors, least: float) -> dict[i
         seekers = seekers[np.searchsorted(seekers.ids, tile.ids[0], side="right") :]
         if not len(seekers):
             break
-        rows, columns = _earliest_of_tile(seekers, tile, least)
+        rows, columns = _earliest_of_tile(seekers, tile, min_similarity)
         if len(rows):
             firsts.update(zip(seekers.ids[rows].tolist(), tile.ids[columns].tolist(), strict=True))
             seekers = without(seekers, rows)
@@ -107,30 +107,30 @@ def joined(parts: Sequence[Vectors]) -> Vectors:
 
 def without(vectors: Vectors, rows: np.ndarray) -> Vectors:
     """Return all vectors but those of these rows."""
-    kept = np.ones(len(vectors), bool)
-    kept[rows] = False
-    return vectors[kept]
+    is_left_in = np.ones(len(vectors), bool)
+    is_left_in[rows] = False
+    return vectors[is_left_in]
 
 
-def _earliest_of_tile(seekers: Vectors, tile: Vectors, least: float) -> tuple[np.ndarray, np.ndarray]:
+def _earliest_of_tile(seekers: Vectors, tile: Vectors, min_similarity: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of the seekers that have a near candidate in the tile, and the rows of their first ones."""
-    possible = seekers.sketches @ tile.sketches.T >= least - _SLACK
+    possible = seekers.sketches @ tile.sketches.T >= min_similarity - _SLACK
     if tile.ids[-1] >= seekers.ids[0]:
         possible &= tile.ids < seekers.ids[:, np.newaxis]
     if np.count_nonzero(possible) > _DENSE * possible.size:
-        possible &= seekers.full @ tile.full.T >= least
+        possible &= seekers.full @ tile.full.T >= min_similarity
         rows = np.flatnonzero(possible.any(axis=1))
         return rows, possible[rows].argmax(axis=1)
     rows, columns = np.divmod(np.flatnonzero(possible), len(tile))  # row by row
-    near = _cosines(seekers.full, tile.full, rows, columns) >= least
+    near = _cosines(seekers.full, tile.full, rows, columns) >= min_similarity
     rows, first = np.unique(rows[near], return_index=True)
     return rows, columns[near][first]
 
 
-def _cosines(left: np.ndarray, right: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _cosines(first: np.ndarray, second: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the cosines of picked pairs of rows."""
     cosines = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _PICKED):
         part = slice(start, start + _PICKED)
-        np.einsum("ij,ij->i", left[rows[part]], right[columns[part]], out=cosines[part])
+        np.einsum("ij,ij->i", first[rows[part]], second[columns[part]], out=cosines[part])
     return cosines

@@ -104,9 +104,9 @@ async def record(
         _check(project, judged, kept_for)
         await _resolve(connection, project, judged)
         ids = [feedback.search.packed for feedback in judged]
-        known = {row["search_id"] for row in await connection.fetch(statement("feedback_known", project.id), ids)}
-        count = await connection.fetchval(statement("feedback_count"), project.id, len(judged) - len(known))
-        if max_feedback and count > max_feedback and len(known) < len(judged):
+        recorded = {row["search_id"] for row in await connection.fetch(statement("feedback_known", project.id), ids)}
+        count = await connection.fetchval(statement("feedback_count"), project.id, len(judged) - len(recorded))
+        if max_feedback and count > max_feedback and len(recorded) < len(judged):
             raise QuotaExceeded.feedback(project.name, max_feedback)
         await connection.executemany(statement("feedback_insert", project.id), map(_row, judged))
         return await _write(connection, project, judged, await _verdicts(connection, project, ids))

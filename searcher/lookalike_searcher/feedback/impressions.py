@@ -52,7 +52,7 @@ class Impressions:
             await self.flush()
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
+    async def flushed_regularly(self) -> AsyncIterator[None]:
         """Flush at intervals within the block, and once more at its end."""
         flushing = asyncio.create_task(self._flushing())
         try:

@@ -23,7 +23,7 @@ class Written:
 
     changed: set[int] = field(default_factory=set)
     """Places of the entries that have changed anything, as if they were stored one by one."""
-    left: set[int] = field(default_factory=set)
+    unreferenced: set[int] = field(default_factory=set)
     """Images that have lost a reference, and may have no other."""
     references: int = 0
     """References that were added, less those that were deleted."""
@@ -34,18 +34,18 @@ async def write(
     connection: Connection,
     project: Project,
     entries: Sequence[Entry],
-    known: Mapping[bytes, int],
+    stored_ids: Mapping[bytes, int],
     written: Written,
     projections: Projections,
 ) -> None:
     """Store images, their vectors, also in derived spaces, and then references. Notes the changes in `written`."""
     last = dict(zip(map(_KEY, entries), entries, strict=True))  # of two entries for a reference, the later one counts
-    kept = {entry.sha256 for entry in last.values()} | known.keys()
+    needed = {entry.sha256 for entry in last.values()} | stored_ids.keys()
     new: dict[bytes, Entry] = {}  # in the order of the entries
     for entry in entries:
-        if entry.sha256 in kept and entry.sha256 not in known:
+        if entry.sha256 in needed and entry.sha256 not in stored_ids:
             new.setdefault(entry.sha256, entry)
-    ids = {**known, **await _insert_images(connection, project, list(new.values()))}
+    ids = {**stored_ids, **await _insert_images(connection, project, list(new.values()))}
     written.images += len(new)
     for space in project.spaces:
         vectors: _Vectors = {}
@@ -53,7 +53,7 @@ async def write(
             for embedding in entry.embeddings:
                 if embedding.space == space.name:
                     vectors.setdefault(entry.sha256, (place, embedding.vector))
-        inserted = await _insert_vectors(connection, project, space, vectors, ids, known, written)
+        inserted = await _insert_vectors(connection, project, space, vectors, ids, stored_ids, written)
         for derived in project.derived(space) if inserted else ():
             projection = await projections.of(connection, derived.id)
             projected = await projection.of(list(inserted.values()))
@@ -79,7 +79,7 @@ async def _insert_vectors(
     space: Space,
     vectors: _Vectors,
     ids: Mapping[bytes, int],
-    known: Mapping[bytes, int],
+    stored_ids: Mapping[bytes, int],
     written: Written,
 ) -> dict[int, bytes]:
     """Store the vectors that are not stored yet. Only in an incomplete space may a stored image have none.
@@ -88,7 +88,7 @@ async def _insert_vectors(
         The vectors that were stored, by their images.
     """
     coming = {ids[sha256]: vector for sha256, vector in vectors.items() if sha256 in ids}
-    old = [ids[sha256] for sha256 in vectors if sha256 in known]
+    old = [ids[sha256] for sha256 in vectors if sha256 in stored_ids]
     missing = set()
     if old and not space.complete:
         rows = await connection.fetch(statement("vector_missing", project.id, space.id), old)
@@ -138,7 +138,7 @@ async def _write_references(
         stamp = entry.stamp or (row["stamp"] if row["image_id"] == image_id else "")
         if (*before[key], row["stamp"]) != (image_id, entry.reference.labels, stamp):
             moved.append((row["id"], image_id, labels_json(entry.reference), stamp))
-            written.left |= {row["image_id"]} - {image_id}
+            written.unreferenced |= {row["image_id"]} - {image_id}
     if fresh:
         await connection.copy_records_to_table(
             "image_reference",

@@ -50,11 +50,11 @@ async def store(database: Database, project_name: str, entries: Sequence[Entry],
         NotFound: there is no such project.
     """
     async with registry.writing(database, project_name) as (connection, project):
-        known = await _known(connection, project, entries)
-        refusals = _refusals(project, entries, known, project.limits.max_images or max_images)
+        stored_ids = await _stored_ids(connection, project, entries)
+        refusals = _refusals(project, entries, stored_ids, project.limits.max_images or max_images)
         accepted = [entry for entry, refusal in zip(entries, refusals, strict=True) if refusal is None]
         written = Written()
-        await write(connection, project, accepted, known, written, projections_of(database))
+        await write(connection, project, accepted, stored_ids, written, projections_of(database))
         await _settle(connection, project, written)
     changed = iter(_changed(accepted, written))
     return [refusal or next(changed) for refusal in refusals]
@@ -73,12 +73,15 @@ async def sync(
         FailedPrecondition, QuotaExceeded: an entry cannot be stored, so none is stored.
     """
     async with registry.writing(database, project_name) as (connection, project):
-        known = await _known(connection, project, entries)
+        stored_ids = await _stored_ids(connection, project, entries)
         _refuse_all(
-            project, _refusals(project, entries, known, project.limits.max_images or max_images), entries, known
+            project,
+            _refusals(project, entries, stored_ids, project.limits.max_images or max_images),
+            entries,
+            stored_ids,
         )
         written = Written()
-        await write(connection, project, entries, known, written, projections_of(database))
+        await write(connection, project, entries, stored_ids, written, projections_of(database))
         deleted_references = await _delete_others(connection, project, product, entries, written)
         deleted_images = await _settle(connection, project, written)
     return _changed(entries, written), Deleted(deleted_references, deleted_images)
@@ -94,7 +97,7 @@ async def delete(database: Database, project_name: str, names: Names) -> Deleted
             names.sha256s,
             *columns(names.references),
         )
-        written = Written(left={row["image_id"] for row in rows}, references=-len(rows))
+        written = Written(unreferenced={row["image_id"] for row in rows}, references=-len(rows))
         return Deleted(len(rows), await _settle(connection, project, written))
 
 
@@ -102,14 +105,14 @@ def _changed(entries: Sequence[Entry], written: Written) -> list[bool]:
     return [place in written.changed for place in range(len(entries))]
 
 
-async def _known(connection: Connection, project: Project, entries: Iterable[Entry]) -> dict[bytes, int]:
+async def _stored_ids(connection: Connection, project: Project, entries: Iterable[Entry]) -> dict[bytes, int]:
     """Return the ids of the images that are stored, by hash."""
     rows = await connection.fetch(statement("image_stored", project.id), list({entry.sha256 for entry in entries}))
     return {row["sha256"]: row["id"] for row in rows}
 
 
 def _refusals(
-    project: Project, entries: Sequence[Entry], known: Mapping[bytes, int], max_images: int
+    project: Project, entries: Sequence[Entry], stored_ids: Mapping[bytes, int], max_images: int
 ) -> list[Refusal | None]:
     """Return for each entry why it is refused, or None. An entry may rely on a vector that another one brings."""
     needed = project.base(project.serving).name
@@ -124,7 +127,7 @@ def _refusals(
     refusals: list[Refusal | None] = []
     for entry in entries:
         foreign_space = next((e.space for e in entry.embeddings if e.space in foreign), None) if foreign else None
-        new = entry.sha256 not in known and entry.sha256 not in admitted
+        new = entry.sha256 not in stored_ids and entry.sha256 not in admitted
         if foreign_space:
             refusals.append(FailedPrecondition.wrong_space(project.name, needed, foreign_space))
         elif new and entry.sha256 not in brought:
@@ -139,7 +142,7 @@ def _refusals(
 
 
 def _refuse_all(
-    project: Project, refusals: Sequence[Refusal | None], entries: Sequence[Entry], known: Mapping[bytes, int]
+    project: Project, refusals: Sequence[Refusal | None], entries: Sequence[Entry], stored_ids: Mapping[bytes, int]
 ) -> None:
     """Raise the first refusal of any entry. If embeddings are missing, the error names all of them."""
     for refusal in refusals:
@@ -147,7 +150,7 @@ def _refuse_all(
             missing = [
                 entry.sha256
                 for entry, other_refusal in zip(entries, refusals, strict=True)
-                if other_refusal and other_refusal.reason == refusal.reason and entry.sha256 not in known
+                if other_refusal and other_refusal.reason == refusal.reason and entry.sha256 not in stored_ids
             ]
             needed = project.base(project.serving).name
             raise FailedPrecondition.embedding_needed(project.name, needed, list(dict.fromkeys(missing)))
@@ -164,7 +167,7 @@ async def _delete_others(
     others = [row["id"] for row in rows if (row["uri"], product, row["variant"], row["staged"]) not in keep]
     if others:
         deleted = await connection.fetch(statement("reference_delete", project.id), others)
-        written.left |= {row["image_id"] for row in deleted}
+        written.unreferenced |= {row["image_id"] for row in deleted}
         written.references -= len(deleted)
     return len(others)
 
@@ -172,9 +175,9 @@ async def _delete_others(
 async def _settle(connection: Connection, project: Project, written: Written) -> int:
     """Delete the images that have lost their last reference, and update the counts. Returns how many images."""
     deleted = 0
-    if written.left:
-        rows = await connection.fetch(statement("image_delete_unreferenced", project.id), list(written.left))
+    if written.unreferenced:
+        rows = await connection.fetch(statement("image_delete_unreferenced", project.id), list(written.unreferenced))
         deleted = len(rows)
-    if written.changed or written.left:
+    if written.changed or written.unreferenced:
         await connection.execute(statement("project_count"), project.id, written.images, deleted, written.references)
     return deleted

@@ -30,7 +30,7 @@ _IMPATIENCE: Final = 20
 """At so many times the threshold, the index is built in any case."""
 _DEAD_SHARE: Final = 0.05
 """With this share of deleted vectors, their places in the index are cleaned: each costs a step in every search."""
-_LEAST_DEAD: Final = 1_000
+_MIN_DEAD: Final = 1_000
 _GROWTH: Final = 2.0
 """A project grows by this factor before its index is calibrated again."""
 _WATCH_SECONDS: Final = 1.0
@@ -80,7 +80,7 @@ class Maintenance:
             self._config.recall_target,
             _GROWTH,
             _DEAD_SHARE,
-            _LEAST_DEAD,
+            _MIN_DEAD,
         )
         async with self._database.reading() as connection:
             due_rows = await connection.fetch(statement("maintenance_due"), *arguments)

@@ -16,9 +16,9 @@ from lookalike_searcher.database.statement import Connection, statement
 
 FLOATS: Final = np.dtype("<f4")
 """The type of matrices and centres in the database."""
-_KEPT: Final = 64
+_MAX_CACHED: Final = 64
 """So many projections are kept in memory, of 1 MB each."""
-_LEAST_LENGTH: Final = 1e-6
+_MIN_LENGTH: Final = 1e-6
 """A shorter projected vector is only rounding, before it is scaled to length 1."""
 
 
@@ -40,7 +40,7 @@ class Projection:
         """
         scaled = self.matrix / np.abs(self.matrix).max()  # so that no product overflows
         projected = (halfvec.decode(halfvecs) - self.centre) @ scaled.T
-        projected[np.linalg.norm(projected, axis=1) < _LEAST_LENGTH] = 1.0
+        projected[np.linalg.norm(projected, axis=1) < _MIN_LENGTH] = 1.0
         return halfvec.encode(projected / np.linalg.norm(projected, axis=1, keepdims=True))
 
 
@@ -48,20 +48,20 @@ class Projections:
     """The last used projections are kept in memory. A space's projection never changes, and its id is not reused."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[int, Projection] = OrderedDict()
+        self._cache: OrderedDict[int, Projection] = OrderedDict()
 
     async def of(self, connection: Connection, space_id: int) -> Projection:
         """Return the projection of a derived space, from memory, or read in the caller's transaction."""
-        if space_id not in self._kept:
+        if space_id not in self._cache:
             row = await connection.fetchrow(statement("projection_get"), space_id)
             if row is None:
                 raise LookupError(f"space {space_id} is not derived")
             matrix = np.frombuffer(row["matrix"], FLOATS).reshape(DIMENSIONS, DIMENSIONS)
-            self._kept[space_id] = Projection(matrix, np.frombuffer(row["centre"], FLOATS))
-        self._kept.move_to_end(space_id)
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[space_id]
+            self._cache[space_id] = Projection(matrix, np.frombuffer(row["centre"], FLOATS))
+        self._cache.move_to_end(space_id)
+        while len(self._cache) > _MAX_CACHED:
+            self._cache.popitem(last=False)
+        return self._cache[space_id]
 
 
 _OF_DATABASES: Final[WeakKeyDictionary[Database, Projections]] = WeakKeyDictionary()

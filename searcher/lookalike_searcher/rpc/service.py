@@ -90,7 +90,7 @@ class SearcherService(SpaceService):
     async def SyncProduct(self, request: wire.SyncProductRequest, context: Context) -> wire.SyncProductResponse:
         """Make a product show these images and no others; see the proto."""
         project_name = validation.project_name(request.project, "project")
-        product = validation.product("product", request.product, least=1)
+        product = validation.product("product", request.product, minimum=1)
         entries = parse.synced(request, product)
         changed, deleted = await writing.sync(self._database, project_name, product, entries, self._config.max_images)
         self._indexing.note(changed)
@@ -172,7 +172,7 @@ class SearcherService(SpaceService):
 
     async def SearchBatch(self, request: wire.SearchBatchRequest, context: Context) -> wire.SearchBatchResponse:
         """Answer several searches at once; see the proto."""
-        validation.at_most("requests", request.requests, validation.MAX_BATCH, least=1)
+        validation.at_most("requests", request.requests, validation.MAX_BATCH, minimum=1)
         return wire.SearchBatchResponse(results=await self._searching.answer_all(request.requests))
 
     async def RecordFeedback(

@@ -92,8 +92,8 @@ class Ranker:
             return None
         if search.filter and await self._is_selective():
             return None
-        wanted = (search.after.depth if search.after else 0) + self._depth
-        depth = wanted * _IMAGES_PER_PRODUCT if search.by_product else wanted
+        min_depth = (search.after.depth if search.after else 0) + self._depth
+        depth = min_depth * _IMAGES_PER_PRODUCT if search.by_product else min_depth
         while (ef_search := self._space.ef_search(depth)) is not None:
             await self._connection.execute(ef_settings(ef_search))
             candidates = await self._find(

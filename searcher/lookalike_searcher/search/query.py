@@ -73,9 +73,9 @@ async def resolve(
     of_source: list[bytes] = []
     if space.source_id:
         of_source = await _of_source(connection, project, source, examples, images)
-        given = [place for place, example in enumerate(examples) if _is_of(example, source)]
+        places = [place for place, example in enumerate(examples) if _is_of(example, source)]
         projection = await projections.of(connection, space.id)
-        for place, projected in zip(given, await projection.of([vectors[place] for place in given]), strict=True):
+        for place, projected in zip(places, await projection.of([vectors[place] for place in places]), strict=True):
             vectors[place] = projected
     positives = len(query.positives)
     return Resolved(

@@ -36,13 +36,13 @@ class BoundedProtocol(HttpToolsProtocol):
     Args:
         place: is released at the connection's end.
         limits: the limits of the connection.
-        given: uvicorn's own arguments.
+        uvicorn_arguments: uvicorn's own arguments.
     """
 
     transport: ClosingTransport  # type: ignore[assignment] # it has every method that uvicorn calls
 
-    def __init__(self, place: Place, limits: Limits, **given: Any) -> None:  # noqa: ANN401 - uvicorn's own
-        super().__init__(**given)
+    def __init__(self, place: Place, limits: Limits, **uvicorn_arguments: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(**uvicorn_arguments)
         self.timeout_keep_alive = limits.idle_seconds  # type: ignore[assignment] # a float does
         self._place, self._limits = place, limits
         self._begun = self._in_body = False

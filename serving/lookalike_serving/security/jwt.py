@@ -14,10 +14,10 @@ from lookalike_serving.security.keys import Source
 
 LEEWAY_SECONDS: Final = 30.0
 """The clock of a token's issuer may be off by so much."""
-_MAX_KNOWN: Final = 4096
+_MAX_CALLERS: Final = 4096
 _JWT: Final = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 _MAX_RATE: Final = 1e6
-_LEAST_RATE: Final = 1e-4
+_MIN_RATE: Final = 1e-4
 """A caller may have so many requests a second at least: fewer would be one in hours."""
 _LAST_SECOND: Final = 2.0**53
 """`exp` may be so high at most: up to here, a float can tell seconds apart."""
@@ -37,7 +37,7 @@ class TokenVerifier:
     def __init__(self, source: Source, *, audience: str, issuer: str | None) -> None:
         self._source = source
         self._audience, self._issuer = audience, issuer
-        self._known: dict[str, Caller] = {}
+        self._callers: dict[str, Caller] = {}
         self._version = source.version
 
     async def verify(self, token: str) -> Caller:
@@ -47,13 +47,13 @@ class TokenVerifier:
             raise KeysUnavailable
         if self._version != self._source.version:  # a key may have been revoked
             self._version = self._source.version
-            self._known.clear()
-        caller = self._known.get(token)
+            self._callers.clear()
+        caller = self._callers.get(token)
         if caller is None:
             caller = await self._verified(token)
-            self._known[token] = caller
-            if len(self._known) > _MAX_KNOWN:
-                del self._known[next(iter(self._known))]  # the oldest
+            self._callers[token] = caller
+            if len(self._callers) > _MAX_CALLERS:
+                del self._callers[next(iter(self._callers))]  # the oldest
         if caller.expires <= time.time():
             raise Unauthenticated.expired()
         return caller
@@ -95,12 +95,8 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
         isinstance(name, str) and _PROJECT.fullmatch(name) for name in projects
     ):
         raise ValueError("projects must be a list of names, or beginnings of names that end in *")
-    if (
-        isinstance(rate, bool)
-        or not isinstance(rate, int | float)
-        or not (rate == 0 or _LEAST_RATE <= rate <= _MAX_RATE)
-    ):
-        raise ValueError(f"rate must be 0, or {_LEAST_RATE:g} to {_MAX_RATE:g} requests a second")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not (rate == 0 or _MIN_RATE <= rate <= _MAX_RATE):
+        raise ValueError(f"rate must be 0, or {_MIN_RATE:g} to {_MAX_RATE:g} requests a second")
     if float(claims["exp"]) > _LAST_SECOND:
         raise ValueError("exp must be a number of seconds since 1970")
     return Caller(

@@ -21,7 +21,7 @@ ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256"}
 )
 _SHARED: Final = "oct"
-_LEAST_SECRET_BYTES: Final = 32
+_MIN_SECRET_BYTES: Final = 32
 _REFRESH_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 10.0
 """Keys are fetched no more often than this, whatever key ids tokens bear."""
@@ -60,7 +60,7 @@ def _is_usable(key: jwt.PyJWK, *, secrets: bool) -> bool:
     if key.key_type != _SHARED:
         return True
     secret: Any = key.key
-    return secrets and len(secret) >= _LEAST_SECRET_BYTES
+    return secrets and len(secret) >= _MIN_SECRET_BYTES
 
 
 class Source(Protocol):
@@ -163,7 +163,7 @@ class UrlSource:
         try:
             self._keys = Keys(await asyncio.to_thread(jwks.fetch, self._url), secrets=False)
         except (ValueError, OSError) as error:
-            kept = "the keys before are kept" if self._keys else "no token can be verified"
-            logger.error("%s: %s; %s", self._url, error, kept)  # noqa: TRY400 - the cause is said
+            consequence = "the keys before are kept" if self._keys else "no token can be verified"
+            logger.error("%s: %s; %s", self._url, error, consequence)  # noqa: TRY400 - the cause is said
         else:
             self.version += 1

@@ -27,7 +27,7 @@ from lookalike.v1 import embedder_pb2 as embedder
 from lookalike.v1 import searcher_pb2 as searcher
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from tests.authority import Signer, bearer, jwks
+from tests.signing import Signer, bearer, jwks
 
 _CALLS: Final = 1_000
 _WARM_UP: Final = 100
@@ -100,7 +100,7 @@ async def served(log: IO[bytes]) -> AsyncIterator[Servers]:
 async def attack(servers: Servers, count: int) -> dict[str, int]:
     """Send hostile calls from a process of its own; what was answered how often."""
     plan = servers.tokens() | {"searcher": servers.searcher.address, "embedder": servers.embedder.address}
-    command = (sys.executable, "-m", "tests.bench.attack.hostile", json.dumps({**plan, "count": count}))
+    command = (sys.executable, "-m", "tests.bench.attack.refused_calls", json.dumps({**plan, "count": count}))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     answers: dict[str, int] = json.loads(output)

@@ -23,7 +23,7 @@ import psutil
 
 from lookalike import Client, Item
 from lookalike.processes import running
-from tests.bench.attack import strangers
+from tests.bench.attack import socket_attacks
 from tests.bench.gateway import Gateway, gateway
 from tests.bench.latency import milliseconds
 from tests.pictures import jpeg
@@ -61,9 +61,9 @@ async def _measure(folder: Path) -> dict[str, float]:
                 await asyncio.sleep(5)
             async with _asking(served, honest) as waits, _watching(process, honest):
                 before = process.memory_info().rss
-                await loop.run_in_executor(others, strangers.flood, address, _FLOOD)
+                await loop.run_in_executor(others, socket_attacks.flood, address, _FLOOD)
                 grown = honest.memory - before
-                held = await loop.run_in_executor(others, strangers.hold, address, _HELD, _SECONDS)
+                held = await loop.run_in_executor(others, socket_attacks.hold, address, _HELD, _SECONDS)
     for lost in honest.lost[:5]:
         print("lost:", lost)
     return {
@@ -77,7 +77,7 @@ async def _measure(folder: Path) -> dict[str, float]:
     }
 
 
-def _address(served: Gateway) -> strangers.Address:
+def _address(served: Gateway) -> socket_attacks.Address:
     parts = urlsplit(served.url)
     return parts.hostname or "", parts.port or 0
 
@@ -90,7 +90,7 @@ async def _served(folder: Path) -> AsyncIterator[Gateway]:
         data = ["--port", "0", "--data-dir", str(folder / "data"), "--database-url", ""]
         searcher = await stack.enter_async_context(running("lookalike_searcher", data, log))
         arguments = ["--decode", "none"]
-        embedder = await stack.enter_async_context(running("tests.bench.null", arguments, log))
+        embedder = await stack.enter_async_context(running("tests.bench.null_model", arguments, log))
         client = await stack.enter_async_context(Client(embedder.address, searcher.address))
         await client.create_project(_PROJECT)
         items = [Item(jpeg(64 + number), f"https://shop.example/{number}") for number in range(20)]
@@ -108,7 +108,7 @@ async def _asking(served: Gateway, honest: _Honest) -> AsyncIterator[list[float]
     """
     waits: list[float] = []
     ended = threading.Event()
-    health = asyncio.create_task(asyncio.to_thread(strangers.health, _address(served), ended))
+    health = asyncio.create_task(asyncio.to_thread(socket_attacks.health, _address(served), ended))
     try:
         async with AsyncExitStack() as stack:
             kept = [await stack.enter_async_context(httpx.AsyncClient(base_url=served.url)) for _ in range(_CALLERS)]

@@ -20,14 +20,14 @@ import numpy as np
 from lookalike.signals import cancelled_when_terminated
 from tests.bench.figures import Figure, show
 from tests.bench.photos import catalogue, jpegs_of
-from tests.bench.soak import ledger, report
+from tests.bench.soak import call_log, report
 from tests.bench.soak.bulk import Bulk
-from tests.bench.soak.generating import Generator
+from tests.bench.soak.generator_process import Generator
 from tests.bench.soak.judgement import Judgement
 from tests.bench.soak.memory import Memory
 from tests.bench.soak.plan import Plan
+from tests.bench.soak.restarts import Restart, restart_all
 from tests.bench.soak.servers import Site, fill, site
-from tests.bench.soak.strikes import Strike, strikes
 
 NAMES: Final = ("unexpected_errors", "search_p99_ms", "rss_slope_mb_per_min", "recovered_after_restart_s")
 _WARM_UP_SHARE: Final = 0.1
@@ -35,7 +35,7 @@ _WARM_UP_SHARE: Final = 0.1
 
 
 async def measure(options: argparse.Namespace, scratch: Path, logs: Path) -> list[Figure]:
-    """Fill, load, strike; then the tables, and the figures."""
+    """Fill, load, restart; then the tables, and the figures."""
     photos = jpegs_of(catalogue(options.photos, scratch / "photos", options.most))
     async with site(scratch, logs) as here:
         plan = await _prepared(options, here, photos, scratch, logs)
@@ -43,10 +43,10 @@ async def measure(options: argparse.Namespace, scratch: Path, logs: Path) -> lis
         generator = Generator(plan, logs / "locust.log")
         await bulk.run()  # a first one, so that all of it has been used before anything counts
         before = bulk.indexed
-        struck, seconds = await _loaded(here, generator, bulk, memory, options.seconds)
-    judgement = Judgement([*ledger.read(Path(plan.ledger)), *bulk.runs[1:]], struck)
+        restarts, seconds = await _loaded(here, generator, bulk, memory, options.seconds)
+    judgement = Judgement([*call_log.read(Path(plan.ledger)), *bulk.runs[1:]], restarts)
     grown = memory.segments(options.seconds * _WARM_UP_SHARE)
-    report.tell(judgement, struck, grown, options.seconds)
+    report.tell(judgement, restarts, grown, options.seconds)
     offered = (sum(row.calls for row in judgement.rows()) - len(bulk.runs) + 1) / options.seconds
     return [
         *report.calls(judgement),
@@ -61,15 +61,15 @@ async def measure(options: argparse.Namespace, scratch: Path, logs: Path) -> lis
 
 async def _loaded(
     here: Site, generator: Generator, bulk: Bulk, memory: Memory, seconds: float
-) -> tuple[list[Strike], float]:
+) -> tuple[list[Restart], float]:
     """All at once; the restarts, and the seconds until the last answer."""
     async with generator.running(), memory.watched():
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
-            striking = group.create_task(strikes(here, began, seconds))
+            restarting = group.create_task(restart_all(here, began, seconds))
             group.create_task(bulk.run_until(began + seconds))
             group.create_task(generator.finish())
-        return striking.result(), time.monotonic() - began
+        return restarting.result(), time.monotonic() - began
 
 
 async def _prepared(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench.soak.ledger import Call
+from tests.bench.soak.call_log import Call
 from tests.bench.soak.plan import PROJECT
 from tests.bench.soak.servers import Site
 

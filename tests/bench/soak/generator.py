@@ -23,8 +23,8 @@ from grpc_status import rpc_status
 from locust import User
 from locust.env import Environment
 
+from tests.bench.soak.call_log import Call, line
 from tests.bench.soak.calls import DEADLINE_SECONDS, Caller, Kind, Wrong
-from tests.bench.soak.ledger import Call, line
 from tests.bench.soak.plan import Plan
 
 _READY: Final = "ready"

@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from tests.bench.latency import milliseconds
-from tests.bench.soak.ledger import Call
-from tests.bench.soak.strikes import Strike
+from tests.bench.soak.call_log import Call
+from tests.bench.soak.restarts import Restart
 
 _AWAY: Final = ("UNAVAILABLE", "HTTP 503", "EXIT 2")
 """What the contract has a caller be told while a server is away; of `lookalike index`, where it is for long."""
@@ -31,11 +31,11 @@ class Judgement:
 
     Args:
         calls: all of them.
-        strikes: in order.
+        restarts: in order.
     """
 
-    def __init__(self, calls: Sequence[Call], strikes: Sequence[Strike]) -> None:
-        self._calls, self._strikes = calls, strikes
+    def __init__(self, calls: Sequence[Call], restarts: Sequence[Restart]) -> None:
+        self._calls, self._restarts = calls, restarts
         self._failed = [call for call in calls if call.error]
 
     def unexpected(self) -> Counter[tuple[str, str]]:
@@ -56,20 +56,20 @@ class Judgement:
         return [call.seconds for call in answered if not (calm and self._meets(call))]
 
     def recoveries(self) -> dict[tuple[str, str], float | None]:
-        """Of each strike and each kind of call that failed by it: seconds until calls succeeded again, None for never.
+        """Of each restart and each kind of call that failed by it: seconds until calls succeeded again, None for never.
 
-        That is from the strike to the answer to the first call that began after the last failed one, and succeeded.
+        That is from the restart to the answer to the first call that began after the last failed one, and succeeded.
         """
         found: dict[tuple[str, str], float | None] = {}
-        for strike, following in pairwise([*self._strikes, None]):
-            assert strike is not None
+        for restart, following in pairwise([*self._restarts, None]):
+            assert restart is not None
             until = following.at if following else float("inf")
             for kind in sorted({call.kind for call in self._failed}):
                 of_kind = [call for call in self._calls if call.kind == kind and call.due < until]
-                lost = [call.due for call in of_kind if call.error and _within(call, strike)]
+                lost = [call.due for call in of_kind if call.error and _within(call, restart)]
                 if lost:
                     good = [call.ended for call in of_kind if not call.error and call.due > max(lost)]
-                    found[strike.name, kind] = min(good) - strike.at if good else None
+                    found[restart.name, kind] = min(good) - restart.at if good else None
         return found
 
     def _row(self, kind: str) -> Row:
@@ -84,8 +84,8 @@ class Judgement:
         return call.error.startswith(_AWAY) and self._meets(call)
 
     def _meets(self, call: Call) -> bool:
-        return any(_within(call, strike) for strike in self._strikes)
+        return any(_within(call, restart) for restart in self._restarts)
 
 
-def _within(call: Call, strike: Strike) -> bool:
-    return call.due <= strike.end and call.ended >= strike.at
+def _within(call: Call, restart: Restart) -> bool:
+    return call.due <= restart.end and call.ended >= restart.at

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from tests.bench.soak.servers import Site
-from tests.supervised import postmaster
+from tests.supervisor import postmaster
 
 _MEGABYTE: Final = 1_000_000
 _SAMPLE_SECONDS: Final = 1.0

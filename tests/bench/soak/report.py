@@ -10,21 +10,21 @@ from tests.bench.figures import Figure
 from tests.bench.latency import milliseconds
 from tests.bench.soak.judgement import Judgement
 from tests.bench.soak.memory import Segment
-from tests.bench.soak.strikes import Strike
+from tests.bench.soak.restarts import Restart
 
 
 def calls(judgement: Judgement) -> list[Figure]:
     """Errors, latencies, recovery."""
     calm, every = (judgement.latencies("Search", calm=calm) for calm in (True, False))
     recoveries = judgement.recoveries()
-    (strike, kind), longest = max(recoveries.items(), key=lambda item: _late(item[1]), default=(("", ""), 0.0))
+    (restart, kind), longest = max(recoveries.items(), key=lambda item: _late(item[1]), default=(("", ""), 0.0))
     on = f"{len(calm):,} answers to Search and SearchBatch of all forms, without those that met a restart"
     return [
         Figure("unexpected_errors", judgement.unexpected().total(), "calls and runs", most=0),
         Figure("search_p50_ms", milliseconds(calm), on),
         Figure("search_p99_ms", milliseconds(calm, 0.99), "of the same; from when they were due"),
         Figure("search_with_restarts_p99_ms", milliseconds(every, 0.99), f"of all {len(every):,} that were answered"),
-        Figure("recovered_after_restart_s", longest, f"the longest of {len(recoveries)}: {kind}, {strike}"),
+        Figure("recovered_after_restart_s", longest, f"the longest of {len(recoveries)}: {kind}, {restart}"),
         Figure(
             "expected_errors",
             judgement.expected().total(),
@@ -42,10 +42,10 @@ def memory(grown: Sequence[Segment]) -> list[Figure]:
     return [Figure("rss_slope_mb_per_min", worst.slope, on)]
 
 
-def tell(judgement: Judgement, struck: Sequence[Strike], grown: Sequence[Segment], seconds: float) -> None:
+def tell(judgement: Judgement, restarts: Sequence[Restart], grown: Sequence[Segment], seconds: float) -> None:
     """Print the tables."""
     console = Console(width=130, highlight=False)
-    tables = (_calls(judgement, seconds), _errors(judgement), _restarts(judgement, struck), _growth(grown))
+    tables = (_calls(judgement, seconds), _errors(judgement), _restarts(judgement, restarts), _growth(grown))
     for drawn in tables:
         console.print(drawn)
 
@@ -69,13 +69,15 @@ def _errors(judgement: Judgement) -> Table:
     return drawn
 
 
-def _restarts(judgement: Judgement, struck: Sequence[Strike]) -> Table:
+def _restarts(judgement: Judgement, restarts: Sequence[Restart]) -> Table:
     drawn = _table("restarts", "restart", "ready again s", "succeeds again s", "the last to do so")
-    for strike in struck:
-        own = {kind: value for (name, kind), value in judgement.recoveries().items() if name == strike.name}
+    for restart in restarts:
+        own = {kind: value for (name, kind), value in judgement.recoveries().items() if name == restart.name}
         last = max(own, key=lambda kind: _late(own[kind]), default="")
         when = own.get(last, 0.0)
-        drawn.add_row(strike.name, f"{strike.back - strike.at:.1f}", "never" if when is None else f"{when:.1f}", last)
+        drawn.add_row(
+            restart.name, f"{restart.back - restart.at:.1f}", "never" if when is None else f"{when:.1f}", last
+        )
     return drawn
 
 

@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 
 from lookalike import Client, IndexState
-from tests.bench.dataset import Stock
+from tests.bench.dataset import Dataset
 from tests.bench.gateway import Gateway, gateway
 from tests.bench.searcher_process import connected, index
 from tests.bench.soak.plan import PROJECT
-from tests.bench.synthesis import Vectors, normalised
+from tests.bench.synthetic_vectors import Vectors, normalised
 from tests.polling import until
-from tests.supervised import Kept
+from tests.supervisor import SupervisedProcess
 
 _DIMENSIONS: Final = 512
 _CENTRES: Final = 200
@@ -29,8 +29,8 @@ class Site:
     """One embedder, one searcher with its PostgreSQL in `data`, one gateway."""
 
     data: Path
-    embedder: Kept
-    searcher: Kept
+    embedder: SupervisedProcess
+    searcher: SupervisedProcess
     gateway: Gateway
 
     @property
@@ -43,10 +43,10 @@ class Site:
 async def site(folder: Path, logs: Path) -> AsyncIterator[Site]:
     """Servers with default settings on free ports, which go with the block."""
     data, metrics = folder / "data", ("--metrics-port", "0")
-    searcher = Kept(
+    searcher = SupervisedProcess(
         "lookalike_searcher", *metrics, "--data-dir", str(data), "--database-url", "", log=logs / "searcher.log"
     )
-    embedder = Kept("lookalike_embedder", *metrics, log=logs / "embedder.log")
+    embedder = SupervisedProcess("lookalike_embedder", *metrics, log=logs / "embedder.log")
     async with AsyncExitStack() as stack:
         for server in (searcher, embedder):
             keeping = asyncio.create_task(server.keep())
@@ -72,8 +72,8 @@ async def fill(here: Site, images: int) -> tuple[str, Vectors]:
         noise = rng.standard_normal((images + QUERIES, _DIMENSIONS), dtype=np.float32)
         centres = rng.standard_normal((_CENTRES, _DIMENSIONS), dtype=np.float32)
         vectors = normalised(np.maximum(centres[near] + np.float32(_SPREAD) * noise, 0))
-        stock = Stock.of(vectors[:images], near[:images], space, rng)
-        await index(stub, stock.requests(PROJECT, range(images)))
+        dataset = Dataset.of(vectors[:images], near[:images], space, rng)
+        await index(stub, dataset.requests(PROJECT, range(images)))
 
         async def is_settled() -> bool:
             [found] = (await client.get_project(PROJECT)).spaces

@@ -13,7 +13,7 @@ from lookalike_searcher.search.search_id import SearchId
 
 def feedback(request: wire.RecordFeedbackRequest) -> list[Judged]:
     """Return the searches with their verdicts, each search once. Of two verdicts on a hit, the later one counts."""
-    validation.at_most("searches", request.searches, validation.MAX_JUDGED, least=1)
+    validation.at_most("searches", request.searches, validation.MAX_JUDGED, minimum=1)
     count = sum(len(search.verdicts) for search in request.searches)
     if count > validation.MAX_NAMED:
         raise InvalidField("searches", f"must hold at most {validation.MAX_NAMED} verdicts in all", count)
@@ -36,7 +36,7 @@ def _judge(judged: Judged, message: wire.SearchFeedback, where: str) -> None:
         judged.sha256, judged.uri = b"", validation.uri(f"{where}.query_uri", message.query_uri)
     if message.HasField("query_embedding"):
         judged.embedding = vector.embedding(message.query_embedding, f"{where}.query_embedding")
-    validation.at_most(f"{where}.verdicts", message.verdicts, validation.MAX_VERDICTS, least=1)
+    validation.at_most(f"{where}.verdicts", message.verdicts, validation.MAX_VERDICTS, minimum=1)
     for number, verdict in enumerate(message.verdicts):
         field = f"{where}.verdicts[{number}]"
         sha256 = validation.sha256(verdict.sha256, f"{field}.sha256")
@@ -57,7 +57,7 @@ def _verdict(message: wire.HitVerdict, field: str) -> Verdict:
 def deleted_feedback(request: wire.DeleteFeedbackRequest) -> tuple[list[SearchId], datetime | None]:
     """Return the searches whose feedback is to be deleted, and the time before which all is."""
     by_time = request.HasField("search_time_before")
-    validation.at_most("search_ids", request.search_ids, validation.MAX_NAMED, least=0 if by_time else 1)
+    validation.at_most("search_ids", request.search_ids, validation.MAX_NAMED, minimum=0 if by_time else 1)
     named = [search_id.parse(value, f"search_ids[{number}]") for number, value in enumerate(request.search_ids)]
     if not by_time:
         return named, None

@@ -15,7 +15,7 @@ from lookalike_searcher.projects.spaces import Derivation
 from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector
 
-_LEAST_RANK: Final = 16
+_MIN_RANK: Final = 16
 """A projection needs this rank: in fewer dimensions, unrelated photos are as near as photos of one product."""
 _NEGLIGIBLE: Final = 1e-6
 """A singular value of a projection that is smaller than the first by this factor counts as zero."""
@@ -58,8 +58,8 @@ def projection(
     if length > 1 + vector.LENGTH_TOLERANCE:
         raise InvalidField("projection.centre", "must be at most of length 1", f"length {length:g}")
     rank = int(np.linalg.matrix_rank(matrix.astype(np.float64), rtol=_NEGLIGIBLE))
-    if rank < _LEAST_RANK:
-        raise InvalidField("projection.matrix", f"must be at least of rank {_LEAST_RANK}", f"rank {rank}")
+    if rank < _MIN_RANK:
+        raise InvalidField("projection.matrix", f"must be at least of rank {_MIN_RANK}", f"rank {rank}")
     return matrix.tobytes(), centre.tobytes()
 
 

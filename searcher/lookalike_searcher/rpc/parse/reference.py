@@ -60,7 +60,7 @@ def names(request: wire.DeleteImagesRequest) -> Names:
         raise InvalidField("uris", rule, count)
     return Names(
         uris=[validation.uri(f"uris[{number}]", value) for number, value in enumerate(request.uris)],
-        products=[validation.product(f"products[{n}]", value, least=1) for n, value in enumerate(request.products)],
+        products=[validation.product(f"products[{n}]", value, minimum=1) for n, value in enumerate(request.products)],
         sha256s=[validation.sha256(value, f"sha256s[{number}]") for number, value in enumerate(request.sha256s)],
         references=[item.key for item in _references(request.references)],
     )

@@ -86,7 +86,7 @@ def filter_(message: wire.Filter) -> Filter:
 
 
 def _group(field: str, group: wire.LabelGroup) -> tuple[tuple[str, str], ...]:
-    validation.at_most(field, group.any_of, validation.MAX_LABELS, least=1)
+    validation.at_most(field, group.any_of, validation.MAX_LABELS, minimum=1)
     return tuple(validation.label(field, label.name, label.value) for label in group.any_of)
 
 
@@ -96,13 +96,13 @@ def _query(request: wire.SearchRequest) -> Query:
     by_hash = bool(request.sha256) and not by_vector
     if by_vector + by_hash + bool(request.uri) + bool(request.positives) != 1:
         rule = "exactly one of embedding, sha256, uri and positives is required"
-        given = {descriptor.name for descriptor, _ in request.ListFields()} & {
+        query_fields = {descriptor.name for descriptor, _ in request.ListFields()} & {
             "embedding",
             "sha256",
             "uri",
             "positives",
         }
-        raise InvalidField("embedding", rule, sorted(given))
+        raise InvalidField("embedding", rule, sorted(query_fields))
     if request.negatives and not request.positives:
         raise InvalidField("negatives", "needs positives", len(request.negatives))
     sha256 = validation.sha256(request.sha256) if request.sha256 else b""

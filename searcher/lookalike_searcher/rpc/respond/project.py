@@ -30,8 +30,8 @@ def project(stored: Project, indexes: Mapping[int, IndexStatus] | None = None) -
     message.create_time.FromDatetime(stored.create_time)
     message.update_time.FromDatetime(stored.update_time)
     if indexes is not None:
-        known = (space for space in stored.spaces if space.id in indexes)  # other spaces have just been dropped
-        in_order = sorted(known, key=lambda space: space.name != stored.space)
+        spaces = (space for space in stored.spaces if space.id in indexes)  # other spaces have just been dropped
+        in_order = sorted(spaces, key=lambda space: space.name != stored.space)
         message.spaces.extend(_space(space, stored, indexes[space.id]) for space in in_order)
     return message
 

@@ -1,6 +1,6 @@
 """The least that a searcher can be in grpc.aio: its search sends the SQL that was recorded of one, and that is all.
 
-A program of its own: `python -m tests.bench.relay FILE URL`, with a pickled `Recording`.
+A program of its own: `python -m tests.bench.minimal_searcher FILE URL`, with a pickled `Recording`.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from lookalike.processes import running
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_serving.server import calm_collector
-from tests.bench.replay import Statements, replay
 from tests.bench.searcher_process import connected
+from tests.bench.sql_replay import Statements, replay
 
 _SERVICE: Final = "lookalike.v1.SearcherService"
 
@@ -42,7 +42,10 @@ async def relay(url: str, recording: Recording, log: IO[bytes]) -> AsyncIterator
     with TemporaryDirectory() as folder:
         file = Path(folder, "recording")
         file.write_bytes(pickle.dumps(recording))  # noqa: ASYNC240 - nothing else runs
-        async with running("tests.bench.relay", [str(file), url], log) as server, connected(server.address) as stub:
+        async with (
+            running("tests.bench.minimal_searcher", [str(file), url], log) as server,
+            connected(server.address) as stub,
+        ):
             yield stub
 
 
@@ -72,6 +75,6 @@ async def _serve(recording: Recording, url: str) -> None:
 
 if __name__ == "__main__":
     # as the module that others import, or what is pickled would be of another class
-    from tests.bench.relay import _serve as serve
+    from tests.bench.minimal_searcher import _serve as serve
 
     uvloop.run(serve(pickle.loads(Path(sys.argv[1]).read_bytes()), sys.argv[2]))  # noqa: S301 - the bench's own

@@ -17,7 +17,7 @@ from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.statement import fill, statement
 from lookalike_searcher.indexes import index
-from tests.audit import audit
+from tests.consistency import audit
 from tests.indexer import INDEXED, Writer, sha256, vector
 
 SQL = Path(__file__).resolve().parents[2] / "deploy" / "postgres" / "roles.sql"

@@ -8,7 +8,7 @@ import grpc
 
 from lookalike._transport.message_batches import IMAGES
 from lookalike.v1 import embedder_pb2 as wire
-from tests.bench.interleaved import steady_pace
+from tests.bench.interleaving import steady_pace
 
 _METHOD: Final = "/lookalike.v1.EmbedderService/EmbedStream"
 _SETTLING_SECONDS: Final = 0.5

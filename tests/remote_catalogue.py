@@ -27,7 +27,7 @@ async def refusable(call: Awaitable[T]) -> T:
         raise Refused(errors.from_rpc(error, "searcher").reason) from error
 
 
-class Shop:
+class RemoteCatalogue:
     """The project `name`, which must exist."""
 
     def __init__(self, stub: SearcherServiceStub, name: str) -> None:

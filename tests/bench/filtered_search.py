@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.rpc import parse
 from lookalike_searcher.search import execute, rank
-from tests.bench.dataset import ORDERS, PRODUCTS, SHELVES, Stock
+from tests.bench.dataset import ORDERS, PRODUCTS, SHELVES, Dataset
 from tests.bench.figures import Figure
+from tests.bench.ground_truth import Truth
 from tests.bench.latency import milliseconds, timed
 from tests.bench.searcher_process import Site
 from tests.bench.searches import Queries, answered
-from tests.bench.truth import Truth
 
 _LIMIT: Final = 10
 _QUERIES: Final = 25
@@ -37,16 +37,16 @@ class Case:
     passing: NDArray[np.bool_]
 
 
-def cases(stock: Stock, share: str, rng: np.random.Generator) -> Iterator[Case]:
+def cases(dataset: Dataset, share: str, rng: np.random.Generator) -> Iterator[Case]:
     """A filter of about that share by label and one by product, each at random and along the clusters."""
     boxes = _SHARES[share]
-    product = np.array([stock.product(row) for row in range(len(stock))])
+    product = np.array([dataset.product(row) for row in range(len(dataset))])
     for order in ORDERS:
         shelf, box = int(rng.integers(SHELVES)), int(rng.integers(SHELVES - min(boxes, SHELVES) + 1))
         groups = [_group(f"{order}-shelf", [shelf])]
         if boxes < SHELVES:
             groups.append(_group(f"{order}-box", range(box, box + boxes)))
-        within = stock.box(order) - shelf * SHELVES - box
+        within = dataset.box(order) - shelf * SHELVES - box
         yield Case(f"{order} label", wire.Filter(labels=groups), (within >= 0) & (within < boxes))
         first = int(rng.integers(PRODUCTS - boxes))
         names = [f"{order}-{number}" for number in range(first, first + boxes)]
@@ -59,9 +59,9 @@ def _group(name: str, values: Sequence[int] | range) -> wire.LabelGroup:
 
 async def measure(site: Site, queries: Queries, truth: Truth) -> list[Figure]:
     """Recall of selective filters, then latency of wider ones."""
-    rng, stock = np.random.default_rng(1), queries.stock
+    rng, dataset = np.random.default_rng(1), queries.dataset
     return [
-        *[await _recall(site, queries, truth, share, list(cases(stock, share, rng))) for share in _SHARES],
+        *[await _recall(site, queries, truth, share, list(cases(dataset, share, rng))) for share in _SHARES],
         *await _ways(site, queries, truth),
     ]
 
@@ -87,11 +87,11 @@ async def _ways(site: Site, queries: Queries, truth: Truth) -> list[Figure]:
     for order in ORDERS:
         for shelves in _WALKED:
             chosen = wire.Filter(labels=[_group(f"{order}-shelf", range(shelves))])
-            passing = stock_share(queries.stock, order, shelves)
+            passing = dataset_share(queries.dataset, order, shelves)
             requests = queries.requests(_LIMIT, filter=chosen)[:_COMPARED]
             asked = [parse.search(request)[0] for request in requests]
             paces = []
-            for selective in (len(queries.stock), 0):
+            for selective in (len(queries.dataset), 0):
                 with patch.object(execute, "SELECTIVE", selective):
                     paces.append(milliseconds(await timed(lambda one: rank.rank(site.database, one), asked)))
             _, answers = await answered(site, requests)
@@ -103,6 +103,6 @@ async def _ways(site: Site, queries: Queries, truth: Truth) -> list[Figure]:
     return figures
 
 
-def stock_share(stock: Stock, order: str, shelves: int) -> NDArray[np.bool_]:
+def dataset_share(dataset: Dataset, order: str, shelves: int) -> NDArray[np.bool_]:
     """The rows on the first shelves."""
-    return np.asarray(stock.box(order) < shelves * SHELVES)
+    return np.asarray(dataset.box(order) < shelves * SHELVES)

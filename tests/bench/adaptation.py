@@ -7,7 +7,7 @@ import numpy as np
 from lookalike.adapt.learning import learn
 from lookalike.evaluation.ranking import leave_one_out, retrieval
 from tests.bench.figures import Figure
-from tests.bench.labelled import Set
+from tests.bench.labelled_photos import Set
 
 _SPLITS: Final = 5
 _LEAST: Final = 4

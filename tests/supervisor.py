@@ -9,7 +9,7 @@ from lookalike.processes import ServerFailed, ServerProcess, running
 from tests.polling import until
 
 
-class Kept:
+class SupervisedProcess:
     """A server that is started again, on its port, whenever it ends."""
 
     def __init__(self, module: str, *flags: str, log: Path) -> None:

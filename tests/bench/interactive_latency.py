@@ -10,8 +10,8 @@ import numpy as np
 
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
+from tests.bench.bulk_load import Load
 from tests.bench.figures import Figure
-from tests.bench.load import Load
 from tests.bench.setting import Setting
 
 _STREAMS = 4

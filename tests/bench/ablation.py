@@ -18,8 +18,8 @@ from torch.nn import functional
 from lookalike.evaluation import alterations
 from lookalike.evaluation.ranking import Vectors, leave_one_out
 from tests.bench.figures import Figure
-from tests.bench.labelled import Model, Set, stored
-from tests.bench.reordered import mean_average_precision, reranked
+from tests.bench.labelled_photos import Model, Set, stored
+from tests.bench.reranking import mean_average_precision, reranked
 
 _CELL: Final = 16
 """Pixels of a photo's side for each cell of conv5_3."""

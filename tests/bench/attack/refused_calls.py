@@ -1,4 +1,4 @@
-"""Calls that are refused, each as large as a message may be: `python -m tests.bench.attack.hostile PLAN`.
+"""Calls that are refused, each as large as a message may be: `python -m tests.bench.attack.refused_calls PLAN`.
 
 The plan is JSON: the servers' addresses, tokens, and how many calls. It runs in a process of its own, so that who
 measures beside it measures the servers.

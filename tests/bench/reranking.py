@@ -17,7 +17,7 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.search import reranking
 from tests.bench.figures import Figure
-from tests.bench.labelled import Set
+from tests.bench.labelled_photos import Set
 from tests.bench.latency import milliseconds, timed
 from tests.bench.searcher_process import index, site
 

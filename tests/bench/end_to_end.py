@@ -22,7 +22,7 @@ from rich.table import Table
 from lookalike import Client, Item, Status
 from lookalike.processes import running
 from lookalike_embedder import model
-from tests.bench import bare
+from tests.bench import bare_model
 from tests.bench.latency import milliseconds
 from tests.bench.photos import catalogue
 from tests.bench.setting import trunk
@@ -76,9 +76,9 @@ async def measure(paths: list[Path], folder: Path, rounds: int, seconds: float) 
         client = await stack.enter_async_context(Client(embedder.address, searcher.address))
         served = await client.model()
         loaded = model.load(trunk().tensors, device=served.device, precision=served.precision)
-        best = bare.best_size(loaded)
+        best = bare_model.best_size(loaded)
         for number in range(rounds):
-            figures.bare.append(bare.pace(loaded, best, seconds))
+            figures.bare.append(bare_model.pace(loaded, best, seconds))
             figures.indexed.append(await index_pace(client, f"round-{number}", paths))
             console.print(
                 f"round {number + 1}: bare {figures.bare[-1]:.1f}, indexed {figures.indexed[-1]:.1f} images/s"

@@ -17,7 +17,7 @@ from lookalike.evaluation.ranking import Vectors, leave_one_out
 from lookalike.ranking_metrics import Floats
 from lookalike_embedder.model.head import rmac
 from tests.bench.figures import Figure
-from tests.bench.labelled import Model, Set, features_of, pixels_of, stored
+from tests.bench.labelled_photos import Model, Set, features_of, pixels_of, stored
 
 _TURNS: Final = (60, 120, 180)
 """Degrees on the colour wheel: the same photo of an article of another colour."""

@@ -1,4 +1,6 @@
-"""An embedder as a process whose vectors are thumbnails: quick, and telling: `python -m tests.thumbnails --port 0`.
+"""An embedder as a process whose vectors are thumbnails: quick, and telling.
+
+`python -m tests.thumbnail_embedder --port 0` starts it.
 
 It has the real embedder's flags, and all of it but the model.
 """

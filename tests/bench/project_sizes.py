@@ -16,7 +16,7 @@ from lookalike_searcher.projects.registry import Limits
 from lookalike_searcher.rpc import parse
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.types import Search
-from tests.bench.dataset import Stock
+from tests.bench.dataset import Dataset
 from tests.bench.figures import Figure
 from tests.bench.ingest import copy
 from tests.bench.latency import milliseconds, timed
@@ -32,9 +32,9 @@ async def measure(folder: Path, queries: Queries) -> list[Figure]:
     figures = []
     with postgres.embedded(folder) as embedded:
         async with databases.connect(embedded.url, pool_size=2, command_timeout=600) as database:
-            sizes = [size for size in _SIZES if size <= len(queries.stock)]
+            sizes = [size for size in _SIZES if size <= len(queries.dataset)]
             for size in sizes:
-                await _fill(database, queries.stock, size)
+                await _fill(database, queries.dataset, size)
             config = Config(data_dir=folder, exact_threshold=100, build_patience=0)
             while await Maintenance(config, database, Metrics()).once():
                 pass
@@ -43,12 +43,12 @@ async def measure(folder: Path, queries: Queries) -> list[Figure]:
     return figures
 
 
-async def _fill(database: Database, stock: Stock, size: int) -> None:
-    """A project of the size, of rows from anywhere in the stock."""
-    created = await registry.create(database, f"size-{size}", stock.space, Limits())
-    rows = np.random.default_rng(size).choice(len(stock), size, replace=False)
+async def _fill(database: Database, dataset: Dataset, size: int) -> None:
+    """A project of the size, of rows from anywhere in the dataset."""
+    created = await registry.create(database, f"size-{size}", dataset.space, Limits())
+    rows = np.random.default_rng(size).choice(len(dataset), size, replace=False)
     async with database.writing() as connection:
-        await copy(connection, created.id, created.serving.id, stock.records(rows.tolist()))
+        await copy(connection, created.id, created.serving.id, dataset.records(rows.tolist()))
         await connection.execute(_FILLED, created.id, size)
     async with database.connection() as connection:
         await connection.execute("ANALYZE")

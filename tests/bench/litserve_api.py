@@ -1,7 +1,7 @@
 """The same service with LitServe: as its documentation writes one, and as somebody would who knows our model.
 
-A program of its own: `python -m tests.bench.litapis default|tuned --port PORT …`. Images come as base64 in JSON, as in
-LitServe's own examples with images, and vectors go as JSON.
+A program of its own: `python -m tests.bench.litserve_api default|tuned --port PORT …`. Images come as base64 in JSON,
+as in LitServe's own examples with images, and vectors go as JSON.
 """
 
 import argparse

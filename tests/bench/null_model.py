@@ -1,4 +1,4 @@
-"""The whole embedder around a model that computes nothing: `python -m tests.bench.null --decode none|real`.
+"""The whole embedder around a model that computes nothing: `python -m tests.bench.null_model --decode none|real`.
 
 A batch takes 2 ms whatever its size, as a device has latency; with `--decode none` images are not looked at either.
 """

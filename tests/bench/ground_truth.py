@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lookalike.v1 import searcher_pb2 as wire
 from tests.bench.dataset import sha256_of
-from tests.bench.synthesis import Vectors, normalised
+from tests.bench.synthetic_vectors import Vectors, normalised
 
 _LIMITS: Final = (10, 100, 1_000)
 _ROUNDING: Final = 1e-6
