@@ -28,7 +28,7 @@ class BulkStream:
         self._window = asyncio.Semaphore(engine.window)
         self._answers: asyncio.Queue[wire.EmbedStreamResponse | None] = asyncio.Queue()
         self._jobs: set[Job] = set()
-        self._bundles = False
+        self._in_batches = False
         self._all_read = False
         self._lost: DeviceLost | None = None
 
@@ -46,7 +46,7 @@ class BulkStream:
         reader = asyncio.create_task(self._read(requests))
         try:
             while answers := await self._ready():
-                yield wire.EmbedStreamResponse(entries=answers) if self._bundles else answers[0]
+                yield wire.EmbedStreamResponse(entries=answers) if self._in_batches else answers[0]
                 for _ in answers:
                     self._window.release()
             if self._lost:
@@ -62,7 +62,7 @@ class BulkStream:
         answers: list[wire.EmbedStreamResponse] = []
         while (answer := await self._answers.get()) is not None:
             answers.append(answer)
-            if not self._bundles or len(answers) == MAX_ENTRIES or self._answers.empty():
+            if not self._in_batches or len(answers) == MAX_ENTRIES or self._answers.empty():
                 return answers
         if answers:
             self._answers.put_nowait(None)  # the next call must see the end, too
@@ -84,7 +84,7 @@ class BulkStream:
             return (request,)
         if len(request.entries) > MAX_ENTRIES:
             raise TooManyEntries(MAX_ENTRIES)
-        self._bundles = True
+        self._in_batches = True
         return request.entries
 
     def _done(self, sequence: int, job: Job) -> None:

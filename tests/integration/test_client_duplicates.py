@@ -208,7 +208,7 @@ async def test_a_searcher_that_falls_silent_is_asked_again(player: Player, impat
 async def test_a_searcher_that_stays_silent_is_given_up(
     player: Player, impatient_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", 0.01)
     player.plays = [[hangs]]
     with pytest.raises(DeadlineExceededError, match=r"no answer for 0\.2 s"):
         await found(impatient_client)

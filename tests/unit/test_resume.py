@@ -68,7 +68,7 @@ class FakeCall:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_FIRST_DELAY_SECONDS", 0.0)
-    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", 0.01)
 
 
 def queue_of(*numbers: int) -> "asyncio.Queue[EmbedStreamRequest | None]":
@@ -182,7 +182,7 @@ async def test_what_was_not_asked_for_is_no_answer() -> None:
 
 async def test_a_stream_that_was_ended_on_purpose_is_opened_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server has aged it, or drains: that is no failure, as long as it answered something."""
-    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.0)  # whoever waits, fails
+    monkeypatch.setattr(retry, "RETRY_SECONDS", 0.0)  # whoever waits, fails
     for error in (StreamAged(), ShuttingDown()):
         opened = iter([FakeCall([None, ended_by(error)]), FakeCall([None, None, ended_by(error)]), FakeCall([])])
         assert await answered(partial(next, opened), 1, 2, 3, 4, 5) == [1, 2, 3, 4, 5]

@@ -161,7 +161,7 @@ async def test_a_stream_that_is_kept_out_does_not_end_a_run_that_goes_on(monkeyp
     """Where all streams together get answers, nobody has stayed away."""
     ticks = itertools.count(1)
     monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
-    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 2.0)  # a third failure in a row would be one too many
+    monkeypatch.setattr(retry, "RETRY_SECONDS", 2.0)  # a third failure in a row would be one too many
     servers: list[Server] = []
 
     def open_call() -> Server:

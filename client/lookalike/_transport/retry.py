@@ -13,7 +13,7 @@ from lookalike.errors import TLS_FAILED, DeadlineExceededError, LookalikeError, 
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS: Final = 60.0
+RETRY_SECONDS: Final = 60.0
 """How long a server may be away, without a single answer: long enough for another one to load its model."""
 NOT_SERVING_SECONDS: Final = 30.0
 """How long calls wait for a server that says that it does not serve. It is longer than two of its health probes are
@@ -41,7 +41,7 @@ class Backoff:
         """Wait a moment, the longer the more has failed, with jitter; or raise the failure, if it has been too long."""
         now = time.monotonic()
         self._since = self._since or now
-        if now - self._since >= PATIENCE_SECONDS:
+        if now - self._since >= RETRY_SECONDS:
             raise failure
         delay = _delay(self._attempts)
         self._attempts += 1
