@@ -259,7 +259,7 @@ class Client:
         """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
 
         It is learned from two thirds of the products that have two or more images, measured on the others, and then
-        learned anew from all. No photo is read. What is published is filled by the searcher, see `watch_space`, and
+        learned again from all. No photo is read. What is published is filled by the searcher, see `watch_space`, and
         does not serve before `cut_over_space`. Needs the extra `adapt`, some 500 MB, and seconds to minutes.
 
         Args:

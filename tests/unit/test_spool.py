@@ -10,7 +10,7 @@ def test_items_come_back_in_order_as_they_were() -> None:
     spool = Spool()
     items = [Item(None, "a", "hat", "red", staged=True, labels={"size": "m"}), Item(b"\0" * 3_000_000, "b")]
     for number, item in enumerate(items):
-        spool.put(item, number, anew=bool(number))
+        spool.put(item, number, image_lost=bool(number))
     assert len(spool) == 2
     assert list(spool.drain()) == [(items[0], 0, False), (items[1], 1, True)]
     assert not spool

@@ -18,7 +18,7 @@ _GONE: Final = "EMBEDDING_NEEDED"
 
 def is_gone(job: Job, error: LookalikeError) -> bool:
     """Say whether the image has gone since the project was asked for it: it is embedded after all."""
-    return error.reason == _GONE and not job.anew
+    return error.reason == _GONE and not job.image_lost
 
 
 def is_last(error: LookalikeError, attempts: int) -> bool:

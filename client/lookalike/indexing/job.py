@@ -46,7 +46,7 @@ class Job:
         reference: for the wire.
         room: what its image holds of the budget of bytes.
         attempts: in how many rounds it failed though it was tried.
-        anew: whether the project's word that it holds the image is not to be relied on, as it went when it was.
+        image_lost: whether the project held the image when it was asked, and no longer when it was to be stored.
         stored_sha256: the image that the project's reference shows; empty if there is none.
         stamp: that image's; once the image is read, its own.
         same_labels: whether the reference has the item's labels.
@@ -59,7 +59,7 @@ class Job:
     reference: wire.Reference
     room: Room
     attempts: int = 0
-    anew: bool = False
+    image_lost: bool = False
     stored_sha256: bytes = b""
     stamp: str = ""
     same_labels: bool = False

@@ -113,17 +113,17 @@ class Pipeline:
     async def _admitted(self, batch: Iterable[Attempt]) -> list[Job]:
         """The items of the batch that can be sent, as jobs."""
         jobs = []
-        for item, failed_attempts, anew in batch:
+        for item, failed_attempts, image_lost in batch:
             await self._places.acquire(0)
             try:
-                jobs.append(Job(item, source.reference(item), Room(self._bytes), failed_attempts, anew))
+                jobs.append(Job(item, source.reference(item), Room(self._bytes), failed_attempts, image_lost))
             except LookalikeError as error:
                 self._finish([(item, Room(self._bytes))], error)
         return jobs
 
     async def _changed(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs whose images must be fetched, or asked after; the others are done, or on their way."""
-        checked = [job for job in jobs if not job.anew and not isinstance(job.item.image, bytes)]
+        checked = [job for job in jobs if not job.image_lost and not isinstance(job.item.image, bytes)]
         states = await self._calls.check_references([job.reference for job in checked]) if checked else []
         stamps = await self._fetcher.stamps([job.item for job in checked])
         unchanged: list[Job] = []
@@ -167,11 +167,11 @@ class Pipeline:
     async def _check_all(self) -> None:
         """Send each image on to where it belongs: to be embedded, or straight to be stored."""
         async for batch in batched(source.drain(self._to_check), _CHECKED):
-            hashes = list({job.sha256 for job in batch if not job.anew})
+            hashes = list({job.sha256 for job in batch if not job.image_lost})
             with self._storing.remembered() as newly_stored:
                 stored_hashes = await self._calls.check_images(hashes) if hashes else set()
             for job in batch:
-                held = not job.anew and (job.sha256 in stored_hashes or job.sha256 in newly_stored)
+                held = not job.image_lost and (job.sha256 in stored_hashes or job.sha256 in newly_stored)
                 if held or self._storing.has_pending(job.sha256):
                     self._store(job, None)
                 else:
@@ -218,7 +218,7 @@ class Pipeline:
         if tried and not image_gone and attempts.is_last(error, failed_attempts):
             self._finish([(job.item, job.room)], error)
             return
-        self._put_off.put(job.item, failed_attempts, anew=image_gone or job.anew)
+        self._put_off.put(job.item, failed_attempts, image_lost=image_gone or job.image_lost)
         self._watch.put_off += 1
         self._leave(job.room)
 

@@ -12,7 +12,7 @@ from lookalike.records import Item
 _IN_MEMORY: Final = 1024 * 1024
 
 Attempt = tuple[Item, int, bool]
-"""An item that is to be tried, in how many rounds it was, and whether anew; see `Job`."""
+"""An item that is to be tried, in how many rounds it was, and whether the project lost its image; see `Job`."""
 
 
 async def first_attempts(batches: AsyncGenerator[list[Item], None]) -> AsyncGenerator[list[Attempt], None]:
@@ -33,11 +33,11 @@ class Spool:
         """How many it holds."""
         return self._count
 
-    def put(self, item: Item, attempts: int, *, anew: bool = False) -> None:
-        """Take an item; `attempts` and `anew` are those of its job."""
+    def put(self, item: Item, attempts: int, *, image_lost: bool = False) -> None:
+        """Take an item; `attempts` and `image_lost` are those of its job."""
         image = bytes(item.image) if isinstance(item.image, memoryview) else item.image
         item = replace(item, image=image, labels=dict(item.labels))  # as not all that is like them can be pickled
-        pickle.dump((item, attempts, anew), self._file, pickle.HIGHEST_PROTOCOL)
+        pickle.dump((item, attempts, image_lost), self._file, pickle.HIGHEST_PROTOCOL)
         self._count += 1
 
     def drain(self) -> Iterator[Attempt]:

@@ -81,7 +81,7 @@ class Query:
         group_by_product: rank products, each by its most similar image.
         exact: compare every image, whatever it takes.
         space: the project's space to search in; None: the one that serves.
-        rerank: put so many of the nearest in order anew, by how they lie to one another: 0 for none, to 1,000. It finds
+        rerank: order so many of the nearest again, by how they lie to one another: 0 for none, to 1,000. It finds
             more of what is alike in kind, for some milliseconds. If it is less than the limit, the other hits follow by
             similarity. There is one page.
 
