@@ -110,13 +110,13 @@ class Client:
         )
 
     async def __aenter__(self) -> Self:
-        """Nothing happens yet."""
+        """Return the client; connections are opened by the first call."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
+        """Close the connections to both servers."""
         await self.close()
 
     async def close(self) -> None:

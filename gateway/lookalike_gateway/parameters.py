@@ -160,7 +160,7 @@ class Days(Parameters):
 
 
 async def _nothing(_: Annotated[Parameters, Query()]) -> None:
-    """Refuse all parameters."""
+    """Refuse every parameter of a route that has none."""
 
 
 async def _given_once(request: Request) -> None:

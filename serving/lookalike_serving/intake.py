@@ -129,5 +129,5 @@ class Request:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release the request's bytes."""
+        """Release the bytes of the request for other requests."""
         self._intake.release(self._size)

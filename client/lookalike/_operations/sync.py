@@ -44,7 +44,7 @@ class _Sync:
         self._embed_streams = embed_streams
 
     async def run(self, items: Iterable[Item]) -> SyncResult:
-        """See `sync`."""
+        """Do what the function `sync` says."""
         space = await projects.space_to_fill(self._call, self._project)
         entries = [(item, await _entry(item)) for item in _at_most(items)]
         await self._embed(await self._missing(entries, space))

@@ -41,7 +41,7 @@ class Window(Generic[Request]):
         self._room.set()
 
     def __len__(self) -> int:
-        """How many are unanswered."""
+        """Return how many requests are unanswered."""
         return len(self._unanswered)
 
     def requests(self) -> list[Request]:

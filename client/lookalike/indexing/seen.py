@@ -26,7 +26,7 @@ class Seen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of it."""
+        """Delete the temporary database."""
         self._database.close()
 
     def add(self, item: Item) -> None:

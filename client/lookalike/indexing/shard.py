@@ -13,7 +13,7 @@ class Shard:
     count: int = 1
 
     def __post_init__(self) -> None:
-        """Check."""
+        """Check the range of both numbers. Raises ValueError."""
         if not 0 <= self.index < self.count:
             raise ValueError(f"a shard is one of 0 to n-1 of n, got {self.index}/{self.count}")
 

@@ -30,7 +30,7 @@ class Spool:
         self._file = self._new()
 
     def __len__(self) -> int:
-        """How many it holds."""
+        """Return how many attempts are held."""
         return self._count
 
     def put(self, item: Item, attempts: int, *, image_lost: bool = False) -> None:

@@ -24,7 +24,7 @@ router = APIRouter(
 
 
 class _EnoughError(Exception):
-    """The time is up."""
+    """The time for one request is up; what was found is the answer."""
 
 
 @router.get(

@@ -34,7 +34,7 @@ class Projection:
         return await asyncio.to_thread(self._of, halfvecs) if halfvecs else []
 
     def _of(self, halfvecs: Sequence[bytes]) -> list[bytes]:
-        """Project the vectors.
+        """Return the projected vectors, encoded.
 
         A vector at the centre has no direction; it gets one with the same distance from each axis.
         """
