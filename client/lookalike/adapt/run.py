@@ -23,24 +23,24 @@ _MAX_NAME_LENGTH: Final = 128
 """The most characters of a space's name."""
 
 
-async def adapt(call: Call, project: str, *, unlabelled: bool, publish: bool, seed: int) -> Adaptation:
+async def adapt(call: Call, project_name: str, *, unlabelled: bool, publish: bool, seed: int) -> Adaptation:
     """Adapt a project; see `Client.adapt`."""
-    details = await projects.get(call, project)
+    details = await projects.get(call, project_name)
     source = _source(details)
     fraction = min(1.0, sample.MAX_IMAGES / max(1, details.image_count))
     async with (
-        aclosing(vectors.read(call, project, source, fraction)) as exported,
-        aclosing(feedback.list_all(call, project)) as judgements,
+        aclosing(vectors.read(call, project_name, source, fraction)) as exported,
+        aclosing(feedback.list_all(call, project_name)) as judgements,
     ):
         examples = await sample.collect(exported, judgements, source)
     if unlabelled:
         examples = Sample(examples.vectors, np.full(len(examples.vectors), -1, np.int64), NO_PAIRS, NO_PAIRS)
-    _check(project, examples, unlabelled=unlabelled)
+    _check(project_name, examples, unlabelled=unlabelled)
     gain = None if unlabelled else await asyncio.to_thread(_measure, examples, seed)
     space = ""
     if publish and (gain is None or gain.helps):
         learned = await asyncio.to_thread(_learn_from, examples)
-        space = await _publish(call, project, source, learned)
+        space = await _publish(call, project_name, source, learned)
     return Adaptation(source, len(examples.vectors), examples.products, gain, space)
 
 
@@ -50,16 +50,16 @@ def _source(project: Project) -> str:
     return serving.source or serving.name
 
 
-def _check(project: str, examples: Sample, *, unlabelled: bool) -> None:
+def _check(project_name: str, examples: Sample, *, unlabelled: bool) -> None:
     minimum = 2 if unlabelled else _MIN_PRODUCTS
     count, noun = (
         (len(examples.vectors), "images") if unlabelled else (examples.products, "products of two or more images")
     )
     if count < minimum:
         raise PreconditionError(
-            f"project {project!r} has {count:,} {noun}; adapting to it needs at least {minimum}",
+            f"project {project_name!r} has {count:,} {noun}; adapting to it needs at least {minimum}",
             reason="TOO_LITTLE_TO_LEARN_FROM",
-            metadata={"project": project, "found": str(count), "needed": str(minimum)},
+            metadata={"project": project_name, "found": str(count), "needed": str(minimum)},
             code=grpc.StatusCode.FAILED_PRECONDITION,
         )
 
@@ -74,12 +74,12 @@ def _learn_from(examples: Sample) -> Projection:
     return learn(examples.vectors, examples.groups, examples.pairs, examples.apart)
 
 
-async def _publish(call: Call, project: str, source: str, learned: Projection) -> str:
+async def _publish(call: Call, project_name: str, source: str, learned: Projection) -> str:
     """Create the space, unless an earlier run has created the same one, and return its name."""
     name = _name(source, learned)
     projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist())
     with suppress(AlreadyExistsError):  # the name is a digest, so a space of this name is the same
-        await projects.create_space(call, project, name, projection)
+        await projects.create_space(call, project_name, name, projection)
     return name
 
 

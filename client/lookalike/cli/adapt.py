@@ -50,7 +50,7 @@ def adapt(
     run(work())
 
 
-async def _follow(client: Client, project: str, space: str, *, cut_over: bool) -> None:
+async def _follow(client: Client, project_name: str, space: str, *, cut_over: bool) -> None:
     """Wait until the space is filled, compare it, and make it the serving space or print the command for that."""
     with Progress(
         TextColumn("filling"),
@@ -62,15 +62,17 @@ async def _follow(client: Client, project: str, space: str, *, cut_over: bool) -
         transient=True,
     ) as bar:
         task = bar.add_task("filling", total=None)
-        async with aclosing(client.watch_space(project, space)) as states:
+        async with aclosing(client.watch_space(project_name, space)) as states:
             async for state in states:
                 bar.update(task, completed=state.vector_count, total=state.wanted_count)
-    print_comparison(await client.compare_spaces(project, space))
+    print_comparison(await client.compare_spaces(project_name, space))
     if cut_over:
-        await client.cut_over_space(project, space)
+        await client.cut_over_space(project_name, space)
         console.print(f"{space} serves")
     else:
-        console.print(f"{space} is ready; to search in it: lookalike space cut-over {project} {space}", soft_wrap=True)
+        console.print(
+            f"{space} is ready; to search in it: lookalike space cut-over {project_name} {space}", soft_wrap=True
+        )
 
 
 def _print(adaptation: Adaptation) -> None:

@@ -144,9 +144,9 @@ def _share(text: str) -> Shard:
         raise typer.BadParameter(str(error), param_hint="--shard") from error
 
 
-async def _create(client: Client, project: str) -> None:
+async def _create(client: Client, project_name: str) -> None:
     try:
-        await client.create_project(project)
+        await client.create_project(project_name)
     except AlreadyExistsError:
         return
-    errors.print(f"created project {project}")
+    errors.print(f"created project {project_name}")

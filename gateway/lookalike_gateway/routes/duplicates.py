@@ -76,14 +76,14 @@ async def stream(project: Project, query: Annotated[Duplicates, Query()], state:
 
 
 async def _lines(
-    state: State, project: str, first: DuplicateCluster | None, rest: AsyncGenerator[DuplicateCluster, None]
+    state: State, project_name: str, first: DuplicateCluster | None, rest: AsyncGenerator[DuplicateCluster, None]
 ) -> AsyncIterator[str]:
     def line(cluster: DuplicateCluster) -> str:
         shown = Cluster.model_validate(cluster, context=context)
         progress = Progress.model_validate(cluster.progress)
         return DuplicateLine(cluster=shown, progress=progress).model_dump_json() + "\n"
 
-    context = state.thumbnails.url(project)
+    context = state.thumbnails.url(project_name)
     try:
         async with aclosing(rest):
             if first:
@@ -95,10 +95,10 @@ async def _lines(
 
 
 def _find(
-    state: State, project: str, query: Duplicates, note: Callable[[DuplicateProgress], object] | None
+    state: State, project_name: str, query: Duplicates, note: Callable[[DuplicateProgress], object] | None
 ) -> AsyncGenerator[DuplicateCluster, None]:
     return state.client.find_duplicates(
-        project,
+        project_name,
         min_similarity=query.min_similarity,
         same_file_only=query.same_file_only,
         resume_token=query.resume_token,

@@ -64,14 +64,16 @@ def _continued(query: Search) -> Page:
     return page_token.decode(query.page_token)
 
 
-async def _answer(state: State, project: str, query: Search, page: Page, embed_seconds: float = 0.0) -> SearchResult:
+async def _answer(
+    state: State, project_name: str, query: Search, page: Page, embed_seconds: float = 0.0
+) -> SearchResult:
     """Return the page. An offset without a token means that the hits before it are searched for too, and left out."""
     skipped = 0 if page.page_token else page.offset
     if skipped + query.limit > MAX_HITS:
         rule = f"with limit must be at most {MAX_HITS}; beyond, go on with nextPageToken"
         raise invalid("offset", rule, skipped)
     response = await state.client.search(
-        project,
+        project_name,
         **page.query,
         limit=skipped + query.limit,
         page_token=page.page_token,
@@ -82,7 +84,7 @@ async def _answer(state: State, project: str, query: Search, page: Page, embed_s
         rerank=query.rerank,
     )
     last = page.offset - skipped + len(response.hits)
-    context = state.thumbnails.url(project)
+    context = state.thumbnails.url(project_name)
     results = [Result.model_validate(hit, context=context) for hit in response.hits[skipped:]]
     for rank, result in enumerate(results, start=page.offset + 1):
         result.rank = rank

@@ -42,7 +42,7 @@ async def restore(database: Database, file: Path, name: str = "") -> Project:
     with archives.opened(file) as (archive, manifest):
         version = _checked(manifest)
         name = validation.project_name(name or manifest.project["name"])
-        async with database.writing(project=name) as connection:
+        async with database.writing(project_name=name) as connection:
             try:
                 ids = await _register(connection, name, manifest)
                 await _make(database, connection, ids, version)

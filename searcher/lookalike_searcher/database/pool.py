@@ -57,12 +57,12 @@ class Database:
         self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def connection(self, shares: Shares | None = None, project: str = "") -> AsyncIterator[Connection]:
+    async def connection(self, shares: Shares | None = None, project_name: str = "") -> AsyncIterator[Connection]:
         """Lend a connection of the pool within the block.
 
         Args:
             shares: limits how many connections a project gets at once.
-            project: the name of the project that the call is for.
+            project_name: the name of the project that the call is for.
 
         Raises:
             QuotaExceeded: too many calls wait for the project's share.
@@ -73,43 +73,43 @@ class Database:
         """
         with _failures_translated():
             async with AsyncExitStack() as ending:
-                yield await self._borrow(ending, shares, project)
+                yield await self._borrow(ending, shares, project_name)
 
     @asynccontextmanager
-    async def writing(self, *, project: str = "") -> AsyncIterator[Connection]:
+    async def writing(self, *, project_name: str = "") -> AsyncIterator[Connection]:
         """Lend a connection in a transaction, which is committed at the end of the block.
 
         Args:
-            project: the name of the project whose registry row will be locked.
+            project_name: the name of the project whose registry row will be locked.
         """
-        async with self.connection(self._writers, project) as connection, self._transaction(connection, "BEGIN"):
+        async with self.connection(self._writers, project_name) as connection, self._transaction(connection, "BEGIN"):
             yield connection
 
     @asynccontextmanager
-    async def reading(self, settings: str = "", *, project: str = "") -> AsyncIterator[Connection]:
+    async def reading(self, settings: str = "", *, project_name: str = "") -> AsyncIterator[Connection]:
         """Lend a connection in a read-only transaction whose statements all see the same state.
 
         Nobody waits for the COMMIT: what was read is true when the block ends.
 
         Args:
             settings: `SET LOCAL` statements, each ended by a semicolon.
-            project: the name of the project; one project gets at most half of the connections.
+            project_name: the name of the project; one project gets at most half of the connections.
         """
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
         with _failures_translated():
             async with AsyncExitStack() as ending:
-                connection = await self._borrow(ending, self._readers, project)
+                connection = await self._borrow(ending, self._readers, project_name)
                 await ending.enter_async_context(self._transaction(connection, begin, settings))
                 yield connection
                 later = asyncio.create_task(_end(ending.pop_all()))
             self._ending.add(later)
             later.add_done_callback(self._ending.discard)
 
-    async def _borrow(self, ending: AsyncExitStack, shares: Shares | None, project: str) -> Connection:
+    async def _borrow(self, ending: AsyncExitStack, shares: Shares | None, project_name: str) -> Connection:
         """Return a connection of the pool, which goes back when `ending` is closed."""
         with self.metrics.pool_wait.time():
-            if shares and project:
-                await ending.enter_async_context(shares.of(project))
+            if shares and project_name:
+                await ending.enter_async_context(shares.of(project_name))
             async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
                 connection = await self._pool.acquire()
         ending.push_async_callback(self._pool.release, connection, timeout=connections.NET_SECONDS)

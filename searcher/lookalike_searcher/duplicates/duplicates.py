@@ -53,13 +53,13 @@ class DuplicateQuery:
     """The query says which duplicates to find.
 
     Attributes:
-        project: the name of the project.
+        project_name: the name of the project.
         min_similarity: the least cosine of near duplicates.
         same_file_only: whether to find only files that are used in several places.
         after: the place of an earlier answer, after which to go on.
     """
 
-    project: str
+    project_name: str
     min_similarity: float = NEAR_DUPLICATE
     same_file_only: bool = False
     after: Place | None = None
@@ -113,7 +113,7 @@ class Duplicates:
             NotFound: there is no such project, or the space of `after` has been deleted.
             InvalidField: `after` is of another project of the same name.
         """
-        project = await registry.get(self._database, query.project)
+        project = await registry.get(self._database, query.project_name)
         place = query.after or Place(
             project.id, "" if query.same_file_only else project.base(project.serving).name, 0, 0
         )

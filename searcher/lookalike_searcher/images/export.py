@@ -37,7 +37,7 @@ PLACE_TYPES: Final = (int, str, int, int)
 class ExportQuery:
     """The query has a project, a space (empty: the one that writers fill), a share of its images, and a start."""
 
-    project: str
+    project_name: str
     space: str
     fraction: float
     after: Place | None
@@ -66,7 +66,7 @@ async def blocks(database: Database, query: ExportQuery) -> AsyncGenerator[Block
         NotFound: there is no such project or space.
         InvalidField: the export began in another project, or another space, of the same name.
     """
-    project = await registry.get(database, query.project)
+    project = await registry.get(database, query.project_name)
     space = project.in_space(query.space) if query.space else project.base(project.serving)
     if query.after:
         space = project.in_space(query.after.space)

@@ -137,7 +137,7 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
     """
     held, stale = statement("project_read", hold=fragment("project_hold"), there=fragment("project_there")), False
     while True:
-        async with database.reading(settings, project=name) as connection:
+        async with database.reading(settings, project_name=name) as connection:
             rows = await connection.fetch(held, name)
             if not all(row["held"] for row in rows):
                 await connection.execute(statement("project_wait_for_writer"), rows[0]["id"])
@@ -155,7 +155,7 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
 @asynccontextmanager
 async def writing(database: Database, name: str) -> AsyncIterator[tuple[Connection, Project]]:
     """Lend a connection to change a project within the block, while nobody else does. Yields both. Raises NotFound."""
-    async with database.writing(project=name) as connection:
+    async with database.writing(project_name=name) as connection:
         await connection.execute(statement("project_lock"), name)
         yield connection, await read(connection, name)  # read under the lock
 

@@ -17,7 +17,7 @@ class SpaceReader:
     """The reader reads the same space several times, each time in a transaction of its own."""
 
     database: Database
-    project: str
+    project_name: str
     project_id: int
     space: str
 
@@ -31,7 +31,7 @@ class SpaceReader:
         Raises:
             NotFound: the project or the space has been deleted, even if another one has its name now.
         """
-        async with registry.reading(self.database, self.project, settings) as (connection, project):
+        async with registry.reading(self.database, self.project_name, settings) as (connection, project):
             if project.id != self.project_id:
-                raise NotFound.project(self.project)
+                raise NotFound.project(self.project_name)
             yield connection, project, project.in_space(self.space)

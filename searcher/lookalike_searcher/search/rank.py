@@ -39,7 +39,7 @@ async def rank(
         FailedPrecondition: the query's vector is of another space.
         InvalidField: the page before was of another project or space.
     """
-    async with registry.reading(database, search.project) as (connection, project):
+    async with registry.reading(database, search.project_name) as (connection, project):
         admit(project)
         space = project.in_space(search.space)
         if search.after and search.after[:2] != (project.id, space.name):

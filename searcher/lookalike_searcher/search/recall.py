@@ -80,7 +80,7 @@ class Recall:
         async with self._database.writing() as connection:
             row = await connection.fetchrow(
                 statement("space_recall"),
-                search.project,
+                search.project_name,
                 ranking.space,
                 share,
                 _MEMORY,
@@ -91,6 +91,8 @@ class Recall:
             )
         self._metrics.recall_samples.labels("measured").inc()
         if row:
-            self._metrics.recall.labels(search.project).set(row["recall"])
+            self._metrics.recall.labels(search.project_name).set(row["recall"])
             if row["before"] != row["after"]:
-                logger.info("project %r: live recall is %.4f: hnsw.ef_search %d → %d", search.project, *row.values())
+                logger.info(
+                    "project %r: live recall is %.4f: hnsw.ef_search %d → %d", search.project_name, *row.values()
+                )

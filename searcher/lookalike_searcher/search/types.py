@@ -29,7 +29,7 @@ class Search:
     """A search has a project, a query, and options.
 
     Attributes:
-        project: the name of the project.
+        project_name: the name of the project.
         query: the query to rank by.
         limit: the most hits.
         space: the name of the space; empty for the one that serves.
@@ -42,7 +42,7 @@ class Search:
         search_id: the id of the search of which this is a later page; empty for a new search.
     """
 
-    project: str
+    project_name: str
     query: Query
     limit: int
     space: str = ""

@@ -33,10 +33,10 @@ class Caller:
         """Return whether the caller has one of these scopes."""
         return not self.scopes.isdisjoint(scopes)
 
-    def may_touch(self, project: str) -> bool:
+    def may_touch(self, project_name: str) -> bool:
         """Return whether the caller may use a project of this name, which need not exist."""
         return any(
-            project.startswith(name.removesuffix("*")) if name.endswith("*") else project == name
+            project_name.startswith(name.removesuffix("*")) if name.endswith("*") else project_name == name
             for name in self.projects
         )
 

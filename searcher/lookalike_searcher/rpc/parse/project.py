@@ -71,7 +71,7 @@ def export(request: wire.ExportVectorsRequest) -> tuple[exporting.ExportQuery, s
             *page_token.decode(request.resume_token, request_digest, exporting.PLACE_TYPES, "resume_token")
         )
     query = exporting.ExportQuery(
-        project=validation.project_name(request.project, "project"),
+        project_name=validation.project_name(request.project, "project"),
         space=validation.space(request.space) if request.space else "",
         fraction=validation.between("fraction", request.fraction, 0, 1),
         after=after,

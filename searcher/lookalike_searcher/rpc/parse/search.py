@@ -28,7 +28,7 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
         _check_search_id(issued_id, after.project_id, request.page_token)
     similarity = request.min_similarity if request.HasField("min_similarity") else -1.0
     parsed = Search(
-        project=validation.project_name(request.project, "project"),
+        project_name=validation.project_name(request.project, "project"),
         query=_query(request),
         limit=limit(request.limit),
         space=validation.space(request.space) if request.space else "",
@@ -138,7 +138,7 @@ def duplicates(request: wire.FindDuplicatesRequest) -> tuple[DuplicateQuery, str
         after = Place(*page_token.decode(request.resume_token, request_digest, PLACE_TYPES, "resume_token"))
     similarity = request.min_similarity if request.HasField("min_similarity") else NEAR_DUPLICATE
     query = DuplicateQuery(
-        project=validation.project_name(request.project, "project"),
+        project_name=validation.project_name(request.project, "project"),
         min_similarity=validation.between("min_similarity", similarity, 0.5, 1),
         same_file_only=request.same_file_only,
         after=after,
