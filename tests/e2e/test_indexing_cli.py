@@ -201,7 +201,8 @@ async def test_a_dry_run_says_what_would_be_done_and_does_nothing(shop: Shop) ->
     before = await shop.client.get_project(shop.project)
     done = await shop.index("photos", "--sync", "--dry-run", "--json")
     assert done.code == 0
-    assert done.event("plan") == {"event": "plan", "new": 1, "changed": 1, "unchanged": 2, "failed": 0, "deleted": 1}
+    counts = {"new": 1, "changed": 1, "unchanged": 2, "failed": 0, "deleted": 1}
+    assert done.event("plan") == {"event": "plan", **counts, "passedOver": {}}
     assert {(event["change"], Path(event["uri"]).name) for event in done.events if event["event"] == "item"} == {
         *(("new", "7.jpg"), ("changed", "1.jpg"), ("deleted", "0.jpg"))
     }
@@ -230,6 +231,26 @@ async def test_sync_deletes_what_the_sources_lack_but_not_more_than_half_unless_
     assert meant.code == 0
     assert "5 references deleted" in meant.output
     assert await shop.references() == [f"{number}.jpg" for number in range(6, 10)]
+
+
+async def test_what_cannot_be_looked_at_is_a_failure_and_deletes_nothing(shop: Shop) -> None:
+    """A share that is not mounted has not lost its photos."""
+    shop.write(range(4))
+    share, link = shop.folder / "share", shop.folder / "photos/shared.jpg"
+    share.mkdir()
+    (shop.folder / "photos/3.jpg").rename(share / "3.jpg")
+    link.symlink_to(share / "3.jpg")
+    (shop.folder / "photos/film.mp4").touch()
+    assert "1 file passed over: .mp4 1" in (await shop.index("photos")).errors
+    share.rename(shop.folder / "unmounted")
+    (shop.folder / "photos/loop.jpg").symlink_to(shop.folder / "photos/loop.jpg")
+    done = await shop.index("photos", "--sync", "--yes", "--json")
+    assert done.code == 2
+    assert "nothing is deleted" in done.errors
+    report = done.event("report")
+    assert (report["unchanged"], report["reasons"], report["passedOver"]) == (3, {"UNREADABLE": 2}, {".mp4": 1})
+    assert f"it is a link to {share}/3.jpg" in shop.failures.read_text()
+    assert await shop.references() == ["0.jpg", "1.jpg", "2.jpg", "shared.jpg"]
 
 
 async def interrupted(shop: Shop, number: signal.Signals, *arguments: str) -> Done:

@@ -1,6 +1,7 @@
 """Finding image files."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,24 +16,50 @@ def touch(folder: Path, *names: str) -> None:
         path.touch()
 
 
-def found_in(folder: Path) -> list[str]:
-    failures: list[OSError] = []
-    found = [os.path.relpath(path, folder) for path in image_files(folder, failures.append)]
-    assert not failures
-    return found
+class Walk:
+    """What is found below a folder, by relative path, and what else is told."""
+
+    def __init__(self, folder: Path, pattern: str = "") -> None:
+        failures: list[OSError] = []
+        reasons: list[str] = []
+        if pattern:
+            paths = matching(f"{folder}/{pattern}", failures.append, reasons.append)
+        else:
+            paths = image_files(folder, failures.append, reasons.append)
+        self.paths = [os.path.relpath(path, folder) for path in paths]
+        self.failed = sorted(os.path.relpath(failure.filename, folder) for failure in failures)
+        self.passed_over = Counter(reasons)
 
 
-def test_folders_are_searched_for_images_and_hidden_ones_are_left_out(tmp_path: Path) -> None:
-    touch(tmp_path, "b/2.JPG", "a/1.png", "a/c/3.webp", "notes.txt", ".hidden/3.jpg", "b/.4.jpg", "5.gif")
-    assert found_in(tmp_path) == ["5.gif", "a/1.png", "a/c/3.webp", "b/2.JPG"]
+def test_folders_are_searched_for_images_and_what_is_passed_over_is_told(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "b/2.JPG", "a/1.png", "a/c/3.webp", "notes.txt", ".hidden/3.jpg", "b/.4.jpg", "5.gif", "6.HEIC", "x"
+    )
+    os.mkfifo(tmp_path / "pipe.jpg")
+    walk = Walk(tmp_path)
+    assert walk.paths == ["5.gif", "6.HEIC", "a/1.png", "a/c/3.webp", "b/2.JPG"]
+    assert walk.passed_over == {".txt": 1, "hidden": 2, "no extension": 1, "not a regular file": 1}
+    assert not walk.failed
 
 
 def test_links_to_files_are_followed_and_links_to_folders_are_not(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.png")
     (tmp_path / "link.png").symlink_to(tmp_path / "a/1.png")
     (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
-    (tmp_path / "broken.png").symlink_to(tmp_path / "nowhere.png")
-    assert found_in(tmp_path) == ["link.png", "a/1.png"]
+    (tmp_path / "again.png").symlink_to(tmp_path, target_is_directory=True)
+    walk = Walk(tmp_path)
+    assert walk.paths == ["link.png", "a/1.png"]
+    assert walk.passed_over == {"link to a folder": 2}
+
+
+@pytest.mark.parametrize("pattern", ["", "*.png"])
+def test_a_file_that_cannot_be_looked_at_is_a_failure_and_the_others_are_found(tmp_path: Path, pattern: str) -> None:
+    touch(tmp_path, "1.png", "9.png")
+    (tmp_path / "nowhere.png").symlink_to(tmp_path / "share/nowhere.png")
+    (tmp_path / "itself.png").symlink_to(tmp_path / "itself.png")
+    walk = Walk(tmp_path, pattern)
+    assert sorted(walk.paths) == ["1.png", "9.png"]
+    assert walk.failed == ["itself.png", "nowhere.png"]
 
 
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -44,7 +71,10 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_a_pattern_finds_files_at_any_depth(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg", "a/b/2.jpg", "a/3.png")
     (tmp_path / "folder.jpg").mkdir()
-    assert sorted(matching(f"{tmp_path}/**/*.jpg")) == [str(tmp_path / "1.jpg"), str(tmp_path / "a/b/2.jpg")]
+    walk = Walk(tmp_path, "**/*.jpg")
+    assert sorted(walk.paths) == ["1.jpg", "a/b/2.jpg"]
+    assert not walk.passed_over
+    assert Walk(tmp_path, "*").passed_over == {"folder": 2}
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,9 @@ def test_a_store_is_listed_by_prefix_and_by_pattern() -> None:
     store.pipe("/sources/list.csv", b"\xef\xbb\xbfuri\n1.jpg\nhttps://shop/3.jpg\n")
     try:
         prefix = "memory://sources/"
-        assert [item.uri for item in Sources([prefix]).items()] == [
-            "memory:///sources/1.jpg",
-            "memory:///sources/deep/2.PNG",
-        ]
+        below = Sources([prefix])
+        assert [item.uri for item in below.items()] == ["memory:///sources/1.jpg", "memory:///sources/deep/2.PNG"]
+        assert below.passed_over == {".txt": 1, ".csv": 1}
         assert [item.uri for item in Sources([f"{prefix}deep/*.txt"]).items()] == ["memory:///sources/deep/notes.txt"]
         assert [item.uri for item in Sources([f"{prefix}list.csv"]).items()] == [
             "memory://sources/1.jpg",

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
@@ -21,6 +21,8 @@ _LIVE_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 10.0
 _MEMORY_SECONDS: Final = 30.0
 """The rate is the mean over this time."""
+_REASONS: Final = 8
+"""Of the files that were passed over, so many reasons are shown."""
 
 
 class Progress:
@@ -177,6 +179,7 @@ def print_report(report: Report, *, as_json: bool, interrupted: bool = False) ->
             seconds=round(report.seconds, 3),
             **count_fields(report),
             reasons=dict(report.reasons),
+            passed_over=dict(report.passed_over),
             failures=failures,
             interrupted=interrupted,
         )
@@ -187,6 +190,7 @@ def print_report(report: Report, *, as_json: bool, interrupted: bool = False) ->
     console.print(
         f"{total:,} image{'' if total == 1 else 's'} in {duration(report.seconds)} ({rate:,.1f} images/s): {parts}"
     )
+    print_passed_over(report.passed_over)
     for reason, examples in sorted(report.examples.items()):
         errors.print(f"{reason}: {report.reasons[reason]:,}", style="red")
         for outcome in examples:
@@ -203,6 +207,15 @@ def print_report(report: Report, *, as_json: bool, interrupted: bool = False) ->
             "Not finished. The items counted above are stored; run the same command again for the rest.",
             soft_wrap=True,
         )
+
+
+def print_passed_over(passed_over: Mapping[str, int]) -> None:
+    """Print how many files the sources passed over, by reason, if there are any."""
+    if total := sum(passed_over.values()):
+        reasons = Counter(passed_over).most_common()
+        shown = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:_REASONS])
+        more = f", … and {len(reasons) - _REASONS:,} other kinds" if len(reasons) > _REASONS else ""
+        errors.print(f"{total:,} file{'' if total == 1 else 's'} passed over: {shown}{more}", soft_wrap=True)
 
 
 def print_event(name: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON takes

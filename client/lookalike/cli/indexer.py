@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import aclosing, suppress
 
 from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, print_failure
-from lookalike.cli.display import Progress, print_event, print_report, show_progress
+from lookalike.cli.display import Progress, print_event, print_passed_over, print_report, show_progress
 from lookalike.cli.report import Report
 from lookalike.client import Client
 from lookalike.errors import LookalikeError
@@ -62,6 +62,7 @@ class Indexer:
             counting.set()
             for outcome in self._take_failures():
                 self._report.add(outcome)
+            self._report.passed_over = self._sources.passed_over
             if self._report.counts or not isinstance(sys.exc_info()[1], LookalikeError | OSError):
                 print_report(self._report, as_json=self._as_json, interrupted=interrupted)
         if not self._report.counts and self._share.count == 1:
@@ -125,8 +126,11 @@ class Indexer:
                 for reference in page:
                     self._print_change("deleted", reference.uri, "")
         if self._as_json:
-            print_event("plan", **{change.value: changes[change] for change in Change}, deleted=deleted)
+            passed_over = dict(self._sources.passed_over)
+            counts = {change.value: changes[change] for change in Change}
+            print_event("plan", **counts, deleted=deleted, passed_over=passed_over)
         else:
+            print_passed_over(self._sources.passed_over)
             parts = [f"{changes[change]:,} {change}" for change in Change]
             console.print(f"would be: {', '.join(parts)}, {deleted:,} deleted")
         return 1 if changes[Change.FAILED] else 0

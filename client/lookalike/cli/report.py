@@ -30,6 +30,7 @@ class Report:
         reasons: the number of failures by reason.
         examples: the first failures of each reason.
         deleted: the number of references that were deleted.
+        passed_over: the number of files that the sources passed over, by reason.
     """
 
     def __init__(self, failures: Path) -> None:
@@ -38,6 +39,7 @@ class Report:
         self.reasons: Counter[str] = Counter()
         self.examples: defaultdict[str, list[Outcome]] = defaultdict(list)
         self.deleted = 0
+        self.passed_over: Mapping[str, int] = {}
         self._file: BinaryIO | None = None
         self._ending = ExitStack()
         self._start = time.monotonic()

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ class Sources:
         names: the sources, as the command line names them.
         form: the format of manifests.
         product_from: which part of a file's path names its product; a manifest has a column for that.
-        failures: one outcome for each folder and manifest row that could not be read; it grows as items are taken.
+        failures: one outcome for each file, folder and manifest row that could not be read; it grows as items are
+            taken.
+        passed_over: how many files were passed over, by reason: an extension, `hidden`, …; it grows likewise.
     """
 
     names: Sequence[str]
@@ -35,8 +38,9 @@ class Sources:
     product_from: ProductFrom = ProductFrom.NONE
 
     def __post_init__(self) -> None:
-        """Start with an empty list of failures."""
+        """Start with no failures, and nothing passed over."""
         self.failures: list[Outcome] = []
+        self.passed_over: Counter[str] = Counter()
 
     def check(self) -> None:
         """Raise FileNotFoundError if a source does not exist."""
@@ -69,14 +73,14 @@ class Sources:
         if "://" in name:
             if (form := self._form(name)) and not store.is_listing(name):
                 return store.manifest_items(name, form, self._failed)
-            return (Item(None, uri) for uri in store.uris(name))
+            return (Item(None, uri) for uri in store.uris(name, self._pass_over))
         if os.path.isdir(name):
-            return self._files(folder.image_files(name, self._folder_failed))
+            return self._files(folder.image_files(name, self._file_failed, self._pass_over))
         if (form := self._form(name)) and os.path.isfile(name):
             return manifest.file_items(name, form, self._failed)
         if os.path.exists(name):
             return self._files(iter([os.path.realpath(name)]))
-        return self._files(folder.matching(name))
+        return self._files(folder.matching(name, self._file_failed, self._pass_over))
 
     def _form(self, name: str) -> Format | None:
         """Return the format of the source if it is a manifest, else None."""
@@ -85,8 +89,13 @@ class Sources:
     def _files(self, paths: Iterator[str]) -> Iterator[Item]:
         return (folder.item(path, self.product_from) for path in paths)
 
-    def _folder_failed(self, error: OSError) -> None:
+    def _pass_over(self, reason: str) -> None:
+        self.passed_over[reason] += 1
+
+    def _file_failed(self, error: OSError) -> None:
         message = f"cannot read {error.filename}: {error.strerror}"
+        if os.path.islink(error.filename):
+            message += f"; it is a link to {os.readlink(error.filename)}"
         self._failed(str(error.filename), UnreadableImageError(message, reason="UNREADABLE"))
 
     def _failed(self, place: str, error: LookalikeError) -> None:

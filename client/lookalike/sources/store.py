@@ -1,6 +1,7 @@
 """List files of object stores by prefix or pattern, and read manifests from stores and URLs, through fsspec."""
 
 import glob
+import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import IO, Any, Final
@@ -9,16 +10,20 @@ from lookalike.errors import InvalidRequestError, LookalikeError
 from lookalike.fetch import Failed, origin
 from lookalike.records import Item, Origin
 from lookalike.sources import manifest
-from lookalike.sources.folder import EXTENSIONS
+from lookalike.sources.folder import EXTENSIONS, OnPassedOver
 
 _WEB: Final = ("http://", "https://")
 
 
-def uris(name: str) -> Iterator[str]:
+def uris(name: str, passed_over: OnPassedOver = lambda _: None) -> Iterator[str]:
     """Yield the URIs that a source in a store or on the web stands for.
 
     A pattern (`s3://shop/**/*.jpg`) stands for all files that match, a prefix that ends in `/` for all images below it,
     and any other URI for itself.
+
+    Args:
+        name: the source.
+        passed_over: is called for each other file below a prefix, with its extension.
 
     Raises:
         InvalidRequestError: the store cannot be listed.
@@ -34,6 +39,8 @@ def uris(name: str) -> Iterator[str]:
     for file_path in paths:
         if glob.has_magic(name) or file_path.lower().endswith(tuple(EXTENSIONS)):
             yield files.unstrip_protocol(file_path)
+        else:
+            passed_over(os.path.splitext(file_path)[1].lower() or "no extension")
 
 
 def is_listing(name: str) -> bool:
