@@ -467,3 +467,12 @@ async def test_a_file_whose_name_is_no_text_is_read(tmp_path: Path) -> None:
         assert found
         assert found.data == IMAGE
         assert await fetch(f"file://{tmp_path}/caf%E9%20%231%3F.jpg", found.stamp) is None
+
+
+async def test_a_signed_url_is_sent_byte_for_byte_after_a_redirect_too(site: Site) -> None:
+    signed = "/a%2Fb/~c+d%7e.jpg?X-Signature=a%2Bb%2f&x=y+z/=="
+    moved = site.answers("/moved", web.Response(status=302, headers={"Location": signed}))
+    async with fetching() as fetch:
+        for url in site.url(signed), moved:
+            assert await reason(fetch(url), Failed) == "HTTP_404"
+    assert [request.raw_path for request in site.asked] == [signed, "/moved", signed]

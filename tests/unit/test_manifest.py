@@ -65,7 +65,11 @@ def test_each_format_says_the_same(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("a.CSV", Format.CSV), ("a.ndjson", Format.JSONL), ("a.pq", Format.PARQUET), ("a.txt", Format.LINES), ("a", None)],
+    [
+        *(("a.CSV", Format.CSV), ("a.ndjson", Format.JSONL), ("a.pq", Format.PARQUET), ("a.txt", Format.LINES)),
+        *(("a", None), ("a#b.csv", Format.CSV), ("s3://shop/a#b.csv", Format.CSV)),
+        *(("https://shop/a.csv?X-Signature=x.jpg", Format.CSV), ("https://shop/a.jpg?list=a.csv", None)),
+    ],
 )
 def test_a_files_name_says_its_format(name: str, form: Format | None) -> None:
     assert format_of(name) is form
@@ -104,6 +108,20 @@ def test_relative_uris_are_files_beside_the_manifest(tmp_path: Path) -> None:
 def test_relative_uris_of_a_manifest_in_a_store_are_beside_it() -> None:
     items, _ = read("1.jpg\n./2.jpg\nhttps://shop/3.jpg\n", Format.LINES, "s3://shop/lists")
     assert [item.uri for item in items] == ["s3://shop/lists/1.jpg", "s3://shop/lists/2.jpg", "https://shop/3.jpg"]
+
+
+def test_relative_uris_of_a_manifest_on_the_web_are_joined_to_its_url() -> None:
+    items, _ = read(
+        "uri\n1.jpg\n/ok/2.jpg\n../3.jpg?w=5\n32 b#1.jpg\nhttps://other/%2F~\n",
+        base="https://shop/lists/a.csv?X-Signature=%2B",
+    )
+    assert [item.uri for item in items] == [
+        "https://shop/lists/1.jpg",
+        "https://shop/ok/2.jpg",
+        "https://shop/3.jpg?w=5",
+        "https://shop/lists/32 b%231.jpg",
+        "https://other/%2F~",
+    ]
 
 
 def test_a_column_without_a_name_is_left_out() -> None:

@@ -17,6 +17,7 @@ from yarl import URL
 
 from lookalike._concurrency.budget import Room
 from lookalike.fetch import address, connector, headers
+from lookalike.fetch import url as urls
 from lookalike.fetch.host_limiter import HostLimiter
 from lookalike.fetch.types import Failed, Fetched, Settings, TransientFailure, too_large
 
@@ -92,7 +93,7 @@ class Web:
 
     async def _delivers(self, first: aiohttp.ClientSession, uri: str) -> bool:
         try:
-            await self._get(first, URL(uri), "", None)
+            await self._get(first, urls.parse(uri), "", None)
         except (Failed, TransientFailure):
             return False
         return True
@@ -126,7 +127,7 @@ class Web:
         self, first: aiohttp.ClientSession, url: URL, at: URL, answered: Mapping[str, str]
     ) -> tuple[URL, aiohttp.ClientSession]:
         """Return the target of a redirect, and the session that may follow it."""
-        target = at.join(URL(answered.get("Location", "")))
+        target = urls.parse(urls.join(str(at), answered.get("Location", "")))
         if target.scheme not in ("http", "https") or not target.host:
             raise Failed(f"{url}: is redirected to {str(target)!r}", reason="REDIRECT_REFUSED")
         address.check_spelling(target)
@@ -183,7 +184,7 @@ async def _body(response: aiohttp.ClientResponse, uri: str, limit: int) -> bytes
 def _url(uri: str) -> URL:
     """Parse a URL; raises Failed if it is not valid."""
     try:
-        url = URL(uri)
+        url = urls.parse(uri)
         address.check_spelling(url)
     except ValueError as error:
         raise Failed(f"{uri!r} is not a URL: {error}", reason="INVALID_URI") from error

@@ -14,6 +14,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from io import TextIOWrapper
 from typing import IO, Any, Final
+from urllib.parse import urljoin, urlsplit
 
 from lookalike.errors import InvalidRequestError
 from lookalike.fetch.local import is_local
@@ -61,8 +62,14 @@ _EXTENSIONS: Final[Mapping[str, Format]] = {
 
 
 def format_of(name: str) -> Format | None:
-    """Return the format of a manifest with this file name; None if the name is not that of a manifest."""
-    return _EXTENSIONS.get(os.path.splitext(name)[1].lower())
+    """Return the format of a manifest with this file name or URL; None if the name is not that of a manifest."""
+    path = urlsplit(name).path if is_web(name) else name
+    return _EXTENSIONS.get(os.path.splitext(path)[1].lower())
+
+
+def is_web(name: str) -> bool:
+    """Return whether the name is a URL of http or https."""
+    return name.lower().startswith(("http://", "https://"))
 
 
 def file_items(path: str, form: Format, failed: OnFailure) -> Iterator[Item]:
@@ -102,7 +109,7 @@ def stream_items(
         file: the open manifest.
         form: the format of the manifest.
         name: the name of the manifest in messages.
-        base: the folder that relative URIs are relative to: a path or a URL.
+        base: what relative URIs are relative to: the path or URL of a folder, or the http(s) URL of the manifest.
         failed: is called for each invalid row.
         origin: where the manifest comes from, if it is not a file of this machine.
     """
@@ -208,6 +215,8 @@ def _origin(row: Mapping[str, Any]) -> Origin | None:
 def _absolute(uri: str, base: str) -> str:
     if "://" in uri or is_local(uri):
         return uri
+    if is_web(base):
+        return urljoin(base, uri.replace("#", "%23"))  # an image has no fragments, but a file's name may have a #
     return f"{base}/{uri.removeprefix('./')}" if "://" in base else uri_of(os.path.normpath(os.path.join(base, uri)))
 
 

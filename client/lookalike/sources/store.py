@@ -4,15 +4,13 @@ import glob
 import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import IO, Any, Final
+from typing import IO, Any
 
 from lookalike.errors import InvalidRequestError, LookalikeError
 from lookalike.fetch import Failed, origin
 from lookalike.records import Item, Origin
 from lookalike.sources import manifest
 from lookalike.sources.folder import EXTENSIONS, OnPassedOver
-
-_WEB: Final = ("http://", "https://")
 
 
 def uris(name: str, passed_over: OnPassedOver = lambda _: None) -> Iterator[str]:
@@ -45,7 +43,7 @@ def uris(name: str, passed_over: OnPassedOver = lambda _: None) -> Iterator[str]
 
 def is_listing(name: str) -> bool:
     """Return whether the name is a prefix or a pattern of a store, and not the URL of a single file."""
-    return not name.lower().startswith(_WEB) and (name.endswith("/") or glob.has_magic(name))
+    return not manifest.is_web(name) and (name.endswith("/") or glob.has_magic(name))
 
 
 def manifest_items(name: str, form: manifest.Format, failed: manifest.OnFailure) -> Iterator[Item]:
@@ -53,7 +51,8 @@ def manifest_items(name: str, form: manifest.Format, failed: manifest.OnFailure)
     try:
         file, is_private = _open(name)
         with file:
-            base, manifest_origin = name.rpartition("/")[0], Origin(name, is_private())
+            base = name if manifest.is_web(name) else name.rpartition("/")[0]
+            manifest_origin = Origin(name, is_private())
             yield from manifest.binary_items(file, form, name, base, failed, manifest_origin)
     except LookalikeError:
         raise
@@ -64,7 +63,7 @@ def manifest_items(name: str, form: manifest.Format, failed: manifest.OnFailure)
 
 def _open(name: str) -> tuple[IO[bytes], Callable[[], bool]]:
     """Open the file at a URL; the function tells whether it was read from an address that is not public."""
-    if name.lower().startswith(_WEB):
+    if manifest.is_web(name):
         _need_fsspec(name)
         from lookalike.sources.web import open_manifest
 

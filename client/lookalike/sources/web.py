@@ -5,10 +5,10 @@ from typing import IO, Any
 
 import aiohttp
 from fsspec.implementations.http import HTTPFileSystem
-from yarl import URL
 
 from lookalike.errors import InvalidRequestError
 from lookalike.fetch import address, connector
+from lookalike.fetch import url as urls
 
 
 def open_manifest(name: str) -> tuple[IO[bytes], Callable[[], bool]]:
@@ -21,7 +21,7 @@ def open_manifest(name: str) -> tuple[IO[bytes], Callable[[], bool]]:
         Exception: the manifest cannot be read; fsspec raises errors of many types.
     """
     try:
-        url = URL(name)
+        url = urls.parse(name)
         address.check_spelling(url)
     except ValueError as error:
         raise InvalidRequestError(f"{name!r} is not a URL: {error}", reason="INVALID_URI") from error
@@ -31,5 +31,5 @@ def open_manifest(name: str) -> tuple[IO[bytes], Callable[[], bool]]:
         session, is_private[0] = connector.manifest_session(url, **settings)
         return session
 
-    file: IO[bytes] = HTTPFileSystem(get_client=get_client, skip_instance_cache=True).open(name, "rb")
+    file: IO[bytes] = HTTPFileSystem(get_client=get_client, skip_instance_cache=True, encoded=True).open(str(url), "rb")
     return file, lambda: is_private[0]()
