@@ -124,6 +124,24 @@ def ids(*servers: Notes) -> set[str]:
     return {request_id for server in servers for _, request_id in server.calls}
 
 
+@pytest.mark.parametrize("is_for_grpc", [False, True])
+async def test_the_webs_proxy_gets_no_calls_but_grpcs_own_does(
+    monkeypatch: pytest.MonkeyPatch, is_for_grpc: bool
+) -> None:
+    for name in "no_grpc_proxy", "no_proxy", "NO_PROXY":
+        monkeypatch.delenv(name, raising=False)
+    for name in "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", *(["grpc_proxy"] if is_for_grpc else []):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")  # where nobody listens
+    searcher = Searcher(SEARCHER)  # type: ignore[abstract] # the other methods are not called here
+    async with served(searcher) as address, Client(searcher=address, timeout=1 if is_for_grpc else 30) as client:
+        if is_for_grpc:
+            with pytest.raises(LookalikeError):
+                await client.get_project("shop")
+        else:
+            await client.get_project("shop")
+    assert bool(searcher.calls) is not is_for_grpc
+
+
 async def test_a_pod_that_says_it_is_not_serving_gets_no_calls_until_it_serves_again() -> None:
     pods = Embedder(EMBEDDER), Embedder(EMBEDDER)
     async with AsyncExitStack() as stack:

@@ -1,6 +1,7 @@
 """Open channels to the two servers, with limits that fit photos, keepalive, balancing, and retries that do no harm."""
 
 import json
+import os
 from typing import Final
 
 import grpc
@@ -50,6 +51,8 @@ def open_channel(address: str, service: str, credentials: grpc.ChannelCredential
         ("grpc.max_reconnect_backoff_ms", 2_000),  # a server that is back should be found soon
         # Addresses are looked up again when a connection is lost or has come of age, but no more often than this.
         ("grpc.dns_min_time_between_resolutions_ms", 10_000),
+        # http_proxy and https_proxy are meant for the web; gRPC would send calls for localhost through them too.
+        ("grpc.enable_http_proxy", int("grpc_proxy" in os.environ)),
         *CLIENT_KEEPALIVE,
         ("grpc.service_config", json.dumps(config)),
         # A request larger than this buffer is not retried; gRPC's default would leave out most photos.
