@@ -77,10 +77,11 @@ def _connection(parts: SplitResult) -> HTTPConnection:
 
 def _answer(connection: HTTPConnection, parts: SplitResult, sockets: list[socket]) -> str:
     """Return the answer's body. Adds the connection's sockets to `sockets`, since `connection` may drop them."""
+    # Authorities are read before the connection is made: if the time were up then, wrapping its socket would leak it.
+    context = ssl.create_default_context() if parts.scheme == "https" else None
     connection.connect()
     sockets.append(connection.sock)
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
+    if context:
         connection.sock = context.wrap_socket(
             connection.sock, server_hostname=parts.hostname, do_handshake_on_connect=False
         )
