@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 # Much of a test is waiting: for processes, for the database.
-TESTS_AT_ONCE ?= 3
+TESTS_AT_ONCE ?= 4
 LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page pods) \
 	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates http_schema restore)
 BIN    := $(VENV)/bin
