@@ -17,7 +17,7 @@ from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.halfvec import encode
 from lookalike_searcher.database.migration import Migration
-from lookalike_searcher.database.statement import Connection, fill
+from lookalike_searcher.database.statement import Connection, fill, statement
 from lookalike_searcher.images import writing
 from lookalike_searcher.images.image import Embedding, Entry, Reference
 from lookalike_searcher.projects import registry, spaces
@@ -178,7 +178,9 @@ async def schema_at(url: str, registry_version: int, project_version: int) -> No
             await connection.execute(sql, project_version, project["id"])
 
 
-@pytest.mark.parametrize(("registry_version", "project_version"), [(1, 1), (2, 1), (2, 2), (3, 3), (4, 3), (5, 4)])
+@pytest.mark.parametrize(
+    ("registry_version", "project_version"), [(1, 1), (2, 1), (2, 2), (3, 3), (4, 3), (5, 4), (6, 4)]
+)
 async def test_what_any_version_left_is_searched_indexed_and_cut_over(
     old_database_url: str, registry_version: int, project_version: int
 ) -> None:
@@ -195,6 +197,19 @@ async def test_what_any_version_left_is_searched_indexed_and_cut_over(
         await spaces.create(database, "first", "next")
         await spaces.cut_over(other, "first", "next", allow_incomplete=True, index_from=1000)
         assert (await registry.get(database, "first")).serving.name == "next"
+
+
+async def test_indexes_that_an_earlier_version_calibrated_are_calibrated_again(old_database_url: str) -> None:
+    """It may have given them up for exact rankings."""
+    await schema_at(old_database_url, 5, 4)
+    calibrated = "UPDATE lookalike_space SET index_time = now(), calibrated_count = 1000000, recall_target = 0.99"
+    async with connected(old_database_url) as connection:
+        await connection.execute(calibrated)
+        async with database_module.connect(old_database_url, pool_size=2, command_timeout=30) as database:
+            due = statement("maintenance_due"), 1, 0.99, 2.0, 0.05, 1000
+            async with database.reading() as reader:
+                jobs = {row["job"] for row in await reader.fetch(*due)}
+    assert jobs == {"calibrate"}
 
 
 async def test_a_migration_that_fails_leaves_the_version_before_at_work(
