@@ -277,6 +277,9 @@ def test_ef_search_follows_the_limit() -> None:
     assert space.ef_search(1000) == MAX_EF_SEARCH  # the most that pgvector can
     assert space.ef_search(1001) is None
     assert replace(space, ef_search_10=calibration.EXACT).ef_search(1) is None
+    exact_for_100 = replace(space, ef_search_100=calibration.EXACT)
+    assert exact_for_100.ef_search(10) == 80
+    assert exact_for_100.ef_search(100) is None
     assert np.diff([space.ef_search(depth) or 0 for depth in range(1, 900)]).min() >= 0
 
 

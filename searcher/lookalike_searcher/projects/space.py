@@ -56,4 +56,6 @@ class Space:
             return None
         slope = max(1.0, (self.ef_search_100 - self.ef_search_10) / 90)
         needed = max(depth, math.ceil(self.ef_search_10 + slope * max(0, depth - 10)))
+        if needed > MAX_EF_SEARCH and self.ef_search_100 > MAX_EF_SEARCH:
+            return None
         return min(needed, MAX_EF_SEARCH)

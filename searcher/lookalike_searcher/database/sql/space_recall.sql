@@ -5,12 +5,12 @@ UPDATE lookalike_space AS space
 SET recall = mean.recall,
     recall_count = CASE WHEN mean.factor = 1 THEN space.recall_count + 1 ELSE 0 END,
     ef_search_10 = CASE
-        WHEN space.ef_search_10 > $7::int THEN space.ef_search_10
-        ELSE least($7::int, greatest(least($8::int, space.ef_search_10), ceil(space.ef_search_10 * mean.factor)))
+        WHEN space.ef_search_10 > $7::int THEN space.ef_search_10  -- exact rankings
+        ELSE least($7::int, greatest($8::int, ceil(space.ef_search_10 * mean.factor)))
     END,
     ef_search_100 = CASE
         WHEN space.ef_search_100 > $7::int THEN space.ef_search_100
-        ELSE least($7::int, greatest(least(100, space.ef_search_100), ceil(space.ef_search_100 * mean.factor)))
+        ELSE least($7::int, greatest($8::int, ceil(space.ef_search_100 * mean.factor)))
     END
 FROM (
     SELECT old.id, weighed.recall, old.ef_search_10,
