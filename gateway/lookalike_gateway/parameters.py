@@ -48,6 +48,9 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Label = Annotated[str, Field(pattern="^[^=]+=", max_length=321)]
 Token = Annotated[str, Field(max_length=8192)]
+NextPage = Annotated[
+    Token, Field(description="Where to go on: `nextPageToken` of the page before; all else stays the same.")
+]
 Uri = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
@@ -81,18 +84,14 @@ class ImageList(Filters):
     """A list of images takes these parameters."""
 
     limit: Annotated[int, Field(ge=1, le=500), Integer] = Field(50, description="The most images.")
-    page_token: Token = Field(
-        "", description="Where to go on: `nextPageToken` of the page before; all else stays the same."
-    )
+    page_token: NextPage = ""
 
 
 class ProjectList(Parameters):
     """A list of projects takes these parameters."""
 
     limit: Annotated[int, Field(ge=1, le=500), Integer] = Field(50, description="The most projects.")
-    page_token: Token = Field(
-        "", description="Where to go on: `nextPageToken` of the page before; all else stays the same."
-    )
+    page_token: NextPage = ""
 
 
 class Search(Filters):

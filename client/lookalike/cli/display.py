@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
@@ -179,7 +179,7 @@ def print_report(report: Report, *, as_json: bool, interrupted: bool = False) ->
             seconds=round(report.seconds, 3),
             **count_fields(report),
             reasons=dict(report.reasons),
-            passed_over=dict(report.passed_over),
+            passed_over=report.passed_over,
             failures=failures,
             interrupted=interrupted,
         )
@@ -209,10 +209,10 @@ def print_report(report: Report, *, as_json: bool, interrupted: bool = False) ->
         )
 
 
-def print_passed_over(passed_over: Mapping[str, int]) -> None:
+def print_passed_over(passed_over: Counter[str]) -> None:
     """Print how many files the sources passed over, by reason, if there are any."""
-    if total := sum(passed_over.values()):
-        reasons = Counter(passed_over).most_common()
+    if total := passed_over.total():
+        reasons = passed_over.most_common()
         shown = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:_REASONS])
         more = f", … and {len(reasons) - _REASONS:,} other kinds" if len(reasons) > _REASONS else ""
         errors.print(f"{total:,} file{'' if total == 1 else 's'} passed over: {shown}{more}", soft_wrap=True)

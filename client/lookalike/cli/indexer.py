@@ -126,9 +126,8 @@ class Indexer:
                 for reference in page:
                     self._print_change("deleted", reference.uri, "")
         if self._as_json:
-            passed_over = dict(self._sources.passed_over)
             counts = {change.value: changes[change] for change in Change}
-            print_event("plan", **counts, deleted=deleted, passed_over=passed_over)
+            print_event("plan", **counts, deleted=deleted, passed_over=self._sources.passed_over)
         else:
             print_passed_over(self._sources.passed_over)
             parts = [f"{changes[change]:,} {change}" for change in Change]

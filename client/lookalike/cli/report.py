@@ -39,7 +39,7 @@ class Report:
         self.reasons: Counter[str] = Counter()
         self.examples: defaultdict[str, list[Outcome]] = defaultdict(list)
         self.deleted = 0
-        self.passed_over: Mapping[str, int] = {}
+        self.passed_over: Counter[str] = Counter()
         self._file: BinaryIO | None = None
         self._ending = ExitStack()
         self._start = time.monotonic()

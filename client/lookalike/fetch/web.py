@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from lookalike._concurrency.budget import Room
-from lookalike.fetch import address, connector, headers
+from lookalike.fetch import address, connector, headers, origin
 from lookalike.fetch import url as urls
 from lookalike.fetch.host_limiter import HostLimiter
 from lookalike.fetch.types import Failed, Fetched, Settings, TransientFailure, too_large
@@ -128,7 +128,7 @@ class Web:
     ) -> tuple[URL, aiohttp.ClientSession]:
         """Return the target of a redirect, and the session that may follow it."""
         target = urls.parse(urls.join(str(at), answered.get("Location", "")))
-        if target.scheme not in ("http", "https") or not target.host:
+        if target.scheme not in origin.WEB or not target.host:
             raise Failed(f"{url}: is redirected to {str(target)!r}", reason="REDIRECT_REFUSED")
         address.check_spelling(target)
         if self._settings.private_redirects:

@@ -14,9 +14,11 @@ from enum import StrEnum
 from importlib.util import find_spec
 from io import TextIOWrapper
 from typing import IO, Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from lookalike.errors import InvalidRequestError
+from lookalike.fetch import origin as origins
+from lookalike.fetch import url as urls
 from lookalike.fetch.local import is_local
 from lookalike.records import Item, Origin
 from lookalike.regular_file import open_regular
@@ -69,7 +71,8 @@ def format_of(name: str) -> Format | None:
 
 def is_web(name: str) -> bool:
     """Return whether the name is a URL of http or https."""
-    return name.lower().startswith(("http://", "https://"))
+    scheme, separator, _ = name.partition("://")
+    return bool(separator) and scheme.lower() in origins.WEB
 
 
 def file_items(path: str, form: Format, failed: OnFailure) -> Iterator[Item]:
@@ -216,7 +219,7 @@ def _absolute(uri: str, base: str) -> str:
     if "://" in uri or is_local(uri):
         return uri
     if is_web(base):
-        return urljoin(base, uri.replace("#", "%23"))  # an image has no fragments, but a file's name may have a #
+        return urls.join(base, uri.replace("#", "%23"))  # an image has no fragments, but a file's name may have a #
     return f"{base}/{uri.removeprefix('./')}" if "://" in base else uri_of(os.path.normpath(os.path.join(base, uri)))
 
 
