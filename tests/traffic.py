@@ -15,6 +15,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from tests.history import Deed, History, Key
 from tests.indexer import INDEXED, sha256, vector
+from tests.refused_stream import STATUS_LOST
 
 SPACE: Final = "traffic"
 _PRODUCTS: Final = ("", "p", "q", "r")
@@ -221,6 +222,4 @@ async def unavailable(flow: Awaitable[None]) -> None:
     except* grpc.aio.AioRpcError as errors:
         for error in errors.exceptions:
             assert isinstance(error, grpc.aio.AioRpcError)
-            # a write that was under way gets an INTERNAL of grpc.aio's own (grpc/grpc#36066), which our client repeats
-            of_a_write = error.details() == "Internal error from Core"
-            assert of_a_write or error.code() is grpc.StatusCode.UNAVAILABLE, error
+            assert error.details() == STATUS_LOST or error.code() is grpc.StatusCode.UNAVAILABLE, error

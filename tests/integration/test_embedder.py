@@ -31,6 +31,7 @@ from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security.config import Security
 from lookalike_serving.server import Server
 from tests.pictures import encoded, jpeg
+from tests.refused_stream import refused_stream
 from tests.signing import Signer, jwks
 
 
@@ -146,13 +147,10 @@ async def test_a_stream_takes_together_more_than_it_has_in_flight(stub: Embedder
 async def test_too_many_images_in_one_message_end_the_stream_after_the_answers_to_those_before(
     stub: EmbedderServiceStub,
 ) -> None:
-    call = stub.EmbedStream(iter([together(b"", b""), together(*[b""] * 65)]))
-    answers = 0
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for message in call:
-            answers += len(message.entries)
-    assert answers == 2
-    error = errors.from_rpc(caught.value, "embedder")
+    messages = [together(b"", b""), together(*[b""] * 65)]
+    answers, refusal = await refused_stream(lambda: stub.EmbedStream(iter(messages)))
+    assert sum(len(message.entries) for message in answers) == 2
+    error = errors.from_rpc(refusal, "embedder")
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MANY_ENTRIES")
     assert "at most 64" in str(error)
     assert "entries" in error.violations
@@ -164,9 +162,8 @@ async def test_a_message_full_of_empty_entries_is_refused_before_it_is_parsed(
     raw: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = embedder_channel.stream_stream(
         "/lookalike.v1.EmbedderService/EmbedStream"
     )
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await raw(iter([b"\x1a\x00" * 8_000_000])).read()
-    assert errors.from_rpc(caught.value, "embedder").reason == "TOO_MANY_ENTRIES"
+    _, refusal = await refused_stream(lambda: raw(iter([b"\x1a\x00" * 8_000_000])))
+    assert errors.from_rpc(refusal, "embedder").reason == "TOO_MANY_ENTRIES"
     assert (await stub.Embed(wire.EmbedRequest(image=jpeg()))).embedding.values
 
 
@@ -319,11 +316,12 @@ async def test_a_lost_device_ends_streams_refuses_calls_and_is_not_healthy(tmp_p
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         model.lost = True
-        for call in (stub.Embed(wire.EmbedRequest(image=jpeg())), stub.EmbedStream(requests(jpeg(), jpeg())).read()):
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await call
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            assert errors.from_rpc(caught.value, "embedder").reason == "DEVICE_LOST"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Embed(wire.EmbedRequest(image=jpeg()))
+        _, of_a_stream = await refused_stream(lambda: stub.EmbedStream(requests(jpeg(), jpeg())))
+        for error in (caught.value, of_a_stream):
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
+            assert errors.from_rpc(error, "embedder").reason == "DEVICE_LOST"
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watch.cancel()
 
@@ -348,9 +346,8 @@ async def test_more_streams_than_told_are_refused(tmp_path: Path) -> None:
         first = stub.EmbedStream()
         await first.write(wire.EmbedStreamRequest(sequence=1, image=jpeg()))
         await first.read()
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.EmbedStream(requests(jpeg())).read()
-        refused = errors.from_rpc(caught.value, "embedder")
+        _, refusal = await refused_stream(lambda: stub.EmbedStream(requests(jpeg())))
+        refused = errors.from_rpc(refusal, "embedder")
         assert isinstance(refused, OverloadedError)
         assert refused.retry_after == 1
         await first.done_writing()

@@ -34,6 +34,7 @@ from tests.indexer import INDEXED, Writer, sha256, vector
 from tests.lock_holder import LockHolder
 from tests.polling import until
 from tests.postgres import Postgres
+from tests.refused_stream import STATUS_LOST
 
 SPACE = "space"
 
@@ -309,9 +310,7 @@ class Traffic:
             yield made
 
     def _note(self, error: grpc.aio.AioRpcError) -> None:
-        if (
-            error.details() != "Internal error from Core"
-        ):  # what gRPC makes of a status if a write was under way (#36066)
+        if error.details() != STATUS_LOST:
             self.codes.add(error.code())
 
     async def until_more(self) -> None:

@@ -21,6 +21,7 @@ from lookalike_embedder.errors import STATUS, InvalidImage
 from lookalike_serving.errors import Context
 from lookalike_serving.interceptor import request_id
 from lookalike_serving.server import Draining, Server
+from tests.refused_stream import refused_stream
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 MINE = [("x-request-id", "order-7.b")]
@@ -143,10 +144,8 @@ async def test_an_error_tells_the_id_beside_its_reason(stub: EmbedderServiceStub
 
 
 async def test_a_streams_error_tells_the_id_too(stub: EmbedderServiceStub) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in stub.EmbedStream(requests(b"1", b""), metadata=MINE):
-            pass
-    assert told(caught.value) == ("EMPTY_IMAGE", "order-7.b")
+    _, refusal = await refused_stream(lambda: stub.EmbedStream(requests(b"1", b""), metadata=MINE))
+    assert told(refusal) == ("EMPTY_IMAGE", "order-7.b")
 
 
 def told(error: grpc.aio.AioRpcError) -> tuple[str, str]:
