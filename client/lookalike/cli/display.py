@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
@@ -16,6 +16,7 @@ from lookalike.cli.json_output import camel_case
 from lookalike.cli.report import Report, as_line
 from lookalike.indexing import Stage, Watch
 from lookalike.records import Outcome, Status
+from lookalike.sources import Note
 
 _LIVE_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 10.0
@@ -73,6 +74,10 @@ class Display(Protocol):
         """Show the failure of one item."""
         ...
 
+    def noted(self, note: Note) -> None:
+        """Show what was left out of one item."""
+        ...
+
     def refresh(self) -> None:
         """Show the present progress of the run."""
         ...
@@ -86,6 +91,9 @@ class _Lines:
 
     def failed(self, outcome: Outcome) -> None:
         """Do nothing, because the report lists the failures at the end."""
+
+    def noted(self, note: Note) -> None:
+        """Do nothing, because the report lists the notes at the end."""
 
     def refresh(self) -> None:
         console.print(self._progress.line(), soft_wrap=True)
@@ -101,6 +109,9 @@ class _Events:
         error = outcome.error
         if error:
             print_event("failed", uri=outcome.uri, reason=error.reason, error=str(error), request_id=error.request_id)
+
+    def noted(self, note: Note) -> None:
+        print_event("noted", place=note.place, reason=note.reason, message=note.message)
 
     def refresh(self) -> None:
         progress = self._progress
@@ -126,6 +137,9 @@ class _Screen:
 
     def failed(self, outcome: Outcome) -> None:
         """Do nothing, because the table has the failures by reason."""
+
+    def noted(self, note: Note) -> None:
+        """Do nothing, because the report lists the notes at the end."""
 
     def refresh(self) -> None:
         progress, report = self._progress, self._progress.report
@@ -180,6 +194,7 @@ def print_report(report: Report, *, as_json: bool, interrupted: bool = False) ->
             **count_fields(report),
             reasons=dict(report.reasons),
             passed_over=report.passed_over,
+            notes=report.notes,
             failures=failures,
             interrupted=interrupted,
         )
@@ -191,13 +206,16 @@ def print_report(report: Report, *, as_json: bool, interrupted: bool = False) ->
         f"{total:,} image{'' if total == 1 else 's'} in {duration(report.seconds)} ({rate:,.1f} images/s): {parts}"
     )
     print_passed_over(report.passed_over)
+    for reason, notes in sorted(report.note_examples.items()):
+        messages = [note.message for note in notes]
+        _print_examples(reason, report.notes[reason], messages, style="yellow")
     for reason, examples in sorted(report.examples.items()):
-        errors.print(f"{reason}: {report.reasons[reason]:,}", style="red")
-        for outcome in examples:
-            message = str(outcome.error)
-            errors.print(f"  {message}" if outcome.uri in message else f"  {outcome.uri}: {message}", soft_wrap=True)
-        if (remaining := report.reasons[reason] - len(examples)) > 0:
-            errors.print(f"  … and {remaining:,} more")
+        messages = [str(outcome.error) for outcome in examples]
+        messages = [
+            message if outcome.uri in message else f"{outcome.uri}: {message}"
+            for outcome, message in zip(examples, messages, strict=True)
+        ]
+        _print_examples(reason, report.reasons[reason], messages, style="red")
     if report.failed:
         errors.print(
             f"All failures are in {report.failures}, which is a manifest: index it to retry them.", soft_wrap=True
@@ -207,6 +225,14 @@ def print_report(report: Report, *, as_json: bool, interrupted: bool = False) ->
             "Not finished. The items counted above are stored; run the same command again for the rest.",
             soft_wrap=True,
         )
+
+
+def _print_examples(reason: str, count: int, messages: Sequence[str], style: str) -> None:
+    errors.print(f"{reason}: {count:,}", style=style)
+    for message in messages:
+        errors.print(f"  {message}", soft_wrap=True)
+    if (remaining := count - len(messages)) > 0:
+        errors.print(f"  … and {remaining:,} more")
 
 
 def print_passed_over(passed_over: Counter[str]) -> None:

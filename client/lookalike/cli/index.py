@@ -1,8 +1,9 @@
 """Implement `lookalike index`, which indexes images from all kinds of sources."""
 
 import asyncio
+import codecs
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,7 @@ def index(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Folders, glob patterns, image files, manifests (.csv, .jsonl, .parquet, .txt), URLs, folders of"
+            help="Folders, glob patterns, image files, manifests (.csv, .tsv, .json, .jsonl, .parquet, .xml, .txt), URLs, folders of"
             " object stores (s3://…/), or - for a manifest on standard input."
         ),
     ],
@@ -43,6 +44,21 @@ def index(
         ProductFrom, typer.Option(help="What names the product of an image file; manifests have a column for it.")
     ] = ProductFrom.NONE,
     form: Annotated[Format, typer.Option("--format", help="Format of manifests.")] = Format.AUTO,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="Read uri, path, product, variant, staged or a label from this column of manifests, for example"
+            " product=sku. Can be repeated.",
+        ),
+    ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="Encoding of manifests, for example cp1252; UTF-8, unless a byte order mark says more.")
+    ] = "",
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse a row of a manifest where a label, or a row like it, would be left out."),
+    ] = False,
     sync: Annotated[bool, typer.Option("--sync", help="At the end, delete references that the sources lack.")] = False,
     within: Annotated[
         str, typer.Option(help="With --sync: delete only references whose URI begins with this text.")
@@ -96,7 +112,7 @@ def index(
     some images failed; 2: the command could not run or could not continue.
     """
     share = _share(shard)
-    named = Sources(sources, form, product_from)
+    named = Sources(sources, form, product_from, _columns(column or []), _encoding(encoding), strict)
     settings = Settings(
         per_host=per_host,
         timeout=fetch_timeout,
@@ -119,6 +135,23 @@ def index(
                 return await command.prune(seen, within, sure=yes) or code if sync else code
 
     run(work(), _loop())
+
+
+def _columns(mappings: Sequence[str]) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for mapping in mappings:
+        name, equals, source = (part.strip() for part in mapping.partition("="))
+        if not (name and equals and source) or name in columns:
+            raise typer.BadParameter(f"must be NAME=COLUMN, once for each name, got {mapping!r}", param_hint="--column")
+        columns[name] = source
+    return columns
+
+
+def _encoding(name: str) -> str:
+    try:
+        return codecs.lookup(name).name if name else ""
+    except LookupError as error:
+        raise typer.BadParameter(f"{name!r} is not known", param_hint="--encoding") from error
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

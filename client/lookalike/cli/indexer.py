@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import aclosing, suppress
 
 from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, print_failure
-from lookalike.cli.display import Progress, print_event, print_passed_over, print_report, show_progress
+from lookalike.cli.display import Display, Progress, print_event, print_passed_over, print_report, show_progress
 from lookalike.cli.report import Report
 from lookalike.client import Client
 from lookalike.errors import LookalikeError
@@ -53,6 +53,7 @@ class Indexer:
                 run_ = self._client.index(self._project, self._source_items(), fetch=self._settings, watch=watch)
                 async with aclosing(run_) as outcomes:
                     async for outcome in outcomes:
+                        self._take_notes(display)
                         for finished in (*self._take_failures(), outcome):
                             self._report.add(finished)
                             if finished.error:
@@ -62,7 +63,8 @@ class Indexer:
             counting.set()
             for outcome in self._take_failures():
                 self._report.add(outcome)
-            self._report.passed_over = self._sources.passed_over
+            self._take_notes()
+            self._report.passed_over = self._sources.findings.passed_over
             if self._report.counts or not isinstance(sys.exc_info()[1], LookalikeError | OSError):
                 print_report(self._report, as_json=self._as_json, interrupted=interrupted)
         if not self._report.counts and self._share.count == 1:
@@ -76,11 +78,20 @@ class Indexer:
 
     def _take_failures(self) -> list[Outcome]:
         """Return the failures to read sources since the last call."""
-        outcomes, failures = [], self._sources.failures
+        outcomes, failures = [], self._sources.findings.failures
         while failures:  # one by one, because the reading thread may add to the list
             outcomes.append(failures.pop(0))
         self._incomplete = self._incomplete or bool(outcomes)
         return outcomes
+
+    def _take_notes(self, display: Display | None = None) -> None:
+        """Count the notes of the sources since the last call, and show them."""
+        notes = self._sources.findings.notes
+        while notes:
+            note = notes.pop(0)
+            self._report.note(note)
+            if display:
+                display.noted(note)
 
     def _items(self) -> Iterator[Item]:
         for item in self._sources.items():
@@ -93,7 +104,7 @@ class Indexer:
         """Count the items in a thread beside the run, so that the progress can show the total."""
         if not self._sources.is_repeatable() or not (console.is_terminal or self._as_json):
             return
-        sources = Sources(self._sources.names, self._sources.form, self._sources.product_from)
+        sources = self._sources.again()
 
         def count() -> None:
             number, stopped = 0, ended.wait(_COUNT_AFTER_SECONDS)
@@ -127,9 +138,9 @@ class Indexer:
                     self._print_change("deleted", reference.uri, "")
         if self._as_json:
             counts = {change.value: changes[change] for change in Change}
-            print_event("plan", **counts, deleted=deleted, passed_over=self._sources.passed_over)
+            print_event("plan", **counts, deleted=deleted, passed_over=self._sources.findings.passed_over)
         else:
-            print_passed_over(self._sources.passed_over)
+            print_passed_over(self._sources.findings.passed_over)
             parts = [f"{changes[change]:,} {change}" for change in Change]
             console.print(f"would be: {', '.join(parts)}, {deleted:,} deleted")
         return 1 if changes[Change.FAILED] else 0

@@ -63,17 +63,17 @@ class Fetcher:
         if item.image is not None:
             return await self._local.read(item.image, stamp, room)
         self.check(item)
-        scheme = origin.scheme_of(item.uri)
+        scheme = origin.scheme_of(item.location)
         if scheme in origin.WEB:
             web = self._web or await self._open_web()
-            return await web.fetch(item.uri, stamp, room, public=self._is_bound(item))
+            return await web.fetch(item.location, stamp, room, public=self._is_bound(item))
         backend = self._local if scheme in origin.LOCAL else self._remote or self._open_remote()
-        return await backend.fetch(item.uri, stamp, room)
+        return await backend.fetch(item.location, stamp, room)
 
     def check(self, item: Item) -> None:
-        """Raise Failed if the item has a URI that its manifest may not name."""
+        """Raise Failed if the item is to be read from a URI that its manifest may not name."""
         if item.image is None:
-            origin.check(item.uri, None if self._settings.trust_manifests else item.origin)
+            origin.check(item.location, None if self._settings.trust_manifests else item.origin)
 
     def _is_bound(self, item: Item) -> bool:
         """Return whether the item may only lead to public addresses."""
@@ -105,7 +105,7 @@ class Fetcher:
             return None if isinstance(item.image, bytes | bytearray | memoryview) else item.image
         try:
             self.check(item)
-            return local.path_of(item.uri) if local.is_local(item.uri) else None
+            return local.path_of(item.location) if local.is_local(item.location) else None
         except Failed:
             return None
 

@@ -51,6 +51,8 @@ class Item:
         variant: the product's variant; at most 256 bytes.
         staged: whether this is the product's staged (not yet published) version.
         labels: anything else to filter by; at most 64.
+        path: where the image is read from if not from its uri: a URL that is signed or moves, or a file: URL. It is
+            not stored.
         origin: the manifest that names it, if that is not the caller's own. It is not stored.
     """
 
@@ -60,7 +62,13 @@ class Item:
     variant: str = ""
     staged: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
     origin: Origin | None = field(default=None, compare=False)
+
+    @property
+    def location(self) -> str:
+        """Return the URI that the image is read from, if it is not in `image`."""
+        return self.path or self.uri
 
 
 class Status(StrEnum):

@@ -1,0 +1,37 @@
+"""Read Parquet, batch by batch."""
+
+from importlib.util import find_spec
+from typing import IO, Final
+
+from lookalike.errors import InvalidRequestError
+from lookalike.sources.findings import Findings
+from lookalike.sources.manifest.row import Row, Rows, invalid_manifest
+
+_BATCH_ROWS: Final = 4096
+
+
+def rows(stream: IO[bytes], name: str, findings: Findings) -> Rows:
+    """Yield the rows; columns of bytes, which may be large, are not read."""
+    if find_spec("pyarrow") is None:
+        raise InvalidRequestError(f"{name}: needs the extra `parquet`: pip install 'lookalike[parquet]'")
+    from pyarrow import ArrowException, parquet, types
+
+    try:
+        file = parquet.ParquetFile(stream)
+        columns = []
+        for field in file.schema_arrow:
+            if types.is_binary(field.type) or types.is_large_binary(field.type) or types.is_nested(field.type):
+                if not types.is_list(field.type) and not types.is_large_list(field.type):
+                    findings.note(
+                        name, "COLUMN_DROPPED", f"{name}: the column `{field.name}` has no text: {field.type}"
+                    )
+                    continue
+            columns.append(field.name)
+        number = 0
+        for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+            names = tuple(batch.schema.names)
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                number += 1
+                yield Row(number, names, values)
+    except ArrowException as error:
+        raise invalid_manifest(name, str(error)) from error
