@@ -5,7 +5,6 @@ import io
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -30,7 +29,7 @@ ITEMS = [
 
 
 def read(
-    text: str | bytes, form: Format = Format.AUTO, base: str = "/base", **options: Any
+    text: str | bytes, form: Format = Format.AUTO, base: str = "/base", **options: object
 ) -> tuple[list[Item], list[str]]:
     """The items, and what is told of rows that are none, and of what is left out."""
     findings = Findings()

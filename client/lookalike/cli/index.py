@@ -35,8 +35,8 @@ def index(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Folders, glob patterns, image files, manifests (.csv, .tsv, .json, .jsonl, .parquet, .xml, .txt), URLs, folders of"
-            " object stores (s3://…/), or - for a manifest on standard input."
+            help="Folders, glob patterns, image files, manifests (.csv, .tsv, .json, .jsonl, .parquet, .xml, .txt),"
+            " URLs, folders of object stores (s3://…/), or - for a manifest on standard input."
         ),
     ],
     create: Annotated[bool, typer.Option("--create", help="Create the project if it does not exist.")] = False,

@@ -90,7 +90,7 @@ class Report:
             self._write(outcome, reason)
 
     def note(self, note: Note) -> None:
-        """Count a note."""
+        """Count a note, and keep it as an example if it is one of the first."""
         self.notes[note.reason] += 1
         if len(self.note_examples[note.reason]) < _EXAMPLES:
             self.note_examples[note.reason].append(note)

@@ -37,11 +37,11 @@ class Findings:
     passed_over: Counter[str] = field(default_factory=Counter)
 
     def fail(self, place: str, error: LookalikeError) -> None:
-        """Add a failure."""
+        """Add a failure of a file, a folder or a row."""
         self.failures.append(Outcome(place, Status.FAILED, error))
 
     def note(self, place: str, reason: str, message: str) -> None:
-        """Add a note."""
+        """Add a note about a row or a manifest."""
         self.notes.append(Note(place, reason, message))
 
     def pass_over(self, reason: str) -> None:

@@ -5,8 +5,8 @@
                                   ├─ parquet ────────────┼─ Row ─ shapes ─ columns ─ row_items ─ Item
                                   └─ feed (XML) ─────────┘
 
-`reader` joins these stages. A `Row` has the names of its columns and their values. `shapes` turns what shops export into
-rows with our columns; `columns` finds out which column is which; `row_items` makes the items.
+`reader` joins these stages. A `Row` has the names of its columns and their values. `shapes` turns what shops export
+into rows with our columns; `columns` finds out which column is which; `row_items` makes the items.
 """
 
 from lookalike.sources.manifest.format import Format, format_of

@@ -26,11 +26,11 @@ def opened(file: IO[bytes], name: str) -> io.BufferedReader:
     for magic, why in _REFUSED.items():
         if head.startswith(magic):
             raise invalid_manifest(name, why)
-    unpacked: IO[bytes] | None = None
+    unpacked: object = None
     if head.startswith(b"\x1f\x8b"):
         unpacked = gzip.GzipFile(fileobj=buffered)
     elif head.startswith(b"BZh"):
         unpacked = bz2.BZ2File(buffered)
     elif head.startswith(b"\xfd7zXZ\x00"):
-        unpacked = lzma.LZMAFile(buffered)
+        unpacked = lzma.LZMAFile(buffered)  # noqa: SIM115 - the caller closes it
     return io.BufferedReader(cast("io.RawIOBase", unpacked)) if unpacked else buffered

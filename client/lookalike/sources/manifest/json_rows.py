@@ -9,7 +9,7 @@ from lookalike.sources.manifest.text import Lines
 
 _MAX_ROW: Final = 1024 * 1024
 """Characters of one element of an array."""
-_BLANK: Final = re.compile(r"[ \t\r\n]*").match
+_NOT_BLANK: Final = re.compile(r"[^ \t\r\n]").search
 
 
 class _Object(list[tuple[str, Any]]):
@@ -42,9 +42,10 @@ def array_rows(lines: Lines, name: str) -> Rows:
     text, expects_comma = lines.chunk(), False
     at, number = text.index("[") + 1, lines.number
     while True:
-        blank = _BLANK(text, at).end()
-        number += text.count("\n", at, blank)
-        at = blank
+        found = _NOT_BLANK(text, at)
+        begin = found.start() if found else len(text)
+        number += text.count("\n", at, begin)
+        at = begin
         if text.startswith("]", at):
             return
         if expects_comma and text.startswith(",", at):

@@ -1,7 +1,7 @@
 """Read Parquet, batch by batch."""
 
 from importlib.util import find_spec
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from lookalike.errors import InvalidRequestError
 from lookalike.sources.findings import Findings
@@ -14,19 +14,17 @@ def rows(stream: IO[bytes], name: str, findings: Findings) -> Rows:
     """Yield the rows; columns of bytes, which may be large, are not read."""
     if find_spec("pyarrow") is None:
         raise InvalidRequestError(f"{name}: needs the extra `parquet`: pip install 'lookalike[parquet]'")
-    from pyarrow import ArrowException, parquet, types
+    from pyarrow import ArrowException, parquet
 
     try:
         file = parquet.ParquetFile(stream)
         columns = []
         for field in file.schema_arrow:
-            if types.is_binary(field.type) or types.is_large_binary(field.type) or types.is_nested(field.type):
-                if not types.is_list(field.type) and not types.is_large_list(field.type):
-                    findings.note(
-                        name, "COLUMN_DROPPED", f"{name}: the column `{field.name}` has no text: {field.type}"
-                    )
-                    continue
-            columns.append(field.name)
+            if _is_text(field.type):
+                columns.append(field.name)
+            else:
+                message = f"{name}: the column `{field.name}` has no text: {field.type}"
+                findings.note(name, "COLUMN_DROPPED", message)
         number = 0
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
             names = tuple(batch.schema.names)
@@ -35,3 +33,12 @@ def rows(stream: IO[bytes], name: str, findings: Findings) -> Rows:
                 yield Row(number, names, values)
     except ArrowException as error:
         raise invalid_manifest(name, str(error)) from error
+
+
+def _is_text(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
+    """Return whether the values of a type are text, or numbers or lists of it."""
+    from pyarrow import types
+
+    if types.is_list(kind) or types.is_large_list(kind):
+        return True
+    return not (types.is_binary(kind) or types.is_large_binary(kind) or types.is_nested(kind))

@@ -114,17 +114,18 @@ def _text_rows(lines: Lines, form: Format, name: str, options: Options) -> tuple
 
 
 def _unbroken(rows: Rows, name: str, findings: Findings) -> Rows:
-    """Yield the rows. If only some of them can be read, the rest is a failure, and they count. Raises as `file_items`."""
+    """Yield the rows. If only some of them can be read, the rest is a failure. Raises as `file_items`."""
     is_empty = True
     try:
         for row in rows:
             yield row
             is_empty = False
-        return
     except compression.ERRORS as error:
         problem = _damaged(name, error)
     except InvalidRequestError as error:
         problem = error
+    else:
+        return
     if is_empty:
         raise problem
     findings.fail(name, InvalidRequestError(f"{problem}; the rest of it is not read", reason=problem.reason))

@@ -9,7 +9,7 @@ from lookalike.errors import InvalidRequestError
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a manifest.
+    """A row holds the values of one line or record of a manifest.
 
     Attributes:
         number: the line on which it ends or begins, or its number in a file without lines, counted from 1.

@@ -118,7 +118,7 @@ def _labels(values: Sequence[Any], columns: Columns, dropped: list[str]) -> dict
 
 
 def _check_size(what: str, text: str, limit: int) -> None:
-    if (size := len(text.encode("utf-8", "surrogatepass"))) > limit:
+    if (size := len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) > limit:
         raise ValueError(f"{what} must be at most {limit} bytes, got {size}")
 
 

@@ -22,7 +22,7 @@ _ESCAPED: Final = re.compile("[\udc80-\udcff]").search
 
 
 class Lines:
-    """Iterate over the lines of a text. A line that is not UTF-8 is a problem of its row, and no other one's.
+    """Lines are read one by one from a text. A line that is not UTF-8 is a problem of its row, and no other one's.
 
     Args:
         file: the text, in binary mode.
