@@ -104,8 +104,9 @@ def _rows(file: IO[bytes], name: str, options: Options, findings: Findings) -> I
 
 def _text_rows(lines: Lines, form: Format, name: str, options: Options) -> tuple[Format, Rows]:
     known = shapes.KNOWN | {columns.fold(source) for source in options.columns.values()}
+    first = lines.peek()
     if form is Format.AUTO:
-        form = format_of_line(lines.peek(), known)
+        form = format_of_line(first, known)
     if form is Format.CSV:
         return form, delimited.rows(lines, name, known)
     if form is Format.LINES:
