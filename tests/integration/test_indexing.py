@@ -12,7 +12,7 @@ from aiohttp import web
 
 from lookalike import Client, Item, Outcome, Reference, Status
 from lookalike._operations import images
-from lookalike.fetch import Settings
+from lookalike.fetch import Settings, host_limiter
 from lookalike.indexing import Change, Seen, Shard, Watch, pipeline
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.storing import Storing
@@ -399,6 +399,73 @@ async def test_an_image_that_always_fails_is_given_up_while_its_host_gives_other
     failed = {uri: outcome.error.reason for uri, outcome in outcomes.items() if outcome.error}
     assert failed == {item.uri: "HTTP_502" for item in host.items([7, 8, 9, 10])}
     assert all(host.asked[f"/{number}.jpg"] == 3 for number in (7, 8, 9, 10))
+
+
+async def test_an_image_that_is_always_refused_ends_its_run_while_its_host_serves_others(
+    client: Client, project: str, hosts: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a 429, which speaks of all requests; also where it is the first one, and the others must wait for it."""
+    host, _ = hosts
+
+    async def answer(request: web.Request) -> web.Response:
+        host.asked[request.path] += 1
+        if request.path == "/0.jpg":
+            return web.Response(status=429, headers={"Retry-After": "0.1"})
+        return web.Response(body=picture(int(Path(request.path).stem)))
+
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host.port = runner.addresses[0][1]
+    outcomes, _ = await index(client, project, host.items(range(11)), attempts=1, per_host=1)
+    await runner.cleanup()
+    failed = {uri: outcome.error.reason for uri, outcome in outcomes.items() if outcome.error}
+    assert failed == {host.items([0])[0].uri: "HTTP_429"}
+    assert host.asked["/0.jpg"] < 10
+
+
+async def test_a_name_that_does_not_resolve_fails_alone(
+    client: Client, project: str, hosts: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_limiter, "_FIRST_PAUSE_SECONDS", 0.001)
+    nowhere = [Item(None, f"http://nowhere.invalid/{n}.jpg") for n in range(3)]
+    outcomes, _ = await index(client, project, [*nowhere, *hosts[0].items(range(3))])
+    reasons = {uri: outcome.error.reason for uri, outcome in outcomes.items() if outcome.error}
+    assert reasons == {item.uri: "HOST_NOT_FOUND" for item in nowhere}
+
+
+async def test_a_run_that_waits_says_for_whom_and_gives_back_what_waits_when_it_is_ended(
+    client: Client, project: str, hosts: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, up = hosts
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "600"})
+
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host.port = runner.addresses[0][1]
+    left: list[Outcome] = []
+    watch = Watch(unfinished=left.append)
+    items = [*host.items(range(3)), *up.items(range(3))]
+    done: list[Outcome] = []
+
+    async def run() -> None:
+        async for outcome in client.index(project, items, watch=watch, fetch=Settings(attempts=1)):
+            done.append(outcome)  # noqa: PERF401 - what was done when the run is ended counts
+
+    running = asyncio.create_task(run())
+    await until(lambda: asyncio.sleep(0, bool(watch.waiting)))
+    [waiting] = watch.waiting
+    assert waiting.host == f"127.0.0.1:{host.port}"
+    assert "answered 429" in waiting.why
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await runner.cleanup()
+    assert statuses({outcome.uri: outcome for outcome in done}) == {Status.INDEXED: 3}
+    assert {outcome.uri for outcome in left} == {item.uri for item in host.items(range(3))}
+    assert all(outcome.item and outcome.error and "answered 429" in str(outcome.error) for outcome in left)
 
 
 async def test_a_rerun_over_a_host_asks_for_what_has_changed_only(

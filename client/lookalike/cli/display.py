@@ -14,6 +14,7 @@ from rich.table import Table
 from lookalike.cli.common import console, errors
 from lookalike.cli.json_output import camel_case
 from lookalike.cli.report import Report, as_line
+from lookalike.fetch import Waiting
 from lookalike.indexing import Stage, Watch
 from lookalike.records import Outcome, Status
 from lookalike.sources import Note
@@ -22,6 +23,8 @@ _LIVE_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 10.0
 _MEMORY_SECONDS: Final = 30.0
 """The rate is the mean over this time."""
+_HOSTS: Final = 3
+"""Of the hosts that are waited for, so many are shown."""
 _REASONS: Final = 8
 """Of the files that were passed over, so many reasons are shown."""
 
@@ -49,8 +52,10 @@ class Progress:
         return (self.done - done_earlier) / max(1e-3, now - earlier)
 
     def seconds_left(self, rate: float) -> float | None:
-        """Return the seconds until all items are done; None if they are not known."""
-        return (self.total - self.done) / rate if self.total is not None and rate > 0 else None
+        """Return the seconds until all items are done; None if they are not known, as while all wait for hosts."""
+        if self.total is None or rate <= 0 or self.watch.waiting:
+            return None
+        return (self.total - self.done) / rate
 
     def line(self) -> str:
         """Return the progress as one line of text."""
@@ -64,7 +69,14 @@ class Progress:
         parts += [f"{watch.stages[stage]:,} {stage}" for stage in Stage if watch.stages[stage]]
         if watch.put_off:
             parts.append(f"{watch.put_off:,} put off")
+        parts += [f"waiting for {_waiting(one)}" for one in watch.waiting[:_HOSTS]]
+        if (more := len(watch.waiting) - _HOSTS) > 0:
+            parts.append(f"and for {more:,} more hosts")
         return ", ".join(parts)
+
+
+def _waiting(one: Waiting) -> str:
+    return f"{one.host} until {one.until.astimezone():%H:%M:%S} ({one.why})"
 
 
 class Display(Protocol):
@@ -126,6 +138,10 @@ class _Events:
             **count_fields(progress.report),
             stages=dict(progress.watch.stages),
             put_off=progress.watch.put_off,
+            waiting=[
+                {"host": one.host, "why": one.why, "until": one.until.isoformat(timespec="seconds")}
+                for one in progress.watch.waiting
+            ],
         )
 
 

@@ -43,7 +43,7 @@ class Indexer:
 
     async def index(self) -> int:
         """Index the items, and return the exit code."""
-        watch = Watch()
+        watch = Watch(unfinished=self._report.add)
         progress = Progress(self._report, watch)
         counting = threading.Event()
         interrupted = True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from lookalike._concurrency.budget import Room
 from lookalike.fetch import local, origin
 from lookalike.fetch.local import Local
-from lookalike.fetch.types import Failed, Fetched, Settings, too_large
+from lookalike.fetch.types import Failed, Fetched, Settings, Waiting, too_large
 from lookalike.records import Item
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ class Fetcher:
     def seconds_until_up(self) -> float:
         """Return the seconds until the first paused host may be contacted again; 0 if no host is paused."""
         return min((seconds for limiter in self._limiters if (seconds := limiter.seconds_until_up())), default=0.0)
+
+    def waiting(self) -> list[Waiting]:
+        """Return which hosts are paused, and until when."""
+        return [waiting for limiter in self._limiters for waiting in limiter.waiting()]
 
     async def _open_web(self) -> "Web":
         _need("aiohttp", "http")

@@ -19,7 +19,7 @@ from lookalike._concurrency.budget import Room
 from lookalike.fetch import address, connector, headers, origin
 from lookalike.fetch import url as urls
 from lookalike.fetch.host_limiter import HostLimiter
-from lookalike.fetch.types import Failed, Fetched, Settings, TransientFailure, too_large
+from lookalike.fetch.types import UNRESOLVED, Failed, Fetched, Settings, TransientFailure, too_large
 
 _MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -83,7 +83,8 @@ class Web:
             try:
                 fetched = await self._get(first, url, stamp, room)
             except TransientFailure as error:
-                await host.record_failure(error, partial(self._delivers, first), counts=error.reason != _IMAGE_ERROR)
+                delivers = partial(self._delivers, first)
+                await host.record_failure(error, str(url), delivers, counts=error.reason != _IMAGE_ERROR)
                 raise
             except Failed:
                 host.succeeded()  # the host answered, though not with an image
@@ -120,6 +121,9 @@ class Web:
             except (aiohttp.ClientError, OSError) as error:
                 if isinstance(refusal := getattr(error, "os_error", error), address.PrivateAddress):
                     raise _refused(url, at, refusal) from error
+                if isinstance(error, aiohttp.ClientConnectorDNSError):
+                    message = f"{url}: the host {at.host} is not found: {error.os_error}"
+                    raise TransientFailure(message, reason=UNRESOLVED) from error
                 raise TransientFailure(f"{url}: {error or type(error).__name__}", reason="CONNECTION") from error
         raise Failed(f"{url}: more than {_MAX_REDIRECTS} redirects", reason="TOO_MANY_REDIRECTS")
 

@@ -58,6 +58,7 @@ class Pipeline:
         self._places = Budget(MAX_ITEMS, 0)  # bounds all the queues
         self._bytes = Budget(None, MAX_BYTES)
         self._put_off = Spool()
+        self._retried: set[Job] = set()
 
     async def outcomes(self, items: Items) -> AsyncGenerator[Outcome, None]:
         """Yield an outcome for each item, as it is acknowledged. A caller who is slow to take them slows the run.
@@ -76,14 +77,18 @@ class Pipeline:
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+            if self._watch.unfinished:
+                for attempt in (*(job.attempt for job in self._retried), *self._put_off.rest()):
+                    self._watch.unfinished(attempt.unfinished())
             self._put_off.close()
 
     async def _run(self, items: Items) -> None:
         """Pass the items through all stages, and those that were put off again, until there are none."""
         await self._pass(first_attempts(source.batches(items, _CHECKED)))
         while self._put_off:
+            self._watch.waiting = self._fetcher.waiting()
             await asyncio.sleep(self._fetcher.seconds_until_up())
-            self._watch.put_off = 0
+            self._watch.waiting, self._watch.put_off = (), 0
             await self._pass(source.batches(self._put_off.drain(), _CHECKED))
 
     async def _pass(self, batches: AsyncGenerator[list[Attempt], None]) -> None:
@@ -113,12 +118,15 @@ class Pipeline:
     async def _admitted(self, batch: Iterable[Attempt]) -> list[Job]:
         """The items of the batch that can be sent, as jobs."""
         jobs = []
-        for item, failed_attempts, image_lost in batch:
+        for attempt in batch:
             await self._places.acquire(0)
             try:
-                jobs.append(Job(item, source.reference(item), Room(self._bytes), failed_attempts, image_lost))
+                jobs.append(Job(attempt, source.reference(attempt.item), Room(self._bytes)))
             except LookalikeError as error:
-                self._finish([(item, Room(self._bytes))], error)
+                self._finish([(attempt.item, Room(self._bytes))], error)
+            else:
+                if attempt.reason:
+                    self._retried.add(jobs[-1])
         return jobs
 
     async def _changed(self, jobs: Sequence[Job]) -> list[Job]:
@@ -214,17 +222,20 @@ class Pipeline:
         What the project held when it was asked, and no longer when it was stored, is embedded after all.
         """
         self._move(job, None)
-        image_gone, failed_attempts = attempts.is_gone(job, error), job.attempts + tried
+        image_gone, failed_attempts = attempts.is_gone(job, error), job.attempt.attempts + tried
+        self._retried.discard(job)
         if tried and not image_gone and attempts.is_last(error, failed_attempts):
             self._finish([(job.item, job.room)], error)
             return
-        self._put_off.put(job.item, failed_attempts, image_lost=image_gone or job.image_lost)
+        attempt = Attempt(job.item, failed_attempts, image_gone or job.image_lost)
+        self._put_off.put(attempt, error, tried=tried or _was_refused(error))
         self._watch.put_off += 1
         self._leave(job.room)
 
     def _done(self, jobs: Sequence[Job], status: Status) -> None:
         for job in jobs:
             self._move(job, None)
+            self._retried.discard(job)
         self._finish([(job.item, job.room) for job in jobs], status)
 
     def _finish(self, items: Iterable[tuple[Item, Room]], result: Status | LookalikeError) -> None:
@@ -242,6 +253,10 @@ class Pipeline:
         if stage:
             self._watch.stages[stage] += 1
         job.stage = stage
+
+
+def _was_refused(error: LookalikeError) -> bool:
+    return isinstance(error, TransientFailure) and error.wait > 0
 
 
 async def _hash(data: bytes) -> bytes:
