@@ -128,11 +128,11 @@ def index(
             if create and not dry_run:
                 await _create(client, project)
             with Seen() as seen, Report(path) as report:
-                command = Indexer(client, project, named, share, settings, seen if sync else None, report, as_json)
+                command = Indexer(client, project, named, share, settings, seen, report, as_json)
                 if dry_run:
-                    return await command.plan(within)
+                    return await command.plan(within, sync=sync)
                 code = await command.index()
-                return await command.prune(seen, within, sure=yes) or code if sync else code
+                return await command.prune(within, sure=yes) or code if sync else code
 
     run(work(), _loop())
 

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import aclosing, suppress
 
 from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, print_failure
-from lookalike.cli.display import Display, Progress, print_event, print_passed_over, print_report, show_progress
-from lookalike.cli.report import Report
+from lookalike.cli.display import Display, Progress, show_progress
+from lookalike.cli.report import REPEATED, Report
+from lookalike.cli.summary import print_event, print_notes, print_passed_over, print_report
 from lookalike.client import Client
-from lookalike.errors import LookalikeError
+from lookalike.errors import InvalidRequestError, LookalikeError
 from lookalike.fetch import Settings
-from lookalike.indexing import Change, Items, Seen, Shard, Watch
+from lookalike.indexing import Change, Earlier, Items, Seen, Shard, Watch
 from lookalike.records import Item, Outcome
-from lookalike.sources import Sources
+from lookalike.sources import Findings, Sources
 from lookalike.sources.threaded import in_thread
 
 _MAX_DELETED_SHARE = 0.5
@@ -33,7 +34,7 @@ class Indexer:
         sources: Sources,
         share: Shard,
         settings: Settings,
-        seen: Seen | None,
+        seen: Seen,
         report: Report,
         as_json: bool,
     ) -> None:
@@ -94,11 +95,25 @@ class Indexer:
                 display.noted(note)
 
     def _items(self) -> Iterator[Item]:
+        findings = self._sources.findings
         for item in self._sources.items():
             if self._share.has(item.uri):
-                if self._seen is not None:
-                    self._seen.add(item)
-                yield item
+                earlier = self._seen.add(item, findings.place)
+                if earlier and earlier.origin == (item.origin.url if item.origin else ""):  # else it has other rights
+                    self._leave_out(item, earlier, findings)
+                else:
+                    yield item
+
+    def _leave_out(self, item: Item, earlier: Earlier, findings: Findings) -> None:
+        """Note that an item is left out, or count it as failed with --strict, as an earlier one has its reference."""
+        place = findings.place or item.uri
+        differs = "the same" if earlier.same else "the same uri, product and variant, and other labels"
+        first = f" as in {earlier.place}" if earlier.place else " as an item before"
+        message = f"{place}: it names {differs}{first}, which counts; this one is left out"
+        if self._sources.strict:
+            findings.fail(place, InvalidRequestError(message, reason=REPEATED))
+        else:
+            findings.note(place, REPEATED, message)
 
     def _count(self, progress: Progress, ended: threading.Event) -> None:
         """Count the items in a thread beside the run, so that the progress can show the total."""
@@ -117,8 +132,8 @@ class Indexer:
 
         threading.Thread(target=count, daemon=True).start()
 
-    async def plan(self, within: str) -> int:
-        """Print what would be done with the items; with --sync, also what would be deleted."""
+    async def plan(self, within: str, *, sync: bool) -> int:
+        """Print what would be done with the items; with `sync`, also what would be deleted."""
         changes: Counter[Change] = Counter()
         planned = self._client.plan_index(self._project, self._source_items(), fetch=self._settings)
         async with aclosing(planned) as plans:
@@ -130,17 +145,20 @@ class Indexer:
             changes[Change.FAILED] += 1
             self._print_change(Change.FAILED, failure.uri, str(failure.error))
         deleted = 0
-        if self._seen is not None:
+        if sync:
             unseen = self._client.unseen_references(self._project, self._seen, within=within, shard=self._share)
             async for page in unseen:
                 deleted += len(page)
                 for reference in page:
                     self._print_change("deleted", reference.uri, "")
+        self._take_notes()
         if self._as_json:
             counts = {change.value: changes[change] for change in Change}
-            print_event("plan", **counts, deleted=deleted, passed_over=self._sources.findings.passed_over)
+            passed_over, notes = self._sources.findings.passed_over, self._report.notes
+            print_event("plan", **counts, deleted=deleted, passed_over=passed_over, notes=notes)
         else:
             print_passed_over(self._sources.findings.passed_over)
+            print_notes(self._report)
             parts = [f"{changes[change]:,} {change}" for change in Change]
             console.print(f"would be: {', '.join(parts)}, {deleted:,} deleted")
         return 1 if changes[Change.FAILED] else 0
@@ -151,17 +169,17 @@ class Indexer:
         else:
             console.print(f"{change:9} {uri}{f': {error}' if error else ''}", soft_wrap=True)
 
-    async def prune(self, seen: Seen, within: str, *, sure: bool) -> int:
+    async def prune(self, within: str, *, sure: bool) -> int:
         """Delete references that the sources no longer have, and return the exit code."""
         if self._incomplete:
             print_failure("nothing is deleted, because some sources could not be read completely")
             return EXIT_COULD_NOT_RUN
-        if not seen.count:
+        if not self._seen.count:
             print_failure("nothing is deleted, because the sources are empty")
             return EXIT_COULD_NOT_RUN
-        if not sure and await self._is_too_much(seen, within):
+        if not sure and await self._is_too_much(within):
             return EXIT_COULD_NOT_RUN
-        async for page in self._client.unseen_references(self._project, seen, within=within, shard=self._share):
+        async for page in self._client.unseen_references(self._project, self._seen, within=within, shard=self._share):
             self._report.deleted += (await self._client.delete_references(self._project, page)).reference_count
         if self._as_json:
             print_event("deleted", references=self._report.deleted)
@@ -169,10 +187,10 @@ class Indexer:
             console.print(f"{self._report.deleted:,} references deleted, which the sources no longer have")
         return 0
 
-    async def _is_too_much(self, seen: Seen, within: str) -> bool:
+    async def _is_too_much(self, within: str) -> bool:
         """Return whether so much would be deleted that the sources are probably wrong, and print that."""
         unseen = 0
-        async for page in self._client.unseen_references(self._project, seen, within=within, shard=self._share):
+        async for page in self._client.unseen_references(self._project, self._seen, within=within, shard=self._share):
             unseen += len(page)
         held = (await self._client.get_project(self._project)).reference_count
         if unseen <= held * _MAX_DELETED_SHARE / self._share.count:

@@ -17,6 +17,8 @@ from lookalike.records import Outcome, Status
 from lookalike.sources import Note
 from lookalike.sources.manifest import ORIGIN, PRIVATE
 
+REPEATED: Final = "ROW_REPEATED"
+"""The reason of a note, or of a failure: an earlier item has the same reference."""
 _EXAMPLES: Final = 5
 
 

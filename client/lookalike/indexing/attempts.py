@@ -25,3 +25,8 @@ def is_last(error: LookalikeError, attempts: int) -> bool:
     """Say whether an item that failed so in so many rounds is not tried again."""
     transient = error.code.name in _TRANSIENT and not isinstance(error, QuotaExceededError)
     return attempts >= (_FETCHES if isinstance(error, TransientFailure) else _SENDS if transient else 1)
+
+
+def was_refused(error: LookalikeError) -> bool:
+    """Say whether the host refused this item and asked to wait: others are tried before it."""
+    return isinstance(error, TransientFailure) and error.wait > 0

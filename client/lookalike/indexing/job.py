@@ -72,7 +72,7 @@ class Job:
 
     @property
     def item(self) -> Item:
-        """Return the item."""
+        """Return the item that is under way."""
         return self.attempt.item
 
     @property

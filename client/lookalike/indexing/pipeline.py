@@ -228,7 +228,7 @@ class Pipeline:
             self._finish([(job.item, job.room)], error)
             return
         attempt = Attempt(job.item, failed_attempts, image_gone or job.image_lost)
-        self._put_off.put(attempt, error, tried=tried or _was_refused(error))
+        self._put_off.put(attempt, error, tried=tried or attempts.was_refused(error))
         self._watch.put_off += 1
         self._leave(job.room)
 
@@ -253,10 +253,6 @@ class Pipeline:
         if stage:
             self._watch.stages[stage] += 1
         job.stage = stage
-
-
-def _was_refused(error: LookalikeError) -> bool:
-    return isinstance(error, TransientFailure) and error.wait > 0
 
 
 async def _hash(data: bytes) -> bytes:

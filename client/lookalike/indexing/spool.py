@@ -45,7 +45,7 @@ async def first_attempts(batches: AsyncGenerator[list[Item], None]) -> AsyncGene
 
 
 class Spool:
-    """The spool holds attempts. Those of items that could not be tried come back first, in their order.
+    """The spool holds attempts until they are made. Those of items that could not be tried come back first, in order.
 
     So an image that its host refuses again and again does not keep the host from others.
     """

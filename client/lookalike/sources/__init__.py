@@ -69,6 +69,7 @@ class Sources:
         """
         self.check()
         for name in self.names:
+            self.findings.place = ""
             yield from self._items_of(_path(name))
 
     def _items_of(self, name: str) -> Iterator[Item]:

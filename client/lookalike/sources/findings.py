@@ -30,11 +30,13 @@ class Findings:
         failures: one outcome for each file, folder and manifest row that could not be read.
         notes: what was left out of items that are indexed.
         passed_over: how many files were passed over, by reason: an extension, `hidden`, …
+        place: the row of a manifest that the last item was read from; empty if it was none.
     """
 
     failures: list[Outcome] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    place: str = ""
 
     def fail(self, place: str, error: LookalikeError) -> None:
         """Add a failure of a file, a folder or a row."""

@@ -64,6 +64,7 @@ def binary_items(
                     raise invalid_manifest(name, str(error)) from error
                 findings.fail(place, InvalidRequestError(f"{place}: {error}", reason="INVALID_ROW"))
             else:
+                findings.place = place
                 yield from items
 
 
