@@ -87,6 +87,30 @@ async def test_a_rerun_reads_nothing_and_then_only_what_was_touched(
     assert (statuses(outcomes), watch.fetched) == ({Status.UNCHANGED: 299, Status.FAILED: 1}, 0)
 
 
+async def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_read_again(
+    client: Client, project: str, tmp_path: Path
+) -> None:
+    items = files(tmp_path, range(2))
+    path, other = tmp_path / "0.jpg", tmp_path / "1.jpg"
+    size = max(path.stat().st_size, other.stat().st_size)
+    for file in (path, other):
+        file.write_bytes(file.read_bytes().ljust(size, b"\0"))
+    await index(client, project, items[:1])
+    status = path.stat()
+    other.rename(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    outcomes, watch = await index(client, project, items[:1])
+    assert (statuses(outcomes), watch.embedded) == ({Status.INDEXED: 1}, 1)
+
+
+async def test_everything_is_read_again_where_that_is_asked_for(client: Client, project: str, tmp_path: Path) -> None:
+    items = files(tmp_path, range(3))
+    await index(client, project, items)
+    outcomes, watch = await index(client, project, items, reread=True)
+    assert (statuses(outcomes), watch.fetched, watch.embedded) == ({Status.UNCHANGED: 3}, 3, 0)
+
+
 async def test_items_with_paths_are_not_read_again_either(client: Client, project: str, tmp_path: Path) -> None:
     files(tmp_path, range(3))
     items = [Item(tmp_path / f"{number}.jpg", f"https://shop/{number}.jpg") for number in range(3)]

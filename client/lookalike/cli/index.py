@@ -66,6 +66,9 @@ def index(
     yes: Annotated[
         bool, typer.Option("--yes", help="With --sync: allow deleting more than half of the references.")
     ] = False,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read every image again, also those that seem not to have changed.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     shard: Annotated[
         str,
@@ -119,6 +122,7 @@ def index(
         patience=patience,
         private_redirects=private_redirects,
         trust_manifests=trust_manifests,
+        reread=reread,
     )
     path = failures or Path(f"{project}-failures{f'-{share.index}' if share.count > 1 else ''}.jsonl")
 

@@ -46,7 +46,9 @@ class Fetcher:
         await self._stack.aclose()
 
     async def stamps(self, items: Sequence[Item]) -> list[str]:
-        """Return the present stamp of each item's file; empty if the file is not on this machine."""
+        """Return the present stamp of each item's file; empty if it is to be read, or is not on this machine."""
+        if self._settings.reread:
+            return [""] * len(items)
         paths = [self._path(item) for item in items]
         local_paths = [path for path in paths if path is not None]
         stamps = iter(await asyncio.to_thread(local.stamps, local_paths) if local_paths else [])
@@ -54,6 +56,7 @@ class Fetcher:
 
     async def fetch(self, item: Item, stamp: str, room: Room | None) -> Fetched | None:
         """Fetch the image of an item; arguments, result and errors are those of `Backend.fetch`."""
+        stamp = "" if self._settings.reread else stamp
         if isinstance(item.image, bytes | bytearray | memoryview):
             if len(item.image) > self._settings.max_bytes:
                 raise too_large(repr(item.uri), self._settings.max_bytes)

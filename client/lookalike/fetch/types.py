@@ -28,6 +28,7 @@ class Settings:
         private_redirects: whether redirects may lead to addresses that are not public.
         max_bytes: bytes of the largest image that is read.
         trust_manifests: whether manifests from the web and from stores may name any URI, as local manifests may.
+        reread: whether images are read although their stamps say that they have not changed.
     """
 
     per_host: int = 8
@@ -37,6 +38,7 @@ class Settings:
     private_redirects: bool = False
     max_bytes: int = MAX_IMAGE_BYTES
     trust_manifests: bool = False
+    reread: bool = False
 
 
 @dataclass(frozen=True)
