@@ -425,6 +425,30 @@ async def test_an_image_that_always_fails_is_given_up_while_its_host_gives_other
     assert all(host.asked[f"/{number}.jpg"] == 3 for number in (7, 8, 9, 10))
 
 
+async def test_an_image_is_read_from_its_path_and_keeps_its_uri_and_stamp_while_that_moves(
+    client: Client, project: str, hosts: list[Host], tmp_path: Path
+) -> None:
+    """A new signature is no new place; another file is, though it has the same stamp."""
+    host, _ = hosts
+
+    def item(path: str) -> Item:
+        return Item(None, "sku/1", "hat", path=path)
+
+    url = f"http://127.0.0.1:{host.port}/1.jpg"
+    for path, status, fetched in (
+        (f"{url}?signature=1", Status.INDEXED, 1),
+        (f"{url}?signature=2", Status.UNCHANGED, 0),
+        (f"http://localhost:{host.port}/1.jpg", Status.UNCHANGED, 1),
+        (files(tmp_path, [1])[0].uri, Status.UNCHANGED, 1),
+        (files(tmp_path, [2])[0].uri, Status.INDEXED, 1),
+        ((tmp_path / "2.jpg").as_uri(), Status.UNCHANGED, 0),
+    ):
+        outcomes, watch = await index(client, project, [item(path)])
+        assert (outcomes["sku/1"].status, watch.fetched) == (status, fetched), path
+    [image] = [image async for image in client.list_images(project)]
+    assert [reference.uri for reference in image.references] == ["sku/1"]
+
+
 async def test_an_image_that_is_always_refused_ends_its_run_while_its_host_serves_others(
     client: Client, project: str, hosts: list[Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,16 @@ def test_relative_uris_of_a_manifest_on_the_web_are_joined_to_its_url() -> None:
     ]
 
 
+def test_a_path_says_where_the_image_is_and_the_uri_stays_as_it_is() -> None:
+    items, _ = read("uri,path\nsku 1,a/1.jpg\nhttps://shop/2.jpg,https://cdn/2.jpg?signature=%2B\n3.jpg,\n")
+    assert [(item.uri, item.path) for item in items[:2]] == [
+        ("sku 1", "file:///base/a/1.jpg"),
+        ("https://shop/2.jpg", "https://cdn/2.jpg?signature=%2B"),
+    ]
+    assert (items[2].uri, items[2].path) == ("file:///base/3.jpg", "")
+    assert [item.uri for item in read("path,label\na.jpg,red\n")[0]] == ["file:///base/a.jpg"]
+
+
 def test_a_column_without_a_name_is_left_out() -> None:
     """Such as the index that pandas writes."""
     items, told = read(",uri,size\n0,https://shop/1.jpg,7\n")
@@ -232,7 +242,7 @@ def test_a_list_of_failures_that_is_fed_back_in_is_kept_until_the_run_is_complet
 
 def test_failures_are_a_manifest_of_the_same_items(tmp_path: Path) -> None:
     """With everything that they had; why they failed is left out."""
-    odd = Item(None, "https://shop/\ud83d.jpg")
+    odd = Item(None, "https://shop/\ud83d.jpg", path="https://cdn/1.jpg?signature=1")
     items = [*ITEMS, Item(None, "https://shop/é.jpg", labels={"uri": "x", "product": "y"}), odd]
     with Report(tmp_path / "failures.jsonl") as report:
         for item in items:
@@ -240,6 +250,6 @@ def test_failures_are_a_manifest_of_the_same_items(tmp_path: Path) -> None:
             report.add(Outcome(item.uri, Status.FAILED, error, item))
     found = read_file(tmp_path / "failures.jsonl")
     assert found[:3] == ITEMS
-    assert [item.uri for item in found[3:]] == ["https://shop/é.jpg", odd.uri]
+    assert [(item.uri, item.path) for item in found[3:]] == [("https://shop/é.jpg", ""), (odd.uri, odd.path)]
     rows = [json.loads(line) for line in (tmp_path / "failures.jsonl").read_text().splitlines()]
     assert {(row["_reason"], row["_error"]) for row in rows} == {("HTTP_404", "away")}

@@ -94,10 +94,12 @@ def test_no_manifest_names_credentials_or_endpoints_of_a_store(uri: str) -> None
     check("abfs://photos@account.dfs.core.windows.net/1.jpg", None)
 
 
-async def test_the_fetcher_asks_before_it_looks(tmp_path: Path) -> None:
-    """Not even at whether the file has changed; unless manifests are trusted."""
+@pytest.mark.parametrize("name", ["", "https://shop/1.jpg"])
+async def test_the_fetcher_asks_before_it_looks(tmp_path: Path, name: str) -> None:
+    """Not even at whether the file has changed; unless manifests are trusted. The file may be uri, or path."""
     (tmp_path / "1.jpg").write_bytes(b"secret")
-    item = Item(None, (tmp_path / "1.jpg").as_uri(), origin=WEB)
+    place = (tmp_path / "1.jpg").as_uri()
+    item = Item(None, name or place, origin=WEB, path=place if name else "")
     async with Fetcher(Settings()) as fetcher:
         assert await fetcher.stamps([item]) == [""]
         with pytest.raises(Failed, match="may name only") as caught:

@@ -3,13 +3,14 @@
 import asyncio
 import codecs
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lookalike.cli.columns import Columns, parsed_columns
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
     DEFAULT_SEARCHER,
@@ -44,14 +45,7 @@ def index(
         ProductFrom, typer.Option(help="What names the product of an image file; manifests have a column for it.")
     ] = ProductFrom.NONE,
     form: Annotated[Format, typer.Option("--format", help="Format of manifests.")] = Format.AUTO,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=COLUMN",
-            help="Read uri, path, product, variant, staged or a label from this column of manifests, for example"
-            " product=sku. Can be repeated.",
-        ),
-    ] = None,
+    column: Columns = None,
     encoding: Annotated[
         str, typer.Option(help="Encoding of manifests, for example cp1252; UTF-8, unless a byte order mark says more.")
     ] = "",
@@ -115,7 +109,7 @@ def index(
     some images failed; 2: the command could not run or could not continue.
     """
     share = _share(shard)
-    named = Sources(sources, form, product_from, _columns(column or []), _encoding(encoding), strict)
+    named = Sources(sources, form, product_from, parsed_columns(column), _encoding(encoding), strict)
     settings = Settings(
         per_host=per_host,
         timeout=fetch_timeout,
@@ -139,16 +133,6 @@ def index(
                 return await command.prune(within, sure=yes) or code if sync else code
 
     run(work(), _loop())
-
-
-def _columns(mappings: Sequence[str]) -> dict[str, str]:
-    columns: dict[str, str] = {}
-    for mapping in mappings:
-        name, equals, source = (part.strip() for part in mapping.partition("="))
-        if not (name and equals and source) or name in columns:
-            raise typer.BadParameter(f"must be NAME=COLUMN, once for each name, got {mapping!r}", param_hint="--column")
-        columns[name] = source
-    return columns
 
 
 def _encoding(name: str) -> str:

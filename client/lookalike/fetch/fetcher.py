@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 from os import PathLike
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from lookalike._concurrency.budget import Room
 from lookalike.fetch import local, origin
 from lookalike.fetch.local import Local
+from lookalike.fetch.stamp import bound, unbound
 from lookalike.fetch.types import Failed, Fetched, Settings, Waiting, too_large
 from lookalike.records import Item
 
@@ -52,11 +54,18 @@ class Fetcher:
         paths = [self._path(item) for item in items]
         local_paths = [path for path in paths if path is not None]
         stamps = iter(await asyncio.to_thread(local.stamps, local_paths) if local_paths else [])
-        return ["" if path is None else next(stamps) for path in paths]
+        found = ["" if path is None else next(stamps) for path in paths]
+        return [bound(stamp, item.path) if item.path else stamp for item, stamp in zip(items, found, strict=True)]
 
     async def fetch(self, item: Item, stamp: str, room: Room | None) -> Fetched | None:
         """Fetch the image of an item; arguments, result and errors are those of `Backend.fetch`."""
         stamp = "" if self._settings.reread else stamp
+        if not item.path or item.image is not None:
+            return await self._fetch(item, stamp, room)
+        fetched = await self._fetch(item, unbound(stamp, item.path), room)
+        return fetched and replace(fetched, stamp=bound(fetched.stamp, item.path))
+
+    async def _fetch(self, item: Item, stamp: str, room: Room | None) -> Fetched | None:
         if isinstance(item.image, bytes | bytearray | memoryview):
             if len(item.image) > self._settings.max_bytes:
                 raise too_large(repr(item.uri), self._settings.max_bytes)
