@@ -85,7 +85,7 @@ def test_a_sample_is_of_each_label_and_the_same_for_a_seed(tmp_path: Path) -> No
     ("text", "said"),
     [
         ("path,class\na,red\n", "line 2 has no label, and no product"),
-        ("a,red\nb,red\n", "has no column `uri`; its columns are a, red"),
+        ("a,red\n", "has no column `uri`; its columns are a, red"),
         ("", "it has no photos"),
         ("uri,label\nhttps://shop/1.jpg,red\n", "line 2: https://shop/1.jpg is not a file of this machine"),
         ("path,label\n", "it has no photos"),

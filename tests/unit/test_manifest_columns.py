@@ -79,7 +79,7 @@ def test_names_are_stripped_and_folded_and_separators_found_in_packed_text_too(
 )
 def test_what_a_header_lacks_or_has_twice_is_refused_with_the_likely_name(header: str, said: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        Read(f"{header}\nhttps://shop/1.jpg,a,b\n")
+        Read(f"{header}\n", Format.CSV)
     assert said in str(caught.value)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
 
-from lookalike.errors import UnreadableImageError
+from lookalike.errors import LookalikeError, UnreadableImageError
 from lookalike.fetch import local
 from lookalike.records import Item
 from lookalike.sources import folder, manifest, store
@@ -61,16 +61,23 @@ class Sources:
         return any(name == STANDARD_INPUT or "://" in name for name in map(_path, self.names))
 
     def items(self) -> Iterator[Item]:
-        """Yield the items of all sources.
+        """Yield the items of all sources. Of several sources, one that cannot be read is a failure.
 
         Raises:
             FileNotFoundError: a source does not exist.
-            InvalidRequestError: a manifest cannot be parsed.
+            InvalidRequestError: the only source is a manifest that cannot be parsed.
+            OSError: the only source cannot be read.
         """
         self.check()
         for name in self.names:
             self.findings.place = ""
-            yield from self._items_of(_path(name))
+            try:
+                yield from self._items_of(_path(name))
+            except (LookalikeError, OSError) as error:
+                if len(self.names) == 1:
+                    raise
+                unreadable = UnreadableImageError(f"cannot read {name}: {error}", reason="UNREADABLE")
+                self.findings.fail(name, error if isinstance(error, LookalikeError) else unreadable)
 
     def _items_of(self, name: str) -> Iterator[Item]:
         found = self.findings

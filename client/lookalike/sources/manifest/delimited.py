@@ -15,7 +15,7 @@ _EXCEL_HINT: Final = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE).fullmatch
 
 
 def rows(lines: Lines, name: str, known: frozenset[str]) -> Rows:
-    """Yield the rows below the header; `known` has folded names of columns that a header may have."""
+    """Yield the header, and the rows below it; `known` has folded names of columns that a header may have."""
     header_line = lines.peek()
     separator = ""
     if hint := _EXCEL_HINT(header_line):
@@ -33,6 +33,7 @@ def rows(lines: Lines, name: str, known: frozenset[str]) -> Rows:
         raise invalid_manifest(name, f"line {lines.number}: {error}") from error
     if problem := lines.take_problem():
         raise invalid_manifest(name, f"line {lines.number} {problem}")
+    yield Row(lines.number, names, is_header=True)
     yield from _rows(reader, lines, names)
 
 

@@ -58,6 +58,8 @@ def binary_items(
             try:
                 found = columns.resolve(row.names, mapping, fixed=form in _FIXED) if row.names else None
                 is_first = is_first and not found
+                if row.is_header:
+                    continue
                 items = _items_of(row, found, row_items, place, options, findings)
             except ValueError as error:
                 if is_first and isinstance(error, columns.ColumnError):
@@ -121,7 +123,7 @@ def _unbroken(rows: Rows, name: str, findings: Findings) -> Rows:
     try:
         for row in rows:
             yield row
-            is_empty = False
+            is_empty = is_empty and row.is_header
     except compression.ERRORS as error:
         problem = _damaged(name, error)
     except InvalidRequestError as error:

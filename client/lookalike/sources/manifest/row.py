@@ -16,6 +16,7 @@ class Row:
         names: the names of its columns, as the manifest has them; a name may be there several times.
         values: a value for each name.
         error: why the row cannot be read; then it has no values, and names only if they are those of a header.
+        is_header: whether it is the header alone, without values.
         missing: how many of its values the row lacks at its end.
     """
 
@@ -24,6 +25,7 @@ class Row:
     values: Sequence[Any] = ()
     error: str = ""
     missing: int = 0
+    is_header: bool = False
 
 
 Rows = Iterator[Row]

@@ -1,7 +1,7 @@
 """Recognize what shops export by the names of its columns, and turn its rows into rows with our columns."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from lookalike.sources.manifest.columns import URI, fold
@@ -20,12 +20,16 @@ def translated(rows: Rows, form: Format, mapping: Mapping[str, str]) -> Rows:
         before.append(row)
         if row.names:
             break
-    rows = itertools.chain(before, rows)
     names = frozenset(fold(name) for name in before[-1].names) if before else frozenset()
-    if URI in mapping or URI in names:
-        return rows
+    shape = _shape_of(names, form)
+    if shape is None or URI in mapping or URI in names:
+        return itertools.chain(before, rows)
+    return shape(itertools.chain((row for row in before if not row.is_header), rows))
+
+
+def _shape_of(names: frozenset[str], form: Format) -> Callable[[Rows], Rows] | None:
     if form is Format.XML or google.matches(names):
-        return google.rows(rows)
+        return google.rows
     if shopify.matches(names):
-        return shopify.rows(rows)
-    return woocommerce.rows(rows) if woocommerce.matches(names) else rows
+        return shopify.rows
+    return woocommerce.rows if woocommerce.matches(names) else None
