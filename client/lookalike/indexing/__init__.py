@@ -2,6 +2,7 @@
 
     run ── pipeline ─┬─ job        an item under way
                      ├─ calls      what is asked of the servers
+                     ├─ hashing    which image it is
                      ├─ embedding  images get their vectors
                      ├─ storing    the last stage
                      ├─ attempts   whether what failed is tried again

@@ -9,7 +9,6 @@ or because its host is down, is put off and tried again when all else is done.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
@@ -23,6 +22,7 @@ from lookalike.fetch import Fetcher, TransientFailure
 from lookalike.indexing import attempts
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.embedding import Embedding
+from lookalike.indexing.hashing import sha256_of
 from lookalike.indexing.job import Job, Stage, Watch
 from lookalike.indexing.spool import Attempt, Spool, first_attempts
 from lookalike.indexing.storing import Storing
@@ -37,8 +37,6 @@ _CHECKED: Final = 256
 """References in one CheckReferences, or hashes in one CheckImages: at most."""
 _ASKED_AT_ONCE: Final = 2
 """CheckReferences at once: while the searcher answers one, the next one is made."""
-_HASHED_HERE: Final = 256 * 1024
-"""Bytes that are hashed on the event loop: a trip to a thread would take as long."""
 
 Items = Iterable[Item] | AsyncIterable[Item]
 
@@ -168,7 +166,7 @@ class Pipeline:
         self._watch.fetched += 1
         job.room.settle(len(fetched.data))
         job.data, job.stamp = fetched.data, fetched.stamp
-        job.sha256 = fetched.sha256 or await _hash(job.data)
+        job.sha256 = fetched.sha256 or await sha256_of(job.data)
         self._move(job, Stage.CHECKING)
         self._to_check.put_nowait(job)
 
@@ -253,8 +251,3 @@ class Pipeline:
         if stage:
             self._watch.stages[stage] += 1
         job.stage = stage
-
-
-async def _hash(data: bytes) -> bytes:
-    here = len(data) <= _HASHED_HERE
-    return (hashlib.sha256(data) if here else await asyncio.to_thread(hashlib.sha256, data)).digest()
