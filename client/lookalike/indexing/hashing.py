@@ -1,4 +1,4 @@
-"""Hash images without keeping the event loop busy."""
+"""Compute the hashes of images without keeping the event loop busy."""
 
 import asyncio
 import hashlib
