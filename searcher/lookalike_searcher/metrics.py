@@ -1,6 +1,6 @@
 """Define the searcher's Prometheus metrics. `docs/searcher.md` explains each; a test compares the two."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import grpc
@@ -13,6 +13,8 @@ from lookalike_serving.errors import DomainError
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _IMAGES: Final = (10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+_LACKING: Final = ("index_building", "fell_back")
+"""Searches with these reasons are slower than they should be. The projects are named: they are few, and large."""
 _PREFIX: Final = "lookalike_searcher"
 
 
@@ -25,6 +27,10 @@ class Metrics:
             collector(registry=self.registry)
         self.rpc_seconds = self._histogram("rpc_seconds", "Serving one RPC.", _SECONDS, "method", "code")
         self.search_seconds = self._histogram("search_seconds", "Ranking in the database.", _SECONDS, "mode")
+        self.searches = self._counter("searches", "Searches answered, by why they were approximate or exact.", "reason")
+        self.lacking_index = self._counter(
+            "searches_lacking_index", "Exact rankings for want of an index that serves.", "project", "reason"
+        )
         self.images_ranked = self._histogram("images_ranked", "Images that one search ranked over.", _IMAGES, "mode")
         self.fallbacks = self._counter("fallbacks", "Approximate rankings that were made again exactly.", "reason")
         self.stored = self._counter("images_stored", "Images acknowledged.", "result")
@@ -36,6 +42,12 @@ class Metrics:
         self.index_progress = self._gauge("index_progress", "Progress of an index build here, 0 to 1.", "project")
         self.maintenance = self._counter("maintenance", "Jobs of the maintenance task done.", "task", "result")
         self.recall = self._gauge("recall", "Share of the true nearest found, over the last samples.", "project")
+        self.calibrated_recall = self._gauge(
+            "calibrated_recall", "Share of the nearest ten found, by calibration.", "project", "depth"
+        )
+        self.calibrated_seconds = self._gauge(
+            "calibrated_seconds", "Median time of a ranking, by calibration.", "project", "depth"
+        )
         self.recall_samples = self._counter("recall_samples", "Approximate searches ranked exactly again.", "result")
         self.replica_lag = self._gauge("replica_lag_seconds", "How far the read replica is behind.")
         self.reads = self._counter("reads", "Searches by where they were made.", "server")
@@ -59,6 +71,19 @@ class Metrics:
             self.refused.labels(outcome.reason).inc()
         self.stored.labels(result).inc()
         return result
+
+    def searched(self, project: str, reason: str) -> None:
+        """Count a search of the project that was answered, by its reason; see `Reason`."""
+        self.searches.labels(reason).inc()
+        if reason in _LACKING:
+            self.lacking_index.labels(project, reason).inc()
+
+    def calibrated(self, project: str, rungs: Iterable[tuple[int, float, float]], exact_seconds: float) -> None:
+        """Set what a calibration of the project measured: hnsw.ef_search, recall and seconds of each rung."""
+        for ef_search, recall, seconds in rungs:
+            self.calibrated_recall.labels(project, ef_search).set(recall)
+            self.calibrated_seconds.labels(project, ef_search).set(seconds)
+        self.calibrated_seconds.labels(project, "exact").set(exact_seconds)
 
     def watch_pool(self, size: Callable[[], int], idle: Callable[[], int]) -> None:
         """Set the functions that are called whenever the metrics are read."""

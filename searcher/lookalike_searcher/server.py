@@ -114,7 +114,13 @@ async def serving(
     own_limits = Limits(0, config.max_hits, config.searches_per_second, config.max_batch)
     impressions = Impressions(primary)
     searching = Searching(
-        Reads(primary, metrics, replica), Rates(own_limits), recall, impressions, metrics, config.slow_query_seconds
+        Reads(primary, metrics, replica),
+        Rates(own_limits),
+        recall,
+        impressions,
+        metrics,
+        config.slow_query_seconds,
+        config.exact_threshold,
     )
     service = SearcherService(config, primary, searching, impressions, draining, metrics)
     maintenance = Maintenance(config, primary, metrics)

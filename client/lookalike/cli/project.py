@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Yes, console, run
+from lookalike.cli.search_time import search_time
 from lookalike.cli.space import show_spaces
 from lookalike.client import Client
 from lookalike.records import Limits, Project, SearchQuality
@@ -65,6 +66,9 @@ def show(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
         _show([project])
         _show_limits(project.limits)
         show_spaces(project)
+        for space in project.spaces:
+            if space.serves:
+                console.print(search_time(project, space))
         _show_quality(qualities)
 
     run(work())

@@ -1,7 +1,7 @@
 """Implement `lookalike search`, which prints the most similar images as a table or as JSON."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -22,8 +22,14 @@ from lookalike.cli.common import (
 )
 from lookalike.cli.json_output import print_json
 from lookalike.client import Client
-from lookalike.records import SearchResult
+from lookalike.records import SearchReason, SearchResult
 from lookalike.records.search import DEFAULT_LIMIT
+
+_SLOW: Final = {
+    SearchReason.INDEX_BUILDING: " (the index is not built yet)",
+    SearchReason.FELL_BACK: " (the index found too few)",
+}
+"""What is said of searches that are slower than they should be."""
 
 
 def search(
@@ -87,6 +93,6 @@ def _print(result: SearchResult) -> None:
         )
     console.print(table)
     console.print(
-        f"{result.mode} search over {result.images_ranked:,} images:"
+        f"{result.mode} search{_SLOW.get(result.reason, '')} over {result.images_ranked:,} images:"
         f" embedded in {result.embed_seconds * 1000:.0f} ms, searched in {result.search_seconds * 1000:.0f} ms"
     )

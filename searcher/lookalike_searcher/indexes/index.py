@@ -19,6 +19,10 @@ from lookalike_searcher.projects.space import Space
 
 logger = logging.getLogger(__name__)
 
+HNSW_OPTIONS: Final = "m = 16, ef_construction = 64"
+"""Indexes are built with these options, pgvector's own; `make bench-graph` compares others. Where they change, existing
+indexes are rebuilt."""
+
 
 class IndexState(enum.Enum):
     """The state says how far a space's index is."""
@@ -90,14 +94,15 @@ async def build(connection: Connection, project_id: int, space_id: int) -> None:
         return  # its searcher was killed after PostgreSQL had finished
     if valid is not None:
         await connection.execute(statement("index_drop", project_id, space_id))
+    create = statement("index_create", project_id, space_id, options=HNSW_OPTIONS)
     try:
-        await connection.execute(statement("index_create", project_id, space_id))
+        await connection.execute(create)
     except asyncpg.DiskFullError:  # parallel workers need shared memory, of which containers have 64 MB by default
         logger.warning("no shared memory for parallel workers (see --shm-size): building the index with one process")
         await connection.execute(statement("index_drop", project_id, space_id))
         await connection.execute("SET max_parallel_maintenance_workers = 0")
         try:
-            await connection.execute(statement("index_create", project_id, space_id))
+            await connection.execute(create)
         finally:  # a pooler may give the connection to others
             await connection.execute("RESET max_parallel_maintenance_workers")
 
@@ -110,6 +115,12 @@ async def rebuild(connection: Connection, project_id: int, space_id: int) -> Non
     for row in await connection.fetch(statement("index_leftovers", project_id, space_id)):
         await connection.execute(f"DROP INDEX CONCURRENTLY {schema_of(project_id)}.{row['name']}")
     await connection.execute(statement("index_rebuild", project_id, space_id))
+
+
+async def rebuild_with_options(connection: Connection, project_id: int, space_id: int) -> None:
+    """Build the index again with the present options."""
+    await connection.execute(statement("index_alter", project_id, space_id, options=HNSW_OPTIONS))
+    await rebuild(connection, project_id, space_id)
 
 
 async def drop(connection: Connection, project_id: int, space_id: int) -> None:

@@ -17,7 +17,7 @@ from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search.hit import Hit, hits
 from lookalike_searcher.search.query import Resolved
-from lookalike_searcher.search.types import Search
+from lookalike_searcher.search.types import Reason, Search
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,37 @@ class Ranker:
         """A page needs so many of the nearest: one more tells that there are more, and the own file is ranked apart."""
         return self._search.shortlist + 1 + bool(self._resolved.sha256)
 
-    async def exact(self) -> Candidates:
+    @property
+    def _walked(self) -> int:
+        """So many of the nearest are looked at in the index, at first."""
+        depth = (self._search.after.depth if self._search.after else 0) + self._depth
+        return depth * _IMAGES_PER_PRODUCT if self._search.by_product else depth
+
+    async def rank(self, exact_threshold: float) -> tuple[Candidates, Reason]:
+        """Rank through the index, or exactly. Returns the reason too; see `rank.rank` for the threshold."""
+        reason = await self._why_exact(exact_threshold)
+        if reason is None:
+            candidates = await self._approximate()
+            if candidates:
+                return candidates, Reason.INDEX
+            reason = Reason.FELL_BACK
+        return await self._exact(), reason
+
+    async def _why_exact(self, exact_threshold: float) -> Reason | None:
+        """Return why the ranking must be exact, or None if the index can be tried."""
+        if self._search.exact:
+            return Reason.ASKED
+        if self._search.after and self._search.after.exact:
+            return Reason.EARLIER_PAGE
+        if self._space.index_time is None:
+            return Reason.INDEX_BUILDING if self._project.image_count >= exact_threshold else Reason.BELOW_THRESHOLD
+        if self._space.exact_is_as_fast(self._walked):
+            return Reason.BELOW_THRESHOLD
+        if self._search.filter and await self._is_selective():
+            return Reason.FILTER
+        return None
+
+    async def _exact(self) -> Candidates:
         """Rank all images that match the filter."""
         nearest = fragment("search_nearest_all_of_products" if self._search.by_product else "search_nearest_all")
         filtered = bool(self._search.filter)
@@ -82,18 +112,9 @@ class Ranker:
             join_matching="JOIN matching USING (image_id)" if filtered else "",
         )
 
-    async def approximate(self) -> Candidates | None:
-        """Rank images through the index.
-
-        Returns None if the ranking must be exact, or if the index finds too few images.
-        """
-        search = self._search
-        if search.exact or self._space.index_time is None or (search.after and search.after.exact):
-            return None
-        if search.filter and await self._is_selective():
-            return None
-        min_depth = (search.after.depth if search.after else 0) + self._depth
-        depth = min_depth * _IMAGES_PER_PRODUCT if search.by_product else min_depth
+    async def _approximate(self) -> Candidates | None:
+        """Rank images through the index. Returns None if it finds too few, or would have to be walked too deep."""
+        search, depth = self._search, self._walked
         while (ef_search := self._space.ef_search(depth)) is not None:
             await self._connection.execute(ef_settings(ef_search))
             candidates = await self._find(

@@ -16,7 +16,7 @@ from lookalike_searcher.search import reranking
 from lookalike_searcher.search.execute import Ranker
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Resolved
-from lookalike_searcher.search.types import Position, Ranking, Search
+from lookalike_searcher.search.types import Position, Ranking, Reason, Search
 
 
 async def rank(
@@ -25,6 +25,7 @@ async def rank(
     *,
     admit: Callable[[Project], None] = lambda _: None,
     slow_seconds: float = math.inf,
+    exact_threshold: float = math.inf,
 ) -> Ranking:
     """Return the images, or products, most similar to the query.
 
@@ -33,6 +34,7 @@ async def rank(
         search: the search.
         admit: is called with the project before anything is ranked, and may raise.
         slow_seconds: a statement that takes so long is logged with its plan.
+        exact_threshold: with so many images, there should be an index.
 
     Raises:
         NotFound: there is no such project, space or image.
@@ -46,10 +48,7 @@ async def rank(
             raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
         resolved = await queries.resolve(connection, projections_of(database), project, space, search.query)
         ranker = Ranker(connection, project, space, search, resolved, slow_seconds, database.metrics)
-        candidates = await ranker.approximate()
-        exact = candidates is None
-        if candidates is None:
-            candidates = await ranker.exact()
+        candidates, reason = await ranker.rank(exact_threshold)
         ranked = candidates.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
@@ -65,8 +64,10 @@ async def rank(
     last = None
     if more:
         final = hits[-1]
-        last = Position(project.id, space.name, final.rank, final.image_id, final.product, depth, exact)
-    return Ranking(project.id, hits, exact, ranked, space.name, resolved, last, space.recall_count)
+        last = Position(
+            project.id, space.name, final.rank, final.image_id, final.product, depth, reason is not Reason.INDEX
+        )
+    return Ranking(project.id, hits, reason, ranked, space.name, resolved, last, space.recall_count)
 
 
 async def _compared(

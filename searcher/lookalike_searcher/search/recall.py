@@ -10,7 +10,7 @@ from typing import Final
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.images.image import Embedding
-from lookalike_searcher.indexes.calibration import LADDER
+from lookalike_searcher.indexes.calibration import LADDER, RECENT_QUERIES
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.space import MAX_EF_SEARCH
 from lookalike_searcher.search import rank
@@ -32,6 +32,10 @@ _LEAST_EF_SEARCH: Final = min(LADDER)
 
 class Recall:
     """The recall is measured on samples. If it misses the target, searches walk the index deeper; far above it, less.
+
+    The samples' vectors are kept for the next calibration; see `calibration.measure`. A new one replaces another at
+    random, so that recent ones are likelier to be there (Aggarwal: "On biased reservoir sampling in the presence of
+    stream evolution", VLDB 2006).
 
     Args:
         database: the primary, on which samples are searched again.
@@ -89,6 +93,9 @@ class Recall:
                 MAX_EF_SEARCH,
                 _LEAST_EF_SEARCH,
             )
+            place = random.randrange(RECENT_QUERIES)  # noqa: S311 - no secret
+            vector = ranking.query.vector
+            await connection.execute(statement("query_keep"), search.project_name, ranking.space, place, vector)
         self._metrics.recall_samples.labels("measured").inc()
         if row:
             self._metrics.recall.labels(search.project_name).set(row["recall"])

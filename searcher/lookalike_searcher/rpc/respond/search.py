@@ -23,6 +23,7 @@ def ranking(answer: Ranking, next_page_token: str, search_id: str) -> wire.Searc
         next_page_token=next_page_token,
         space=answer.space,
         search_id=search_id,
+        reason=wire.SearchReason.Value(f"SEARCH_REASON_{answer.reason.name}"),
     )
 
 
