@@ -46,8 +46,28 @@ class Candidates:
     matching: int | None
 
 
+def first_settings(search: Search, project: Project) -> str:
+    """Return the settings with which the search begins, as far as they are known before anything is looked up."""
+    space = project.in_space(search.space)
+    if search.filter or not _approximate(search, space):
+        return ""
+    ef_search = space.ef_search(_first_depth(search))
+    return "" if ef_search is None else ef_settings(ef_search)
+
+
+def _approximate(search: Search, space: Space) -> bool:
+    """Return whether the search may go through the index."""
+    return not (search.exact or space.index_time is None or (search.after and search.after.exact))
+
+
+def _first_depth(search: Search) -> int:
+    """Return how many images the index is asked for at first."""
+    depth = (search.after.depth if search.after else 0) + search.depth
+    return depth * _IMAGES_PER_PRODUCT if search.by_product else depth
+
+
 class Ranker:
-    """The ranker executes one search, in its transaction."""
+    """The ranker executes one search, in its transaction, which has begun with its first settings."""
 
     def __init__(
         self,
@@ -63,19 +83,15 @@ class Ranker:
         self._metrics = metrics
         self._project, self._space, self._search, self._resolved = project, space, search, resolved
         self._slow_seconds = slow_seconds
+        self._settings = first_settings(search, project)
         self._conditions, self._arguments = search.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
-
-    @property
-    def _depth(self) -> int:
-        """A page needs so many of the nearest: one more tells that there are more, and the own file is ranked apart."""
-        return self._search.shortlist + 1 + bool(self._resolved.sha256)
 
     async def exact(self) -> Candidates:
         """Rank all images that match the filter."""
         nearest = fragment("search_nearest_all_of_products" if self._search.by_product else "search_nearest_all")
         filtered = bool(self._search.filter)
         return await self._find(
-            None if self._search.by_product else self._depth,
+            None if self._search.by_product else self._search.depth,
             nearest=nearest,
             matching=fragment("search_matching") if filtered else "",
             count_of_matching="(SELECT count(*) FROM matching)" if filtered else "NULL::bigint",
@@ -88,14 +104,11 @@ class Ranker:
         Returns None if the ranking must be exact, or if the index finds too few images.
         """
         search = self._search
-        if search.exact or self._space.index_time is None or (search.after and search.after.exact):
+        if not _approximate(search, self._space) or (search.filter and await self._is_selective()):
             return None
-        if search.filter and await self._is_selective():
-            return None
-        min_depth = (search.after.depth if search.after else 0) + self._depth
-        depth = min_depth * _IMAGES_PER_PRODUCT if search.by_product else min_depth
+        depth = _first_depth(search)
         while (ef_search := self._space.ef_search(depth)) is not None:
-            await self._connection.execute(ef_settings(ef_search))
+            await self._set(ef_settings(ef_search))
             candidates = await self._find(
                 depth,
                 nearest=fragment("search_nearest_index"),
@@ -109,6 +122,11 @@ class Ranker:
             depth *= _DEEPER
         self._metrics.fallbacks.labels("too deep" if ef_search is None else "found too few").inc()
         return None
+
+    async def _set(self, settings: str) -> None:
+        if settings != self._settings:
+            await self._connection.execute(settings)
+            self._settings = settings
 
     async def _is_selective(self) -> bool:
         """Return whether so few images match the filter that all of them can be compared."""
