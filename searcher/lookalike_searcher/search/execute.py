@@ -162,7 +162,7 @@ class Ranker:
             *self._arguments,
         ]
         rows = await self._timed(sql, arguments)
-        return Candidates(list(hits(rows)), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
+        return Candidates(hits(rows), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
 
     async def _timed(self, sql: str, arguments: Sequence[object]) -> list[asyncpg.Record]:
         """Run the statement. If it is slow, its plan is logged."""

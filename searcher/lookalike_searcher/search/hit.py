@@ -1,16 +1,11 @@
 """Define the hits of a search, and read them from rows."""
 
-from collections.abc import Iterable
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import asyncpg
 
 from lookalike_searcher.images.image import Reference, reference_of
-
-_HIT: Final = itemgetter("image_id", "group_product")
-
 
 OWN_FILE: Final = -1.0
 """The rank of the image of the query's own file: before all distances, which are 0 to 2. `search.sql` has it too."""
@@ -30,7 +25,7 @@ class Hit(NamedTuple):
     sha256: bytes
     width: int
     height: int
-    references: tuple[Reference, ...]
+    references: Sequence[Reference]
     reference_count: int
     score: float
     source_similarity: float | None = None
@@ -47,25 +42,33 @@ class Hit(NamedTuple):
         return self.similarity if self.source_similarity is None else self.source_similarity
 
 
-def hits(rows: Iterable[asyncpg.Record]) -> Iterable[Hit]:
-    """Yield one hit per image or product. There is a row per reference; rows of a hit follow one another."""
-    for (image_id, product), group in groupby(rows, key=_HIT):
+def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
+    """Return one hit per image or product. There is a row per reference; rows of a hit follow one another."""
+    found: list[Hit] = []
+    references: list[Reference] = []
+    last: tuple[int, str] | None = None
+    for row in rows:
+        image_id, product = row["image_id"], row["group_product"]
         if image_id is None:  # this row only says that there is no hit
             continue
-        of_image = list(group)
-        first = of_image[0]
-        yield Hit(
-            image_id=image_id,
-            distance=first["distance"],
-            rank=first["rank"],
-            product=product,
-            sha256=first["sha256"],
-            width=first["width"],
-            height=first["height"],
-            references=tuple(reference_of(row) for row in of_image),
-            reference_count=first["reference_count"],
-            score=_cosine(first["distance"]),
-        )
+        if (image_id, product) != last:
+            last, references, distance = (image_id, product), [], row["distance"]
+            found.append(
+                Hit(
+                    image_id=image_id,
+                    distance=distance,
+                    rank=row["rank"],
+                    product=product,
+                    sha256=row["sha256"],
+                    width=row["width"],
+                    height=row["height"],
+                    references=references,
+                    reference_count=row["reference_count"],
+                    score=_cosine(distance),
+                )
+            )
+        references.append(reference_of(row))
+    return found
 
 
 def _cosine(distance: float) -> float:
