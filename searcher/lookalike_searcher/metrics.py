@@ -1,6 +1,7 @@
 """Define the searcher's Prometheus metrics. `docs/searcher.md` explains each; a test compares the two."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 import grpc
@@ -41,12 +42,20 @@ class Metrics:
         self.reads = self._counter("reads", "Searches by where they were made.", "server")
         self.slow = self._counter("slow_queries", "Searches slower than --slow-query-seconds.")
         self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
+        self._of_rpcs = cache(self.rpc_seconds.labels)
+        self._of_searches = cache(lambda mode: (self.search_seconds.labels(mode), self.images_ranked.labels(mode)))
 
     def rpc_ended(self, method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
         """Observe an RPC that has ended; `reason` is empty unless it was refused or failed."""
-        self.rpc_seconds.labels(method.rpartition("/")[2], code.name).observe(seconds)
+        self._of_rpcs(method.rpartition("/")[2], code.name).observe(seconds)
         if reason:
             self.refused.labels(reason).inc()
+
+    def searched(self, mode: str, seconds: float, images_ranked: int) -> None:
+        """Observe a search that was made in this mode."""
+        of_seconds, of_images = self._of_searches(mode)
+        of_seconds.observe(seconds)
+        of_images.observe(images_ranked)
 
     def outcome(self, outcome: bool | DomainError) -> str:
         """Count the outcome of an image: whether storing it changed anything, or its refusal.

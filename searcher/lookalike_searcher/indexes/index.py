@@ -7,6 +7,7 @@ import enum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import asyncpg
@@ -117,6 +118,7 @@ async def drop(connection: Connection, project_id: int, space_id: int) -> None:
     await connection.execute(statement("index_drop", project_id, space_id))
 
 
+@cache
 def ef_settings(ef_search: int) -> str:
     """Return settings for walking the index, for the rest of the transaction; each ends with a semicolon.
 

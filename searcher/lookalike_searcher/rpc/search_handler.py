@@ -69,8 +69,7 @@ class Searching:
             lambda database: rank.rank(database, search, admit=admit, slow_seconds=self._slow_seconds)
         )
         mode = "exact" if ranking.exact else "approximate"
-        self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
-        self._metrics.images_ranked.labels(mode).observe(ranking.images_ranked)
+        self._metrics.searched(mode, time.perf_counter() - started, ranking.images_ranked)
         self._recall.offer(search, ranking)
         issued_id = search.search_id or search_id.issue(ranking.project_id)
         if search.after is None:

@@ -15,7 +15,7 @@ class Hit(NamedTuple):
     """A hit is an image with its similarity in [-1, 1], and the first of its references that match the filter.
 
     The database orders hits by `rank`: the distance, or OWN_FILE for the image of the query's own file. That one comes
-    first. `score` is the similarity unless hits are re-ranked.
+    first. `similarity` is the cosine of the angle to the query, and `score` the same unless hits are re-ranked.
     """
 
     image_id: int
@@ -27,14 +27,10 @@ class Hit(NamedTuple):
     height: int
     references: Sequence[Reference]
     reference_count: int
+    similarity: float
     score: float
     source_similarity: float | None = None
     """The cosine in the source of a derived space; None in other spaces."""
-
-    @property
-    def similarity(self) -> float:
-        """Return the cosine of the angle to the query."""
-        return _cosine(self.distance)
 
     @property
     def likeness(self) -> float:
@@ -53,6 +49,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
             continue
         if (image_id, product) != last:
             last, references, distance = (image_id, product), [], row["distance"]
+            similarity = max(-1.0, min(1.0, 1 - distance))  # rounding may exceed 1
             found.append(
                 Hit(
                     image_id=image_id,
@@ -64,12 +61,9 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
                     height=row["height"],
                     references=references,
                     reference_count=row["reference_count"],
-                    score=_cosine(distance),
+                    similarity=similarity,
+                    score=similarity,
                 )
             )
         references.append(reference_of(row))
     return found
-
-
-def _cosine(distance: float) -> float:
-    return max(-1.0, min(1.0, 1 - distance))  # rounding may exceed 1
