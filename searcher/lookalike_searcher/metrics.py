@@ -1,6 +1,7 @@
 """Define the searcher's Prometheus metrics. `docs/searcher.md` explains each; a test compares the two."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Final
 
 import grpc
@@ -53,12 +54,29 @@ class Metrics:
         self.reads = self._counter("reads", "Searches by where they were made.", "server")
         self.slow = self._counter("slow_queries", "Searches slower than --slow-query-seconds.")
         self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
+        self._of_rpcs = cache(self.rpc_seconds.labels)
+        self._of_searches = cache(
+            lambda mode, reason: (
+                self.search_seconds.labels(mode),
+                self.images_ranked.labels(mode),
+                self.searches.labels(reason),
+            )
+        )
 
     def rpc_ended(self, method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
         """Observe an RPC that has ended; `reason` is empty unless it was refused or failed."""
-        self.rpc_seconds.labels(method.rpartition("/")[2], code.name).observe(seconds)
+        self._of_rpcs(method.rpartition("/")[2], code.name).observe(seconds)
         if reason:
             self.refused.labels(reason).inc()
+
+    def searched(self, project: str, mode: str, reason: str, seconds: float, images_ranked: int) -> None:
+        """Observe a search of the project that was answered in this mode, for this reason; see `Reason`."""
+        of_seconds, of_images, of_reason = self._of_searches(mode, reason)
+        of_seconds.observe(seconds)
+        of_images.observe(images_ranked)
+        of_reason.inc()
+        if reason in _LACKING:
+            self.lacking_index.labels(project, reason).inc()
 
     def outcome(self, outcome: bool | DomainError) -> str:
         """Count the outcome of an image: whether storing it changed anything, or its refusal.
@@ -71,12 +89,6 @@ class Metrics:
             self.refused.labels(outcome.reason).inc()
         self.stored.labels(result).inc()
         return result
-
-    def searched(self, project: str, reason: str) -> None:
-        """Count a search of the project that was answered, by its reason; see `Reason`."""
-        self.searches.labels(reason).inc()
-        if reason in _LACKING:
-            self.lacking_index.labels(project, reason).inc()
 
     def calibrated(self, project: str, rungs: Iterable[tuple[int, float, float]], exact_seconds: float) -> None:
         """Set what a calibration of the project measured: hnsw.ef_search, recall and seconds of each rung."""

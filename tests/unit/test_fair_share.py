@@ -34,10 +34,13 @@ class Calls:
 
     async def _call(self, name: str) -> None:
         self._ends[name] = asyncio.Event()
-        async with self.shares.of(name[0]):
+        await self.shares.take(name[0])
+        try:
             self.inside.append(name)
             await self._ends[name].wait()
             self.inside.remove(name)
+        finally:
+            self.shares.give_back(name[0])
 
 
 async def test_a_project_gets_its_share_and_others_theirs_and_who_waits_longest_is_next() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _WRITERS: Final = 2
 """So many writers to one project hold a connection: one writes, and the next one waits for it. In small pools it is
 one, so that from three connections on, one is always left for other projects."""
+_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
 
 
 class Database:
@@ -72,8 +73,11 @@ class Database:
             DatabaseError: PostgreSQL refused a statement.
         """
         with _failures_translated():
-            async with AsyncExitStack() as ending:
-                yield await self._borrow(ending, shares, project_name)
+            connection = await self._borrow(shares, project_name)
+            try:
+                yield connection
+            finally:
+                await self._give_back(connection, shares, project_name)
 
     @asynccontextmanager
     async def writing(self, *, project_name: str = "") -> AsyncIterator[Connection]:
@@ -82,8 +86,14 @@ class Database:
         Args:
             project_name: the name of the project whose registry row will be locked.
         """
-        async with self.connection(self._writers, project_name) as connection, self._transaction(connection, "BEGIN"):
-            yield connection
+        async with self.connection(self._writers, project_name) as connection:
+            try:
+                await self._begin(connection, "BEGIN")
+                yield connection
+                await connection.execute("COMMIT")
+            except BaseException:
+                await connections.roll_back(connection)
+                raise
 
     @asynccontextmanager
     async def reading(self, settings: str = "", *, project_name: str = "") -> AsyncIterator[Connection]:
@@ -95,42 +105,83 @@ class Database:
             settings: `SET LOCAL` statements, each ended by a semicolon.
             project_name: the name of the project; one project gets at most half of the connections.
         """
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
+        async with self.reading_if("", settings, project_name=project_name) as (connection, _):
+            yield connection
+
+    @asynccontextmanager
+    async def reading_if(
+        self, condition: str, settings: str = "", *, project_name: str = ""
+    ) -> AsyncIterator[tuple[Connection, bool]]:
+        """Lend a connection as `reading` does, and say whether a condition holds in the transaction. Yields both.
+
+        The condition travels with BEGIN, and so costs no round trip of its own.
+
+        Args:
+            condition: a SELECT without parameters, which returns one row if the condition holds.
+            settings: see `reading`.
+            project_name: see `reading`.
+        """
         with _failures_translated():
-            async with AsyncExitStack() as ending:
-                connection = await self._borrow(ending, self._readers, project_name)
-                await ending.enter_async_context(self._transaction(connection, begin, settings))
-                yield connection
-                later = asyncio.create_task(_end(ending.pop_all()))
+            connection = await self._borrow(self._readers, project_name)
+            try:
+                holds = await self._begin(connection, _BEGIN_READING, settings, condition)
+                yield connection, holds
+            except BaseException:
+                await connections.roll_back(connection)
+                await self._give_back(connection, self._readers, project_name)
+                raise
+            later = asyncio.create_task(self._end_reading(connection, project_name))
             self._ending.add(later)
             later.add_done_callback(self._ending.discard)
 
-    async def _borrow(self, ending: AsyncExitStack, shares: Shares | None, project_name: str) -> Connection:
-        """Return a connection of the pool, which goes back when `ending` is closed."""
+    async def _borrow(self, shares: Shares | None, project_name: str) -> Connection:
+        """Return a connection of the pool, when the project's share has a place."""
         with self.metrics.pool_wait.time():
             if shares and project_name:
-                await ending.enter_async_context(shares.of(project_name))
-            async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
-                connection = await self._pool.acquire()
-        ending.push_async_callback(self._pool.release, connection, timeout=connections.NET_SECONDS)
-        return connection
+                await shares.take(project_name)
+            try:
+                async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
+                    return await self._pool.acquire()
+            except BaseException:
+                if shares and project_name:
+                    shares.give_back(project_name)
+                raise
 
-    @asynccontextmanager
-    async def _transaction(self, connection: Connection, begin: str, settings: str = "") -> AsyncIterator[None]:
-        """Begin a transaction with its settings in one round trip, and end it. No setting outlives it."""
+    async def _give_back(self, connection: Connection, shares: Shares | None, project_name: str) -> None:
+        try:
+            await self._pool.release(connection, timeout=connections.NET_SECONDS)
+        finally:
+            if shares and project_name:
+                shares.give_back(project_name)
+
+    async def _begin(self, connection: Connection, begin: str, settings: str = "", condition: str = "") -> bool:
+        """Begin a transaction in one round trip. No setting outlives it.
+
+        Returns whether the condition holds: PostgreSQL says how many rows the last statement of a text returned.
+        """
         milliseconds = max(1, round(min(self._command_timeout, time_remaining()) * 1000))
         opening = f"{begin}; SET LOCAL statement_timeout = {milliseconds}; "
+        if self.sharded:  # for each SET, Citus sends its whole text to workers, so nothing else may be in it
+            texts = [f"{opening}SET LOCAL citus.propagate_set_commands = 'local'", settings, condition]
+        else:
+            texts = [f"{opening}{settings}{condition}"]
+        status = ""
+        for text in filter(None, texts):
+            status = await connection.execute(text)
+        return status == "SELECT 1"
+
+    async def _end_reading(self, connection: Connection, project_name: str) -> None:
+        """End a transaction whose end nobody waits for, and give its connection back."""
         try:
-            if self.sharded:  # for each SET, Citus sends its whole text to workers, so BEGIN must not be in it
-                await connection.execute(f"{opening}SET LOCAL citus.propagate_set_commands = 'local'")
-                opening = ""
-            if opening or settings:
-                await connection.execute(f"{opening}{settings}")
-            yield
-            await connection.execute("COMMIT")
-        except BaseException:
-            await connections.roll_back(connection)
-            raise
+            try:
+                await connection.execute("COMMIT")
+            except BaseException:
+                await connections.roll_back(connection)
+                raise
+            finally:
+                await self._give_back(connection, self._readers, project_name)
+        except connections.FAILURES as error:
+            logger.warning("a connection was lost after what it had read was answered: %r", error)
 
     async def shard_schemas(self, connection: Connection) -> None:
         """Let a schema that this transaction creates be placed on a worker, if there are workers."""
@@ -157,14 +208,6 @@ class Database:
         """Check that PostgreSQL answers a statement. Raises DatabaseUnavailable if it does not."""
         async with self.connection() as connection:
             await connection.execute("SELECT FROM lookalike_project LIMIT 1")
-
-
-async def _end(ending: AsyncExitStack) -> None:
-    """End a transaction whose end nobody waits for, and give its connection back."""
-    try:
-        await ending.aclose()
-    except connections.FAILURES as error:
-        logger.warning("a connection was lost after what it had read was answered: %r", error)
 
 
 @contextmanager

@@ -19,11 +19,13 @@ RULE: Final = "must be what an answer to the same request gave"
 
 def digest(request: Message, *but: str) -> str:
     """Return a digest that identifies a request, without the fields of `but`."""
-    without_fields = type(request)()
-    without_fields.CopyFrom(request)
+    left_out = {field: getattr(request, field) for field in but}
     for field in but:
-        without_fields.ClearField(field)
-    return hashlib.blake2b(without_fields.SerializeToString(deterministic=True), digest_size=8).hexdigest()
+        request.ClearField(field)
+    data = request.SerializeToString(deterministic=True)
+    for field, value in left_out.items():  # put back: to copy the request instead takes thrice as long
+        setattr(request, field, value)
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def encode(request_digest: str, *position: object) -> str:

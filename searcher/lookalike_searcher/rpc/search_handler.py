@@ -78,9 +78,9 @@ class Searching:
             )
         )
         mode = "exact" if ranking.exact else "approximate"
-        self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
-        self._metrics.images_ranked.labels(mode).observe(ranking.images_ranked)
-        self._metrics.searched(search.project_name, ranking.reason.value)
+        self._metrics.searched(
+            search.project_name, mode, ranking.reason.value, time.perf_counter() - started, ranking.images_ranked
+        )
         self._recall.offer(search, ranking)
         issued_id = search.search_id or search_id.issue(ranking.project_id)
         if search.after is None:

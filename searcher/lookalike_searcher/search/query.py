@@ -39,6 +39,11 @@ class Query:
     sha256: bytes = b""
     leave_out: bool = False
 
+    @property
+    def has_own_file(self) -> bool:
+        """Return whether the query is one file whose hash is given, or is that of an image of the project."""
+        return len(self.positives) + len(self.negatives) == 1 and bool(self.sha256 or not self.positives[0].embedding)
+
 
 @dataclass(frozen=True)
 class Resolved:

@@ -3,17 +3,18 @@
 import asyncio
 import math
 from collections.abc import Callable
+from functools import partial
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.projects import registry
+from lookalike_searcher.projects import known
 from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
-from lookalike_searcher.search.execute import Ranker
+from lookalike_searcher.search.execute import Ranker, first_settings
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Position, Ranking, Reason, Search
@@ -41,7 +42,8 @@ async def rank(
         FailedPrecondition: the query's vector is of another space.
         InvalidField: the page before was of another project or space.
     """
-    async with registry.reading(database, search.project_name) as (connection, project):
+    settings = partial(first_settings, search)
+    async with known.reading(database, search.project_name, search.space, settings) as (connection, project):
         admit(project)
         space = project.in_space(search.space)
         if search.after and search.after[:2] != (project.id, space.name):

@@ -60,6 +60,11 @@ class Search:
         """Return how many hits to find, of which `limit` are returned."""
         return max(self.limit, self.rerank)
 
+    @property
+    def depth(self) -> int:
+        """Return how many of the nearest a page needs: one more tells that there are more; the own file is apart."""
+        return self.shortlist + 1 + self.query.has_own_file
+
 
 class Reason(enum.Enum):
     """The reason says why a ranking was made through the index, or why exactly."""

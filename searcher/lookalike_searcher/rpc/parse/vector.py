@@ -29,7 +29,7 @@ def embeddings(messages: Sequence[common.Embedding], field: str = "embedding") -
     sized = [message for message in messages if len(message.values) == DIMENSIONS]
     matrix = np.frombuffer(b"".join(map(_floats, sized)), FLOATS).reshape(-1, DIMENSIONS)
     with np.errstate(all="ignore"):  # vectors that overflow are refused below
-        lengths = iter(np.sqrt(np.square(matrix).sum(axis=1, dtype=np.float64)).tolist())
+        lengths = iter(np.sqrt(np.vecdot(matrix, matrix)).tolist())
         halves = iter(encode(matrix))
     results: list[Embedding | InvalidField] = []
     for message in messages:
