@@ -79,9 +79,7 @@ class Project:
         return [candidate for candidate in self.spaces if candidate.source_id == space.id]
 
 
-def _project(
-    row: asyncpg.Record, spaces: tuple[Space, ...] = (), versions: tuple[RowVersion, ...] = ()
-) -> Project:
+def _project(row: asyncpg.Record, spaces: tuple[Space, ...] = (), versions: tuple[RowVersion, ...] = ()) -> Project:
     limits = Limits(row["max_images"], row["max_hits"], row["searches_per_second"], row["max_batch"])
     return Project(
         id=row["id"],
