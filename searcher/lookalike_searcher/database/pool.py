@@ -1,10 +1,10 @@
-"""Lend connections to PostgreSQL, and translate its failures into ours, here alone."""
+"""Lend connections to PostgreSQL, in transactions."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import asyncpg
 
@@ -12,10 +12,11 @@ from lookalike_searcher.database import connection as connections
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.fair_share import Shares
 from lookalike_searcher.database.statement import Connection
-from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
-from lookalike_serving.errors import DomainError
 from lookalike_serving.rpc import time_remaining
+
+if TYPE_CHECKING:
+    Lent: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Database:
                 undone.
             DatabaseError: PostgreSQL refused a statement.
         """
-        with _failures_translated():
+        with connections.failures_translated():
             connection = await self._borrow(shares, project_name)
             try:
                 yield connection
@@ -121,7 +122,7 @@ class Database:
             settings: see `reading`.
             project_name: see `reading`.
         """
-        with _failures_translated():
+        with connections.failures_translated():
             connection = await self._borrow(self._readers, project_name)
             try:
                 holds = await self._begin(connection, _BEGIN_READING, settings, condition)
@@ -134,7 +135,7 @@ class Database:
             self._ending.add(later)
             later.add_done_callback(self._ending.discard)
 
-    async def _borrow(self, shares: Shares | None, project_name: str) -> Connection:
+    async def _borrow(self, shares: Shares | None, project_name: str) -> "Lent":
         """Return a connection of the pool, when the project's share has a place."""
         with self.metrics.pool_wait.time():
             if shares and project_name:
@@ -147,7 +148,7 @@ class Database:
                     shares.give_back(project_name)
                 raise
 
-    async def _give_back(self, connection: Connection, shares: Shares | None, project_name: str) -> None:
+    async def _give_back(self, connection: "Lent", shares: Shares | None, project_name: str) -> None:
         try:
             await self._pool.release(connection, timeout=connections.NET_SECONDS)
         finally:
@@ -170,7 +171,7 @@ class Database:
             status = await connection.execute(text)
         return status == "SELECT 1"
 
-    async def _end_reading(self, connection: Connection, project_name: str) -> None:
+    async def _end_reading(self, connection: "Lent", project_name: str) -> None:
         """End a transaction whose end nobody waits for, and give its connection back."""
         try:
             try:
@@ -210,26 +211,6 @@ class Database:
             await connection.execute("SELECT FROM lookalike_project LIMIT 1")
 
 
-@contextmanager
-def _failures_translated() -> Iterator[None]:
-    """Translate what connections raise in the block, see `Database.connection`."""
-    try:
-        yield
-    except DomainError:
-        raise
-    except connections.TIMEOUTS as error:
-        raise DatabaseTimeout from error
-    except asyncpg.DataError as error:  # we passed an argument that the statement does not take
-        logger.exception("a statement does not take its arguments")
-        raise DatabaseError from error
-    except connections.UNAVAILABLE as error:
-        logger.warning("the database is unavailable: %r", error)
-        raise DatabaseUnavailable from error
-    except asyncpg.PostgresError as error:
-        logger.exception("the database refused a statement")
-        raise DatabaseError from error
-
-
 @asynccontextmanager
 async def connect(
     url: str, *, pool_size: int, command_timeout: float, metrics: Metrics | None = None, migrate: bool = True
@@ -256,14 +237,7 @@ async def connect(
     ) as pool:
         metrics = metrics or Metrics()
         metrics.watch_pool(pool.get_size, pool.get_idle_size)
-        yield Database(
-            url,
-            pool,
-            command_timeout=command_timeout,
-            metrics=metrics,
-            pooled=pooled,
-            sharded=sharded,
-        )
+        yield Database(url, pool, command_timeout=command_timeout, metrics=metrics, pooled=pooled, sharded=sharded)
 
 
 async def _look(url: str, *, migrate: bool) -> tuple[bool, bool]:

@@ -138,7 +138,7 @@ def ef_settings(ef_search: int) -> str:
     """
     return (
         f"SET LOCAL hnsw.ef_search = {ef_search}; SET LOCAL hnsw.iterative_scan = relaxed_order;"
-        f" SET LOCAL hnsw.max_scan_tuples = {MAX_SCANNED}; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; "
+        f" SET LOCAL hnsw.max_scan_tuples = {MAX_SCANNED}; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off;"
     )
 
 
