@@ -20,13 +20,13 @@ INTERVAL = 0.2
 async def test_a_blocked_event_loop_is_no_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop stands still for longer than two probes may take, while a probe of the real database is under way."""
     probes: asyncio.Queue[None] = asyncio.Queue()
-    ping = database.ping
+    ping = database.probe.ping
 
     async def told_ping() -> None:
         probes.put_nowait(None)
         await ping()
 
-    monkeypatch.setattr(database, "ping", told_ping)
+    monkeypatch.setattr(database.probe, "ping", told_ping)
     config = Config(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600, probe_interval=INTERVAL)
     async with (
         searcher_server.serving(config, database) as server,

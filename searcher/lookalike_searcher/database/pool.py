@@ -10,9 +10,11 @@ import asyncpg
 
 from lookalike_searcher.database import connection as connections
 from lookalike_searcher.database import migration
-from lookalike_searcher.database.fair_share import Shares
+from lookalike_searcher.database.admission import Admission
+from lookalike_searcher.database.probe import Probe
 from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.metrics import Metrics
+from lookalike_serving.patience import PATIENCE_SECONDS
 from lookalike_serving.rpc import time_remaining
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ class Database:
         metrics: observes waits for connections.
         pooled: whether a pooler is between us and PostgreSQL.
         sharded: whether it is Citus, where a project's schema lives on a worker.
+
+    Attributes:
+        probe: asks PostgreSQL whether it answers.
     """
 
     def __init__(
@@ -54,31 +59,33 @@ class Database:
         self._command_timeout = command_timeout
         self.metrics = metrics
         size = pool.get_max_size()
-        self._readers, self._writers = Shares(max(1, size // 2)), Shares(max(1, min(_WRITERS, size // 4)))
+        self._readers = Admission(max(1, size // 2), PATIENCE_SECONDS)
+        self._writers = Admission(max(1, min(_WRITERS, size // 4)), command_timeout)
         self.sharded = sharded
+        self.probe = Probe(url)
         self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def connection(self, shares: Shares | None = None, project_name: str = "") -> AsyncIterator[Connection]:
+    async def connection(self, admission: Admission | None = None, project_name: str = "") -> AsyncIterator[Connection]:
         """Lend a connection of the pool within the block.
 
         Args:
-            shares: limits how many connections a project gets at once.
+            admission: limits how many connections a project gets at once.
             project_name: the name of the project that the call is for.
 
         Raises:
-            QuotaExceeded: too many calls wait for the project's share.
+            QuotaExceeded: the call would wait too long for the project's share.
             DatabaseTimeout: the caller's deadline, or the limit for one statement, has passed.
             DatabaseUnavailable: PostgreSQL cannot be reached, or the connection is lost; uncommitted changes are
                 undone.
             DatabaseError: PostgreSQL refused a statement.
         """
         with connections.failures_translated():
-            connection = await self._borrow(shares, project_name)
+            connection = await self._borrow(admission, project_name)
             try:
                 yield connection
             finally:
-                await self._give_back(connection, shares, project_name)
+                await self._give_back(connection, admission, project_name)
 
     @asynccontextmanager
     async def writing(self, *, project_name: str = "") -> AsyncIterator[Connection]:
@@ -135,25 +142,25 @@ class Database:
             self._ending.add(later)
             later.add_done_callback(self._ending.discard)
 
-    async def _borrow(self, shares: Shares | None, project_name: str) -> "Lent":
+    async def _borrow(self, admission: Admission | None, project_name: str) -> "Lent":
         """Return a connection of the pool, when the project's share has a place."""
         with self.metrics.pool_wait.time():
-            if shares and project_name:
-                await shares.take(project_name)
+            if admission and project_name:
+                await admission.take(project_name, time_remaining())
             try:
                 async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
                     return await self._pool.acquire()
             except BaseException:
-                if shares and project_name:
-                    shares.give_back(project_name)
+                if admission and project_name:
+                    admission.give_back(project_name)
                 raise
 
-    async def _give_back(self, connection: "Lent", shares: Shares | None, project_name: str) -> None:
+    async def _give_back(self, connection: "Lent", admission: Admission | None, project_name: str) -> None:
         try:
             await self._pool.release(connection, timeout=connections.NET_SECONDS)
         finally:
-            if shares and project_name:
-                shares.give_back(project_name)
+            if admission and project_name:
+                admission.give_back(project_name)
 
     async def _begin(self, connection: Connection, begin: str, settings: str = "", condition: str = "") -> bool:
         """Begin a transaction in one round trip. No setting outlives it.
@@ -204,11 +211,7 @@ class Database:
     def terminate(self) -> None:
         """End all connections and the pool. Calls in flight, and later ones, raise DatabaseUnavailable."""
         self._pool.terminate()
-
-    async def ping(self) -> None:
-        """Check that PostgreSQL answers a statement. Raises DatabaseUnavailable if it does not."""
-        async with self.connection() as connection:
-            await connection.execute("SELECT FROM lookalike_project LIMIT 1")
+        self.probe.terminate()
 
 
 @asynccontextmanager
@@ -237,7 +240,11 @@ async def connect(
     ) as pool:
         metrics = metrics or Metrics()
         metrics.watch_pool(pool.get_size, pool.get_idle_size)
-        yield Database(url, pool, command_timeout=command_timeout, metrics=metrics, pooled=pooled, sharded=sharded)
+        database = Database(url, pool, command_timeout=command_timeout, metrics=metrics, pooled=pooled, sharded=sharded)
+        try:
+            yield database
+        finally:
+            database.probe.terminate()
 
 
 async def _look(url: str, *, migrate: bool) -> tuple[bool, bool]:
