@@ -13,7 +13,15 @@ from lookalike._transport.call_context import new_request_id
 from lookalike._transport.channel import EMBEDDER, SEARCHER
 from lookalike._transport.servers import Servers
 from lookalike._transport.stream import not_closed
-from lookalike.errors import NOT_SERVING, DeadlineExceededError, LookalikeError, OverloadedError, closed, from_rpc
+from lookalike.errors import (
+    NOT_SERVING,
+    QUOTA_EXCEEDED,
+    DeadlineExceededError,
+    LookalikeError,
+    OverloadedError,
+    closed,
+    from_rpc,
+)
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 
@@ -62,7 +70,7 @@ class Call:
         """Send a request and return the response.
 
         A server that does not serve just now is waited for, see `Outage`, and so is one that is overloaded and says for
-        how long, see `RetryBudget`. Raises LookalikeError.
+        how long, see `RetryBudget`. Who exceeds a quota is told at once. Raises LookalikeError.
         """
         outage, retry_budget = self._servers.outage(service), self._servers.retry_budget(service)
         began, attempts = time.monotonic(), 0
@@ -76,7 +84,7 @@ class Call:
                     await outage.wait(error, attempts, began, self.timeout)
                     continue
                 outage.end()
-                if not isinstance(error, OverloadedError):
+                if not isinstance(error, OverloadedError) or error.reason.endswith(QUOTA_EXCEEDED):
                     raise
                 await retry_budget.wait(error, attempts, began, self.timeout)
             else:

@@ -90,7 +90,7 @@ class Outage:
 
 
 class RetryBudget:
-    """The budget bounds how often calls that an overloaded server refused are made again. All calls to it share one.
+    """The budget says how many calls that an overloaded server refused may be made again. All calls to it share one.
 
     A refused call was not executed, so it can be made again without harm to what is stored; yet if all callers did so,
     the overload would last. So for ten calls that succeed, one may be repeated, and at first `_MOST_RETRIES` may, as in

@@ -25,7 +25,7 @@ _WAITING: Final = 16
 _MEMORY: Final = 100
 """The mean is taken over so many samples."""
 _TRUSTED: Final = 30
-"""After so many samples, a mean below the target makes searches walk the index deeper."""
+"""After so many samples, a mean that is clearly below the target makes searches walk the index deeper."""
 _LEAST_EF_SEARCH: Final = min(LADDER)
 """Where recall is far better than the target, searches walk less deep, but not less than this."""
 
