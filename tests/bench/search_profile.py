@@ -1,7 +1,7 @@
 """Where the processor time of a Search goes, in the searcher: `python -m tests.bench.search_profile`.
 
 A real PostgreSQL, a real searcher as a process, and the same searcher's code once more in this process under cProfile.
-What cProfile itself costs is spread over the parts by their share. It needs the extra `bench`, and no photos: the vectors
+What cProfile itself costs is spread over the parts by their share. It needs the extra `bench`, and no photos: vectors
 are drawn at random, in few dimensions, so that the index is easy to calibrate.
 """
 
