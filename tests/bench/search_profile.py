@@ -62,7 +62,8 @@ _PARTS: Final = {
 def drawn(count: int, rng: np.random.Generator) -> Vectors:
     """Vectors of length 1, without negative parts, near a plane of 24 dimensions."""
     raw = np.maximum(rng.normal(size=(count, 24)) @ np.random.default_rng(0).normal(size=(24, 512)), 0)
-    return (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    vectors: Vectors = (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    return vectors
 
 
 def part_of(place: tuple[str, int, str]) -> str:
