@@ -14,6 +14,7 @@ _MAX_BYTES: Final = 4096
 """A product of 256 bytes may take six times as many in JSON, and a third more in base64."""
 _MAX_NUMBER: Final = 2**53
 """All ids are lower; a sum with an id or a count still fits PostgreSQL's bigint."""
+_JSON: Final = json.JSONEncoder(separators=(",", ":"))
 RULE: Final = "must be what an answer to the same request gave"
 
 
@@ -30,7 +31,7 @@ def digest(request: Message, *but: str) -> str:
 
 def encode(request_digest: str, *position: object) -> str:
     """Return a token from the request's digest and a position of numbers and strings."""
-    text = json.dumps([request_digest, *position], separators=(",", ":"))
+    text = _JSON.encode([request_digest, *position])
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
