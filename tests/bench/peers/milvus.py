@@ -1,5 +1,6 @@
 """Milvus Lite's server, over gRPC: Milvus' own stubs, with messages that are made before."""
 
+import asyncio
 import sysconfig
 import time
 from collections.abc import AsyncIterator
@@ -25,7 +26,6 @@ _LENGTH: Final = 256
 @asynccontextmanager
 async def peer(folder: Path, queries: Queries, log: IO[bytes]) -> AsyncIterator[Peer]:
     """It holds the dataset."""
-    from pymilvus import AsyncMilvusClient
     from pymilvus.client.prepare import Prepare
     from pymilvus.grpc_gen.milvus_pb2_grpc import MilvusServiceStub
 
@@ -34,13 +34,9 @@ async def peer(folder: Path, queries: Queries, log: IO[bytes]) -> AsyncIterator[
     command = [f"{sysconfig.get_path('scripts')}/milvus-lite", "server"]
     command += ["--data-dir", str(folder), "--host", host, "--port", port]
     async with program(command, log, lambda: _answers(address)):
-        client = AsyncMilvusClient(f"http://{address}")
-        try:
-            began = time.perf_counter()
-            await _fill(client, queries.dataset)
-            seconds = time.perf_counter() - began
-        finally:
-            await client.close()
+        began = time.perf_counter()
+        await asyncio.to_thread(_fill, f"http://{address}", queries.dataset)
+        seconds = time.perf_counter() - began
         requests: list[Any] = []
 
         async def set_depth(depth: int) -> None:
@@ -81,9 +77,10 @@ async def _answers(address: str) -> bool:
     return True
 
 
-async def _fill(client: Any, dataset: Dataset) -> None:  # noqa: ANN401 - pymilvus is typed only where it is installed
+def _fill(url: str, dataset: Dataset) -> None:
     from pymilvus import DataType, MilvusClient
 
+    client = MilvusClient(url)
     schema = MilvusClient.create_schema()
     schema.add_field("id", DataType.INT64, is_primary=True)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dataset.vectors.shape[1])
@@ -92,14 +89,15 @@ async def _fill(client: Any, dataset: Dataset) -> None:  # noqa: ANN401 - pymilv
     index = MilvusClient.prepare_index_params()
     parameters = {"M": _M, "efConstruction": _EF_CONSTRUCTION}
     index.add_index("vector", index_type="HNSW", metric_type="COSINE", params=parameters)
-    await client.create_collection(_COLLECTION, schema=schema)
+    client.create_collection(_COLLECTION, schema=schema)
     for start in range(0, len(dataset), _BATCH):
         rows = range(start, min(start + _BATCH, len(dataset)))
         images = [
             {"id": row, "vector": dataset.vectors[row].tolist(), "uri": uri_of(row), "product": dataset.product(row)}
             for row in rows
         ]
-        await client.insert(_COLLECTION, images)
-    await client.flush(_COLLECTION)
-    await client.create_index(_COLLECTION, index)
-    await client.load_collection(_COLLECTION)
+        client.insert(_COLLECTION, images)
+    client.flush(_COLLECTION)
+    client.create_index(_COLLECTION, index)
+    client.load_collection(_COLLECTION)
+    client.close()

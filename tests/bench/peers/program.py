@@ -1,6 +1,7 @@
 """Servers of others, as processes."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import IO, Final
@@ -16,7 +17,10 @@ async def program(
     command: Sequence[str], log: IO[bytes], is_ready: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[None]:
     """Run it until the end of the block, which begins when it is ready."""
-    process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, start_new_session=True)
+    environment = {**os.environ, "RUST_LOG": "warn"}  # or Chroma writes several lines for each search
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=log, stderr=log, start_new_session=True, env=environment
+    )
     try:
         async with asyncio.timeout(_SECONDS):
             while not await is_ready():
