@@ -97,6 +97,11 @@ class Tables:
         """The ten nearest images with their references."""
         return list(await self._search.fetch(vector))
 
+    async def warm(self, queries: Vectors) -> None:
+        """Search for all, so that the index is in memory."""
+        for vector in encode(queries):
+            await self.search(vector)
+
 
 @asynccontextmanager
 async def tables(url: str) -> AsyncIterator[Tables]:
@@ -104,6 +109,7 @@ async def tables(url: str) -> AsyncIterator[Tables]:
     connection = await asyncpg.connect(url)
     try:
         await prepare(connection)
+        await connection.execute("SET enable_seqscan = off")  # or the planner compares all of few images
         yield Tables(connection)
     finally:
         await connection.execute("DROP SCHEMA IF EXISTS by_hand CASCADE")

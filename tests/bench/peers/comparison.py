@@ -61,7 +61,7 @@ async def measure(site: Site, queries: Queries, truth: Truth, folder: Path, name
             continue
         async with module.peer(folder / name, queries, site.log) as peer:
             compared.append(await _compare(name, peer, site, queries, truth, max(_RECALL, ours - _NEARLY)))
-        print(f"{name}: {compared[-1]}", flush=True)
+        print(f"{name}: done", flush=True)
     return [*_best([one for one in compared if one.found.recall >= _RECALL], ours), *figures, *_each(compared)]
 
 
@@ -114,6 +114,8 @@ def _each(compared: list[Compared]) -> list[Figure]:
         figures += [
             Figure(f"peer_p50_ms.{one.name}", one.p50, f"{one.how}; ours by turns {one.p50 * one.p50_ratio:.2f} ms"),
             Figure(f"peer_qps_8_clients.{one.name}", one.qps, f"ours by turns {one.qps * one.qps_ratio:,.0f}"),
+            Figure(f"p50_over_peer.{one.name}", one.p50_ratio, "ours over its"),
+            Figure(f"qps_over_peer.{one.name}", one.qps_ratio, "the same"),
             Figure(f"peer_recall_at_10.{one.name}", one.found.recall, f"at the least depth for it, {one.found.depth}"),
             Figure(f"peer_build_seconds.{one.name}", one.build_seconds, "to store and index all"),
         ]
