@@ -164,9 +164,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Measure, print a table, then JSON."""
     options = arguments()
-    with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
-        with Path(scratch, "log").open("wb") as log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            found = runner.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
+    with (
+        tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch,
+        Path(scratch, "log").open("wb") as log,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        found = runner.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
     title = f"HNSW over {options.images:,} vectors by m/ef_construction; {options.deleted:.0%} deleted, then vacuumed"
     show(title, (), found)
 

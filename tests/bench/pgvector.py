@@ -108,6 +108,7 @@ async def tables(url: str) -> AsyncIterator[Tables]:
     """Tables in a schema of their own, which goes with the block."""
     connection = await asyncpg.connect(url)
     try:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         await prepare(connection)
         await connection.execute("SET enable_seqscan = off")  # or the planner compares all of few images
         yield Tables(connection)
