@@ -1,8 +1,8 @@
 """The graph, measured: build time, size, recall and pace of pgvector's HNSW by its settings, without the searcher.
 
 A real PostgreSQL in a temporary folder, and an expert's two tables in it (`pgvector`), filled with the vectors that
-`searcher` draws. Each seed draws other vectors in another order. For the first setting, an index is also built over rows
-sorted by cluster, and one is measured again after deletions and a vacuum. The last line is JSON.
+`searcher` draws. Each seed draws other vectors in another order. For the first setting, an index is also built over
+rows sorted by cluster, and one is measured again after deletions and a vacuum. The last line is JSON.
 """
 
 import argparse
