@@ -51,6 +51,11 @@ class Dataset:
         places["cluster"][np.argsort(near, kind="stable")] = np.arange(len(vectors))
         return cls(vectors, space, places, rng.random(len(vectors)) < 0.5)
 
+    def subset(self, rows: NDArray[np.intp]) -> "Dataset":
+        """A dataset of some of the rows, with numbers of its own."""
+        places = {order: np.argsort(np.argsort(of_all[rows])) for order, of_all in self.places.items()}
+        return Dataset(self.vectors[rows], self.space, places, self.odd[rows])
+
     def __len__(self) -> int:
         """How many."""
         return len(self.vectors)
