@@ -119,7 +119,7 @@ def _over_builds(builds: Sequence[Settled], seeds: Sequence[int]) -> Iterator[Fi
 def _spread(name: str, builds: Sequence[Settled], value: Callable[[Settled], float], on: str) -> Iterator[Figure]:
     values = [value(build) for build in builds]
     for member, of_all in (("median", statistics.median), ("least", min), ("most", max)):
-        yield Figure(f"{name}.{member}", of_all(values), on)  # type: ignore[operator]
+        yield Figure(f"{name}.{member}", of_all(values), on)
 
 
 def _over_sizes(sizes: Sequence[Settled], whole: Settled) -> Iterator[Figure]:

@@ -88,7 +88,7 @@ async def of_handler(url: str, requests: list[wire.SearchRequest]) -> tuple[floa
     metrics, seconds, profile = Metrics(), [], cProfile.Profile()
     async with pool.connect(url, pool_size=4, command_timeout=60, metrics=metrics) as database:
         reads, recall = Reads(database, metrics), Recall(database, metrics, share=0, target=0.99)
-        searching = Searching(reads, Rates(Limits()), recall, Impressions(database), metrics, 1.0)
+        searching = Searching(reads, Rates(Limits()), recall, Impressions(database), metrics, 1.0, 2_000)
 
         async def ask() -> None:
             for request in requests:

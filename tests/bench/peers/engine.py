@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import grpc
 import numpy as np
@@ -63,7 +63,7 @@ async def served(module: str, how: str, folder: Path, queries: Queries, log: IO[
             async def connect() -> AsyncIterator[Ask]:
                 options = [("grpc.use_local_subchannel_pool", 1)]
                 async with grpc.aio.insecure_channel(server.address, options=options) as channel:
-                    search = channel.unary_unary(_METHOD, response_deserializer=wire.SearchResponse.FromString)
+                    search: Any = channel.unary_unary(_METHOD, response_deserializer=wire.SearchResponse.FromString)
 
                     async def ask(query: int) -> list[bytes]:
                         return [hit.sha256 for hit in (await search(depth.tobytes() + vectors[query])).hits]
@@ -87,7 +87,7 @@ async def _serve(module: str, folder: Path, dataset: Dataset) -> None:
 
     depth_bytes = np.dtype(np.int32).itemsize
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(search, None, wire.SearchResponse.SerializeToString)
+    handler: Any = grpc.unary_unary_rpc_method_handler(search, None, wire.SearchResponse.SerializeToString)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(_SERVICE, {"Search": handler})])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
