@@ -33,7 +33,7 @@ _MAX_SHOWN: Final = 200
 
 
 class Measure(str):
-    """A measure, such as `300 bytes`, is shown in place of a value that is too long. It has no quotes."""
+    """A measure has no quotes in a message, where it replaces a value that is too long: `300 bytes`."""
 
     __slots__ = ()
     __repr__ = str.__str__

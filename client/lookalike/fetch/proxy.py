@@ -7,7 +7,7 @@ the name is looked up here too, and judged as for a direct connection. A name th
 import socket
 from collections.abc import Callable, Iterable
 from typing import Final
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -64,7 +64,7 @@ class ProxyGate(AbstractResolver):
         return results
 
     async def close(self) -> None:
-        """Close the resolver."""
+        """Close the resolver that does the lookups."""
         await self._resolver.close()
 
     def permits(self, host: str, port: int) -> bool:
