@@ -65,7 +65,7 @@ async def _follow(client: Client, project_name: str, space: str, *, cut_over: bo
         async with aclosing(client.watch_space(project_name, space)) as states:
             async for state in states:
                 bar.update(task, completed=state.vector_count, total=state.wanted_count)
-    print_comparison(await client.compare_spaces(project_name, space))
+    print_comparison(await client.compare_spaces(project_name, space), learned=True)
     if cut_over:
         await client.cut_over_space(project_name, space)
         console.print(f"{space} serves")

@@ -22,7 +22,8 @@ from lookalike.cli.common import (
 from lookalike.cli.json_output import print_json
 from lookalike.cli.table import print_table, table
 from lookalike.client import Client
-from lookalike.records import SearchResult
+from lookalike.constants import NEAR_DUPLICATE
+from lookalike.records import Match, SearchResult
 from lookalike.records.search import DEFAULT_LIMIT
 
 
@@ -87,6 +88,12 @@ def _print(result: SearchResult) -> None:
             format_places(hit.references, hit.reference_count),
         )
     print_table(shown)
+    if any(hit.match is Match.NEAR_DUPLICATE and hit.similarity < NEAR_DUPLICATE for hit in result.hits):
+        errors.print(
+            f"near duplicates are told by their similarity before the project was adapted, {NEAR_DUPLICATE} or more;"
+            " the similarities shown are those in the adapted space",
+            soft_wrap=True,
+        )
     errors.print(
         f"{result.mode} search over {result.images_ranked:,} images:"
         f" embedded in {result.embed_seconds * 1000:.0f} ms, searched in {result.search_seconds * 1000:.0f} ms"

@@ -126,10 +126,18 @@ def _state(index: Index) -> str:
     return f"{index.state}" if index.state is IndexState.READY else f"{index.state}: searches are exact"
 
 
-def print_comparison(comparison: SpaceComparison) -> None:
-    """Print the comparison of two spaces."""
-    shown = table(("space", "same product", "median search"), right=("same product", "median search"), whole=("space",))
+def print_comparison(comparison: SpaceComparison, *, learned: bool = False) -> None:
+    """Print the comparison of two spaces.
+
+    Args:
+        comparison: the figures of both.
+        learned: whether one was just learned from the same products: then how often hits show the same product says
+            nothing of others, and is left out.
+    """
+    titles = ("space", *(() if learned else ("same product",)), "median search")
+    shown = table(titles, right=titles[1:], whole=("space",))
     for figures in (comparison.serving, comparison.other):
-        shown.add_row(figures.space, f"{figures.same_product:.1%}", f"{figures.median_seconds * 1000:.1f} ms")
+        same_product = () if learned else (f"{figures.same_product:.1%}",)
+        shown.add_row(figures.space, *same_product, f"{figures.median_seconds * 1000:.1f} ms")
     print_table(shown)
     console.print(f"{comparison.sample_count:,} images searched for; {comparison.overlap:.1%} of the hits are the same")
