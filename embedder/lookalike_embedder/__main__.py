@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from lookalike.escape import escape_lines
 from lookalike.signals import cancelled_when_terminated
 from lookalike_embedder import calibration
 from lookalike_embedder import weights as weights_module
@@ -52,7 +53,7 @@ def serve(context: typer.Context, config: Config) -> None:
     except InvalidSecurity as error:
         raise typer.BadParameter(str(error)) from error
     except _STARTUP_FAILURES as error:
-        raise SystemExit(f"lookalike-embedder: {error}") from error
+        raise SystemExit(f"lookalike-embedder: {escape_lines(str(error))}") from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
         raise SystemExit(130) from None
 
@@ -64,7 +65,7 @@ def weights(context: typer.Context) -> None:
     try:
         resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
     except weights_module.WeightsUnavailable as error:
-        raise SystemExit(f"lookalike-embedder: {error}") from error
+        raise SystemExit(f"lookalike-embedder: {escape_lines(str(error))}") from error
     file = config.weights or weights_module.cache_file(config.cache_dir, resolved.sha256)
     typer.echo(f"{file}\n  from {resolved.source}\n  sha256 over the tensors: {resolved.sha256}")
 
@@ -90,7 +91,7 @@ def calibrate(
     try:
         resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
     except weights_module.WeightsUnavailable as error:
-        raise SystemExit(f"lookalike-embedder: {error}") from error
+        raise SystemExit(f"lookalike-embedder: {escape_lines(str(error))}") from error
     photos = _photos(folder, Limits(config.max_image_bytes, config.max_image_pixels))
     if not photos:
         raise SystemExit(f"lookalike-embedder: there is no photo in {folder}")

@@ -33,6 +33,15 @@ def test_the_least_depth_that_is_enough_is_chosen_or_else_the_knee(
     assert curve(recalls).choose(target) == chosen
 
 
+def test_few_queries_that_find_nothing_do_not_make_all_searches_slower() -> None:
+    """Two of 200 find none of their nearest, but at a depth that takes five times as long."""
+    unreached = [Rung(ef_search, 0.99, ef_search / 1e5, standard_error=0.007) for ef_search in (100, 200, 500)]
+    curve = Curve(10, (*unreached, Rung(1000, 1.0, 0.01)), 0.05)
+    assert curve.choose(0.99) == 100
+    everywhere = [Rung(rung.ef_search, rung.recall, rung.seconds, 0.001) for rung in unreached]
+    assert Curve(10, (*everywhere, Rung(1000, 1.0, 0.01)), 0.05).choose(0.99) == 1000
+
+
 @pytest.mark.parametrize(
     ("exact_seconds", "was_exact", "chosen"),
     [(0.0024, False, EXACT), (0.0026, False, 200), (0.0026, True, EXACT), (0.0036, True, EXACT), (0.0037, True, 200)],

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from lookalike.cli.arguments import stored_uri
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
     DEFAULT_SEARCHER,
@@ -114,11 +115,11 @@ def index(
             with Seen() as seen, Report(path) as report:
                 command = Indexer(client, project, named, share, settings, seen if sync else None, report, as_json)
                 if dry_run:
-                    return await command.plan(within)
+                    return await command.plan(stored_uri(within))
                 code = await command.index()
-                return await command.prune(seen, within, sure=yes) or code if sync else code
+                return await command.prune(seen, stored_uri(within), sure=yes) or code if sync else code
 
-    run(work(), _loop())
+    run(work(), _loop(), {"PROJECT_NOT_FOUND": "To create the project, run the command with --create."})
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -14,11 +14,24 @@ take about as long would take turns, by chance."""
 
 @dataclass(frozen=True)
 class Rung:
-    """A rung is a value of hnsw.ef_search, with the mean recall and the median seconds of the queries that used it."""
+    """A rung is a value of hnsw.ef_search, with the mean recall and the median seconds of the queries that used it.
+
+    Attributes:
+        standard_error: that of the mean recall; it is not stored.
+    """
 
     ef_search: int
     recall: float
     seconds: float
+    standard_error: float = 0.0
+
+    def reaches(self, least: float) -> bool:
+        """Return whether the recall is at least this, or less by no more than chance may do.
+
+        That is one standard error (Breiman et al.: "Classification and Regression Trees", 1984). The few queries whose
+        nearest a walk does not reach at all would else decide between depths that are otherwise as good.
+        """
+        return self.recall + self.standard_error >= least
 
 
 @dataclass(frozen=True)
@@ -35,13 +48,10 @@ class Curve:
         It is the least that misses no more than half of what the target allows, as users' queries may be harder than
         the sample. If none does, it is the knee: the least after which deeper walks find hardly more.
         """
+        reached = (rung for rung in self.rungs if rung.reaches(enough(target)))
         best = max(rung.recall for rung in self.rungs)
-        least = enough(target)
-        if best < least:
-            least = best - (1 - target) / 2
-            if best >= target:
-                least = max(least, target)
-        return next(rung for rung in self.rungs if rung.recall >= least)
+        knee = (rung for rung in self.rungs if rung.reaches(best - (1 - target) / 2))
+        return next(reached, None) or next(knee)
 
     def choose(self, target: float, *, was_exact: bool = False) -> int:
         """Return the `hnsw.ef_search` to search with, or EXACT where an exact ranking takes no longer.

@@ -7,7 +7,7 @@ import numpy as np
 
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound
+from lookalike_searcher.errors import FailedPrecondition, InvalidField, Measure, NotFound
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.projects.projection import Projections
 from lookalike_searcher.projects.registry import Project
@@ -120,7 +120,7 @@ def _combined(halfvecs: Sequence[bytes], positives: int) -> bytes:
         mean = 2 * mean - vectors[positives:].mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length < 1e-3:  # the rest is only rounding
-        raise InvalidField("negatives", "must not cancel out the positives", f"length {length:g}")
+        raise InvalidField("negatives", "must not cancel out the positives", Measure(f"length {length:g}"))
     [combined] = halfvec.encode((mean / length)[np.newaxis])
     return combined
 
