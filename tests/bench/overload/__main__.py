@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, get_args
 
-import uvloop
 from google.protobuf.message import Message
 
 from lookalike._transport.channel import EMBEDDER, SEARCHER
@@ -79,7 +78,7 @@ async def measure(options: argparse.Namespace, scratch: Path, log: IO[bytes]) ->
 
 async def _searcher(options: argparse.Namespace, scratch: Path, log: IO[bytes], found: Found) -> None:
     real = await descriptors(None, scratch / "photos", log)
-    further = images_for(options.seconds) if "index" in options.only else 0
+    further = images_for(options.deadline + options.seconds) if "index" in options.only else 0
     dataset, queries, _ = prepared(real, options.images + further, options.seed)
     async with site(scratch / "data", log) as here:
         load = _load(options, "Search", here.address, queries.requests(), scratch / "searches")
@@ -154,8 +153,8 @@ def main() -> None:
     options, began = arguments(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
         log_file = options.log or Path(scratch, "servers.log")
-        with log_file.open("wb") as log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures = runner.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
+        with log_file.open("wb") as log:  # asyncio's own loop, as uvloop's forks disturb gRPC
+            figures = asyncio.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
     on = (
         f"{options.factor:g} times the capacity, deadlines of {options.deadline:g} s, phases of {options.seconds:g} s,"
         f" {options.arrivals} arrivals, {options.images:,} images, {os.cpu_count()} cores, which the generator shares;"

@@ -30,8 +30,8 @@ class Phase:
 
     async def tally(self) -> Tally:
         """Wait for the last answer, and count."""
-        if await self._process.wait():
-            raise SystemExit("the load generator failed: see above")
+        if code := await self._process.wait():
+            raise SystemExit(f"the load generator ended with exit code {code}")
         answers = json.loads(await asyncio.to_thread(Path(self._plan.answers).read_text))
         return Tally([Answer(*answer) for answer in answers], self.counted, self._plan, self._cores)
 
@@ -78,4 +78,4 @@ async def _said(process: asyncio.subprocess.Process) -> dict[str, Any]:
     if line := await process.stdout.readline():
         said: dict[str, Any] = json.loads(line)
         return said
-    raise SystemExit("the load generator failed: see above")
+    raise SystemExit(f"the load generator ended with exit code {await process.wait()}")
