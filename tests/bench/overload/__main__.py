@@ -1,6 +1,6 @@
 """Overload, measured: goodput, refusals, health, recovery, and indexing beside it, at several times the capacity.
 
-Real processes with default settings, one server after the other: a searcher with a PostgreSQL of its own, then an
+Real processes with default settings, but for the embedder's cache, which is off; one server after the other: a searcher with a PostgreSQL of its own, then an
 embedder with real weights and the photos that the demo ships. A generator in a process of its own first sees what a
 server can do (a closed loop of eight clients), then asks for several times as much (an open loop: calls begin when they
 are due, whatever became of those before). Nothing tries again. The last line is JSON.
@@ -97,7 +97,8 @@ async def _searcher(options: argparse.Namespace, scratch: Path, log: IO[bytes], 
 
 async def _embedder(options: argparse.Namespace, scratch: Path, log: IO[bytes], found: Found) -> None:
     requests = [embedder_pb2.EmbedRequest(image=jpeg) for jpeg in jpegs_of(shipped_photos())]
-    async with running("lookalike_embedder", ["--port", "0", "--metrics-port", "0"], log) as server:
+    arguments = ["--port", "0", "--metrics-port", "0", "--cache-size", "0"]  # the cache would answer for the model
+    async with running("lookalike_embedder", arguments, log) as server:
         load = _load(options, "Embed", server.address, requests, scratch / "embeds")
         async with watched(server.address, EMBEDDER) as health:
             seen = await overload(load, "embed", options.factor)

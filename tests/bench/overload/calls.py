@@ -26,9 +26,6 @@ _CHANNEL: Final = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
 )
-_TAIL_BYTES: Final = 16
-
-Request = searcher_pb2.SearchRequest | embedder_pb2.EmbedRequest
 
 
 class Answer(NamedTuple):
@@ -55,13 +52,13 @@ class Caller:
     def __init__(self, method: Method, channels: Sequence[grpc.aio.Channel], requests: Path, seed: int) -> None:
         stub: Callable[[grpc.aio.Channel], Any] = {"Search": SearcherServiceStub, "Embed": EmbedderServiceStub}[method]
         kind = {"Search": searcher_pb2.SearchRequest, "Embed": embedder_pb2.EmbedRequest}[method]
-        self._requests: list[Request] = [kind.FromString(path.read_bytes()) for path in sorted(requests.iterdir())]
+        self._requests = [kind.FromString(path.read_bytes()) for path in sorted(requests.iterdir())]
         self._methods = [getattr(stub(channel), method) for channel in channels]
         self._dice = random.Random(seed)  # noqa: S311 - no secret
 
     async def call(self, due: float, deadline: float, channel: int) -> Answer:
         """Make one call; an answer after the deadline counts as late."""
-        request = self._next()
+        request = self._dice.choice(self._requests)
         sent = time.monotonic()
         try:
             await self._methods[channel % len(self._methods)](request, timeout=max(due + deadline - sent, 0.001))
@@ -69,12 +66,6 @@ class Caller:
             return Answer(due, sent, time.monotonic(), _status(error))
         ended = time.monotonic()
         return Answer(due, sent, ended, OK if ended <= due + deadline else OK_LATE)
-
-    def _next(self) -> Request:
-        request = self._dice.choice(self._requests)
-        if isinstance(request, embedder_pb2.EmbedRequest):  # bytes after its end make another file of it for the cache
-            return embedder_pb2.EmbedRequest(image=request.image + self._dice.randbytes(_TAIL_BYTES))
-        return request
 
 
 @asynccontextmanager

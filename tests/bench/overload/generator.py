@@ -62,6 +62,7 @@ async def _open_loop(
             task.add_done_callback(partial(_noted, note))
             due += rng.exponential(mean) if plan.arrivals == "exponential" else mean
             number += 1
+    await asyncio.sleep(max(0.0, end - time.monotonic()))  # the last one is due before
 
 
 async def _closed_loop(made: Caller, client: int, end: float, answers: list[Answer]) -> None:

@@ -36,7 +36,7 @@ class Probe:
             begun.append(time.monotonic())
             taken.append(await self._seconds())
             if len(taken) >= _WINDOW and statistics.median(taken[-_WINDOW:]) <= before * _NEAR:
-                return begun[-_WINDOW] - since
+                return max(0.0, begun[-_WINDOW] - since)
         return _GIVES_UP
 
     async def _seconds(self) -> float:
