@@ -1,9 +1,9 @@
 """Overload, measured: goodput, refusals, health, recovery, and indexing beside it, at several times the capacity.
 
-Real processes with default settings, but for the embedder's cache, which is off; one server after the other: a searcher with a PostgreSQL of its own, then an
-embedder with real weights and the photos that the demo ships. A generator in a process of its own first sees what a
-server can do (a closed loop of eight clients), then asks for several times as much (an open loop: calls begin when they
-are due, whatever became of those before). Nothing tries again. The last line is JSON.
+Real processes with default settings (but without the embedder's cache), one server after the other: a searcher with a
+PostgreSQL of its own, then an embedder with real weights and the photos that the demo ships. A generator in a process
+of its own first sees what a server can do (a closed loop of eight clients), then asks for several times as much (an
+open loop: calls begin when they are due, whatever became of those before). Nothing tries again. The last line is JSON.
 """
 
 import argparse
