@@ -8,7 +8,7 @@ LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page po
 	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates http_schema restore)
 BIN    := $(VENV)/bin
 
-.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-embedder bench-gpu bench-graph bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -97,6 +97,9 @@ bench-quality: $(VENV)/.bench  ## Measure retrieval: beside flattened pool5, ada
 
 bench-load: $(VENV)/.bench  ## Load everything for ten minutes, with restarts: latency, errors, memory, recovery.
 	$(BIN)/python -m tests.bench.soak $(BENCH_ARGS)
+
+bench-overload: $(VENV)/.dev  ## Ask each server for four times what it can do: goodput, refusals, health, recovery.
+	$(BIN)/python -m tests.bench.overload $(BENCH_ARGS)
 
 bench-searcher: $(VENV)/.bench  ## Measure the searcher: beside its own SQL, pgvector by hand and others; recall, builds, sizes.
 	$(BIN)/python -m tests.bench.searcher $(BENCH_ARGS)

@@ -60,6 +60,10 @@ class Dataset:
         """How many."""
         return len(self.vectors)
 
+    def first(self, count: int) -> "Dataset":
+        """The first so many rows, as they are among all."""
+        return Dataset(self.vectors[:count], self.space, self.places, self.odd)
+
     def box(self, order: str) -> NDArray[np.intp]:
         """The box that each row is in, 0 to 9,999; its shelf is the first two of these digits."""
         return self.places[order] * SHELVES**2 // len(self)

@@ -135,8 +135,10 @@ class Database:
                 holds = await self._begin(connection, _BEGIN_READING, settings, condition)
                 yield connection, holds
             except BaseException:
-                await connections.roll_back(connection)
-                await self._give_back(connection, self._readers, project_name)
+                try:
+                    await connections.roll_back(connection)
+                finally:
+                    await self._give_back(connection, self._readers, project_name)
                 raise
             later = asyncio.create_task(self._end_reading(connection, project_name))
             self._ending.add(later)
