@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from lookalike_searcher.database import connection as connections
-from lookalike_searcher.errors import DatabaseTimeout
+from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -20,6 +20,7 @@ class Probe:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._ended = False
         self._connection: Connection[Any] | None = None
 
     async def ping(self) -> None:
@@ -31,11 +32,13 @@ class Probe:
         """
         with connections.failures_translated():
             try:
+                if self._ended:
+                    raise DatabaseUnavailable
                 if self._connection:
                     try:
                         return await self._ask(self._connection)
                     except connections.FAILURES as error:
-                        self.terminate()
+                        self._drop()
                         if isinstance(error, TimeoutError):
                             raise
                 self._connection = await asyncpg.connect(
@@ -43,11 +46,15 @@ class Probe:
                 )
                 return await self._ask(self._connection)
             except TimeoutError as error:
-                self.terminate()
+                self._drop()
                 raise DatabaseTimeout from error
 
     def terminate(self) -> None:
-        """End the connection, if there is one."""
+        """End the connection. Later calls raise DatabaseUnavailable."""
+        self._ended = True
+        self._drop()
+
+    def _drop(self) -> None:
         if self._connection:
             self._connection.terminate()
             self._connection = None
