@@ -50,7 +50,7 @@ class Probe:
                 raise DatabaseTimeout from error
 
     def terminate(self) -> None:
-        """End the connection. Later calls raise DatabaseUnavailable."""
+        """End the connection, and let later calls raise DatabaseUnavailable."""
         self._ended = True
         self._drop()
 
