@@ -19,6 +19,7 @@ import numpy as np
 import uvloop
 
 from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher.config import Config
 from lookalike_searcher.database import pool
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
@@ -88,7 +89,9 @@ async def of_handler(url: str, requests: list[wire.SearchRequest]) -> tuple[floa
     metrics, seconds, profile = Metrics(), [], cProfile.Profile()
     async with pool.connect(url, pool_size=4, command_timeout=60, metrics=metrics) as database:
         reads, recall = Reads(database, metrics), Recall(database, metrics, share=0, target=0.99)
-        searching = Searching(reads, Rates(Limits()), recall, Impressions(database), metrics, 1.0, 2_000)
+        searching = Searching(
+            reads, Rates(Limits()), recall, Impressions(database), metrics, 1.0, Config.exact_threshold
+        )
 
         async def ask() -> None:
             for request in requests:

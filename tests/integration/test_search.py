@@ -362,7 +362,7 @@ async def test_a_sample_of_approximate_searches_is_ranked_exactly_again(indexed:
     recall = Recall(database, metrics, share=1, target=0.95)
     wanted = Search(indexed.project, query_of(indexed), 10)
     ranking = await rank.rank(database, wanted)
-    assert not ranking.exact
+    assert not ranking.reason.exact
     before = await index_of(indexed)
     task = asyncio.create_task(recall.run())
     recall.offer(wanted, ranking)

@@ -84,8 +84,7 @@ class Outage:
         self._last_failure = now
         delay = _delay(attempts - 1)
         if now + delay >= min(began + timeout, self._began + NOT_SERVING_SECONDS):
-            failure.args = (f"{failure}; {attempts} attempts in {now - began:.1f} s",)
-            raise failure
+            raise _tried(failure, attempts, now - began)
         await asyncio.sleep(delay)
 
 
@@ -120,11 +119,15 @@ class RetryBudget:
         now = time.monotonic()
         delay = failure.retry_after
         if delay is None or now + delay >= began + timeout or self._retries < 1:
-            if attempts > 1:
-                failure.args = (f"{failure}; {attempts} attempts in {now - began:.1f} s",)
-            raise failure
+            raise _tried(failure, attempts, now - began) if attempts > 1 else failure
         self._retries -= 1
         await asyncio.sleep(delay)
+
+
+def _tried(failure: LookalikeError, attempts: int, seconds: float) -> LookalikeError:
+    """Return the failure, whose message says how often the call was tried."""
+    failure.args = (f"{failure}; {attempts} attempts in {seconds:.1f} s",)
+    return failure
 
 
 def _delay(attempts: int) -> float:

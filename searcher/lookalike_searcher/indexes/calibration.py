@@ -79,9 +79,12 @@ async def keep(connection: Connection, space_id: int, calibration: Calibration) 
         )
 
 
-async def stored(connection: Connection, project_id: int) -> Mapping[int, Calibration]:
+async def stored(database: Database, project: Project) -> Mapping[int, Calibration]:
     """Return the last calibration of each of the project's spaces that has one, by the space's id."""
-    rows = await connection.fetch(statement("calibration_read"), project_id)
+    if not any(space.index_time for space in project.spaces):
+        return {}
+    async with database.reading() as connection:
+        rows = await connection.fetch(statement("calibration_read"), project.id)
     curves: dict[int, list[Curve]] = {}
     for row in rows:
         rungs = map(Rung, row["ef_searches"], row["recalls"], row["seconds"])

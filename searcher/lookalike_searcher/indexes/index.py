@@ -119,10 +119,9 @@ async def rebuild(connection: Connection, project_id: int, space_id: int) -> Non
     await connection.execute(statement("index_rebuild", project_id, space_id))
 
 
-async def rebuild_with_options(connection: Connection, project_id: int, space_id: int) -> None:
-    """Build the index again with the present options."""
+async def set_options(connection: Connection, project_id: int, space_id: int) -> None:
+    """Give the index the present options. Only a rebuild heeds them."""
     await connection.execute(statement("index_alter", project_id, space_id, options=HNSW_OPTIONS))
-    await rebuild(connection, project_id, space_id)
 
 
 async def drop(connection: Connection, project_id: int, space_id: int) -> None:

@@ -181,7 +181,8 @@ class Maintenance:
     async def _rebuild(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Build an index again that was built with other options. Searches use the old one meanwhile."""
         logger.info("project %r, space %r: rebuilding the index with other options", due["project"], due["space"])
-        await index.rebuild_with_options(connection, due["project_id"], due["space_id"])
+        await index.set_options(connection, due["project_id"], due["space_id"])
+        await index.rebuild(connection, due["project_id"], due["space_id"])
         await self._note("space_rebuilt", due["space_id"], index.HNSW_OPTIONS)
         return await self._calibrate(connection, due)
 

@@ -77,7 +77,7 @@ class Searching:
                 exact_threshold=self._exact_threshold,
             )
         )
-        mode = "exact" if ranking.exact else "approximate"
+        mode = "exact" if ranking.reason.exact else "approximate"
         self._metrics.searched(
             search.project_name, mode, ranking.reason.value, time.perf_counter() - started, ranking.images_ranked
         )

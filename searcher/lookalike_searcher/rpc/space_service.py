@@ -75,6 +75,4 @@ class SpaceService(SearcherServiceServicer):
     async def project(self, project: Project) -> wire.Project:
         """Return the project with the states of its indexes, and what calibrations measured."""
         states = await index.states(self._database, project, threshold=self._config.exact_threshold)
-        async with self._database.reading() as connection:
-            calibrations = await calibration.stored(connection, project.id)
-        return respond.project(project, states, calibrations)
+        return respond.project(project, states, await calibration.stored(self._database, project))

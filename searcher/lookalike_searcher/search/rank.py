@@ -17,7 +17,7 @@ from lookalike_searcher.search import reranking
 from lookalike_searcher.search.execute import Ranker, first_settings
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Resolved
-from lookalike_searcher.search.types import Position, Ranking, Reason, Search
+from lookalike_searcher.search.types import Position, Ranking, Search
 
 
 async def rank(
@@ -66,9 +66,7 @@ async def rank(
     last = None
     if more:
         final = hits[-1]
-        last = Position(
-            project.id, space.name, final.rank, final.image_id, final.product, depth, reason is not Reason.INDEX
-        )
+        last = Position(project.id, space.name, final.rank, final.image_id, final.product, depth, reason.exact)
     return Ranking(project.id, hits, reason, ranked, space.name, resolved, last, space.recall_count)
 
 

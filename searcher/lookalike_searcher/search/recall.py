@@ -54,7 +54,7 @@ class Recall:
 
     def offer(self, search: Search, ranking: Ranking) -> None:
         """Take a search as a sample at random, if it can be repeated."""
-        whole = ranking.hits and not ranking.exact and not ranking.query.excluded  # it can be repeated unchanged
+        whole = ranking.hits and not ranking.reason.exact and not ranking.query.excluded  # it can be repeated unchanged
         share = self._share if ranking.recall_count >= _TRUSTED else math.ceil(self._share)  # 0 stays 0
         if not whole or search.rerank or random.random() >= share:  # noqa: S311 - no secret
             return

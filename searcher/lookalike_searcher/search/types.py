@@ -84,6 +84,11 @@ class Reason(enum.Enum):
     EARLIER_PAGE = "earlier_page"
     """An earlier page of the search was ranked exactly."""
 
+    @property
+    def exact(self) -> bool:
+        """Return whether all images, or all that pass the filter, were compared."""
+        return self is not Reason.INDEX
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -102,8 +107,3 @@ class Ranking:
     query: Resolved
     last: Position | None
     recall_count: int
-
-    @property
-    def exact(self) -> bool:
-        """Return whether all images, or all that pass the filter, were compared."""
-        return self.reason is not Reason.INDEX

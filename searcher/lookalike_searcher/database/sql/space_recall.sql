@@ -1,6 +1,7 @@
 -- Takes a sample $3 into the mean of the last $4. If that, after $6 samples or more, is below the target $5 by three standard
--- errors (of samples with ten hits), so that it is hardly chance, searches look half as deep again, at most $7. If that of $4 samples misses less than a fifth of what the target allows, they look a tenth
--- less deep, at least $8. The mean then begins anew.
+-- errors (of samples with ten hits), so that it is hardly chance, searches look half as deep again, at most $7. If that of $4
+-- samples misses less than a fifth of what the target allows, they look a tenth less deep, at least $8. The mean then begins
+-- anew.
 UPDATE lookalike_space AS space
 SET recall = mean.recall,
     recall_count = CASE WHEN mean.factor = 1 THEN space.recall_count + 1 ELSE 0 END,

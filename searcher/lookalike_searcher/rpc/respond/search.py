@@ -12,7 +12,7 @@ from lookalike_searcher.search.types import Ranking
 def ranking(answer: Ranking, next_page_token: str, search_id: str) -> wire.SearchResponse:
     """Return the answer to a search. If the message is full, hits have only their first reference."""
     response = wire.SearchResponse(
-        mode=wire.SEARCH_MODE_EXACT if answer.exact else wire.SEARCH_MODE_APPROXIMATE,
+        mode=wire.SEARCH_MODE_EXACT if answer.reason.exact else wire.SEARCH_MODE_APPROXIMATE,
         images_ranked=answer.images_ranked,
         next_page_token=next_page_token,
         space=answer.space,
