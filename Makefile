@@ -8,7 +8,7 @@ LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page po
 	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates http_schema restore)
 BIN    := $(VENV)/bin
 
-.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-embedder bench-gpu bench-http bench-load bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -83,6 +83,9 @@ bench-gpu: $(VENV)/.dev  ## Prove and measure the embedder on this machine's GPU
 gpu-wheels: | $(VENV)/bin/python  ## Fill wheels/ with what tools/gpu_check.py needs where no package index can be reached.
 	$(BIN)/python -m tools.gpu.wheels
 
+bench-graph: $(VENV)/.bench  ## Measure pgvector's HNSW by its settings, insertion order and deletions, without the searcher.
+	$(BIN)/python -m tests.bench.graph $(BENCH_ARGS)
+
 bench-http: $(VENV)/.dev  ## Measure the gateway: what it costs beside the client library, the page's size.
 	$(BIN)/python -m tests.bench.http $(BENCH_ARGS)
 
@@ -95,7 +98,10 @@ bench-quality: $(VENV)/.bench  ## Measure retrieval: beside flattened pool5, ada
 bench-load: $(VENV)/.bench  ## Load everything for ten minutes, with restarts: latency, errors, memory, recovery.
 	$(BIN)/python -m tests.bench.soak $(BENCH_ARGS)
 
-bench-searcher: $(VENV)/.bench  ## Measure the searcher: beside its own SQL and COPY, recall, filters, duplicates, sizes.
+bench-overload: $(VENV)/.dev  ## Ask each server for four times what it can do: goodput, refusals, health, recovery.
+	$(BIN)/python -m tests.bench.overload $(BENCH_ARGS)
+
+bench-searcher: $(VENV)/.bench  ## Measure the searcher: beside its own SQL, pgvector by hand and others; recall, builds, sizes.
 	$(BIN)/python -m tests.bench.searcher $(BENCH_ARGS)
 
 clean:  ## Remove what the targets made.

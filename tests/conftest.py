@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,9 @@ from PIL import Image
 
 from lookalike.demo.photos import shipped_photos
 
+# What a shell starts in its background ignores SIGINT, and so would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Several tests run at once: their threads must not spin while they wait for one another.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # And a server with a port that the test names must not take one port for its metrics from a server of another test.

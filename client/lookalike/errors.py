@@ -129,7 +129,9 @@ _BY_CODE: Final[Mapping[grpc.StatusCode, type[LookalikeError]]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
 }
-_QUOTA_REASONS: Final = ("_QUOTA_EXCEEDED", "PROJECT_BUSY")
+QUOTA_EXCEEDED: Final = "_QUOTA_EXCEEDED"
+"""The reasons of exceeded quotas end so."""
+_QUOTA_REASONS: Final = (QUOTA_EXCEEDED, "PROJECT_BUSY")
 """How the reasons of errors with a QuotaFailure end. The errors of items have a reason, but no details."""
 _BY_NUMBER: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from lookalike.escape import escape_lines
 from lookalike.signals import cancelled_when_terminated
 from lookalike_embedder import calibration
 from lookalike_embedder import weights as weights_module
@@ -34,6 +35,11 @@ _STARTUP_FAILURES = (
 )
 
 
+def _ended(failure: Exception) -> SystemExit:
+    """Return the end of the program, which prints the failure; its text may be of others."""
+    return SystemExit(f"lookalike-embedder: {escape_lines(str(failure))}")
+
+
 @app.callback(invoke_without_command=True)
 @configured(Config, "LOOKALIKE_EMBEDDER_")
 def serve(context: typer.Context, config: Config) -> None:
@@ -52,7 +58,7 @@ def serve(context: typer.Context, config: Config) -> None:
     except InvalidSecurity as error:
         raise typer.BadParameter(str(error)) from error
     except _STARTUP_FAILURES as error:
-        raise SystemExit(f"lookalike-embedder: {error}") from error
+        raise _ended(error) from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
         raise SystemExit(130) from None
 
@@ -64,7 +70,7 @@ def weights(context: typer.Context) -> None:
     try:
         resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
     except weights_module.WeightsUnavailable as error:
-        raise SystemExit(f"lookalike-embedder: {error}") from error
+        raise _ended(error) from error
     file = config.weights or weights_module.cache_file(config.cache_dir, resolved.sha256)
     typer.echo(f"{file}\n  from {resolved.source}\n  sha256 over the tensors: {resolved.sha256}")
 
@@ -90,7 +96,7 @@ def calibrate(
     try:
         resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
     except weights_module.WeightsUnavailable as error:
-        raise SystemExit(f"lookalike-embedder: {error}") from error
+        raise _ended(error) from error
     photos = _photos(folder, Limits(config.max_image_bytes, config.max_image_pixels))
     if not photos:
         raise SystemExit(f"lookalike-embedder: there is no photo in {folder}")

@@ -4,19 +4,13 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Final
 
 from PIL import Image, UnidentifiedImageError
 
 from lookalike_embedder import cost, structure
 from lookalike_embedder.errors import InvalidImage
-
-_HEIF: Final = find_spec("pi_heif") is not None
-
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIF",) if _HEIF else ()))
-"""Accepted file formats, by Pillow's names; HEIF (HEIC of telephones) if the extra `heic` is installed. Of an
-animation, the first frame is used, of a camera's MPO, its first JPEG."""
+from lookalike_serving.image_formats import FORMATS as FORMATS
 
 BOMBS: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _PIXELS: Final = re.compile(r"\((\d+) pixels\)")
@@ -24,11 +18,6 @@ _PIXELS: Final = re.compile(r"\((\d+) pixels\)")
 
 # Pillow's own check of the number of pixels must be an error, never a warning that nobody reads.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
-Image.init()
-if _HEIF:
-    import pi_heif
-
-    pi_heif.register_heif_opener()
 
 
 @dataclass(frozen=True)

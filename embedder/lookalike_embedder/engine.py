@@ -27,13 +27,13 @@ from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_embedder.metrics import Metrics
 from lookalike_serving.errors import DomainError
+from lookalike_serving.patience import acceptable_wait, retry_after
 
 _INTERACTIVE_SHARE: Final = 0.25
 """Interactive work keeps this share of the bytes in flight, so that bulk work cannot take all."""
 _HASHED_AT_ONCE: Final = 128 * 1024
 """Files up to this size are hashed on the event loop, in 70 µs at most. A thread would wait longer than that for the
 interpreter's lock after each hash: 3,700 instead of 5,600 images of 50 kB per second, measured with a null model."""
-_MIN_RETRY_SECONDS: Final = 0.1
 _PROBE_SIDE: Final = 8
 _END_SECONDS: Final = 5.0
 """After the drain, threads have so long to end their last job."""
@@ -178,8 +178,8 @@ class Engine:
             raise self._metrics.refusing(Lane.INTERACTIVE, DeviceLost())
         budget = self._budgets[Lane.INTERACTIVE]
         drained = budget.items * self._seconds_per_image()
-        if drained > seconds or not budget.try_acquire(size):
-            retry = max(_MIN_RETRY_SECONDS, drained)
+        if drained > acceptable_wait(seconds) or not budget.try_acquire(size):
+            retry = retry_after(drained)
             raise self._metrics.refusing(Lane.INTERACTIVE, Overloaded(budget.items, retry, deadline_seconds=seconds))
 
     def _seconds_per_image(self) -> float:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from lookalike_embedder import cost, rgb
+from lookalike_embedder import cost
 from lookalike_embedder.admission import BOMBS, bomb, check_bytes, corrupt, open_image
 from lookalike_embedder.admission import FORMATS as FORMATS
 from lookalike_embedder.admission import Limits as Limits
+from lookalike_serving import rgb
 from lookalike_serving.errors import DomainError
 
 Pixels = NDArray[np.uint8]

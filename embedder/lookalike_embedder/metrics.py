@@ -43,6 +43,9 @@ class Metrics:
         self._cache_entries = self._gauge("cache_entries", "Answers in the cache.")
         self._cache = self._counter("cache_lookups", "Look-ups in the cache.", "result")
         self._hit, self._miss = self._cache.labels("hit"), self._cache.labels("miss")
+        self.loop_lag = Histogram(
+            f"{_PREFIX}_loop_lag_seconds", "How late the event loop wakes.", registry=self.registry, buckets=_SECONDS
+        )
         self.streams = self._gauge("streams", "Streams open.")
         self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
         self._model = self._gauge("model_info", "Always 1; the labels say what runs.", *_MODEL_LABELS)

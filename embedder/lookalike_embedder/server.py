@@ -27,6 +27,8 @@ from lookalike_embedder.message_limits import LIMITS
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
+from lookalike_serving import loop_lag
+from lookalike_serving.background import running
 from lookalike_serving.memory import LARGE_BLOCKS, trimmed, tune
 from lookalike_serving.security import factory
 from lookalike_serving.server import Draining, Server, calm_collector
@@ -172,6 +174,7 @@ async def serving(
     limits = image.Limits(config.max_image_bytes, config.max_image_pixels)
     async with (
         trimmed(LARGE_BLOCKS),
+        running(loop_lag.watch(metrics.loop_lag.observe)),
         Engine(
             loaded.compute,
             decode or partial(image.decode, limits=limits, jpegs=loaded.jpegs),

@@ -87,8 +87,8 @@ def invalid(name: str, rule: str, value: object) -> Refused:
 
 
 def _broken(name: str, rule: str, value: object) -> str:
-    shown = str(value) if len(str(value)) <= 80 else f"{str(value)[:77]}..."
-    return f"{name}: {rule}, got {shown!r}"
+    shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
+    return f"{name}: {rule}, got {shown}"
 
 
 def problem(
@@ -177,8 +177,11 @@ def _violation(failure: Mapping[str, Any]) -> tuple[str, str]:
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     if place != "body":
         name = str(path[0])
+    name = name or "the body"
+    if failure["type"] == "missing":  # its input is all that the field is missing from
+        return name, f"{name}: is required"
     rule = "is not known here" if failure["type"] == "extra_forbidden" else failure["msg"]
-    return name, _broken(name or "the body", rule, failure["input"])
+    return name, _broken(name, rule, failure["input"])
 
 
 async def from_http(request: Request, error: Exception) -> Response:

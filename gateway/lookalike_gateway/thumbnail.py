@@ -16,16 +16,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from lookalike import records
 from lookalike.fetch import Failed, local
 from lookalike_gateway.problems import Refused
+from lookalike_serving import rgb
+from lookalike_serving.image_formats import FORMATS
 
 Size = Literal[160, 320, 640, 1280]
 """A thumbnail's longest side has one of these numbers of pixels."""
 
-_ALLOWED_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _MAX_PIXELS: Final = 64_000_000
 """As the embedder's default."""
@@ -34,10 +35,8 @@ _QUALITY: Final = 82
 _FOLDER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
-
-Image.init()
-_FORMATS: Final = tuple(name for name in _ALLOWED_FORMATS if name in Image.OPEN)
-"""Those of the allowed formats that this Pillow was built with."""
+_FORMATS: Final = tuple(name for name in FORMATS if name in Image.OPEN)
+"""Those of the embedder's formats that this Pillow was built with."""
 
 
 class Thumbnails:
@@ -127,17 +126,12 @@ def _shrunk(data: bytes, size: int) -> bytes | None:
             if opened.width * opened.height > _MAX_PIXELS:
                 return None
             opened.draft("RGB", (size, size))  # a JPEG is decoded no larger than needed
-            opened.thumbnail((size, size))
-            upright = ImageOps.exif_transpose(opened)
+            orientation = opened.getexif().get(ExifTags.Base.Orientation)
+            picture = rgb.converted(opened)  # as the embedder does; before it is resized, which not all modes allow
+            picture.thumbnail((size, size))
+            picture.getexif()[ExifTags.Base.Orientation] = orientation or 1
             buffer = io.BytesIO()
-            _on_white(upright).save(buffer, "JPEG", quality=_QUALITY)
+            ImageOps.exif_transpose(picture).convert("RGB").save(buffer, "JPEG", quality=_QUALITY)
             return buffer.getvalue()
     except Exception:
         return None
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    clear = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")

@@ -11,6 +11,7 @@ import asyncpg
 import typer
 import uvloop
 
+from lookalike.escape import escape_lines
 from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.backup.archive import UnusableBackup
 from lookalike_searcher.backup.backup import PATIENCE_SECONDS, back_up
@@ -110,7 +111,7 @@ def _failures_told() -> Iterator[None]:
             " letters and digits must be percent-encoded"
         ) from None
     except _FAILURES as error:
-        raise SystemExit(f"lookalike-searcher: {error}") from error
+        raise SystemExit(f"lookalike-searcher: {escape_lines(str(error))}") from error
     except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
         raise SystemExit(130) from None
 

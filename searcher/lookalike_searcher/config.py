@@ -40,7 +40,7 @@ class Config(GrpcSettings):
     ] = 5.0
     pool_size: Annotated[int, Option("Most connections to PostgreSQL.", min=1)] = 10
     command_timeout: Annotated[float, Option("Most seconds that one SQL statement may take.", min=0.1)] = 60.0
-    exact_threshold: Annotated[int, Option("Images from which on a project gets an index (HNSW).", min=100)] = 10_000
+    exact_threshold: Annotated[int, Option("Images from which on a project gets an index (HNSW).", min=100)] = 2_000
     recall_target: Annotated[
         float,
         Option("Share of the true nearest that searches are to find.", min=0.5, max=0.999),

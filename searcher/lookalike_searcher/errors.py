@@ -32,18 +32,29 @@ _MAX_SHOWN: Final = 200
 """An error shows so many characters of a URI: it is sent four times, and each character may become twelve bytes."""
 
 
+class Measure(str):
+    """A measure has no quotes in a message, where it replaces a value that is too long: `300 bytes`."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+MISSING: Final = Measure()
+"""This stands for a value that was not given: the message says nothing of it."""
+
+
 class InvalidField(DomainError):
     """A field of the request is not valid.
 
     Args:
         field: the field's path in the request, for example `reference.uri`.
         rule: the rule that the field must keep.
-        value: the value that breaks it.
+        value: the value that breaks it, or a measure of it.
     """
 
-    def __init__(self, field: str, rule: str, value: object) -> None:
+    def __init__(self, field: str, rule: str, value: object = MISSING) -> None:
         shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:77]}..."
-        super().__init__("INVALID_FIELD", f"{field}: {rule}, got {shown}", field=field)
+        super().__init__("INVALID_FIELD", f"{field}: {rule}" + f", got {shown}" * bool(shown), field=field)
         self.field, self.rule, self.value = field, rule, value
 
     def details(self) -> Iterable[Message]:

@@ -1,14 +1,11 @@
 """Refuse requests that exceed a limit of their project."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
 from lookalike_serving.errors import DomainError, retry_info
-
-_BUSY_RETRY_SECONDS: Final = 0.5
 
 
 class QuotaExceeded(DomainError):
@@ -84,12 +81,14 @@ class QuotaExceeded(DomainError):
         return cls("FEEDBACK_QUOTA_EXCEEDED", project_name, message, limit_verdicts=limit)
 
     @classmethod
-    def busy(cls, project_name: str, waiting: int) -> "QuotaExceeded":
-        """There are too many calls on the project in progress, or waiting."""
+    def busy(cls, project_name: str, waiting: int, wait_seconds: float, retry_seconds: float) -> "QuotaExceeded":
+        """Calls on the project wait already, and one more would wait too long for its deadline."""
         return cls(
             "PROJECT_BUSY",
             project_name,
-            f"{waiting} calls on project {project_name!r} wait at this searcher already; try again",
-            _BUSY_RETRY_SECONDS,
-            limit_waiting=waiting,
+            f"{waiting} calls on project {project_name!r} wait at this searcher already, and one more would wait for"
+            f" {wait_seconds:.3f} s: too long for its deadline; try again in {retry_seconds:.3f} s",
+            retry_seconds,
+            waiting=waiting,
+            wait_seconds=f"{wait_seconds:.3f}",
         )

@@ -30,6 +30,8 @@ from lookalike_searcher.rpc.service import SearcherService
 from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
+from lookalike_serving import loop_lag
+from lookalike_serving.background import running
 from lookalike_serving.memory import SMALL_BLOCKS, trimmed
 from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security import factory
@@ -114,7 +116,13 @@ async def serving(
     own_limits = Limits(0, config.max_hits, config.searches_per_second, config.max_batch)
     impressions = Impressions(primary)
     searching = Searching(
-        Reads(primary, metrics, replica), Rates(own_limits), recall, impressions, metrics, config.slow_query_seconds
+        Reads(primary, metrics, replica),
+        Rates(own_limits),
+        recall,
+        impressions,
+        metrics,
+        config.slow_query_seconds,
+        config.exact_threshold,
     )
     service = SearcherService(config, primary, searching, impressions, draining, metrics)
     maintenance = Maintenance(config, primary, metrics)
@@ -124,12 +132,13 @@ async def serving(
         running(retention.run(primary, config.feedback_kept)),
         running(recall.run()),
         running(maintenance.run()),
+        running(loop_lag.watch(metrics.loop_lag.observe)),
         Server(
             SERVICE,
             lambda grpc_server: add_SearcherServiceServicer_to_server(service, grpc_server),
             address=config.address,
             table=STATUS,
-            probe=primary.ping,
+            probe=primary.probe.ping,
             draining=draining,
             limits=LIMITS,
             options=message_limits(),
@@ -142,14 +151,3 @@ async def serving(
         ) as server,
     ):
         yield server
-
-
-@asynccontextmanager
-async def running(task: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run a task beside the block, and cancel it at the block's end."""
-    beside = asyncio.create_task(task)
-    try:
-        yield
-    finally:
-        beside.cancel()
-        await asyncio.wait({beside})

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lookalike import constants
-from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.errors import InvalidField, Measure
 
 MAX_HASHES: Final = 10_000
 MAX_LIMIT: Final = 1_000
@@ -68,7 +68,7 @@ def at_most(field: str, values: Sequence[object], limit: int, minimum: int = 0) 
 def sha256(value: bytes, field: str = "sha256") -> bytes:
     """Return the hash, which must have 32 bytes. Raises InvalidField."""
     if len(value) != 32:
-        raise InvalidField(field, "must be 32 bytes", f"{len(value)} bytes")
+        raise InvalidField(field, "must be 32 bytes", Measure(f"{len(value)} bytes"))
     return value
 
 
@@ -83,7 +83,7 @@ def text(field: str, value: str, *, minimum: int, maximum: int) -> str:
     """Return the text if it has `minimum` to `maximum` bytes and no NUL. Raises InvalidField."""
     size = len(value) if value.isascii() else len(value.encode())
     if not minimum <= size <= maximum:
-        raise InvalidField(field, f"must be {minimum} to {maximum} bytes", f"{size} bytes")
+        raise InvalidField(field, f"must be {minimum} to {maximum} bytes", Measure(f"{size} bytes"))
     if "\0" in value:  # PostgreSQL cannot store it
         raise InvalidField(field, "must not contain the character NUL", value)
     return value

@@ -2,7 +2,7 @@
 
 import logging
 import re
-import uuid
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ def request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
     for name, value in metadata:
         if name == "x-request-id" and isinstance(value, str) and _ID.fullmatch(value):
             return value
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 async def _messages(context: Context) -> AsyncIterator[Any]:
@@ -54,12 +54,12 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, service: str, table: StatusTable, observe: Observe, guard: Guard, limits: Limits) -> None:
-        self._prefix = f"/{service}/"
+        self._prefix = f"{service}/"
         self._table = table
         self._observe = observe
         self._guard = guard
         self._limits = limits
-        self._parsers: dict[str, Parser] = {}
+        self._wrapped: dict[str, Any] = {}
         self._intake = Intake()
 
     async def intercept_service(
@@ -67,59 +67,57 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:  # noqa: ANN401 - None for an unknown method, which gRPC's types forget
+        """Return the method's handler, wrapped: once for all its calls."""
+        wrapped = self._wrapped.get(handler_call_details.method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None  # no such method: gRPC answers UNIMPLEMENTED itself
+            wrapped = self._wrapped[handler_call_details.method] = self._wrap(handler_call_details.method[1:], handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> Any:  # noqa: ANN401 - gRPC's own type
         """Wrap one of the three kinds of handler that our services have."""
-        handler: Any = await continuation(handler_call_details)
-        if handler is None:
-            return handler  # no such method: gRPC answers UNIMPLEMENTED itself
-        parser = self._parser(handler_call_details.method.removeprefix("/"), handler)
+        # the parser of requests replaces the generated deserializer
+        parser = Parser(method, handler.request_deserializer.__self__, self._limits)
         if handler.unary_unary:
-            unary = self._unary(handler.unary_unary, handler_call_details, parser)
+            unary = self._unary(handler.unary_unary, method, parser)
             return grpc.stream_unary_rpc_method_handler(unary, None, handler.response_serializer)
         if handler.unary_stream:
-            stream = self._stream(handler.unary_stream, handler_call_details, parser)
+            stream = self._stream(handler.unary_stream, method, parser)
             return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
-        streams = self._streams(handler.stream_stream, handler_call_details)
+        streams = self._streams(handler.stream_stream, method)
         return grpc.stream_stream_rpc_method_handler(streams, parser, handler.response_serializer)
 
-    def _parser(self, method: str, handler: Any) -> Parser:  # noqa: ANN401 - gRPC's own type
-        """Return the parser of the method's requests, which replaces the generated deserializer."""
-        if method not in self._parsers:
-            self._parsers[method] = Parser(method, handler.request_deserializer.__self__, self._limits)
-        return self._parsers[method]
-
-    def _unary(
-        self, method: Callable[[Any, Context], Awaitable[Any]], details: grpc.HandlerCallDetails, parser: Parser
-    ) -> Any:  # noqa: ANN401
+    def _unary(self, serve: Callable[[Any, Context], Awaitable[Any]], method: str, parser: Parser) -> Any:  # noqa: ANN401
         async def answer(_: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
-            async with self._rpc(details, context, logging.DEBUG) as rpc:
+            async with self._rpc(method, context, logging.DEBUG) as rpc:
                 await rpc.admit()
                 async with self._intake.request(context, parser) as request:
-                    return await method(rpc.permitted(request), context)
+                    return await serve(rpc.permitted(request), context)
 
         return answer
 
-    def _stream(
-        self, method: Callable[[Any, Context], AsyncIterator[Any]], details: grpc.HandlerCallDetails, parser: Parser
-    ) -> Any:  # noqa: ANN401
+    def _stream(self, serve: Callable[[Any, Context], AsyncIterator[Any]], method: str, parser: Parser) -> Any:  # noqa: ANN401
         async def answer(_: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
-            async with self._rpc(details, context, logging.INFO) as rpc:
+            async with self._rpc(method, context, logging.INFO) as rpc:
                 await rpc.admit()
                 async with self._intake.request(context, parser) as request:
-                    async for response in method(rpc.permitted(request), context):
+                    async for response in serve(rpc.permitted(request), context):
                         yield response
 
         return answer
 
-    def _streams(self, method: Callable[[Any, Context], AsyncIterator[Any]], details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
+    def _streams(self, serve: Callable[[Any, Context], AsyncIterator[Any]], method: str) -> Any:  # noqa: ANN401
         async def answer(_: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-            async with self._rpc(details, context, logging.INFO) as rpc:
+            async with self._rpc(method, context, logging.INFO) as rpc:
                 await rpc.admit()
-                async for response in method(rpc.all_permitted(_messages(context)), context):
+                async for response in serve(rpc.all_permitted(_messages(context)), context):
                     yield response
 
         return answer
 
-    def _rpc(self, details: grpc.HandlerCallDetails, context: Context, success_level: int) -> Rpc:
-        observe = self._observe if details.method.startswith(self._prefix) else unobserved
-        identity = request_id(details.invocation_metadata or ())
-        return Rpc(details, identity, context, self._table, success_level, observe, self._guard)
+    def _rpc(self, method: str, context: Context, success_level: int) -> Rpc:
+        metadata = context.invocation_metadata() or ()
+        observe = self._observe if method.startswith(self._prefix) else unobserved
+        return Rpc(method, metadata, request_id(metadata), context, self._table, success_level, observe, self._guard)

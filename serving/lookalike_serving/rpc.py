@@ -4,7 +4,7 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Self
@@ -48,7 +48,8 @@ class Rpc:
     INTERNAL. The block is entered and left once, so that the messages of a stream cost nothing.
 
     Args:
-        details: the method that was called, and the call's metadata.
+        method: the name of the method that was called, `package.Service/Method`.
+        metadata: the call's metadata.
         request_id: the id of the request.
         context: gRPC's own context of the call.
         table: the status codes of the service's errors.
@@ -59,7 +60,8 @@ class Rpc:
 
     def __init__(
         self,
-        details: grpc.HandlerCallDetails,
+        method: str,
+        metadata: Iterable[tuple[str, str | bytes]],
         request_id: str,
         context: Context,
         table: StatusTable,
@@ -68,8 +70,7 @@ class Rpc:
         guard: Guard,
     ) -> None:
         self._observe, self._guard = observe, guard
-        self._method = details.method.removeprefix("/")
-        self._metadata = details.invocation_metadata or ()
+        self._method, self._metadata = method, metadata
         self._context, self._table, self._success_level = context, table, success_level
         self._id = request_id
         self._is_open = self._method in OPEN

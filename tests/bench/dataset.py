@@ -51,9 +51,18 @@ class Dataset:
         places["cluster"][np.argsort(near, kind="stable")] = np.arange(len(vectors))
         return cls(vectors, space, places, rng.random(len(vectors)) < 0.5)
 
+    def subset(self, rows: NDArray[np.intp]) -> "Dataset":
+        """A dataset of some of the rows, with numbers of its own."""
+        places = {order: np.argsort(np.argsort(of_all[rows])) for order, of_all in self.places.items()}
+        return Dataset(self.vectors[rows], self.space, places, self.odd[rows])
+
     def __len__(self) -> int:
         """How many."""
         return len(self.vectors)
+
+    def first(self, count: int) -> "Dataset":
+        """The first so many rows, as they are among all."""
+        return Dataset(self.vectors[:count], self.space, self.places, self.odd)
 
     def box(self, order: str) -> NDArray[np.intp]:
         """The box that each row is in, 0 to 9,999; its shelf is the first two of these digits."""

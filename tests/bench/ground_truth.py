@@ -1,6 +1,6 @@
 """What searches should have found: brute force over vectors in the precision in which they are stored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -52,6 +52,12 @@ class Truth:
             return 1.0
         least = self._least[limit][query] if passing is None else self._filtered(query, passing, exist)
         return float(np.mean(self._vectors[rows] @ self._queries[query] >= least - _ROUNDING))
+
+    def share(self, query: int, hashes: Iterable[bytes], limit: int = 10) -> float:
+        """The share of the nearest `limit` that others found, who may find too few."""
+        rows = list({self._rows[sha256] for sha256 in hashes})
+        near = self._vectors[rows] @ self._queries[query] >= self._least[limit][query] - _ROUNDING
+        return int(near.sum()) / limit
 
     def _filtered(self, query: int, passing: NDArray[np.bool_], count: int) -> float:
         similarities = self._vectors[passing] @ self._queries[query]

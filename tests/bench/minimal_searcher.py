@@ -9,13 +9,14 @@ import pickle
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Final
 
 import grpc
+import psutil
 import uvloop
 
 from lookalike.processes import running
@@ -23,9 +24,11 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_serving.server import calm_collector
 from tests.bench.searcher_process import connected
-from tests.bench.sql_replay import Statements, replay
+from tests.bench.sql_replay import Replay, Statements, replay
 
 _SERVICE: Final = "lookalike.v1.SearcherService"
+_CONNECTIONS: Final = 10
+"""To PostgreSQL: as many as a searcher has by default."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,17 @@ class Recording:
     answer: bytes
 
 
+@dataclass(frozen=True)
+class Relay:
+    """One that serves: its address, its process, and what calls it."""
+
+    address: str
+    process: psutil.Process
+    stub: SearcherServiceStub
+
+
 @asynccontextmanager
-async def relay(url: str, recording: Recording, log: IO[bytes]) -> AsyncIterator[SearcherServiceStub]:
+async def relay(url: str, recording: Recording, log: IO[bytes]) -> AsyncIterator[Relay]:
     """One that is called as a searcher is."""
     with TemporaryDirectory() as folder:
         file = Path(folder, "recording")
@@ -46,18 +58,25 @@ async def relay(url: str, recording: Recording, log: IO[bytes]) -> AsyncIterator
             running("tests.bench.minimal_searcher", [str(file), url], log) as server,
             connected(server.address) as stub,
         ):
-            yield stub
+            yield Relay(server.address, psutil.Process(server.process.pid), stub)
 
 
 async def _serve(recording: Recording, url: str) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    async with replay(url) as database:
+    async with AsyncExitStack() as stack:
+        idle = asyncio.LifoQueue[Replay]()
+        for _ in range(_CONNECTIONS):
+            idle.put_nowait(await stack.enter_async_context(replay(url)))
         statements = itertools.cycle(recording.statements)
         answer = wire.SearchResponse.FromString(recording.answer)
 
         async def search(request: wire.SearchRequest, context: object) -> wire.SearchResponse:
-            await database.send(next(statements))
+            database = await idle.get()
+            try:
+                await database.send(next(statements))
+            finally:
+                idle.put_nowait(database)
             return answer
 
         server = grpc.aio.server()

@@ -1,5 +1,6 @@
 """Exact beside approximate ranking, by the size of the project: it shows from which size on an index is worth it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Final
 
@@ -56,9 +57,7 @@ async def _fill(database: Database, dataset: Dataset, size: int) -> None:
 
 async def _compare(database: Database, queries: Queries, size: int) -> list[Figure]:
     seconds: dict[bool, list[float]] = {True: [], False: []}
-    requests = queries.requests()
-    for request in requests:
-        request.project = f"size-{size}"
+    requests = dataclasses.replace(queries, project=f"size-{size}").requests()
     asked = [parse.search(request)[0] for request in requests[: _TURNS * _TURN]]
     for turn in range(_TURNS):
         chosen = asked[turn * _TURN : (turn + 1) * _TURN]

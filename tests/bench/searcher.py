@@ -12,14 +12,15 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
-import numpy as np
 import uvloop
 
 from lookalike.signals import cancelled_when_terminated
 from lookalike_serving.server import calm_collector
 from tests.bench import (
+    builds,
+    by_hand,
     concurrent_clients,
     duplicates,
     filtered_search,
@@ -30,20 +31,36 @@ from tests.bench import (
     qdrant_edge,
     searches,
 )
-from tests.bench.dataset import Dataset
 from tests.bench.descriptors import Descriptors, descriptors
+from tests.bench.drawn_dataset import prepared
 from tests.bench.figures import Figure, show
 from tests.bench.ground_truth import Truth
+from tests.bench.peers import comparison
 from tests.bench.searcher_process import Site, site
-from tests.bench.searches import PROJECT, Queries
-from tests.bench.synthetic_vectors import Model, likeness
+from tests.bench.searches import PROJECT
 
-PARTS = ("ingest", "search", "clients", "filters", "naive", "duplicates", "sizes", "edge")
+PARTS = (
+    *("ingest", "search", "clients", "filters", "naive", "duplicates", "hand", "peers"),  # of one searcher
+    *("sizes", "edge", "builds"),
+)
 NAMES = (
     "recall_at_10",
-    "rpc_over_sql_p50_ms",
+    "approximate_share",
+    "worst_build_p50_over_best",
+    "p50_worst_size_over_100k",
+    "searcher_cpu_ms",
+    "relay_cpu_ms",
+    "searcher_cpu_over_relay",
+    "rpc_over_relay_p50_ms",
+    "qps_8_clients_over_relay",
+    "p50_over_pgvector_by_hand",
+    "p50_over_best_peer",
+    "qps_over_best_peer",
     "search_p50_ms",
     "search_p99_ms",
+    "build_minutes",
+    "bytes_per_image",
+    "rpc_over_sql_p50_ms",
     "qps_8_clients",
     "exact_p50_ms",
     "ingest_over_copy",
@@ -51,29 +68,6 @@ NAMES = (
     "filtered_recall_at_10",
     "duplicates_seconds",
 )
-_DRAWN_QUERIES: Final = 300
-_HELD_OUT: Final = 10
-"""Every tenth real photo is a query."""
-
-
-def prepared(real: Descriptors, images: int, seed: int) -> tuple[Dataset, Queries, str]:
-    """What is indexed, what is searched for, and how alike the vectors are beside real ones."""
-    rng = np.random.default_rng(seed)
-    held_out = np.arange(len(real.photos)) % _HELD_OUT == 0
-    photos = real.photos[~held_out]
-    drawn, near = Model.fit(photos).draw(images + _DRAWN_QUERIES, rng)
-    kept = min(images, len(photos))  # the real ones are among them
-    drawn[:kept], near[:kept] = photos[:kept], np.arange(kept)
-    dataset = Dataset.of(drawn[:images], near[:images], real.space, rng)
-    asked = np.concatenate([drawn[images:], real.photos[held_out], real.altered])
-    sample = drawn[kept:][: len(photos)]
-    described = (
-        f"{images:,} vectors, of which {kept:,} of real photos and the others drawn from a model of them; mean cosine"
-        f" to the nearest / tenth / any, in sets of {len(sample):,}: real {likeness(photos[: len(sample)])}, drawn"
-        f" {likeness(sample)}. Queries: {_DRAWN_QUERIES} drawn, {held_out.sum()} of other real photos,"
-        f" {len(real.altered)} of altered copies; none of them is indexed"
-    )
-    return dataset, Queries(rng.permutation(asked), dataset), described
 
 
 async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> tuple[str, list[Figure]]:
@@ -99,9 +93,18 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
         await part("filters", lambda: filtered_search.measure(here, queries, truth))
         await part("naive", lambda: naive_sql.measure(here, queries))
         await part("duplicates", lambda: _duplicates(here, len(dataset)))
+        await part("hand", lambda: by_hand.measure(here, queries, truth))
+        await part("peers", lambda: comparison.measure(here, queries, truth, folder / "peers", options.peers))
     await part("sizes", lambda: project_sizes.measure(folder / "sizes", queries))
     await part("edge", lambda: qdrant_edge.measure(folder / "edge", queries, truth))
+    await part("builds", lambda: _builds(options, real, folder / "builds", log))
     return described, found
+
+
+async def _builds(options: argparse.Namespace, real: Descriptors, folder: Path, log: IO[bytes]) -> list[Figure]:
+    seeds = range(options.seed, options.seed + options.builds)
+    sizes = [size for size in options.sizes if size < options.images]
+    return await builds.measure(real, folder, log, images=options.images, seeds=seeds, sizes=sizes)
 
 
 async def _duplicates(here: Site, images: int) -> list[Figure]:
@@ -111,10 +114,24 @@ async def _duplicates(here: Site, images: int) -> list[Figure]:
 
 def parts_of(text: str) -> list[str]:
     """The parts that were asked for."""
-    parts = text.split(",")
-    if unknown := set(parts) - set(PARTS):
-        raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}; choose from {','.join(PARTS)}")
-    return parts
+    return _some_of(PARTS, text)
+
+
+def _some_of(known: Sequence[str], text: str) -> list[str]:
+    chosen = text.split(",")
+    if unknown := set(chosen) - set(known):
+        raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}; choose from {','.join(known)}")
+    return chosen
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers with commas between them."""
+    return [int(number) for number in text.split(",")]
+
+
+def peers_of(text: str) -> list[str]:
+    """The peers that were asked for."""
+    return _some_of(comparison.PEERS, text)
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -125,7 +142,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", type=parts_of, default=list(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--rounds", type=int, default=3, help="how often IndexImages and COPY take turns")
     parser.add_argument("--turns", type=int, default=40, help="how often Search and its SQL take turns of 20 searches")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn vectors")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the drawn vectors and their order; builds count on from it"
+    )
+    parser.add_argument("--builds", type=int, default=5, help="how many projects of --images are built, each of a seed")
+    parser.add_argument("--sizes", type=numbers, default=builds.SIZES, help="of smaller projects, with commas")
+    parser.add_argument("--peers", type=peers_of, default=list(comparison.PEERS), help="some of the peers")
     parser.add_argument("--log", type=Path, help="file for what the servers write; left out, it is thrown away")
     return parser.parse_args(given)
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,6 +20,8 @@ from lookalike_searcher.database import postgres
 from lookalike_searcher.database.pool import Database
 
 _LOOK_SECONDS: Final = 0.25
+_SETTLED_SECONDS: Final = 20.0
+"""Longer than the searcher's patience with a project that grows, and than two of its looks for work."""
 _COMMAND_TIMEOUT: Final = 600.0
 
 
@@ -52,10 +54,30 @@ class Site:
                 return time.perf_counter(), index
             await asyncio.sleep(_LOOK_SECONDS)
 
+    async def settled(self, projects: Sequence[str]) -> dict[str, wire.Index]:
+        """Wait until maintenance has done what it has to do: the projects' indexes stay as they are for a while."""
+        found, since = {project: (await self.ready(project))[1] for project in projects}, time.monotonic()
+        while time.monotonic() - since < _SETTLED_SECONDS:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = {project: (await self.ready(project))[1] for project in projects}
+            if any(
+                (now[one].state, now[one].ef_search) != (found[one].state, found[one].ef_search) for one in projects
+            ):
+                found, since = now, time.monotonic()
+        return found
+
     def cpu(self) -> np.ndarray:
         """Seconds of processor time so far: this process, the searcher, PostgreSQL with all that it started."""
         servers = [self.postmaster, *self.postmaster.children(recursive=True)]
         return np.array([_seconds(psutil.Process()), _seconds(self.searcher), sum(map(_seconds, servers))])
+
+
+@contextmanager
+def counted(cpu: dict[str, float], name: str, process: psutil.Process) -> Iterator[None]:
+    """Add to what has that name the seconds of processor time that the process takes in the block."""
+    before = _seconds(process)
+    yield
+    cpu[name] += _seconds(process) - before
 
 
 def _seconds(process: psutil.Process) -> float:

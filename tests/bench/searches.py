@@ -11,7 +11,7 @@ from tests.bench.figures import Figure
 from tests.bench.ground_truth import Truth
 from tests.bench.latency import milliseconds, timed
 from tests.bench.minimal_searcher import Recording, relay
-from tests.bench.searcher_process import Site
+from tests.bench.searcher_process import Site, counted
 from tests.bench.sql_replay import recorded, replay
 from tests.bench.synthetic_vectors import Vectors
 
@@ -25,15 +25,16 @@ _DEEP: Final = 40
 
 @dataclass(frozen=True)
 class Queries:
-    """What is searched for, shuffled, and in what."""
+    """What is searched for, shuffled, in what, and in which project that is."""
 
     vectors: Vectors
     dataset: Dataset
+    project: str = PROJECT
 
     def requests(self, limit: int = 0, **fields: object) -> list[wire.SearchRequest]:
         """A search for each."""
         return [
-            wire.SearchRequest(project=PROJECT, embedding=self.dataset.embedding(vector), limit=limit, **fields)
+            wire.SearchRequest(project=self.project, embedding=self.dataset.embedding(vector), limit=limit, **fields)
             for vector in self.vectors
         ]
 
@@ -60,18 +61,19 @@ async def _latency(site: Site, queries: Queries, rounds: int) -> list[Figure]:
     relay_seconds: list[float] = []
     async with replay(site.url) as alone, relay(site.url, recording, site.log) as bare:
         await timed(site.stub.Search, requests[:_WARM_UP])
-        await timed(bare.Search, requests[:_WARM_UP])
+        await timed(bare.stub.Search, requests[:_WARM_UP])
         await timed(alone.send, sql[:_WARM_UP])
         alone.statement.clear()
-        searcher = 0.0
+        cpu = {"searcher": 0.0, "relay": 0.0}
         for number in range(rounds):
             turns = [[(number * _TURN + n + p * len(sql) // 3) % len(sql) for n in range(_TURN)] for p in range(3)]
-            before = site.cpu()
-            rpc_seconds += await timed(site.stub.Search, [requests[n] for n in turns[0]])
-            searcher += (site.cpu() - before)[1]
+            with counted(cpu, "searcher", site.searcher):
+                rpc_seconds += await timed(site.stub.Search, [requests[n] for n in turns[0]])
             sql_seconds += await timed(alone.send, [sql[n] for n in turns[1]])
-            relay_seconds += await timed(bare.Search, [requests[n] for n in turns[2]])
+            with counted(cpu, "relay", bare.process):
+                relay_seconds += await timed(bare.stub.Search, [requests[n] for n in turns[2]])
     p50, sql_p50, relay_p50 = map(milliseconds, (rpc_seconds, sql_seconds, relay_seconds))
+    searcher, relayed = (cpu[name] / len(rpc_seconds) * 1000 for name in ("searcher", "relay"))
     on = f"{len(rpc_seconds):,} searches for 10 by turns with their SQL, one after the other, on an idle searcher"
     return [
         Figure(
@@ -84,9 +86,10 @@ async def _latency(site: Site, queries: Queries, rounds: int) -> list[Figure]:
         ),
         Figure("sql_p50_ms", sql_p50, "BEGIN with its settings, registry, index settings, ranking, COMMIT"),
         Figure("ranking_statement_p50_ms", milliseconds(alone.statement), "the one statement that ranks"),
-        Figure(
-            "searcher_cpu_ms", searcher / len(rpc_seconds) * 1000, "processor time of the searcher's process a search"
-        ),
+        Figure("rpc_over_relay_p50_ms", p50 - relay_p50, "the searcher's p50 less that of this server", most=0.5),
+        Figure("searcher_cpu_ms", searcher, "processor time of the searcher's process a search, samples included"),
+        Figure("relay_cpu_ms", relayed, "the same of the bare server's process"),
+        Figure("searcher_cpu_over_relay", searcher / relayed, "their ratio", most=2.0),
     ]
 
 

@@ -131,7 +131,7 @@ async def test_the_switch_is_turned_from_the_command_line(tmp_path: Path) -> Non
             return done.stdout + done.stderr
 
         await run("project", "create", "shop", "--space", "any")
-        assert " off " in await run("project", "disable", "shop")
-        assert " off " in await run("project", "list")
-        assert " on " in await run("project", "enable", "shop")
+        assert "\toff\t" in await run("project", "disable", "shop")
+        assert "\toff\t" in await run("project", "list")
+        assert "\ton\t" in await run("project", "enable", "shop")
         assert "does not exist" in await run("project", "disable", "nowhere", code=2)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -18,10 +19,13 @@ from lookalike.processes import ServerFailed, ServerProcess, running, stop
 BIN = Path(sys.executable).parent
 
 
-def lookalike(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def lookalike(
+    *arguments: str, stdin: IO[bytes] | None = None, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     """Run the command line to its end."""
     return subprocess.run(
         [BIN / "lookalike", *arguments],
+        stdin=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -96,9 +100,21 @@ def test_a_shop_is_indexed_and_searched_from_the_command_line(
     answer = json.loads(searched.stdout)
     assert answer["results"][0]["match"] == "exact"
     assert answer["results"][0]["references"][0]["product"] == photos[1].stem
-    table = lookalike("search", "shop", str(photos[1]), **addresses)
-    assert photos[1].stem in table.stdout
-    assert "exact search over 4 images" in table.stdout
+    table = lookalike("search", "shop", photos[1].as_uri(), **addresses)
+    titles, first = [line.split("\t") for line in table.stdout.splitlines()][:2]
+    assert titles == ["rank", "similarity", "match", "product", "where"]
+    stored = folder / photos[1].name
+    assert first[2:] == ["exact", photos[1].stem, stored.resolve().as_uri()]
+    assert "exact search over 4 images" in table.stderr
+    with photos[1].open("rb") as photo_file:
+        assert lookalike("search", "shop", "-", stdin=photo_file, **addresses).stdout == table.stdout
+    listed = lookalike("images", "shop", "--uri-prefix", f"{folder}/../shoes/", **addresses)
+    assert len(listed.stdout.splitlines()) == 4
+    delete = ("delete", "shop", "--uri", f"{folder}/../shoes/{stored.name}", "--yes")
+    assert lookalike(*delete, **addresses).stdout == "references deleted: 1; images: 1\n"
+    assert (
+        f"no reference has the URI {delete[3]} or {stored.resolve().as_uri()}" in lookalike(*delete, **addresses).stderr
+    )
 
     assert lookalike("project", "delete", "shop", "--yes", **addresses).returncode == 0
     assert "shop" not in lookalike("project", "list", **addresses).stdout
@@ -138,7 +154,7 @@ async def test_a_catalogue_is_looked_after_from_the_command_line(
     assert await uris("--uri-prefix", "https://shop/1", "--exact", "--limit", "5") == ["https://shop/1"]
     assert await uris("--min-similarity", "0.99") == ["https://shop/0"]
     table = await run("search", "catalogue", str(photos[0]), "--by-product")
-    assert [line.split()[3] for line in table.splitlines()[1:3]] == ["bag", "hat"]
+    assert [line.split("\t")[3] for line in table.splitlines()[1:3]] == ["bag", "hat"]
     assert "NAME=VALUE" in await run("search", "catalogue", str(photos[0]), "--label", "red", code=2)
 
     assert "10,000" in await run("project", "limit", "catalogue", "--max-images", "10000")
@@ -221,6 +237,9 @@ def test_a_failure_is_told_in_a_sentence_and_exits_with_2(addresses: dict[str, s
     unreadable = lookalike("index", "shop", "/nowhere", **addresses)
     assert unreadable.returncode == 2
     assert "/nowhere does not exist" in unreadable.stderr
+    unknown = lookalike("index", "nowhere", str(photos[0]), **addresses)
+    assert unknown.returncode == 2
+    assert "To create the project, run the command with --create." in unknown.stderr
 
 
 async def test_a_killed_searcher_starts_again_on_the_same_data(embedder: ServerProcess, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Real servers in this process, on free ports, over a real database and the real model."""
 
+import math
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -26,8 +27,17 @@ from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database import postgres
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.pool import Database
+from lookalike_searcher.indexes import curve
 from lookalike_serving.server import Server
 from tests.lock_holder import LockHolder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def indexes_are_walked() -> Iterator[None]:
+    """Also those of the tests' projects, which are so small that an exact ranking may be as fast."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curve, "HYSTERESIS", math.inf)
+        yield
 
 
 @pytest.fixture(scope="session")

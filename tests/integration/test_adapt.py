@@ -84,6 +84,8 @@ async def test_the_command_measures_publishes_fills_compares_and_cuts_over(
     async with running(Maintenance(config, database, Metrics()).run()):
         code, said = await lookalike(searcher, shop.project)
         assert (code, "lookalike space cut-over" in said) == (0, True), said
+        assert "held-out products" in said
+        assert "same product" not in said, "a figure over what was learned from"
         base, own = (await client.get_project(shop.project)).spaces
         assert (base.name, base.serves, own.source, own.vector_count) == (SPACE, True, SPACE, 4 * PRODUCTS)
         assert own.name.startswith("made-up-512-adapted-")

@@ -9,12 +9,15 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2_grpc
+from grpc_status import rpc_status
 
-from lookalike import Client, Item, LookalikeError, Status, UnavailableError
+from lookalike import Client, Embedding, Item, LookalikeError, QuotaExceededError, Status, UnavailableError
 from lookalike._transport import retry
 from lookalike._transport.channel import EMBEDDER, SEARCHER
 from lookalike._transport.retry import Outage
 from lookalike.v1 import embedder_pb2, embedder_pb2_grpc, searcher_pb2, searcher_pb2_grpc
+from lookalike_searcher.errors import STATUS
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.health import Health
 from tests.pictures import jpeg
 
@@ -62,6 +65,8 @@ class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
     """Whether it loses what it is to store."""
     falters = True
     """Whether it fails to create projects."""
+    refusals = 0
+    """How many searches it refuses, as it is overloaded."""
 
     async def CreateProject(self, request: Any, context: Any) -> searcher_pb2.CreateProjectResponse:  # noqa: ANN401, N802
         self.note("CreateProject", context)
@@ -88,7 +93,14 @@ class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
 
     async def Search(self, request: Any, context: Any) -> searcher_pb2.SearchResponse:  # noqa: ANN401, N802
         self.note("Search", context)
+        if self.refusals:
+            self.refusals -= 1
+            refusal = STATUS.status(QuotaExceeded.busy("shop", 9, 0.1, 0.01))
+            await context.abort_with_status(rpc_status.to_status(refusal))
         return searcher_pb2.SearchResponse()
+
+
+VECTOR = Embedding("space", (1.0, *[0.0] * 511))
 
 
 @asynccontextmanager
@@ -199,6 +211,25 @@ async def test_a_call_to_a_server_that_does_not_serve_says_so_at_its_deadline_an
             await client.create_project("shop", space="space")
         assert caught.value.reason == "NOT_SERVING"
         assert await client.health() == (False, False)  # at once: who asks how it is does not wait
+
+
+async def test_a_call_that_an_overloaded_server_refuses_is_made_again_when_the_server_said_within_a_budget() -> None:
+    searcher = Searcher(SEARCHER)  # type: ignore[abstract] # the other methods are not called here
+    async with served(searcher) as address, Client(searcher=address, timeout=60) as client:
+        searcher.refusals = 3
+        await client.search("shop", embedding=VECTOR)
+        assert len(searcher.calls) == 4
+        assert len(ids(searcher)) == 1
+        searcher.refusals = 1000
+        with pytest.raises(
+            QuotaExceededError, match=r"wait at this searcher already.*; 8 attempts in \d+\.\d s"
+        ) as caught:
+            await client.search("shop", embedding=VECTOR)
+        assert caught.value.reason == "PROJECT_BUSY"
+        searcher.calls.clear()
+        with pytest.raises(QuotaExceededError):
+            await client.search("shop", embedding=VECTOR)
+        assert len(searcher.calls) == 1  # the budget is spent
 
 
 async def test_after_half_a_minute_of_outage_calls_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,14 +154,11 @@ async def test_clusters_come_with_their_images_and_the_progress(impatient_client
         ends(),
         ends(error=ShuttingDown()),
         ends(code=grpc.StatusCode.INTERNAL),
-        ends(error=QuotaExceeded.busy("shop", 200)),
+        ends(error=QuotaExceeded.busy("shop", 200, 0.5, 0.01)),
         ends(error=DatabaseTimeout()),
     ],
 )
-async def test_a_lost_search_goes_on_where_it_was(
-    impatient_client: Client, player: Player, ending: Ending, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lookalike_searcher.quota._BUSY_RETRY_SECONDS", 0.01)
+async def test_a_lost_search_goes_on_where_it_was(impatient_client: Client, player: Player, ending: Ending) -> None:
     player.plays = [[ending], [cluster(1), sign(3), ending], [cluster(5), ending], [ending], [cluster(9)]]
     assert await found(impatient_client) == ["1.jpg", "5.jpg", "9.jpg"]
     assert player.tokens == ["", "", "after 3", "after 5", "after 5"]

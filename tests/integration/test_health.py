@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from lookalike import Client
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
+from lookalike_searcher.database import pool
 from lookalike_searcher.database.pool import Database
 
 INTERVAL = 0.2
@@ -20,13 +21,13 @@ INTERVAL = 0.2
 async def test_a_blocked_event_loop_is_no_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop stands still for longer than two probes may take, while a probe of the real database is under way."""
     probes: asyncio.Queue[None] = asyncio.Queue()
-    ping = database.ping
+    ping = database.probe.ping
 
     async def told_ping() -> None:
         probes.put_nowait(None)
         await ping()
 
-    monkeypatch.setattr(database, "ping", told_ping)
+    monkeypatch.setattr(database.probe, "ping", told_ping)
     config = Config(data_dir=Path("unused"), port=0, grace=10, maintenance_interval=3600, probe_interval=INTERVAL)
     async with (
         searcher_server.serving(config, database) as server,
@@ -47,3 +48,15 @@ async def test_a_blocked_event_loop_is_no_outage(database: Database, monkeypatch
         assert not change.done(), "the health changed"
         watch.cancel()
         change.cancel()
+
+
+async def test_the_probe_waits_in_no_queue_and_replaces_a_connection_that_was_lost(database_url: str) -> None:
+    async with pool.connect(database_url, pool_size=1, command_timeout=30) as database:
+        await database.probe.ping()
+        async with database.connection() as connection:  # the only one
+            assert database.probe._connection
+            lost = database.probe._connection.get_server_pid()
+            await database.probe.ping()
+            assert await connection.fetchval("SELECT pg_terminate_backend($1)", lost)
+            await database.probe.ping()
+            assert database.probe._connection.get_server_pid() != lost

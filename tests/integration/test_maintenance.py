@@ -17,9 +17,10 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
+from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.database.statement import Connection, index_of, schema_of, vectors_of
-from lookalike_searcher.indexes import calibration, index, maintenance
+from lookalike_searcher.database.statement import Connection, index_of, schema_of, statement, vectors_of
+from lookalike_searcher.indexes import calibration, curve, index, maintenance
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
@@ -92,7 +93,7 @@ async def test_a_large_project_gets_an_index_and_a_small_one_none(
 
 
 @pytest.mark.parametrize(
-    ("growth", "pause", "builds"), [(50, 0, False), (1, 0, True), (50, 60, True), (20 * IMAGES, 0, True)]
+    ("growth", "pause", "builds"), [(50, 0, False), (1, 0, True), (50, 60, True), (200_000, 0, True)]
 )
 async def test_an_index_waits_for_an_import_but_not_for_a_trickle_nor_for_ever(
     writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch, growth: int, pause: int, *, builds: bool
@@ -221,24 +222,64 @@ async def test_an_index_is_calibrated_for_the_target(
     await work(database, replace(CONFIG, recall_target=1.0))
     after = (await space_of(database, writer))[1]
     assert after.recall_target == 1.0
-    assert {after.ef_search_10, after.ef_search_100} <= {100, 1000, calibration.EXACT}
+    assert {after.ef_search_10, after.ef_search_100} <= {100, 1000}
+
+
+async def test_an_index_is_rebuilt_when_its_options_change(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await work(database)
+    monkeypatch.setattr(index, "HNSW_OPTIONS", "m = 8, ef_construction = 32")
+    assert done(await work(database), "rebuild") == 1
+    project, space = await space_of(database, writer)
+    name = f"{schema_of(project.id)}.{index_of(space.id)}"
+    async with database.reading() as connection:
+        options = await connection.fetchval("SELECT reloptions FROM pg_class WHERE oid = to_regclass($1)", name)
+    assert options == ["m=8", "ef_construction=32"]
+    assert await valid(database, writer) is True
+    assert done(await work(database), "rebuild") == 0
+
+
+async def test_a_calibration_asks_what_users_asked_and_is_shown(
+    writer: Writer, database: Database, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = await work(database)
+    [space] = (await client.get_project(writer.project)).spaces
+    made = space.index.calibration
+    assert made
+    assert (made.image_count, made.query_count, made.real_query_count) == (IMAGES, 200, 0)
+    assert [curve.hit_count for curve in made.curves] == [10, 100]
+    [*_, chosen] = [rung for rung in made.curves[0].rungs if rung.ef_search <= space.index.ef_search]
+    assert chosen.ef_search == space.index.ef_search
+    shown = metrics.calibrated_recall.labels(writer.project, chosen.ef_search)._value.get()
+    assert shown == chosen.recall >= 0.975  # half of the misses that the target allows
+    real = halfvec.encode(np.array([vector(seed) for seed in range(1000, 1030)], np.float32))
+    async with database.writing() as connection:
+        for place, query in enumerate(real):
+            await connection.execute(statement("query_keep"), writer.project, writer.space, place, query)
+    await work(database, replace(CONFIG, recall_target=0.9))
+    asked = (await client.get_project(writer.project)).spaces[0].index.calibration
+    assert asked
+    assert (asked.query_count, asked.real_query_count) == (200, 30)
+    assert asked.create_time > made.create_time
 
 
 async def test_the_same_index_is_calibrated_alike_each_time(writer: Writer, database: Database) -> None:
     await work(database)
     first, second = [await calibration.measure(database, writer.project, writer.space, 0.99) for _ in range(2)]
-    for one, other in zip(first, second, strict=True):
+    for one, other in zip(first.curves, second.curves, strict=True):
         assert [rung.recall for rung in one.rungs] == [rung.recall for rung in other.rungs]
 
 
 async def test_where_exact_rankings_are_chosen_searches_are_exact(
     writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration.Curve, "choose", lambda *_: calibration.EXACT)
+    monkeypatch.setattr(curve, "HYSTERESIS", 0)
     await work(database)
     query = common.Embedding(space=writer.space, values=vector(5))
     response = await writer.stub.Search(wire.SearchRequest(project=writer.project, embedding=query))
     assert response.mode == wire.SEARCH_MODE_EXACT
+    assert response.reason == wire.SEARCH_REASON_BELOW_THRESHOLD
 
 
 async def test_a_project_that_has_shrunk_does_without_its_index(writer: Writer, database: Database) -> None:
@@ -276,8 +317,8 @@ def test_ef_search_follows_the_limit() -> None:
     assert [space.ef_search(depth) for depth in (1, 10, 55, 100, 900)] == [80, 80, 125, 170, 970]
     assert space.ef_search(1000) == MAX_EF_SEARCH  # the most that pgvector can
     assert space.ef_search(1001) is None
-    assert replace(space, ef_search_10=calibration.EXACT).ef_search(1) is None
-    exact_for_100 = replace(space, ef_search_100=calibration.EXACT)
+    assert replace(space, ef_search_10=curve.EXACT).ef_search(1) is None
+    exact_for_100 = replace(space, ef_search_100=curve.EXACT)
     assert exact_for_100.ef_search(10) == 80
     assert exact_for_100.ef_search(100) is None
     assert np.diff([space.ef_search(depth) or 0 for depth in range(1, 900)]).min() >= 0

@@ -127,7 +127,7 @@ def halves(values: np.ndarray) -> bytes:
 @pytest.mark.parametrize(
     ("table", "name", "value", "why"),
     [
-        ("vector_", "vector", halves(np.zeros(512, np.float32)), "of length 1, within 1 %, got 'length 0'"),
+        ("vector_", "vector", halves(np.zeros(512, np.float32)), "of length 1, within 1 %, got length 0"),
         ("vector_", "vector", halves(np.full(512, math.inf, np.float32)), "length inf"),
         ("vector_", "vector", halves(np.full(512, math.nan, np.float32)), "length nan"),
         ("vector_", "vector", struct.pack(">HH", 511, 0) + bytes(1022), "must be 512 numbers"),

@@ -23,7 +23,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import fair_share
+from lookalike_searcher.database import admission
 from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
@@ -236,7 +236,7 @@ async def test_the_pool_is_measured(database_url: str) -> None:
 async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_refused_more(
     database_url: str, lock_holder: LockHolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fair_share, "MAX_WAITING", 20)
+    monkeypatch.setattr(admission, "MAX_WAITING", 20)
     async with searching(database_url, pool_size=4) as searcher:
         greedy, other = await searcher.project(), await searcher.project()
         await lock_holder.lock(greedy.project, tables=True)

@@ -18,14 +18,16 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import statement
 from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projects import registry
 from lookalike_searcher.rpc import parse
 from lookalike_searcher.search import execute, rank
 from lookalike_searcher.search.query import Query
 from lookalike_searcher.search.recall import Recall
-from lookalike_searcher.search.types import Search
+from lookalike_searcher.search.types import Reason, Search
 from tests.indexer import INDEXED, Writer, refused, sha256, vector
 from tests.polling import until
 
@@ -119,16 +121,31 @@ def agree(found: list[int], expected: list[int], least: float = 0.9) -> None:
     assert len(set(found) & set(expected)) >= least * len(expected)
 
 
-async def test_an_answer_says_how_it_was_made(exact: Writer, indexed: Writer) -> None:
+async def test_an_answer_says_how_it_was_made(
+    exact: Writer, indexed: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     response = await ask(exact)
     assert (response.mode, response.images_ranked) == (wire.SEARCH_MODE_EXACT, IMAGES)
+    assert response.reason == wire.SEARCH_REASON_BELOW_THRESHOLD
+    wanted = Search(exact.project, query_of(exact), 10)
+    assert (await rank.rank(database, wanted, exact_threshold=IMAGES)).reason is Reason.INDEX_BUILDING
     assert response.space == exact.space
     response = await ask(indexed)
     assert (response.mode, response.images_ranked) == (wire.SEARCH_MODE_APPROXIMATE, IMAGES)
+    assert response.reason == wire.SEARCH_REASON_INDEX
     agree(seeds(response), RANKED[:10])
     response = await ask(indexed, exact=True)
     assert response.mode == wire.SEARCH_MODE_EXACT
+    assert response.reason == wire.SEARCH_REASON_ASKED
     assert seeds(response) == RANKED[:10]
+    response = await ask(indexed, limit=20, filter=wire.Filter(variants=["v1"]))
+    assert response.reason == wire.SEARCH_REASON_FILTER
+    monkeypatch.setattr(execute, "SELECTIVE", 0)
+    deep = {"limit": 20, "filter": wire.Filter(variants=["v1"])}
+    later = await ask(indexed, page_token=response.next_page_token, **deep)
+    assert later.reason == wire.SEARCH_REASON_EARLIER_PAGE
+    response = await ask(indexed, limit=1000)  # the index finds at most 1,000, of which one says that there are more
+    assert (response.mode, response.reason) == (wire.SEARCH_MODE_EXACT, wire.SEARCH_REASON_FELL_BACK)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +362,7 @@ async def test_a_sample_of_approximate_searches_is_ranked_exactly_again(indexed:
     recall = Recall(database, metrics, share=1, target=0.95)
     wanted = Search(indexed.project, query_of(indexed), 10)
     ranking = await rank.rank(database, wanted)
-    assert not ranking.exact
+    assert not ranking.reason.exact
     before = await index_of(indexed)
     task = asyncio.create_task(recall.run())
     recall.offer(wanted, ranking)
@@ -362,6 +379,11 @@ async def test_a_sample_of_approximate_searches_is_ranked_exactly_again(indexed:
         recall.offer(wanted, perfect)
         await until_measured(metrics, count)
     assert before.ef_search <= (await index_of(indexed)).ef_search < after.ef_search
+    async with database.reading() as connection:
+        space_id = (await registry.get(database, indexed.project)).serving.id
+        kept = await connection.fetch(statement("query_recent"), space_id)
+    assert 1 <= len(kept) <= 131
+    assert {row["vector"] for row in kept} == {ranking.query.vector}
     task.cancel()
 
 

@@ -83,4 +83,4 @@ def test_what_is_put_in_is_what_was_measured() -> None:
     assert table["in all"] == DISK
     assert f"({2 * PACE:g} over" in readme
     assert f"index built and calibrated after the load | {BUILD:g} s" in searcher
-    assert f"{(Config.pool_size + 3) * 2} for two" in PAGE
+    assert f"{(Config.pool_size + 4) * 2} for two" in PAGE

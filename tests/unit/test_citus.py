@@ -48,12 +48,12 @@ def statements(text: str) -> list[str]:
     return [part.strip() for part in bare.split(";") if part.strip()]
 
 
-async def read(*, sharded: bool, settings: str) -> list[str]:
+async def read(*, sharded: bool, settings: str, condition: str = "") -> list[str]:
     """What is executed in a transaction that reads nothing."""
     connection = Recorder()
     pool: Any = Pool(connection)
     database = Database("", pool, command_timeout=60, metrics=Metrics(), sharded=sharded)
-    async with database.reading(settings):
+    async with database.reading_if(condition, settings):
         pass
     await pool.released.wait()
     return connection.texts
@@ -68,17 +68,18 @@ async def test_each_statement_of_a_projects_migrations_is_sent_by_itself() -> No
     assert not any("{" in text for text in connection.texts)
 
 
-async def test_a_setting_for_workers_is_sent_without_the_begin_before_it() -> None:
-    begin, settings, commit = await read(sharded=True, settings="SET LOCAL work_mem = '8MB';")
+async def test_a_setting_for_workers_is_sent_with_nothing_else() -> None:
+    asked = {"settings": "SET LOCAL work_mem = '8MB';", "condition": "SELECT FROM lookalike_project"}
+    begin, settings, condition, commit = await read(sharded=True, **asked)
     assert begin.startswith("BEGIN ")
     assert begin.endswith("SET LOCAL citus.propagate_set_commands = 'local'")
-    assert (settings, commit) == ("SET LOCAL work_mem = '8MB';", "COMMIT")
+    assert (settings, condition, commit) == (*asked.values(), "COMMIT")
 
 
 @pytest.mark.parametrize("settings", ["", "SET LOCAL work_mem = '8MB';"])
 async def test_elsewhere_a_transaction_begins_in_one_round_trip(settings: str) -> None:
-    begin, commit = await read(sharded=False, settings=settings)
+    begin, commit = await read(sharded=False, settings=settings, condition="SELECT FROM lookalike_project")
     assert begin.startswith("BEGIN ")
-    assert begin.endswith(settings)
+    assert begin.endswith(f"{settings}SELECT FROM lookalike_project")
     assert "citus" not in begin
     assert commit == "COMMIT"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike_embedder import cost, image, rgb, structure
+from lookalike_embedder import cost, image, structure
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import SIZE, Limits
+from lookalike_serving import rgb
 from lookalike_serving.errors import ShuttingDown
 from tests.pictures import encoded, jpeg
 

@@ -51,7 +51,7 @@ def over_the_wire(table: StatusTable, error: DomainError, *details: Message) -> 
         (SEARCHER, QuotaExceeded.hits("shop", 7, 8), lookalike.QuotaExceededError),
         (SEARCHER, QuotaExceeded.batch("shop", 7, 8), lookalike.QuotaExceededError),
         (SEARCHER, QuotaExceeded.searches("shop", 7, 0.5), lookalike.QuotaExceededError),
-        (SEARCHER, QuotaExceeded.busy("shop", 7), lookalike.QuotaExceededError),
+        (SEARCHER, QuotaExceeded.busy("shop", 7, 0.5, 0.5), lookalike.QuotaExceededError),
         (SEARCHER, QuotaExceeded.feedback("shop", 7), lookalike.QuotaExceededError),
         (SEARCHER, QuotaExceeded.verdicts("shop", 7), lookalike.QuotaExceededError),
         (SEARCHER, DatabaseTimeout(), lookalike.DeadlineExceededError),

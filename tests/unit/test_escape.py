@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import sys
 import unicodedata
 
@@ -82,4 +83,14 @@ def test_a_bug_is_told_with_its_message_escaped(
         app.main()
     told = capsys.readouterr().err
     assert "ValueError: bag\\x1b[2J" in told
+    assert escape_lines(told) == told
+
+
+def test_what_libraries_warn_of_is_escaped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(app, "app", lambda **_: logging.getLogger("library").warning("odd file %s", HOSTILE))
+    monkeypatch.setattr(logging.getLogger("library"), "handlers", [logging.lastResort])
+    monkeypatch.setattr(logging.getLogger("library"), "propagate", False)
+    app.main()
+    told = capsys.readouterr().err
+    assert "odd file bag\\x1b[2J" in told
     assert escape_lines(told) == told

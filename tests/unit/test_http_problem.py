@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import pytest
+from fastapi.exceptions import RequestValidationError
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
@@ -65,6 +66,18 @@ def test_when_to_come_back_is_said_in_whole_seconds(seconds: float | None, heade
 
 def test_who_cannot_be_reached_may_be_soon() -> None:
     assert answered(LookalikeError("away", code=grpc.StatusCode.UNAVAILABLE))[2]["retry-after"] == "1"
+
+
+def test_a_broken_rule_is_told_with_the_value_if_there_is_one() -> None:
+    missing = {"type": "missing", "loc": ("body", "hits", 0, "rank"), "msg": "Field required", "input": {"it": 1}}
+    wrong = {"type": "integer", "loc": ("query", "limit"), "msg": "must be an integer", "input": "it"}
+    response = asyncio.run(problems.from_validation(NOBODY, RequestValidationError([missing, wrong])))
+    violations = json.loads(bytes(response.body))["violations"]
+    assert [violation["detail"] for violation in violations] == [
+        "hits[0].rank: is required",
+        "limit: must be an integer, got 'it'",
+    ]
+    assert problems.invalid("uri", "must be given once", 2).detail == "uri: must be given once, got 2"
 
 
 def test_violations_name_their_fields() -> None:

@@ -6,15 +6,19 @@ import io
 import os
 import socket
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lookalike import records
+from lookalike_embedder.image import SIZE, Limits, decode
 from lookalike_gateway import thumbnail
 from lookalike_gateway.problems import Refused
 from lookalike_gateway.thumbnail import Thumbnails
+from lookalike_serving.image_formats import FORMATS
 from tests.pictures import encoded
 
 
@@ -49,6 +53,21 @@ def test_what_is_clear_is_white_and_what_lies_on_its_side_is_put_upright(tmp_pat
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16"])
 def test_any_mode_is_shown(mode: str, tmp_path: Path) -> None:
     assert shown(encoded(Image.new(mode, (300, 300)), "TIFF"), tmp_path).mode == "RGB"
+
+
+def test_a_deep_picture_is_as_bright_as_the_embedder_sees_it(tmp_path: Path) -> None:
+    ramp = Image.fromarray(np.linspace(0, 65535, 300 * 300, dtype=np.uint16).reshape(300, 300))
+    data = encoded(ramp, "PNG")
+    made = np.asarray(shown(data, tmp_path).convert("L").resize((SIZE, SIZE)), float)
+    seen = decode(data, limits=Limits(1 << 20, 1 << 20))[1][..., 0]
+    assert np.abs(made - seen).mean() < 3
+    assert (made.min() < 5, made.max() > 250) == (True, True)
+
+
+def test_what_the_embedder_reads_has_a_thumbnail() -> None:
+    """HEIF too, where its extra is installed: no library here writes one."""
+    assert set(thumbnail._FORMATS) == set(FORMATS) & set(Image.OPEN)
+    assert ("HEIF" in thumbnail._FORMATS) is (find_spec("pi_heif") is not None)
 
 
 def test_what_is_no_photo_or_has_too_many_pixels_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lookalike_searcher.indexes.calibration import EXACT, Curve, Rung
+from lookalike_searcher.indexes.curve import EXACT, Curve, Rung
 
 EASY = (0.97, 0.993, 0.997, 0.999, 1.0)
 ALMOST = (0.95, 0.97, 0.98, 0.991, 0.9945)
@@ -33,10 +33,24 @@ def test_the_least_depth_that_is_enough_is_chosen_or_else_the_knee(
     assert curve(recalls).choose(target) == chosen
 
 
-def test_rankings_are_exact_only_where_the_index_misses_the_target_and_takes_no_less_time() -> None:
-    assert curve(HARD, exact_seconds=0.004).choose(0.99) == EXACT
-    assert curve(HARD, exact_seconds=0.006).choose(0.99) == 450
-    assert curve(EASY, exact_seconds=0.0001).choose(0.99) == 200
+def test_few_queries_that_find_nothing_do_not_make_all_searches_slower() -> None:
+    """Two of 200 find none of their nearest, but at a depth that takes five times as long."""
+    unreached = [Rung(ef_search, 0.99, ef_search / 1e5, standard_error=0.007) for ef_search in (100, 200, 500)]
+    curve = Curve(10, (*unreached, Rung(1000, 1.0, 0.01)), 0.05)
+    assert curve.choose(0.99) == 100
+    everywhere = [Rung(rung.ef_search, rung.recall, rung.seconds, 0.001) for rung in unreached]
+    assert Curve(10, (*everywhere, Rung(1000, 1.0, 0.01)), 0.05).choose(0.99) == 1000
+
+
+@pytest.mark.parametrize(
+    ("exact_seconds", "was_exact", "chosen"),
+    [(0.0024, False, EXACT), (0.0026, False, 200), (0.0026, True, EXACT), (0.0036, True, EXACT), (0.0037, True, 200)],
+)
+def test_rankings_are_exact_where_that_takes_no_longer_and_stay_as_they_are_where_both_take_as_long(
+    monkeypatch: pytest.MonkeyPatch, exact_seconds: float, was_exact: bool, chosen: int
+) -> None:
+    monkeypatch.setattr("lookalike_searcher.indexes.curve.HYSTERESIS", 1.2)  # integration tests set another
+    assert curve(EASY, exact_seconds).choose(0.99, was_exact=was_exact) == chosen  # the index takes 0.003 s
 
 
 def test_the_log_has_the_curve() -> None:

@@ -31,7 +31,7 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
         (Image, f"{_SHOWN} createTime"),
         (ImagePage, "images nextPageToken"),
         (Result, f"{_SHOWN} rank similarity score match product"),
-        (SearchResult, "count offset total results nextPageToken mode imagesRanked space searchId timing"),
+        (SearchResult, "count offset total results nextPageToken mode reason imagesRanked space searchId timing"),
         (Timing, "embedMs searchMs"),
         (DuplicateImage, f"{_SHOWN} createTime similarity"),
         (Cluster, "imageCount images"),

@@ -13,19 +13,13 @@ from lookalike.records import (
     HitFeedback,
     Image,
     ImageVector,
-    Index,
-    IndexState,
-    Limits,
     Match,
     Model,
-    Project,
     Reference,
     SearchMode,
     SearchQuality,
+    SearchReason,
     SearchResult,
-    Space,
-    SpaceComparison,
-    SpaceFigures,
     Verdict,
 )
 from lookalike.v1 import common_pb2 as common
@@ -40,15 +34,18 @@ _MODES: Final = {
     searcher_pb2.SEARCH_MODE_EXACT: SearchMode.EXACT,
     searcher_pb2.SEARCH_MODE_APPROXIMATE: SearchMode.APPROXIMATE,
 }
+_REASONS: Final = {
+    searcher_pb2.SEARCH_REASON_INDEX: SearchReason.INDEX,
+    searcher_pb2.SEARCH_REASON_BELOW_THRESHOLD: SearchReason.BELOW_THRESHOLD,
+    searcher_pb2.SEARCH_REASON_INDEX_BUILDING: SearchReason.INDEX_BUILDING,
+    searcher_pb2.SEARCH_REASON_ASKED: SearchReason.ASKED,
+    searcher_pb2.SEARCH_REASON_FILTER: SearchReason.FILTER,
+    searcher_pb2.SEARCH_REASON_FELL_BACK: SearchReason.FELL_BACK,
+    searcher_pb2.SEARCH_REASON_EARLIER_PAGE: SearchReason.EARLIER_PAGE,
+}
 _VERDICTS: Final = {
     searcher_pb2.VERDICT_RIGHT: Verdict.RIGHT,
     searcher_pb2.VERDICT_WRONG: Verdict.WRONG,
-}
-_INDEX_STATES: Final = {
-    searcher_pb2.INDEX_STATE_NONE: IndexState.NONE,
-    searcher_pb2.INDEX_STATE_PENDING: IndexState.PENDING,
-    searcher_pb2.INDEX_STATE_BUILDING: IndexState.BUILDING,
-    searcher_pb2.INDEX_STATE_READY: IndexState.READY,
 }
 
 
@@ -71,51 +68,6 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
 def embedding(message: common.Embedding) -> Embedding:
     """Return the record of a vector."""
     return Embedding(message.space, tuple(message.values))
-
-
-def project(message: searcher_pb2.Project) -> Project:
-    """Return the record of a project."""
-    return Project(
-        name=message.name,
-        space=message.space,
-        image_count=message.image_count,
-        reference_count=message.reference_count,
-        create_time=message.create_time.ToDatetime(tzinfo=UTC),
-        update_time=message.update_time.ToDatetime(tzinfo=UTC),
-        limits=_limits(message.limits),
-        search_enabled=not message.search_disabled,
-        spaces=tuple(map(_space, message.spaces)),
-    )
-
-
-def _limits(message: searcher_pb2.Limits) -> Limits:
-    return Limits(message.max_images, message.max_hits, message.searches_per_second, message.max_batch)
-
-
-def _space(message: searcher_pb2.Space) -> Space:
-    index = Index(
-        state=_INDEX_STATES.get(message.index.state, IndexState.OTHER),
-        progress=message.index.progress,
-        phase=message.index.phase,
-        recall=message.index.recall if message.index.HasField("recall") else None,
-        ef_search=message.index.ef_search,
-    )
-    created = message.create_time.ToDatetime(tzinfo=UTC)
-    return Space(message.name, message.serves, message.vector_count, index, created, message.source)
-
-
-def comparison(message: searcher_pb2.CompareSpacesResponse) -> SpaceComparison:
-    """Return the record of two spaces side by side."""
-    return SpaceComparison(
-        sample_count=message.sample_count,
-        overlap=message.overlap,
-        serving=_figures(message.serving),
-        other=_figures(message.other),
-    )
-
-
-def _figures(message: searcher_pb2.SpaceFigures) -> SpaceFigures:
-    return SpaceFigures(message.space, message.same_product, message.median_seconds)
 
 
 def image(message: searcher_pb2.Image) -> Image:
@@ -160,6 +112,7 @@ def search_result(message: searcher_pb2.SearchResponse, embed_seconds: float, se
         embed_seconds=embed_seconds,
         search_seconds=search_seconds,
         search_id=message.search_id,
+        reason=_REASONS.get(message.reason, SearchReason.OTHER),
     )
 
 

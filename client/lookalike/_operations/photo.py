@@ -1,7 +1,6 @@
 """The bytes of an image, from wherever the caller has them."""
 
 import os
-from pathlib import Path
 
 import grpc
 
@@ -28,9 +27,10 @@ def read(image: bytes | str | os.PathLike[str] | None) -> bytes:
     return data
 
 
-def _path(image: str | os.PathLike[str] | None) -> Path:
+def _path(image: str | os.PathLike[str] | None) -> str:
+    """Return the path as it was given, for messages too: a `Path` of a URL would lose a slash."""
     try:
-        return Path(image)  # type: ignore[arg-type] # it says so itself
+        return os.fspath(image)  # type: ignore[arg-type] # it says so itself
     except TypeError as error:  # types are not checked in everybody's code
         raise InvalidRequestError(
             f"image: must be bytes or a path, got {type(image).__name__}",
@@ -39,7 +39,7 @@ def _path(image: str | os.PathLike[str] | None) -> Path:
         ) from error
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: str) -> bytes:
     """The file, but never more than one byte over the limit: it may be of any size."""
     try:
         with open(open_regular(path), "rb") as file:
@@ -47,4 +47,4 @@ def _read_file(path: Path) -> bytes:
     except OSError as error:
         raise UnreadableImageError(f"cannot read {path}: {error.strerror}", reason="UNREADABLE") from error
     except ValueError as error:  # a name that no file system has
-        raise UnreadableImageError(f"cannot read {str(path)!r}: {error}", reason="UNREADABLE") from error
+        raise UnreadableImageError(f"cannot read {path!r}: {error}", reason="UNREADABLE") from error

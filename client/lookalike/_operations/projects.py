@@ -7,7 +7,7 @@ from typing import Final
 
 import grpc
 
-from lookalike._operations import decode, embedding, encode
+from lookalike._operations import decode_project, embedding, encode
 from lookalike._operations.paging import pages
 from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
@@ -24,14 +24,14 @@ async def create(call: Call, name: str, space: str | None, limits: Limits | None
     space = space or (await embedding.model(call)).space
     request = wire.CreateProjectRequest(name=name, space=space, limits=encode.limits(limits or Limits()))
     response = await call.ask(SEARCHER, call.searcher.CreateProject, request)
-    return decode.project(response.project)
+    return decode_project.project(response.project)
 
 
 async def get(call: Call, name: str) -> Project:
     """Return the project of that name."""
     request = wire.GetProjectRequest(name=name)
     response = await call.ask(SEARCHER, call.searcher.GetProject, request)
-    return decode.project(response.project)
+    return decode_project.project(response.project)
 
 
 async def list_all(call: Call) -> AsyncIterator[Project]:
@@ -40,7 +40,7 @@ async def list_all(call: Call) -> AsyncIterator[Project]:
     ask = partial(call.ask, SEARCHER, call.searcher.ListProjects, request)
     async for response in pages(request, ask):
         for project in response.projects:
-            yield decode.project(project)
+            yield decode_project.project(project)
 
 
 async def page(call: Call, page_size: int, page_token: str) -> ProjectPage:
@@ -48,7 +48,7 @@ async def page(call: Call, page_size: int, page_token: str) -> ProjectPage:
     with encode.sendable():
         request = wire.ListProjectsRequest(page_size=page_size, page_token=page_token)
     response = await call.ask(SEARCHER, call.searcher.ListProjects, request)
-    return ProjectPage(tuple(map(decode.project, response.projects)), response.next_page_token)
+    return ProjectPage(tuple(map(decode_project.project, response.projects)), response.next_page_token)
 
 
 async def update(call: Call, name: str, limits: Limits | None, search_enabled: bool | None) -> Project:
@@ -59,7 +59,7 @@ async def update(call: Call, name: str, limits: Limits | None, search_enabled: b
         search_disabled=None if search_enabled is None else not search_enabled,
     )
     response = await call.ask(SEARCHER, call.searcher.UpdateProject, request)
-    return decode.project(response.project)
+    return decode_project.project(response.project)
 
 
 async def delete(call: Call, name: str) -> None:
@@ -78,7 +78,7 @@ async def create_space(
             project=project_name, space=space, projection=encode.projection(projection) if projection else None
         )
     response = await call.ask(SEARCHER, call.searcher.CreateSpace, request)
-    return decode.project(response.project)
+    return decode_project.project(response.project)
 
 
 async def filling(call: Call, project_name: str, space: str) -> AsyncGenerator[Filling, None]:
@@ -108,21 +108,21 @@ async def compare_spaces(call: Call, project_name: str, space: str, sample_size:
     with encode.sendable():
         request = wire.CompareSpacesRequest(project=project_name, space=space, sample_size=sample_size, limit=limit)
     response = await call.ask(SEARCHER, call.searcher.CompareSpaces, request)
-    return decode.comparison(response)
+    return decode_project.comparison(response)
 
 
 async def cut_over_space(call: Call, project_name: str, space: str, *, allow_incomplete: bool) -> Project:
     """Make a space the one that serves."""
     request = wire.CutOverSpaceRequest(project=project_name, space=space, allow_incomplete=allow_incomplete)
     response = await call.ask(SEARCHER, call.searcher.CutOverSpace, request)
-    return decode.project(response.project)
+    return decode_project.project(response.project)
 
 
 async def delete_space(call: Call, project_name: str, space: str) -> Project:
     """Delete a space that does not serve."""
     request = wire.DeleteSpaceRequest(project=project_name, space=space)
     response = await call.ask(SEARCHER, call.searcher.DeleteSpace, request)
-    return decode.project(response.project)
+    return decode_project.project(response.project)
 
 
 async def space_to_fill(call: Call, project: Project) -> str:

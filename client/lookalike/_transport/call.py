@@ -13,7 +13,15 @@ from lookalike._transport.call_context import new_request_id
 from lookalike._transport.channel import EMBEDDER, SEARCHER
 from lookalike._transport.servers import Servers
 from lookalike._transport.stream import not_closed
-from lookalike.errors import NOT_SERVING, DeadlineExceededError, LookalikeError, closed, from_rpc
+from lookalike.errors import (
+    NOT_SERVING,
+    QUOTA_EXCEEDED,
+    DeadlineExceededError,
+    LookalikeError,
+    OverloadedError,
+    closed,
+    from_rpc,
+)
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 
@@ -61,21 +69,27 @@ class Call:
     ) -> Response:
         """Send a request and return the response.
 
-        A server that does not serve just now is waited for, see `Outage`. Raises LookalikeError.
+        A server that does not serve just now is waited for, see `Outage`, and so is one that is overloaded and says for
+        how long, see `RetryBudget`. Who exceeds a quota is told at once. Raises LookalikeError.
         """
-        outage, began, attempts = self._servers.outage(service), time.monotonic(), 0
+        outage, retry_budget = self._servers.outage(service), self._servers.retry_budget(service)
+        began, attempts = time.monotonic(), 0
         while True:
             remaining = began + self.timeout - time.monotonic()
             try:
                 response = await self._try(service, method, request, remaining)
             except LookalikeError as error:
-                if error.reason != NOT_SERVING:
-                    outage.end()
-                    raise
                 attempts += 1
-                await outage.wait(error, attempts, began, self.timeout)
+                if error.reason == NOT_SERVING:
+                    await outage.wait(error, attempts, began, self.timeout)
+                    continue
+                outage.end()
+                if not isinstance(error, OverloadedError) or error.reason.endswith(QUOTA_EXCEEDED):
+                    raise
+                await retry_budget.wait(error, attempts, began, self.timeout)
             else:
                 outage.end()
+                retry_budget.succeeded()
                 return response
 
     async def _try(

@@ -20,6 +20,8 @@ NOT_SERVING_SECONDS: Final = 30.0
 apart. Once the outage has lasted so long, calls fail at once."""
 _FIRST_DELAY_SECONDS: Final = 0.2
 _MAX_DELAY_SECONDS: Final = 3.0
+_MOST_RETRIES: Final = 10.0
+_RETRIES_PER_SUCCESS: Final = 0.1
 _NOT_OURS: Final = (grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
 
 
@@ -82,9 +84,50 @@ class Outage:
         self._last_failure = now
         delay = _delay(attempts - 1)
         if now + delay >= min(began + timeout, self._began + NOT_SERVING_SECONDS):
-            failure.args = (f"{failure}; {attempts} attempts in {now - began:.1f} s",)
-            raise failure
+            raise _tried(failure, attempts, now - began)
         await asyncio.sleep(delay)
+
+
+class RetryBudget:
+    """The budget says how many calls that an overloaded server refused may be made again. All calls to it share one.
+
+    A refused call was not executed, so it can be made again without harm to what is stored; yet if all callers did so,
+    the overload would last. So for ten calls that succeed, one may be repeated, and at first `_MOST_RETRIES` may, as in
+    gRPC's retry throttling (gRFC A6).
+    """
+
+    def __init__(self) -> None:
+        self._retries = _MOST_RETRIES
+
+    def succeeded(self) -> None:
+        """Note that a call succeeded."""
+        self._retries = min(_MOST_RETRIES, self._retries + _RETRIES_PER_SUCCESS)
+
+    async def wait(self, failure: OverloadedError, attempts: int, began: float, timeout: float) -> None:
+        """Wait for as long as the server said before a call's next attempt.
+
+        Args:
+            failure: of the last attempt.
+            attempts: how many have failed.
+            began: when the first one was made, by `time.monotonic`.
+            timeout: seconds that the call may take in all.
+
+        Raises:
+            OverloadedError: `failure`, if the server did not say when to return, or only after the timeout, or if the
+                budget is spent.
+        """
+        now = time.monotonic()
+        delay = failure.retry_after
+        if delay is None or now + delay >= began + timeout or self._retries < 1:
+            raise _tried(failure, attempts, now - began) if attempts > 1 else failure
+        self._retries -= 1
+        await asyncio.sleep(delay)
+
+
+def _tried(failure: LookalikeError, attempts: int, seconds: float) -> LookalikeError:
+    """Return the failure, whose message says how often the call was tried."""
+    failure.args = (f"{failure}; {attempts} attempts in {seconds:.1f} s",)
+    return failure
 
 
 def _delay(attempts: int) -> float:

@@ -9,7 +9,7 @@ import grpc
 from lookalike._transport.call_context import TOKEN, trace_headers
 from lookalike._transport.channel import EMBEDDER, SEARCHER, open_channel
 from lookalike._transport.loopback import stays_here
-from lookalike._transport.retry import Outage
+from lookalike._transport.retry import Outage, RetryBudget
 from lookalike.credentials import Credentials, unusable
 
 _NAMES: Final = {EMBEDDER: "embedder", SEARCHER: "searcher"}
@@ -32,6 +32,7 @@ class Servers:
         self._addresses = {EMBEDDER: embedder, SEARCHER: searcher}
         self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, grpc.aio.Channel]] = WeakKeyDictionary()
         self._outages = {service: Outage() for service in self._addresses}
+        self._retry_budgets = {service: RetryBudget() for service in self._addresses}
         self.timeout = timeout
 
     def name(self, service: str) -> str:
@@ -41,6 +42,10 @@ class Servers:
     def outage(self, service: str) -> Outage:
         """Return the server's outage, which all calls share."""
         return self._outages[service]
+
+    def retry_budget(self, service: str) -> RetryBudget:
+        """Return the budget for calls that the server refuses as it is overloaded, which all calls share."""
+        return self._retry_budgets[service]
 
     def channel(self, service: str) -> grpc.aio.Channel:
         """Return this event loop's channel to the server."""

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, print_failure, run
 from lookalike.cli.space import print_comparison
+from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.records import Adaptation, Gain, Interval
 
@@ -65,7 +65,7 @@ async def _follow(client: Client, project_name: str, space: str, *, cut_over: bo
         async with aclosing(client.watch_space(project_name, space)) as states:
             async for state in states:
                 bar.update(task, completed=state.vector_count, total=state.wanted_count)
-    print_comparison(await client.compare_spaces(project_name, space))
+    print_comparison(await client.compare_spaces(project_name, space), learned=True)
     if cut_over:
         await client.cut_over_space(project_name, space)
         console.print(f"{space} serves")
@@ -85,12 +85,10 @@ def _print(adaptation: Adaptation) -> None:
 
 
 def _print_gain(gain: Gain) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("mean average precision", "measured", "99 % confidence"):
-        table.add_column(title, justify="left" if title == "mean average precision" else "right")
+    shown = table(("mean average precision", "measured", "99 % confidence"), right=("measured", "99 % confidence"))
     for name, figure in (("before", gain.before), ("after", gain.after), ("difference", gain.difference)):
-        table.add_row(name, f"{figure.value:.3f}", _range(figure))
-    console.print(table)
+        shown.add_row(name, f"{figure.value:.3f}", _range(figure))
+    print_table(shown)
     console.print(f"measured by {gain.queries:,} searches for images of {gain.products:,} held-out products")
 
 

@@ -1,6 +1,7 @@
 """Assemble the commands of `lookalike`."""
 
 import importlib.metadata
+import logging
 import sys
 import traceback
 from typing import Annotated
@@ -59,8 +60,17 @@ def _lookalike(
     """Find the images that look like a given image."""
 
 
+class _EscapedFormatter(logging.Formatter):
+    """The formatter makes what could control the terminal harmless."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_lines(super().format(record))
+
+
 def main() -> None:
     """Run the command line; this is the entry point of the console script."""
+    if logging.lastResort:  # prints what libraries warn of, which may contain text of others
+        logging.lastResort.setFormatter(_EscapedFormatter())
     try:
         app(prog_name="lookalike")
     except Exception:  # a bug of this program; the message may contain text of others, so it is escaped

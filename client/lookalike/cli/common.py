@@ -19,6 +19,7 @@ if not console.is_terminal:  # a file or a pipe has no width; our tables need ab
     console.width = 120
 
 EXIT_COULD_NOT_RUN: Final = 2
+_NO_HINTS: Final[Mapping[str, str]] = {}
 
 MATCH_STYLES: Final[Mapping[Match, str]] = {
     Match.EXACT: "bold green",
@@ -35,9 +36,17 @@ __all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
 
 
 def run(
-    work: Coroutine[Any, Any, int | None], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    work: Coroutine[Any, Any, int | None],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    hints: Mapping[str, str] = _NO_HINTS,
 ) -> NoReturn:
-    """Run a command's coroutine, print its failure in one sentence, and exit with its exit code."""
+    """Run a command's coroutine, print its failure in one sentence, and exit with its exit code.
+
+    Args:
+        work: what the command does.
+        loop_factory: makes the event loop.
+        hints: what helps against a failure, by its reason.
+    """
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             code = runner.run(cancelled_when_terminated(work)) or 0
@@ -48,6 +57,8 @@ def run(
         print_failure(str(error))
         if isinstance(error, UnavailableError) and not error.reason:
             errors.print("Are the servers running? `lookalike up` starts them on this machine.")
+        if isinstance(error, LookalikeError) and error.reason in hints:
+            errors.print(hints[error.reason])
         code = EXIT_COULD_NOT_RUN
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = 130

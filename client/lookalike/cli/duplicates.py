@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from lookalike.cli.common import (
     DEFAULT_SEARCHER,
@@ -18,6 +16,7 @@ from lookalike.cli.common import (
     run,
 )
 from lookalike.cli.json_output import print_json
+from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.records import DuplicateCluster, DuplicateProgress
 
@@ -107,15 +106,16 @@ class _Screen:
 
 def _print(cluster: DuplicateCluster) -> None:
     first = cluster.images[0].image
-    table = Table(box=None, show_header=False)
+    shown = table(("similarity", "product", "where"))
+    shown.show_header = False
     if cluster.image_count == 1:
         console.print(f"1 image in {first.reference_count:,} places", style="bold")
         for reference in first.references:
-            table.add_row("", Text(reference.product), Text(reference.uri, overflow="fold"))
+            shown.add_row("", reference.product, reference.uri)
     else:
         console.print(f"{cluster.image_count:,} images", style="bold")
         for member in cluster.images:
             references = member.image.references
-            place = Text(format_places(references, member.image.reference_count), overflow="fold")
-            table.add_row(f"{member.similarity:.4f}", Text(format_products(references)), place)
-    console.print(table)
+            place = format_places(references, member.image.reference_count)
+            shown.add_row(f"{member.similarity:.4f}", format_products(references), place)
+    print_table(shown)

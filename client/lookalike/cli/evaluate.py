@@ -16,6 +16,7 @@ from rich.text import Text
 from lookalike import atomic_file
 from lookalike.cli.columns import Columns, parsed_columns
 from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, run
+from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.evaluation.settings import Settings
 from lookalike.processes import require, running
@@ -166,7 +167,7 @@ def _print(evaluation: "Evaluation", *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(document(evaluation), indent=2))
         return
-    console.print(_table(evaluation))
+    print_table(_table(evaluation))
     photos, labels = len(evaluation.labelled.photos), len(evaluation.names)
     console.print(f"{photos:,} photos of {labels:,} labels, each searched for among all others")
 
@@ -176,12 +177,10 @@ def _table(evaluation: "Evaluation") -> Table:
     from lookalike.evaluation import figures
 
     side_figures = [side.figures() for side in evaluation.sides]
-    table = Table(box=None, header_style="bold")
-    table.add_column("figure")
-    for side in evaluation.sides:
-        table.add_column(Text(side.name), justify="right", overflow="fold")
+    sides = [side.name for side in evaluation.sides]
+    shown = table(("figure", *sides), right=sides)
     for group, members in figures.measured({name for values in side_figures for name in values}).items():
-        table.add_row(Text(group, "bold"))
+        shown.add_row(Text(group, "bold"))
         for figure in members:
             values = [measured.get(figure.name) for measured in side_figures]
             cells = [Text(figure.format_value(values[0]))]
@@ -189,5 +188,5 @@ def _table(evaluation: "Evaluation") -> Table:
                 Text.assemble(figure.format_value(value), " ", (figure.difference(value, values[0]), "bold"))
                 for value in values[1:]
             ]
-            table.add_row(f"  {figure.title}", *cells)
-    return table
+            shown.add_row(f"  {figure.title}", *cells)
+    return shown

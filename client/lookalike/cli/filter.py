@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lookalike.cli.arguments import stored_uri
 from lookalike.labels import values_by_name
 from lookalike.records import Filter
 
@@ -13,7 +14,9 @@ Variants = Annotated[list[str] | None, typer.Option("--variant", help="Only imag
 Staged = Annotated[
     bool | None, typer.Option("--staged/--not-staged", help="Only staged images, or only images that are not staged.")
 ]
-UriPrefix = Annotated[str, typer.Option(help="Only images with a URI that begins with this text.")]
+UriPrefix = Annotated[
+    str, typer.Option(help="Only images with a URI that begins with this text, or with that of this local path.")
+]
 Labels = Annotated[
     list[str] | None,
     typer.Option(
@@ -40,5 +43,5 @@ def filter_of(
         values = values_by_name(labels or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--label") from error
-    image_filter = Filter(products or (), variants or (), staged, uri_prefix, values)
+    image_filter = Filter(products or (), variants or (), staged, stored_uri(uri_prefix), values)
     return image_filter if image_filter != Filter() else None

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from lookalike.cli.arguments import stored_uri
 from lookalike.cli.columns import Columns, parsed_columns
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
@@ -128,11 +129,11 @@ def index(
             with Seen() as seen, Report(path) as report:
                 command = Indexer(client, project, named, share, settings, seen, report, as_json)
                 if dry_run:
-                    return await command.plan(within, sync=sync)
+                    return await command.plan(stored_uri(within), sync=sync)
                 code = await command.index()
-                return await command.prune(within, sure=yes) or code if sync else code
+                return await command.prune(stored_uri(within), sure=yes) or code if sync else code
 
-    run(work(), _loop())
+    run(work(), _loop(), {"PROJECT_NOT_FOUND": "To create the project, run the command with --create."})
 
 
 def _encoding(name: str) -> str:

@@ -52,6 +52,7 @@ def _(result: SearchResult) -> dict[str, Any]:
         "results": [{"rank": rank, **document(hit)} for rank, hit in enumerate(result.hits, start=1)],
         "nextPageToken": result.next_page_token,
         "mode": result.mode,
+        "reason": result.reason,
         "imagesRanked": result.images_ranked,
         "space": result.space,
         "searchId": result.search_id,

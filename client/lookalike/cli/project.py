@@ -4,10 +4,11 @@ import dataclasses
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Yes, console, run
+from lookalike.cli.search_time import search_time
 from lookalike.cli.space import show_spaces
+from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.records import Limits, Project, SearchQuality
 
@@ -65,6 +66,9 @@ def show(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
         _show([project])
         _show_limits(project.limits)
         show_spaces(project)
+        for space in project.spaces:
+            if space.serves:
+                console.print(search_time(project, space), soft_wrap=True)
         _show_quality(qualities)
 
     run(work())
@@ -138,31 +142,27 @@ def delete(
 
 
 def _show(projects: list[Project]) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("project", "images", "references", "search", "changed", "space"):
-        table.add_column(title, justify="right" if title in ("images", "references") else "left")
+    titles = ("project", "images", "references", "search", "changed", "space")
+    shown = table(titles, right=("images", "references"), whole=("project", "changed", "space"))
     for project in projects:
         changed = project.update_time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         counts = (f"{project.image_count:,}", f"{project.reference_count:,}")
-        table.add_row(project.name, *counts, "on" if project.search_enabled else "off", changed, project.space)
-    console.print(table)
+        shown.add_row(project.name, *counts, "on" if project.search_enabled else "off", changed, project.space)
+    print_table(shown)
 
 
 def _show_quality(qualities: dict[int, SearchQuality]) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("days", "searches", "judged", "click-through", "MRR", "precision"):
-        table.add_column(title, justify="right")
+    titles = ("days", "searches", "judged", "click-through", "MRR", "precision")
+    shown = table(titles, right=titles)
     for days, quality in qualities.items():
         shares = (quality.click_through_rate, quality.mean_reciprocal_rank, quality.precision)
         counts = (f"{quality.search_count:,}", f"{quality.judged_search_count:,}")
-        table.add_row(str(days), *counts, *("-" if share is None else f"{share:.3f}" for share in shares))
-    console.print(table)
+        shown.add_row(str(days), *counts, *("-" if share is None else f"{share:.3f}" for share in shares))
+    print_table(shown)
 
 
 def _show_limits(limits: Limits) -> None:
-    table = Table(box=None, header_style="bold")
-    table.add_column("limit")
-    table.add_column("most", justify="right")
+    shown = table(("limit", "most"), right=("most",))
     for name, value in dataclasses.asdict(limits).items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if value else "the server's")
-    console.print(table)
+        shown.add_row(name.replace("_", " "), f"{value:,}" if value else "the server's")
+    print_table(shown)

@@ -1,13 +1,12 @@
 """Implement `lookalike search`, which prints the most similar images as a table or as JSON."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from lookalike.cli import filter as filters
+from lookalike.cli.arguments import read_photo
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
     DEFAULT_SEARCHER,
@@ -15,20 +14,30 @@ from lookalike.cli.common import (
     Embedder,
     Searcher,
     Timeout,
-    console,
+    errors,
     format_places,
     format_products,
     run,
 )
 from lookalike.cli.json_output import print_json
+from lookalike.cli.table import print_table, table
 from lookalike.client import Client
-from lookalike.records import SearchResult
+from lookalike.constants import NEAR_DUPLICATE
+from lookalike.records import Match, SearchReason, SearchResult
 from lookalike.records.search import DEFAULT_LIMIT
+
+_SLOW: Final = {
+    SearchReason.INDEX_BUILDING: " (the index is not built yet)",
+    SearchReason.FELL_BACK: " (the index found too few)",
+}
+"""What is said of searches that are slower than they should be."""
 
 
 def search(
     project: Annotated[str, typer.Argument(help="The name of the project to search in.")],
-    image: Annotated[Path, typer.Argument(help="The image file to search with.")],
+    image: Annotated[
+        str, typer.Argument(help="The image to search with: a file, a URL, or - for standard input.", metavar="IMAGE")
+    ],
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The most hits to show.")] = DEFAULT_LIMIT,
     product: filters.Products = None,
     variant: filters.Variants = None,
@@ -56,7 +65,7 @@ def search(
         async with Client(embedder, searcher, timeout=timeout) as client:
             result = await client.search(
                 project,
-                image=image,
+                image=await read_photo(image, timeout),
                 limit=limit,
                 filter=chosen,
                 min_similarity=min_similarity,
@@ -74,19 +83,24 @@ def search(
 
 
 def _print(result: SearchResult) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("rank", "similarity", "match", "product", "where"):
-        table.add_column(title, justify="right" if title in ("rank", "similarity") else "left", overflow="fold")
+    titles = ("rank", "similarity", "match", "product", "where")
+    shown = table(titles, right=("rank", "similarity"), whole=("match",))
     for rank, hit in enumerate(result.hits, start=1):
-        table.add_row(
+        shown.add_row(
             str(rank),
             f"{hit.similarity:.4f}",
             Text(hit.match, MATCH_STYLES[hit.match]),
-            Text(hit.product or format_products(hit.references)),
-            Text(format_places(hit.references, hit.reference_count)),
+            hit.product or format_products(hit.references),
+            format_places(hit.references, hit.reference_count),
         )
-    console.print(table)
-    console.print(
-        f"{result.mode} search over {result.images_ranked:,} images:"
+    print_table(shown)
+    if any(hit.match is Match.NEAR_DUPLICATE and hit.similarity < NEAR_DUPLICATE for hit in result.hits):
+        errors.print(
+            f"near duplicates are told by their similarity before the project was adapted, {NEAR_DUPLICATE} or more;"
+            " the similarities shown are those in the adapted space",
+            soft_wrap=True,
+        )
+    errors.print(
+        f"{result.mode} search{_SLOW.get(result.reason, '')} over {result.images_ranked:,} images:"
         f" embedded in {result.embed_seconds * 1000:.0f} ms, searched in {result.search_seconds * 1000:.0f} ms"
     )

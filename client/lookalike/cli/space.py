@@ -3,8 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
@@ -16,6 +14,7 @@ from lookalike.cli.common import (
     console,
     run,
 )
+from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.records import Index, IndexState, Project, SpaceComparison
 
@@ -106,20 +105,19 @@ def delete(project: ProjectName, space: SpaceName, searcher: Searcher = DEFAULT_
 
 def show_spaces(project: Project) -> None:
     """Print a table of a project's spaces."""
-    table = Table(box=None, header_style="bold")
-    for title in ("space", "serves", "vectors", "index", "recall", "ef_search", "derived from"):
-        table.add_column(title, justify="right" if title in ("vectors", "recall", "ef_search") else "left")
+    titles = ("space", "serves", "vectors", "index", "recall", "ef_search", "derived from")
+    shown = table(titles, right=("vectors", "recall", "ef_search"), whole=("space", "derived from"))
     for space in project.spaces:
-        table.add_row(
-            Text(space.name),
+        shown.add_row(
+            space.name,
             "yes" if space.serves else "",
             f"{space.vector_count:,} of {project.image_count:,}",
             _state(space.index),
             "" if space.index.recall is None else f"{space.index.recall:.3f}",
             str(space.index.ef_search or ""),
-            Text(space.source),
+            space.source,
         )
-    console.print(table)
+    print_table(shown)
 
 
 def _state(index: Index) -> str:
@@ -128,12 +126,18 @@ def _state(index: Index) -> str:
     return f"{index.state}" if index.state is IndexState.READY else f"{index.state}: searches are exact"
 
 
-def print_comparison(comparison: SpaceComparison) -> None:
-    """Print the comparison of two spaces."""
-    table = Table(box=None, header_style="bold")
-    for title in ("space", "same product", "median search"):
-        table.add_column(title, justify="left" if title == "space" else "right")
+def print_comparison(comparison: SpaceComparison, *, learned: bool = False) -> None:
+    """Print the comparison of two spaces.
+
+    Args:
+        comparison: the figures of both.
+        learned: whether one was just learned from the same products: then how often hits show the same product says
+            nothing of others, and is left out.
+    """
+    titles = ("space", *(() if learned else ("same product",)), "median search")
+    shown = table(titles, right=titles[1:], whole=("space",))
     for figures in (comparison.serving, comparison.other):
-        table.add_row(Text(figures.space), f"{figures.same_product:.1%}", f"{figures.median_seconds * 1000:.1f} ms")
-    console.print(table)
+        same_product = () if learned else (f"{figures.same_product:.1%}",)
+        shown.add_row(figures.space, *same_product, f"{figures.median_seconds * 1000:.1f} ms")
+    print_table(shown)
     console.print(f"{comparison.sample_count:,} images searched for; {comparison.overlap:.1%} of the hits are the same")

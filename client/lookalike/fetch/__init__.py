@@ -2,7 +2,7 @@
 
     fetcher ─┬─ origin    which URIs a manifest may name, by where the manifest comes from
              ├─ local     files of this machine ── thread_batcher
-             ├─ web       http and https ── connector ── address (allowed addresses) ── ranges (public addresses)
+             ├─ web       http and https ── connector ── proxy, address (allowed addresses) ── ranges (public addresses)
              └─ remote    s3, gs, abfs … by fsspec       the last two ── host_limiter (load on each host)
 
 `web` and `remote` are imported when they are first needed, because their dependencies come with an extra.

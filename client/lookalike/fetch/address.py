@@ -49,7 +49,7 @@ class PinnedResolver(AbstractResolver):
     """
 
     def __init__(self, resolver: AbstractResolver, may_be_private: Callable[[str], bool] = lambda _: True) -> None:
-        self._resolver, self._may_be_private = resolver, may_be_private
+        self.lookup, self._may_be_private = resolver, may_be_private
         self._pins: dict[str, frozenset[str]] = {}
 
     async def resolve(
@@ -60,13 +60,13 @@ class PinnedResolver(AbstractResolver):
         Raises:
             PrivateAddress: an address is not public, and the name's first answer was not in the same range.
         """
-        results = await self._resolver.resolve(host, port, family)
+        results = await self.lookup.resolve(host, port, family)
         private = {result["host"]: why for result in results if (why := why_not_public(result["host"]))}
         if host not in self._pins:
             self._pin(host, private.values() if self._may_be_private(host) else ())
         for address, why in private.items():
             if not self.permits(host, why):
-                raise _refusal(host, address)
+                raise refusal(host, address)
         return results
 
     def permits(self, host: str, why: str) -> bool:
@@ -80,7 +80,7 @@ class PinnedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Close the resolver that does the lookups."""
-        await self._resolver.close()
+        await self.lookup.close()
 
 
 class PublicResolver(PinnedResolver):
@@ -103,7 +103,7 @@ def socket_factory(permits: Callable[[str, int], bool]) -> Callable[[AddressInfo
     def open_socket(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, (host, port, *_) = info
         if not is_literal(host) or (why_not_public(host) and not permits(host, port)):
-            raise _refusal(host, host)
+            raise refusal(host, host)
         return socket.socket(family, kind, protocol)
 
     return open_socket
@@ -112,7 +112,7 @@ def socket_factory(permits: Callable[[str, int], bool]) -> Callable[[AddressInfo
 def check(host: str) -> None:
     """Raise PrivateAddress if the host is a literal address that is not public; names are not checked."""
     if is_literal(host) and why_not_public(host):
-        raise _refusal(host, host)
+        raise refusal(host, host)
 
 
 def check_spelling(url: URL) -> None:
@@ -138,6 +138,7 @@ def same_host(first: URL, second: URL) -> bool:
     return first.host == second.host and (usual or first.port == second.port)
 
 
-def _refusal(host: str, address: str) -> PrivateAddress:
+def refusal(host: str, address: str) -> PrivateAddress:
+    """Return the error for an address of a host that is not public."""
     named = "" if host == address else f" of {host}"
     return PrivateAddress(f"{address}{named} is not a public address: {why_not_public(address)}")

@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from lookalike.fetch import address
+from lookalike.fetch.proxy import ProxyGate, proxy_of
 from lookalike.fetch.ranges import why_not_public
 
 _CONNECTIONS: Final = 64
@@ -50,16 +51,18 @@ def manifest_session(url: URL, **settings: Any) -> tuple[aiohttp.ClientSession, 
             private.add(contacted)
         return permitted
 
-    return _session(resolver, permits, settings), lambda: bool(private)
+    return _session(resolver, permits, {"proxy": proxy_of(url), **settings}), lambda: bool(private)
 
 
 def _session(
     resolver: address.PinnedResolver, permits: Callable[[str, int], bool], settings: SessionOptions
 ) -> aiohttp.ClientSession:
+    gate = ProxyGate(resolver, permits)
     connector = aiohttp.TCPConnector(
         limit=_CONNECTIONS,
-        resolver=resolver,
-        socket_factory=address.socket_factory(permits),
+        resolver=gate,
+        socket_factory=address.socket_factory(gate.permits),
         ttl_dns_cache=NAMES_KEPT_SECONDS,
     )
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **settings)
+    jar = aiohttp.DummyCookieJar()
+    return aiohttp.ClientSession(connector=connector, cookie_jar=jar, middlewares=(gate.judge,), **settings)

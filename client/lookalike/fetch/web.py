@@ -19,6 +19,7 @@ from lookalike._concurrency.budget import Room
 from lookalike.fetch import address, connector, headers, origin
 from lookalike.fetch import url as urls
 from lookalike.fetch.host_limiter import HostLimiter
+from lookalike.fetch.proxy import proxy_of
 from lookalike.fetch.types import UNRESOLVED, Failed, Fetched, Settings, TransientFailure, too_large
 
 _MAX_REDIRECTS: Final = 5
@@ -104,9 +105,8 @@ class Web:
         session, at = first, url
         for _ in range(_MAX_REDIRECTS + 1):
             try:
-                async with session.get(
-                    at, headers=headers.conditional_headers(stamp), allow_redirects=False
-                ) as response:
+                conditions = headers.conditional_headers(stamp)
+                async with session.get(at, headers=conditions, allow_redirects=False, proxy=proxy_of(at)) as response:
                     if response.status in _REDIRECTS:
                         at, session = self._redirected(first, url, at, response.headers)
                         continue
@@ -119,7 +119,8 @@ class Web:
             except (ValueError, OverflowError) as error:  # host or port is not valid; aiohttp.InvalidURL too
                 raise Failed(f"{url}: leads to an invalid URL: {error}", reason="INVALID_URI") from error
             except (aiohttp.ClientError, OSError) as error:
-                if isinstance(refusal := getattr(error, "os_error", error), address.PrivateAddress):
+                cause = error.__cause__ or error  # aiohttp wraps what a middleware raises
+                if isinstance(refusal := getattr(error, "os_error", cause), address.PrivateAddress):
                     raise _refused(url, at, refusal) from error
                 if isinstance(error, aiohttp.ClientConnectorDNSError):
                     message = f"{url}: the host {at.host} is not found: {error.os_error}"

@@ -18,6 +18,8 @@ from lookalike.records.image import (
     SyncResult,
 )
 from lookalike.records.project import (
+    Calibration,
+    Curve,
     Filling,
     Index,
     IndexState,
@@ -25,14 +27,17 @@ from lookalike.records.project import (
     Project,
     Projection,
     ProjectPage,
+    Rung,
     Space,
     SpaceComparison,
     SpaceFigures,
 )
-from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchResult
+from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchReason, SearchResult
 
 __all__ = [
     "Adaptation",
+    "Calibration",
+    "Curve",
     "DeleteResult",
     "DuplicateCluster",
     "DuplicateImage",
@@ -63,8 +68,10 @@ __all__ = [
     "Projection",
     "Query",
     "Reference",
+    "Rung",
     "SearchMode",
     "SearchQuality",
+    "SearchReason",
     "SearchResult",
     "Space",
     "SpaceComparison",

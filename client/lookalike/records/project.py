@@ -39,6 +39,55 @@ class IndexState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Rung:
+    """A rung is a value of `hnsw.ef_search`, and what it gave.
+
+    Attributes:
+        ef_search: the value.
+        recall: the mean share of the true nearest that was found, 0 to 1.
+        seconds: the median time of a ranking in the database.
+    """
+
+    ef_search: int
+    recall: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve says what each depth finds of the nearest images, and how long it takes.
+
+    Attributes:
+        hit_count: of so many nearest images.
+        rungs: from the shallowest walk to the first that found enough, or to the deepest.
+        exact_seconds: the median time of an exact ranking in the database.
+    """
+
+    hit_count: int
+    rungs: tuple[Rung, ...]
+    exact_seconds: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A calibration says what was measured of an index: how deep searches should walk it.
+
+    Attributes:
+        create_time: when.
+        image_count: how many images the project had then.
+        query_count: how many queries were made.
+        real_query_count: how many of these were vectors of real searches; the others were made of images.
+        curves: for 10 and for 100 hits.
+    """
+
+    create_time: datetime
+    image_count: int
+    query_count: int
+    real_query_count: int
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
 class Index:
     """An approximate index belongs to a space.
 
@@ -47,7 +96,8 @@ class Index:
         progress: while it is built, how far the present phase has come: 0 to 1.
         phase: while it is built, what is being done, in PostgreSQL's words.
         recall: the share of the true nearest that searches found, in the last samples: 0 to 1; None before the first.
-        ef_search: how widely a search for ten hits looks around; 0 without an index.
+        ef_search: how widely a search for ten hits looks around; 0 if such searches are exact.
+        calibration: what was last measured to choose that; None without an index, or before the first time.
     """
 
     state: IndexState
@@ -55,6 +105,7 @@ class Index:
     phase: str
     recall: float | None
     ef_search: int
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)

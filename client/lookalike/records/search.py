@@ -136,6 +136,27 @@ class SearchMode(StrEnum):
     """In a way that is newer than this library."""
 
 
+class SearchReason(StrEnum):
+    """The reason says why a ranking was made through the index, or why exactly."""
+
+    INDEX = "index"
+    """The index was walked: the ranking is approximate. All other reasons are those of exact ones."""
+    BELOW_THRESHOLD = "below_threshold"
+    """There are so few images that to compare all takes no longer than to walk an index."""
+    INDEX_BUILDING = "index_building"
+    """There should be an index, but it is not built yet: searches will be faster."""
+    ASKED = "asked"
+    """The query asked for it."""
+    FILTER = "filter"
+    """So few images pass the filter that all of them were compared."""
+    FELL_BACK = "fell_back"
+    """The walk through the index found too few images, or would have had to be too deep."""
+    EARLIER_PAGE = "earlier_page"
+    """An earlier page of the search was ranked exactly."""
+    OTHER = "other"
+    """A reason that is newer than this library, or none: the searcher is older."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """A hit is one similar image.
@@ -178,6 +199,7 @@ class SearchResult:
         embed_seconds: how long the embedder took, as the client saw it; 0 if it was not asked.
         search_seconds: how long the searcher took, as the client saw it: with the whole batch, where it was one.
         search_id: what `Client.record_feedback` calls the search: the same on all of its pages.
+        reason: why the ranking was made in this way.
     """
 
     hits: tuple[Hit, ...]
@@ -188,3 +210,4 @@ class SearchResult:
     embed_seconds: float
     search_seconds: float
     search_id: str = ""
+    reason: SearchReason = SearchReason.OTHER

@@ -101,6 +101,50 @@ stands for itself.
 """
 Global___Grouping: _TypeAlias = Grouping  # noqa: Y015
 
+class _SearchReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SearchReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEARCH_REASON_UNSPECIFIED: _SearchReason.ValueType  # 0
+    """Not known: the searcher is older."""
+    SEARCH_REASON_INDEX: _SearchReason.ValueType  # 1
+    """The index was walked: the ranking is approximate. All other reasons are those of exact ones."""
+    SEARCH_REASON_BELOW_THRESHOLD: _SearchReason.ValueType  # 2
+    """There are so few images that to compare all takes no longer than to walk an index."""
+    SEARCH_REASON_INDEX_BUILDING: _SearchReason.ValueType  # 3
+    """There should be an index, but it is not built yet: searches will be faster."""
+    SEARCH_REASON_ASKED: _SearchReason.ValueType  # 4
+    """The request asked for it."""
+    SEARCH_REASON_FILTER: _SearchReason.ValueType  # 5
+    """So few images pass the filter that all of them were compared."""
+    SEARCH_REASON_FELL_BACK: _SearchReason.ValueType  # 6
+    """The walk through the index found too few images, or would have had to be too deep."""
+    SEARCH_REASON_EARLIER_PAGE: _SearchReason.ValueType  # 7
+    """An earlier page of the search was ranked exactly."""
+
+class SearchReason(_SearchReason, metaclass=_SearchReasonEnumTypeWrapper):
+    """Why a ranking was made through the index, or why exactly."""
+
+SEARCH_REASON_UNSPECIFIED: SearchReason.ValueType  # 0
+"""Not known: the searcher is older."""
+SEARCH_REASON_INDEX: SearchReason.ValueType  # 1
+"""The index was walked: the ranking is approximate. All other reasons are those of exact ones."""
+SEARCH_REASON_BELOW_THRESHOLD: SearchReason.ValueType  # 2
+"""There are so few images that to compare all takes no longer than to walk an index."""
+SEARCH_REASON_INDEX_BUILDING: SearchReason.ValueType  # 3
+"""There should be an index, but it is not built yet: searches will be faster."""
+SEARCH_REASON_ASKED: SearchReason.ValueType  # 4
+"""The request asked for it."""
+SEARCH_REASON_FILTER: SearchReason.ValueType  # 5
+"""So few images pass the filter that all of them were compared."""
+SEARCH_REASON_FELL_BACK: SearchReason.ValueType  # 6
+"""The walk through the index found too few images, or would have had to be too deep."""
+SEARCH_REASON_EARLIER_PAGE: SearchReason.ValueType  # 7
+"""An earlier page of the search was ranked exactly."""
+Global___SearchReason: _TypeAlias = SearchReason  # noqa: Y015
+
 class _SearchMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -350,6 +394,7 @@ class Index(_message.Message):
     PHASE_FIELD_NUMBER: _builtins.int
     RECALL_FIELD_NUMBER: _builtins.int
     EF_SEARCH_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     state: Global___IndexState.ValueType
     """Whether there is one."""
     progress: _builtins.float
@@ -361,7 +406,11 @@ class Index(_message.Message):
     more: 0 to 1; left out before the first sample.
     """
     ef_search: _builtins.int
-    """`hnsw.ef_search` of a search for ten hits; 0 without an index."""
+    """`hnsw.ef_search` of a search for ten hits; 0 if such searches are exact."""
+    @_builtins.property
+    def calibration(self) -> Global___Calibration:
+        """What the last calibration of the index measured; left out without an index, and before the first calibration."""
+
     def __init__(
         self,
         *,
@@ -370,16 +419,121 @@ class Index(_message.Message):
         phase: _builtins.str = ...,
         recall: _builtins.float | None = ...,
         ef_search: _builtins.int = ...,
+        calibration: Global___Calibration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibration", b"calibration", "recall", b"recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "ef_search", b"ef_search", "phase", b"phase", "progress", b"progress", "recall", b"recall", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibration", b"calibration", "ef_search", b"ef_search", "phase", b"phase", "progress", b"progress", "recall", b"recall", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
     _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
 
 Global___Index: _TypeAlias = Index  # noqa: Y015
+
+@_typing.final
+class Calibration(_message.Message):
+    """How deep searches should walk an index was measured, by queries that were ranked exactly too."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    QUERY_COUNT_FIELD_NUMBER: _builtins.int
+    REAL_QUERY_COUNT_FIELD_NUMBER: _builtins.int
+    CURVES_FIELD_NUMBER: _builtins.int
+    image_count: _builtins.int
+    """How many images the project had then."""
+    query_count: _builtins.int
+    """How many queries were made."""
+    real_query_count: _builtins.int
+    """How many of these were vectors of real searches; the others were made of images."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def curves(self) -> _containers.RepeatedCompositeFieldContainer[Global___Curve]:
+        """For 10 and for 100 hits."""
+
+    def __init__(
+        self,
+        *,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        image_count: _builtins.int = ...,
+        query_count: _builtins.int = ...,
+        real_query_count: _builtins.int = ...,
+        curves: _abc.Iterable[Global___Curve] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "curves", b"curves", "image_count", b"image_count", "query_count", b"query_count", "real_query_count", b"real_query_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Calibration: _TypeAlias = Calibration  # noqa: Y015
+
+@_typing.final
+class Curve(_message.Message):
+    """What each depth finds, and how long it takes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIT_COUNT_FIELD_NUMBER: _builtins.int
+    RUNGS_FIELD_NUMBER: _builtins.int
+    EXACT_SECONDS_FIELD_NUMBER: _builtins.int
+    hit_count: _builtins.int
+    """Of so many nearest images."""
+    exact_seconds: _builtins.float
+    """The median time of an exact ranking in the database, in seconds."""
+    @_builtins.property
+    def rungs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rung]:
+        """From the shallowest walk to the first that found enough, or to the deepest."""
+
+    def __init__(
+        self,
+        *,
+        hit_count: _builtins.int = ...,
+        rungs: _abc.Iterable[Global___Rung] | None = ...,
+        exact_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact_seconds", b"exact_seconds", "hit_count", b"hit_count", "rungs", b"rungs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Curve: _TypeAlias = Curve  # noqa: Y015
+
+@_typing.final
+class Rung(_message.Message):
+    """A value of `hnsw.ef_search`, and what it gave."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EF_SEARCH_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    ef_search: _builtins.int
+    """The value."""
+    recall: _builtins.float
+    """The mean share of the true nearest that was found, 0 to 1."""
+    seconds: _builtins.float
+    """The median time of a ranking in the database, in seconds."""
+    def __init__(
+        self,
+        *,
+        ef_search: _builtins.int = ...,
+        recall: _builtins.float = ...,
+        seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ef_search", b"ef_search", "recall", b"recall", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rung: _TypeAlias = Rung  # noqa: Y015
 
 @_typing.final
 class Reference(_message.Message):
@@ -1731,6 +1885,7 @@ class SearchResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
     SEARCH_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     mode: Global___SearchMode.ValueType
     """How the ranking was made."""
     images_ranked: _builtins.int
@@ -1743,6 +1898,8 @@ class SearchResponse(_message.Message):
     """The search's name, for RecordFeedback: opaque, 22 characters, the same on all pages of a search. It names project and
     time, is not signed, and nothing is stored for it: whoever may write to a project may make one up.
     """
+    reason: Global___SearchReason.ValueType
+    """Why the ranking was made in this way."""
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """The hits: the image of the query's own file first, if it is one; then the most similar first, or re-ranked, by their
@@ -1758,10 +1915,11 @@ class SearchResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         space: _builtins.str = ...,
         search_id: _builtins.str = ...,
+        reason: Global___SearchReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "images_ranked", b"images_ranked", "mode", b"mode", "next_page_token", b"next_page_token", "search_id", b"search_id", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "images_ranked", b"images_ranked", "mode", b"mode", "next_page_token", b"next_page_token", "reason", b"reason", "search_id", b"search_id", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

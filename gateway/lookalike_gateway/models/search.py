@@ -46,6 +46,11 @@ class SearchResult(Answer):
     mode: str = Field(
         description="How the ranking was made: `exact`, every image was compared; `approximate`, by an index."
     )
+    reason: str = Field(
+        description="Why it was made so: `index`, or, if exact: `below_threshold`, so few images that an index would be"
+        " no faster; `index_building`; `asked`; `filter`, few images pass it; `fell_back`, the index found too few;"
+        " `earlier_page`, which was exact; `other`."
+    )
     images_ranked: Count = Field(
         description="Over how many images: where the filter was applied first, those that pass it."
     )

@@ -97,6 +97,7 @@ async def _answer(
         if response.next_page_token
         else "",
         mode=response.mode,
+        reason=response.reason,
         images_ranked=response.images_ranked,
         space=response.space,
         search_id=response.search_id,

@@ -17,8 +17,8 @@ TABLES: Final = ("image", "image_reference", "feedback", "verdict")
 """A project's tables other than those of vectors, each after the tables that it refers to."""
 PATIENCE_SECONDS: Final = 86_400.0
 """One statement may take so long here: it copies a whole table."""
-_OF_INDEX: Final = ("index_time", "ef_search_10", "ef_search_100", "recall_target", "calibrated_count", "recall")
-_NOT_KEPT: Final = {"project_id", "recall_count", *_OF_INDEX}
+_OF_INDEX: Final = ("index_time", "hnsw_options", "ef_search_10", "ef_search_100", "recall_target", "calibrated_count")
+_NOT_KEPT: Final = {"project_id", "recall", "recall_count", *_OF_INDEX}
 """Columns of a space that are not in a backup. Indexes are built and calibrated again where it is restored."""
 
 

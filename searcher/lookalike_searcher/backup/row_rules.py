@@ -10,7 +10,7 @@ import numpy as np
 from lookalike_searcher import validation
 from lookalike_searcher.backup.pgcopy import Column
 from lookalike_searcher.database.halfvec import DIMENSIONS, decode
-from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_searcher.rpc.parse.vector import LENGTH_TOLERANCE
 
 Check = Callable[[str, bytes], object]
@@ -31,7 +31,7 @@ def _number(form: str, minimum: int, maximum: int) -> Check:
 
     def check(field: str, value: bytes) -> None:
         if len(value) != packed.size:
-            raise InvalidField(field, f"must be {packed.size} bytes", f"{len(value)} bytes")
+            raise InvalidField(field, f"must be {packed.size} bytes", Measure(f"{len(value)} bytes"))
         validation.between(field, packed.unpack(value)[0], minimum, maximum)
 
     return check
@@ -56,16 +56,16 @@ def _labels(field: str, value: bytes) -> None:
 
 def _search_id(field: str, value: bytes) -> None:
     if len(value) != 16:
-        raise InvalidField(field, "must be 16 bytes", f"{len(value)} bytes")
+        raise InvalidField(field, "must be 16 bytes", Measure(f"{len(value)} bytes"))
 
 
 def _vector(field: str, value: bytes) -> None:
     if len(value) != _VECTOR_BYTES or struct.unpack_from(">HH", value) != (DIMENSIONS, 0):
-        raise InvalidField(field, f"must be {DIMENSIONS} numbers", f"{len(value)} bytes")
+        raise InvalidField(field, f"must be {DIMENSIONS} numbers", Measure(f"{len(value)} bytes"))
     with np.errstate(all="ignore"):  # infinities and NaNs are refused below
         length = float(np.linalg.norm(decode([value])))
     if not abs(length - 1) <= LENGTH_TOLERANCE + _ROUNDING:
-        raise InvalidField(field, "must be finite and of length 1, within 1 %", f"length {length:g}")
+        raise InvalidField(field, "must be finite and of length 1, within 1 %", Measure(f"length {length:g}"))
 
 
 def _sha256(field: str, value: bytes) -> None:

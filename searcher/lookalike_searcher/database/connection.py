@@ -1,14 +1,19 @@
 """Open, prepare and end single connections to PostgreSQL, and know their errors."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
 
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.database.statement import Connection
+from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_serving import tracing
+from lookalike_serving.errors import DomainError
+
+logger = logging.getLogger(__name__)
 
 UNAVAILABLE: Final = (
     OSError,
@@ -93,3 +98,23 @@ async def keep(connection: "asyncpg.Connection[Any]") -> None:
 async def is_pooled(connection: "asyncpg.Connection[Any]") -> bool:
     """Return whether a pooler such as PgBouncer is between us and PostgreSQL, whose process number it hides."""
     return connection.get_server_pid() != int(await connection.fetchval("SELECT pg_backend_pid()::text"))
+
+
+@contextmanager
+def failures_translated() -> Iterator[None]:
+    """Translate what connections raise in the block into our errors, here alone; see `Database.connection`."""
+    try:
+        yield
+    except DomainError:
+        raise
+    except TIMEOUTS as error:
+        raise DatabaseTimeout from error
+    except asyncpg.DataError as error:  # we passed an argument that the statement does not take
+        logger.exception("a statement does not take its arguments")
+        raise DatabaseError from error
+    except UNAVAILABLE as error:
+        logger.warning("the database is unavailable: %r", error)
+        raise DatabaseUnavailable from error
+    except asyncpg.PostgresError as error:
+        logger.exception("the database refused a statement")
+        raise DatabaseError from error

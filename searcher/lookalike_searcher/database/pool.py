@@ -1,27 +1,31 @@
-"""Lend connections to PostgreSQL, and translate its failures into ours, here alone."""
+"""Lend connections to PostgreSQL, in transactions."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import asyncpg
 
 from lookalike_searcher.database import connection as connections
 from lookalike_searcher.database import migration
-from lookalike_searcher.database.fair_share import Shares
+from lookalike_searcher.database.admission import Admission
+from lookalike_searcher.database.probe import Probe
 from lookalike_searcher.database.statement import Connection
-from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
-from lookalike_serving.errors import DomainError
+from lookalike_serving.patience import PATIENCE_SECONDS
 from lookalike_serving.rpc import time_remaining
+
+if TYPE_CHECKING:
+    Lent: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 logger = logging.getLogger(__name__)
 
 _WRITERS: Final = 2
 """So many writers to one project hold a connection: one writes, and the next one waits for it. In small pools it is
 one, so that from three connections on, one is always left for other projects."""
+_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
 
 
 class Database:
@@ -34,6 +38,9 @@ class Database:
         metrics: observes waits for connections.
         pooled: whether a pooler is between us and PostgreSQL.
         sharded: whether it is Citus, where a project's schema lives on a worker.
+
+    Attributes:
+        probe: asks PostgreSQL whether it answers.
     """
 
     def __init__(
@@ -52,28 +59,33 @@ class Database:
         self._command_timeout = command_timeout
         self.metrics = metrics
         size = pool.get_max_size()
-        self._readers, self._writers = Shares(max(1, size // 2)), Shares(max(1, min(_WRITERS, size // 4)))
+        self._readers = Admission(max(1, size // 2), PATIENCE_SECONDS)
+        self._writers = Admission(max(1, min(_WRITERS, size // 4)), command_timeout)
         self.sharded = sharded
+        self.probe = Probe(url)
         self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def connection(self, shares: Shares | None = None, project_name: str = "") -> AsyncIterator[Connection]:
+    async def connection(self, admission: Admission | None = None, project_name: str = "") -> AsyncIterator[Connection]:
         """Lend a connection of the pool within the block.
 
         Args:
-            shares: limits how many connections a project gets at once.
+            admission: limits how many connections a project gets at once.
             project_name: the name of the project that the call is for.
 
         Raises:
-            QuotaExceeded: too many calls wait for the project's share.
+            QuotaExceeded: the call would wait too long for the project's share.
             DatabaseTimeout: the caller's deadline, or the limit for one statement, has passed.
             DatabaseUnavailable: PostgreSQL cannot be reached, or the connection is lost; uncommitted changes are
                 undone.
             DatabaseError: PostgreSQL refused a statement.
         """
-        with _failures_translated():
-            async with AsyncExitStack() as ending:
-                yield await self._borrow(ending, shares, project_name)
+        with connections.failures_translated():
+            connection = await self._borrow(admission, project_name)
+            try:
+                yield connection
+            finally:
+                await self._give_back(connection, admission, project_name)
 
     @asynccontextmanager
     async def writing(self, *, project_name: str = "") -> AsyncIterator[Connection]:
@@ -82,8 +94,14 @@ class Database:
         Args:
             project_name: the name of the project whose registry row will be locked.
         """
-        async with self.connection(self._writers, project_name) as connection, self._transaction(connection, "BEGIN"):
-            yield connection
+        async with self.connection(self._writers, project_name) as connection:
+            try:
+                await self._begin(connection, "BEGIN")
+                yield connection
+                await connection.execute("COMMIT")
+            except BaseException:
+                await connections.roll_back(connection)
+                raise
 
     @asynccontextmanager
     async def reading(self, settings: str = "", *, project_name: str = "") -> AsyncIterator[Connection]:
@@ -95,42 +113,85 @@ class Database:
             settings: `SET LOCAL` statements, each ended by a semicolon.
             project_name: the name of the project; one project gets at most half of the connections.
         """
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
-        with _failures_translated():
-            async with AsyncExitStack() as ending:
-                connection = await self._borrow(ending, self._readers, project_name)
-                await ending.enter_async_context(self._transaction(connection, begin, settings))
-                yield connection
-                later = asyncio.create_task(_end(ending.pop_all()))
+        async with self.reading_if("", settings, project_name=project_name) as (connection, _):
+            yield connection
+
+    @asynccontextmanager
+    async def reading_if(
+        self, condition: str, settings: str = "", *, project_name: str = ""
+    ) -> AsyncIterator[tuple[Connection, bool]]:
+        """Lend a connection as `reading` does, and say whether a condition holds in the transaction. Yields both.
+
+        The condition travels with BEGIN, and so costs no round trip of its own.
+
+        Args:
+            condition: a SELECT without parameters, which returns one row if the condition holds.
+            settings: see `reading`.
+            project_name: see `reading`.
+        """
+        with connections.failures_translated():
+            connection = await self._borrow(self._readers, project_name)
+            try:
+                holds = await self._begin(connection, _BEGIN_READING, settings, condition)
+                yield connection, holds
+            except BaseException:
+                try:
+                    await connections.roll_back(connection)
+                finally:
+                    await self._give_back(connection, self._readers, project_name)
+                raise
+            later = asyncio.create_task(self._end_reading(connection, project_name))
             self._ending.add(later)
             later.add_done_callback(self._ending.discard)
 
-    async def _borrow(self, ending: AsyncExitStack, shares: Shares | None, project_name: str) -> Connection:
-        """Return a connection of the pool, which goes back when `ending` is closed."""
+    async def _borrow(self, admission: Admission | None, project_name: str) -> "Lent":
+        """Return a connection of the pool, when the project's share has a place."""
         with self.metrics.pool_wait.time():
-            if shares and project_name:
-                await ending.enter_async_context(shares.of(project_name))
-            async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
-                connection = await self._pool.acquire()
-        ending.push_async_callback(self._pool.release, connection, timeout=connections.NET_SECONDS)
-        return connection
+            if admission and project_name:
+                await admission.take(project_name, time_remaining())
+            try:
+                async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
+                    return await self._pool.acquire()
+            except BaseException:
+                if admission and project_name:
+                    admission.give_back(project_name)
+                raise
 
-    @asynccontextmanager
-    async def _transaction(self, connection: Connection, begin: str, settings: str = "") -> AsyncIterator[None]:
-        """Begin a transaction with its settings in one round trip, and end it. No setting outlives it."""
+    async def _give_back(self, connection: "Lent", admission: Admission | None, project_name: str) -> None:
+        try:
+            await self._pool.release(connection, timeout=connections.NET_SECONDS)
+        finally:
+            if admission and project_name:
+                admission.give_back(project_name)
+
+    async def _begin(self, connection: Connection, begin: str, settings: str = "", condition: str = "") -> bool:
+        """Begin a transaction in one round trip. No setting outlives it.
+
+        Returns whether the condition holds: PostgreSQL says how many rows the last statement of a text returned.
+        """
         milliseconds = max(1, round(min(self._command_timeout, time_remaining()) * 1000))
         opening = f"{begin}; SET LOCAL statement_timeout = {milliseconds}; "
+        if self.sharded:  # for each SET, Citus sends its whole text to workers, so nothing else may be in it
+            texts = [f"{opening}SET LOCAL citus.propagate_set_commands = 'local'", settings, condition]
+        else:
+            texts = [f"{opening}{settings}{condition}"]
+        status = ""
+        for text in filter(None, texts):
+            status = await connection.execute(text)
+        return status == "SELECT 1"
+
+    async def _end_reading(self, connection: "Lent", project_name: str) -> None:
+        """End a transaction whose end nobody waits for, and give its connection back."""
         try:
-            if self.sharded:  # for each SET, Citus sends its whole text to workers, so BEGIN must not be in it
-                await connection.execute(f"{opening}SET LOCAL citus.propagate_set_commands = 'local'")
-                opening = ""
-            if opening or settings:
-                await connection.execute(f"{opening}{settings}")
-            yield
-            await connection.execute("COMMIT")
-        except BaseException:
-            await connections.roll_back(connection)
-            raise
+            try:
+                await connection.execute("COMMIT")
+            except BaseException:
+                await connections.roll_back(connection)
+                raise
+            finally:
+                await self._give_back(connection, self._readers, project_name)
+        except connections.FAILURES as error:
+            logger.warning("a connection was lost after what it had read was answered: %r", error)
 
     async def shard_schemas(self, connection: Connection) -> None:
         """Let a schema that this transaction creates be placed on a worker, if there are workers."""
@@ -152,39 +213,7 @@ class Database:
     def terminate(self) -> None:
         """End all connections and the pool. Calls in flight, and later ones, raise DatabaseUnavailable."""
         self._pool.terminate()
-
-    async def ping(self) -> None:
-        """Check that PostgreSQL answers a statement. Raises DatabaseUnavailable if it does not."""
-        async with self.connection() as connection:
-            await connection.execute("SELECT FROM lookalike_project LIMIT 1")
-
-
-async def _end(ending: AsyncExitStack) -> None:
-    """End a transaction whose end nobody waits for, and give its connection back."""
-    try:
-        await ending.aclose()
-    except connections.FAILURES as error:
-        logger.warning("a connection was lost after what it had read was answered: %r", error)
-
-
-@contextmanager
-def _failures_translated() -> Iterator[None]:
-    """Translate what connections raise in the block, see `Database.connection`."""
-    try:
-        yield
-    except DomainError:
-        raise
-    except connections.TIMEOUTS as error:
-        raise DatabaseTimeout from error
-    except asyncpg.DataError as error:  # we passed an argument that the statement does not take
-        logger.exception("a statement does not take its arguments")
-        raise DatabaseError from error
-    except connections.UNAVAILABLE as error:
-        logger.warning("the database is unavailable: %r", error)
-        raise DatabaseUnavailable from error
-    except asyncpg.PostgresError as error:
-        logger.exception("the database refused a statement")
-        raise DatabaseError from error
+        self.probe.terminate()
 
 
 @asynccontextmanager
@@ -213,14 +242,11 @@ async def connect(
     ) as pool:
         metrics = metrics or Metrics()
         metrics.watch_pool(pool.get_size, pool.get_idle_size)
-        yield Database(
-            url,
-            pool,
-            command_timeout=command_timeout,
-            metrics=metrics,
-            pooled=pooled,
-            sharded=sharded,
-        )
+        database = Database(url, pool, command_timeout=command_timeout, metrics=metrics, pooled=pooled, sharded=sharded)
+        try:
+            yield database
+        finally:
+            database.probe.terminate()
 
 
 async def _look(url: str, *, migrate: bool) -> tuple[bool, bool]:

@@ -10,7 +10,7 @@ import asyncpg
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound
+from lookalike_searcher.errors import FailedPrecondition, InvalidField, Measure, NotFound
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.images.reading import ended_at
 from lookalike_searcher.projects import registry
@@ -121,7 +121,7 @@ def _check(project: Project, judged: Iterable[Judged], kept_for: timedelta | Non
             raise InvalidField(where, f"must be of a search in project {project.name!r}", feedback.search.packed.hex())
         if kept_for and feedback.search.time < datetime.now(UTC) - kept_for:
             raise InvalidField(
-                where, f"must be of a search of the last {kept_for.days} days", f"{feedback.search.time:%F}"
+                where, f"must be of a search of the last {kept_for.days} days", Measure(f"{feedback.search.time:%F}")
             )
         if feedback.embedding and feedback.embedding.space not in spaces:
             raise FailedPrecondition.wrong_space(project.name, project.space, feedback.embedding.space)

@@ -18,7 +18,7 @@ class Filter:
 
     def __bool__(self) -> bool:
         """Return whether there is any condition."""
-        return self != Filter()
+        return bool(self.products or self.variants or self.labels or self.uri_prefix) or self.staged is not None
 
     def conditions(self, table: str, first_parameter: int) -> tuple[str, list[object]]:
         """Return the conditions in SQL, and the arguments of their parameters.

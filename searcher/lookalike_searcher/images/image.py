@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LISTED_REFERENCES: Final = 100
 """An answer lists so many references of an image at most, and says how many there are."""
 
+_JSON: Final = json.JSONDecoder()
+
 ReferenceKey = tuple[str, str, str, bool]
 
 
@@ -88,5 +90,5 @@ class Image:
 def reference_of(row: "asyncpg.Record") -> Reference:
     """Return the reference of a row that has its columns."""
     labels = row["labels"]
-    own = {} if labels == "{}" else json.loads(labels)  # most references have no labels
+    own = {} if labels == "{}" else _JSON.raw_decode(labels)[0]  # no space is around them
     return Reference(row["uri"], row["product"], row["variant"], row["staged"], own)

@@ -1,84 +1,104 @@
-"""Measure recall and time of searches by how deep they walk the index of a space, and choose the depth."""
+"""Measure recall and time of searches by how deep they walk the index of a space, and keep what was measured."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from datetime import datetime
+from statistics import fmean, median, stdev
 from typing import Final
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
+from lookalike_searcher.indexes.curve import Curve, Rung, enough
 from lookalike_searcher.indexes.index import ef_settings
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import MAX_EF_SEARCH, Space
 
-LADDER: Final = (100, 150, 200, 300, 450, 700, MAX_EF_SEARCH)
-"""These values of hnsw.ef_search are tried.
-
-Lower values save little time (0.7 ms at 100,000 images), and miss the nearest of queries that resemble no image."""
-EXACT: Final = 2 * MAX_EF_SEARCH
-"""This stands for exact ranking: no walk can be so deep."""
-_SAMPLES: Final = 200
+LADDER: Final = (40, 60, 100, 150, 200, 300, 450, 700, MAX_EF_SEARCH)
+"""These values of hnsw.ef_search are tried, from pgvector's default to its maximum."""
+HIT_COUNTS: Final = (10, 100)
+"""There is a curve for each of these numbers of hits. For others, searches interpolate."""
+RECENT_QUERIES: Final = 200
+"""So many vectors of real searches are kept for each space; a calibration makes so many queries."""
 _SAMPLING_EF_SEARCH: Final = 100
 """The made queries need a near neighbour, not exactly the tenth."""
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A rung is a value of hnsw.ef_search, with the mean recall and the median seconds of the queries that used it."""
+class Calibration:
+    """A calibration has a curve for each of HIT_COUNTS, and what it was measured with.
 
-    ef_search: int
-    recall: float
-    seconds: float
+    Attributes:
+        curves: what was measured.
+        image_count: how many images the project had.
+        query_count: how many queries were made.
+        real_query_count: how many of these were vectors of real searches.
+        create_time: when it was measured; None before it is stored.
+    """
 
-
-@dataclass(frozen=True)
-class Curve:
-    """The curve says what each rung finds of so many nearest hits, and how long an exact ranking takes."""
-
-    count: int
-    rungs: tuple[Rung, ...]
-    exact_seconds: float
-
-    def choose(self, target: float) -> int:
-        """Return the `hnsw.ef_search` to search with.
-
-        It is the least that misses no more than half of what the target allows, as users' queries may be harder than
-        the sample. If none does, it is the knee: the least after which deeper walks find hardly more; or EXACT, if an
-        exact ranking takes no longer than that.
-        """
-        best = max(rung.recall for rung in self.rungs)
-        reached = best >= enough(target)
-        least = enough(target) if reached else best - (1 - target) / 2
-        if not reached and best >= target:
-            least = max(least, target)
-        chosen = next(rung for rung in self.rungs if rung.recall >= least)
-        return chosen.ef_search if reached or chosen.seconds < self.exact_seconds else EXACT
-
-    def __str__(self) -> str:
-        """Return a line for the log."""
-        rungs = ", ".join(f"{rung.ef_search}: {rung.recall:.4f} in {1000 * rung.seconds:.1f} ms" for rung in self.rungs)
-        return f"recall@{self.count} by hnsw.ef_search {rungs}; exactly in {1000 * self.exact_seconds:.1f} ms"
+    curves: tuple[Curve, ...]
+    image_count: int
+    query_count: int
+    real_query_count: int
+    create_time: datetime | None = None
 
 
-def enough(target: float) -> float:
-    """Return the recall on the sample that is enough for a target: half of the misses that it allows are left over."""
-    return (1 + target) / 2
+async def measure(database: Database, project_name: str, space_name: str, target: float) -> Calibration:
+    """Make queries exactly, and through the index by each rung up to the one that is enough for the target.
 
-
-async def measure(database: Database, project_name: str, space_name: str, target: float) -> tuple[Curve, Curve]:
-    """Make sampled queries exactly, and through the index by each rung up to the one that is enough for the target.
-
-    Returns the curves for 10 and for 100 hits. The sample depends only on the images' ids, so that the same index gives
-    the same curves but for the time.
+    The queries are vectors of recent searches. Where there are fewer than RECENT_QUERIES, others are made of images.
+    They depend only on the images' ids, so that the same index gives the same curves. Raises NotFound.
     """
     async with registry.reading(database, project_name) as (connection, project):
         space = project.in_space(space_name)
+        real = await connection.fetch(statement("query_recent"), space.id)
         await connection.execute(ef_settings(_SAMPLING_EF_SEARCH))
-        rows = await connection.fetch(statement("vector_sample", project.id, space.id), _SAMPLES)
-        probe = _Probe(connection, project, space, [row["vector"] for row in rows])
-        return await probe.curves((10, 100), target)
+        wanted = RECENT_QUERIES - len(real)
+        made = await connection.fetch(statement("query_make", project.id, space.id), wanted)
+        queries = [row["vector"] for row in (*real, *made)]
+        probe = _Probe(connection, project, space, queries)
+        return Calibration(await probe.curves(target), project.image_count, len(queries), len(real))
+
+
+async def keep(connection: Connection, space_id: int, calibration: Calibration) -> None:
+    """Store the space's calibration in place of its last one, in the caller's transaction."""
+    for curve in calibration.curves:
+        await connection.execute(
+            statement("calibration_write"),
+            space_id,
+            curve.hit_count,
+            [rung.ef_search for rung in curve.rungs],
+            [rung.recall for rung in curve.rungs],
+            [rung.seconds for rung in curve.rungs],
+            curve.exact_seconds,
+            calibration.image_count,
+            calibration.query_count,
+            calibration.real_query_count,
+        )
+
+
+async def stored(database: Database, project: Project) -> Mapping[int, Calibration]:
+    """Return the last calibration of each of the project's spaces that has one, by the space's id."""
+    if not any(space.index_time for space in project.spaces):
+        return {}
+    async with database.reading() as connection:
+        rows = await connection.fetch(statement("calibration_read"), project.id)
+    curves: dict[int, list[Curve]] = {}
+    for row in rows:
+        rungs = map(Rung, row["ef_searches"], row["recalls"], row["seconds"])
+        curves.setdefault(row["space_id"], []).append(Curve(row["hit_count"], tuple(rungs), row["exact_seconds"]))
+    return {
+        row["space_id"]: Calibration(
+            tuple(curves[row["space_id"]]),
+            row["image_count"],
+            row["query_count"],
+            row["real_query_count"],
+            row["create_time"],
+        )
+        for row in rows
+    }
 
 
 class _Probe:
@@ -89,10 +109,9 @@ class _Probe:
         self._project, self._space = project, space
         self._queries = queries
 
-    async def curves(self, counts: tuple[int, int], target: float) -> tuple[Curve, Curve]:
-        truth, exact_seconds = await self._ask("index_truth", max(counts))
-        first, second = [Curve(count, await self._rungs(count, truth, target), exact_seconds) for count in counts]
-        return first, second
+    async def curves(self, target: float) -> tuple[Curve, ...]:
+        truth, exact_seconds = await self._ask("index_truth", max(HIT_COUNTS))
+        return tuple([Curve(count, await self._rungs(count, truth, target), exact_seconds) for count in HIT_COUNTS])
 
     async def _rungs(self, count: int, truth: Sequence[Sequence[float]], target: float) -> tuple[Rung, ...]:
         rungs = []
@@ -100,8 +119,9 @@ class _Probe:
             await self._connection.execute(ef_settings(ef_search))
             answers, seconds = await self._ask("index_nearest", count)
             shares = [_recall(answer, exact[:count]) for answer, exact in zip(answers, truth, strict=True)]
-            rungs.append(Rung(ef_search, fmean(shares), seconds))
-            if rungs[-1].recall >= enough(target):
+            error = stdev(shares) / math.sqrt(len(shares)) if len(shares) > 1 else 0.0
+            rungs.append(Rung(ef_search, fmean(shares), seconds, error))
+            if rungs[-1].reaches(enough(target)):
                 break
         return tuple(rungs)
 

@@ -18,6 +18,7 @@ from lookalike_searcher.database.connection import FAILURES
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.indexes import backfill, calibration, index
+from lookalike_searcher.indexes.curve import EXACT
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_serving.errors import DomainError
@@ -26,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 _IMPORTING: Final = 0.01
 """A project that grows by this share during `build_patience` is being imported, which is faster without an index."""
-_IMPATIENCE: Final = 20
-"""At so many times the threshold, the index is built in any case."""
+_MOST_WITHOUT_INDEX: Final = 200_000
+"""With so many images, the index is built in any case."""
 _DEAD_SHARE: Final = 0.05
 """With this share of deleted vectors, their places in the index are cleaned: each costs a step in every search."""
 _MIN_DEAD: Final = 1_000
@@ -58,6 +59,7 @@ class Maintenance:
         self._jobs: dict[str, Job] = {
             "fill": self._fill,
             "build": self._build,
+            "rebuild": self._rebuild,
             "calibrate": self._calibrate,
             "vacuum": self._vacuum,
             "drop": self._drop,
@@ -81,6 +83,7 @@ class Maintenance:
             _GROWTH,
             _DEAD_SHARE,
             _MIN_DEAD,
+            index.HNSW_OPTIONS,
         )
         async with self._database.reading() as connection:
             due_rows = await connection.fetch(statement("maintenance_due"), *arguments)
@@ -88,7 +91,7 @@ class Maintenance:
 
     def _is_import(self, due: asyncpg.Record) -> bool:
         """Return whether the job is an index build that should wait, since the project still grows fast."""
-        if due["job"] != "build" or due["image_count"] >= self._config.exact_threshold * _IMPATIENCE:
+        if due["job"] != "build" or due["image_count"] >= _MOST_WITHOUT_INDEX:
             return False
         now, patience = time.monotonic(), self._config.build_patience
         since, count = self._seen.setdefault(due["space_id"], (now, due["image_count"]))
@@ -157,6 +160,7 @@ class Maintenance:
         finally:
             watch.cancel()
             await asyncio.wait({watch})
+        await self._note("space_rebuilt", space_id, index.HNSW_OPTIONS)
         return await self._calibrate(connection, due)
 
     async def _watch(self, due: asyncpg.Record) -> None:
@@ -174,26 +178,34 @@ class Maintenance:
             with suppress(KeyError):  # cancelled before the first update
                 self._metrics.index_progress.remove(due["project"])
 
+    async def _rebuild(self, connection: Connection, due: asyncpg.Record) -> bool:
+        """Build an index again that was built with other options. Searches use the old one meanwhile."""
+        logger.info("project %r, space %r: rebuilding the index with other options", due["project"], due["space"])
+        await index.set_options(connection, due["project_id"], due["space_id"])
+        await index.rebuild(connection, due["project_id"], due["space_id"])
+        await self._note("space_rebuilt", due["space_id"], index.HNSW_OPTIONS)
+        return await self._calibrate(connection, due)
+
     async def _calibrate(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Measure how deep searches must walk the index. An index that deletions have degraded is rebuilt."""
-        for_10, for_100 = await self._calibrated(due)
-        if for_10 >= _STALE_EF_SEARCH and due["deleted_since_index"]:
+        target = self._config.recall_target
+        measured = await calibration.measure(self._database, due["project"], due["space"], target)
+        if measured.curves[0].rung(target).ef_search >= _STALE_EF_SEARCH and due["deleted_since_index"]:
             await index.rebuild(connection, due["project_id"], due["space_id"])
             await self._note("project_reindexed", due["project_id"], due["deleted_since_index"])
-            for_10, for_100 = await self._calibrated(due)
-        await self._note(
-            "space_indexed", due["space_id"], for_10, for_100, self._config.recall_target, due["image_count"]
-        )
+            measured = await calibration.measure(self._database, due["project"], due["space"], target)
+        chosen = []
+        for curve, before in zip(measured.curves, (due["ef_search_10"], due["ef_search_100"]), strict=True):
+            chosen.append(curve.choose(target, was_exact=before == EXACT))
+            way = "exact ranking" if chosen[-1] == EXACT else f"hnsw.ef_search {chosen[-1]}"
+            logger.info("project %r: %s for %d hits; %s", due["project"], way, curve.hit_count, curve)
+        async with self._database.writing() as writer:
+            await calibration.keep(writer, due["space_id"], measured)
+            await writer.execute(statement("space_indexed"), due["space_id"], *chosen, target, measured.image_count)
+        of_ten = measured.curves[0]
+        rungs = ((rung.ef_search, rung.recall, rung.seconds) for rung in of_ten.rungs)
+        self._metrics.calibrated(due["project"], rungs, of_ten.exact_seconds)
         return True
-
-    async def _calibrated(self, due: asyncpg.Record) -> tuple[int, int]:
-        target = self._config.recall_target
-        curves = await calibration.measure(self._database, due["project"], due["space"], target)
-        for_10, for_100 = (curve.choose(target) for curve in curves)
-        for curve, chosen in zip(curves, (for_10, for_100), strict=True):
-            way = "exact ranking" if chosen == calibration.EXACT else f"hnsw.ef_search {chosen}"
-            logger.info("project %r: %s for %d hits; %s", due["project"], way, curve.count, curve)
-        return for_10, for_100
 
     async def _vacuum(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Clean up after deletions in tables and indexes, and correct the counts if they should be wrong.

@@ -1,9 +1,10 @@
 """Keep the registry: projects by name, with their spaces."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import asyncpg
 
@@ -24,9 +25,20 @@ class Limits:
     max_batch: int = 0
 
 
+class RowVersion(NamedTuple):
+    """The version of a row is where it lies, and the number of the transaction that put it there."""
+
+    place: str
+    number: str
+
+
 @dataclass(frozen=True)
 class Project:
-    """A project is a row of the registry; `spaces` is empty in a list of projects."""
+    """A project is a row of the registry; `spaces` and `versions` are empty in a list of projects.
+
+    Attributes:
+        versions: the versions of the project's row, and of each of its spaces' rows.
+    """
 
     id: int
     name: str
@@ -40,6 +52,7 @@ class Project:
     limits: Limits
     search_disabled: bool
     spaces: tuple[Space, ...] = ()
+    versions: tuple[RowVersion, ...] = ()
 
     @property
     def serving(self) -> Space:
@@ -48,10 +61,14 @@ class Project:
 
     def in_space(self, name: str) -> Space:
         """Return the space of that name, or by default the one that serves. Raises NotFound."""
-        for space in self.spaces:
-            if space.name == (name or self.space):
-                return space
+        if space := self.find_space(name):
+            return space
         raise NotFound.space(self.name, name)
+
+    def find_space(self, name: str) -> Space | None:
+        """Return the space as `in_space` does, or None if there is no such space."""
+        wanted = name or self.space
+        return next((space for space in self.spaces if space.name == wanted), None)
 
     def base(self, space: Space) -> Space:
         """Return the source of a derived space, or another space itself. Writers send vectors in this space."""
@@ -62,8 +79,7 @@ class Project:
         return [candidate for candidate in self.spaces if candidate.source_id == space.id]
 
 
-def _project(rows: Sequence[asyncpg.Record], spaces: tuple[Space, ...] = ()) -> Project:
-    row = rows[0]
+def _project(row: asyncpg.Record, spaces: tuple[Space, ...] = (), versions: tuple[RowVersion, ...] = ()) -> Project:
     limits = Limits(row["max_images"], row["max_hits"], row["searches_per_second"], row["max_batch"])
     return Project(
         id=row["id"],
@@ -78,13 +94,16 @@ def _project(rows: Sequence[asyncpg.Record], spaces: tuple[Space, ...] = ()) -> 
         limits=limits,
         search_disabled=row["search_disabled"],
         spaces=spaces,
+        versions=versions,
     )
 
 
 def _only_project(name: str, rows: Sequence[asyncpg.Record]) -> Project:
     if not rows:
         raise NotFound.project(name)
-    return _project(rows, tuple(Space.of(row) for row in rows))
+    of_spaces = (RowVersion(row["space_place"], row["space_version"]) for row in rows)
+    versions = (RowVersion(rows[0]["place"], rows[0]["version"]), *of_spaces)
+    return _project(rows[0], tuple(Space.of(row) for row in rows), versions)
 
 
 async def create(database: Database, name: str, space: str, limits: Limits) -> Project:
@@ -145,11 +164,18 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
             if not stale and not all(row["there"] for row in rows):
                 stale = True  # a table was dropped between our snapshot and our lock
                 continue
-            try:
+            with deletion_noticed(name):
                 yield connection, _only_project(name, rows)
-            except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
-                raise NotFound.project(name) from error  # on a replica, where our locks have no effect
             return
+
+
+@contextmanager
+def deletion_noticed(name: str) -> Iterator[None]:
+    """Raise NotFound if the project is deleted within the block: on a replica, where our locks have no effect."""
+    try:
+        yield
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise NotFound.project(name) from error
 
 
 @asynccontextmanager
@@ -168,7 +194,7 @@ async def list_after(database: Database, name: str, limit: int, allowed: Sequenc
     patterns = list(map(_pattern, allowed))
     async with database.reading() as connection:
         rows = await connection.fetch(statement("project_list"), name, limit, patterns)
-    return [_project([row]) for row in rows]
+    return [_project(row) for row in rows]
 
 
 def _pattern(allowed: str) -> str:

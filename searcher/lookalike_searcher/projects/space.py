@@ -45,17 +45,23 @@ class Space:
             source_id=row["source_id"],
         )
 
+    def exact_is_as_fast(self, depth: int) -> bool:
+        """Return whether, by the calibration, an exact ranking of `depth` images takes no longer than the index."""
+        return self.ef_search_10 > MAX_EF_SEARCH or (
+            self.ef_search_100 > MAX_EF_SEARCH and self._interpolated(depth) > MAX_EF_SEARCH
+        )
+
     def ef_search(self, depth: int) -> int | None:
         """Return the `hnsw.ef_search` with which the nearest `depth` images are found at the recall target.
 
         It is interpolated between the calibrations for 10 and 100 hits, at least `depth`, as so many must fit, and at
-        most pgvector's maximum. It is None if `depth` exceeds that, if there is no index, or if the calibration chose
-        exact rankings: then the ranking must be exact.
+        most pgvector's maximum. It is None if `depth` exceeds that, if there is no index, or if an exact ranking is as
+        fast: then the ranking must be exact.
         """
-        if self.index_time is None or max(depth, self.ef_search_10) > MAX_EF_SEARCH:
+        if self.index_time is None or depth > MAX_EF_SEARCH or self.exact_is_as_fast(depth):
             return None
+        return min(self._interpolated(depth), MAX_EF_SEARCH)
+
+    def _interpolated(self, depth: int) -> int:
         slope = max(1.0, (self.ef_search_100 - self.ef_search_10) / 90)
-        needed = max(depth, math.ceil(self.ef_search_10 + slope * max(0, depth - 10)))
-        if needed > MAX_EF_SEARCH and self.ef_search_100 > MAX_EF_SEARCH:
-            return None
-        return min(needed, MAX_EF_SEARCH)
+        return max(depth, math.ceil(self.ef_search_10 + slope * max(0, depth - 10)))

@@ -14,21 +14,24 @@ _MAX_BYTES: Final = 4096
 """A product of 256 bytes may take six times as many in JSON, and a third more in base64."""
 _MAX_NUMBER: Final = 2**53
 """All ids are lower; a sum with an id or a count still fits PostgreSQL's bigint."""
+_JSON: Final = json.JSONEncoder(separators=(",", ":"))
 RULE: Final = "must be what an answer to the same request gave"
 
 
 def digest(request: Message, *but: str) -> str:
     """Return a digest that identifies a request, without the fields of `but`."""
-    without_fields = type(request)()
-    without_fields.CopyFrom(request)
+    left_out = {field: getattr(request, field) for field in but}
     for field in but:
-        without_fields.ClearField(field)
-    return hashlib.blake2b(without_fields.SerializeToString(deterministic=True), digest_size=8).hexdigest()
+        request.ClearField(field)
+    data = request.SerializeToString(deterministic=True)
+    for field, value in left_out.items():  # put back: to copy the request instead takes thrice as long
+        setattr(request, field, value)
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def encode(request_digest: str, *position: object) -> str:
     """Return a token from the request's digest and a position of numbers and strings."""
-    text = json.dumps([request_digest, *position], separators=(",", ":"))
+    text = _JSON.encode([request_digest, *position])
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 

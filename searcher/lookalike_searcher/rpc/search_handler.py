@@ -32,6 +32,7 @@ class Searching:
         impressions: counts answered searches.
         metrics: measures searches.
         slow_seconds: a search that takes so long is logged with its plan.
+        exact_threshold: a project with so many images should have an index.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Searching:
         impressions: Impressions,
         metrics: Metrics,
         slow_seconds: float,
+        exact_threshold: int,
     ) -> None:
         self._reads = reads
         self._rates = rates
@@ -49,6 +51,7 @@ class Searching:
         self._impressions = impressions
         self._metrics = metrics
         self._slow_seconds = slow_seconds
+        self._exact_threshold = exact_threshold
 
     async def answer(self, request: wire.SearchRequest, batch: int = 1) -> wire.SearchResponse:
         """Answer a search; `batch` is how many its batch has of the project. Raises the errors of `rank.rank`."""
@@ -66,11 +69,18 @@ class Searching:
             admitted = True
 
         ranking = await self._reads.ask(
-            lambda database: rank.rank(database, search, admit=admit, slow_seconds=self._slow_seconds)
+            lambda database: rank.rank(
+                database,
+                search,
+                admit=admit,
+                slow_seconds=self._slow_seconds,
+                exact_threshold=self._exact_threshold,
+            )
         )
-        mode = "exact" if ranking.exact else "approximate"
-        self._metrics.search_seconds.labels(mode).observe(time.perf_counter() - started)
-        self._metrics.images_ranked.labels(mode).observe(ranking.images_ranked)
+        mode = "exact" if ranking.reason.exact else "approximate"
+        self._metrics.searched(
+            search.project_name, mode, ranking.reason.value, time.perf_counter() - started, ranking.images_ranked
+        )
         self._recall.offer(search, ranking)
         issued_id = search.search_id or search_id.issue(ranking.project_id)
         if search.after is None:

@@ -149,7 +149,7 @@ class SearcherService(SpaceService):
             case "sha256":
                 stored = await reading.get(self._database, project_name, sha256=validation.sha256(request.sha256))
             case _:
-                raise InvalidField("sha256", "is required, or else uri", None)
+                raise InvalidField("sha256", "is required, or else uri")
         [image] = respond.images([stored])
         return wire.GetImageResponse(image=image)
 

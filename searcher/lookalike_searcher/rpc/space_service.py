@@ -10,7 +10,7 @@ from lookalike_searcher import validation
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.images import export
-from lookalike_searcher.indexes import index
+from lookalike_searcher.indexes import calibration, index
 from lookalike_searcher.projects import spaces
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.rpc import page_token, parse, respond
@@ -73,6 +73,6 @@ class SpaceService(SearcherServiceServicer):
                     raise ShuttingDown
 
     async def project(self, project: Project) -> wire.Project:
-        """Return the project with the states of its indexes."""
+        """Return the project with the states of its indexes, and what calibrations measured."""
         states = await index.states(self._database, project, threshold=self._config.exact_threshold)
-        return respond.project(project, states)
+        return respond.project(project, states, await calibration.stored(self._database, project))

@@ -1,6 +1,7 @@
 """Execute one search in the database, exactly or through the index."""
 
 import logging
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search.hit import Hit, hits
 from lookalike_searcher.search.query import Resolved
-from lookalike_searcher.search.types import Search
+from lookalike_searcher.search.types import Reason, Search
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,34 @@ class Candidates:
     matching: int | None
 
 
+def first_settings(search: Search, project: Project) -> str:
+    """Return the settings with which the search begins, as far as they are known before anything is looked up."""
+    if search.filter or _why_exact(search, project):
+        return ""
+    ef_search = project.in_space(search.space).ef_search(_first_depth(search))
+    return "" if ef_search is None else ef_settings(ef_search)
+
+
+def _why_exact(search: Search, project: Project, exact_threshold: float = math.inf) -> Reason | None:
+    """Return why the ranking must be exact, as far as that is known before the filter is looked at; or else None."""
+    space = project.in_space(search.space)
+    if search.exact:
+        return Reason.ASKED
+    if search.after and search.after.exact:
+        return Reason.EARLIER_PAGE
+    if space.index_time is None:
+        return Reason.INDEX_BUILDING if project.image_count >= exact_threshold else Reason.BELOW_THRESHOLD
+    return Reason.BELOW_THRESHOLD if space.exact_is_as_fast(_first_depth(search)) else None
+
+
+def _first_depth(search: Search) -> int:
+    """Return how many images the index is asked for at first."""
+    depth = (search.after.depth if search.after else 0) + search.depth
+    return depth * _IMAGES_PER_PRODUCT if search.by_product else depth
+
+
 class Ranker:
-    """The ranker executes one search, in its transaction."""
+    """The ranker executes one search, in its transaction, which has begun with its first settings."""
 
     def __init__(
         self,
@@ -63,39 +90,38 @@ class Ranker:
         self._metrics = metrics
         self._project, self._space, self._search, self._resolved = project, space, search, resolved
         self._slow_seconds = slow_seconds
+        self._settings = first_settings(search, project)
         self._conditions, self._arguments = search.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
 
-    @property
-    def _depth(self) -> int:
-        """A page needs so many of the nearest: one more tells that there are more, and the own file is ranked apart."""
-        return self._search.shortlist + 1 + bool(self._resolved.sha256)
+    async def rank(self, exact_threshold: float) -> tuple[Candidates, Reason]:
+        """Rank through the index, or exactly. Returns the reason too; see `rank.rank` for the threshold."""
+        reason = _why_exact(self._search, self._project, exact_threshold)
+        if reason is None and self._search.filter and await self._is_selective():
+            reason = Reason.FILTER
+        if reason is None:
+            candidates = await self._approximate()
+            if candidates:
+                return candidates, Reason.INDEX
+            reason = Reason.FELL_BACK
+        return await self._exact(), reason
 
-    async def exact(self) -> Candidates:
+    async def _exact(self) -> Candidates:
         """Rank all images that match the filter."""
         nearest = fragment("search_nearest_all_of_products" if self._search.by_product else "search_nearest_all")
         filtered = bool(self._search.filter)
         return await self._find(
-            None if self._search.by_product else self._depth,
+            None if self._search.by_product else self._search.depth,
             nearest=nearest,
             matching=fragment("search_matching") if filtered else "",
             count_of_matching="(SELECT count(*) FROM matching)" if filtered else "NULL::bigint",
             join_matching="JOIN matching USING (image_id)" if filtered else "",
         )
 
-    async def approximate(self) -> Candidates | None:
-        """Rank images through the index.
-
-        Returns None if the ranking must be exact, or if the index finds too few images.
-        """
-        search = self._search
-        if search.exact or self._space.index_time is None or (search.after and search.after.exact):
-            return None
-        if search.filter and await self._is_selective():
-            return None
-        min_depth = (search.after.depth if search.after else 0) + self._depth
-        depth = min_depth * _IMAGES_PER_PRODUCT if search.by_product else min_depth
+    async def _approximate(self) -> Candidates | None:
+        """Rank images through the index. Returns None if it finds too few, or would have to be walked too deep."""
+        search, depth = self._search, _first_depth(self._search)
         while (ef_search := self._space.ef_search(depth)) is not None:
-            await self._connection.execute(ef_settings(ef_search))
+            await self._set(ef_settings(ef_search))
             candidates = await self._find(
                 depth,
                 nearest=fragment("search_nearest_index"),
@@ -109,6 +135,11 @@ class Ranker:
             depth *= _DEEPER
         self._metrics.fallbacks.labels("too deep" if ef_search is None else "found too few").inc()
         return None
+
+    async def _set(self, settings: str) -> None:
+        if settings != self._settings:
+            await self._connection.execute(settings)
+            self._settings = settings
 
     async def _is_selective(self) -> bool:
         """Return whether so few images match the filter that all of them can be compared."""
@@ -144,7 +175,7 @@ class Ranker:
             *self._arguments,
         ]
         rows = await self._timed(sql, arguments)
-        return Candidates(list(hits(rows)), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
+        return Candidates(hits(rows), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
 
     async def _timed(self, sql: str, arguments: Sequence[object]) -> list[asyncpg.Record]:
         """Run the statement. If it is slow, its plan is logged."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import FailedPrecondition, InvalidField, NotFound
+from lookalike_searcher.errors import FailedPrecondition, InvalidField, Measure, NotFound
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.projects.projection import Projections
 from lookalike_searcher.projects.registry import Project
@@ -38,6 +38,11 @@ class Query:
     negatives: tuple[Example, ...] = ()
     sha256: bytes = b""
     leave_out: bool = False
+
+    @property
+    def has_own_file(self) -> bool:
+        """Return whether the query is one file whose hash is given, or is that of an image of the project."""
+        return len(self.positives) + len(self.negatives) == 1 and bool(self.sha256 or not self.positives[0].embedding)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def _combined(halfvecs: Sequence[bytes], positives: int) -> bytes:
         mean = 2 * mean - vectors[positives:].mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length < 1e-3:  # the rest is only rounding
-        raise InvalidField("negatives", "must not cancel out the positives", f"length {length:g}")
+        raise InvalidField("negatives", "must not cancel out the positives", Measure(f"length {length:g}"))
     [combined] = halfvec.encode((mean / length)[np.newaxis])
     return combined
 

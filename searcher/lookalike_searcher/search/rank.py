@@ -3,17 +3,18 @@
 import asyncio
 import math
 from collections.abc import Callable
+from functools import partial
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.projects import registry
+from lookalike_searcher.projects import known
 from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
-from lookalike_searcher.search.execute import Ranker
+from lookalike_searcher.search.execute import Ranker, first_settings
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Position, Ranking, Search
@@ -25,6 +26,7 @@ async def rank(
     *,
     admit: Callable[[Project], None] = lambda _: None,
     slow_seconds: float = math.inf,
+    exact_threshold: float = math.inf,
 ) -> Ranking:
     """Return the images, or products, most similar to the query.
 
@@ -33,23 +35,22 @@ async def rank(
         search: the search.
         admit: is called with the project before anything is ranked, and may raise.
         slow_seconds: a statement that takes so long is logged with its plan.
+        exact_threshold: with so many images, there should be an index.
 
     Raises:
         NotFound: there is no such project, space or image.
         FailedPrecondition: the query's vector is of another space.
         InvalidField: the page before was of another project or space.
     """
-    async with registry.reading(database, search.project_name) as (connection, project):
+    settings = partial(first_settings, search)
+    async with known.reading(database, search.project_name, search.space, settings) as (connection, project):
         admit(project)
         space = project.in_space(search.space)
         if search.after and search.after[:2] != (project.id, space.name):
             raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
         resolved = await queries.resolve(connection, projections_of(database), project, space, search.query)
         ranker = Ranker(connection, project, space, search, resolved, slow_seconds, database.metrics)
-        candidates = await ranker.approximate()
-        exact = candidates is None
-        if candidates is None:
-            candidates = await ranker.exact()
+        candidates, reason = await ranker.rank(exact_threshold)
         ranked = candidates.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
@@ -65,8 +66,8 @@ async def rank(
     last = None
     if more:
         final = hits[-1]
-        last = Position(project.id, space.name, final.rank, final.image_id, final.product, depth, exact)
-    return Ranking(project.id, hits, exact, ranked, space.name, resolved, last, space.recall_count)
+        last = Position(project.id, space.name, final.rank, final.image_id, final.product, depth, reason.exact)
+    return Ranking(project.id, hits, reason, ranked, space.name, resolved, last, space.recall_count)
 
 
 async def _compared(

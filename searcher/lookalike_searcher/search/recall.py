@@ -10,7 +10,7 @@ from typing import Final
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.images.image import Embedding
-from lookalike_searcher.indexes.calibration import LADDER
+from lookalike_searcher.indexes.calibration import LADDER, RECENT_QUERIES
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.space import MAX_EF_SEARCH
 from lookalike_searcher.search import rank
@@ -25,13 +25,17 @@ _WAITING: Final = 16
 _MEMORY: Final = 100
 """The mean is taken over so many samples."""
 _TRUSTED: Final = 30
-"""After so many samples, a mean below the target makes searches walk the index deeper."""
+"""After so many samples, a mean that is clearly below the target makes searches walk the index deeper."""
 _LEAST_EF_SEARCH: Final = min(LADDER)
 """Where recall is far better than the target, searches walk less deep, but not less than this."""
 
 
 class Recall:
     """The recall is measured on samples. If it misses the target, searches walk the index deeper; far above it, less.
+
+    The samples' vectors are kept for the next calibration; see `calibration.measure`. A new one replaces another at
+    random, so that recent ones are likelier to be there (Aggarwal: "On biased reservoir sampling in the presence of
+    stream evolution", VLDB 2006).
 
     Args:
         database: the primary, on which samples are searched again.
@@ -50,7 +54,7 @@ class Recall:
 
     def offer(self, search: Search, ranking: Ranking) -> None:
         """Take a search as a sample at random, if it can be repeated."""
-        whole = ranking.hits and not ranking.exact and not ranking.query.excluded  # it can be repeated unchanged
+        whole = ranking.hits and not ranking.reason.exact and not ranking.query.excluded  # it can be repeated unchanged
         share = self._share if ranking.recall_count >= _TRUSTED else math.ceil(self._share)  # 0 stays 0
         if not whole or search.rerank or random.random() >= share:  # noqa: S311 - no secret
             return
@@ -89,6 +93,9 @@ class Recall:
                 MAX_EF_SEARCH,
                 _LEAST_EF_SEARCH,
             )
+            place = random.randrange(RECENT_QUERIES)  # noqa: S311 - no secret
+            vector = ranking.query.vector
+            await connection.execute(statement("query_keep"), search.project_name, ranking.space, place, vector)
         self._metrics.recall_samples.labels("measured").inc()
         if row:
             self._metrics.recall.labels(search.project_name).set(row["recall"])

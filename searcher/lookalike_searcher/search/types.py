@@ -1,5 +1,6 @@
 """Define what a search asks for, and what it answers."""
 
+import enum
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -59,18 +60,48 @@ class Search:
         """Return how many hits to find, of which `limit` are returned."""
         return max(self.limit, self.rerank)
 
+    @property
+    def depth(self) -> int:
+        """Return how many of the nearest a page needs: one more tells that there are more; the own file is apart."""
+        return self.shortlist + 1 + self.query.has_own_file
+
+
+class Reason(enum.Enum):
+    """The reason says why a ranking was made through the index, or why exactly."""
+
+    INDEX = "index"
+    """The index was walked: the ranking is approximate."""
+    BELOW_THRESHOLD = "below_threshold"
+    """There are so few images that to compare all takes no longer than to walk an index."""
+    INDEX_BUILDING = "index_building"
+    """There should be an index, but it is not built yet."""
+    ASKED = "asked"
+    """The search asked for it."""
+    FILTER = "filter"
+    """So few images pass the filter that all of them were compared."""
+    FELL_BACK = "fell_back"
+    """The walk found too few images, or would have had to be too deep."""
+    EARLIER_PAGE = "earlier_page"
+    """An earlier page of the search was ranked exactly."""
+
+    @property
+    def exact(self) -> bool:
+        """Return whether all images, or all that pass the filter, were compared."""
+        return self is not Reason.INDEX
+
 
 @dataclass(frozen=True)
 class Ranking:
     """A ranking has hits in order of score, how they were found, and the end of this page if there are more.
 
     Attributes:
+        reason: why it was made through the index, or exactly.
         recall_count: how many samples the measured recall of its space is taken from.
     """
 
     project_id: int
     hits: list[Hit]
-    exact: bool
+    reason: Reason
     images_ranked: int
     space: str
     query: Resolved

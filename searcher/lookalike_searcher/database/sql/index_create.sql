@@ -1,2 +1,2 @@
--- pgvector's own m and ef_construction, which `make bench-searcher` found enough.
-CREATE INDEX CONCURRENTLY {index} ON {vectors} USING hnsw (vector halfvec_cosine_ops) WITH (m = 16, ef_construction = 64)
+-- The options: see the module `index`.
+CREATE INDEX CONCURRENTLY {index} ON {vectors} USING hnsw (vector halfvec_cosine_ops) WITH ({options})

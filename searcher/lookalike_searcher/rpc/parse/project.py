@@ -8,7 +8,7 @@ import numpy as np
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.database.halfvec import DIMENSIONS
-from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_searcher.images import export as exporting
 from lookalike_searcher.projects.registry import Limits
 from lookalike_searcher.projects.spaces import Derivation
@@ -37,7 +37,7 @@ def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, bool | No
     """Return a project's new limits, and whether its searches are to be switched off; None changes nothing."""
     limits_given, switched = request.HasField("limits"), request.HasField("search_disabled")
     if not limits_given and not switched:
-        raise InvalidField("limits", "is required, or else search_disabled", None)
+        raise InvalidField("limits", "is required, or else search_disabled")
     return limits(request.limits) if limits_given else None, request.search_disabled if switched else None
 
 
@@ -56,10 +56,10 @@ def projection(
     centre = vector.numbers("projection.centre", centre_given, DIMENSIONS)
     length = float(np.linalg.norm(centre.astype(np.float64)))
     if length > 1 + vector.LENGTH_TOLERANCE:
-        raise InvalidField("projection.centre", "must be at most of length 1", f"length {length:g}")
+        raise InvalidField("projection.centre", "must be at most of length 1", Measure(f"length {length:g}"))
     rank = int(np.linalg.matrix_rank(matrix.astype(np.float64), rtol=_NEGLIGIBLE))
     if rank < _MIN_RANK:
-        raise InvalidField("projection.matrix", f"must be at least of rank {_MIN_RANK}", f"rank {rank}")
+        raise InvalidField("projection.matrix", f"must be at least of rank {_MIN_RANK}", Measure(f"rank {rank}"))
     return matrix.tobytes(), centre.tobytes()
 
 

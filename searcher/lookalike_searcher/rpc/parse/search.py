@@ -128,7 +128,7 @@ def _example(field: str, message: wire.Example) -> Example:
         case "uri":
             return Example(uri=validation.uri(f"{field}.uri", message.uri))
         case _:
-            raise InvalidField(field, "must be an embedding, a sha256 or a uri", None)
+            raise InvalidField(field, "must be an embedding, a sha256 or a uri")
 
 
 def duplicates(request: wire.FindDuplicatesRequest) -> tuple[DuplicateQuery, str]:

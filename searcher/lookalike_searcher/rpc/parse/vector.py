@@ -8,7 +8,7 @@ import numpy as np
 from lookalike.v1 import common_pb2 as common
 from lookalike_searcher import validation
 from lookalike_searcher.database.halfvec import DIMENSIONS, encode
-from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.projects.projection import FLOATS
 
@@ -29,18 +29,18 @@ def embeddings(messages: Sequence[common.Embedding], field: str = "embedding") -
     sized = [message for message in messages if len(message.values) == DIMENSIONS]
     matrix = np.frombuffer(b"".join(map(_floats, sized)), FLOATS).reshape(-1, DIMENSIONS)
     with np.errstate(all="ignore"):  # vectors that overflow are refused below
-        lengths = iter(np.sqrt(np.square(matrix).sum(axis=1, dtype=np.float64)).tolist())
+        lengths = iter(np.sqrt(np.vecdot(matrix, matrix)).tolist())
         halves = iter(encode(matrix))
     results: list[Embedding | InvalidField] = []
     for message in messages:
         if len(message.values) != DIMENSIONS:
             count = f"{len(message.values)} numbers"
-            results.append(InvalidField(f"{field}.values", f"must be {DIMENSIONS} numbers", count))
+            results.append(InvalidField(f"{field}.values", f"must be {DIMENSIONS} numbers", Measure(count)))
             continue
         length, half = next(lengths), next(halves)
         if not abs(length - 1) <= LENGTH_TOLERANCE:  # also refuses NaN and infinity
             rule = "must be finite and of length 1, within 1 %"
-            results.append(InvalidField(f"{field}.values", rule, f"length {length:g}"))
+            results.append(InvalidField(f"{field}.values", rule, Measure(f"length {length:g}")))
             continue
         try:
             results.append(Embedding(validation.space(message.space, f"{field}.space"), half))
@@ -66,8 +66,8 @@ def _floats(message: common.Embedding) -> bytes:
 def numbers(field: str, values: Sequence[float] | np.ndarray, count: int) -> np.ndarray:
     """Return `count` finite numbers as float32. Raises InvalidField."""
     if len(values) != count:
-        raise InvalidField(field, f"must be {count} numbers", f"{len(values)} numbers")
+        raise InvalidField(field, f"must be {count} numbers", Measure(f"{len(values)} numbers"))
     array = np.fromiter(values, FLOATS, count)
     if not np.isfinite(array).all():
-        raise InvalidField(field, "must be finite", f"{count - int(np.isfinite(array).sum())} that are not")
+        raise InvalidField(field, "must be finite", Measure(f"{count - int(np.isfinite(array).sum())} that are not"))
     return array

@@ -1,13 +1,18 @@
 """Build responses about images and references."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.errors import STATUS
 from lookalike_searcher.images.export import Block
 from lookalike_searcher.images.image import Image, Listed, Reference, State
 from lookalike_serving.errors import DomainError
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
+    Listing = RepeatedCompositeFieldContainer[wire.Reference]
 
 MAX_REFERENCE_BYTES: Final = 8 * 1024 * 1024
 """All references in one answer together may take so many bytes."""
@@ -41,42 +46,37 @@ def images(stored: Iterable[Image]) -> list[wire.Image]:
     room = MAX_REFERENCE_BYTES
     messages = []
     for image in stored:
-        messages.append(_image(image, room))
-        room -= messages[-1].ByteSize()
+        message = wire.Image(
+            sha256=image.sha256, width=image.width, height=image.height, reference_count=image.reference_count
+        )
+        message.create_time.FromDatetime(image.create_time)
+        room = add_references(message.references, image.references, room)
+        messages.append(message)
     return messages
 
 
-def _image(image: Image, room: int) -> wire.Image:
-    message = wire.Image(
-        sha256=image.sha256,
-        width=image.width,
-        height=image.height,
-        references=listed_references(image.references, room),
-        reference_count=image.reference_count,
-    )
-    message.create_time.FromDatetime(image.create_time)
-    return message
+def add_references(listed: "Listing", references: Iterable[Reference], room: int) -> int:
+    """Add as many references as there is room for, but at least one. Returns the room that is left, in bytes.
 
-
-def listed_references(references: Iterable[Reference], room: int) -> list[wire.Reference]:
-    """Return as many references as there is room for, but at least one."""
-    listed: list[wire.Reference] = []
-    for message in map(_reference, references):
-        room -= message.ByteSize()
-        if listed and room < 0:
+    They are made in their place: to pass messages to the constructor of another copies them.
+    """
+    for reference in references:
+        message = listed.add()
+        _fill(message, reference)
+        size = message.ByteSize()
+        if size > room and len(listed) > 1:
+            del listed[-1]
             break
-        listed.append(message)
-    return listed
+        room -= size
+    return room
 
 
-def _reference(reference: Reference) -> wire.Reference:
-    return wire.Reference(
-        uri=reference.uri,
-        product=reference.product,
-        variant=reference.variant,
-        staged=reference.staged,
-        labels=reference.labels,
-    )
+def _fill(message: wire.Reference, reference: Reference) -> None:
+    message.uri, message.product, message.variant, message.staged, labels = reference
+    if labels:
+        own = message.labels
+        for name, value in labels.items():  # `update` takes twice as long
+            own[name] = value
 
 
 def states(stored: Iterable[State]) -> wire.CheckReferencesResponse:
@@ -91,7 +91,9 @@ def states(stored: Iterable[State]) -> wire.CheckReferencesResponse:
 
 def listed(listing: Listed) -> wire.ListedReference:
     """Return a reference by itself, with its image's hash."""
-    return wire.ListedReference(reference=_reference(listing.reference), sha256=listing.sha256, stamp=listing.stamp)
+    message = wire.ListedReference(sha256=listing.sha256, stamp=listing.stamp)
+    _fill(message.reference, listing.reference)
+    return message
 
 
 def exported(block: Block, resume_token: str) -> wire.ExportVectorsResponse:

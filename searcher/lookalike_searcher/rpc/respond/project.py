@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
+from lookalike_searcher.indexes.calibration import Calibration
+from lookalike_searcher.indexes.curve import Curve
 from lookalike_searcher.indexes.index import IndexState, IndexStatus
 from lookalike_searcher.projects.registry import Limits, Project
 from lookalike_searcher.projects.space import Space
@@ -17,8 +19,18 @@ _INDEX_STATES: Final[Mapping[IndexState, "wire.IndexState.ValueType"]] = {
 }
 
 
-def project(stored: Project, indexes: Mapping[int, IndexStatus] | None = None) -> wire.Project:
-    """Return a project, with its spaces if the states of their indexes are given by the spaces' ids."""
+def project(
+    stored: Project,
+    indexes: Mapping[int, IndexStatus] | None = None,
+    calibrations: Mapping[int, Calibration] | None = None,
+) -> wire.Project:
+    """Return the message about a project, with its spaces.
+
+    Args:
+        stored: the project.
+        indexes: the states of its spaces' indexes by the spaces' ids; without them, the answer has no spaces.
+        calibrations: the calibrations of these indexes, by the spaces' ids.
+    """
     message = wire.Project(
         name=stored.name,
         space=stored.space,
@@ -32,7 +44,8 @@ def project(stored: Project, indexes: Mapping[int, IndexStatus] | None = None) -
     if indexes is not None:
         spaces = (space for space in stored.spaces if space.id in indexes)  # other spaces have just been dropped
         in_order = sorted(spaces, key=lambda space: space.name != stored.space)
-        message.spaces.extend(_space(space, stored, indexes[space.id]) for space in in_order)
+        measured = calibrations or {}
+        message.spaces.extend(_space(space, stored, indexes[space.id], measured.get(space.id)) for space in in_order)
     return message
 
 
@@ -45,7 +58,7 @@ def _limits(limits: Limits) -> wire.Limits:
     )
 
 
-def _space(space: Space, project: Project, index: IndexStatus) -> wire.Space:
+def _space(space: Space, project: Project, index: IndexStatus, calibration: Calibration | None) -> wire.Space:
     message = wire.Space(
         name=space.name,
         serves=space.name == project.space,
@@ -57,10 +70,28 @@ def _space(space: Space, project: Project, index: IndexStatus) -> wire.Space:
             phase=index.phase,
             recall=space.recall if space.recall_count else None,
             ef_search=(space.ef_search(10) or 0),
+            calibration=_calibration(calibration) if calibration and space.index_time else None,
         ),
     )
     message.create_time.FromDatetime(space.create_time)
     return message
+
+
+def _calibration(calibration: Calibration) -> wire.Calibration:
+    message = wire.Calibration(
+        image_count=calibration.image_count,
+        query_count=calibration.query_count,
+        real_query_count=calibration.real_query_count,
+        curves=map(_curve, calibration.curves),
+    )
+    if calibration.create_time:
+        message.create_time.FromDatetime(calibration.create_time)
+    return message
+
+
+def _curve(curve: Curve) -> wire.Curve:
+    rungs = (wire.Rung(ef_search=rung.ef_search, recall=rung.recall, seconds=rung.seconds) for rung in curve.rungs)
+    return wire.Curve(hit_count=curve.hit_count, rungs=rungs, exact_seconds=curve.exact_seconds)
 
 
 def comparison(compared: Comparison) -> wire.CompareSpacesResponse:

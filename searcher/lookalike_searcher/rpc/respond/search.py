@@ -4,40 +4,35 @@ from lookalike.constants import NEAR_DUPLICATE
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.duplicates.cluster import Cluster
 from lookalike_searcher.duplicates.duplicates import Progress
-from lookalike_searcher.rpc.respond.image import MAX_REFERENCE_BYTES, images, listed_references
+from lookalike_searcher.rpc.respond.image import MAX_REFERENCE_BYTES, add_references, images
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.types import Ranking
 
 
 def ranking(answer: Ranking, next_page_token: str, search_id: str) -> wire.SearchResponse:
     """Return the answer to a search. If the message is full, hits have only their first reference."""
-    room = MAX_REFERENCE_BYTES
-    hits = []
-    for hit in answer.hits:
-        hits.append(_hit(hit, answer.query.sha256, room))
-        room -= hits[-1].ByteSize()
-    return wire.SearchResponse(
-        hits=hits,
-        mode=wire.SEARCH_MODE_EXACT if answer.exact else wire.SEARCH_MODE_APPROXIMATE,
+    response = wire.SearchResponse(
+        mode=wire.SEARCH_MODE_EXACT if answer.reason.exact else wire.SEARCH_MODE_APPROXIMATE,
         images_ranked=answer.images_ranked,
         next_page_token=next_page_token,
         space=answer.space,
         search_id=search_id,
+        reason=wire.SearchReason.Value(f"SEARCH_REASON_{answer.reason.name}"),
     )
-
-
-def _hit(hit: Hit, query_sha256: bytes, room: int) -> wire.Hit:
-    return wire.Hit(
-        similarity=hit.similarity,
-        match=_match(hit, query_sha256),
-        sha256=hit.sha256,
-        width=hit.width,
-        height=hit.height,
-        references=listed_references(hit.references, room),
-        reference_count=hit.reference_count,
-        product=hit.product,
-        score=hit.score,
-    )
+    room, listed = MAX_REFERENCE_BYTES, response.hits
+    for hit in answer.hits:
+        message = listed.add(
+            similarity=hit.similarity,
+            match=_match(hit, answer.query.sha256),
+            sha256=hit.sha256,
+            width=hit.width,
+            height=hit.height,
+            reference_count=hit.reference_count,
+            product=hit.product,
+            score=hit.score,
+        )
+        room = add_references(message.references, hit.references, room)
+    return response
 
 
 def _match(hit: Hit, query_sha256: bytes) -> "wire.Match.ValueType":

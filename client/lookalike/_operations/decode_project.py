@@ -1,0 +1,86 @@
+"""Turn the wire's messages about projects into the library's records."""
+
+from datetime import UTC
+from typing import Final
+
+from lookalike.records import (
+    Calibration,
+    Curve,
+    Index,
+    IndexState,
+    Limits,
+    Project,
+    Rung,
+    Space,
+    SpaceComparison,
+    SpaceFigures,
+)
+from lookalike.v1 import searcher_pb2
+
+_INDEX_STATES: Final = {
+    searcher_pb2.INDEX_STATE_NONE: IndexState.NONE,
+    searcher_pb2.INDEX_STATE_PENDING: IndexState.PENDING,
+    searcher_pb2.INDEX_STATE_BUILDING: IndexState.BUILDING,
+    searcher_pb2.INDEX_STATE_READY: IndexState.READY,
+}
+
+
+def project(message: searcher_pb2.Project) -> Project:
+    """Return the record of a project."""
+    return Project(
+        name=message.name,
+        space=message.space,
+        image_count=message.image_count,
+        reference_count=message.reference_count,
+        create_time=message.create_time.ToDatetime(tzinfo=UTC),
+        update_time=message.update_time.ToDatetime(tzinfo=UTC),
+        limits=_limits(message.limits),
+        search_enabled=not message.search_disabled,
+        spaces=tuple(map(_space, message.spaces)),
+    )
+
+
+def _limits(message: searcher_pb2.Limits) -> Limits:
+    return Limits(message.max_images, message.max_hits, message.searches_per_second, message.max_batch)
+
+
+def _space(message: searcher_pb2.Space) -> Space:
+    index = Index(
+        state=_INDEX_STATES.get(message.index.state, IndexState.OTHER),
+        progress=message.index.progress,
+        phase=message.index.phase,
+        recall=message.index.recall if message.index.HasField("recall") else None,
+        ef_search=message.index.ef_search,
+        calibration=_calibration(message.index.calibration) if message.index.HasField("calibration") else None,
+    )
+    created = message.create_time.ToDatetime(tzinfo=UTC)
+    return Space(message.name, message.serves, message.vector_count, index, created, message.source)
+
+
+def _calibration(message: searcher_pb2.Calibration) -> Calibration:
+    return Calibration(
+        create_time=message.create_time.ToDatetime(tzinfo=UTC),
+        image_count=message.image_count,
+        query_count=message.query_count,
+        real_query_count=message.real_query_count,
+        curves=tuple(map(_curve, message.curves)),
+    )
+
+
+def _curve(message: searcher_pb2.Curve) -> Curve:
+    rungs = tuple(Rung(rung.ef_search, rung.recall, rung.seconds) for rung in message.rungs)
+    return Curve(message.hit_count, rungs, message.exact_seconds)
+
+
+def comparison(message: searcher_pb2.CompareSpacesResponse) -> SpaceComparison:
+    """Return the record of two spaces side by side."""
+    return SpaceComparison(
+        sample_count=message.sample_count,
+        overlap=message.overlap,
+        serving=_figures(message.serving),
+        other=_figures(message.other),
+    )
+
+
+def _figures(message: searcher_pb2.SpaceFigures) -> SpaceFigures:
+    return SpaceFigures(message.space, message.same_product, message.median_seconds)

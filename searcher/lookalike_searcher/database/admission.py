@@ -1,0 +1,138 @@
+"""Admit calls to connections: fairly between projects, and only calls that can be answered in time.
+
+A queue that is long helps nobody: what leaves it late is answered to callers who have gone. So a call may wait only if
+the pace at which calls now end says that it will not wait long, measured by its own deadline; otherwise it is refused
+at once. Nichols and Jacobson ("Controlling queue delay", ACM Queue 2012) bound a queue by time in this way, not by
+length. Where the estimate was wrong, and calls wait longer, the newest are served first, as they can still be answered
+(adaptive LIFO; Maurer: "Fail at scale", ACM Queue 2015).
+"""
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from lookalike_searcher.quota import QuotaExceeded
+from lookalike_serving.patience import acceptable_wait, retry_after
+
+MAX_WAITING: Final = 200
+"""So many calls on one project may wait at most, however quick they are, as each needs memory."""
+_WEIGHT: Final = 0.1
+"""The weight of the last call in the mean time between two ends."""
+_FIRST_GUESS_SECONDS: Final = 0.002
+
+
+@dataclass(eq=False)
+class _Waiter:
+    """A call that waits for a place: since when, until when it is worth it, and how it is told, by `time.monotonic`."""
+
+    since: float
+    acceptable_wait: float
+    deadline: float
+    admitted: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class _Places:
+    """The places of one project.
+
+    Attributes:
+        free: how many are free.
+        waiting: the calls that wait for one, oldest first.
+        pace: mean seconds from one end of a call to the next, while no place is free.
+        last_end: when a call ended last, or when the last free place was taken.
+    """
+
+    __slots__ = ("free", "last_end", "pace", "waiting")
+
+    def __init__(self, share: int, pace: float) -> None:
+        self.free = share
+        self.waiting: deque[_Waiter] = deque()
+        self.pace = pace
+        self.last_end = 0.0
+
+    def expected_wait(self, now: float) -> float:
+        """Return the seconds that one more call would wait. While no call ends, that is at least as long again."""
+        return max((len(self.waiting) + 1) * self.pace, now - self.last_end)
+
+
+class Admission:
+    """The admission gives at most `share` places to each project at once.
+
+    Args:
+        share: places of one project.
+        patience: seconds that callers without a deadline are taken to wait for their answer.
+    """
+
+    def __init__(self, share: int, patience: float) -> None:
+        self._share = share
+        self._patience = patience
+        self._pace = _FIRST_GUESS_SECONDS
+        self._projects: dict[str, _Places] = {}
+
+    async def take(self, project_name: str, remaining: float) -> None:
+        """Take one of the project's places. Whoever has taken it must give it back.
+
+        Args:
+            project_name: the name of the project.
+            remaining: seconds until the caller's deadline; infinite if there is none.
+
+        Raises:
+            QuotaExceeded: the call would wait too long, or has.
+        """
+        places = self._projects.get(project_name)
+        if places is None:
+            places = self._projects[project_name] = _Places(self._share, self._pace)
+        now = time.monotonic()
+        if places.free:
+            places.free -= 1
+            places.last_end = now
+            return
+        acceptable = acceptable_wait(remaining, self._patience)
+        expected = places.expected_wait(now)
+        if expected > acceptable or len(places.waiting) >= MAX_WAITING:
+            raise _refusal(project_name, places, expected)
+        waiter = _Waiter(now, acceptable, now + min(remaining, self._patience))
+        places.waiting.append(waiter)
+        try:
+            await waiter.admitted
+        except asyncio.CancelledError:
+            if waiter in places.waiting:
+                places.waiting.remove(waiter)
+            elif not waiter.admitted.cancelled() and waiter.admitted.exception() is None:
+                self._pass_on(project_name, places)  # it was admitted just now
+            raise
+
+    def give_back(self, project_name: str) -> None:
+        """Give a place of the project back."""
+        places = self._projects[project_name]
+        if not places.free:
+            now = time.monotonic()
+            places.pace += _WEIGHT * (now - places.last_end - places.pace)
+            places.last_end, self._pace = now, places.pace
+        self._pass_on(project_name, places)
+
+    def _pass_on(self, project_name: str, places: _Places) -> None:
+        """Give a free place to whoever waits, or keep it."""
+        now = time.monotonic()
+        waiting = places.waiting
+        needed = now + places.pace * self._share  # when a call would end that begins now
+        while waiting:
+            oldest = waiting[0]
+            is_late = oldest.deadline < needed
+            overloaded = not is_late and now - oldest.since > oldest.acceptable_wait
+            waiter = waiting.pop() if overloaded else waiting.popleft()
+            if waiter.admitted.done():  # it was cancelled just now
+                continue
+            if waiter.deadline < needed:
+                waiter.admitted.set_exception(_refusal(project_name, places, places.expected_wait(now)))
+                continue
+            waiter.admitted.set_result(None)
+            return
+        places.free += 1
+        if places.free == self._share:
+            del self._projects[project_name]
+
+
+def _refusal(project_name: str, places: _Places, expected: float) -> QuotaExceeded:
+    return QuotaExceeded.busy(project_name, len(places.waiting), expected, retry_after(expected))

@@ -1,0 +1,1 @@
+AND to_regclass('{vectors}') IS NOT NULL

@@ -1,0 +1,76 @@
+"""Choose how deep searches walk an index, by what each depth finds and how long it takes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from lookalike_searcher.projects.space import MAX_EF_SEARCH
+
+EXACT: Final = 2 * MAX_EF_SEARCH
+"""This stands for exact ranking: no walk can be so deep."""
+HYSTERESIS: Final = 1.2
+"""The other way, exact or through the index, must be faster by this factor before searches change to it: else two that
+take about as long would take turns, by chance."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A rung is a value of hnsw.ef_search, with the mean recall and the median seconds of the queries that used it.
+
+    Attributes:
+        standard_error: that of the mean recall; it is not stored.
+    """
+
+    ef_search: int
+    recall: float
+    seconds: float
+    standard_error: float = 0.0
+
+    def reaches(self, least: float) -> bool:
+        """Return whether the recall is at least this, or less by no more than chance may do.
+
+        That is one standard error (Breiman et al.: "Classification and Regression Trees", 1984). The few queries whose
+        nearest a walk does not reach at all would else decide between depths that are otherwise as good.
+        """
+        return self.recall + self.standard_error >= least
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The curve says what each rung finds of so many nearest hits, and how long an exact ranking takes."""
+
+    hit_count: int
+    rungs: tuple[Rung, ...]
+    exact_seconds: float
+
+    def rung(self, target: float) -> Rung:
+        """Return the rung to walk with, if the index is walked.
+
+        It is the least that misses no more than half of what the target allows, as users' queries may be harder than
+        the sample. If none does, it is the knee: the least after which deeper walks find hardly more.
+        """
+        reached = (rung for rung in self.rungs if rung.reaches(enough(target)))
+        best = max(rung.recall for rung in self.rungs)
+        knee = (rung for rung in self.rungs if rung.reaches(best - (1 - target) / 2))
+        return next(reached, None) or next(knee)
+
+    def choose(self, target: float, *, was_exact: bool = False) -> int:
+        """Return the `hnsw.ef_search` to search with, or EXACT where an exact ranking takes no longer.
+
+        Args:
+            target: the recall that searches should reach.
+            was_exact: whether searches are exact now; see HYSTERESIS.
+        """
+        rung = self.rung(target)
+        longer = self.exact_seconds / HYSTERESIS if was_exact else self.exact_seconds * HYSTERESIS
+        return EXACT if longer <= rung.seconds else rung.ef_search
+
+    def __str__(self) -> str:
+        """Return a line for the log."""
+        rungs = ", ".join(f"{rung.ef_search}: {rung.recall:.4f} in {1000 * rung.seconds:.1f} ms" for rung in self.rungs)
+        exactly = f"exactly in {1000 * self.exact_seconds:.1f} ms"
+        return f"recall@{self.hit_count} by hnsw.ef_search {rungs}; {exactly}"
+
+
+def enough(target: float) -> float:
+    """Return the recall on the sample that is enough for a target: half of the misses that it allows are left over."""
+    return (1 + target) / 2

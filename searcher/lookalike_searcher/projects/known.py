@@ -1,0 +1,73 @@
+"""Know projects from one search to the next, so that the registry is read only when it has changed."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import Connection, fill, fragment
+from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.registry import Project
+
+_MOST: Final = 10_000
+"""So many projects are known at most, of some kilobytes each."""
+
+
+class _Known(NamedTuple):
+    """A project as it was read, and the condition under which it still is so."""
+
+    project: Project
+    condition: str
+
+
+_OF_DATABASES: Final[WeakKeyDictionary[Database, dict[str, _Known]]] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def reading(
+    database: Database, name: str, space: str, settings: Callable[[Project], str]
+) -> AsyncIterator[tuple[Connection, Project]]:
+    """Lend a connection as `registry.reading` does. Yields it and the project, as it is in the transaction.
+
+    A known project costs no round trip: PostgreSQL compares the versions of its rows as the transaction begins. If one
+    has another version, the registry is read. So any change is seen at once, whoever made it.
+
+    Args:
+        database: the database of the project.
+        name: the name of the project.
+        space: the name of the space that is wanted; another space that was made since may be missing.
+        settings: returns the `SET LOCAL` statements with which to read the project, each ended by a semicolon.
+
+    Raises:
+        NotFound: there is no such project.
+    """
+    projects = _OF_DATABASES.setdefault(database, {})
+    known = projects.get(name)
+    if known and known.project.find_space(space):
+        begun = database.reading_if(known.condition, settings(known.project), project_name=name)
+        async with begun as (connection, unchanged):
+            if unchanged:
+                with registry.deletion_noticed(name):
+                    yield connection, known.project
+                return
+    projects.pop(name, None)
+    async with registry.reading(database, name) as (connection, project):
+        if len(projects) >= _MOST:
+            del projects[next(iter(projects))]  # the one that was read first
+        projects[name] = _Known(project, _unchanged(project))
+        if needed := settings(project):
+            await connection.execute(needed)
+        yield connection, project
+
+
+def _unchanged(project: Project) -> str:
+    """Return the condition under which the project is as it was read."""
+    own, *of_spaces = project.versions
+    spaces, tables = "", ""
+    for space, version in zip(project.spaces, of_spaces, strict=True):
+        spaces += fragment("space_unchanged").format(id=space.id, place=version.place, number=version.number)
+        tables += fill(fragment("space_there"), project.id, space.id)
+    return fragment("project_unchanged").format(
+        id=project.id, place=own.place, number=own.number, spaces_unchanged=spaces, tables_there=tables
+    )

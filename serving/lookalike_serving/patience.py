@@ -1,0 +1,29 @@
+"""Say how long a call may be expected to wait, and when a caller that was refused should come back."""
+
+import random
+from typing import Final
+
+PATIENCE_SECONDS: Final = 20.0
+"""Callers without a deadline are taken to wait so long for their answer."""
+_WAITING_SHARE: Final = 0.4
+"""A call may be expected to wait for this share of the time that its caller gives it. The rest is for slower times:
+behind a queue as long as the deadline, nearly all work is done for callers who have gone."""
+_LEAST_RETRY_SECONDS: Final = 0.1
+
+
+def acceptable_wait(remaining: float, patience: float = PATIENCE_SECONDS) -> float:
+    """Return the seconds that a call may be expected to wait.
+
+    Args:
+        remaining: seconds until the caller's deadline; infinite if there is none.
+        patience: seconds that are assumed at most.
+    """
+    return _WAITING_SHARE * min(remaining, patience)
+
+
+def retry_after(expected_wait: float) -> float:
+    """Return the seconds after which a refused caller should come back: once to twice the expected wait.
+
+    Callers who are refused together get different times, so that they do not come back together.
+    """
+    return max(_LEAST_RETRY_SECONDS, expected_wait) * random.uniform(1, 2)  # noqa: S311 - no secret

@@ -1,0 +1,130 @@
+"""A search knows its project from the searches before, and yet sees at once what anybody has changed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import grpc
+import pytest
+
+from lookalike import errors
+from lookalike.v1 import searcher_pb2 as wire
+from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_searcher.database import pool
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import statement
+from lookalike_searcher.projects import known, registry, spaces
+from lookalike_searcher.projects.registry import Limits, Project
+from tests.indexer import Writer
+from tests.lock_holder import LockHolder
+
+NEW = "another-512"
+
+
+@pytest.fixture
+async def writer(searcher_channel: grpc.aio.Channel, project: str, database: Database) -> Writer:
+    """A project with a second, empty space. The registry says that the first one has an index."""
+    stub = SearcherServiceStub(searcher_channel)
+    found = await stub.GetProject(wire.GetProjectRequest(name=project))
+    writer = Writer(stub, project, found.project.space)
+    await writer.send(*(writer.request(seed) for seed in range(3)))
+    await spaces.create(database, project, NEW)
+    async with registry.writing(database, project) as (connection, stored):
+        await connection.execute(statement("space_indexed"), stored.serving.id, 40, 100, 0.99, 3)
+    return writer
+
+
+async def answered(writer: Writer) -> str:
+    """How a search is made, or why it is refused."""
+    try:
+        found = await writer.stub.Search(wire.SearchRequest(project=writer.project, sha256=writer.request(1).sha256))
+    except grpc.aio.AioRpcError as error:
+        return errors.from_rpc(error, "searcher").reason
+    return f"{len(found.hits)} hits, {wire.SearchMode.Name(found.mode)}"
+
+
+async def disabled(database: Database, project: Project) -> None:
+    await registry.update(database, project.name, None, search_disabled=True)
+
+
+async def limited(database: Database, project: Project) -> None:
+    await registry.update(database, project.name, Limits(max_hits=1), search_disabled=None)
+
+
+async def unindexed(database: Database, project: Project) -> None:
+    async with database.writing() as connection:
+        await connection.execute(statement("space_unindexed"), project.serving.id)
+
+
+async def cut_over(database: Database, project: Project) -> None:
+    await spaces.cut_over(database, project.name, NEW, allow_incomplete=True, index_from=100)
+
+
+async def deleted(database: Database, project: Project) -> None:
+    await registry.delete(database, project.name)
+
+
+async def made_anew(database: Database, project: Project) -> None:
+    await registry.delete(database, project.name)
+    await registry.create(database, project.name, project.space, Limits())
+
+
+@pytest.mark.parametrize(
+    ("change", "then"),
+    [
+        (disabled, "SEARCH_DISABLED"),
+        (limited, "HIT_QUOTA_EXCEEDED"),
+        (unindexed, "3 hits, SEARCH_MODE_EXACT"),
+        (cut_over, "IMAGE_NOT_FOUND"),
+        (deleted, "PROJECT_NOT_FOUND"),
+        (made_anew, "IMAGE_NOT_FOUND"),
+    ],
+)
+async def test_the_next_search_sees_what_another_searcher_has_changed(
+    writer: Writer, database_url: str, change: Callable[[Database, Project], Awaitable[None]], then: str
+) -> None:
+    assert [await answered(writer) for _ in range(2)] == ["3 hits, SEARCH_MODE_APPROXIMATE"] * 2
+    async with pool.connect(database_url, pool_size=2, command_timeout=30) as other:
+        await change(other, await registry.get(other, writer.project))
+    assert await answered(writer) == then
+    if change is deleted:
+        await writer.stub.CreateProject(wire.CreateProjectRequest(name=writer.project, space=writer.space))
+
+
+async def test_the_registry_is_read_for_the_first_of_many_searches_alone(writer: Writer, database_url: str) -> None:
+    sent: list[str] = []
+    async with pool.connect(database_url, pool_size=1, command_timeout=30) as database:
+        async with database.connection() as connection:  # the only one there is
+            connection.add_query_logger(lambda logged: sent.append(logged.query))
+        for _ in range(3):
+            async with known.reading(database, writer.project, "", lambda _: "") as (_, project):
+                assert [space.name for space in project.spaces] == [writer.space, NEW]
+        async with database.connection():  # which is lent when the last transaction has ended
+            pass
+    first = [text.split()[0] for text in sent[:3]]
+    assert (len(sent), first) == (3 + 2 + 2, ["BEGIN", "--", "COMMIT"])
+
+
+async def test_a_space_that_was_made_since_is_found(writer: Writer, database: Database) -> None:
+    asked = wire.SearchRequest(project=writer.project, sha256=writer.request(1).sha256)
+    await writer.stub.Search(asked)
+    await spaces.create(database, writer.project, "made-since-512")
+    async with known.reading(database, writer.project, "made-since-512", lambda _: "") as (_, project):
+        assert project.in_space("made-since-512").index_time is None
+
+
+async def test_a_project_is_read_again_if_a_table_was_dropped_before_it_was_held(
+    writer: Writer, database: Database, lock_holder: LockHolder
+) -> None:
+    """Its snapshot, taken before, shows it as it was known."""
+
+    async def names(settings: str) -> list[str]:
+        async with known.reading(database, writer.project, "", lambda _: settings) as (_, project):
+            return [space.name for space in project.spaces]
+
+    assert await names("") == [writer.space, NEW]
+    await lock_holder.connection.execute("SELECT pg_advisory_lock(68771, 2)")
+    reading = asyncio.create_task(names("SELECT pg_advisory_xact_lock_shared(68771, 2);"))
+    await lock_holder.until_waiting(1)
+    await writer.stub.DeleteSpace(wire.DeleteSpaceRequest(project=writer.project, space=NEW))
+    await lock_holder.connection.execute("SELECT pg_advisory_unlock(68771, 2)")
+    assert await reading == [writer.space]

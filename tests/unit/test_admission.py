@@ -1,0 +1,185 @@
+"""Which calls get a connection, which wait, and which are refused."""
+
+import asyncio
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+import pytest
+
+from lookalike_searcher.database import admission
+from lookalike_searcher.database.admission import Admission
+from lookalike_searcher.quota import QuotaExceeded
+from lookalike_serving.patience import retry_after
+
+
+class Calls:
+    """Calls that hold a place until they are told to end, and in what order they got it."""
+
+    def __init__(self, share: int) -> None:
+        self.share = share
+        self.admission = Admission(share, patience=20)
+        self.inside: list[str] = []
+        self._ends: dict[str, asyncio.Event] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def begin(self, *names: str, remaining: float = math.inf) -> "list[asyncio.Task[None]]":
+        """Start calls, on the projects that their names begin with, and let each come as far as it can."""
+        tasks = [asyncio.create_task(self._call(name, remaining)) for name in names]
+        self._tasks += tasks
+        await self.settle()
+        return tasks
+
+    async def end(self, name: str) -> None:
+        self._ends[name].set()
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def _call(self, name: str, remaining: float) -> None:
+        self._ends[name] = asyncio.Event()
+        await self.admission.take(name[0], remaining)
+        try:
+            self.inside.append(name)
+            await self._ends[name].wait()
+            self.inside.remove(name)
+        finally:
+            self.admission.give_back(name[0])
+
+
+@dataclass
+class Clock:
+    """What time it is."""
+
+    now: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(admission, "time", clock)
+    return clock
+
+
+async def test_a_project_gets_its_share_and_others_theirs_and_who_waits_longest_is_next() -> None:
+    async with Calls(2) as calls:
+        tasks = await calls.begin("a1", "a2", "a3", "a4", "b1")
+        assert calls.inside == ["a1", "a2", "b1"]
+        await calls.end("a2")
+        assert calls.inside == ["a1", "b1", "a3"]
+        for name in ("a1", "a3", "a4", "b1"):
+            await calls.end(name)
+        await asyncio.gather(*tasks)
+
+
+async def test_a_call_that_is_cancelled_gives_its_place_back_waiting_or_not() -> None:
+    async with Calls(1) as calls:
+        first, second, third = await calls.begin("a1", "a2", "a3")
+        second.cancel()
+        await calls.settle()
+        first.cancel()
+        await calls.settle()
+        assert calls.inside[-1] == "a3"
+        await calls.end("a3")
+        await third
+        for task in (first, second):
+            with suppress(asyncio.CancelledError):
+                await task
+        assert await calls.begin("a4")
+        assert calls.inside[-1] == "a4"
+        await calls.end("a4")
+
+
+async def test_more_than_may_wait_are_refused_and_only_of_that_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_WAITING", 3)
+    async with Calls(2) as calls:
+        tasks = await calls.begin(*(f"a{number}" for number in range(6)))
+        *_, refused = tasks
+        assert await reason_of(refused) == "PROJECT_BUSY"
+        tasks += await calls.begin("b0")
+        assert calls.inside == ["a0", "a1", "b0"]
+        for name in ("a0", "a1", "a2", "a3", "a4", "b0"):
+            await calls.end(name)
+        again = await calls.begin("a9")
+        assert calls.inside == ["a9"]
+        await calls.end("a9")
+        await asyncio.gather(*again, *tasks[:5], tasks[-1])
+
+
+async def test_a_call_that_would_wait_too_long_for_its_deadline_is_refused_at_once(clock: Clock) -> None:
+    async with Calls(2) as calls:
+        await saturated(calls, clock, seconds=0.3)  # from one end of a call to the next
+        waits = [await calls.begin(name, remaining=2) for name in ("a1", "a2")]
+        [refused] = await calls.begin("a3", remaining=2)  # it would wait for 0.9 s, more than 0.4 of 2
+        assert await reason_of(refused) == "PROJECT_BUSY"
+        error = refused.exception()
+        assert isinstance(error, QuotaExceeded)
+        assert error.metadata | {"wait_seconds": ""} == {"project": "a", "waiting": "2", "wait_seconds": ""}
+        assert float(error.metadata["wait_seconds"]) == pytest.approx(0.9, rel=0.1)
+        assert not any(task.done() for wait in waits for task in wait)
+        assert not (await calls.begin("a4", remaining=4))[0].done()
+        assert not (await calls.begin("a5", remaining=math.inf))[0].done()  # 20 s are assumed
+
+
+def test_refused_callers_are_told_to_come_back_at_different_times() -> None:
+    delays = {retry_after(0.5) for _ in range(20)}
+    assert len(delays) == 20
+    assert all(0.5 <= delay <= 1 for delay in delays)
+
+
+async def test_where_calls_take_longer_than_expected_who_cannot_make_it_is_refused_and_the_newest_is_served(
+    clock: Clock,
+) -> None:
+    async with Calls(1) as calls:
+        await calls.begin("a1")
+        [late] = await calls.begin("a2", remaining=0.9)
+        [old] = await calls.begin("a3", remaining=2)
+        clock.now += 0.85
+        [newer] = await calls.begin("a4", remaining=4)
+        await calls.end("a1")
+        assert await reason_of(late) == "PROJECT_BUSY"  # it has 0.05 s left
+        assert calls.inside == ["a4"]  # a3 has waited for more than 0.4 of its 2 s
+        await calls.end("a4")
+        assert calls.inside == ["a3"]
+        await calls.end("a3")
+        await asyncio.gather(old, newer)
+
+
+async def test_a_time_in_which_no_call_ends_is_expected_to_last_and_is_soon_forgotten(clock: Clock) -> None:
+    async with Calls(1) as calls:
+        await calls.begin("a1")
+        clock.now += 10
+        [refused] = await calls.begin("a2", remaining=2)
+        assert await reason_of(refused) == "PROJECT_BUSY"
+        await calls.end("a1")
+        await saturated(calls, clock, seconds=0.001, times=80)
+        assert not (await calls.begin("a2", remaining=2))[0].done()
+
+
+async def saturated(calls: Calls, clock: Clock, *, seconds: float, times: int = 60) -> None:
+    """Have no free place, and calls of project a that end one after the other."""
+    await calls.begin(*(f"a-{number}" for number in range(calls.share)))
+    for number in range(times):
+        clock.now += seconds
+        await calls.end(f"a-{number}")
+        await calls.begin(f"a-{number + calls.share}")
+
+
+async def reason_of(task: "asyncio.Task[None]") -> str:
+    with pytest.raises(QuotaExceeded) as caught:
+        await task
+    return caught.value.reason
