@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing, suppress
+from typing import Final
 
 from lookalike.cli.common import EXIT_COULD_NOT_RUN, console, print_failure
 from lookalike.cli.display import Display, Progress, show_progress
@@ -14,14 +15,16 @@ from lookalike.client import Client
 from lookalike.errors import InvalidRequestError, LookalikeError
 from lookalike.fetch import Settings
 from lookalike.indexing import Change, Earlier, Items, Seen, Shard, Watch
-from lookalike.records import Item, Outcome
-from lookalike.sources import Findings, Sources
+from lookalike.records import END_MISSING, Item, Outcome
+from lookalike.sources import Findings, Note, Sources
 from lookalike.sources.threaded import in_thread
 
 _MAX_DELETED_SHARE = 0.5
 """The share of a project's references that --sync deletes without --yes; a wrong manifest often causes more."""
 _COUNT_AFTER_SECONDS = 2.0
 """The items are counted, to show the time left, after this time: shorter runs do not need it."""
+
+_NOTES: Final = {END_MISSING: "the file lacks its last bytes, but nothing of the picture; the image is indexed"}
 
 
 class Indexer:
@@ -59,6 +62,9 @@ class Indexer:
                             self._report.add(finished)
                             if finished.error:
                                 display.failed(finished)
+                        if outcome.note:
+                            message = f"{outcome.uri}: {_NOTES[outcome.note]}"
+                            self._note(Note(outcome.uri, outcome.note, message), display)
             interrupted = False
         finally:  # report an interrupted run too: acknowledged items are stored
             counting.set()
@@ -89,10 +95,12 @@ class Indexer:
         """Count the notes of the sources since the last call, and show them."""
         notes = self._sources.findings.notes
         while notes:
-            note = notes.pop(0)
-            self._report.note(note)
-            if display:
-                display.noted(note)
+            self._note(notes.pop(0), display)
+
+    def _note(self, note: Note, display: Display | None) -> None:
+        self._report.note(note)
+        if display:
+            display.noted(note)
 
     def _items(self) -> Iterator[Item]:
         findings = self._sources.findings

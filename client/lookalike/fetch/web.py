@@ -116,6 +116,8 @@ class Web:
                 raise TransientFailure(message, reason="TIMEOUT") from error
             except (aiohttp.NonHttpUrlClientError, ssl.SSLCertVerificationError) as error:
                 raise Failed(f"{url}: {error}", reason="UNREADABLE") from error
+            except aiohttp.ClientHttpProxyError as error:
+                raise _proxy_failure(url, error.status) from error
             except (ValueError, OverflowError) as error:  # host or port is not valid; aiohttp.InvalidURL too
                 raise Failed(f"{url}: leads to an invalid URL: {error}", reason="INVALID_URI") from error
             except (aiohttp.ClientError, OSError) as error:
@@ -123,7 +125,7 @@ class Web:
                 if isinstance(refusal := getattr(error, "os_error", cause), address.PrivateAddress):
                     raise _refused(url, at, refusal) from error
                 if isinstance(error, aiohttp.ClientConnectorDNSError):
-                    message = f"{url}: the host {at.host} is not found: {error.os_error}"
+                    message = f"{url}: the host {error.host} is not found: {error.os_error}"
                     raise TransientFailure(message, reason=UNRESOLVED) from error
                 raise TransientFailure(f"{url}: {error or type(error).__name__}", reason="CONNECTION") from error
         raise Failed(f"{url}: more than {_MAX_REDIRECTS} redirects", reason="TOO_MANY_REDIRECTS")
@@ -196,6 +198,12 @@ def _url(uri: str) -> URL:
     if not url.host:
         raise Failed(f"{uri!r} names no host", reason="INVALID_URI")
     return url
+
+
+def _proxy_failure(url: URL, status: int) -> Failed | TransientFailure:
+    """Return the failure of a URL that a proxy does not lead to."""
+    message, reason = f"{url}: the proxy answered {status}", f"PROXY_{status}"
+    return TransientFailure(message, reason=reason) if status in _TRANSIENT else Failed(message, reason=reason)
 
 
 def _refused(url: URL, at: URL, refusal: address.PrivateAddress) -> Failed:

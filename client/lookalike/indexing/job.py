@@ -58,6 +58,7 @@ class Job:
         stage: where it is.
         sha256: the image's hash, once it is known.
         data: the image.
+        note: what is to be said of the image; see `Outcome`.
     """
 
     attempt: Attempt
@@ -69,6 +70,7 @@ class Job:
     stage: Stage | None = None
     sha256: bytes = b""
     data: bytes = b""
+    note: str = ""
 
     @property
     def item(self) -> Item:

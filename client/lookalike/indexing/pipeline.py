@@ -19,14 +19,14 @@ from lookalike._concurrency.task_group import task_group
 from lookalike._operations import source
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, TransientFailure
-from lookalike.indexing import attempts
+from lookalike.indexing.attempts import Attempts
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.embedding import Embedding
 from lookalike.indexing.hashing import sha256_of
 from lookalike.indexing.job import Job, Stage, Watch
-from lookalike.indexing.spool import Attempt, Spool, first_attempts
+from lookalike.indexing.spool import Attempt, first_attempts
 from lookalike.indexing.storing import Storing
-from lookalike.records import Item, Outcome, Status
+from lookalike.records import END_MISSING, Item, Outcome, Status
 from lookalike.v1 import embedder_pb2 as embedder
 
 MAX_ITEMS: Final = 1024
@@ -55,8 +55,7 @@ class Pipeline:
         self._finished: asyncio.Queue[list[tuple[Outcome, Room]] | None] = asyncio.Queue()
         self._places = Budget(MAX_ITEMS, 0)  # bounds all the queues
         self._bytes = Budget(None, MAX_BYTES)
-        self._put_off = Spool()
-        self._retried: set[Job] = set()
+        self._attempts = Attempts(watch)
 
     async def outcomes(self, items: Items) -> AsyncGenerator[Outcome, None]:
         """Yield an outcome for each item, as it is acknowledged. A caller who is slow to take them slows the run.
@@ -75,19 +74,16 @@ class Pipeline:
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-            if self._watch.unfinished:
-                for attempt in (*(job.attempt for job in self._retried), *self._put_off.rest()):
-                    self._watch.unfinished(attempt.unfinished())
-            self._put_off.close()
+            self._attempts.close()
 
     async def _run(self, items: Items) -> None:
         """Pass the items through all stages, and those that were put off again, until there are none."""
         await self._pass(first_attempts(source.batches(items, _CHECKED)))
-        while self._put_off:
+        while self._attempts:
             self._watch.waiting = self._fetcher.waiting()
             await asyncio.sleep(self._fetcher.seconds_until_up())
-            self._watch.waiting, self._watch.put_off = (), 0
-            await self._pass(source.batches(self._put_off.drain(), _CHECKED))
+            self._watch.waiting = ()
+            await self._pass(source.batches(self._attempts.next_round(), _CHECKED))
 
     async def _pass(self, batches: AsyncGenerator[list[Attempt], None]) -> None:
         self._to_check: asyncio.Queue[Job | None] = asyncio.Queue()
@@ -121,10 +117,9 @@ class Pipeline:
             try:
                 jobs.append(Job(attempt, source.reference(attempt.item), Room(self._bytes)))
             except LookalikeError as error:
-                self._finish([(attempt.item, Room(self._bytes))], error)
+                self._give_up(attempt.item, Room(self._bytes), error)
             else:
-                if attempt.reason:
-                    self._retried.add(jobs[-1])
+                self._attempts.begin(jobs[-1])
         return jobs
 
     async def _changed(self, jobs: Sequence[Job]) -> list[Job]:
@@ -194,6 +189,7 @@ class Pipeline:
                 else:
                     self._watch.embedded += 1
                     for job in jobs:
+                        job.note = END_MISSING if result.image_info.end_missing else ""
                         self._store(job, result)
         self._storing.end()  # checking ended before embedding could: nothing more will come
 
@@ -215,31 +211,21 @@ class Pipeline:
                         self._fail(job, result)
 
     def _fail(self, job: Job, error: LookalikeError, *, tried: bool = True) -> None:
-        """Let the item fail, or put it off where another try may help.
-
-        What the project held when it was asked, and no longer when it was stored, is embedded after all.
-        """
+        """Let the item fail, or put it off where another try may help."""
         self._move(job, None)
-        image_gone, failed_attempts = attempts.is_gone(job, error), job.attempt.attempts + tried
-        self._retried.discard(job)
-        if tried and not image_gone and attempts.is_last(error, failed_attempts):
-            self._finish([(job.item, job.room)], error)
-            return
-        attempt = Attempt(job.item, failed_attempts, image_gone or job.image_lost)
-        self._put_off.put(attempt, error, tried=tried or attempts.was_refused(error))
-        self._watch.put_off += 1
-        self._leave(job.room)
+        if self._attempts.put_off(job, error, tried=tried):
+            self._leave(job.room)
+        else:
+            self._give_up(job.item, job.room, error)
+
+    def _give_up(self, item: Item, room: Room, error: LookalikeError) -> None:
+        self._finished.put_nowait([(Outcome(item.uri, Status.FAILED, error, item), room)])
 
     def _done(self, jobs: Sequence[Job], status: Status) -> None:
         for job in jobs:
             self._move(job, None)
-            self._retried.discard(job)
-        self._finish([(job.item, job.room) for job in jobs], status)
-
-    def _finish(self, items: Iterable[tuple[Item, Room]], result: Status | LookalikeError) -> None:
-        error = result if isinstance(result, LookalikeError) else None
-        status = Status.FAILED if isinstance(result, LookalikeError) else result
-        self._finished.put_nowait([(Outcome(item.uri, status, error, item), room) for item, room in items])
+            self._attempts.end(job)
+        self._finished.put_nowait([(Outcome(job.item.uri, status, None, job.item, job.note), job.room) for job in jobs])
 
     def _leave(self, room: Room) -> None:
         room.give_back()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from lookalike.errors import LookalikeError
 
@@ -82,14 +83,27 @@ class Status(StrEnum):
     """It is not stored; the outcome's error says why."""
 
 
+END_MISSING: Final = "END_MISSING"
+"""The note on a JPEG that lacks its last bytes, though nothing of the picture."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome says what became of one item; `error` is set if, and only if, it failed."""
+    """The outcome says what became of one item.
+
+    Attributes:
+        uri: the item's.
+        status: what became of it.
+        error: is set if, and only if, it failed.
+        item: the item.
+        note: what is to be said of an image that is indexed all the same: `END_MISSING`, or nothing.
+    """
 
     uri: str
     status: Status
     error: LookalikeError | None = None
     item: Item | None = field(default=None, compare=False, repr=False)
+    note: str = ""
 
 
 @dataclass(frozen=True)
