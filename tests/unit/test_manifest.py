@@ -180,7 +180,8 @@ def test_values_of_any_kind_are_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "staged"), [("true", True), ("1", True), (" Yes", True), ("FALSE", False), ("no", False), ("", False)]
+    ("value", "staged"),
+    [("true", True), ("1", True), ("1.0", True), (" Yes", True), ("FALSE", False), ("no", False), ("", False)],
 )
 def test_ways_to_say_whether_it_is_staged(value: str, staged: bool) -> None:
     [item] = read(f"uri,staged\nhttps://a,{value}\n")[0]

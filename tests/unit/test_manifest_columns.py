@@ -75,6 +75,10 @@ def test_names_are_stripped_and_folded_and_separators_found_in_packed_text_too(
         ),
         *(("uri,stage", "if it is a label, use --column stage=stage"), ("uri,product,Product", "`product` twice")),
         *(("uri,size,size", "`size` twice"), ("colour,size", "no column `uri`; its columns are colour, size")),
+        *(
+            ("Typ,Artikelnummer,Bilder", "--column uri=Bilder"),
+            ("https://a/1.jpg,hat", "its first line seems to be a row"),
+        ),
     ],
 )
 def test_what_a_header_lacks_or_has_twice_is_refused_with_the_likely_name(header: str, said: str) -> None:
@@ -163,6 +167,12 @@ def test_a_line_in_another_encoding_fails_alone_and_the_likely_one_is_named() ->
     assert Read("uri,product\nhttps://a,hat\n".encode("utf-16-le"), encoding="utf-16-le").clean
 
 
+def test_a_line_that_is_no_text_fails_alone() -> None:
+    read = Read(b"uri,product\nhttps://a,\0\nhttps://b,hat\n")
+    assert [item.product for item in read.items] == ["hat"]
+    assert read.failed == {"list:2": "list:2: is not text"}
+
+
 def test_short_rows_are_taken_and_noted_and_refused_where_that_is_asked_for() -> None:
     text = "uri,product,colour\nhttps://a,hat\nhttps://b,bag,red\n"
     read = Read(text)
@@ -201,6 +211,7 @@ def test_a_quote_that_is_never_closed_loses_no_row_in_silence() -> None:
             (gzip.compress(b"uri\n", mtime=0)[:12], "it is damaged, or not complete"),
             (b'[{"uri"', "line 1 is not JSON"),
         ),
+        (b'{\n  "uri": "https://a"\n}\n', "it must be an array of objects, or have one on each line"),
         (b"uri\n" + b"a" * 1024 * 1024, "line 2 has more than 1048576 characters"),
     ],
 )

@@ -15,8 +15,8 @@ _SEVERAL: Final = (URI, PATH)
 """Columns of which there may be several: uri_1, uri_2, …"""
 _NEAR: Final = 0.83
 """The least ratio of difflib for a near miss: it takes `prodcut`, `product_id` and `stages`, not `product_type`."""
-_PICTURE: Final = re.compile(r"ur[il]|image|img|photo|picture|src|link|path|file").search
-"""Finds, in the name of a column, that it may be the one of the images."""
+_PICTURE: Final = re.compile(r"ur[il]|im[aá]g|immag|img|photo|foto|picture|bild|afbeelding|src|link|path|file").search
+"""Finds, in the name of a column, that it may be the one of the images, also in other languages' exports."""
 _NUMBER: Final = re.compile(r"[ _-]?\d+").fullmatch
 
 
@@ -130,6 +130,8 @@ def _refuse_near_misses(
 
 
 def _likely_uri(names: Sequence[str]) -> str:
+    if any("://" in name for name in names):
+        return "; its first line seems to be a row: it must have the names of the columns above it, such as uri,product"
     likely = difflib.get_close_matches(URI, [fold(name) for name in names], 1) or [
         fold(name) for name in names if _PICTURE(fold(name))
     ]

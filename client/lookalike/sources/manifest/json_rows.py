@@ -21,7 +21,18 @@ _DECODER: Final = json.JSONDecoder(object_pairs_hook=_Object)
 
 def rows(lines: Lines, name: str) -> Rows:
     """Yield the elements of an array, or one object for each line. Raises InvalidRequestError."""
-    return array_rows(lines, name) if lines.peek().lstrip().startswith("[") else line_rows(lines)
+    first = lines.peek().strip()
+    if first.startswith("["):
+        return array_rows(lines, name)
+    try:
+        _DECODER.decode(first)
+    except json.JSONDecodeError as error:
+        if first and error.pos >= len(first):
+            why = "it is one object over several lines: it must be an array of objects, or have one on each line"
+            raise invalid_manifest(name, why) from error
+    except RecursionError:
+        pass  # a problem of this line
+    return line_rows(lines)
 
 
 def line_rows(lines: Lines) -> Rows:

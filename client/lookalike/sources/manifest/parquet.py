@@ -39,6 +39,6 @@ def _is_text(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
     """Return whether the values of a type are text, or numbers or lists of it."""
     from pyarrow import types
 
-    if types.is_list(kind) or types.is_large_list(kind):
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         return True
     return not (types.is_binary(kind) or types.is_large_binary(kind) or types.is_nested(kind))

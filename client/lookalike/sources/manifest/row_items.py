@@ -19,8 +19,8 @@ ORIGIN: Final = "_origin"
 """The column of a list of failures that names the item's first manifest, if that is not a file of this machine."""
 PRIVATE: Final = "_private"
 """The column of a list of failures that tells whether the address of the first manifest is not public."""
-_TRUE: Final = ("true", "1", "yes", "t", "y")
-_FALSE: Final = ("", "false", "0", "no", "f", "n", "none")
+_TRUE: Final = ("true", "1", "1.0", "yes", "t", "y")
+_FALSE: Final = ("", "false", "0", "0.0", "no", "f", "n", "none")
 _BETWEEN_URIS: Final = re.compile(r"\s*[,;|\s]\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 """Matches what is between the URIs of a list: a separator that a scheme follows."""
 

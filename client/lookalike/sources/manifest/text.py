@@ -22,7 +22,9 @@ _ESCAPED: Final = re.compile("[\udc80-\udcff]").search
 
 
 class Lines:
-    """Lines are read one by one from a text. A line that is not UTF-8 is a problem of its row, and no other one's.
+    """Lines are read one by one from a text.
+
+    A line that is not UTF-8, or no text, is a problem of its row, and of no other one.
 
     Args:
         file: the text, in binary mode.
@@ -67,7 +69,7 @@ class Lines:
         if not line.isascii() and _ESCAPED(line):
             self._problem = self._problem or _not_utf8(line)
         if "\0" in line:
-            raise invalid_manifest(self._name, f"line {self.number} is not text{_utf16_hint(line)}")
+            self._problem = self._problem or f"is not text{_utf16_hint(line)}"
         return line
 
     def peek(self) -> str:

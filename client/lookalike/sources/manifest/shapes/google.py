@@ -11,7 +11,7 @@ from lookalike.sources.manifest.columns import fold
 from lookalike.sources.manifest.row import Row, Rows
 
 KNOWN: Final = frozenset({"image_link", "image link", "additional_image_link", "item_group_id", "g:image_link"})
-_LEFT_OUT: Final = re.compile(r"(.*_)?(link|description|redirect|shipping|tax)(_.*)?").fullmatch
+_LEFT_OUT: Final = re.compile(r"(.*_)?(link|description|redirect|shipping|tax)(_.*|\(.*)?").fullmatch
 _IMAGE: Final = re.compile(r"image_link(_?\d+)?").fullmatch
 _MORE: Final = re.compile(r"additional_image_links?(_?\d+)?").fullmatch
 _COMMA: Final = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)")
