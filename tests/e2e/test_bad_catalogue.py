@@ -50,10 +50,12 @@ async def host() -> AsyncIterator[str]:
 
 
 def write_folder(folder: Path) -> None:
-    """Two good photos, one of a telephone's name, and much that is none."""
+    """Three good photos, of which one lacks its end, and much that is none."""
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "ä b#1%.JPG").write_bytes(picture(20))
     (folder / "2.jpeg").write_bytes(picture(21))
+    (folder / "end.jpg").write_bytes(picture(22)[:-2])
+    (folder / "cut.jpg").write_bytes(picture(23)[:-40] + bytes(4096))
     (folder / "film.mp4").touch()
     (folder / ".hidden.jpg").touch()
     (folder / "none.jpg").write_text("no image")
@@ -103,7 +105,7 @@ async def test_every_good_image_is_stored_and_every_other_is_named(shop: Shop, h
         async for image in shop.client.list_images(shop.project)
         for reference in image.references
     }
-    good = [*(f"{number}.jpg" for number in (1, 2, 3, *range(5, 12))), "2.jpeg", Path(SIGNED).name]
+    good = [*(f"{number}.jpg" for number in (1, 2, 3, *range(5, 12))), "2.jpeg", "end.jpg", Path(SIGNED).name]
     assert set(references) == {*good, "%C3%A4%20b%231%25.JPG"}
     assert_products(references, host)
     report = done.event("report")
@@ -114,6 +116,7 @@ async def test_every_good_image_is_stored_and_every_other_is_named(shop: Shop, h
         str(photos / "itself.jpg"): "UNREADABLE",
         str(photos / "nowhere.jpg"): "UNREADABLE",
         (photos / "none.jpg").as_uri(): "UNSUPPORTED_FORMAT",
+        (photos / "cut.jpg").as_uri(): "CORRUPT_IMAGE",
         "list.csv:7": "INVALID_ROW",
         "list.csv:8": "INVALID_ROW",
         f"{host}/busy.jpg": "HTTP_429",
@@ -126,8 +129,11 @@ async def test_every_good_image_is_stored_and_every_other_is_named(shop: Shop, h
         "other.csv": "INVALID_MANIFEST",
         "feed.xml:18": "INVALID_ROW",
     }
-    assert report["notes"] == {"ROW_REPEATED": 1, "SHORT_ROW": 1, "LABEL_DROPPED": 1}
+    assert report["notes"] == {"ROW_REPEATED": 1, "SHORT_ROW": 1, "LABEL_DROPPED": 1, "END_MISSING": 1}
     assert report["passedOver"] == {".mp4": 1, "hidden": 1, "link to a folder": 1}
+    assert [event["place"] for event in done.events if event.get("reason") == "END_MISSING"] == [
+        (photos / "end.jpg").as_uri()
+    ]
     again = (await shop.index(*sources, "--json")).event("report")
     assert (again["indexed"], again["unchanged"]) == (0, len(references))
 
