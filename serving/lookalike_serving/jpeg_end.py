@@ -11,10 +11,11 @@ from typing import Final
 
 from PIL import Image
 
+from lookalike_serving.jpeg_markers import END, markers
 from lookalike_serving.rgb import bands
 
 _FORMATS: Final = ("JPEG", "MPO")
-_END: Final = b"\xff\xd9"
+_END: Final = b"\xff" + END
 _STRAY: Final = hashlib.sha512(b"no picture goes on like this").digest().replace(b"\xff", b"\x5a")
 _OTHER_END: Final = b"".join(_STRAY + bytes((0xFF, 0xD0 + number)) for number in range(8)) + _STRAY + _END
 """This end goes on with stray data. It has all restart markers, since the file may end before one of them."""
@@ -29,26 +30,23 @@ def loaded(image: Image.Image, data: bytes, draft_size: tuple[int, int]) -> tupl
         draft_size: the size of the draft that the image was set to.
 
     Raises:
-        OSError: the file is broken.
+        OSError: the file is broken, or a part of the picture is missing.
         Exception: the decoder fails in another way, as it may on hostile bytes.
     """
-    if image.format not in _FORMATS:
+    if image.format not in _FORMATS or _has_end(data):
         image.load()
         return image, False
+    image.close()
     written = _written(data)
-    try:
-        if len(written) == len(data):
-            image.load()
-            return image, False
-        image.close()
-        return _decoded(written, draft_size), False
-    except OSError:
-        image.close()
-        expected = _digest(_decoded(_continued(written), draft_size))
-        completed = _decoded(written + _END, draft_size)
-        if _digest(completed) != expected:
-            raise
-        return completed, True
+    expected = _digest(_decoded(_continued(written), draft_size))
+    completed = _decoded(written + _END, draft_size)
+    if _digest(completed) != expected:
+        raise OSError("a part of the picture is missing at its end")
+    return completed, True
+
+
+def _has_end(data: bytes) -> bool:
+    return data.endswith(_END) or any(marker == END for marker, _ in markers(data))
 
 
 def _written(data: bytes) -> bytes:
