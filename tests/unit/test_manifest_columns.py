@@ -131,7 +131,7 @@ def test_a_field_may_be_a_list_of_urls_and_a_url_may_have_a_comma(between: str) 
 
 def test_whole_floats_are_integers_and_nan_is_absent(tmp_path: Path) -> None:
     rows = {
-        "uri": ["https://a", "https://b"],
+        "uri": [b"https://a", b"https://b"],  # as programs write it that do not say what is text
         "product": [1001.0, float("nan")],
         "staged": [float("nan"), 1.0],
         "size": [2.5, float("nan")],
