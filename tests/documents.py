@@ -133,13 +133,14 @@ class Reader:
         if name in self.started:
             await stop(self.started[name])
         words = " ".join((f"exec {command.line.partition(' #')[0]}", *flags))
-        process = await asyncio.create_subprocess_exec(
-            *("bash", "-c", words),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=(self.folder / "server.log").open("ab"),
-            cwd=self.folder,
-            env=self.environment,
-        )
+        with (self.folder / "server.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *("bash", "-c", words),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                cwd=self.folder,
+                env=self.environment,
+            )
         self.started[name] = process
         assert process.stdout
         output = line = ""

@@ -123,5 +123,5 @@ def test_what_a_page_installs_is_an_extra() -> None:
         for found in re.findall(r"pip install [^`\n\[]*\[([\w,-]+)\]", (ROOT / page).read_text())
         for extra in found.split(",")
     }
-    assert named >= {"embedder", "searcher", "http", "index", "parquet"}
+    assert named >= {"embedder", "searcher", "http", "index"}
     assert named <= extras.keys()

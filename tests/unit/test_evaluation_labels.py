@@ -111,7 +111,7 @@ def test_what_cannot_be_evaluated_says_why(tmp_path: Path, text: str, said: str)
 def test_a_file_that_is_no_text_says_so(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     path.write_bytes(b"path,label\n\xff\xfe\x00")
-    with pytest.raises(InvalidRequestError, match="is not a valid manifest: line 2 is not text"):
+    with pytest.raises(InvalidRequestError, match=r"labels.csv:2: is not UTF-8"):
         labels.read(path)
 
 
