@@ -244,7 +244,7 @@ async def test_a_call_that_was_reset_is_made_again_and_then_the_error_says_so() 
         await client.search("shop", embedding=VECTOR)
         assert len(searcher.calls) == 3
         searcher.resets = 1000
-        with pytest.raises(UnavailableError, match="searcher at .* reset the call: it has too much to do"):
+        with pytest.raises(UnavailableError, match=r"searcher at .* reset the call: it has too much to do"):
             await client.search("shop", embedding=VECTOR)
 
 

@@ -31,7 +31,8 @@ class Reads:
         replica = self._replica.fresh() if self._replica else None
         if replica:
             with suppress(QuotaExceeded):
-                return replica.check_room(project_name)
+                replica.check_room(project_name)
+                return
         self._primary.check_room(project_name)
 
     async def ask(self, question: Callable[[Database], Awaitable[T]]) -> T:
