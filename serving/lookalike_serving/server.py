@@ -28,13 +28,10 @@ MAX_PENDING: Final = 256
 """So many calls of one method may wait until the event loop takes them. gRPC resets those that arrive then, and from
 half as many on some of them (its own numbers are 3,000 and 1,000). They are taken in the order of their arrival, and
 cannot be refused before: in a long queue, all callers would lose their time."""
-_PORT_IS_OURS: Final = ("grpc.so_reuseport", 0)
-"""Listening on a port that is in use must fail."""
 _PENDING: Final[ChannelOptions] = [
     ("grpc.server.max_pending_requests", MAX_PENDING // 2),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
 ]
-
 
 
 def calm_collector() -> None:
@@ -136,6 +133,7 @@ class Server:
         guard: identifies and admits callers; the default admits everybody.
         certificate: the server's certificate; None: connections are not encrypted.
         limits: the limits of requests; the default is low.
+        shares_port: whether other processes of ours listen on the port too.
     """
 
     def __init__(
@@ -155,6 +153,7 @@ class Server:
         guard: Guard | None = None,
         limits: Limits | None = None,
         certificate: Certificate | None = None,
+        shares_port: bool = False,
     ) -> None:
         self.port = 0
         self._address, self._certificate = address, certificate
@@ -164,7 +163,8 @@ class Server:
         self._tell = tell
         self._server = grpc.aio.server(
             interceptors=[RequestInterceptor(service, table, observe, guard or Guard(), limits or Limits())],
-            options=[*options, *SERVER_KEEPALIVE, *_PENDING, _PORT_IS_OURS],
+            # Unless that is wanted, listening on a port in use must fail.
+            options=[*options, *SERVER_KEEPALIVE, *_PENDING, ("grpc.so_reuseport", int(shares_port))],
         )
         self._health = Health(service)
         register(self._server)
