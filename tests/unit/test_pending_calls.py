@@ -58,7 +58,7 @@ async def test_more_calls_of_a_method_than_may_wait_for_the_event_loop_are_reset
             for call in calls:
                 call.add_done_callback(note)
             check = health_pb2_grpc.HealthStub(channel).Check.future(health_pb2.HealthCheckRequest())
-            enough.wait()  # the event loop stands still
+            assert enough.wait(60)  # the event loop stands still
             assert (await asyncio.to_thread(check.result)).status == health_pb2.HealthCheckResponse.SERVING
             codes = [await asyncio.to_thread(call.code) for call in calls]
             assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}
