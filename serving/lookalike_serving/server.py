@@ -25,11 +25,11 @@ from lookalike_serving.security.tls import Certificate
 T = TypeVar("T")
 
 MAX_PENDING: Final = 256
-"""So many calls of one method may wait until the event loop takes them. gRPC resets those that arrive then, and from
-half as many on some of them (its own numbers are 3,000 and 1,000). They are taken in the order of their arrival, and
-cannot be refused before: in a long queue, all callers would lose their time."""
+"""So many calls of one method may wait until the event loop takes them. gRPC resets those that arrive then
+(its own number is 3,000). They are taken in the order of their arrival, and cannot be refused before: in a long queue,
+all callers would lose their time."""
 _PENDING: Final[ChannelOptions] = [
-    ("grpc.server.max_pending_requests", MAX_PENDING // 2),
+    ("grpc.server.max_pending_requests", MAX_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
 ]
 
