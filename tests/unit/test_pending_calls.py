@@ -19,7 +19,7 @@ from lookalike_serving.server import MAX_PENDING, Draining, Server
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 FLOOD = 3 * MAX_PENDING
-RESETS = FLOOD - MAX_PENDING - 1  # one has been handed to the event loop
+RESETS = FLOOD - MAX_PENDING - 2  # gRPC lets one more in, and one has been handed to the event loop
 
 
 class Servicer(EmbedderServiceServicer):
