@@ -45,7 +45,8 @@ async def test_more_calls_of_a_method_than_may_wait_for_the_event_loop_are_reset
     ) as server:
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             await asyncio.to_thread(grpc.channel_ready_future(channel).result)
-            resets, enough = [], threading.Event()
+            resets: list[Any] = []
+            enough = threading.Event()
 
             def note(call: Any) -> None:  # noqa: ANN401 - gRPC's own type
                 if call.code() is grpc.StatusCode.CANCELLED:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import grpc
 
@@ -55,7 +55,7 @@ class Caller:
     def __init__(self, method: Method, channels: Sequence[grpc.aio.Channel], requests: Path, seed: int) -> None:
         service = {"Search": SEARCHER, "Embed": EMBEDDER}[method]
         self._requests = [path.read_bytes() for path in sorted(requests.iterdir())]
-        self._methods = [channel.unary_unary(f"/{service}/{method}") for channel in channels]
+        self._methods: list[Any] = [channel.unary_unary(f"/{service}/{method}") for channel in channels]
         self._dice = random.Random(seed)  # noqa: S311 - no secret
 
     async def call(self, due: float, deadline: float, channel: int) -> Answer:
