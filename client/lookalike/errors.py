@@ -128,6 +128,7 @@ _BY_CODE: Final[Mapping[grpc.StatusCode, type[LookalikeError]]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.CANCELLED: UnavailableError,
 }
 QUOTA_EXCEEDED: Final = "_QUOTA_EXCEEDED"
 """The reasons of exceeded quotas end so."""
@@ -135,6 +136,8 @@ _QUOTA_REASONS: Final = (QUOTA_EXCEEDED, "PROJECT_BUSY")
 """How the reasons of errors with a QuotaFailure end. The errors of items have a reason, but no details."""
 _BY_NUMBER: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 
+
+_SECONDS: Final = re.compile(r"\d{1,6}\.\d+")
 
 TLS_FAILED: Final = "TLS_FAILED"
 """The reason of what a certificate is to blame for: to wait does not help."""
@@ -166,6 +169,8 @@ def from_item(error: ItemError, request_id: str = "") -> LookalikeError:
     kind = _kind(code, error.reason)
     failure = kind(error.message, reason=error.reason, metadata=error.metadata, code=code)
     failure.request_id = request_id
+    if isinstance(failure, OverloadedError) and _SECONDS.fullmatch(error.metadata.get("retry_seconds", "")):
+        failure.retry_after = float(error.metadata["retry_seconds"])
     if isinstance(failure, InvalidRequestError) and "field" in error.metadata:
         failure.violations = {error.metadata["field"]: error.message}
     return failure
@@ -215,6 +220,8 @@ def _of_grpc_itself(error: grpc.aio.AioRpcError, server: str) -> LookalikeError:
             return kind(f"{server}: {meaning}", reason=TLS_FAILED, code=error.code())
     if _UNHEALTHY in details:
         return kind(f"{server}: it answers, but says that it does not serve", reason=NOT_SERVING, code=error.code())
+    if error.code() is grpc.StatusCode.CANCELLED:
+        details = "it, or a proxy before it, reset the call: it has too much to do"
     if _CLOSED_AT_ONCE.search(details):
         details += (
             " (it closes connections at once: it may want TLS, see LOOKALIKE_TLS_CA, or a certificate of ours, of an"

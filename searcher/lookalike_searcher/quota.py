@@ -22,6 +22,8 @@ class QuotaExceeded(DomainError):
     def __init__(
         self, reason: str, project_name: str, message: str, retry_seconds: float = 0.0, **metadata: object
     ) -> None:
+        if retry_seconds:  # the errors of items have no RetryInfo
+            metadata["retry_seconds"] = f"{retry_seconds:.3f}"
         super().__init__(reason, message, project=project_name, **metadata)
         self._project = project_name
         self._retry_seconds = retry_seconds

@@ -25,6 +25,12 @@ logger = logging.getLogger("lookalike_serving.interceptor")  # the name that ope
 
 _DEADLINE: Final[ContextVar[float]] = ContextVar("deadline", default=math.inf)
 
+_LEVELS: Final = {
+    grpc.StatusCode.INTERNAL: logging.WARNING,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: logging.DEBUG,  # these come by the thousand, and metrics count them
+}
+"""The level at which a refusal is logged, unless it is INFO."""
+
 Observe = Callable[[str, grpc.StatusCode, str, float], None]
 """Called at an RPC's end with its method, `package.Service/Method`, status code, reason if refused, and seconds."""
 
@@ -130,7 +136,7 @@ class Rpc:
             logger.error("unexpected failure", exc_info=error)
             error = InternalError()
         code = self._table.code(error)
-        self._end(code, logging.WARNING if code is grpc.StatusCode.INTERNAL else logging.INFO, error)
+        self._end(code, _LEVELS.get(code, logging.INFO), error)
         id_detail = error_details_pb2.RequestInfo(request_id=self._id)
         status = rpc_status.to_status(self._table.status(error, id_detail))
         try:

@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -23,6 +23,15 @@ from lookalike_serving.security.authentication import Guard
 from lookalike_serving.security.tls import Certificate
 
 T = TypeVar("T")
+
+MAX_PENDING: Final = 256
+"""So many calls of one method may wait until the event loop takes them. gRPC resets those that arrive then
+(its own number is 3,000). They are taken in the order of their arrival, and cannot be refused before: in a long queue,
+all callers would lose their time."""
+_PENDING: Final[ChannelOptions] = [
+    ("grpc.server.max_pending_requests", MAX_PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
+]
 
 
 def calm_collector() -> None:
@@ -155,7 +164,7 @@ class Server:
         self._server = grpc.aio.server(
             interceptors=[RequestInterceptor(service, table, observe, guard or Guard(), limits or Limits())],
             # Unless that is wanted, listening on a port in use must fail.
-            options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", int(shares_port))],
+            options=[*options, *SERVER_KEEPALIVE, *_PENDING, ("grpc.so_reuseport", int(shares_port))],
         )
         self._health = Health(service)
         register(self._server)

@@ -39,14 +39,15 @@ def decode_nothing(data: bytes, room: Callable[[int], AbstractContextManager[Non
     return Info("JPEG", 4, 3, 1), _NO_PIXELS
 
 
-async def serve(*, decodes: bool) -> None:
+async def serve(*, decodes: bool, decoding_pixels: int, cached: int) -> None:
     """Serve until signalled."""
     config = Config(
         cache_dir=CACHE_DIR,
         port=0,
         workers=1,
         decode_threads=CORES if decodes else 1,
-        cache_size=0,
+        max_decoding_pixels=decoding_pixels,
+        cache_size=cached,
         max_connection_age=3600,
     )
     loaded = server.Loaded(compute, server.describe(config, "0" * 64, (), "cpu", "null", _BATCH))
@@ -62,9 +63,12 @@ def main() -> None:
     """Serve until signalled."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--decode", choices=("none", "real"), required=True)
+    parser.add_argument("--decoding-pixels", type=int, default=Config.max_decoding_pixels, help="decoded at once")
+    parser.add_argument("--cached", type=int, default=0, help="answers that are kept")
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(decodes=options.decode == "real"))
+        decodes = options.decode == "real"
+        runner.run(serve(decodes=decodes, decoding_pixels=options.decoding_pixels, cached=options.cached))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,8 @@ class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
     """Whether it fails to create projects."""
     refusals = 0
     """How many searches it refuses, as it is overloaded."""
+    resets = 0
+    """How many searches come back as those that gRPC resets before a late event loop has taken them."""
 
     async def CreateProject(self, request: Any, context: Any) -> searcher_pb2.CreateProjectResponse:  # noqa: ANN401, N802
         self.note("CreateProject", context)
@@ -93,6 +95,9 @@ class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
 
     async def Search(self, request: Any, context: Any) -> searcher_pb2.SearchResponse:  # noqa: ANN401, N802
         self.note("Search", context)
+        if self.resets:
+            self.resets -= 1
+            await context.abort(grpc.StatusCode.CANCELLED)
         if self.refusals:
             self.refusals -= 1
             refusal = STATUS.status(QuotaExceeded.busy("shop", 9, 0.1, 0.01))
@@ -230,6 +235,17 @@ async def test_a_call_that_an_overloaded_server_refuses_is_made_again_when_the_s
         with pytest.raises(QuotaExceededError):
             await client.search("shop", embedding=VECTOR)
         assert len(searcher.calls) == 1  # the budget is spent
+
+
+async def test_a_call_that_was_reset_is_made_again_and_then_the_error_says_so() -> None:
+    searcher = Searcher(SEARCHER)  # type: ignore[abstract] # the other methods are not called here
+    async with served(searcher) as address, Client(searcher=address, timeout=60) as client:
+        searcher.resets = 2
+        await client.search("shop", embedding=VECTOR)
+        assert len(searcher.calls) == 3
+        searcher.resets = 1000
+        with pytest.raises(UnavailableError, match=r"searcher at .* reset the call: it has too much to do"):
+            await client.search("shop", embedding=VECTOR)
 
 
 async def test_after_half_a_minute_of_outage_calls_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:

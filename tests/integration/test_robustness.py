@@ -248,6 +248,15 @@ async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_re
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await searcher.search(greedy.project)
         assert_busy(caught.value, greedy.project)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await searcher.stub.Search(wire.SearchRequest(project=greedy.project, limit=-1))
+        assert_busy(caught.value, greedy.project)  # before it is looked at
+        [refused] = (
+            await searcher.stub.SearchBatch(
+                wire.SearchBatchRequest(requests=[wire.SearchRequest(project=greedy.project)])
+            )
+        ).results
+        assert errors.from_item(refused.error).retry_after
         assert not any(call.done() for call in (*reads, *writes))
         await lock_holder.unlock()
         assert all([(await call).hits for call in reads])

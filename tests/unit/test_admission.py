@@ -128,8 +128,13 @@ async def test_a_call_that_would_wait_too_long_for_its_deadline_is_refused_at_on
         assert await reason_of(refused) == "PROJECT_BUSY"
         error = refused.exception()
         assert isinstance(error, QuotaExceeded)
-        assert error.metadata | {"wait_seconds": ""} == {"project": "a", "waiting": "2", "wait_seconds": ""}
+        assert (error.metadata["project"], error.metadata["waiting"]) == ("a", "2")
         assert float(error.metadata["wait_seconds"]) == pytest.approx(0.9, rel=0.1)
+        assert 0.9 <= float(error.metadata["retry_seconds"]) / float(error.metadata["wait_seconds"]) <= 2.1
+        with pytest.raises(QuotaExceeded):
+            calls.admission.check("a", 2)  # and before anything is done for it
+        calls.admission.check("a", 4)
+        calls.admission.check("b", 2)
         assert not any(task.done() for wait in waits for task in wait)
         assert not (await calls.begin("a4", remaining=4))[0].done()
         assert not (await calls.begin("a5", remaining=math.inf))[0].done()  # 20 s are assumed

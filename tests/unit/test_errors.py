@@ -81,13 +81,14 @@ def test_details_arrive() -> None:
 
 
 def test_a_quota_says_whether_waiting_helps() -> None:
-    rate = over_the_wire(SEARCHER, QuotaExceeded.searches("shop", 7, 0.5))
-    assert isinstance(rate, lookalike.OverloadedError)
-    assert rate.retry_after == pytest.approx(0.5)
+    quota = QuotaExceeded.searches("shop", 7, 0.5)
+    for rate in (over_the_wire(SEARCHER, quota), errors.from_item(SEARCHER.item_error(quota))):
+        assert isinstance(rate, lookalike.OverloadedError)
+        assert rate.retry_after == pytest.approx(0.5)
+        assert retry.is_transient(rate)
     images = over_the_wire(SEARCHER, QuotaExceeded.images("shop", 7))
     assert isinstance(images, lookalike.OverloadedError)
     assert images.retry_after is None
-    assert retry.is_transient(rate)
     assert not retry.is_transient(images)
 
 

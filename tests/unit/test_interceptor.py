@@ -17,7 +17,7 @@ from lookalike.v1.embedder_pb2_grpc import (
     EmbedderServiceStub,
     add_EmbedderServiceServicer_to_server,
 )
-from lookalike_embedder.errors import STATUS, InvalidImage
+from lookalike_embedder.errors import STATUS, InvalidImage, Overloaded
 from lookalike_serving.errors import Context
 from lookalike_serving.interceptor import request_id
 from lookalike_serving.server import Draining, Server
@@ -41,6 +41,8 @@ class Servicer(EmbedderServiceServicer):
     async def Embed(self, request: wire.EmbedRequest, context: Context) -> wire.EmbedResponse:  # noqa: N802
         if not request.image:
             raise InvalidImage("EMPTY_IMAGE", "image: must not be empty")
+        if request.image == b"busy":
+            raise Overloaded(9, 0.5)
         raise ZeroDivisionError("a bug")
 
     async def EmbedStream(  # noqa: N802
@@ -167,10 +169,16 @@ async def test_a_unary_call_that_succeeds_is_logged_for_debugging_only(stub: Emb
     assert await lines.next() == ("DEBUG", line("GetModel", "OK"))
 
 
-async def test_a_refusal_is_logged_with_its_reason(stub: EmbedderServiceStub, lines: Lines) -> None:
+@pytest.mark.parametrize(
+    ("image", "level", "code", "reason"),
+    [(b"", "INFO", "INVALID_ARGUMENT", "EMPTY_IMAGE"), (b"busy", "DEBUG", "RESOURCE_EXHAUSTED", "OVERLOADED")],
+)
+async def test_a_refusal_is_logged_with_its_reason_and_one_of_thousands_for_debugging_only(
+    stub: EmbedderServiceStub, lines: Lines, image: bytes, level: str, code: str, reason: str
+) -> None:
     with pytest.raises(grpc.aio.AioRpcError):
-        await stub.Embed(wire.EmbedRequest(), metadata=MINE)
-    assert await lines.next() == ("INFO", line("Embed", "INVALID_ARGUMENT", reason="EMPTY_IMAGE"))
+        await stub.Embed(wire.EmbedRequest(image=image), metadata=MINE)
+    assert await lines.next() == (level, line("Embed", code, reason=reason))
 
 
 async def test_a_bug_is_logged_with_its_cause_and_as_the_end_of_the_call(

@@ -26,8 +26,9 @@ _RETRY: Final = {
     "initialBackoff": "0.2s",
     "maxBackoff": "3s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
+"""A server whose event loop is late resets calls that it has not begun: they come back as CANCELLED."""
 
 
 def open_channel(address: str, service: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:

@@ -70,6 +70,20 @@ class Admission:
         self._pace = _FIRST_GUESS_SECONDS
         self._projects: dict[str, _Places] = {}
 
+    def check(self, project_name: str, remaining: float) -> None:
+        """Refuse a call that `take` would refuse, before any work is done for it.
+
+        Args:
+            project_name: the name of the project.
+            remaining: seconds until the caller's deadline; infinite if there is none.
+
+        Raises:
+            QuotaExceeded: the call would wait too long.
+        """
+        places = self._projects.get(project_name)
+        if places and not places.free:
+            self._check(places, project_name, acceptable_wait(remaining, self._patience))
+
     async def take(self, project_name: str, remaining: float) -> None:
         """Take one of the project's places. Whoever has taken it must give it back.
 
@@ -89,9 +103,7 @@ class Admission:
             places.last_end = now
             return
         acceptable = acceptable_wait(remaining, self._patience)
-        expected = places.expected_wait(now)
-        if expected > acceptable or len(places.waiting) >= MAX_WAITING:
-            raise _refusal(project_name, places, expected)
+        self._check(places, project_name, acceptable)
         waiter = _Waiter(now, acceptable, now + min(remaining, self._patience))
         places.waiting.append(waiter)
         try:
@@ -102,6 +114,11 @@ class Admission:
             elif not waiter.admitted.cancelled() and waiter.admitted.exception() is None:
                 self._pass_on(project_name, places)  # it was admitted just now
             raise
+
+    def _check(self, places: _Places, project_name: str, acceptable: float) -> None:
+        expected = places.expected_wait(time.monotonic())
+        if expected > acceptable or len(places.waiting) >= MAX_WAITING:
+            raise _refusal(project_name, places, expected)
 
     def give_back(self, project_name: str) -> None:
         """Give a place of the project back."""

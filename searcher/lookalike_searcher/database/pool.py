@@ -144,6 +144,14 @@ class Database:
             self._ending.add(later)
             later.add_done_callback(self._ending.discard)
 
+    def check_room(self, project_name: str) -> None:
+        """Refuse a call that reads a project if `reading` would: a refusal that comes before all work costs least.
+
+        Raises:
+            QuotaExceeded: the call would wait too long for the project's share.
+        """
+        self._readers.check(project_name, time_remaining())
+
     async def _borrow(self, admission: Admission | None, project_name: str) -> "Lent":
         """Return a connection of the pool, when the project's share has a place."""
         with self.metrics.pool_wait.time():

@@ -55,6 +55,7 @@ class Searching:
 
     async def answer(self, request: wire.SearchRequest, batch: int = 1) -> wire.SearchResponse:
         """Answer a search; `batch` is how many its batch has of the project. Raises the errors of `rank.rank`."""
+        self._reads.check_room(request.project)
         search, request_digest = parse.search(request)
         started = time.perf_counter()
 

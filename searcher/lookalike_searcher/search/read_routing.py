@@ -1,11 +1,13 @@
 """Route searches to a read replica while it is fresh, and to the primary otherwise."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.replica import Replica
 from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.errors import DomainError
 from lookalike_serving.rpc import time_remaining
 
@@ -19,6 +21,19 @@ class Reads:
         self._primary = primary
         self._metrics = metrics
         self._replica = replica
+
+    def check_room(self, project_name: str) -> None:
+        """Refuse a search of the project that neither the replica nor the primary has room for.
+
+        Raises:
+            QuotaExceeded: the search would wait too long.
+        """
+        replica = self._replica.fresh() if self._replica else None
+        if replica:
+            with suppress(QuotaExceeded):
+                replica.check_room(project_name)
+                return
+        self._primary.check_room(project_name)
 
     async def ask(self, question: Callable[[Database], Awaitable[T]]) -> T:
         """Return the answer of the replica, or of the primary if the replica is stale, fails, or refuses.

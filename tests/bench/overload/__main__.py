@@ -3,7 +3,12 @@
 Real processes with default settings (but without the embedder's cache), one server after the other: a searcher with a
 PostgreSQL of its own, then an embedder with real weights and the photos that the demo ships. A generator in a process
 of its own first sees what a server can do (a closed loop of eight clients), then asks for several times as much (an
-open loop: calls begin when they are due, whatever became of those before). Nothing tries again. The last line is JSON.
+open loop: calls begin when they are due, whatever became of those before). Nothing tries again.
+
+The capacity is what this same generator is answered in the closed loop, under the same conditions. The generator has
+the machine's last core for itself, in all phases, and the servers share the others: if it took what it needs of theirs,
+several times as many calls would leave less of the server. How late it sent its calls is told with each phase, and a
+warning is, where it was so late that it measured itself. The last line is JSON.
 """
 
 import argparse
@@ -12,6 +17,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, get_args
@@ -27,6 +33,7 @@ from tests.bench import loading
 from tests.bench.descriptors import descriptors
 from tests.bench.drawn_dataset import prepared
 from tests.bench.figures import Figure, show
+from tests.bench.overload import cores
 from tests.bench.overload.health_watch import watched
 from tests.bench.overload.index_pace import images_for, index_pace
 from tests.bench.overload.load import Load
@@ -80,7 +87,9 @@ async def _searcher(options: argparse.Namespace, scratch: Path, log: IO[bytes], 
     real = await descriptors(None, scratch / "photos", log)
     further = images_for(options.deadline + options.seconds) if "index" in options.only else 0
     dataset, queries, _ = prepared(real, options.images + further, options.seed)
-    async with site(scratch / "data", log) as here:
+    async with AsyncExitStack() as stack:
+        with cores.of_servers():
+            here = await stack.enter_async_context(site(scratch / "data", log))
         load = _load(options, "Search", here.address, queries.requests(), scratch / "searches")
         await loading.measure(here, dataset.first(options.images))
         async with watched(here.address, SEARCHER) as health:
@@ -98,7 +107,9 @@ async def _searcher(options: argparse.Namespace, scratch: Path, log: IO[bytes], 
 async def _embedder(options: argparse.Namespace, scratch: Path, log: IO[bytes], found: Found) -> None:
     requests = [embedder_pb2.EmbedRequest(image=jpeg) for jpeg in jpegs_of(shipped_photos())]
     arguments = ["--port", "0", "--metrics-port", "0", "--cache-size", "0"]  # the cache would answer for the model
-    async with running("lookalike_embedder", arguments, log) as server:
+    async with AsyncExitStack() as stack:
+        with cores.of_servers():
+            server = await stack.enter_async_context(running("lookalike_embedder", arguments, log))
         load = _load(options, "Embed", server.address, requests, scratch / "embeds")
         async with watched(server.address, EMBEDDER) as health:
             seen = await overload(load, "embed", options.factor)
@@ -151,15 +162,15 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     """Measure, print a table, then JSON."""
-    options, began = arguments(), time.monotonic()
+    options, began, (busy, *_) = arguments(), time.monotonic(), os.getloadavg()
     with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
         log_file = options.log or Path(scratch, "servers.log")
         with log_file.open("wb") as log:  # asyncio's own loop, as uvloop's forks disturb gRPC
             figures = asyncio.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
     on = (
         f"{options.factor:g} times the capacity, deadlines of {options.deadline:g} s, phases of {options.seconds:g} s,"
-        f" {options.arrivals} arrivals, {options.images:,} images, {os.cpu_count()} cores, which the generator shares;"
-        f" {time.monotonic() - began:.0f} s in all"
+        f" {options.arrivals} arrivals, {options.images:,} images, {cores.DESCRIBED}; the load average was {busy:.1f}"
+        f" before; {time.monotonic() - began:.0f} s in all"
     )
     show(on, NAMES, figures)
 

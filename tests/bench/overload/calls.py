@@ -1,25 +1,28 @@
-"""Single calls, by the generated stubs on bare channels: nothing tries again, so that each refusal is seen."""
+"""Single calls on bare channels: nothing tries again, so that each refusal is seen.
+
+Requests are sent as they lie on the disk, and answers are not parsed: a call costs its caller as little as it can.
+"""
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import grpc
 
-from lookalike.v1 import embedder_pb2, searcher_pb2
-from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
-from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike._transport.channel import EMBEDDER, SEARCHER
 from tests.bench.overload.plan import Method
 
 OK: Final = "OK"
 OK_LATE: Final = "OK, late"
 REFUSED: Final = "RESOURCE_EXHAUSTED, RetryInfo"
 REFUSED_BARE: Final = "RESOURCE_EXHAUSTED"
+RESET: Final = "CANCELLED"
+"""The server's gRPC has reset the call, before its event loop could refuse it."""
 CHANNELS: Final = 8
-_NAMED: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+_NAMED: Final = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _CHANNEL: Final = (
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),  # a connection for each channel
@@ -50,10 +53,9 @@ class Caller:
     """Makes one kind of call, over its channels in turn, each with the next of the requests in random order."""
 
     def __init__(self, method: Method, channels: Sequence[grpc.aio.Channel], requests: Path, seed: int) -> None:
-        stub: Callable[[grpc.aio.Channel], Any] = {"Search": SearcherServiceStub, "Embed": EmbedderServiceStub}[method]
-        kind: Any = {"Search": searcher_pb2.SearchRequest, "Embed": embedder_pb2.EmbedRequest}[method]
-        self._requests = [kind.FromString(path.read_bytes()) for path in sorted(requests.iterdir())]
-        self._methods = [getattr(stub(channel), method) for channel in channels]
+        service = {"Search": SEARCHER, "Embed": EMBEDDER}[method]
+        self._requests = [path.read_bytes() for path in sorted(requests.iterdir())]
+        self._methods: list[Any] = [channel.unary_unary(f"/{service}/{method}") for channel in channels]
         self._dice = random.Random(seed)  # noqa: S311 - no secret
 
     async def call(self, due: float, deadline: float, channel: int) -> Answer:

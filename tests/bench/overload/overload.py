@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.figures import Figure
-from tests.bench.overload.calls import REFUSED, REFUSED_BARE, caller
+from tests.bench.overload.calls import REFUSED, REFUSED_BARE, RESET, caller
 from tests.bench.overload.load import Load
 from tests.bench.overload.recovery import Probe
 from tests.bench.overload.tally import Tally
@@ -16,6 +16,7 @@ _STATUSES: Final = {
     "OK, late": "ok_late",
     REFUSED: "refused_with_retry_info",
     REFUSED_BARE: "refused_without_retry_info",
+    RESET: "reset",
     "DEADLINE_EXCEEDED": "deadline_exceeded",
     "UNAVAILABLE": "unavailable",
 }

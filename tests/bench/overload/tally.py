@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from tests.bench.latency import milliseconds
-from tests.bench.overload.calls import OK, REFUSED, REFUSED_BARE, Answer
+from tests.bench.overload.calls import OK, REFUSED, REFUSED_BARE, RESET, Answer
 from tests.bench.overload.plan import Plan
 
 _LATE_SHARE: Final = 0.05
@@ -32,7 +32,7 @@ class Tally:
         began, end = counted
         ended = [answer for answer in answers if began <= answer.ended < end]
         ok = [answer.ended - answer.due for answer in ended if answer.status == OK]
-        refused = [answer.ended - answer.sent for answer in ended if answer.status in (REFUSED, REFUSED_BARE)]
+        refused = [answer.ended - answer.sent for answer in ended if answer.status in (REFUSED, REFUSED_BARE, RESET)]
         due = [answer for answer in answers if began <= answer.due < end]
         sent = sum(began <= answer.sent < end for answer in answers)
         self.statuses = Counter(answer.status for answer in ended)
