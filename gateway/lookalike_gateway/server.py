@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from lookalike_gateway.app import application
 from lookalike_gateway.config import Config
 from lookalike_serving.http1 import server
-from lookalike_serving.listening import listen
+from lookalike_serving.listening import address_of, listen
 from lookalike_serving.security import factory
 
 
@@ -26,5 +26,4 @@ async def serving(config: Config) -> AsyncIterator[str]:
     async with server.serving(
         app, listening, config.limits, grace=config.grace, lifespan="on", ssl_context_factory=tls
     ):
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        yield f"http{'s' if certificate else ''}://{host}:{port}"
+        yield f"http{'s' if certificate else ''}://{address_of(config.host, port)}"

@@ -17,7 +17,7 @@ from lookalike_searcher.backup.archive import UnusableBackup
 from lookalike_searcher.backup.backup import PATIENCE_SECONDS, back_up
 from lookalike_searcher.backup.restore import restore
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import pool
+from lookalike_searcher.database import pool, startup
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.server import reached, run
 from lookalike_serving import logs, tracing
@@ -66,6 +66,7 @@ def backup(
     """Write a project to a file, as it is at one moment; the searcher may serve meanwhile."""
 
     async def write(url: str) -> None:
+        await startup.wait_until_reached(url, context.obj.database_patience)
         async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
             saved_project = await back_up(opened, project, file)
         typer.echo(
@@ -85,6 +86,7 @@ def restore_project(
     """Make a project of a backup, as a whole or not at all; the searcher may serve meanwhile."""
 
     async def read(url: str) -> None:
+        await startup.wait_until_reached(url, context.obj.database_patience)
         async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS) as opened:
             new_project = await restore(opened, file, name)
         typer.echo(
@@ -112,7 +114,9 @@ def _failures_told() -> Iterator[None]:
         ) from None
     except _FAILURES as error:
         raise SystemExit(f"lookalike-searcher: {escape_lines(str(error))}") from error
-    except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
+    except asyncio.CancelledError:  # SIGTERM while it started, which is an orderly end
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
         raise SystemExit(130) from None
 
 

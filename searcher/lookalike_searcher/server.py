@@ -13,7 +13,7 @@ from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import pool
+from lookalike_searcher.database import pool, startup
 from lookalike_searcher.database import replica as replicas
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.database.pool import Database
@@ -32,6 +32,7 @@ from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running
+from lookalike_serving.listening import address_of
 from lookalike_serving.memory import SMALL_BLOCKS, trimmed
 from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security import factory
@@ -60,6 +61,8 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
                 postgres.embedded(config.data_dir)
             )  # this blocks, but no other task runs yet
             url, lost = embedded.url, embedded.ended
+        else:
+            await startup.wait_until_reached(url, config.database_patience)
         metrics_port = stack.enter_context(metrics_served(config.metrics_address, metrics.registry))
         primary = await stack.enter_async_context(
             pool.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout, metrics=metrics)
@@ -68,7 +71,8 @@ async def run(config: Config, announce: Callable[[str], None]) -> None:
         server = await stack.enter_async_context(serving(config, primary, metrics=metrics, replica=replica))
         calm_collector()
         where = "DATABASE_URL" if config.database_url else f"embedded PostgreSQL in {config.data_dir}"
-        announce(f"lookalike-searcher ready on {config.host}:{server.port} ({where}, metrics on port {metrics_port})")
+        address = address_of(config.host, server.port)
+        announce(f"lookalike-searcher ready on {address} ({where}, metrics on port {metrics_port})")
         await _until_signalled_or(lost)
         logger.info("signalled; draining for at most %g s", config.grace)
 

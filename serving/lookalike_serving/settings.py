@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from lookalike_serving.listening import listen
+from lookalike_serving.listening import address_of, listen
 from lookalike_serving.options import Option
 from lookalike_serving.security.config import Security
 
@@ -51,7 +51,7 @@ class GrpcSettings(ServerSettings):
     @property
     def address(self) -> str:
         """Return where to listen, as `host:port`."""
-        return f"{self.host}:{self.port}"
+        return address_of(self.host, self.port)
 
     @property
     def metrics_address(self) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from lookalike_searcher.database.migration import UnusableDatabase
+from lookalike_searcher.database.outage import Outage
 from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_serving import tracing
@@ -57,9 +58,12 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
     transaction = connection.transaction()
     await transaction.start()
     try:
-        schema = await connection.fetchval(
-            "SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace WHERE typname = 'halfvec'"
+        schema, sharded = await connection.fetchrow(
+            "SELECT (SELECT typnamespace::regnamespace::text FROM pg_type WHERE typname = 'halfvec'),"
+            " EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
         )
+        if sharded:  # it would check each row of pg_class that asyncpg reads: seconds, with some dozens of projects
+            await connection.execute("SET LOCAL citus.override_table_visibility = off")
         if schema is None:
             raise UnusableDatabase("PostgreSQL lacks pgvector's type halfvec")
         await connection.set_type_codec("halfvec", schema=schema, encoder=bytes, decoder=bytes, format="binary")
@@ -101,10 +105,15 @@ async def is_pooled(connection: "asyncpg.Connection[Any]") -> bool:
 
 
 @contextmanager
-def failures_translated() -> Iterator[None]:
-    """Translate what connections raise in the block into our errors, here alone; see `Database.connection`."""
+def failures_translated(outage: Outage) -> Iterator[None]:
+    """Translate what connections raise in the block into our errors, here alone; see `Database.connection`.
+
+    Args:
+        outage: is told whether the database was reached.
+    """
     try:
         yield
+        outage.answered()
     except DomainError:
         raise
     except TIMEOUTS as error:
@@ -113,7 +122,7 @@ def failures_translated() -> Iterator[None]:
         logger.exception("a statement does not take its arguments")
         raise DatabaseError from error
     except UNAVAILABLE as error:
-        logger.warning("the database is unavailable: %r", error)
+        outage.lost(error)
         raise DatabaseUnavailable from error
     except asyncpg.PostgresError as error:
         logger.exception("the database refused a statement")
