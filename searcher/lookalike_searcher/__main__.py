@@ -13,7 +13,7 @@ import uvloop
 
 from lookalike.escape import escape_lines
 from lookalike.signals import cancelled_when_terminated
-from lookalike_searcher.backup.archive import UnusableBackup
+from lookalike_searcher.backup.archive import STANDARD, UnusableBackup
 from lookalike_searcher.backup.backup import PATIENCE_SECONDS, back_up
 from lookalike_searcher.backup.restore import restore
 from lookalike_searcher.config import Config
@@ -56,7 +56,7 @@ def serve(context: typer.Context, config: Config) -> None:
         raise typer.BadParameter(str(error)) from error
 
 
-File = Annotated[Path, typer.Argument(help="The backup's file.")]
+File = Annotated[Path, typer.Argument(help="The backup's file; - for standard output or input.", metavar="FILE|-")]
 
 
 @app.command()
@@ -67,10 +67,11 @@ def backup(
 
     async def write(url: str) -> None:
         await startup.wait_until_reached(url, context.obj.database_patience)
-        async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
+        async with pool.connect(url, pool_size=2, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
             saved_project = await back_up(opened, project, file)
         typer.echo(
-            f"backed up {project}: {saved_project.image_count} images, {saved_project.reference_count} references"
+            f"backed up {project}: {saved_project.image_count} images, {saved_project.reference_count} references",
+            err=file == STANDARD,
         )
 
     with _failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:

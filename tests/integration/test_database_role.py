@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,38 +25,40 @@ SQL = Path(__file__).resolve().parents[2] / "deploy" / "postgres" / "roles.sql"
 SPACE = "test-space"
 
 
-def url_of(url: str, role: str, database: str, password: str) -> str:
-    """The same server, as another role, in another database."""
+def url_of(url: str, database: str, role: str = "", password: str = "") -> str:
+    """The same server, another database, and another role if one is named."""
     parts = urlsplit(url)
-    where = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{where}", path=f"/{database}"))
+    user, _, where = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{f'{role}:{password}' if role else user}@{where}", path=f"/{database}"))
 
 
 @pytest.fixture(scope="module")
 async def roles(database_url: str) -> AsyncIterator[tuple[str, str, str]]:
-    """The URLs of the searcher's role and of the reader's, and of the other database, which shuts both out."""
+    """The URLs of the searcher's role and of the reader's, and of another database, which shuts both out.
+
+    All have names of their own, as the server may be somebody's: nothing else of it is touched.
+    """
     name, password = f"locked_{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
-    async with connected(database_url) as root:
+    own, reader, other = f"{name}_own", f"{name}_reader", f"{name}_other"
+    sql = SQL.read_text().replace("lookalike_reader", reader).replace("lookalike", own)
+    async with connected(database_url) as root, AsyncExitStack() as made:
         if not await root.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
             pytest.skip("a superuser is needed: let DATABASE_URL name one")
-        other = await root.fetchval("SELECT current_database()")
-        await root.execute(f"CREATE DATABASE {name}")
-        inside = url_of(database_url, urlsplit(database_url).username or "postgres", name, "")
-        try:
-            async with connected(inside) as connection:
-                await connection.execute(SQL.read_text())
-                for role in "lookalike", "lookalike_reader":
-                    await connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
-            await root.execute(f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC")
-            yield (
-                url_of(database_url, "lookalike", name, password),
-                url_of(database_url, "lookalike_reader", name, password),
-                url_of(database_url, "lookalike", other, password),
-            )
-        finally:
-            await root.execute(f"GRANT CONNECT ON DATABASE {other} TO PUBLIC")
-            await root.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            await root.execute("DROP ROLE IF EXISTS lookalike, lookalike_reader")
+        for role in (own, reader):  # after the databases in which they have rights
+            made.push_async_callback(root.execute, f"DROP ROLE IF EXISTS {role}")
+        for database in (name, other):
+            await root.execute(f"CREATE DATABASE {database}")
+            made.push_async_callback(root.execute, f"DROP DATABASE {database} WITH (FORCE)")
+        await root.execute(f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC")
+        async with connected(url_of(database_url, name)) as connection:
+            await connection.execute(sql)
+            for role in (own, reader):
+                await connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+        yield (
+            url_of(database_url, name, own, password),
+            url_of(database_url, name, reader, password),
+            url_of(database_url, other, own, password),
+        )
 
 
 async def test_the_searcher_does_all_its_work_and_a_replicas_reader_reads(roles: tuple[str, str, str]) -> None:
@@ -100,10 +103,10 @@ async def test_the_searcher_does_all_its_work_and_a_replicas_reader_reads(roles:
         "CREATE TABLE t (line text); COPY t FROM '/etc/passwd'",
         "CREATE ROLE evil",
         "CREATE DATABASE evil",
-        "ALTER ROLE lookalike SUPERUSER",
+        "ALTER ROLE CURRENT_USER SUPERUSER",
         "ALTER SYSTEM SET log_connections = on",
         "SELECT * FROM pg_authid",
-        "SET ROLE lookalike_reader",
+        "SET ROLE pg_read_all_data",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
         "CREATE EXTENSION file_fdw",
     ],

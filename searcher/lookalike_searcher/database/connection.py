@@ -28,6 +28,11 @@ UNAVAILABLE: Final = (
     asyncpg.InvalidCachedStatementError,  # another searcher has just migrated the schema
 )
 """Connections raise these if another try may succeed."""
+OVERTAKEN: Final = (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError)
+"""PostgreSQL raises these if somebody has changed what we had read under a project's lock. On Citus that is a worker
+that recovers a transaction: the coordinator had committed it and given up its locks."""
+_WORKER_LOST: Final = "failure on connection marked as essential"
+"""So Citus says that a worker has gone in the middle of a transaction, with the code of an internal error."""
 FAILURES: Final = (asyncpg.PostgresError, *UNAVAILABLE)
 """Connections raise these, and nothing else."""
 TIMEOUTS: Final = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
@@ -124,6 +129,12 @@ def failures_translated(outage: Outage) -> Iterator[None]:
     except UNAVAILABLE as error:
         outage.lost(error)
         raise DatabaseUnavailable from error
+    except OVERTAKEN as error:
+        logger.warning("somebody has changed what we had read, and the caller is to try again: %r", error)
+        raise DatabaseUnavailable from error
     except asyncpg.PostgresError as error:
+        if _WORKER_LOST in str(error):
+            outage.lost(error)
+            raise DatabaseUnavailable from error
         logger.exception("the database refused a statement")
         raise DatabaseError from error
