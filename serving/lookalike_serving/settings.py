@@ -15,7 +15,7 @@ ProbeInterval = Annotated[float, Option("Seconds between two health probes.", mi
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """A server listens, lets callers in, logs, ends, and has its metrics on a port of their own. Times are in seconds."""
+    """A server listens, lets callers in, logs, ends, and shows metrics on a port of their own. Times are in seconds."""
 
     METRICS_PORT: ClassVar[int]
     """Prometheus reads on this port unless another one is set."""

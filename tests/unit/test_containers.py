@@ -153,9 +153,8 @@ def test_a_machine_with_two_processors_starts_everything_and_one_with_more_may_g
     limits = [service["deploy"]["resources"]["limits"]["cpus"] for service in SERVICES.values()]
     assert max(map(float, limits)) <= 2
     text = (DEPLOY / "compose.yaml").read_text()
-    assert {"${DATABASE_CPUS:-2}", "${SEARCHER_CPUS:-2}", "${EMBEDDER_CPUS:-2}"} <= set(
-        re.findall(r"\$\{\w+:-2\}", text)
-    )
+    for name in ("DATABASE", "SEARCHER", "EMBEDDER"):
+        assert f'cpus: "${{{name}_CPUS:-2}}"' in text
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -202,9 +201,8 @@ def test_an_index_run_has_photos_where_the_page_looks_for_them_and_a_place_for_f
 def test_the_readmes_certificates_are_believed_as_strictly_as_python_can(tmp_path: Path) -> None:
     """As it makes them, word by word, for a name of its own."""
     steps = (DEPLOY / "README.md").read_text().replace("   ", "")
-    [made] = re.findall(
-        r"^\$ (openssl req -x509 .*?\$ for NAME in embedder searcher http; do\n.*?\ndone)$", steps, re.M | re.S
-    )
+    makes = r"^\$ (openssl req -x509 .*?\$ for NAME in embedder searcher http; do\n.*?\ndone)$"
+    [made] = re.findall(makes, steps, re.MULTILINE | re.DOTALL)
     script = "set -eu\nHTTP_NAME=photos.test\n" + re.sub(r"^\$ ", "", made, flags=re.MULTILINE)
     subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True, capture_output=True)  # noqa: S607
     for name in ("embedder", "searcher", "http"):

@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import time
+from errno import errorcode
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,7 +41,7 @@ async def wait_until_reached(url: str, patience: float) -> None:
             if isinstance(error, ValueError):  # asyncpg raises it for an invalid URL
                 raise
             left = began + patience - time.monotonic()
-            where = f"the {place_of(url)} cannot be reached: {str(error) or 'no answer'}"
+            where = f"the {place_of(url)} cannot be reached: {_reason(error)}"
             if left <= 0:
                 raise UnusableDatabase(f"{where}; gave up after {patience:g} s") from error
             if not told:
@@ -48,6 +49,12 @@ async def wait_until_reached(url: str, patience: float) -> None:
                 told = True
         await asyncio.sleep(min(pause * random.uniform(0.5, 1), left))  # noqa: S311 - no secret
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in errorcode:
+        return os.strerror(error.errno)  # without the address, in asyncio's own words
+    return str(error) or "no answer"
 
 
 def place_of(url: str) -> str:
