@@ -58,7 +58,7 @@ async def recovering() -> AsyncIterator[Database]:
 async def test_a_writer_who_meets_a_transaction_that_is_recovered_is_to_try_again(recovering: Database) -> None:
     """A worker has prepared it and died, the coordinator has committed it and given up its locks."""
     entry = Entry(
-        sha256(1), (Embedding("one", encode(vector(1))),), 4, 3, Reference("https://shop/1", "", "", False, {})
+        sha256(1), (Embedding("one", encode(vector(1)[None])[0]),), 4, 3, Reference("https://shop/1", "", "", False, {})
     )
     async with recovering.own_connection() as worker:
         await worker.execute("BEGIN")
