@@ -9,7 +9,7 @@ import asyncpg
 
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.database.outage import Outage
-from lookalike_searcher.database.statement import Connection
+from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_serving import tracing
 from lookalike_serving.errors import DomainError
@@ -47,10 +47,16 @@ CONNECT_SECONDS: Final = 10.0
 async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
     """Yield a single connection that also works behind a pooler. It raises asyncpg's errors."""
     connection = await asyncpg.connect(url, statement_cache_size=0, timeout=CONNECT_SECONDS)
+    _look_types_up_quickly(connection)
     try:
         yield connection
     finally:
         await connection.close(timeout=NET_SECONDS)
+
+
+def _look_types_up_quickly(connection: "asyncpg.Connection[Any]") -> None:
+    """Let asyncpg look types up by our statement. It has no public way to say so; `test_connection` holds that it works."""
+    connection._intro_query = statement("types")
 
 
 async def prepare(connection: "asyncpg.Connection[Any]") -> None:
@@ -60,6 +66,7 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
     in a transaction that is rolled back. Otherwise, behind a pooler, it might ask several servers, and leave one
     without jit.
     """
+    _look_types_up_quickly(connection)
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -67,7 +74,7 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
             "SELECT (SELECT typnamespace::regnamespace::text FROM pg_type WHERE typname = 'halfvec'),"
             " EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
         )
-        if sharded:  # it would check each row of pg_class that asyncpg reads: seconds, with some dozens of projects
+        if sharded:  # it would check each row that is read of the catalogues: seconds, with some dozens of projects
             await connection.execute("SET LOCAL citus.override_table_visibility = off")
         if schema is None:
             raise UnusableDatabase("PostgreSQL lacks pgvector's type halfvec")
