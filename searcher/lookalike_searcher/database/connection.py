@@ -55,7 +55,7 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
 
 
 def _look_types_up_quickly(connection: "asyncpg.Connection[Any]") -> None:
-    """Let asyncpg look types up by our statement. It has no public way to say so; `test_connection` holds that it works."""
+    """Let asyncpg look types up by our statement. There is no public way; `test_connection` holds that it works."""
     connection._intro_query = statement("types")
 
 
