@@ -55,8 +55,9 @@ async def run_several(config: Config, announce: Callable[[str], None]) -> None:
         children = [_Child(_of_number(shared, config, number)) for number in range(config.processes)]
         stack.push_async_callback(_stop, children)
         ports = [(await child.start()).metrics_port for child in children]
+        address = address_of(config.host, port)
         announce(
-            f"lookalike-searcher ready on {address_of(config.host, port)} ({len(children)} processes, {where(config)}, metrics on"
+            f"lookalike-searcher ready on {address} ({len(children)} processes, {where(config)}, metrics on"
             f" ports {', '.join(map(str, ports))})"
         )
         replacing = [asyncio.create_task(child.replace_when_ended()) for child in children]
