@@ -144,7 +144,7 @@ def test_values_that_are_asked_for_are_those_of_the_wire_and_the_pages() -> None
                         case "status":
                             assert value == "5.."
                         case "route":
-                            assert value in {route.path for route in health.router.routes}  # type: ignore[attr-defined]
+                            assert value in {route.path for route in health.router.routes}
                         case "namespace" | "alertname" | "alertstate":
                             pass
                         case _:

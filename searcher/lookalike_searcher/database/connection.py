@@ -56,7 +56,7 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
 
 def _look_types_up_quickly(connection: "asyncpg.Connection[Any]") -> None:
     """Let asyncpg look types up by our statement. There is no public way; `test_connection` holds that it works."""
-    connection._intro_query = statement("types")
+    connection._intro_query = statement("types")  # type: ignore[attr-defined]
 
 
 async def prepare(connection: "asyncpg.Connection[Any]") -> None:
@@ -70,10 +70,11 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
     transaction = connection.transaction()
     await transaction.start()
     try:
-        schema, sharded = await connection.fetchrow(
+        row = await connection.fetchrow(
             "SELECT (SELECT typnamespace::regnamespace::text FROM pg_type WHERE typname = 'halfvec'),"
             " EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
         )
+        schema, sharded = row or (None, False)
         if sharded:  # it would check each row that is read of the catalogues: seconds, with some dozens of projects
             await connection.execute("SET LOCAL citus.override_table_visibility = off")
         if schema is None:

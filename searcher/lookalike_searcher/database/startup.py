@@ -52,8 +52,9 @@ async def wait_until_reached(url: str, patience: float) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in errorcode:
-        return os.strerror(error.errno)  # without the address, in asyncio's own words
+    number = error.errno or 0 if isinstance(error, OSError) else 0
+    if number in errorcode:
+        return os.strerror(number)  # without the address, in asyncio's own words
     return str(error) or "no answer"
 
 
