@@ -59,6 +59,11 @@ async def test_a_program_that_has_waited_in_vain_names_host_and_database_and_no_
     assert "hush" not in str(told.value)
 
 
+async def test_a_part_of_a_password_is_not_taken_for_the_host() -> None:
+    with pytest.raises(ValueError, match="there is an @ behind the host"):
+        await startup.wait_until_reached("postgresql://127.0.0.1:1/23@shop.example/shop", 0)
+
+
 async def test_a_searcher_that_is_told_to_end_while_it_waits_ends_cleanly() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -59,8 +59,14 @@ def _reason(error: Exception) -> str:
 
 
 def place_of(url: str) -> str:
-    """Return what a URL names, without user and password: `database NAME on HOST:PORT`."""
+    """Return what a URL names, without user and password: `database NAME on HOST:PORT`.
+
+    Raises:
+        ValueError: it may name a part of the password, of which a character should have been percent-encoded.
+    """
     parts = urlsplit(url)
+    if "@" in url.partition(parts.netloc)[2]:
+        raise ValueError("there is an @ behind the host")
     options = parse_qs(parts.query)
     host = parts.netloc.rpartition("@")[2] or options.get("host", [""])[0] or os.environ.get("PGHOST", "localhost")
     name = parts.path.strip("/") or options.get("dbname", [""])[0] or os.environ.get("PGDATABASE", "")
