@@ -65,7 +65,7 @@ def place_of(url: str) -> str:
         ValueError: it may name a part of the password, of which a character should have been percent-encoded.
     """
     parts = urlsplit(url)
-    if "@" in url.partition(parts.netloc)[2]:
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
         raise ValueError("there is an @ behind the host")
     options = parse_qs(parts.query)
     host = parts.netloc.rpartition("@")[2] or options.get("host", [""])[0] or os.environ.get("PGHOST", "localhost")
