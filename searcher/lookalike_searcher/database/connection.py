@@ -71,8 +71,8 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
     await transaction.start()
     try:
         row = await connection.fetchrow(
-            "SELECT (SELECT typnamespace::regnamespace::text FROM pg_type WHERE typname = 'halfvec'),"
-            " EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+            "SELECT (SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace"
+            " WHERE typname = 'halfvec' LIMIT 1), EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
         )
         schema, sharded = row or (None, False)
         if sharded:  # it would check each row that is read of the catalogues: seconds, with some dozens of projects
