@@ -136,4 +136,4 @@ async def test_what_a_container_runs_when_it_makes_a_database_leaves_a_role_with
         assert await made.wait() == 0
         async with connected(server.url) as connection:
             sql = "SELECT rolsuper, rolpassword LIKE 'SCRAM-SHA-256%' FROM pg_authid WHERE rolname = 'lookalike'"
-            assert await connection.fetch(sql) == [(False, True)]
+            assert [tuple(row) for row in await connection.fetch(sql)] == [(False, True)]
