@@ -8,7 +8,7 @@ LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page po
 	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates http_schema restore)
 BIN    := $(VENV)/bin
 
-.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-calibration bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-calibration bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher bench-tenants clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -106,6 +106,9 @@ bench-overload: $(VENV)/.dev  ## Ask each server for four times what it can do: 
 
 bench-searcher: $(VENV)/.bench  ## Measure the searcher: beside its own SQL, pgvector by hand and others; recall, builds, sizes.
 	$(BIN)/python -m tests.bench.searcher $(BENCH_ARGS)
+
+bench-tenants: $(VENV)/.bench  ## Measure what grows with the number of projects: connections, searches, creation, maintenance.
+	$(BIN)/python -m tests.bench.tenants $(BENCH_ARGS)
 
 clean:  ## Remove what the targets made.
 	rm -rf $(VENV) lookalike-demo .mypy_cache .pytest_cache .ruff_cache

@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Several tests run at once: their threads must not spin while they wait for one another.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # And a server with a port that the test names must not take one port for its metrics from a server of another test.
-for program in "EMBEDDER", "SEARCHER":
+for program in "EMBEDDER", "HTTP", "SEARCHER":
     os.environ[f"LOOKALIKE_{program}_METRICS_PORT"] = "0"
 # On a busy machine an example of 50 ms takes half a second now and then, and making it as well.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -46,7 +46,8 @@ class Program:
         Raises:
             InvalidSecurity: it would not start.
         """
-        with mock.patch.dict(os.environ, environment, clear=True):
+        here = {name: value for name, value in environment.items() if name != "LOOKALIKE_PHOTOS_ROOT"}  # no such folder
+        with mock.patch.dict(os.environ, here, clear=True):
             told = self.command.make_context("", []).params
         names = ("tls_cert", "tls_key", "tls_client_ca", "jwks", "jwks_url", "insecure")
         found = Security(**{name: told[name] for name in names})
@@ -54,10 +55,11 @@ class Program:
         return found, told["insecure"]
 
 
-def _program(app: typer.Typer, command: str = "") -> Program:
-    found: Any = get_command(app)
-    found = found.commands[command] if command else found
-    parameters = found.params
+def _program(app: typer.Typer, command: str = "", *, as_options: bool = False) -> Program:
+    """A program or its command; `as_options` if it also reads what stands before the command."""
+    whole: Any = get_command(app)
+    found = whole.commands[command] if command else whole
+    parameters = [*found.params, *(whole.params if as_options else ())]
     return Program(
         found,
         frozenset(option for parameter in parameters for option in parameter.opts),
@@ -71,6 +73,7 @@ PROGRAMS: Final = {
     "searcher": _program(searcher),
     "http": _program(gateway),
     "index": _program(client, "index"),
+    "backup": _program(searcher, "backup", as_options=True),
 }
 
 
@@ -101,7 +104,7 @@ def rendered(folder: str) -> tuple[Manifest, ...]:
 def compose(path: Path) -> str:
     """A compose file, with what the environment may change left at its default."""
     text = re.sub(r"\$\{(\w+):-([^}]*)\}", r"\2", path.read_text())
-    text = re.sub(r"\$\{(\w+)(:\?[^}]*)?\}", "given", text)
+    text = re.sub(r"\$\{(\w+)(:?\?[^}]*)?\}", "given", text)
     return yaml.safe_dump(yaml.safe_load(text))  # merges what `<<` names, as compose does
 
 

@@ -23,8 +23,11 @@ LOCKS: Final = {
 }
 """Each lock, and its extras. The development lock comes last, as it follows the others."""
 
-TORCH: Final = re.compile(r"^(?:torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)==.*\n(?:    .*\n)*", re.MULTILINE)
-"""The embedder's image gets these from an index of its builder's choice: for GPUs, or for CPUs alone."""
+TORCH: Final = re.compile(
+    r"^(?:torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)(?:\[[^]]+\])?==.*\n(?:    .*\n)*", re.MULTILINE
+)
+"""These have a lock of their own, `torch.txt`: the embedder's image gets them, or else the same torch from an index of
+builds for CPUs alone, of which we do not know the hashes."""
 
 
 def compile_(name: str, *options: str) -> None:
@@ -42,11 +45,14 @@ def compile_(name: str, *options: str) -> None:
         "--generate-hashes",
     ]
     if name == "dev":  # what is tested is what the images have
-        options = (*options, *(f"--constraint={FOLDER / image}.txt" for image in LOCKS if image != name))
+        images = [*(image for image in LOCKS if image != name), "torch"]
+        options = (*options, *(f"--constraint={FOLDER / image}.txt" for image in images))
     layout = ["--no-header", "--no-annotate", "--output-file", str(file)]
     subprocess.run([*command, *layout, *extras, *options, "pyproject.toml"], cwd=ROOT, check=True)  # noqa: S603
     if name == "embedder":
-        file.write_text(TORCH.sub("", file.read_text()))
+        text = file.read_text()
+        file.write_text(TORCH.sub("", text))
+        (FOLDER / "torch.txt").write_text("".join(TORCH.findall(text)))
 
 
 if __name__ == "__main__":

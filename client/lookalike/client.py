@@ -67,6 +67,8 @@ DEFAULT_EMBEDDER: Final = f"localhost:{EMBEDDER_PORT}"
 DEFAULT_SEARCHER: Final = f"localhost:{SEARCHER_PORT}"
 DEFAULT_EMBED_STREAMS: Final = 4
 _FETCH: Final = Settings()
+_HEALTH_SECONDS: Final = 3.0
+"""A server that takes longer to say that it serves does not."""
 
 
 class Client:
@@ -127,14 +129,18 @@ class Client:
         return Call(self._servers)
 
     async def health(self) -> tuple[bool, bool]:
-        """Say whether the embedder, and the searcher, serve by their own account: what probes ask, without a token."""
+        """Say whether the embedder, and the searcher, serve by their own account: what probes ask, without a token.
+
+        Each has three seconds to say so, whatever the other does.
+        """
         embedder, searcher = await asyncio.gather(*map(self._serves, (EMBEDDER, SEARCHER)))
         return embedder, searcher
 
     async def _serves(self, service: str) -> bool:
         try:
-            return await self._call().serves(service)
-        except LookalikeError:
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                return await self._call().serves(service)
+        except (LookalikeError, TimeoutError):
             return False
 
     async def model(self) -> Model:

@@ -49,6 +49,7 @@ from lookalike.records import (
 from lookalike.records.search import DEFAULT_LIMIT
 
 _FETCH: Final = Settings()
+_HEALTH_SECONDS: Final = 3.0
 
 
 class SyncClient:
@@ -115,7 +116,10 @@ class SyncClient:
             return self._running[1:]
 
     def health(self) -> tuple[bool, bool]:
-        """Say whether the embedder, and the searcher, serve by their own account: what probes ask, without a token."""
+        """Say whether the embedder, and the searcher, serve by their own account: what probes ask, without a token.
+
+        Each has three seconds to say so, whatever the other does.
+        """
         loop, client = self._client()
         return loop.call(client.health())
 

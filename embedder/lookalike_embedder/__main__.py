@@ -59,7 +59,9 @@ def serve(context: typer.Context, config: Config) -> None:
         raise typer.BadParameter(str(error)) from error
     except _STARTUP_FAILURES as error:
         raise _ended(error) from error
-    except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
+    except asyncio.CancelledError:  # SIGTERM while it started, which is an orderly end
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
         raise SystemExit(130) from None
 
 

@@ -29,6 +29,7 @@ from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running
+from lookalike_serving.listening import address_of
 from lookalike_serving.memory import LARGE_BLOCKS, trimmed, tune
 from lookalike_serving.security import factory
 from lookalike_serving.server import Draining, Server, calm_collector
@@ -84,9 +85,9 @@ async def run(
             async with serving(config, loaded, first, metrics=metrics, lost=lost) as server:
                 model = loaded.description
                 announce(
-                    f"lookalike-embedder ready on {config.host}:{server.port} ({model.space}, {model.device},"
-                    f" {model.precision}, {config.workers_on(model.device)} x {model.max_batch_size} at once, metrics"
-                    f" on port {metrics_port})"
+                    f"lookalike-embedder ready on {address_of(config.host, server.port)} ({model.space},"
+                    f" {model.device}, {model.precision}, {config.workers_on(model.device)} x {model.max_batch_size} at"
+                    f" once, metrics on port {metrics_port})"
                 )
                 await until_signalled(lost)
                 reason = "the device is lost" if lost.is_set() else "signalled"

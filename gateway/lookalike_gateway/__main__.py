@@ -23,16 +23,20 @@ def http(_: typer.Context, config: Config) -> None:
     require("fastapi", "uvicorn", "PIL", extras="`http`")
     import uvloop
 
+    from lookalike_gateway.metrics import Metrics
     from lookalike_gateway.server import serving
     from lookalike_serving import logs, tracing
+    from lookalike_serving.metrics_endpoint import metrics_served
 
     credentials = replace(Credentials.from_env(), token="", token_file=None)  # a token of ours is nobody else's
 
     async def work() -> None:
         logs.configure(config.log_level, config.log_format, config.audit_log)
-        async with serving(replace(config, credentials=credentials)) as address:
-            console.print(f"lookalike http ready on {address}", soft_wrap=True)
-            await until_signalled()
+        metrics = Metrics()
+        with metrics_served(config.metrics_address, metrics.registry) as port:
+            async with serving(replace(config, credentials=credentials), metrics) as address:
+                console.print(f"lookalike http ready on {address} (metrics on port {port})", soft_wrap=True)
+                await until_signalled()
         console.print("stopped")
 
     try:

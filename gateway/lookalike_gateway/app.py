@@ -14,6 +14,7 @@ from lookalike.client import Client
 from lookalike.errors import LookalikeError
 from lookalike_gateway import assets, docs, openapi, problems
 from lookalike_gateway.config import Config
+from lookalike_gateway.metrics import Metrics
 from lookalike_gateway.middleware import RequestMiddleware
 from lookalike_gateway.problems import Refused
 from lookalike_gateway.routes import duplicates, feedback, health, images, projects, search
@@ -24,7 +25,7 @@ from lookalike_serving.errors import DomainError
 from lookalike_serving.security import factory
 
 
-def application(config: Config) -> FastAPI:
+def application(config: Config, metrics: Metrics) -> FastAPI:
     """Return the application, with its client, which lives as long as it does. Raises InvalidSecurity."""
     verifier = factory.verifier(config.security)
 
@@ -38,7 +39,7 @@ def application(config: Config) -> FastAPI:
 
     app = FastAPI(
         openapi_url=None,  # served below, with an ETag; FastAPI's own page loads its script from elsewhere
-        middleware=_middleware(config),
+        middleware=_middleware(config, metrics),
         exception_handlers={
             LookalikeError: problems.from_library,
             DomainError: problems.from_domain,
@@ -60,8 +61,8 @@ def application(config: Config) -> FastAPI:
     return app
 
 
-def _middleware(config: Config) -> list[Middleware]:
-    requests = Middleware(RequestMiddleware, allowed_hosts=config.hosts)
+def _middleware(config: Config, metrics: Metrics) -> list[Middleware]:
+    requests = Middleware(RequestMiddleware, allowed_hosts=config.hosts, metrics=metrics)
     if not config.cors_origins:
         return [requests]
     cors = Middleware(

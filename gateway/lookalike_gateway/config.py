@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from lookalike.client import DEFAULT_EMBEDDER, DEFAULT_SEARCHER
 from lookalike.constants import MAX_IMAGE_BYTES
@@ -22,6 +22,8 @@ class Config(ServerSettings):
     Attributes:
         credentials: how the servers are reached. It holds no token: those of the callers are handed on.
     """
+
+    METRICS_PORT: ClassVar[int] = 9466
 
     embedder: Annotated[str, Option("The embedder's address.", variable="LOOKALIKE_EMBEDDER")] = DEFAULT_EMBEDDER
     searcher: Annotated[str, Option("The searcher's address.", variable="LOOKALIKE_SEARCHER")] = DEFAULT_SEARCHER

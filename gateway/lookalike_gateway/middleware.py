@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike_gateway import problems
+from lookalike_gateway.metrics import Metrics
 from lookalike_serving import tracing
 from lookalike_serving.interceptor import request_id
 
@@ -48,10 +49,12 @@ class RequestMiddleware:
     Args:
         app: what is surrounded.
         allowed_hosts: what the header Host may say, without its port; empty: anything.
+        metrics: is told of each request.
     """
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, allowed_hosts: Collection[str], metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
         self._hosts = frozenset(allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,11 +81,12 @@ class RequestMiddleware:
                     added[name] = value
             await send(message)
 
+        # FastAPI has no routes for HEAD: the server leaves out the body of what GET answers
+        routed_scope = {**scope, "method": "GET"} if method == "HEAD" else scope
         try:
             refusal = self._refusal(headers.get("host", ""))
-            # FastAPI has no routes for HEAD: the server leaves out the body of what GET answers
-            routed_scope = {**scope, "method": "GET"} if method == "HEAD" else scope
-            await (refusal or self._app)(routed_scope, receive, note)
+            with self._metrics.in_progress.track_inprogress():
+                await (refusal or self._app)(routed_scope, receive, note)
         except ClientDisconnect:
             logger.info("%s %s: the client has gone", scope["method"], scope["path"])
         except Exception:
@@ -91,7 +95,9 @@ class RequestMiddleware:
                 raise
             await problems.unexpected()(scope, receive, note)
         finally:
-            _log(scope, status, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self._metrics.ended({**routed_scope, "method": method}, status, seconds)
+            _log(scope, status, seconds)
             if span:
                 tracing.end(span, "http.response.status_code", status, fault=status >= 500)
 

@@ -10,10 +10,11 @@ import typer
 import uvloop
 
 from lookalike.signals import cancelled_when_terminated
+from lookalike_searcher.backup.archive import STANDARD
 from lookalike_searcher.backup.backup import PATIENCE_SECONDS, back_up
 from lookalike_searcher.backup.restore import restore
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import pool
+from lookalike_searcher.database import pool, startup
 from lookalike_searcher.failures import failures_told
 from lookalike_searcher.processes import run_several
 from lookalike_searcher.server import reached, run
@@ -43,7 +44,7 @@ def serve(context: typer.Context, config: Config) -> None:
         raise typer.BadParameter(str(error)) from error
 
 
-File = Annotated[Path, typer.Argument(help="The backup's file.")]
+File = Annotated[Path, typer.Argument(help="The backup's file; - for standard output or input.", metavar="FILE|-")]
 
 
 @app.command()
@@ -53,10 +54,12 @@ def backup(
     """Write a project to a file, as it is at one moment; the searcher may serve meanwhile."""
 
     async def write(url: str) -> None:
-        async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
+        await startup.wait_until_reached(url, context.obj.database_patience)
+        async with pool.connect(url, pool_size=2, command_timeout=PATIENCE_SECONDS, migrate=False) as opened:
             saved_project = await back_up(opened, project, file)
         typer.echo(
-            f"backed up {project}: {saved_project.image_count} images, {saved_project.reference_count} references"
+            f"backed up {project}: {saved_project.image_count} images, {saved_project.reference_count} references",
+            err=file == STANDARD,
         )
 
     with failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
@@ -72,6 +75,7 @@ def restore_project(
     """Make a project of a backup, as a whole or not at all; the searcher may serve meanwhile."""
 
     async def read(url: str) -> None:
+        await startup.wait_until_reached(url, context.obj.database_patience)
         async with pool.connect(url, pool_size=1, command_timeout=PATIENCE_SECONDS) as opened:
             new_project = await restore(opened, file, name)
         typer.echo(

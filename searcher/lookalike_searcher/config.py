@@ -38,6 +38,10 @@ class Config(GrpcSettings):
         float,
         Option("Seconds that the replica may be behind to be searched.", min=0),
     ] = 5.0
+    database_patience: Annotated[
+        float,
+        Option("Seconds to wait for the database at the start.", min=0),
+    ] = 60.0
     processes: Annotated[
         int,
         Option("Processes that share the port, each with its own pool, limits and metrics port.", min=1, max=64),

@@ -34,5 +34,7 @@ def failures_told() -> Iterator[None]:
         ) from None
     except _FAILURES as error:
         raise SystemExit(f"lookalike-searcher: {escape_lines(str(error))}") from error
-    except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
+    except asyncio.CancelledError:  # SIGTERM while it started, which is an orderly end
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
         raise SystemExit(130) from None

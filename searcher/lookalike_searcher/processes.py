@@ -18,11 +18,11 @@ import uvloop
 
 from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import pool
+from lookalike_searcher.database import pool, startup
 from lookalike_searcher.failures import failures_told
 from lookalike_searcher.server import Ready, database_of, run, until_signalled_or, where
 from lookalike_serving import logs, tracing
-from lookalike_serving.listening import cannot_listen
+from lookalike_serving.listening import address_of, cannot_listen
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ async def run_several(config: Config, announce: Callable[[str], None]) -> None:
     config.check_ports()
     async with AsyncExitStack() as stack:
         url, lost = stack.enter_context(database_of(config))
+        await startup.wait_until_reached(url, config.database_patience)
         async with pool.connect(url, pool_size=1, command_timeout=config.command_timeout):
             pass  # the schema is migrated once for all
         port = stack.enter_context(_reserved(config.host, config.port))
@@ -54,8 +55,9 @@ async def run_several(config: Config, announce: Callable[[str], None]) -> None:
         children = [_Child(_of_number(shared, config, number)) for number in range(config.processes)]
         stack.push_async_callback(_stop, children)
         ports = [(await child.start()).metrics_port for child in children]
+        address = address_of(config.host, port)
         announce(
-            f"lookalike-searcher ready on {config.host}:{port} ({len(children)} processes, {where(config)}, metrics on"
+            f"lookalike-searcher ready on {address} ({len(children)} processes, {where(config)}, metrics on"
             f" ports {', '.join(map(str, ports))})"
         )
         replacing = [asyncio.create_task(child.replace_when_ended()) for child in children]

@@ -14,7 +14,7 @@ from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import pool
+from lookalike_searcher.database import pool, startup
 from lookalike_searcher.database import replica as replicas
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.database.pool import Database
@@ -33,6 +33,7 @@ from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running
+from lookalike_serving.listening import address_of
 from lookalike_serving.memory import SMALL_BLOCKS, trimmed
 from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security import factory
@@ -74,6 +75,7 @@ async def run(config: Config, announce: Callable[[Ready], None], *, parent_lost:
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         url, lost = stack.enter_context(database_of(config))
+        await startup.wait_until_reached(url, config.database_patience)
         metrics_port = stack.enter_context(metrics_served(config.metrics_address, metrics.registry))
         primary = await stack.enter_async_context(
             pool.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout, metrics=metrics)
@@ -84,7 +86,7 @@ async def run(config: Config, announce: Callable[[Ready], None], *, parent_lost:
             serving(config, primary, metrics=metrics, replica=replica, shares_port=shared)
         )
         calm_collector()
-        announce(Ready(f"{config.host}:{server.port}", where(config), metrics_port))
+        announce(Ready(address_of(config.host, server.port), where(config), metrics_port))
         await until_signalled_or(parent_lost or lost)
         logger.info("signalled; draining for at most %g s", config.grace)
 

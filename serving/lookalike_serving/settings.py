@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from lookalike_serving.listening import listen
+from lookalike_serving.listening import address_of, listen
 from lookalike_serving.options import Option
 from lookalike_serving.security.config import Security
 
@@ -15,9 +15,22 @@ ProbeInterval = Annotated[float, Option("Seconds between two health probes.", mi
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """A server listens, lets callers in, logs, and ends. Times are in seconds."""
+    """A server listens, lets callers in, logs, ends, and shows metrics on a port of their own. Times are in seconds."""
+
+    METRICS_PORT: ClassVar[int]
+    """Prometheus reads on this port unless another one is set."""
 
     host: Annotated[str, Option("Interface to listen on.")] = "127.0.0.1"
+    port: Port
+    metrics_port: Annotated[
+        int | None,
+        Option(
+            "Port of /metrics; 0 picks a free one. Left out: 9464 for the embedder, 9465 for the searcher and 9466 for"
+            " the gateway, or a free one if --port is 0.",
+            min=0,
+            max=65535,
+        ),
+    ] = None
     grace: Annotated[float, Option("Seconds for calls in flight to end.", min=0)] = 20.0
     security: Security = field(default_factory=Security)
     audit_log: Annotated[
@@ -27,31 +40,6 @@ class ServerSettings:
         "INFO"
     )
     log_format: Annotated[Literal["text", "json"], Option("Lines for people, or JSON objects.", shared=True)] = "text"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GrpcSettings(ServerSettings):
-    """A gRPC server has its metrics on a port of their own, and probes its own health. Times are in seconds."""
-
-    METRICS_PORT: ClassVar[int]
-    """Prometheus reads on this port unless another one is set."""
-
-    port: Port
-    metrics_port: Annotated[
-        int | None,
-        Option(
-            "Port of /metrics; 0 picks a free one. Left out: 9464 for the embedder and 9465 for the searcher, or a free"
-            " one if --port is 0.",
-            min=0,
-            max=65535,
-        ),
-    ] = None
-    probe_interval: ProbeInterval
-
-    @property
-    def address(self) -> str:
-        """Return where to listen, as `host:port`."""
-        return f"{self.host}:{self.port}"
 
     @property
     def metrics_address(self) -> tuple[str, int]:
@@ -64,3 +52,15 @@ class GrpcSettings(ServerSettings):
             for host, port, flag in ((self.host, self.port, "--port"), (*self.metrics_address, "--metrics-port")):
                 if port:
                     stack.enter_context(listen(host, port, flag))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrpcSettings(ServerSettings):
+    """A gRPC server probes its own health. Times are in seconds."""
+
+    probe_interval: ProbeInterval
+
+    @property
+    def address(self) -> str:
+        """Return where to listen, as `host:port`."""
+        return address_of(self.host, self.port)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 import zipfile
@@ -28,6 +29,7 @@ from lookalike_searcher.errors import AlreadyExists
 from lookalike_searcher.indexes import backfill
 from lookalike_searcher.projects import registry
 from tests.indexer import Writer, sha256, vector
+from tests.lock_holder import LockHolder
 from tests.polling import until
 
 BASE, OWN, NEXT = "base-512", "base-own", "next-512"
@@ -161,6 +163,29 @@ async def test_a_backup_under_writers_is_of_one_moment(
     assert IMAGES + 30 <= restored.image_count <= IMAGES + written + 5
 
 
+async def test_a_backup_that_does_not_fit_together_fails_when_it_is_made(
+    writer: Writer, database: Database, tmp_path: Path
+) -> None:
+    async with database.connection() as connection:
+        await connection.execute(
+            "UPDATE lookalike_project SET image_count = image_count + 1 WHERE name = $1", writer.project
+        )
+    with pytest.raises(UnusableBackup, match=f"image should have {IMAGES + 1} rows, got {IMAGES}"):
+        await back_up(database, writer.project, tmp_path / "b")
+    assert not os.listdir(tmp_path)
+
+
+async def test_where_the_project_is_on_a_worker_writers_wait_until_both_snapshots_are_taken(
+    writer: Writer, database: Database, lock_holder: LockHolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "sharded", True)
+    await lock_holder.lock(writer.project)  # as a writer does
+    saving = asyncio.create_task(back_up(database, writer.project, tmp_path / "b"))
+    await lock_holder.until_waiting(1)
+    await lock_holder.unlock()
+    await saving
+
+
 async def test_a_name_that_is_taken_is_refused(writer: Writer, database: Database, tmp_path: Path) -> None:
     await back_up(database, writer.project, tmp_path / "b")
     before = await contents(database, writer.project)
@@ -255,15 +280,23 @@ async def test_the_commands_work_beside_a_searcher_and_one_that_is_killed_leaves
         await blocker.execute("LOCK TABLE lookalike_projection IN ACCESS EXCLUSIVE MODE")
         process = await asyncio.create_subprocess_exec(*program, "restore", file, "--as", copy)
         waiting = "SELECT count(*) {} FROM pg_locks WHERE relation = 'lookalike_projection'::regclass AND NOT granted"
-        await until(lambda: watcher.fetchval(waiting.format("= 1")))
+        ended = asyncio.create_task(process.wait())
+
+        async def waits_or_ended() -> bool:
+            return ended.done() or await watcher.fetchval(waiting.format("= 1"))
+
+        await until(waits_or_ended)
+        assert not ended.done(), "the restore failed"
         process.kill()
         await process.wait()
         await blocking.rollback()
         await until(lambda: watcher.fetchval(waiting.format("= 0")))
     code, _, error = await run(*program, "backup", copy, file)
     assert (code, error) == (1, f"lookalike-searcher: project {copy!r} does not exist\n")
-    told = await run(*program, "restore", file, "--as", copy)
-    assert told == (0, f"restored {copy}: {IMAGES} images, {IMAGES} references\n", "")
+    through = f"{' '.join(program)} backup {writer.project} - | {' '.join(program)} restore - --as {copy}"
+    code, output, errors = await run("bash", "-o", "pipefail", "-c", through)  # as between containers
+    assert (code, output) == (0, f"restored {copy}: {IMAGES} images, {IMAGES} references\n")
+    assert errors == f"backed up {writer.project}: {IMAGES} images, {IMAGES} references\n"
 
 
 async def run(*command: str) -> tuple[int | None, str, str]:

@@ -9,11 +9,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from lookalike_searcher.database import pool
+from lookalike_searcher.database.halfvec import encode
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import schema_of
+from lookalike_searcher.errors import DatabaseUnavailable
 from lookalike_searcher.images import writing
+from lookalike_searcher.images.image import Embedding, Entry, Reference
 from lookalike_searcher.projects import registry, spaces
 from lookalike_searcher.projects.registry import Project
+from tests import postgres
+from tests.indexer import sha256, vector
+from tests.polling import until
 
 
 @pytest.fixture
@@ -35,8 +42,34 @@ async def test_all_of_a_project_is_on_one_worker(database: Database, bare_projec
             " WHERE logicalrelid::text LIKE $1",
             f"{schema_of(bare_project.id)}.%",
         )
-    assert len({row["name"] for row in placed}) == 4
+    assert len({row["name"] for row in placed}) == 6
     assert len({row["groupid"] for row in placed}) == 1
+
+
+@pytest.fixture
+async def recovering() -> AsyncIterator[Database]:
+    """A database whose transactions can be prepared, as those of workers are."""
+    with postgres.primary("max_prepared_transactions=2") as server:
+        async with pool.connect(server.url, pool_size=5, command_timeout=30) as database:
+            await registry.create(database, "shop", "one", registry.Limits())
+            yield database
+
+
+async def test_a_writer_who_meets_a_transaction_that_is_recovered_is_to_try_again(recovering: Database) -> None:
+    """A worker has prepared it and died, the coordinator has committed it and given up its locks."""
+    entry = Entry(
+        sha256(1), (Embedding("one", encode(vector(1)[None])[0]),), 4, 3, Reference("https://shop/1", "", "", False, {})
+    )
+    async with recovering.own_connection() as worker:
+        await worker.execute("BEGIN")
+        await worker.execute("INSERT INTO p1.image (sha256, width, height) VALUES ($1, 4, 3)", sha256(1))
+        await worker.execute("PREPARE TRANSACTION 'lost'")
+        storing = asyncio.create_task(writing.store(recovering, "shop", [entry]))
+        await until(lambda: worker.fetchval("SELECT true FROM pg_locks WHERE NOT granted"))
+        await worker.execute("COMMIT PREPARED 'lost'")
+        with pytest.raises(DatabaseUnavailable):
+            await storing
+    assert await writing.store(recovering, "shop", [entry]) == [True]
 
 
 async def test_a_writer_comes_when_the_one_before_has_given_up_all_its_locks(

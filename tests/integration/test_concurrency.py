@@ -50,7 +50,7 @@ async def test_whatever_callers_do_at_once_everything_acknowledged_is_there_once
     stubs: list[SearcherServiceStub], database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No call fails, nobody sees half of a change, the later one of two writers wins, and the tables agree."""
-    traffics = [Traffic(f"traffic-{uuid.uuid4().hex}", seed) for seed in range(2)]
+    traffics = [Traffic(f"traffic-{uuid.uuid4().hex}", seed, sharded=database.sharded) for seed in range(2)]
     for traffic in traffics:
         await traffic.create(stubs[0])
     for _ in range(round(SECONDS / _SPELL)):
@@ -72,7 +72,7 @@ async def test_a_space_that_is_dropped_is_missed_by_nobody_who_did_not_ask_for_i
     stubs: list[SearcherServiceStub], database: Database
 ) -> None:
     """Who comes while its table goes sees the project as it is afterwards."""
-    traffic = Traffic(f"traffic-{uuid.uuid4().hex}", 0)
+    traffic = Traffic(f"traffic-{uuid.uuid4().hex}", 0, sharded=database.sharded)
     await traffic.create(stubs[0])
     name = traffic.project
     created = await stubs[0].CreateSpace(wire.CreateSpaceRequest(project=name, space="second"))

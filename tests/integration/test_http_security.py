@@ -19,6 +19,7 @@ from lookalike_gateway import openapi, server
 from lookalike_gateway.__main__ import app
 from lookalike_gateway.app import application
 from lookalike_gateway.config import Config
+from lookalike_gateway.metrics import Metrics
 from lookalike_gateway.server import serving
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config as SearcherConfig
@@ -173,7 +174,7 @@ async def test_a_head_that_does_not_come_in_time_costs_its_connection() -> None:
 
 
 def test_the_document_says_where_a_token_is_needed() -> None:
-    made = openapi.document(application(Config()))
+    made = openapi.document(application(Config(), Metrics()))
     assert made["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     for path, operations in made["paths"].items():
         for operation in operations.values():

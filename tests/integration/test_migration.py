@@ -51,7 +51,7 @@ async def old_database_url(fresh_database_url: str) -> str:
         await connection.execute(
             "CREATE TABLE lookalike_migration (number integer PRIMARY KEY, apply_time timestamptz)"
         )
-        await connection.execute("INSERT INTO lookalike_migration VALUES (1, now())")
+        await connection.execute("INSERT INTO lookalike_migration VALUES (1, now()); CREATE EXTENSION vector")
         await connection.execute(registry_step.sql)
         for number, name in enumerate(OLD_PROJECTS, 1):
             await connection.execute(
@@ -115,6 +115,27 @@ async def test_a_new_migration_reaches_every_project(fresh_database_url: str, mo
         assert await versions(connection) == dict.fromkeys(OLD_PROJECTS, added.number)
         for number in range(1, 4):
             assert await connection.fetch(f"SELECT note FROM p{number}.image") == []  # noqa: S608 - a number
+
+
+@pytest.mark.parametrize(
+    ("newer", "told"),
+    [
+        ("INSERT INTO lookalike_migration VALUES (9999, now())", "the registry is of version 9999"),
+        ("UPDATE lookalike_project SET schema_version = 9999", "a project's schema is of version 9999"),
+    ],
+)
+async def test_a_database_that_a_newer_version_has_migrated_is_refused_and_left_alone(
+    fresh_database_url: str, newer: str, told: str
+) -> None:
+    async with database_module.connect(fresh_database_url, pool_size=1, command_timeout=30) as database:
+        await registry.create(database, "shop", SPACE, registry.Limits())
+        async with database.connection() as connection:
+            await connection.execute(newer)
+    with pytest.raises(
+        migration.UnusableDatabase, match=f"a newer version of lookalike .*{told}.*; start that version"
+    ):
+        async with database_module.connect(fresh_database_url, pool_size=1, command_timeout=30):
+            pass
 
 
 async def test_what_the_first_release_stored_is_found(old_database_url: str) -> None:

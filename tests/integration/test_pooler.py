@@ -46,7 +46,7 @@ async def pooled(pooler_url: str) -> AsyncIterator[Database]:
 async def stub(pooled: Database) -> AsyncIterator[SearcherServiceStub]:
     """Its own maintenance looks for work once, and finds none."""
     async with AsyncExitStack() as stack:
-        idle = replace(CONFIG, exact_threshold=1_000_000)
+        idle = replace(CONFIG, exact_threshold=1_000_000, maintenance_interval=3600)
         server = await stack.enter_async_context(searcher_server.serving(idle, pooled))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{server.port}"))
         yield SearcherServiceStub(channel)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lookalike_searcher.database import migration
+from lookalike_searcher.database.connection import prepare
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.metrics import Metrics
 
@@ -23,6 +24,33 @@ class Recorder:
     async def execute(self, text: str, *_: object) -> str:
         self.texts.append(text)
         return ""
+
+
+class Types(Recorder):
+    """Stands for a new connection: notes what was executed in the transaction when types are looked up."""
+
+    def __init__(self, sharded: bool) -> None:
+        super().__init__()
+        self._sharded = sharded
+        self.looked_up: list[list[str]] = []
+
+    def transaction(self) -> "Types":
+        return self
+
+    async def start(self) -> None:
+        pass
+
+    async def rollback(self) -> None:
+        pass
+
+    async def fetchrow(self, _: str) -> tuple[str, bool]:
+        return "public", self._sharded
+
+    async def set_type_codec(self, _: str, **__: object) -> None:
+        self.looked_up.append(list(self.texts))
+
+    async def fetchval(self, _: str, *__: object) -> None:
+        self.looked_up.append(list(self.texts))
 
 
 class Pool:
@@ -66,6 +94,14 @@ async def test_each_statement_of_a_projects_migrations_is_sent_by_itself() -> No
     written = [found for step in migration.migrations("project") for found in statements(step.sql)]
     assert len(connection.texts) == len(written)
     assert not any("{" in text for text in connection.texts)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+async def test_types_are_looked_up_without_a_check_for_each_table_of_the_cluster(sharded: bool) -> None:
+    connection: Any = Types(sharded)
+    await prepare(connection)
+    assert connection.texts == ["SET LOCAL citus.override_table_visibility = off"] * sharded
+    assert connection.looked_up == [connection.texts] * 2
 
 
 async def test_a_setting_for_workers_is_sent_with_nothing_else() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from typer.main import get_command
 
 from lookalike.cli.app import app as client
 from lookalike_embedder.config import Config as EmbedderConfig
+from lookalike_gateway.config import Config as GatewayConfig
 from lookalike_searcher.config import Config as SearcherConfig
 from tests.deployment import (
     CREDENTIALS,
@@ -74,7 +76,7 @@ def test_an_image_starts_a_program_that_there_is_on_ports_that_it_has(image: str
     ports = {
         "embedder": f"{PROGRAMS['embedder'].defaults['port']} {EmbedderConfig.METRICS_PORT}",
         "searcher": f"{PROGRAMS['searcher'].defaults['port']} {SearcherConfig.METRICS_PORT}",
-        "client": str(PROGRAMS["http"].defaults["port"]),
+        "client": f"{PROGRAMS['http'].defaults['port']} {GatewayConfig.METRICS_PORT}",
     }
     assert instructions["EXPOSE"] == ports[image]
 
@@ -96,9 +98,9 @@ def test_an_images_settings_are_its_programs(image: str) -> None:
 
 
 def test_weights_are_fetched_by_the_build_and_a_pod_asks_nobody_for_them() -> None:
-    [fetch] = [argument for word, argument in stages()["build-embedder"] if "weights" in argument and word == "RUN"]
-    assert fetch.startswith("lookalike-embedder --cache-dir /weights weights")
-    assert ("COPY", "--from=build-embedder /weights /weights") in stages()["embedder"]
+    [fetch] = [argument for word, argument in stages()["weights"] if word == "RUN"]
+    assert "/opt/lookalike/bin/lookalike-embedder --cache-dir /weights weights" in fetch
+    assert ("COPY", "--from=weights /weights /weights") in stages()["embedder"]
     assert settings("embedder")["LOOKALIKE_EMBEDDER_WEIGHTS"] in fetch
 
 
@@ -110,7 +112,7 @@ def test_what_is_copied_is_there_and_is_let_into_the_build() -> None:
         if word == "COPY" and "--from" not in argument
         for source in argument.split()[:-1]
     ]
-    assert {"pyproject.toml", "client", "embedder", "searcher"} <= set(copied)
+    assert {"pyproject.toml", "client", "embedder", "searcher", "locks/torch.txt"} <= set(copied)
     let_in = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     for source in copied:
         assert (ROOT / source).exists()
@@ -143,7 +145,78 @@ def test_a_service_of_compose_is_shut_in(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert "latest" not in service["image"]
     assert re.search(r":v?\d+\.\d+\.\d+", service["image"])
+    assert service["init"]
     assert "healthcheck" in service or "HEALTHCHECK" in dict(lineage(IMAGES[name]))
+
+
+def test_a_machine_with_two_processors_starts_everything_and_one_with_more_may_give_them() -> None:
+    limits = [service["deploy"]["resources"]["limits"]["cpus"] for service in SERVICES.values()]
+    assert max(map(float, limits)) <= 2
+    text = (DEPLOY / "compose.yaml").read_text()
+    for name in ("DATABASE", "SEARCHER", "EMBEDDER"):
+        assert f'cpus: "${{{name}_CPUS:-2}}"' in text
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_an_image_has_its_dependencies_in_a_layer_of_their_own_no_pip_and_is_tried(name: str) -> None:
+    own = stages()[name]
+    assert ("COPY", f"--from=dependencies-{name} /opt/dependencies /opt/dependencies") == own[1]
+    assert ("COPY", "--from=application /opt/lookalike /opt/lookalike") in own
+    before = {argument for word, argument in lineage(f"dependencies-{name}") if word == "COPY"}
+    assert before == {" ".join(sorted(before))}
+    assert all(argument.startswith("locks/") for argument in before), "our code would make the layer anew"
+    assert any("/usr/local/bin/pip*" in argument for word, argument in lineage(name) if word == "RUN")
+    word, tried = own[-1]
+    assert word == "RUN"
+    [program] = json.loads(dict(own)["ENTRYPOINT"])
+    assert program in tried
+
+
+def test_databases_are_of_a_pgvector_without_known_holes() -> None:
+    files = [DEPLOY / "compose.yaml", DEPLOY / "kubernetes" / "components" / "postgres" / "postgres.yaml"]
+    pinned = [re.findall(r"pgvector/pgvector:(\d+)\.(\d+)\.(\d+)-pg18", file.read_text()) for file in files]
+    assert all(tuple(map(int, version)) >= (0, 8, 6) for [version] in pinned)
+
+
+def test_the_searchers_role_is_no_superuser() -> None:
+    service = SERVICES["postgres"]
+    assert service["environment"]["POSTGRES_USER"] == "postgres"
+    url = urlsplit(SERVICES["searcher"]["environment"]["DATABASE_URL"])
+    assert f"CREATE ROLE {url.username} LOGIN NOSUPERUSER" in (DEPLOY / "postgres" / "roles.sql").read_text()
+    scripts = [volume.split(":")[0] for volume in service["volumes"] if "/docker-entrypoint-initdb.d/" in volume]
+    assert scripts == ["./postgres/roles.sql", "./postgres/passwords.sh"]
+
+
+def test_an_index_run_has_photos_where_the_page_looks_for_them_and_a_place_for_failures() -> None:
+    index, http = SERVICES["index"], SERVICES["http"]
+    photos = next(volume for volume in index["volumes"] if ":/photos" in volume)
+    assert photos in http["volumes"]
+    assert http["environment"]["LOOKALIKE_PHOTOS_ROOT"] == photos.split(":")[1]
+    assert "index:/var/lib/lookalike" in index["volumes"]
+    assert any("/var/lib/lookalike" in argument for word, argument in lineage("client") if word == "RUN")
+    assert index["profiles"] == ["index"]
+    assert index["healthcheck"] == {"disable": True}
+
+
+def test_the_readmes_certificates_are_believed_as_strictly_as_python_can(tmp_path: Path) -> None:
+    """As it makes them, word by word, for a name of its own."""
+    steps = re.sub(r"^   ", "", (DEPLOY / "README.md").read_text(), flags=re.MULTILINE)
+    makes = r"^\$ (openssl req -x509 .*?\$ for NAME in embedder searcher http; do\n.*?\n +done)$"
+    [made] = re.findall(makes, steps, re.MULTILINE | re.DOTALL)
+    script = "set -eu\nHTTP_NAME=photos.test\n" + re.sub(r"^\$ ", "", made, flags=re.MULTILINE)
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True, capture_output=True)  # noqa: S607
+    for name in ("embedder", "searcher", "http"):
+        check = [
+            "openssl",
+            "verify",
+            "-x509_strict",
+            "-CAfile",
+            "ca.pem",
+            "-verify_hostname",
+            "photos.test",
+            f"{name}.pem",
+        ]
+        subprocess.run(check, cwd=tmp_path, check=True, capture_output=True)
 
 
 def test_only_what_people_look_at_is_published() -> None:
@@ -196,7 +269,7 @@ def test_a_service_of_ours_is_built_set_and_given_time(name: str) -> None:
     assert service["build"]["target"] == IMAGES[name]
     assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
     assert set(service["build"].get("args", {})) <= {
-        argument.partition("=")[0] for word, argument in lineage(f"build-{IMAGES[name]}") if word == "ARG"
+        argument.partition("=")[0] for word, argument in lineage(f"dependencies-{IMAGES[name]}") if word == "ARG"
     }
     assert set(service["environment"]) <= PROGRAMS[name].variables | FOREIGN
     assert seconds(service["stop_grace_period"]) > PROGRAMS[name].defaults["grace"]
@@ -204,13 +277,16 @@ def test_a_service_of_ours_is_built_set_and_given_time(name: str) -> None:
 
 
 def test_what_is_mounted_is_there_and_what_is_scraped_is_exported() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             if volume.startswith("."):
-                assert (DEPLOY / volume.split(":")[0]).exists(), volume
+                source = DEPLOY / volume.split(":")[0]
+                assert source.exists() or f"/{source.relative_to(ROOT)}/" in ignored, volume  # the engine makes it
     scraped = yaml.safe_load((DEPLOY / "observe" / "prometheus.yaml").read_text())["scrape_configs"]
     targets = {found["names"][0]: found["port"] for job in scraped for found in job.get("dns_sd_configs", [])}
-    assert targets == {"embedder": EmbedderConfig.METRICS_PORT, "searcher": SearcherConfig.METRICS_PORT}
+    ports = {"embedder": EmbedderConfig, "searcher": SearcherConfig, "http": GatewayConfig}
+    assert targets == {name: config.METRICS_PORT for name, config in ports.items()}
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def test_the_searcher_is_sent_to_the_coordinators_database(
     url = urlsplit(searcher_environment["DATABASE_URL"])
     node = compose["services"]["coordinator"]["environment"]
     assert url.hostname == "coordinator"
-    assert (url.username, url.path) == (node["POSTGRES_USER"], "/" + node["POSTGRES_DB"])
+    assert (url.username, url.path) == ("lookalike", "/" + node["POSTGRES_DB"])
+    assert node["POSTGRES_USER"] == node["PGUSER"] == "postgres"
 
 
 def test_the_searchers_variables_are_the_programs(searcher_environment: dict[str, str]) -> None:

@@ -13,6 +13,8 @@ from lookalike.cli.app import app as client
 from lookalike.evaluation.figures import GROUPS
 from lookalike_embedder.__main__ import app as embedder
 from lookalike_embedder.metrics import Metrics as EmbedderMetrics
+from lookalike_gateway.__main__ import app as gateway
+from lookalike_gateway.metrics import Metrics as GatewayMetrics
 from lookalike_searcher.__main__ import app as searcher
 from lookalike_searcher.metrics import Metrics as SearcherMetrics
 
@@ -35,6 +37,7 @@ class Program:
 PROGRAMS = (
     Program("embedder", embedder, EmbedderMetrics().registry),
     Program("searcher", searcher, SearcherMetrics().registry),
+    Program("http", gateway, GatewayMetrics().registry),
 )
 
 

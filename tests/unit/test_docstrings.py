@@ -22,8 +22,8 @@ compute connect contain convert convolve copy cost count create cut decide decod
 derive describe disable do download draw drop embed enable encode end enter escape estimate evaluate evict exclude
 execute expire export extract fail fetch fill filter find finish fit fix flush follow format free freeze generate get
 give go grow guard hand handle hold identify ignore implement import improve include index initialize insert intercept
-interrupt join judge keep kill know lay learn leave lend let limit list listen load lock log look lose make map mark
-match mean measure merge migrate move name need note observe open order own pack pad parse pass pause pick prefer
+interrupt join judge keep kill know launch lay learn leave lend let limit list listen load lock log look lose make map
+mark match mean measure merge migrate move name need note observe open order own pack pad parse pass pause pick prefer
 prepare prevent print probe project prove provide provoke publish pull put queue raise rank reach read receive
 recognize record reduce refuse register release reload remember remove rename render repair replace report require
 reset resize resolve respond restore resume return revoke rotate round route run save say scale scan search see select

@@ -41,6 +41,7 @@ def test_a_failure_does_not_tell_the_databases_password(
     url: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     environment = {"DATABASE_URL": url, "LOOKALIKE_SEARCHER_METRICS_PORT": "0"}
+    environment["LOOKALIKE_SEARCHER_DATABASE_PATIENCE"] = "0"
     caplog.set_level("DEBUG")
     done = CliRunner().invoke(searcher, ["--port", "0"], env=environment)
     assert done.exit_code == 1

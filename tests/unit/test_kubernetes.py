@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lookalike_embedder.config import Config as EmbedderConfig
+from lookalike_gateway.config import Config as GatewayConfig
 from lookalike_searcher.config import Config as SearcherConfig
 from lookalike_serving.security.config import InvalidSecurity
 from tests.deployment import (
@@ -30,10 +31,16 @@ pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is needed: see 
 VERSION = "1.32"
 OPERATORS = {"Certificate", "Cluster", "Issuer", "ScaledObject", "PodMonitor", "PrometheusRule"}
 """Kinds of operators, whose schemas Kubernetes does not have."""
-FOLDERS = [*(f"overlays/{name}" for name in OVERLAYS), "jobs/index", "jobs/index-secure"]
+FOLDERS = [*(f"overlays/{name}" for name in OVERLAYS), "jobs/index", "jobs/index-secure", "jobs/backup"]
 OPEN = {"plain"}
 """Overlays in which anybody who gets there is let in."""
-METRICS = {"embedder": EmbedderConfig.METRICS_PORT, "searcher": SearcherConfig.METRICS_PORT}
+METRICS = {
+    "embedder": EmbedderConfig.METRICS_PORT,
+    "searcher": SearcherConfig.METRICS_PORT,
+    "http": GatewayConfig.METRICS_PORT,
+}
+ONCE = {"index", "backup"}
+"""What runs once, as a job."""
 
 
 TLS = {"tls.crt", "tls.key", "ca.crt"}
@@ -139,7 +146,7 @@ def test_variables_and_flags_are_the_programs(manifests: tuple[Manifest, ...]) -
 
 def test_a_pod_has_longer_to_end_than_its_program(manifests: tuple[Manifest, ...]) -> None:
     for name, workload, container in ours(manifests):
-        if name == "index":
+        if name in ONCE:
             continue
         told = environment(manifests, container)[f"LOOKALIKE_{name.upper()}_GRACE"]
         grace = PROGRAMS[name].defaults["grace"]
@@ -151,11 +158,11 @@ def test_a_pod_has_longer_to_end_than_its_program(manifests: tuple[Manifest, ...
 
 def test_probes_ask_where_the_program_answers(manifests: tuple[Manifest, ...]) -> None:
     for name, _, container in ours(manifests):
-        if name == "index":
+        if name in ONCE:
             continue
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         program = PROGRAMS[name].defaults["port"]
-        assert ports == ({"http": program} if name == "http" else {"grpc": program, "metrics": METRICS[name]})
+        assert ports == {"http" if name == "http" else "grpc": program, "metrics": METRICS[name]}
         probes = {kind: container[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness")}
         tls = bool(PROGRAMS[name].security(told(name, manifests, container))[0].tls)
         for probe in probes.values():
@@ -186,6 +193,33 @@ def test_who_listens_encrypts_and_asks_who_comes_or_says_that_it_does_not(name: 
         security, insecure = PROGRAMS[program].security(told(program, manifests, container))
         assert insecure == (name in OPEN)
         assert bool(security.tls) == security.by_token == (not insecure)
+
+
+@pytest.mark.parametrize("name", ["plain", "citus"])
+def test_a_database_of_ours_has_a_superuser_of_another_name_and_makes_the_searchers_role(name: str) -> None:
+    manifests = rendered(f"overlays/{name}")
+    made = {found["metadata"]["name"]: found["data"] for found in of(manifests, "ConfigMap")}
+    databases = of(manifests, "StatefulSet")
+    assert databases
+    for workload in databases:
+        container = pod(workload)["spec"]["containers"][0]
+        assert environment((), container)["POSTGRES_USER"] == "postgres"
+        volumes = {volume["name"]: volume for volume in pod(workload)["spec"]["volumes"]}
+        scripts = [mount for mount in container["volumeMounts"] if "/docker-entrypoint-initdb.d/" in mount["mountPath"]]
+        ran = [made[volumes[mount["name"]]["configMap"]["name"]][mount["subPath"]] for mount in scripts]
+        assert "CREATE ROLE lookalike LOGIN NOSUPERUSER" in ran[0]
+        assert "ALTER ROLE lookalike PASSWORD" in ran[1]
+
+
+def test_the_face_stays_while_the_embedders_are_away() -> None:
+    """Its readiness asks what `test_health_is_ours_and_theirs` holds to the searcher alone."""
+    [container] = [found for name, _, found in ours(rendered("overlays/plain")) if name == "http"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_what_operators_select_by_label_has_the_label() -> None:
+    watched = of(rendered("overlays/production"), "PodMonitor", "PrometheusRule")
+    assert {found["metadata"]["labels"]["release"] for found in watched} == {"kube-prometheus-stack"}
 
 
 def test_without_a_choice_no_program_starts() -> None:
@@ -234,6 +268,7 @@ def test_who_asks_a_url_for_keys_may_go_there_and_nobody_else(name: str) -> None
             for rule in policy["spec"].get("egress", [])
             if any("ipBlock" in peer for peer in rule["to"])
             for port in rule["ports"]
+            if port["port"] != 53
         ]
         assert out == ([443] if environment(manifests, container).get("LOOKALIKE_JWKS_URL") else [])
 
@@ -333,6 +368,7 @@ LABELS = {
     "searcher": {"app.kubernetes.io/component": "searcher"},
     "http": {"app.kubernetes.io/component": "http", "lookalike/client": "true"},
     "index": {"app.kubernetes.io/component": "index", "lookalike/client": "true"},
+    "backup": {"app.kubernetes.io/component": "backup"},
     "database": {"app.kubernetes.io/component": "database"},
     "stranger": {"app.kubernetes.io/name": "other"},
 }
@@ -344,6 +380,7 @@ ALLOWED = {
     ("index", "embedder"),
     ("index", "searcher"),
     ("searcher", "database"),
+    ("backup", "database"),
 }
 
 
@@ -361,7 +398,7 @@ def passes(rules: Iterable[Manifest], side: str, other: dict[str, str], port: in
 
 @pytest.mark.parametrize(("sender", "receiver"), [*product(LABELS, PORTS)])
 def test_only_those_talk_who_must(sender: str, receiver: str) -> None:
-    policies = of([*rendered("overlays/plain"), *rendered("jobs/index")], "NetworkPolicy")
+    policies = of([*rendered("overlays/plain"), *rendered("jobs/index"), *rendered("jobs/backup")], "NetworkPolicy")
     source, target = ({"app.kubernetes.io/name": "lookalike"} | LABELS[name] for name in (sender, receiver))
 
     def open_(labels: dict[str, str], direction: str, side: str, other: dict[str, str]) -> bool:

@@ -13,6 +13,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from lookalike_embedder.metrics import Metrics as EmbedderMetrics
+from lookalike_gateway.metrics import Metrics as GatewayMetrics
+from lookalike_gateway.routes import health
 from lookalike_searcher.metrics import Metrics as SearcherMetrics
 from tests.deployment import DEPLOY, PROGRAMS, ROOT
 
@@ -79,6 +81,7 @@ def queries() -> Iterator[Asked]:
 QUERIES = list(queries())
 SERIES = {
     **exported(EmbedderMetrics().registry),
+    **exported(GatewayMetrics().registry),
     **exported(SearcherMetrics().registry),
     "up": set(),
     "ALERTS": {"alertname", "alertstate"},
@@ -137,7 +140,11 @@ def test_values_that_are_asked_for_are_those_of_the_wire_and_the_pages() -> None
                         case "code":
                             assert value in codes
                         case "job":
-                            assert value in {"embedder", "searcher"}
+                            assert value in {"embedder", "searcher", "http"}
+                        case "status":
+                            assert value == "5.."
+                        case "route":
+                            assert value in {route.path for route in health.router.routes}
                         case "namespace" | "alertname" | "alertstate":
                             pass
                         case _:
@@ -148,6 +155,14 @@ def test_each_metric_of_ours_is_on_a_dashboard() -> None:
     asked = " ".join(query.expression for query in QUERIES)
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in SERIES if name.startswith("lookalike")}
     assert {family for family in families if family not in asked} == set()
+
+
+def test_two_installations_that_one_prometheus_watches_are_told_apart() -> None:
+    for asked in QUERIES:
+        if asked.place in ALERTS or (":" in asked.place and asked.place in recorded()):
+            for node in nodes(promql.parse(asked.expression), "AggregateExpr"):
+                assert node.modifier, asked.place
+                assert "namespace" in node.modifier.labels, asked.place
 
 
 def test_the_operators_rules_are_those_of_compose() -> None:
@@ -176,7 +191,9 @@ def headings() -> set[str]:
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_has_its_place_in_the_runbook(alert: str) -> None:
-    assert ALERTS[alert]["annotations"]["runbook"] in headings()
+    page, _, heading = ALERTS[alert]["annotations"]["runbook_url"].partition("#")
+    assert re.fullmatch(r"https://[a-z./]+/runbook\.md", page)
+    assert heading in headings()
     assert ALERTS[alert]["labels"]["severity"] in {"critical", "warning"}
     assert f"`{alert}`" in RUNBOOK
 
@@ -188,7 +205,7 @@ def test_the_runbook_names_alerts_panels_and_flags_that_there_are() -> None:
     named = set(re.findall(r"\*\*(\w+): ([^*]+)\*\*", " ".join(RUNBOOK.split())))
     assert len(named) >= 10
     assert named <= panels
-    flags = PROGRAMS["embedder"].flags | PROGRAMS["searcher"].flags | PROGRAMS["index"].flags | {"--exact"}
+    flags = {flag for name in ("embedder", "searcher", "http", "index") for flag in PROGRAMS[name].flags} | {"--exact"}
     assert set(re.findall(r"`(--[a-z-]+)", RUNBOOK)) <= flags
     for link in re.findall(r"\]\((?!http)([^)#]+)", RUNBOOK):
         assert (Path(ROOT / "docs") / link).exists()

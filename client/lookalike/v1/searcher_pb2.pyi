@@ -1889,7 +1889,9 @@ class SearchResponse(_message.Message):
     mode: Global___SearchMode.ValueType
     """How the ranking was made."""
     images_ranked: _builtins.int
-    """How many images were ranked over: where the filter was applied first, those that pass it; else all of the space."""
+    """How many images were ranked over: where the filter was applied first, those that pass it; else all of the space. Where
+    the database is Citus, what others write during the search may be missing here.
+    """
     next_page_token: _builtins.str
     """Where the next page begins; empty if this is the last one."""
     space: _builtins.str

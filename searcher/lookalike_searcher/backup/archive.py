@@ -6,7 +6,10 @@ the names of its schema and tables, and only rows of known tables are restored, 
 """
 
 import json
+import shutil
 import struct
+import sys
+import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,6 +20,8 @@ from typing import Any, BinaryIO, Final
 
 from lookalike import atomic_file
 
+STANDARD: Final = Path("-")
+"""This name stands for standard output and standard input."""
 FORMAT: Final = 1
 """The version of the file's format. The rows in it have versions of their own, in the manifest."""
 _MANIFEST: Final = "manifest.json"
@@ -77,6 +82,10 @@ def written(file: Path) -> Iterator[zipfile.ZipFile]:
 
     Only its owner may read it. A file of that name is replaced. Raises OSError if that is not a file, but a link.
     """
+    if file == STANDARD:
+        with _output() as stream, zipfile.ZipFile(stream, "w") as archive:
+            yield archive
+        return
     with atomic_file.replacing(file, atomic_file.SECRET) as stream, zipfile.ZipFile(stream, "w") as archive:
         yield archive
 
@@ -128,13 +137,39 @@ def opened(file: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
         UnusableBackup: the file is broken, or of a newer format.
         OSError: the file cannot be read.
     """
-    with atomic_file.opened(file) as raw, ExitStack() as stack:
+    with _input() if file == STANDARD else atomic_file.opened(file) as raw, ExitStack() as stack:
         try:
             archive = stack.enter_context(zipfile.ZipFile(_Bounded(raw)))
             manifest = _manifest(json.loads(_text(archive)))
         except _BROKEN as error:
             raise UnusableBackup(f"{file} is no backup of a project, or is damaged: {error}") from error
         yield archive, manifest
+
+
+@contextmanager
+def _output() -> Iterator[BinaryIO]:
+    """Yield standard output. An archive that was begun there and not ended is refused when it is restored."""
+    if sys.stdout.isatty():
+        raise UnusableBackup("a backup is nothing for a terminal: send standard output to a file, by > FILE")
+    yield sys.stdout.buffer
+    sys.stdout.flush()
+
+
+@contextmanager
+def _input() -> Iterator[BinaryIO]:
+    """Yield standard input if it is a file; else a file of what can be read there, as an archive begins at its end."""
+    if sys.stdin.buffer.seekable():
+        yield sys.stdin.buffer
+        return
+    with tempfile.TemporaryFile() as spool:
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, spool, _AT_ONCE)
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise UnusableBackup(
+                f"standard input cannot be kept in {folder}: {error}; name a folder with more room in TMPDIR"
+            ) from error
+        yield spool
 
 
 class _Bounded:

@@ -2,6 +2,8 @@
 
 import json
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +25,20 @@ _NOT_KEPT: Final = {"project_id", "recall", "recall_count", *_OF_INDEX}
 
 
 async def back_up(database: Database, name: str, file: Path) -> Project:
-    """Write the project to the file, from one snapshot. Writers do not wait; statements that drop its tables do.
+    """Write the project to the file, from one snapshot. Who drops its tables waits; on writers see `_snapshot`.
+
+    Args:
+        database: the database of the project; on Citus it needs two connections.
+        name: the project's name.
+        file: where to write it to, or `archive.STANDARD`.
 
     Raises:
         NotFound: there is no such project.
-        UnusableBackup: its schema is not of this program's version.
+        UnusableBackup: its schema is not of this program's version, or what was written does not fit together.
         OSError: the file cannot be written.
     """
     with archives.written(file) as archive:
-        async with registry.reading(database, name) as (connection, project):
+        async with _snapshot(database, name) as (connection, project):
             row = await connection.fetchrow(statement("backup_project"), project.id)
             assert row  # noqa: S101 - it has just been read in the same snapshot
             columns = json.loads(row["project"])
@@ -49,8 +56,34 @@ async def back_up(database: Database, name: str, file: Path) -> Project:
             impressions=json.loads(row["impressions"]),
             tables=tables,
         )
+        check_counts(manifest)
         archives.write_manifest(archive, manifest)
     return project
+
+
+@asynccontextmanager
+async def _snapshot(database: Database, name: str) -> AsyncIterator[tuple[Connection, Project]]:
+    """Lend a connection that sees the project at one moment. Writers do not wait, but on Citus until it has begun.
+
+    There the registry and the project are on two machines, whose snapshots are taken one after the other.
+    """
+    async with AsyncExitStack() as writers_held:
+        if database.sharded:
+            await writers_held.enter_async_context(registry.writing(database, name))
+        async with registry.reading(database, name) as (connection, project):
+            await connection.execute(statement("backup_snapshot", project.id))
+            await writers_held.aclose()
+            yield connection, project
+
+
+def check_counts(manifest: Manifest) -> None:
+    """Check the registry's numbers against the rows, as nothing counts them again. Raises UnusableBackup."""
+    counts = {"image_count": "image", "reference_count": "image_reference", "feedback_count": "feedback"}
+    expected = {table: manifest.project.get(count, 0) for count, table in counts.items()}
+    expected |= {vectors_of(space["id"]): expected["image"] for space in manifest.spaces if space["complete"]}
+    for table, count in expected.items():
+        if (rows := manifest.tables[table].rows) != count:
+            raise UnusableBackup(f"the backup is damaged: {table} should have {count} rows, got {rows}")
 
 
 def _check_version(name: str, version: int) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 import asyncpg
 
 from lookalike_searcher.database.migration import UnusableDatabase
-from lookalike_searcher.database.statement import Connection
+from lookalike_searcher.database.outage import Outage
+from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_serving import tracing
 from lookalike_serving.errors import DomainError
@@ -27,6 +28,11 @@ UNAVAILABLE: Final = (
     asyncpg.InvalidCachedStatementError,  # another searcher has just migrated the schema
 )
 """Connections raise these if another try may succeed."""
+OVERTAKEN: Final = (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError)
+"""PostgreSQL raises these if somebody has changed what we had read under a project's lock. On Citus that is a worker
+that recovers a transaction: the coordinator had committed it and given up its locks."""
+_WORKER_LOST: Final = "failure on connection marked as essential"
+"""So Citus says that a worker has gone in the middle of a transaction, with the code of an internal error."""
 FAILURES: Final = (asyncpg.PostgresError, *UNAVAILABLE)
 """Connections raise these, and nothing else."""
 TIMEOUTS: Final = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
@@ -41,10 +47,16 @@ CONNECT_SECONDS: Final = 10.0
 async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
     """Yield a single connection that also works behind a pooler. It raises asyncpg's errors."""
     connection = await asyncpg.connect(url, statement_cache_size=0, timeout=CONNECT_SECONDS)
+    _look_types_up_quickly(connection)
     try:
         yield connection
     finally:
         await connection.close(timeout=NET_SECONDS)
+
+
+def _look_types_up_quickly(connection: "asyncpg.Connection[Any]") -> None:
+    """Let asyncpg look types up by our statement. There is no public way; `test_connection` holds that it works."""
+    connection._intro_query = statement("types")  # type: ignore[attr-defined]
 
 
 async def prepare(connection: "asyncpg.Connection[Any]") -> None:
@@ -54,12 +66,17 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
     in a transaction that is rolled back. Otherwise, behind a pooler, it might ask several servers, and leave one
     without jit.
     """
+    _look_types_up_quickly(connection)
     transaction = connection.transaction()
     await transaction.start()
     try:
-        schema = await connection.fetchval(
-            "SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace WHERE typname = 'halfvec'"
+        row = await connection.fetchrow(
+            "SELECT (SELECT nspname FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace"
+            " WHERE typname = 'halfvec' LIMIT 1), EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
         )
+        schema, sharded = row or (None, False)
+        if sharded:  # it would check each row that is read of the catalogues: seconds, with some dozens of projects
+            await connection.execute("SET LOCAL citus.override_table_visibility = off")
         if schema is None:
             raise UnusableDatabase("PostgreSQL lacks pgvector's type halfvec")
         await connection.set_type_codec("halfvec", schema=schema, encoder=bytes, decoder=bytes, format="binary")
@@ -101,10 +118,15 @@ async def is_pooled(connection: "asyncpg.Connection[Any]") -> bool:
 
 
 @contextmanager
-def failures_translated() -> Iterator[None]:
-    """Translate what connections raise in the block into our errors, here alone; see `Database.connection`."""
+def failures_translated(outage: Outage) -> Iterator[None]:
+    """Translate what connections raise in the block into our errors, here alone; see `Database.connection`.
+
+    Args:
+        outage: is told whether the database was reached.
+    """
     try:
         yield
+        outage.answered()
     except DomainError:
         raise
     except TIMEOUTS as error:
@@ -113,8 +135,14 @@ def failures_translated() -> Iterator[None]:
         logger.exception("a statement does not take its arguments")
         raise DatabaseError from error
     except UNAVAILABLE as error:
-        logger.warning("the database is unavailable: %r", error)
+        outage.lost(error)
+        raise DatabaseUnavailable from error
+    except OVERTAKEN as error:
+        logger.warning("somebody has changed what we had read, and the caller is to try again: %r", error)
         raise DatabaseUnavailable from error
     except asyncpg.PostgresError as error:
+        if _WORKER_LOST in str(error):
+            outage.lost(error)
+            raise DatabaseUnavailable from error
         logger.exception("the database refused a statement")
         raise DatabaseError from error

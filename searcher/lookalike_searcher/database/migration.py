@@ -55,17 +55,21 @@ async def migrate(connection: Connection) -> None:
     """Bring the registry and all projects up to date.
 
     Raises:
-        UnusableDatabase: pgvector is missing or too old.
+        UnusableDatabase: pgvector is missing or too old, or a newer version has migrated the database.
     """
     async with _locked(connection):  # IF NOT EXISTS alone can fail if two sessions do this at once
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS lookalike_migration"
             " (number integer PRIMARY KEY, apply_time timestamptz NOT NULL)"
         )
+        await _check_registry_version(connection)
+        await _create_extension(connection)
     for step in migrations("registry"):
         await _apply_to_registry(connection, step)
     await _check_pgvector(connection)
     latest = latest_project_version()
+    newest = await connection.fetchval("SELECT max(schema_version) FROM lookalike_project")
+    _check_version("a project's schema", newest or 0, latest)
     for row in await connection.fetch("SELECT id FROM lookalike_project WHERE schema_version < $1", latest):
         async with connection.transaction():
             await bring_up_to_date(connection, row["id"])
@@ -91,14 +95,37 @@ async def _locked(connection: Connection) -> AsyncIterator[None]:
         yield
 
 
+async def _check_registry_version(connection: Connection) -> None:
+    newest = await connection.fetchval("SELECT max(number) FROM lookalike_migration")
+    _check_version("the registry", newest or 0, migrations("registry")[-1].number)
+
+
+def _check_version(what: str, found: int, known: int) -> None:
+    """Refuse what a newer version of the searcher has migrated: we do not know what its tables mean."""
+    if found > known:
+        raise UnusableDatabase(
+            f"a newer version of lookalike has migrated the database: {what} is of version {found}, of which this"
+            f" program knows {known}; start that version, or restore the backup from before the upgrade"
+        )
+
+
+async def _create_extension(connection: Connection) -> None:
+    """Create the extension unless it is there: Citus hands IF NOT EXISTS on to workers, which asks for rights."""
+    if await connection.fetchval("SELECT true FROM pg_extension WHERE extname = 'vector'"):
+        return
+    try:
+        await connection.execute("CREATE EXTENSION vector")
+    except asyncpg.FeatureNotSupportedError as error:  # the extension's files are not installed
+        raise UnusableDatabase(f"PostgreSQL lacks the extension pgvector: {error}; install it there") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise UnusableDatabase(f"{error}: let a superuser run CREATE EXTENSION vector in this database") from error
+
+
 async def _apply_to_registry(connection: Connection, step: Migration) -> None:
     async with _locked(connection):
         if await connection.fetchval("SELECT true FROM lookalike_migration WHERE number = $1", step.number):
             return
-        try:
-            await connection.execute(step.sql)
-        except asyncpg.FeatureNotSupportedError as error:  # the extension's files are not installed
-            raise UnusableDatabase(f"PostgreSQL lacks the extension pgvector: {error}; install it there") from error
+        await connection.execute(step.sql)
         await connection.execute("INSERT INTO lookalike_migration VALUES ($1, now())", step.number)
         logger.info("applied migration %d to the registry", step.number)
 

@@ -11,6 +11,7 @@ import asyncpg
 from lookalike_searcher.database import connection as connections
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.admission import Admission
+from lookalike_searcher.database.outage import Outage
 from lookalike_searcher.database.probe import Probe
 from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.metrics import Metrics
@@ -62,7 +63,8 @@ class Database:
         self._readers = Admission(max(1, size // 2), PATIENCE_SECONDS)
         self._writers = Admission(max(1, min(_WRITERS, size // 4)), command_timeout)
         self.sharded = sharded
-        self.probe = Probe(url)
+        self._outage = Outage()
+        self.probe = Probe(url, self._outage)
         self._ending: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -80,7 +82,7 @@ class Database:
                 undone.
             DatabaseError: PostgreSQL refused a statement.
         """
-        with connections.failures_translated():
+        with connections.failures_translated(self._outage):
             connection = await self._borrow(admission, project_name)
             try:
                 yield connection
@@ -129,7 +131,7 @@ class Database:
             settings: see `reading`.
             project_name: see `reading`.
         """
-        with connections.failures_translated():
+        with connections.failures_translated(self._outage):
             connection = await self._borrow(self._readers, project_name)
             try:
                 holds = await self._begin(connection, _BEGIN_READING, settings, condition)

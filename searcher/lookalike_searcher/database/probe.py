@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from lookalike_searcher.database import connection as connections
+from lookalike_searcher.database.outage import Outage
 from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -16,10 +17,12 @@ class Probe:
 
     Args:
         url: a PostgreSQL connection URL.
+        outage: is told whether the database was reached.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, outage: Outage) -> None:
         self._url = url
+        self._outage = outage
         self._ended = False
         self._connection: Connection[Any] | None = None
 
@@ -30,7 +33,7 @@ class Probe:
             DatabaseTimeout: it takes its time.
             DatabaseUnavailable: it cannot be reached.
         """
-        with connections.failures_translated():
+        with connections.failures_translated(self._outage):
             try:
                 if self._ended:
                     raise DatabaseUnavailable

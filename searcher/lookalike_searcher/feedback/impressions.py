@@ -10,6 +10,7 @@ from typing import Final
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
+from lookalike_searcher.errors import DatabaseUnavailable
 from lookalike_serving.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,10 @@ class Impressions:
                 await connection.execute(statement("impression_add"), *map(list, zip(*rows, strict=True)))
         except DomainError as error:
             self._counts += counts
-            logger.warning("counts of searches could not be added, and will be tried again: %s", error)
+            level = (
+                logging.DEBUG if isinstance(error, DatabaseUnavailable) else logging.WARNING
+            )  # an outage is told once
+            logger.log(level, "counts of searches could not be added, and will be tried again: %s", error)
 
     async def _flushing(self) -> None:
         while True:

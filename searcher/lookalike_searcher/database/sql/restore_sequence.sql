@@ -1,2 +1,2 @@
--- The next row gets an id that none has.
-SELECT setval(pg_get_serial_sequence('{table}', 'id'), coalesce(max(id), 0) + 1, false) FROM {table}
+-- The next row gets an id that none has. Without a table in FROM, for which Citus would send it to a worker's sequence.
+SELECT setval(pg_get_serial_sequence('{table}', 'id'), $1, false)

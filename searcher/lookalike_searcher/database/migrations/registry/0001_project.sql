@@ -1,6 +1,4 @@
 -- The registry: one row per project. A project's images live in a schema of their own, p<id>.
-CREATE EXTENSION IF NOT EXISTS vector;
-
 CREATE TABLE lookalike_project (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name            text NOT NULL UNIQUE,

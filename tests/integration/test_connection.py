@@ -1,0 +1,37 @@
+"""What a new connection to PostgreSQL costs and can do."""
+
+import datetime
+
+import pytest
+
+from lookalike_searcher.database.connection import connected, prepare
+
+
+@pytest.mark.usefixtures("database")  # which is migrated
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("bigint", [2**40]),
+        ("integer", [1, 2]),
+        ("boolean", [True]),
+        ("bytea", [b"\0"]),
+        ("text", ["ä"]),
+        ("double precision", [0.5]),
+        ("date", [datetime.date(2026, 1, 31)]),
+        ("timestamptz", [datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC)]),
+        ("oid", [1]),
+        ("halfvec(1)", [b"\0\1\0\0\x3c\0"]),
+    ],
+)
+async def test_lists_of_what_we_store_go_in_and_out(database_url: str, kind: str, values: list[object]) -> None:
+    async with connected(database_url) as connection:
+        await prepare(connection)
+        assert await connection.fetchval(f"SELECT $1::{kind}[]", values) == values
+
+
+async def test_types_are_found_by_their_numbers_however_many_there_are(database_url: str) -> None:
+    """Each project brings a dozen, and each new connection asks."""
+    async with connected(database_url) as connection:
+        await connection.execute("SET enable_seqscan = off")  # in small catalogues it would be chosen
+        plan = await connection.fetch(f"EXPLAIN {connection._intro_query}", [1016])
+        assert not [line for (line,) in plan if "Seq Scan" in line]
