@@ -27,8 +27,11 @@ SIZE: Final = 224
 DRAFT_SIZE: Final = 2 * SIZE
 """JPEGs are decoded at the smallest of 1/1, 1/2, 1/4, 1/8 of their size that leaves so many pixels a side."""
 
-PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},deep-range,bilinear{SIZE}x{SIZE}"
+PREPROCESSING: Final = f"rgb,white-or-grey,exif,draft{DRAFT_SIZE},deep-range,bilinear{SIZE}x{SIZE}"
 """This names all that changes a vector here. It is part of the space's digest: change it with the code."""
+
+FEATURELESS_SPAN: Final = 16
+"""TODO"""
 
 _TRANSPOSITIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,12 +47,16 @@ _TURNED: Final = (5, 6, 7, 8)
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """The file's format, its upright size in pixels, and its EXIF orientation, 1 to 8, are known after decoding."""
+    """The file's format, its upright size in pixels, and its EXIF orientation, 1 to 8, are known after decoding.
+
+    So is whether the model sees nothing but one colour.
+    """
 
     format: str
     width: int
     height: int
     orientation: int
+    featureless: bool = False
 
 
 Room = Callable[[int], AbstractContextManager[None]]
@@ -101,7 +108,13 @@ def decode(
     if orientation in _TRANSPOSITIONS:  # after the resize, which costs a fraction and gives the same picture
         small = small.transpose(_TRANSPOSITIONS[orientation])
     width, height = reversed(size) if orientation in _TURNED else size
-    return Info(image.format or "", width, height, orientation), np.asarray(small)
+    return Info(image.format or "", width, height, orientation, _is_featureless(small)), np.asarray(small)
+
+
+def _is_featureless(small: Image.Image) -> bool:
+    """Return whether the picture that the model sees has as good as one colour."""
+    spans = (high - low for low, high in small.getextrema())  # type: ignore[misc]
+    return all(span < FEATURELESS_SPAN for span in spans)
 
 
 def _by_pillow(image: Image.Image) -> Image.Image:

@@ -29,6 +29,7 @@ class Hit(NamedTuple):
     reference_count: int
     similarity: float
     score: float
+    featureless: bool
     source_similarity: float | None = None
     """The cosine in the source of a derived space; None in other spaces."""
 
@@ -63,6 +64,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
                     reference_count=row["reference_count"],
                     similarity=similarity,
                     score=similarity,
+                    featureless=row["featureless"],
                 )
             )
         references.append(reference_of(row))
