@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WHITE: Final = (255, 255, 255)
 GREY: Final = (128, 128, 128)
-"""The ground of pictures that are white for the most part. What else is in them stands out from it too, black or white."""
+"""The ground of pictures that are white for the most part. What is black in them stands out from it too."""
 _AS_GOOD_AS_WHITE: Final = 240
 """On white, a pixel is lost whose red, green and blue are all at least this."""
 _BAND_PIXELS: Final = 1 << 18

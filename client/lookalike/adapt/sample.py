@@ -23,8 +23,8 @@ class Sample:
     """A sample holds vectors, with the products that they show.
 
     An image belongs to a group if it shows a single product that another image shows too. An image of several products,
-    such as a size chart or a logo, belongs to no group, because it does not look like one product; nor does a featureless
-    one.
+    such as a size chart or a logo, belongs to no group, because it does not look like one product; a featureless one
+    belongs to none either.
 
     Attributes:
         vectors: float32 of shape (n, 512).

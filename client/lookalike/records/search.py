@@ -202,7 +202,7 @@ class SearchResult:
         search_seconds: how long the searcher took, as the client saw it: with the whole batch, where it was one.
         search_id: what `Client.record_feedback` calls the search: the same on all of its pages.
         reason: why the ranking was made in this way.
-        query_featureless: whether the query shows nothing but one colour, so that its likeness to the hits means nothing.
+        query_featureless: whether the query shows nothing but one colour, so that likeness to it means nothing.
     """
 
     hits: tuple[Hit, ...]
