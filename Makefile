@@ -8,7 +8,7 @@ LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page po
 	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates http_schema restore)
 BIN    := $(VENV)/bin
 
-.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher clean help
+.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-calibration bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -82,6 +82,9 @@ bench-gpu: $(VENV)/.dev  ## Prove and measure the embedder on this machine's GPU
 
 gpu-wheels: | $(VENV)/bin/python  ## Fill wheels/ with what tools/gpu_check.py needs where no package index can be reached.
 	$(BIN)/python -m tools.gpu.wheels
+
+bench-calibration: $(VENV)/.bench  ## Calibrate indexes of many kinds of vectors again and again: is the same chosen each time?
+	$(BIN)/python -m tests.bench.calibrations $(BENCH_ARGS)
 
 bench-graph: $(VENV)/.bench  ## Measure pgvector's HNSW by its settings, insertion order and deletions, without the searcher.
 	$(BIN)/python -m tests.bench.graph $(BENCH_ARGS)
