@@ -30,8 +30,19 @@ DRAFT_SIZE: Final = 2 * SIZE
 PREPROCESSING: Final = f"rgb,white-or-grey,exif,draft{DRAFT_SIZE},deep-range,bilinear{SIZE}x{SIZE}"
 """This names all that changes a vector here. It is part of the space's digest: change it with the code."""
 
-FEATURELESS_SPAN: Final = 16
-"""TODO"""
+_BLANK_SPAN: Final = 16
+"""If no channel has so many levels between its darkest and its lightest pixel, there is nothing to see.
+
+Noise of a standard deviation of 2 in a JPEG spans up to 12; the dullest of 47 photos of clothing and groceries 165.
+"""
+_SMOOTH_SPAN: Final = 32
+"""Gradients of up to so many levels are blank too.
+
+Two that run across one another have a cosine of .967, and .94 or more to one colour. At 255 levels it is .76.
+"""
+_SMOOTH_STEP: Final = 4
+_STRIDE: Final = 4
+"""In a gradient, pixels that are a stride apart differ by this step at most; at the edge of anything, by more."""
 
 _TRANSPOSITIONS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -112,9 +123,13 @@ def decode(
 
 
 def _is_featureless(small: Image.Image) -> bool:
-    """Return whether the picture that the model sees has as good as one colour."""
-    spans = (high - low for low, high in small.getextrema())  # type: ignore[misc]
-    return all(span < FEATURELESS_SPAN for span in spans)
+    """Return whether the picture that the model sees has as good as one colour, or a faint gradient."""
+    span = max(high - low for low, high in small.getextrema())  # type: ignore[misc]
+    if not _BLANK_SPAN <= span <= _SMOOTH_SPAN:
+        return span < _BLANK_SPAN
+    levels = np.asarray(small, np.int16)
+    steps = levels[_STRIDE:] - levels[:-_STRIDE], levels[:, _STRIDE:] - levels[:, :-_STRIDE]
+    return all(int(np.abs(step).max()) <= _SMOOTH_STEP for step in steps)
 
 
 def _by_pillow(image: Image.Image) -> Image.Image:

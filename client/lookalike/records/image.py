@@ -93,8 +93,8 @@ class Embedding:
     Attributes:
         space: the space.
         values: the vector.
-        featureless: whether the picture shows nothing but one colour, so that its vector is like that of any other such
-            picture.
+        featureless: whether the picture shows nothing but one colour, so that likeness to it means
+            nothing.
     """
 
     space: str

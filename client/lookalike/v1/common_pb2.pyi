@@ -32,8 +32,9 @@ class Embedding(_message.Message):
     digest over weights and preprocessing. Vectors of two spaces cannot be compared, and the searcher refuses to.
     """
     featureless: _builtins.bool
-    """Whether the picture shows nothing but one colour, as blank frames and placeholders do. The vectors of all such pictures
-    are alike, so none of them is a near duplicate. The embedder says it; send it on with the vector.
+    """Whether the picture shows nothing but one colour, as blank frames and placeholders do. Such pictures may have the same
+    vector without having anything to do with one another, so none of them is a near duplicate. The embedder says it; send it
+    on with the vector.
     """
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:

@@ -23,7 +23,7 @@ ReferenceKey = tuple[str, str, str, bool]
 class Embedding(NamedTuple):
     """The embedding is a vector of length 1, encoded as by `halfvec`, in a space.
 
-    It is featureless if the embedder saw nothing but one colour: then it is alike to all others of that kind.
+    It is featureless if the embedder saw nothing but one colour: likeness to it means nothing.
     """
 
     space: str
