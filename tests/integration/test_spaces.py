@@ -82,7 +82,7 @@ async def test_a_stored_image_is_featureless_once_a_vector_that_is_stored_for_it
         listed = await writer.stub.ListImages(wire.ListImagesRequest(project=writer.project))
         return [seed for seed, image in enumerate(listed.images) if image.featureless]
 
-    again, new = writer.request(3), in_new(writer, 5)
+    again, new = writer.request(3, product="p0"), in_new(writer, 5)
     again.embedding.featureless = new.embedding.featureless = True
     assert await writer.send(again) == [UNCHANGED]
     assert await featureless() == []

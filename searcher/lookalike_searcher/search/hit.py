@@ -58,7 +58,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
                     reference_count=row[15],
                     similarity=similarity,
                     score=similarity,
-                    featureless=row["featureless"],
+                    featureless=row[16],
                 )
             )
         references.append(Reference(row[10], row[11], row[12], row[13], labels_of(row[14])))
