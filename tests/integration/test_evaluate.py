@@ -107,7 +107,7 @@ async def test_a_file_that_cannot_be_evaluated_is_one_sentence(bench: Bench, tmp
     (tmp_path / "labels.csv").write_text("file,label\n")
     code, output, errors = await lookalike("evaluate", tmp_path / "labels.csv", "--embedder", bench.addresses[0])
     assert (code, output) == (2, "")
-    assert "has no column path; its columns are: file, label" in errors
+    assert "has no column `uri`; its columns are file, label; `file` may be it: use --column uri=file" in errors
     assert "Traceback" not in errors
 
 
