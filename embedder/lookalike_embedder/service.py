@@ -19,6 +19,8 @@ from lookalike_serving.server import Draining
 
 _RETRY_STREAM_SECONDS: Final = 1.0
 _ENTRIES: Final = ((ENTRIES_METADATA, str(MAX_ENTRIES)),)
+_FEATURELESS: Final = common.Embedding(featureless=True).SerializeToString()
+"""The end of an Embedding's bytes on the wire, after its values."""
 
 
 class EmbedderService(EmbedderServiceServicer):
@@ -93,8 +95,9 @@ class EmbedderService(EmbedderServiceServicer):
         """Return the messages of a job that succeeded: its embedding, image info and timings."""
         result = job.result
         assert isinstance(result, Embedded)  # noqa: S101 - it succeeded
+        tail = _FEATURELESS if result.info.featureless else b""
         return (
-            common.Embedding.FromString(self._embedding_head + result.vector),
+            common.Embedding.FromString(self._embedding_head + result.vector + tail),
             wire.ImageInfo(
                 sha256=result.sha256,
                 format=result.info.format,

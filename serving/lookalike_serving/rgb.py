@@ -1,15 +1,22 @@
-"""Convert pictures of any mode to RGB on white, in bands, so that no second copy of a large picture is held."""
+"""Convert pictures of any mode to RGB, in bands, so that no second copy of a large picture is held.
+
+Transparency is laid on white, or on grey where white would swallow the picture: a white logo stays to be seen.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_PLAIN: Final = ("RGB", "L", "CMYK", "YCbCr", "LAB", "HSV", "1")
+WHITE: Final = (255, 255, 255)
+GREY: Final = (128, 128, 128)
+"""The ground of pictures that are white for the most part. What is black in them stands out from it too."""
+_AS_GOOD_AS_WHITE: Final = 240
+"""On white, a pixel is lost whose red, green and blue are all at least this."""
 _BAND_PIXELS: Final = 1 << 18
 
 
@@ -20,11 +27,11 @@ def shrunk(image: Image.Image, side: int) -> Image.Image:
 
 
 def converted(image: Image.Image) -> Image.Image:
-    """Return the picture in 8 bits, as grey or RGB, with white where it is clear."""
+    """Return the picture in 8 bits, as grey or RGB, on a ground where it is clear."""
     if image.mode.startswith(("I", "F")):
         return _from_deep(image)
-    if image.mode not in _PLAIN or "transparency" in image.info:
-        return _on_white(image)
+    if image.has_transparency_data:
+        return _on_ground(image)
     return image if image.mode in ("RGB", "L") else image.convert("RGB")
 
 
@@ -35,12 +42,27 @@ def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    on_white = Image.new("RGB", image.size, "white")
+def _on_ground(image: Image.Image) -> Image.Image:
+    laid = Image.new("RGB", image.size, _ground(image))
     for top, band in bands(image):
         rgba = band.convert("RGBA")
-        on_white.paste(rgba, (0, top), mask=rgba.getchannel("A"))
-    return on_white
+        laid.paste(rgba, (0, top), mask=rgba.getchannel("A"))
+    return laid
+
+
+def _ground(image: Image.Image) -> tuple[int, int, int]:
+    """Return white, or grey if more than half of what is seen would be lost on white; pixels count by their opacity."""
+    seen = lost = 0
+    for _, band in bands(image):
+        red, green, blue, alpha = band.convert("RGBA").split()
+        darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
+        seen += _total(alpha.histogram())
+        lost += _total(alpha.histogram(darkest.point(lambda value: 255 * (value >= _AS_GOOD_AS_WHITE))))
+    return GREY if 2 * lost > seen else WHITE
+
+
+def _total(histogram: list[int]) -> int:
+    return sum(value * count for value, count in enumerate(histogram))
 
 
 def _from_deep(image: Image.Image) -> Image.Image:

@@ -39,14 +39,17 @@ Rows = dict[str, list[str]]
 
 @pytest.fixture
 async def writer(searcher_channel: grpc.aio.Channel) -> AsyncIterator[Writer]:
-    """A project that has of everything: a derived space, one that is half filled, feedback, limits, a deleted image."""
+    """A project that has of everything: a derived space, one that is half filled, feedback, limits, a deleted image.
+
+    One image is featureless.
+    """
     stub, name = SearcherServiceStub(searcher_channel), f"backup-{uuid.uuid4().hex[:12]}"
     limits = wire.Limits(max_images=1000, max_hits=50, searches_per_second=7.3, max_batch=9)
     await stub.CreateProject(wire.CreateProjectRequest(name=name, space=BASE, limits=limits))
     writer = Writer(stub, name, BASE)
-    await writer.send(
-        *(writer.request(seed, product="shoe", labels={"größe": "a\tb\\"}) for seed in range(IMAGES + 1)),
-    )
+    requests = [writer.request(seed, product="shoe", labels={"größe": "a\tb\\"}) for seed in range(IMAGES + 1)]
+    requests[4].embedding.featureless = True
+    await writer.send(*requests)
     await stub.DeleteImages(wire.DeleteImagesRequest(project=name, sha256s=[sha256(IMAGES)]))
     matrix = np.eye(512, dtype=np.float32)[::-1]
     projection = wire.Projection(source=BASE, matrix=matrix.ravel(), centre=0.1 * vector(900))

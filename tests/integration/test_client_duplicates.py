@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_status import rpc_status
+from PIL import Image
 
 from lookalike import (
     Client,
@@ -37,7 +38,7 @@ from lookalike_serving.errors import ShuttingDown
 from lookalike_serving.server import Server
 from tests import colour_embedder
 from tests.integration.conftest import address
-from tests.pictures import jpeg
+from tests.pictures import encoded, jpeg
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Ending = Callable[[Context], Awaitable[None]]
@@ -299,6 +300,18 @@ async def test_the_duplicates_of_a_catalogue_are_found(embedder_config: Config, 
         assert (told[-1].examined_count, told[-1].image_count) == (4, 4)
         assert await clusters(resume_token=told[0].resume_token) == [["blue", "blue-again"]]
         assert await clusters(same_file_only=True) == [["blue", "blue-again"]]
+        for name, size in (("blank", (90, 90)), ("blank-large", (180, 180)), ("pixel", (1, 1))):
+            item = Item(encoded(Image.new("RGB", size, "white"), "PNG"), name)
+            assert [outcome.error async for outcome in client.index(project, [item])] == [None]
+        assert await clusters() == [["red", "red-large"], ["blue", "blue-again"]]
+        result = await client.search(project, image=encoded(Image.new("RGB", (90, 90), "white"), "PNG"), limit=3)
+        assert result.query_featureless
+        assert {hit.references[0].uri: hit.match for hit in result.hits} == {
+            "blank": "exact",
+            "blank-large": "similar",
+            "pixel": "similar",
+        }
+        assert all(hit.featureless and hit.similarity > 0.99 for hit in result.hits)
         with pytest.raises(InvalidRequestError):
             await clusters(min_similarity=0.4)
         with pytest.raises(InvalidRequestError):

@@ -342,13 +342,16 @@ async def exported(writer: Writer, **fields: object) -> list[wire.ExportVectorsR
 
 async def test_vectors_are_read_with_their_products(serving: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lookalike_searcher.images.export._BLOCK", 7)
-    await serving.send(serving.request(2, uri="elsewhere", product="again"), serving.request(400))
+    blank = serving.request(400)
+    blank.embedding.featureless = True
+    await serving.send(serving.request(2, uri="elsewhere", product="again"), blank)
     answers = await exported(serving)
     found = {one.sha256: one for answer in answers for one in answer.vectors}
     assert len(answers) == 4
     assert len(found) == sum(len(answer.vectors) for answer in answers) == IMAGES + 1
     assert list(found[sha256(2)].products) == ["again", "p0"]
     assert list(found[sha256(400)].products) == []
+    assert [sha for sha, one in found.items() if one.featureless] == [sha256(400)]
     for seed in range(IMAGES):
         values = np.frombuffer(found[sha256(seed)].values, "<f2")
         np.testing.assert_array_equal(values, vector(seed).astype(np.float16))

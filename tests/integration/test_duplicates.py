@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -61,14 +61,14 @@ class Shop:
         self.stub, self.project = stub, project
         self.numbers: dict[bytes, int] = {}
 
-    async def put(self, vectors: np.ndarray, *, space: str = SPACE) -> None:
+    async def put(self, vectors: np.ndarray, *, space: str = SPACE, featureless: Collection[int] = ()) -> None:
         """The next images, each used at `<number>.jpg`."""
         first = len(self.numbers)
         self.numbers |= {sha256(first + row): first + row for row in range(len(vectors))}
         entries = [
             wire.ImageEntry(
                 sha256=sha256(first + row),
-                embedding=common.Embedding(space=space, values=values),
+                embedding=common.Embedding(space=space, values=values, featureless=first + row in featureless),
                 reference=wire.Reference(uri=f"{first + row}.jpg"),
             )
             for row, values in enumerate(vectors)
@@ -337,6 +337,22 @@ async def test_both_ways_find_the_same_and_a_walk_goes_on_after_each_answer(
         rest = await drained(finder.find(DuplicateQuery(shop.project, 0.95, after=progress.place)))
         assert sorted_members(shop.of_walk(rest)) == sorted_members(shop.of_walk(found[number + 1 :]))
         assert rest[-1].place.examined == IMAGES
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.usefixtures("small_blocks")
+async def test_what_is_featureless_is_in_no_cluster_but_that_of_its_own_bytes(
+    shop: Shop, database: Database, way: str
+) -> None:
+    """It leads nobody, follows nobody, and hides nobody: photos that are as near to one another are found behind it."""
+    blank = set(range(30))
+    nearly_alike = arc(0, 1, *np.linspace(0, 1, 34))
+    await shop.put(np.vstack([nearly_alike, unlike(12)[2:]]), featureless=blank)
+    await shop.use(7, ELSEWHERE)
+    if way == "index":
+        await shop.build_index(database)
+    found = await drained(WAYS[way](database).find(DuplicateQuery(shop.project, 0.95)))
+    assert sorted_members(shop.of_walk(found)) == [[7], [30, 31, 32, 33]]
 
 
 async def test_what_has_very_many_neighbours_is_found_through_the_index_too(

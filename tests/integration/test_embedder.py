@@ -83,6 +83,16 @@ async def test_an_answer_says_where_the_time_went_and_the_same_file_is_embedded_
     assert again.image_info == first.image_info
 
 
+async def test_a_blank_frame_is_featureless_also_from_the_cache_and_in_a_stream(stub: EmbedderServiceStub) -> None:
+    blank = encoded(Image.new("RGB", (40, 30), "khaki"), "PNG")
+    answers = [await stub.Embed(wire.EmbedRequest(image=image)) for image in (blank, blank, jpeg(40, 30, "khaki"))]
+    assert [answer.embedding.featureless for answer in answers] == [True, True, False]
+    assert answers[1].timings.cached
+    assert np.linalg.norm(answers[0].embedding.values) == pytest.approx(1, abs=1e-5)
+    streamed = [answer async for answer in stub.EmbedStream(requests(blank))]
+    assert streamed[0].embedding == answers[0].embedding
+
+
 async def test_embed_and_embed_stream_give_the_same_vectors(stub: EmbedderServiceStub, photos: list[Path]) -> None:
     images = [photo.read_bytes() for photo in photos]
     alone = [(await stub.Embed(wire.EmbedRequest(image=data))).embedding.values for data in images]

@@ -241,6 +241,48 @@ async def test_match_tells_exact_near_and_similar_apart(writer: Writer) -> None:
     assert [hit.match for hit in without_hash.hits] == [wire.MATCH_NEAR_DUPLICATE, wire.MATCH_SIMILAR]
 
 
+async def test_what_is_featureless_is_a_near_duplicate_of_nothing_and_says_so(writer: Writer) -> None:
+    """Whoever asks, and by whatever: image 1 and 2 are blank frames, 3 a photo whose vector happens to be the same."""
+    requests = [writer.request(seed) for seed in (1, 2, 3, 4)]
+    for request, featureless in zip(requests, (True, True, False, False), strict=True):
+        request.embedding.CopyFrom(common.Embedding(space=writer.space, values=vector(1), featureless=featureless))
+    requests[3].embedding.CopyFrom(common.Embedding(space=writer.space, values=vector(4)))
+    assert await writer.send(*requests) == [INDEXED] * 4
+
+    async def matches(**query: object) -> tuple[bool, list[tuple["wire.Match.ValueType", bool]]]:
+        response = await writer.stub.Search(wire.SearchRequest(project=writer.project, **query))
+        by_image = {hit.sha256: (hit.match, hit.featureless) for hit in response.hits}
+        return response.query_featureless, [by_image[sha256(seed)] for seed in (1, 2, 3)]
+
+    exact, near, similar = wire.MATCH_EXACT, wire.MATCH_NEAR_DUPLICATE, wire.MATCH_SIMILAR
+    blank = common.Embedding(space=writer.space, values=vector(1), featureless=True)
+    asked_by_blank = (True, [(exact, True), (similar, True), (similar, False)])
+    assert await matches(embedding=blank, sha256=sha256(1)) == asked_by_blank
+    assert await matches(sha256=sha256(1)) == asked_by_blank
+    assert await matches(uri="https://shop/1.jpg") == asked_by_blank
+    assert await matches(embedding=blank) == (True, [(similar, True), (similar, True), (similar, False)])
+    photo = common.Embedding(space=writer.space, values=vector(1))
+    assert await matches(embedding=photo) == (False, [(similar, True), (similar, True), (near, False)])
+    examples = [wire.Example(embedding=blank), wire.Example(embedding=photo)]
+    assert (await matches(positives=examples))[0] is False
+    assert (await matches(positives=examples[:1], negatives=[wire.Example(sha256=sha256(4))]))[0] is False
+    got = [
+        await writer.stub.GetImage(wire.GetImageRequest(project=writer.project, sha256=sha256(seed))) for seed in (1, 3)
+    ]
+    assert [answer.image.featureless for answer in got] == [True, False]
+
+
+async def test_a_product_that_is_synced_keeps_what_is_featureless_apart(writer: Writer) -> None:
+    blank = common.Embedding(space=writer.space, values=vector(1), featureless=True)
+    entries = [
+        wire.ImageEntry(sha256=sha256(seed), embedding=blank, reference=wire.Reference(uri=f"{seed}.jpg"))
+        for seed in (1, 2)
+    ]
+    await writer.stub.SyncProduct(wire.SyncProductRequest(project=writer.project, product="p", entries=entries))
+    response = await writer.stub.Search(wire.SearchRequest(project=writer.project, sha256=sha256(1)))
+    assert [hit.match for hit in response.hits] == [wire.MATCH_EXACT, wire.MATCH_SIMILAR]
+
+
 async def test_an_image_of_the_project_can_be_the_query(writer: Writer, client: Client) -> None:
     await writer.send(writer.request(1), writer.request(2))
     result = await client.search(writer.project, sha256=sha256(1).hex())

@@ -75,6 +75,23 @@ async def test_a_second_space_is_filled_while_the_first_serves(writer: Writer) -
     assert await nearest(writer, turned(5), NEW, NEW) == (sha256(5), NEW, 10)
 
 
+async def test_a_stored_image_is_featureless_once_a_vector_that_is_stored_for_it_says_so(writer: Writer) -> None:
+    """A new model tells of images that were there before; a vector that is there already says nothing new."""
+
+    async def featureless() -> list[int]:
+        listed = await writer.stub.ListImages(wire.ListImagesRequest(project=writer.project))
+        return [seed for seed, image in enumerate(listed.images) if image.featureless]
+
+    again, new = writer.request(3, product="p0"), in_new(writer, 5)
+    again.embedding.featureless = new.embedding.featureless = True
+    assert await writer.send(again) == [UNCHANGED]
+    assert await featureless() == []
+    assert await writer.send(new) == [INDEXED]
+    assert await featureless() == [5]
+    assert await writer.send(writer.request(5, "https://shop/again.jpg", embedded=False)) == [INDEXED]
+    assert await featureless() == [5]
+
+
 async def test_what_is_missing_in_a_space_is_told(writer: Writer) -> None:
     await fill(writer, range(0, IMAGES, 2))
     hashes = [sha256(seed) for seed in range(IMAGES)]

@@ -154,12 +154,12 @@ def test_what_might_be_chance_does_not_help() -> None:
     assert not found.helps
 
 
-def test_a_label_is_the_only_product_of_two_images() -> None:
-    products = [("a",), ("a",), ("b",), ("a", "c"), ("c",), (), ("c",), ()]
+def test_a_label_is_the_only_product_of_two_images_that_show_something() -> None:
+    products = [("a",), ("a",), ("b",), ("a", "c"), ("c",), (), ("c",), ("a",)]
 
     async def vectors() -> AsyncIterator[ImageVector]:
         for number, shown in enumerate(products):
-            yield ImageVector(str(number), shown, np.full(512, number, "<f2").tobytes())
+            yield ImageVector(str(number), shown, np.full(512, number, "<f2").tobytes(), featureless=number == 7)
 
     found = asyncio.run(collect(vectors(), nothing(), SPACE))
     a, c = found.groups[0], found.groups[4]

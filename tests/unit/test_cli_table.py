@@ -9,7 +9,7 @@ from lookalike.cli import table as tables
 from lookalike.cli.console import PlainConsole
 from lookalike.cli.table import print_table, table
 
-SPACE = "vgg16-rmac512-72c50f5420c9"
+SPACE = "vgg16-rmac512-160fb32a03b2"
 URI = f"https://shop.example/{'a' * 200}.jpg"
 
 

@@ -43,8 +43,12 @@ def test_each_format_is_shown_as_a_small_jpeg(name: str, tmp_path: Path) -> None
     assert (red > 240, green < 15, blue < 15) == (True, True, True)
 
 
-def test_what_is_clear_is_white_and_what_lies_on_its_side_is_put_upright(tmp_path: Path) -> None:
+def test_what_is_clear_is_white_unless_the_picture_is_and_what_lies_on_its_side_is_put_upright(tmp_path: Path) -> None:
     assert min(shown(encoded(Image.new("RGBA", (90, 90), (0, 0, 0, 0)), "PNG"), tmp_path).getpixel((9, 9))) > 250
+    logo = Image.new("RGBA", (90, 90))
+    logo.paste("white", (30, 30, 60, 60))
+    made = shown(encoded(logo, "PNG"), tmp_path)
+    assert [made.getpixel(place) for place in ((9, 9), (45, 45))] == [(128, 128, 128), (255, 255, 255)]
     exif = Image.Exif()
     exif[0x0112] = 6
     assert shown(encoded(Image.new("RGB", (800, 400)), "JPEG", exif=exif), tmp_path).size == (80, 160)

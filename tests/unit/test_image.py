@@ -155,7 +155,26 @@ def centre(data: bytes) -> tuple[int, ...]:
     return tuple(int(v) for v in image.decode(data, limits=LIMITS)[1][SIZE // 2, SIZE // 2])
 
 
-def test_transparency_is_laid_on_white() -> None:
+def test_transparency_is_laid_on_white_or_on_grey_where_white_would_swallow_the_picture() -> None:
+    """Both are told by what is seen; a picture without transparency stays what it is."""
+
+    def corner_and_logo(colour: tuple[int, ...], mode: str = "RGBA") -> tuple[int, int]:
+        """The levels of the ground, and of a logo of this colour on it."""
+        logo = Image.new(mode, (60, 60), (255,) * (len(colour) - 1) + (0,))
+        logo.paste(colour, (15, 15, 45, 45))
+        pixels = image.decode(encoded(logo, "PNG"), limits=LIMITS)[1]
+        return int(pixels[0, 0, 0]), int(pixels[SIZE // 2, SIZE // 2, 0])
+
+    assert corner_and_logo((0, 0, 0, 255)) == (255, 0)
+    assert corner_and_logo((255, 255, 255, 255)) == (128, 255)
+    assert corner_and_logo((245, 255), "LA") == (128, 245)
+    assert corner_and_logo((255, 255, 255, 128)) == (128, 192)
+    assert corner_and_logo((255, 255, 0, 255)) == (255, 255), "yellow is seen on white"
+    assert centre(encoded(Image.new("RGBA", (50, 50), "white"), "PNG")) == (255, 255, 255)
+    halves = Image.new("RGBA", (60, 60))
+    halves.paste("white", (0, 0, 30, 30))
+    halves.paste("black", (30, 30, 60, 60))
+    assert image.decode(encoded(halves, "PNG"), limits=LIMITS)[1][0, -1, 0] == 255, "half of it is seen on white"
     assert centre(encoded(Image.new("RGBA", (50, 50), (0, 0, 0, 0)), "PNG")) == (255, 255, 255)
     assert centre(encoded(Image.new("LA", (50, 50), (0, 128)), "PNG")) == (127, 127, 127)
     palette = Image.new("P", (50, 50), 0)
@@ -271,3 +290,52 @@ def test_a_tiff_with_an_absurd_tile_is_corrupt() -> None:
 def test_broken_metadata_does_not_spoil_a_good_picture() -> None:
     data = encoded(Image.new("RGB", (50, 50), "red"), "JPEG", exif=b"Exif\0\0garbage")
     assert image.decode(data, limits=LIMITS)[0].width == 50
+
+
+def noisy(level: int, sigma: float, seed: int = 0) -> Image.Image:
+    noise = np.random.default_rng(seed).normal(level, sigma, (400, 400, 3))
+    return Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
+
+
+def product_on_white(level: int, side: int) -> Image.Image:
+    photo = Image.new("RGB", (800, 800), "white")
+    photo.paste((level, level, level), (400 - side // 2, 400 - side // 2, 400 + side // 2, 400 + side // 2))
+    return photo
+
+
+def ramp(span: int) -> Image.Image:
+    return Image.fromarray(np.tile(np.linspace(255 - span, 255, 400).astype(np.uint8), (400, 1)))
+
+
+def logo(colour: str) -> Image.Image:
+    picture = Image.new("RGBA", (300, 100))
+    picture.paste(colour, (100, 40, 200, 60))
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "file_format", "expected"),
+    [
+        (Image.new("RGB", (1, 1), "red"), "GIF", True),
+        (Image.new("RGB", (400, 400), "white"), "JPEG", True),
+        (Image.new("RGBA", (400, 400)), "PNG", True),
+        (noisy(128, 2), "JPEG", True),
+        (noisy(3, 2), "PNG", True),
+        (ramp(8), "PNG", True),
+        (ramp(8), "JPEG", True),
+        (ramp(30), "PNG", True),
+        (ramp(30), "JPEG", True),
+        (ramp(64), "JPEG", False),
+        (product_on_white(225, 400), "JPEG", False),
+        (product_on_white(230, 400), "JPEG", False),
+        (product_on_white(60, 16), "JPEG", False),
+        (logo("white"), "PNG", False),
+        (logo("black"), "PNG", False),
+        (Image.effect_noise((400, 400), 60), "JPEG", False),
+        (Image.linear_gradient("L"), "PNG", False),
+    ],
+)
+def test_a_picture_of_as_good_as_one_colour_is_featureless(
+    picture: Image.Image, file_format: str, expected: bool
+) -> None:
+    assert image.decode(encoded(picture, file_format), limits=LIMITS)[0].featureless is expected

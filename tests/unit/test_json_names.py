@@ -21,7 +21,7 @@ REFERENCE = records.Reference("https://shop/1", "bag", "small", True, {"main_col
 IMAGE = records.Image("0" * 64, 3, 4, TIME, (REFERENCE, REFERENCE), 2)
 HIT = records.Hit(0.75, records.Match.SIMILAR, "0" * 64, 3, 4, (REFERENCE,), 1, "", 0.5)
 
-_SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references referenceCount"
+_SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references referenceCount featureless"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,10 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
         (Image, f"{_SHOWN} createTime"),
         (ImagePage, "images nextPageToken"),
         (Result, f"{_SHOWN} rank similarity score match product"),
-        (SearchResult, "count offset total results nextPageToken mode reason imagesRanked space searchId timing"),
+        (
+            SearchResult,
+            "count offset total results nextPageToken mode reason queryFeatureless imagesRanked space searchId timing",
+        ),
         (Timing, "embedMs searchMs"),
         (DuplicateImage, f"{_SHOWN} createTime similarity"),
         (Cluster, "imageCount images"),

@@ -170,8 +170,8 @@ async def test_images_of_a_given_cluster_are_not_compared_again() -> None:
 class Index:
     """A source whose index finds what is given, at each depth that it is asked for."""
 
-    def __init__(self, found: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-        self.found, self.asked = found, list[tuple[int, list[int]]]()
+    def __init__(self, found: Mapping[int, Sequence[tuple[int, int]]], featureless: Collection[int] = ()) -> None:
+        self.found, self.featureless, self.asked = found, featureless, list[tuple[int, list[int]]]()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[tuple[Any, Any, Any]]:
@@ -180,10 +180,10 @@ class Index:
     async def execute(self, settings: str) -> None:
         assert "hnsw.ef_search" in settings
 
-    async def fetch(self, _: str, ids: list[int], depth: int, distance: float) -> Sequence[tuple[int, int]]:
+    async def fetch(self, _: str, ids: list[int], depth: int, distance: float) -> Sequence[tuple[int, int, bool]]:
         self.asked.append((depth, ids))
         assert distance == pytest.approx(0.05, abs=1e-4)
-        return [(asked, near) for asked, near in self.found[depth] if asked in ids]
+        return [(asked, near, near in self.featureless) for asked, near in self.found[depth] if asked in ids]
 
 
 async def test_the_index_is_asked_for_more_where_an_image_does_not_find_itself() -> None:
@@ -191,3 +191,11 @@ async def test_the_index_is_asked_for_more_where_an_image_does_not_find_itself()
     index = Index({16: [(1, 1), (1, 4), (2, 7)], 128: [(2, 2), (2, 5), (2, 7)], 1000: [(3, 6)]})
     assert await Lookup(cast("SpaceReader", index), 0.95).later([3, 1, 2], ()) == {4: 1, 5: 2, 6: 3, 7: 2}
     assert index.asked == [(16, [1, 2, 3]), (128, [2, 3]), (1000, [3])]
+
+
+async def test_what_the_index_finds_without_features_is_no_neighbour_yet_counts_as_found() -> None:
+    """Where all that it found are near, there may be more behind them, with features."""
+    blank = range(20, 36)
+    index = Index({16: [(1, near) for near in blank], 128: [(1, 1), (1, 2), *((1, near) for near in blank)]}, blank)
+    assert await Lookup(cast("SpaceReader", index), 0.95).later([1], ()) == {2: 1}
+    assert [depth for depth, _ in index.asked] == [16, 128]

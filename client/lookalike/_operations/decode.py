@@ -67,7 +67,7 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
 
 def embedding(message: common.Embedding) -> Embedding:
     """Return the record of a vector."""
-    return Embedding(message.space, tuple(message.values))
+    return Embedding(message.space, tuple(message.values), message.featureless)
 
 
 def image(message: searcher_pb2.Image) -> Image:
@@ -79,12 +79,13 @@ def image(message: searcher_pb2.Image) -> Image:
         create_time=message.create_time.ToDatetime(tzinfo=UTC),
         references=tuple(map(reference, message.references)),
         reference_count=message.reference_count,
+        featureless=message.featureless,
     )
 
 
 def image_vector(message: searcher_pb2.ImageVector) -> ImageVector:
     """Return the record of an image's vector."""
-    return ImageVector(message.sha256.hex(), tuple(message.products), message.values)
+    return ImageVector(message.sha256.hex(), tuple(message.products), message.values, message.featureless)
 
 
 def duplicate_progress(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateProgress:
@@ -113,6 +114,7 @@ def search_result(message: searcher_pb2.SearchResponse, embed_seconds: float, se
         search_seconds=search_seconds,
         search_id=message.search_id,
         reason=_REASONS.get(message.reason, SearchReason.OTHER),
+        query_featureless=message.query_featureless,
     )
 
 
@@ -127,6 +129,7 @@ def _hit(message: searcher_pb2.Hit) -> Hit:
         reference_count=message.reference_count,
         product=message.product,
         score=message.score,
+        featureless=message.featureless,
     )
 
 

@@ -35,7 +35,7 @@ def reference(item: Item | Reference) -> wire.Reference:
 
 def embedding(record: Embedding) -> common.Embedding:
     """Return the message of a vector."""
-    return common.Embedding(space=record.space, values=record.values)
+    return common.Embedding(space=record.space, values=record.values, featureless=record.featureless)
 
 
 def limits(record: Limits) -> wire.Limits:

@@ -23,7 +23,8 @@ class Sample:
     """A sample holds vectors, with the products that they show.
 
     An image belongs to a group if it shows a single product that another image shows too. An image of several products,
-    such as a size chart or a logo, belongs to no group, because it does not look like one product.
+    such as a size chart or a logo, belongs to no group, because it does not look like one product; a featureless one
+    belongs to none either.
 
     Attributes:
         vectors: float32 of shape (n, 512).
@@ -63,7 +64,7 @@ async def collect(vectors: AsyncIterable[ImageVector], feedback: AsyncIterable[F
     places: dict[str, int] = {}
     async for image in vectors:
         places[image.sha256] = len(labels)
-        labels.append(image.products[0] if len(image.products) == 1 else "")
+        labels.append(image.products[0] if len(image.products) == 1 and not image.featureless else "")
         values.append(image.values)
         if len(values) == _BATCH_SIZE:
             parts.append(_array(values))

@@ -53,6 +53,7 @@ def _(result: SearchResult) -> dict[str, Any]:
         "nextPageToken": result.next_page_token,
         "mode": result.mode,
         "reason": result.reason,
+        "queryFeatureless": result.query_featureless,
         "imagesRanked": result.images_ranked,
         "space": result.space,
         "searchId": result.search_id,

@@ -94,6 +94,8 @@ def _print(result: SearchResult) -> None:
             format_places(hit.references, hit.reference_count),
         )
     print_table(shown)
+    if result.query_featureless:
+        errors.print("the image shows nothing but one colour, so its likeness to others means nothing", soft_wrap=True)
     if any(hit.match is Match.NEAR_DUPLICATE and hit.similarity < NEAR_DUPLICATE for hit in result.hits):
         errors.print(
             f"near duplicates are told by their similarity before the project was adapted, {NEAR_DUPLICATE} or more;"

@@ -18,11 +18,13 @@ class ImageVector:
         sha256: of its file, in hexadecimal.
         products: the different products that it shows, in order: at most 16.
         values: 512 numbers in half precision, little-endian: `numpy.frombuffer(values, "<f2")`.
+        featureless: whether the image shows nothing but one colour.
     """
 
     sha256: str
     products: tuple[str, ...]
     values: bytes
+    featureless: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Embedding:
-    """An embedding is a vector of length 1 with the space in which it may be compared."""
+    """An embedding is a vector of length 1 with the space in which it may be compared.
+
+    Attributes:
+        space: the space.
+        values: the vector.
+        featureless: whether the picture shows nothing but one colour, so that likeness to it means
+            nothing.
+    """
 
     space: str
     values: tuple[float, ...]
+    featureless: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +162,7 @@ class Image:
         create_time: when it was first indexed.
         references: where it is used, oldest first: at most 100. In an answer to a filter, only those that pass it.
         reference_count: in how many such places it is used.
+        featureless: whether it shows nothing but one colour, so that it is a near duplicate of nothing.
     """
 
     sha256: str
@@ -160,6 +171,7 @@ class Image:
     create_time: datetime
     references: tuple[Reference, ...]
     reference_count: int
+    featureless: bool = False
 
 
 @dataclass(frozen=True)

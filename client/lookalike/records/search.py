@@ -172,6 +172,7 @@ class Hit:
         reference_count: in how many such places it is used.
         product: grouped by product, the product that it stands for; empty for an image without one.
         score: what hits are ordered by, in [-1, 1]: the similarity, unless they were re-ranked.
+        featureless: whether the image shows nothing but one colour, so that it is a near duplicate of nothing.
     """
 
     similarity: float
@@ -183,6 +184,7 @@ class Hit:
     reference_count: int
     product: str
     score: float
+    featureless: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class SearchResult:
         search_seconds: how long the searcher took, as the client saw it: with the whole batch, where it was one.
         search_id: what `Client.record_feedback` calls the search: the same on all of its pages.
         reason: why the ranking was made in this way.
+        query_featureless: whether the query shows nothing but one colour, so that likeness to it means nothing.
     """
 
     hits: tuple[Hit, ...]
@@ -211,3 +214,4 @@ class SearchResult:
     search_seconds: float
     search_id: str = ""
     reason: SearchReason = SearchReason.OTHER
+    query_featureless: bool = False

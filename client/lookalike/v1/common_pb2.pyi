@@ -26,9 +26,15 @@ class Embedding(_message.Message):
 
     SPACE_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    FEATURELESS_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """The embedding space, for example `vgg16-rmac512-0a1b2c3d4e5f`: the architecture, the number of dimensions and a
     digest over weights and preprocessing. Vectors of two spaces cannot be compared, and the searcher refuses to.
+    """
+    featureless: _builtins.bool
+    """Whether the picture shows nothing but one colour, as blank frames and placeholders do. Such pictures may have the same
+    vector without having anything to do with one another, so none of them is a near duplicate. The embedder says it; send it
+    on with the vector.
     """
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
@@ -39,10 +45,11 @@ class Embedding(_message.Message):
         *,
         space: _builtins.str = ...,
         values: _abc.Iterable[_builtins.float] | None = ...,
+        featureless: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["space", b"space", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "space", b"space", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

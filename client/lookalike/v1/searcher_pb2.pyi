@@ -186,7 +186,8 @@ class _MatchEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Match.ValueType
     MATCH_NEAR_DUPLICATE: _Match.ValueType  # 2
     """The same photo with slight changes, such as recompression, another size or a light retouch: similarity is at
     least the space's threshold for near duplicates. In a derived space, where photos are nearer or farther than in its
-    source, the cosine in the source counts; so it cannot be told for a query's vector that is of the derived space.
+    source, the cosine in the source counts; so it cannot be told for a query's vector that is of the derived space. Where
+    the query or the image is featureless, never.
     """
     MATCH_SIMILAR: _Match.ValueType  # 3
     """Another photo, or one that was changed much."""
@@ -201,7 +202,8 @@ MATCH_EXACT: Match.ValueType  # 1
 MATCH_NEAR_DUPLICATE: Match.ValueType  # 2
 """The same photo with slight changes, such as recompression, another size or a light retouch: similarity is at
 least the space's threshold for near duplicates. In a derived space, where photos are nearer or farther than in its
-source, the cosine in the source counts; so it cannot be told for a query's vector that is of the derived space.
+source, the cosine in the source counts; so it cannot be told for a query's vector that is of the derived space. Where
+the query or the image is featureless, never.
 """
 MATCH_SIMILAR: Match.ValueType  # 3
 """Another photo, or one that was changed much."""
@@ -1539,6 +1541,7 @@ class Image(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REFERENCES_FIELD_NUMBER: _builtins.int
     REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    FEATURELESS_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     width: _builtins.int
@@ -1547,6 +1550,8 @@ class Image(_message.Message):
     """Height in pixels; 0 if unknown."""
     reference_count: _builtins.int
     """How many such references it has; it may be more than `references` lists."""
+    featureless: _builtins.bool
+    """Whether it shows nothing but one colour: a vector that was stored for it said so; see Embedding."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was first indexed."""
@@ -1566,10 +1571,11 @@ class Image(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         references: _abc.Iterable[Global___Reference] | None = ...,
         reference_count: _builtins.int = ...,
+        featureless: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "height", b"height", "reference_count", b"reference_count", "references", b"references", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "featureless", b"featureless", "height", b"height", "reference_count", b"reference_count", "references", b"references", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1886,6 +1892,7 @@ class SearchResponse(_message.Message):
     SPACE_FIELD_NUMBER: _builtins.int
     SEARCH_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    QUERY_FEATURELESS_FIELD_NUMBER: _builtins.int
     mode: Global___SearchMode.ValueType
     """How the ranking was made."""
     images_ranked: _builtins.int
@@ -1902,6 +1909,10 @@ class SearchResponse(_message.Message):
     """
     reason: Global___SearchReason.ValueType
     """Why the ranking was made in this way."""
+    query_featureless: _builtins.bool
+    """Whether the query shows nothing but one colour, so that its likeness to the hits means nothing. Of several examples,
+    whether that is true of all.
+    """
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]:
         """The hits: the image of the query's own file first, if it is one; then the most similar first, or re-ranked, by their
@@ -1918,10 +1929,11 @@ class SearchResponse(_message.Message):
         space: _builtins.str = ...,
         search_id: _builtins.str = ...,
         reason: Global___SearchReason.ValueType = ...,
+        query_featureless: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "images_ranked", b"images_ranked", "mode", b"mode", "next_page_token", b"next_page_token", "reason", b"reason", "search_id", b"search_id", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "images_ranked", b"images_ranked", "mode", b"mode", "next_page_token", b"next_page_token", "query_featureless", b"query_featureless", "reason", b"reason", "search_id", b"search_id", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1942,6 +1954,7 @@ class Hit(_message.Message):
     REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    FEATURELESS_FIELD_NUMBER: _builtins.int
     similarity: _builtins.float
     """The cosine of the angle between query and image: 1 for the same direction, 0 for nothing in common, in [-1, 1]."""
     match: Global___Match.ValueType
@@ -1960,6 +1973,8 @@ class Hit(_message.Message):
     """What hits are ordered by, in [-1, 1]: the similarity; of the re-ranked, which come first, that of what image and query
     have become.
     """
+    featureless: _builtins.bool
+    """Whether the image shows nothing but one colour; see Embedding."""
     @_builtins.property
     def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
         """Where the image is used, oldest reference first: at most 100, and fewer, but at least one, where the references of
@@ -1978,10 +1993,11 @@ class Hit(_message.Message):
         reference_count: _builtins.int = ...,
         product: _builtins.str = ...,
         score: _builtins.float = ...,
+        featureless: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "match", b"match", "product", b"product", "reference_count", b"reference_count", "references", b"references", "score", b"score", "sha256", b"sha256", "similarity", b"similarity", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "height", b"height", "match", b"match", "product", b"product", "reference_count", b"reference_count", "references", b"references", "score", b"score", "sha256", b"sha256", "similarity", b"similarity", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2995,10 +3011,13 @@ class ImageVector(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     PRODUCTS_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    FEATURELESS_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     values: _builtins.bytes
     """The vector as it is stored: 512 numbers in half precision (IEEE 754 binary16), little-endian, 1,024 bytes."""
+    featureless: _builtins.bool
+    """Whether the image shows nothing but one colour; see Embedding."""
     @_builtins.property
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The different products that it shows, in order: at most 16."""
@@ -3009,10 +3028,11 @@ class ImageVector(_message.Message):
         sha256: _builtins.bytes = ...,
         products: _abc.Iterable[_builtins.str] | None = ...,
         values: _builtins.bytes = ...,
+        featureless: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "sha256", b"sha256", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "products", b"products", "sha256", b"sha256", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

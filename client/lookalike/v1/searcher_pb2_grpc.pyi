@@ -155,7 +155,8 @@ class SearcherServiceStub:
     FindDuplicates: _aio.UnaryStreamMultiCallable[_searcher_pb2.FindDuplicatesRequest, _searcher_pb2.FindDuplicatesResponse]
     """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
     duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
-    image is in one cluster at most, and is a near duplicate of at least one other image there.
+    image is in one cluster at most, and is a near duplicate of at least one other image there. A featureless image is a
+    near duplicate of none.
 
     Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
     on where a stream ended. Images that change meanwhile may or may not be seen.
@@ -464,7 +465,8 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_searcher_pb2.FindDuplicatesResponse]:
         """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
         duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
-        image is in one cluster at most, and is a near duplicate of at least one other image there.
+        image is in one cluster at most, and is a near duplicate of at least one other image there. A featureless image is a
+        near duplicate of none.
 
         Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
         on where a stream ended. Images that change meanwhile may or may not be seen.

@@ -64,6 +64,9 @@ class ShownImage(Answer):
         description="Where the image is used, oldest first: at most 100; with a filter, what passes it."
     )
     reference_count: Count = Field(description="How many such places there are.")
+    featureless: bool = Field(
+        description="Whether it shows nothing but one colour, so that it is a near duplicate of nothing."
+    )
 
 
 class Image(ShownImage):

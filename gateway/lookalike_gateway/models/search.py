@@ -51,6 +51,9 @@ class SearchResult(Answer):
         " no faster; `index_building`; `asked`; `filter`, few images pass it; `fell_back`, the index found too few;"
         " `earlier_page`, which was exact; `other`."
     )
+    query_featureless: bool = Field(
+        description="Whether the query shows nothing but one colour, so that its likeness to the results means nothing."
+    )
     images_ranked: Count = Field(
         description="Over how many images: where the filter was applied first, those that pass it."
     )

@@ -135,7 +135,8 @@ function summary(page, count) {
   const { embedMs, searchMs } = page.timing;
   const time = (embedMs ? `embedded in ${Math.round(embedMs)} ms, ` : "") + `searched in ${searchMs.toFixed(1)} ms`;
   const how = page.mode === "exact" ? "compared with" : "through the index of";
-  return `${number(count)} shown, ${how} ${plural(page.imagesRanked, "image")}; ${time}`;
+  const blank = page.queryFeatureless ? "The photo shows nothing but one colour, so likeness means nothing. " : "";
+  return `${blank}${number(count)} shown, ${how} ${plural(page.imagesRanked, "image")}; ${time}`;
 }
 
 function card(result) {
@@ -143,6 +144,7 @@ function card(result) {
   const variants = [...new Set(result.productVariants.map((one) => one.variantId).filter(Boolean))].join(", ");
   const staged = result.productVariants.some((one) => one.staged) ? "staged" : "";
   const places = result.referenceCount > 1 ? `${number(result.referenceCount)} places` : "";
+  const blank = result.featureless ? "one colour only" : "";
   const ranked = result.match
     ? el("span", { className: "rank" },
       el("b", { className: "similarity" }, result.similarity.toFixed(3)),
@@ -152,7 +154,7 @@ function card(result) {
     el("span", { className: "frame" }, picture(result)),
     ranked,
     el("span", { className: "name" }, name),
-    el("span", { className: "detail" }, [variants, staged, places].filter(Boolean).join(" · ")));
+    el("span", { className: "detail" }, [variants, staged, places, blank].filter(Boolean).join(" · ")));
   button.title = result.imageUrl;
   return el("li", {}, button);
 }

@@ -98,6 +98,7 @@ async def _answer(
         else "",
         mode=response.mode,
         reason=response.reason,
+        query_featureless=response.query_featureless,
         images_ranked=response.images_ranked,
         space=response.space,
         search_id=response.search_id,

@@ -92,6 +92,7 @@ _RULES: Final[dict[str, tuple[int, Check]]] = {
     "staged": (1, _flag),
     "clicked": (1, _flag),
     "is_right": (1, _flag),
+    "featureless": (1, _flag),
     "uri": (2048, _text(validation.uri)),
     "product": _PRODUCT,
     "variant": _PRODUCT,

@@ -85,9 +85,11 @@ class Lookup:
             await connection.execute(ef_settings(ef_search))
             sql = statement("neighbour_nearest", project.id, space.id)
             rows = await connection.fetch(sql, ids, depth, self._distance)
-        counts = Counter(queried for queried, _ in rows)
+        counts = Counter(queried for queried, _, _ in rows)
         looked_up.crowded.extend(image for image in ids if counts[image] == depth)
-        looked_up.pairs.update((queried, near) for queried, near in rows if counts[queried] < depth)
+        looked_up.pairs.update(
+            (queried, near) for queried, near, featureless in rows if counts[queried] < depth and not featureless
+        )
         looked_up.astray.extend(
             image for image in ids if counts[image] < depth and (image, image) not in looked_up.pairs
         )

@@ -66,11 +66,11 @@ class Scan:
     async def _images(self, ids: Sequence[int]) -> Vectors:
         """Return the vectors of the images that exist; `ids` has at least one."""
         parts = (ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE))
-        return sketch.joined([await self._read("neighbour_vectors", part) for part in parts])
+        return sketch.joined([await self._read("duplicate_vectors", part) for part in parts])
 
     async def _page(self, after: int, up_to: int) -> Vectors:
         """Return the next page of vectors after an id; empty at the end."""
-        return await self._read("neighbour_page", after, up_to, _PAGE)
+        return await self._read("duplicate_page", after, up_to, _PAGE)
 
     async def _read(self, name: str, *arguments: object) -> Vectors:
         async with self._source.reading() as (connection, project, space):

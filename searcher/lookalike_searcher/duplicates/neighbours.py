@@ -10,7 +10,7 @@ TOLERANCE: Final = 1e-5
 class Neighbours(Protocol):
     """The neighbours are pairs of near images: their cosine is at least a given similarity, less TOLERANCE.
 
-    An image that does not exist, or has no vector in the space, has no neighbours.
+    An image that does not exist, is featureless, or has no vector in the space, has no neighbours.
     """
 
     async def later(self, ids: Iterable[int], skip: Collection[int]) -> dict[int, int]:

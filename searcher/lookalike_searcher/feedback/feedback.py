@@ -139,7 +139,7 @@ async def _resolve(connection: Connection, project: Project, judged: Iterable[Ju
 
 
 def _row(feedback: Judged) -> tuple[object, ...]:
-    space, vector = feedback.embedding or (None, None)
+    space, vector, _ = feedback.embedding or (None, None, False)
     return feedback.search.packed, feedback.search.time, feedback.sha256 or None, space, vector
 
 

@@ -49,6 +49,7 @@ class Exported(NamedTuple):
     sha256: bytes
     products: Sequence[str]
     values: bytes
+    featureless: bool
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ async def blocks(database: Database, query: ExportQuery) -> AsyncGenerator[Block
         place = place._replace(image_id=end)
         values = halfvec.decode(row["vector"] for row in rows[:-1]).astype(_HALVES)
         exported = [
-            Exported(row["sha256"], row["products"] or (), vector.tobytes())
+            Exported(row["sha256"], row["products"] or (), vector.tobytes(), row["featureless"])
             for row, vector in zip(rows[:-1], values, strict=True)
         ]
         yield Block(exported, place)

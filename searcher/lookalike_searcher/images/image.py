@@ -21,10 +21,14 @@ ReferenceKey = tuple[str, str, str, bool]
 
 
 class Embedding(NamedTuple):
-    """The embedding is a vector of length 1, encoded as by `halfvec`, in a space."""
+    """The embedding is a vector of length 1, encoded as by `halfvec`, in a space.
+
+    It is featureless if the embedder saw nothing but one colour: likeness to it means nothing.
+    """
 
     space: str
     vector: bytes
+    featureless: bool = False
 
 
 class Reference(NamedTuple):
@@ -76,7 +80,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Image:
-    """An image of a project has its first references, and its size in pixels, 0 if unknown."""
+    """An image of a project has its first references, and its size in pixels, 0 if unknown.
+
+    It is featureless if one of its vectors was said to be.
+    """
 
     id: int
     sha256: bytes
@@ -85,6 +92,7 @@ class Image:
     create_time: datetime
     references: tuple[Reference, ...]
     reference_count: int
+    featureless: bool
 
 
 def reference_of(row: "asyncpg.Record") -> Reference:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
-from lookalike_searcher.images.image import Entry, ReferenceKey
+from lookalike_searcher.images.image import Embedding, Entry, ReferenceKey
 from lookalike_searcher.images.parameters import columns, labels_json
 from lookalike_searcher.projects.projection import Projections
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 
 _KEY = attrgetter("reference.key")
-_Vectors = dict[bytes, tuple[int, bytes]]
+_Embeddings = dict[bytes, tuple[int, Embedding]]
 """For each image's hash: the place of the first entry that brings its vector in a space, and that vector."""
 
 
@@ -25,6 +25,8 @@ class Written:
     """Places of the entries that have changed anything, as if they were stored one by one."""
     unreferenced: set[int] = field(default_factory=set)
     """Images that have lost a reference, and may have no other."""
+    featureless: set[int] = field(default_factory=set)
+    """Images of which a vector that was stored says that they are."""
     references: int = 0
     """References that were added, less those that were deleted."""
     images: int = 0
@@ -48,16 +50,18 @@ async def write(
     ids = {**stored_ids, **await _insert_images(connection, project, list(new.values()))}
     written.images += len(new)
     for space in project.spaces:
-        vectors: _Vectors = {}
+        embeddings: _Embeddings = {}
         for place, entry in enumerate(entries):
             for embedding in entry.embeddings:
                 if embedding.space == space.name:
-                    vectors.setdefault(entry.sha256, (place, embedding.vector))
-        inserted = await _insert_vectors(connection, project, space, vectors, ids, stored_ids, written)
+                    embeddings.setdefault(entry.sha256, (place, embedding))
+        inserted = await _insert_vectors(connection, project, space, embeddings, ids, stored_ids, written)
         for derived in project.derived(space) if inserted else ():
             projection = await projections.of(connection, derived.id)
             projected = await projection.of(list(inserted.values()))
             await _copy_vectors(connection, project, derived, dict(zip(inserted, projected, strict=True)))
+    if written.featureless:
+        await connection.execute(statement("image_featureless", project.id), list(written.featureless))
     await _write_references(connection, project, entries, last, ids, written)
 
 
@@ -77,7 +81,7 @@ async def _insert_vectors(
     connection: Connection,
     project: Project,
     space: Space,
-    vectors: _Vectors,
+    embeddings: _Embeddings,
     ids: Mapping[bytes, int],
     stored_ids: Mapping[bytes, int],
     written: Written,
@@ -87,8 +91,8 @@ async def _insert_vectors(
     Returns:
         The vectors that were stored, by their images.
     """
-    coming = {ids[sha256]: vector for sha256, vector in vectors.items() if sha256 in ids}
-    old = [ids[sha256] for sha256 in vectors if sha256 in stored_ids]
+    coming = {ids[sha256]: embedding for sha256, embedding in embeddings.items() if sha256 in ids}
+    old = [ids[sha256] for sha256 in embeddings if sha256 in stored_ids]
     missing = set()
     if old and not space.complete:
         rows = await connection.fetch(statement("vector_missing", project.id, space.id), old)
@@ -97,9 +101,10 @@ async def _insert_vectors(
         del coming[image_id]
     written.changed |= {place for place, _ in coming.values()}
     written.changed |= {
-        place for sha256, (place, _) in vectors.items() if sha256 not in ids
+        place for sha256, (place, _) in embeddings.items() if sha256 not in ids
     }  # replaced by a later entry
-    inserted = {image_id: vector for image_id, (_, vector) in coming.items()}
+    written.featureless |= {image_id for image_id, (_, embedding) in coming.items() if embedding.featureless}
+    inserted = {image_id: embedding.vector for image_id, (_, embedding) in coming.items()}
     await _copy_vectors(connection, project, space, inserted)
     return inserted
 

@@ -158,6 +158,7 @@ def _images(rows: Sequence[asyncpg.Record]) -> list[Image]:
             create_time=group[0]["create_time"],
             references=tuple(reference_of(row) for row in group),
             reference_count=group[0]["reference_count"],
+            featureless=group[0]["featureless"],
         )
         for image_id, group in of_image.items()
     ]

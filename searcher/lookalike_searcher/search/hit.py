@@ -29,6 +29,7 @@ class Hit(NamedTuple):
     reference_count: int
     similarity: float
     score: float
+    featureless: bool
     source_similarity: float | None = None
     """The cosine in the source of a derived space; None in other spaces."""
 
@@ -57,6 +58,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
                     reference_count=row[15],
                     similarity=similarity,
                     score=similarity,
+                    featureless=row[16],
                 )
             )
         references.append(Reference(row[10], row[11], row[12], row[13], labels_of(row[14])))

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import asyncpg
 import numpy as np
 
 from lookalike_searcher.database import halfvec
@@ -49,13 +51,15 @@ class Query:
 class Resolved:
     """The query is resolved to a vector, encoded. With it come its file's hash, and the images that cannot be hits.
 
-    In a derived space, it also has a vector in the source; empty if an example was given in the derived space.
+    In a derived space, it also has a vector in the source; empty if an example was given in the derived space. It is
+    featureless if all its examples are.
     """
 
     vector: bytes
     sha256: bytes
     excluded: list[int] = field(default_factory=list)
     source_vector: bytes = b""
+    featureless: bool = False
 
 
 async def resolve(
@@ -74,7 +78,7 @@ async def resolve(
         if example.embedding and example.embedding.space not in (space.name, source.name):
             raise FailedPrecondition.wrong_space(project.name, space.name, example.embedding.space)
     images = await _images(connection, project, space, examples)
-    vectors = [example.embedding.vector if example.embedding else images[example][1] for example in examples]
+    vectors = [example.embedding.vector if example.embedding else images[example].vector for example in examples]
     of_source: list[bytes] = []
     if space.source_id:
         of_source = await _of_source(connection, project, source, examples, images)
@@ -85,9 +89,10 @@ async def resolve(
     positives = len(query.positives)
     return Resolved(
         vector=_combined(vectors, positives),
-        sha256=(images[examples[0]][2] if images else query.sha256) if len(examples) == 1 else b"",
-        excluded=[image_id for image_id, _, _ in images.values()] if query.leave_out else [],
+        sha256=(images[examples[0]].sha256 if images else query.sha256) if len(examples) == 1 else b"",
+        excluded=[image.id for image in images.values()] if query.leave_out else [],
         source_vector=_combined(of_source, positives) if of_source and all(of_source) else b"",
+        featureless=all((example.embedding or images[example]).featureless for example in examples),
     )
 
 
@@ -100,13 +105,13 @@ async def _of_source(
     connection: Connection, project: Project, source: Space, examples: Sequence[Example], images: "_Images"
 ) -> list[bytes]:
     """Return the examples' vectors in the source; empty for one that was given in the derived space."""
-    ids = [image_id for image_id, _, _ in images.values()]
+    ids = [image.id for image in images.values()]
     rows = await connection.fetch(statement("neighbour_vectors", project.id, source.id), ids) if ids else []
     stored = {row["image_id"]: row["vector"] for row in rows}
     vectors = []
     for example in examples:
         own = example.embedding.vector if example.embedding and _is_of(example, source) else b""
-        vectors.append(own if example.embedding else stored[images[example][0]])
+        vectors.append(own if example.embedding else stored[images[example].id])
     return vectors
 
 
@@ -125,20 +130,29 @@ def _combined(halfvecs: Sequence[bytes], positives: int) -> bytes:
     return combined
 
 
-_Images = dict[Example, tuple[int, bytes, bytes]]
+class _Image(NamedTuple):
+    """An image of the project that is an example."""
+
+    id: int
+    vector: bytes
+    sha256: bytes
+    featureless: bool
+
+
+_Images = dict[Example, _Image]
 
 
 async def _images(connection: Connection, project: Project, space: Space, examples: Sequence[Example]) -> _Images:
-    """Return the id, vector and hash of each example that is an image of the project. Raises NotFound."""
+    """Return the image of each example that is one of the project. Raises NotFound."""
     sha256s = [example.sha256 for example in examples if example.sha256 and not example.embedding]
     uris = [example.uri for example in examples if example.uri]
     by_sha256, by_uri = {}, {}
     if sha256s:
         rows = await connection.fetch(statement("vector_of_sha256", project.id, space.id), sha256s)
-        by_sha256 = {row["sha256"]: (row["id"], row["vector"], row["sha256"]) for row in rows}
+        by_sha256 = {row["sha256"]: _image(row) for row in rows}
     if uris:
         rows = await connection.fetch(statement("vector_of_uri", project.id, space.id), uris)
-        by_uri = {row["uri"]: (row["id"], row["vector"], row["sha256"]) for row in rows}
+        by_uri = {row["uri"]: _image(row) for row in rows}
     images: _Images = {}
     for example in examples:
         if example.embedding:
@@ -149,3 +163,7 @@ async def _images(connection: Connection, project: Project, space: Space, exampl
             raise missing(project.name, example.uri or example.sha256)  # type: ignore[arg-type]
         images[example] = image
     return images
+
+
+def _image(row: asyncpg.Record) -> _Image:
+    return _Image(row["id"], row["vector"], row["sha256"], row["featureless"])

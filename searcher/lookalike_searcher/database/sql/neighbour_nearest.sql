@@ -1,10 +1,13 @@
--- Of each of the images $1, those at a distance of at most $3 among its nearest $2, itself included.
-SELECT asked.image_id AS asked_id, nearest.image_id
-FROM {vectors} AS asked
+-- Of each of the images $1 that may be near duplicates, those at a distance of at most $3 among its nearest $2, itself
+-- included, and whether they may not: the index knows nothing of that.
+SELECT asked.image_id AS asked_id, nearest.image_id, image.featureless
+FROM {schema}.image AS own
+JOIN {vectors} AS asked ON asked.image_id = own.id
 CROSS JOIN LATERAL (
     SELECT candidate.image_id, candidate.vector <=> asked.vector AS distance
     FROM {vectors} AS candidate
     ORDER BY candidate.vector <=> asked.vector
     LIMIT $2
 ) AS nearest
-WHERE asked.image_id = ANY ($1::bigint[]) AND nearest.distance <= $3::float8
+JOIN {schema}.image ON image.id = nearest.image_id
+WHERE own.id = ANY ($1::bigint[]) AND NOT own.featureless AND nearest.distance <= $3::float8

@@ -32,7 +32,7 @@ FROM (
 LEFT JOIN (
     SELECT
         page.image_id, page.distance, page.rank, page.product AS group_product, image.sha256, image.width, image.height,
-        listed.*
+        listed.*, image.featureless
     FROM page
     JOIN {schema}.image ON image.id = page.image_id
     CROSS JOIN LATERAL (

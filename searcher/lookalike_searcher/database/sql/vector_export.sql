@@ -3,7 +3,7 @@
 WITH block AS MATERIALIZED (
     SELECT image_id, vector FROM {vectors} WHERE image_id > $1 ORDER BY image_id LIMIT $2
 )
-SELECT block.image_id, image.sha256, block.vector, shown.products
+SELECT block.image_id, image.sha256, image.featureless, block.vector, shown.products
 FROM block
 JOIN {schema}.image ON image.id = block.image_id
 CROSS JOIN LATERAL (
@@ -15,5 +15,5 @@ CROSS JOIN LATERAL (
 ) AS shown
 WHERE chosen
 UNION ALL
-SELECT max(image_id), NULL, NULL, NULL FROM block
+SELECT max(image_id), NULL, NULL, NULL, NULL FROM block
 ORDER BY image_id, sha256 NULLS LAST

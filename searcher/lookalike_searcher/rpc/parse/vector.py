@@ -43,7 +43,8 @@ def embeddings(messages: Sequence[common.Embedding], field: str = "embedding") -
             results.append(InvalidField(f"{field}.values", rule, Measure(f"length {length:g}")))
             continue
         try:
-            results.append(Embedding(validation.space(message.space, f"{field}.space"), half))
+            space = validation.space(message.space, f"{field}.space")
+            results.append(Embedding(space, half, message.featureless))
         except InvalidField as error:
             results.append(error)
     return results
@@ -60,7 +61,7 @@ def _floats(message: common.Embedding) -> bytes:
     head = (2 if name < 128 else 3) + name if name else 0
     if len(data) == head + 3 + size:
         return data[-size:]
-    return np.fromiter(message.values, FLOATS, DIMENSIONS).tobytes()  # the message has unknown fields
+    return np.fromiter(message.values, FLOATS, DIMENSIONS).tobytes()  # there is more in the message
 
 
 def numbers(field: str, values: Sequence[float] | np.ndarray, count: int) -> np.ndarray:

@@ -47,7 +47,11 @@ def images(stored: Iterable[Image]) -> list[wire.Image]:
     messages = []
     for image in stored:
         message = wire.Image(
-            sha256=image.sha256, width=image.width, height=image.height, reference_count=image.reference_count
+            sha256=image.sha256,
+            width=image.width,
+            height=image.height,
+            reference_count=image.reference_count,
+            featureless=image.featureless,
         )
         message.create_time.FromDatetime(image.create_time)
         room = add_references(message.references, image.references, room)
@@ -99,7 +103,9 @@ def listed(listing: Listed) -> wire.ListedReference:
 def exported(block: Block, resume_token: str) -> wire.ExportVectorsResponse:
     """Return a block of exported vectors, and the token to resume after it."""
     vectors = [
-        wire.ImageVector(sha256=vector.sha256, products=vector.products, values=vector.values)
+        wire.ImageVector(
+            sha256=vector.sha256, products=vector.products, values=vector.values, featureless=vector.featureless
+        )
         for vector in block.vectors
     ]
     return wire.ExportVectorsResponse(vectors=vectors, resume_token=resume_token)

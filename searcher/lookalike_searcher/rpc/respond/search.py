@@ -6,6 +6,7 @@ from lookalike_searcher.duplicates.cluster import Cluster
 from lookalike_searcher.duplicates.duplicates import Progress
 from lookalike_searcher.rpc.respond.image import MAX_REFERENCE_BYTES, add_references, images
 from lookalike_searcher.search.hit import Hit
+from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Ranking
 
 
@@ -18,27 +19,31 @@ def ranking(answer: Ranking, next_page_token: str, search_id: str) -> wire.Searc
         space=answer.space,
         search_id=search_id,
         reason=wire.SearchReason.Value(f"SEARCH_REASON_{answer.reason.name}"),
+        query_featureless=answer.query.featureless,
     )
     room, listed = MAX_REFERENCE_BYTES, response.hits
     for hit in answer.hits:
         message = listed.add(
             similarity=hit.similarity,
-            match=_match(hit, answer.query.sha256),
+            match=_match(hit, answer.query),
             sha256=hit.sha256,
             width=hit.width,
             height=hit.height,
             reference_count=hit.reference_count,
             product=hit.product,
             score=hit.score,
+            featureless=hit.featureless,
         )
         room = add_references(message.references, hit.references, room)
     return response
 
 
-def _match(hit: Hit, query_sha256: bytes) -> "wire.Match.ValueType":
-    if hit.sha256 == query_sha256:
+def _match(hit: Hit, query: Resolved) -> "wire.Match.ValueType":
+    if hit.sha256 == query.sha256:
         return wire.MATCH_EXACT
-    return wire.MATCH_NEAR_DUPLICATE if hit.likeness >= NEAR_DUPLICATE else wire.MATCH_SIMILAR
+    if hit.likeness >= NEAR_DUPLICATE and not (hit.featureless or query.featureless):
+        return wire.MATCH_NEAR_DUPLICATE
+    return wire.MATCH_SIMILAR
 
 
 def duplicates(progress: Progress, resume_token: str) -> wire.FindDuplicatesResponse:
