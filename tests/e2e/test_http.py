@@ -35,7 +35,7 @@ async def start(*arguments: str) -> tuple[asyncio.subprocess.Process, str]:
     assert process.stdout is not None
     line = (await process.stdout.readline()).decode()
     assert line.startswith("lookalike http ready on http://"), await process.communicate()
-    return process, line.rpartition(" ")[2].strip()
+    return process, line.split()[4]
 
 
 def get(url: str, **headers: str) -> tuple[int, Any]:

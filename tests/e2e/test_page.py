@@ -96,7 +96,7 @@ async def site(chromium: Browser, photos: list[Path], tmp_path_factory: pytest.T
         )
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()
-        yield Site(line.rpartition(" ")[2].strip(), client, families)
+        yield Site(line.split()[4], client, families)
         process.terminate()
         assert await process.wait() == 0
 

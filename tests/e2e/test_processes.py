@@ -2,6 +2,7 @@
 
 import re
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -16,13 +17,20 @@ from tests.polling import until
 
 def children(server: ServerProcess) -> dict[int, psutil.Process]:
     """The processes that serve, by number."""
-    found = [process for process in psutil.Process(server.process.pid).children() if not is_gone(process)]
-    return {process.pid: process for process in found if "spawn_main" in " ".join(process.cmdline())}
+    found = {}
+    for process in psutil.Process(server.process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if "spawn_main" in " ".join(process.cmdline()):
+                found[process.pid] = process
+    return found
 
 
 def is_gone(process: psutil.Process) -> bool:
     """Whether it has ended, waited for or not."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def asked(server: ServerProcess) -> None:

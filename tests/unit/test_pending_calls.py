@@ -34,7 +34,7 @@ async def probe() -> None:
 async def test_more_calls_of_a_method_than_may_wait_for_the_event_loop_are_reset_and_others_are_not() -> None:
     async with Server(
         SERVICE,
-        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),
+        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # one is called
         address="127.0.0.1:0",
         table=STATUS,
         probe=probe,

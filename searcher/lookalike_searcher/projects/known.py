@@ -12,11 +12,11 @@ from lookalike_searcher.projects.registry import Project
 
 
 class HasSettings(Protocol):
-    """What has settings: `SET LOCAL` statements, each ended by a semicolon."""
+    """An opening has the settings with which a transaction begins."""
 
     @property
     def settings(self) -> str:
-        """The settings; empty if there are none."""
+        """Return `SET LOCAL` statements, each ended by a semicolon, or an empty text."""
 
 
 Opening = TypeVar("Opening", bound=HasSettings)
