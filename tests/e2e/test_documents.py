@@ -26,6 +26,7 @@ LEFT_OUT: Final = (
     "python tools/gpu_check.py",  # there is no GPU
     "pytest -m gpu",
     "DATABASE_URL=",  # there is no Citus
+    "docker ",  # there is no engine
 )
 PAGES: Final = sorted(
     str(path.relative_to(ROOT))

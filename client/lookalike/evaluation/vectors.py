@@ -6,12 +6,14 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from lookalike._concurrency.task_group import task_group
 from lookalike._operations import photo as photos
+from lookalike._transport.retry import with_retries
 from lookalike.client import Client
 from lookalike.errors import InvalidRequestError, UnreadableImageError
 from lookalike.evaluation import alterations
@@ -52,7 +54,7 @@ async def embed_all(
 
     async def embed(photo: Photo) -> None:
         try:
-            vectors[photo.name] = np.array((await client.embed(photo.path)).values, np.float32)
+            vectors[photo.name] = await _vector(client, photo.path)
         except (InvalidRequestError, UnreadableImageError) as error:
             refused.append(LeftOut(photo.name, str(error)))
         advance(1)
@@ -84,8 +86,7 @@ async def copy_similarities(
 
         async def compare(copy: tuple[str, bytes], vector: Any = vector) -> None:  # noqa: ANN401 - an array's row
             name, data = copy
-            values = np.array((await client.embed(data)).values, np.float32)
-            similarities[name].append(float(values @ vector))
+            similarities[name].append(float(await _vector(client, data) @ vector))
             advance(1)
 
         await _each(compare, list(copies.items()))
@@ -104,7 +105,7 @@ async def measure_speed(client: Client, chosen: Sequence[Photo]) -> EmbeddingSpe
         seconds.append(time.perf_counter() - began)
     files = [data async for data in _uncached(chosen)]
     began = time.perf_counter()
-    await _each(client.embed, files)
+    await _each(lambda data: _vector(client, data), files)
     return EmbeddingSpeed(float(np.median(seconds)), len(files) / (time.perf_counter() - began))
 
 
@@ -116,6 +117,11 @@ async def _uncached(chosen: Sequence[Photo]) -> AsyncIterator[bytes]:
         except Exception:  # noqa: S112 - decoders raise errors of any type; the other photos are enough
             continue
         yield alterations.saved(decoded, comment=os.urandom(8))
+
+
+async def _vector(client: Client, image: bytes | Path) -> Any:  # noqa: ANN401 - an array
+    """Return an image's vector. Whoever evaluates has time: where the embedder is busy, we come back."""
+    return np.array((await with_retries(lambda: client.embed(image))).values, np.float32)
 
 
 async def _each(work: Callable[[Any], Any], items: Sequence[Any]) -> None:
