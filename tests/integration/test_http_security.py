@@ -149,7 +149,7 @@ async def test_a_token_is_not_handed_on_in_the_clear(signer: Signer) -> None:
 def test_the_command_line_gives_the_face_no_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Config] = []
 
-    def note(config: Config) -> None:
+    def note(config: Config, _: object) -> None:
         seen.append(config)
         raise InvalidSecurity("seen")
 
