@@ -38,7 +38,6 @@ from tests.bench.synthetic_vectors import Model, Vectors, normalised
 _DERIVED: Final = "derived"
 _SPREAD: Final = 0.2
 """Of the dense cluster: the standard deviation beside that of its centre."""
-_STEPS: Final = [*LADDER, EXACT]
 _ASKED: Final = "made", "of users"
 
 
@@ -81,7 +80,7 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
     rng = np.random.default_rng(options.seed)
     found: list[Figure] = []
     with postgres.embedded(folder / "data") as embedded:
-        async with databases.connect(embedded.url, pool_size=2, command_timeout=600) as database:
+        async with databases.connect(embedded.url, pool_size=8, command_timeout=600) as database:
             for name, kind in kinds(real, options.images, rng):
                 space = await _built(database, name, kind, rng)
                 for asked in _ASKED:
@@ -127,21 +126,22 @@ async def _keep(database: Database, name: str, space: str, queries: Vectors) -> 
 
 
 def _figures(name: str, measured: Sequence[Calibration]) -> Iterator[Figure]:
+    target = Config.recall_target
     for number, hits in enumerate(calibration.HIT_COUNTS):
-        chosen = [each.curves[number].choose(Config.recall_target) for each in measured]
-        steps = [_STEPS.index(step) for step in chosen]
-        seen = ", ".join(
-            f"{'exact' if step == EXACT else step} {chosen.count(step)} times" for step in sorted(set(chosen))
+        curves = [each.curves[number] for each in measured]
+        rungs = [curve.rung(target) for curve in curves]
+        depths = [rung.ef_search for rung in rungs]
+        seen = ", ".join(f"{depth} {depths.count(depth)} times" for depth in sorted(set(depths)))
+        exact = sum(curve.choose(target) == EXACT for curve in curves)
+        steps = [LADDER.index(depth) for depth in depths]
+        on = f"{hits} hits: {seen}; exact ranking as fast {exact} times"
+        yield Figure(f"rungs_apart_{hits}.{name}", max(steps) - min(steps), on, most=1)
+        walked, exactly = (
+            1000 * float(np.median(seconds))
+            for seconds in ([rung.seconds for rung in rungs], [curve.exact_seconds for curve in curves])
         )
-        yield Figure(f"rungs_apart_{hits}.{name}", max(steps) - min(steps), f"{hits} hits: {seen}", most=1)
-        rungs = [each.curves[number].rung(Config.recall_target) for each in measured]
-        yield Figure(
-            f"recall_{hits}.{name}",
-            float(np.median([rung.recall for rung in rungs])),
-            f"at {', '.join(str(step) for step in sorted({rung.ef_search for rung in rungs}))};"
-            f" {1000 * np.median([rung.seconds for rung in rungs]):.1f} ms,"
-            f" exactly {1000 * np.median([each.curves[number].exact_seconds for each in measured]):.1f} ms",
-        )
+        recall = float(np.median([rung.recall for rung in rungs]))
+        yield Figure(f"recall_{hits}.{name}", recall, f"in {walked:.1f} ms, exactly in {exactly:.1f} ms")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
