@@ -4,21 +4,24 @@ yarl on its own writes `%2F`, `%7E` and `+` in another way, of the same meaning 
 """
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin, urlsplit
 
-from yarl import URL
+if TYPE_CHECKING:
+    from yarl import URL
 
 _TO_QUOTE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 """Matches what may not be in a URL (RFC 3986, section 2)."""
 
 
-def parse(text: str) -> URL:
+def parse(text: str) -> "URL":
     """Return the URL as it is to be sent, without its fragment. Only what may not be sent is quoted.
 
     Raises:
         ValueError: it is not a URL.
     """
+    from yarl import URL  # it comes with the extra `index`, and manifests are read without it
+
     parts = urlsplit(_TO_QUOTE.sub(lambda found: quote(found[0].encode(errors="surrogateescape")), text))
     authority = URL(text).raw_authority  # with the host as DNS spells it
     return URL.build(
