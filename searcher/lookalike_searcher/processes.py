@@ -20,7 +20,7 @@ from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import pool, startup
 from lookalike_searcher.failures import failures_told
-from lookalike_searcher.server import Ready, database_of, run, until_signalled_or, where
+from lookalike_searcher.server import Ready, database_of, place_of_data, run, until_signalled_or
 from lookalike_serving import logs, tracing
 from lookalike_serving.listening import address_of, cannot_listen
 
@@ -31,13 +31,13 @@ _AGAIN_SECONDS: Final = 1.0
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
 
-async def run_several(config: Config, announce: Callable[[str], None]) -> None:
+async def run_several(config: Config, announce: Callable[[Ready], None]) -> None:
     """Serve with `config.processes` processes until a signal; one that ends by itself is replaced.
 
     Args:
         config: the configuration. Each process has a pool and limits of its own. The metrics ports count on from the
             first one.
-        announce: is called once, with one line that names the address, when all are ready.
+        announce: is called once, when all are ready.
 
     Raises:
         OSError: a port is taken.
@@ -54,12 +54,8 @@ async def run_several(config: Config, announce: Callable[[str], None]) -> None:
         shared = replace(config, database_url=url, port=port)
         children = [_Child(_of_number(shared, config, number)) for number in range(config.processes)]
         stack.push_async_callback(_stop, children)
-        ports = [(await child.start()).metrics_port for child in children]
-        address = address_of(config.host, port)
-        announce(
-            f"lookalike-searcher ready on {address} ({len(children)} processes, {where(config)}, metrics on"
-            f" ports {', '.join(map(str, ports))})"
-        )
+        metrics_ports = [metrics_port for child in children for metrics_port in (await child.start()).metrics_ports]
+        announce(Ready(address_of(config.host, port), place_of_data(config), tuple(metrics_ports)))
         replacing = [asyncio.create_task(child.replace_when_ended()) for child in children]
         try:
             await until_signalled_or(lost)

@@ -50,15 +50,17 @@ Waiting = Callable[[], Coroutine[Any, Any, object]]
 
 @dataclass(frozen=True)
 class Ready:
-    """A searcher is ready: this is its address, what serves there, and the port of its metrics."""
+    """A searcher is ready: this is its address, where its data is, and the port of each of its processes' metrics."""
 
     address: str
-    serves: str
-    metrics_port: int
+    data: str
+    metrics_ports: tuple[int, ...]
 
     def __str__(self) -> str:
         """Return the line that is printed then; what starts a searcher waits for it."""
-        return f"lookalike-searcher ready on {self.address} ({self.serves}, metrics on port {self.metrics_port})"
+        ports, count = ", ".join(map(str, self.metrics_ports)), len(self.metrics_ports)
+        where = self.data if count == 1 else f"{count} processes, {self.data}"
+        return f"lookalike-searcher ready on {self.address} ({where}, metrics on port{'s' * (count > 1)} {ports})"
 
 
 async def run(config: Config, announce: Callable[[Ready], None], *, parent_lost: Waiting | None = None) -> None:
@@ -86,7 +88,7 @@ async def run(config: Config, announce: Callable[[Ready], None], *, parent_lost:
             serving(config, primary, metrics=metrics, replica=replica, shares_port=shared)
         )
         calm_collector()
-        announce(Ready(address_of(config.host, server.port), where(config), metrics_port))
+        announce(Ready(address_of(config.host, server.port), place_of_data(config), (metrics_port,)))
         await until_signalled_or(parent_lost or lost)
         logger.info("signalled; draining for at most %g s", config.grace)
 
@@ -119,7 +121,7 @@ def database_of(config: Config) -> Iterator[tuple[str, Waiting]]:
         yield embedded.url, ended
 
 
-def where(config: Config) -> str:
+def place_of_data(config: Config) -> str:
     """Return where the data is, for people."""
     return "DATABASE_URL" if config.database_url else f"embedded PostgreSQL in {config.data_dir}"
 

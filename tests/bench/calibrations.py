@@ -6,17 +6,14 @@ last line is JSON.
 """
 
 import argparse
-import asyncio
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
-import uvloop
 
-from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import pool as databases
 from lookalike_searcher.database import postgres
@@ -33,6 +30,7 @@ from tests.bench.dataset import Dataset
 from tests.bench.descriptors import Descriptors, descriptors
 from tests.bench.figures import Figure, show
 from tests.bench.ingest import copy
+from tests.bench.scratch import run
 from tests.bench.synthetic_vectors import Model, Vectors, normalised
 
 _DERIVED: Final = "derived"
@@ -157,12 +155,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Measure, print a table, then JSON."""
     options = arguments()
-    with (
-        tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch,
-        Path(scratch, "log").open("wb") as log,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        found = runner.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
+    found = run(partial(measure, options))
     show(
         f"{options.times} calibrations of each index, {options.images:,} vectors",
         ("rungs_apart_10", "rungs_apart_100"),

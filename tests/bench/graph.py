@@ -6,17 +6,14 @@ rows sorted by cluster, and one is measured again after deletions and a vacuum. 
 """
 
 import argparse
-import asyncio
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 import numpy as np
-import uvloop
 
-from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.database import postgres
 from tests.bench.dataset import Dataset
 from tests.bench.descriptors import Descriptors, descriptors
@@ -24,6 +21,7 @@ from tests.bench.drawn_dataset import prepared
 from tests.bench.figures import Figure, show
 from tests.bench.ground_truth import Truth
 from tests.bench.pgvector import Graph, Tables, recall_and_milliseconds, tables
+from tests.bench.scratch import run
 from tests.bench.synthetic_vectors import Vectors
 
 _SETTINGS: Final = "16/64,16/128,24/96,32/128"
@@ -164,12 +162,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Measure, print a table, then JSON."""
     options = arguments()
-    with (
-        tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch,
-        Path(scratch, "log").open("wb") as log,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        found = runner.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
+    found = run(partial(measure, options))
     title = f"HNSW over {options.images:,} vectors by m/ef_construction; {options.deleted:.0%} deleted, then vacuumed"
     show(title, (), found)
 

@@ -7,16 +7,12 @@ Parties take turns within one run, so that a noisy machine disturbs all alike. T
 """
 
 import argparse
-import asyncio
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
-import uvloop
-
-from lookalike.signals import cancelled_when_terminated
 from lookalike_serving.server import calm_collector
 from tests.bench import (
     builds,
@@ -36,6 +32,7 @@ from tests.bench.drawn_dataset import prepared
 from tests.bench.figures import Figure, show
 from tests.bench.ground_truth import Truth
 from tests.bench.peers import comparison
+from tests.bench.scratch import run
 from tests.bench.searcher_process import Site, site
 from tests.bench.searches import PROJECT
 
@@ -156,10 +153,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Measure, print a table, then JSON."""
     options = arguments()
-    with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
-        log_file = options.log or Path(scratch, "servers.log")
-        with log_file.open("wb") as log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            described, figures = runner.run(cancelled_when_terminated(measure(options, Path(scratch), log)))
+    described, figures = run(partial(measure, options), options.log)
     show(described, NAMES, figures)
 
 

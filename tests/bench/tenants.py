@@ -7,7 +7,6 @@ The last line is JSON.
 
 import argparse
 import asyncio
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -16,9 +15,7 @@ from typing import Final
 
 import numpy as np
 import psutil
-import uvloop
 
-from lookalike.signals import cancelled_when_terminated
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import connection as connections
 from lookalike_searcher.database import pool as databases
@@ -34,6 +31,7 @@ from lookalike_searcher.search import rank
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Search
 from tests.bench.figures import Figure, show
+from tests.bench.scratch import run
 from tests.indexer import sha256, vector
 
 SPACE: Final = "space"
@@ -177,11 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 1_000, 10_000], help="numbers of projects, rising")
     options = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        found = runner.run(cancelled_when_terminated(measure(options.sizes, Path(scratch))))
+    found = run(lambda folder, _: measure(options.sizes, folder))
     show(f"One PostgreSQL with {', '.join(f'{size:,}' for size in options.sizes)} projects", _NAMES, found)
 
 
