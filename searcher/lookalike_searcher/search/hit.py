@@ -45,7 +45,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
     references: list[Reference] = []
     last: tuple[int, str] | None = None
     for row in rows:
-        image_id, distance, rank, product, sha256, width, height = row[3:10]
+        _, _, _, image_id, distance, rank, product, sha256, width, height, *own, reference_count, featureless = row
         if image_id is None:  # this row only says that there is no hit
             continue
         if (image_id, product) != last:
@@ -53,13 +53,20 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
             similarity = max(-1.0, min(1.0, 1 - distance))  # rounding may exceed 1
             found.append(
                 Hit(
-                    *(image_id, distance, rank, product, sha256, width, height),
+                    image_id=image_id,
+                    distance=distance,
+                    rank=rank,
+                    product=product,
+                    sha256=sha256,
+                    width=width,
+                    height=height,
                     references=references,
-                    reference_count=row[15],
+                    reference_count=reference_count,
                     similarity=similarity,
                     score=similarity,
-                    featureless=row[16],
+                    featureless=featureless,
                 )
             )
-        references.append(Reference(row[10], row[11], row[12], row[13], labels_of(row[14])))
+        uri, of_product, variant, staged, labels = own
+        references.append(Reference(uri, of_product, variant, staged, labels_of(labels)))
     return found
