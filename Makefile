@@ -7,6 +7,8 @@ TESTS_AT_ONCE ?= 4
 LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page pods) \
 	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates http_schema restore)
 BIN    := $(VENV)/bin
+# Tests start some hundred processes of ours: they must not compile our modules again each time, whatever the shell says.
+test test-long: export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher clean help
 

@@ -19,8 +19,10 @@ from lookalike.demo.photos import shipped_photos
 # What a shell starts in its background ignores SIGINT, and so would the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# Several tests run at once: their threads must not spin while they wait for one another.
+# Several tests run at once: their threads must not spin while they wait for one another. NumPy's would, and a
+# multiplication takes ten times as long where two processes do so on two cores; NumPy reads this when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # And a server with a port that the test names must not take one port for its metrics from a server of another test.
 for program in "EMBEDDER", "SEARCHER":
     os.environ[f"LOOKALIKE_{program}_METRICS_PORT"] = "0"
