@@ -567,6 +567,7 @@ async def test_a_client_that_cancels_stops_the_work(
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
+    await stub.GetProject(wire.GetProjectRequest(name=shop.project))  # comes after the cancellation, on its connection
     others = asyncio.create_task(shop.clusters(min_similarity=0.8))
     gate.open()
     assert len(await others) == IMAGES // 2

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -50,9 +52,20 @@ async def test_a_blocked_event_loop_is_no_outage(database: Database, monkeypatch
         change.cancel()
 
 
-async def test_the_probe_waits_in_no_queue_and_replaces_a_connection_that_was_lost(database_url: str) -> None:
+async def test_the_probe_waits_in_no_queue_and_replaces_a_connection_that_was_lost(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has one connection, also where several ask at once."""
+    opened, connect = list["asyncpg.Connection[Any]"](), asyncpg.connect
+
+    async def noted(*arguments: Any, **options: Any) -> "asyncpg.Connection[Any]":  # noqa: ANN401 - asyncpg's
+        opened.append(await connect(*arguments, **options))
+        return opened[-1]
+
     async with pool.connect(database_url, pool_size=1, command_timeout=30) as database:
-        await database.probe.ping()
+        monkeypatch.setattr(asyncpg, "connect", noted)
+        await asyncio.gather(*(database.probe.ping() for _ in range(3)))
+        assert len(opened) == 1
         async with database.connection() as connection:  # the only one
             assert database.probe._connection
             lost = database.probe._connection.get_server_pid()

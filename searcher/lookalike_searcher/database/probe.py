@@ -1,5 +1,6 @@
 """Ask PostgreSQL whether it answers, on a connection of its own."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -21,6 +22,7 @@ class Probe:
     def __init__(self, url: str) -> None:
         self._url = url
         self._ended = False
+        self._alone = asyncio.Lock()  # two at once would open two connections, and lose one
         self._connection: Connection[Any] | None = None
 
     async def ping(self) -> None:
@@ -30,24 +32,30 @@ class Probe:
             DatabaseTimeout: it takes its time.
             DatabaseUnavailable: it cannot be reached.
         """
-        with connections.failures_translated():
+        async with self._alone:
+            with connections.failures_translated():
+                try:
+                    await self._ping()
+                except TimeoutError as error:
+                    self._drop()
+                    raise DatabaseTimeout from error
+
+    async def _ping(self) -> None:
+        if self._connection:
             try:
-                if self._ended:
-                    raise DatabaseUnavailable
-                if self._connection:
-                    try:
-                        return await self._ask(self._connection)
-                    except connections.FAILURES as error:
-                        self._drop()
-                        if isinstance(error, TimeoutError):
-                            raise
-                self._connection = await asyncpg.connect(
-                    self._url, statement_cache_size=0, timeout=connections.CONNECT_SECONDS
-                )
                 return await self._ask(self._connection)
-            except TimeoutError as error:
+            except connections.FAILURES as error:
                 self._drop()
-                raise DatabaseTimeout from error
+                if isinstance(error, TimeoutError):
+                    raise
+        if not self._ended:
+            self._connection = await asyncpg.connect(
+                self._url, statement_cache_size=0, timeout=connections.CONNECT_SECONDS
+            )
+        if self._ended or not self._connection:  # also if it ended meanwhile
+            self._drop()
+            raise DatabaseUnavailable
+        return await self._ask(self._connection)
 
     def terminate(self) -> None:
         """End the connection, and let later calls raise DatabaseUnavailable."""
