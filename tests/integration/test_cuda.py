@@ -115,7 +115,7 @@ class FakeTorch:
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
     fake = FakeCuda()
-    monkeypatch.setattr(graph_module, "torch", FakeTorch(fake))
+    monkeypatch.setattr("lookalike_embedder.model.graph.torch", FakeTorch(fake))
     return fake
 
 
@@ -191,7 +191,7 @@ def model(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> CudaModel:
     made = cuda_module.CudaModel(
         {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}, "fp32", device="cpu"
     )
-    monkeypatch.setattr(cuda_module, "torch", FakeTorch(cuda))
+    monkeypatch.setattr("lookalike_embedder.model.cuda.torch", FakeTorch(cuda))
     made.device = "cuda"
     monkeypatch.setattr(made, "_vectors", vectors_of(cuda, []))
     return made
@@ -265,7 +265,7 @@ def test_a_driver_without_a_usable_gpu_is_never_passed_over_in_silence(
 
     driver = tmp_path / "version"
     driver.write_text("NVRM version: 470")
-    monkeypatch.setattr(hardware, "_DRIVER", driver)
+    monkeypatch.setattr("lookalike_embedder.model.hardware._DRIVER", driver)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "init", too_old)
     assert hardware.choose_device("auto") == "cpu"

@@ -149,7 +149,7 @@ def test_the_trunk_in_bf16_agrees_with_fp32_whichever_way_it_is_convolved(
 ) -> None:
     """Also of pictures that are flat, dark or noise, whose activations are unlike those of photos."""
     seconds = itertools.cycle([1.0, 0.5 if faster else 1.5])
-    monkeypatch.setattr(cpu, "_seconds", lambda *_: next(seconds))
+    monkeypatch.setattr("lookalike_embedder.model.cpu._seconds", lambda *_: next(seconds))
     noise = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     extreme = np.concatenate([pixels, noise, noise // 16, np.full_like(noise, 255), np.zeros_like(noise)])
     try:
@@ -166,7 +166,7 @@ def test_the_trunk_in_bf16_agrees_with_fp32_whichever_way_it_is_convolved(
 def test_a_precision_that_the_processor_lacks_is_said_so(
     trunk: Weights, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    monkeypatch.setattr(hardware, "_ONEDNN", {precision: lambda: False})
+    monkeypatch.setattr("lookalike_embedder.model.hardware._ONEDNN", {precision: lambda: False})
     with pytest.raises(Unsupported, match=f"{precision} needs instructions that this processor does not have"):
         models.load(trunk.tensors, device="cpu", precision=precision)
 
