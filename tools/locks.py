@@ -17,7 +17,7 @@ FOLDER: Final = ROOT / "locks"
 
 LOCKS: Final = {
     "searcher": ("searcher-slim", "otel"),
-    "client": ("http", "index", "s3", "gs", "abfs", "parquet", "otel"),
+    "client": ("http", "heic", "index", "s3", "gs", "abfs", "parquet", "otel"),
     "embedder": ("embedder", "heic", "otel"),
     "dev": ("dev",),
 }

@@ -41,6 +41,11 @@ ENTRIES_METADATA: Final = "lookalike-entries"
 STREAM_GRACE_SECONDS: Final = 30.0
 """How long a stream that ends by itself may take to answer what it has read."""
 
+MAX_LABELS: Final = 64
+"""A reference has at most so many labels."""
+MAX_LABEL_NAME_BYTES: Final = 64
+MAX_LABEL_VALUE_BYTES: Final = 256
+
 ChannelOptions = list[tuple[str, int | str]]
 
 

@@ -16,7 +16,7 @@ from lookalike_embedder import cost
 from lookalike_embedder.admission import BOMBS, bomb, check_bytes, corrupt, open_image
 from lookalike_embedder.admission import FORMATS as FORMATS
 from lookalike_embedder.admission import Limits as Limits
-from lookalike_serving import rgb
+from lookalike_serving import jpeg_end, rgb
 from lookalike_serving.errors import DomainError
 
 Pixels = NDArray[np.uint8]
@@ -26,6 +26,7 @@ SIZE: Final = 224
 
 DRAFT_SIZE: Final = 2 * SIZE
 """JPEGs are decoded at the smallest of 1/1, 1/2, 1/4, 1/8 of their size that leaves so many pixels a side."""
+_DRAFT: Final = (DRAFT_SIZE, DRAFT_SIZE)
 
 PREPROCESSING: Final = f"rgb,white,exif,draft{DRAFT_SIZE},deep-range,bilinear{SIZE}x{SIZE}"
 """This names all that changes a vector here. It is part of the space's digest: change it with the code."""
@@ -44,12 +45,21 @@ _TURNED: Final = (5, 6, 7, 8)
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """The file's format, its upright size in pixels, and its EXIF orientation, 1 to 8, are known after decoding."""
+    """The info is what is known of a file after decoding.
+
+    Attributes:
+        format: its format, by Pillow's name.
+        width: of the upright picture, in pixels.
+        height: of the upright picture, in pixels.
+        orientation: its EXIF orientation, 1 to 8.
+        end_missing: whether it lacks its last bytes, though nothing of the picture; see `jpeg_end`.
+    """
 
     format: str
     width: int
     height: int
     orientation: int
+    end_missing: bool = False
 
 
 Room = Callable[[int], AbstractContextManager[None]]
@@ -86,12 +96,12 @@ def decode(
     image, scans = open_image(data, limits)
     size = image.size  # that of the file; a draft is smaller
     try:
-        image.draft("RGB", (DRAFT_SIZE, DRAFT_SIZE))
+        image.draft("RGB", _DRAFT)
         pixels_needed = _room_needed(image, size, scans, jpegs)
         check_bytes(limits, pixels_needed * cost.UNIT, size)
         with room(pixels_needed):
             orientation = _orientation(image)
-            small = _by_other(image, size, data, jpegs) or _by_pillow(image)
+            small, end_missing = _by_other(image, size, data, jpegs) or _by_pillow(image, data)
     except DomainError:  # the image takes too much, or the room is closed
         raise
     except BOMBS as error:
@@ -101,17 +111,20 @@ def decode(
     if orientation in _TRANSPOSITIONS:  # after the resize, which costs a fraction and gives the same picture
         small = small.transpose(_TRANSPOSITIONS[orientation])
     width, height = reversed(size) if orientation in _TURNED else size
-    return Info(image.format or "", width, height, orientation), np.asarray(small)
+    return Info(image.format or "", width, height, orientation, end_missing), np.asarray(small)
 
 
-def _by_pillow(image: Image.Image) -> Image.Image:
-    image.load()
-    return rgb.shrunk(image, SIZE)
+def _by_pillow(image: Image.Image, data: bytes) -> tuple[Image.Image, bool]:
+    """Return the small picture, and whether the file lacks its end."""
+    whole, end_missing = jpeg_end.loaded(image, data, _DRAFT)
+    return rgb.shrunk(whole, SIZE), end_missing
 
 
-def _by_other(image: Image.Image, size: tuple[int, int], data: bytes, jpegs: JpegDecoder | None) -> Image.Image | None:
+def _by_other(
+    image: Image.Image, size: tuple[int, int], data: bytes, jpegs: JpegDecoder | None
+) -> tuple[Image.Image, bool] | None:
     pixels = jpegs(data) if jpegs and _is_for(jpegs, image, size) else None
-    return None if pixels is None else Image.fromarray(pixels)
+    return None if pixels is None else (Image.fromarray(pixels), False)
 
 
 def _room_needed(image: Image.Image, size: tuple[int, int], scans: int, jpegs: JpegDecoder | None) -> int:

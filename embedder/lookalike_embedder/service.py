@@ -101,6 +101,7 @@ class EmbedderService(EmbedderServiceServicer):
                 width=result.info.width,
                 height=result.info.height,
                 orientation=result.info.orientation,
+                end_missing=result.info.end_missing,
             ),
             wire.Timings(
                 decode_microseconds=round(job.decode_seconds * 1e6),

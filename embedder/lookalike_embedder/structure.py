@@ -4,21 +4,17 @@ A file of 16 MiB has room for 4 million empty segments of a JPEG, at 4 µs each,
 13 µs (measured). The count itself stops at the limit.
 """
 
-import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
 from lookalike_embedder.errors import InvalidImage
+from lookalike_serving.jpeg_markers import SCAN, markers
 
 MAX_PARTS: Final = 16_384
 """A file may have so many parts. A PNG of 16 MiB in chunks of 8 KiB has 2,048, a TIFF in tiles of 64 x 64, 15,625."""
 
-_MARKER: Final = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])", re.DOTALL)
-"""A marker of a JPEG that has a length; within a scan, 0xff is followed by 0, or is a restart."""
-_SCAN: Final = b"\xda"
-_END: Final = b"\xd9"
 _BYTES: Final = (1, 2, 6, 7)
 """Values of a TIFF with these types are read as bytes, and not one by one."""
 
@@ -39,23 +35,15 @@ def check(data: bytes) -> None:
 
 def scans(data: bytes, start: int = 0) -> int:
     """Return the number of scans of the JPEG that begins at `start`, up to its end, without those of a thumbnail."""
-    return sum(marker == _SCAN for marker, _ in islice(_markers(data, start), MAX_PARTS))
-
-
-def _markers(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Yield each marker of a JPEG that has a length, up to the end, and the bytes between it and the one before."""
-    position = start + 2
-    while (match := _MARKER.search(data, position)) and match[1] != _END:
-        yield match[1], match.start() - position
-        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2])
+    return sum(marker == SCAN for marker, _ in islice(markers(data, start), MAX_PARTS))
 
 
 def _segments(data: bytes) -> Iterator[int]:
     """Yield 1 for each segment, plus the bytes that fill gaps before the picture begins, which are read one by one."""
     head = True
-    for marker, gap in _markers(data):
+    for marker, gap in markers(data):
         yield 1 + (gap if head else 0)
-        head = head and marker != _SCAN
+        head = head and marker != SCAN
 
 
 def _chunks(data: bytes) -> Iterator[int]:

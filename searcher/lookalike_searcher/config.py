@@ -38,6 +38,10 @@ class Config(GrpcSettings):
         float,
         Option("Seconds that the replica may be behind to be searched.", min=0),
     ] = 5.0
+    processes: Annotated[
+        int,
+        Option("Processes that share the port, each with its own pool, limits and metrics port.", min=1, max=64),
+    ] = 1
     pool_size: Annotated[int, Option("Most connections to PostgreSQL.", min=1)] = 10
     command_timeout: Annotated[float, Option("Most seconds that one SQL statement may take.", min=0.1)] = 60.0
     exact_threshold: Annotated[int, Option("Images from which on a project gets an index (HNSW).", min=100)] = 2_000

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,45 +43,83 @@ logger = logging.getLogger(__name__)
 SERVICE = wire.DESCRIPTOR.services_by_name["SearcherService"].full_name
 
 
-async def run(config: Config, announce: Callable[[str], None]) -> None:
+Waiting = Callable[[], Coroutine[Any, Any, object]]
+"""Waits for something, when it is called."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A searcher is ready: this is its address, what serves there, and the port of its metrics."""
+
+    address: str
+    serves: str
+    metrics_port: int
+
+    def __str__(self) -> str:
+        """Return the line that is printed then; what starts a searcher waits for it."""
+        return f"lookalike-searcher ready on {self.address} ({self.serves}, metrics on port {self.metrics_port})"
+
+
+async def run(config: Config, announce: Callable[[Ready], None], *, parent_lost: Waiting | None = None) -> None:
     """Start or reach PostgreSQL, migrate, serve until a signal, drain, stop.
 
     Args:
         config: the configuration.
-        announce: is called once, with one line that names the address, when the server is ready.
+        announce: is called once, when the server is ready.
+        parent_lost: waits for the end of the process that has started this one of several, which share the port;
+            this one ends then. None: it is the only one.
     """
-    config.check_ports()
+    if parent_lost is None:
+        config.check_ports()
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        url = config.database_url
-        lost: Callable[[], Coroutine[Any, Any, object]] = asyncio.Event().wait  # this never happens
-        if url is None:
-            postgres = _postgres()
-            embedded = stack.enter_context(
-                postgres.embedded(config.data_dir)
-            )  # this blocks, but no other task runs yet
-            url, lost = embedded.url, embedded.ended
+        url, lost = stack.enter_context(database_of(config))
         metrics_port = stack.enter_context(metrics_served(config.metrics_address, metrics.registry))
         primary = await stack.enter_async_context(
             pool.connect(url, pool_size=config.pool_size, command_timeout=config.command_timeout, metrics=metrics)
         )
         replica = await stack.enter_async_context(replicas.following(config, primary, metrics))
-        server = await stack.enter_async_context(serving(config, primary, metrics=metrics, replica=replica))
+        shared = parent_lost is not None
+        server = await stack.enter_async_context(
+            serving(config, primary, metrics=metrics, replica=replica, shares_port=shared)
+        )
         calm_collector()
-        where = "DATABASE_URL" if config.database_url else f"embedded PostgreSQL in {config.data_dir}"
-        announce(f"lookalike-searcher ready on {config.host}:{server.port} ({where}, metrics on port {metrics_port})")
-        await _until_signalled_or(lost)
+        announce(Ready(f"{config.host}:{server.port}", where(config), metrics_port))
+        await until_signalled_or(parent_lost or lost)
         logger.info("signalled; draining for at most %g s", config.grace)
 
 
-async def _until_signalled_or(lost: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Wait for a signal. Raises UnusableDatabase if the embedded PostgreSQL ends first."""
+async def until_signalled_or(lost: Waiting) -> None:
+    """Wait for a signal, or until something is lost without which we cannot serve, which may raise."""
     signalled, losing = asyncio.ensure_future(until_signalled()), asyncio.ensure_future(lost())
     await asyncio.wait({signalled, losing}, return_when=asyncio.FIRST_COMPLETED)
     losing.cancel()
     if not signalled.done():
         signalled.cancel()
-        raise UnusableDatabase("the embedded PostgreSQL has ended; the next start recovers its data")
+        await losing
+
+
+@contextmanager
+def database_of(config: Config) -> Iterator[tuple[str, Waiting]]:
+    """Yield the URL of the database to serve, which may be started here, and what waits for its end.
+
+    The wait raises UnusableDatabase then.
+    """
+    if config.database_url is not None:
+        yield config.database_url, asyncio.Event().wait  # this never happens
+        return
+    with _postgres().embedded(config.data_dir) as embedded:  # this blocks, but no other task runs yet
+
+        async def ended() -> None:
+            await embedded.ended()
+            raise UnusableDatabase("the embedded PostgreSQL has ended; the next start recovers its data")
+
+        yield embedded.url, ended
+
+
+def where(config: Config) -> str:
+    """Return where the data is, for people."""
+    return "DATABASE_URL" if config.database_url else f"embedded PostgreSQL in {config.data_dir}"
 
 
 @contextmanager
@@ -107,7 +146,12 @@ def _postgres() -> ModuleType:
 
 @asynccontextmanager
 async def serving(
-    config: Config, primary: Database, *, metrics: Metrics | None = None, replica: Replica | None = None
+    config: Config,
+    primary: Database,
+    *,
+    metrics: Metrics | None = None,
+    replica: Replica | None = None,
+    shares_port: bool = False,
 ) -> AsyncIterator[Server]:
     """Serve the database within the block, with background tasks. Yields the server, which drains at the end."""
     metrics = metrics or Metrics()
@@ -148,6 +192,7 @@ async def serving(
             observe=metrics.rpc_ended,
             guard=factory.guard(config.security),
             certificate=factory.certificate(config.security),
+            shares_port=shares_port,
         ) as server,
     ):
         yield server

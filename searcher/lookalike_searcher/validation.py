@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from lookalike import constants
 from lookalike_searcher.errors import InvalidField, Measure
 
 MAX_HASHES: Final = 10_000
@@ -13,7 +14,7 @@ MAX_PAGE_SIZE: Final = 1_000
 DEFAULT_PAGE_SIZE: Final = 100
 MAX_BATCH: Final = 100
 MAX_NAMED: Final = 1_000
-MAX_LABELS: Final = 64
+MAX_LABELS: Final = constants.MAX_LABELS
 MAX_LABEL_GROUPS: Final = 16
 MAX_EXAMPLES: Final = 100
 MAX_ENTRIES: Final = 512
@@ -113,8 +114,8 @@ def labels(field: str, values: Mapping[str, str]) -> None:
 
 def label(field: str, name: str, value: str) -> tuple[str, str]:
     """Return one label: a name of 1 to 64 bytes, and a value of at most 256. Raises InvalidField."""
-    text(field, name, minimum=1, maximum=64)
+    text(field, name, minimum=1, maximum=constants.MAX_LABEL_NAME_BYTES)
     try:
-        return name, text(field, value, minimum=0, maximum=256)
+        return name, text(field, value, minimum=0, maximum=constants.MAX_LABEL_VALUE_BYTES)
     except InvalidField as error:
         raise InvalidField(f"{field}[{name!r}]", error.rule, error.value) from None

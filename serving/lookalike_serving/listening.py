@@ -20,6 +20,11 @@ def listen(host: str, port: int, flag: str = "--port") -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        number = error.errno or 0
-        reason = os.strerror(number) if number in errorcode else error.strerror  # else the name is unknown
-        raise OSError(f"cannot listen on {host}:{port}: {reason}; see {flag}") from error
+        raise cannot_listen(host, port, flag, error) from error
+
+
+def cannot_listen(host: str, port: int, flag: str, error: OSError) -> OSError:
+    """Return the error that says so in one sentence."""
+    number = error.errno or 0
+    reason = os.strerror(number) if number in errorcode else error.strerror  # else the name is unknown
+    return OSError(f"cannot listen on {host}:{port}: {reason}; see {flag}")

@@ -28,7 +28,8 @@ def converted(image: Image.Image) -> Image.Image:
     return image if image.mode in ("RGB", "L") else image.convert("RGB")
 
 
-def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield the picture's rows, some at a time, each time with the number of the first one."""
     rows = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
@@ -36,7 +37,7 @@ def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 def _on_white(image: Image.Image) -> Image.Image:
     on_white = Image.new("RGB", image.size, "white")
-    for top, band in _bands(image):
+    for top, band in bands(image):
         rgba = band.convert("RGBA")
         on_white.paste(rgba, (0, top), mask=rgba.getchannel("A"))
     return on_white
@@ -55,10 +56,10 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
     """Scale by Pillow alone: the gateway, which makes thumbnails, has no numpy."""
     white = 65535
     if image.format != "PNG":
-        highest = max(int(band.convert("I").getextrema()[1]) for _, band in _bands(image))  # type: ignore[arg-type]
+        highest = max(int(band.convert("I").getextrema()[1]) for _, band in bands(image))  # type: ignore[arg-type]
         white = max(255, 2 ** highest.bit_length() - 1)
     grey = Image.new("L", image.size)
-    for top, band in _bands(image):
+    for top, band in bands(image):
         scaled = band.convert("I").convert("F").point(lambda value: value * (255 / white) + 0.0)
         grey.paste(scaled.convert("L"), (0, top))
     return grey
@@ -71,10 +72,10 @@ def _from_32_bits(image: Image.Image) -> Image.Image:
     def values(band: Image.Image) -> "NDArray[np.float32]":
         return np.nan_to_num(np.array(band, dtype=np.float32), copy=False, posinf=0, neginf=0)
 
-    ends = [(float(numbers.min()), float(numbers.max())) for _, band in _bands(image) for numbers in [values(band)]]
+    ends = [(float(numbers.min()), float(numbers.max())) for _, band in bands(image) for numbers in [values(band)]]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     grey = Image.new("L", image.size)
-    for top, band in _bands(image):
+    for top, band in bands(image):
         scaled = (values(band) - low) * (255 / max(high - low, 1e-30))
         grey.paste(Image.fromarray(scaled.clip(0, 255).astype(np.uint8)), (0, top))
     return grey

@@ -124,6 +124,7 @@ class Server:
         guard: identifies and admits callers; the default admits everybody.
         certificate: the server's certificate; None: connections are not encrypted.
         limits: the limits of requests; the default is low.
+        shares_port: whether other processes of ours listen on the port too.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class Server:
         guard: Guard | None = None,
         limits: Limits | None = None,
         certificate: Certificate | None = None,
+        shares_port: bool = False,
     ) -> None:
         self.port = 0
         self._address, self._certificate = address, certificate
@@ -152,7 +154,8 @@ class Server:
         self._tell = tell
         self._server = grpc.aio.server(
             interceptors=[RequestInterceptor(service, table, observe, guard or Guard(), limits or Limits())],
-            options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", 0)],  # listening on a port in use must fail
+            # Unless that is wanted, listening on a port in use must fail.
+            options=[*options, *SERVER_KEEPALIVE, ("grpc.so_reuseport", int(shares_port))],
         )
         self._health = Health(service)
         register(self._server)

@@ -62,7 +62,7 @@ async def _compare(database: Database, queries: Queries, size: int) -> list[Figu
     for turn in range(_TURNS):
         chosen = asked[turn * _TURN : (turn + 1) * _TURN]
         for exact in seconds:
-            ways = [Search(one.project, one.query, one.limit, exact=exact) for one in chosen]
+            ways = [Search(one.project_name, one.query, one.limit, exact=exact) for one in chosen]
             seconds[exact] += await timed(lambda one: rank.rank(database, one), ways)
     space = (await registry.get(database, f"size-{size}")).serving
     return [

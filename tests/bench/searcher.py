@@ -77,8 +77,9 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
     async def part(name: str, figures: Callable[[], Awaitable[list[Figure]]]) -> None:
         if name in options.only or name not in PARTS:
             began = time.perf_counter()
-            found.extend(await figures())
-            print(f"{name}: {time.perf_counter() - began:.0f} s")
+            found.extend(new := await figures())
+            values = ", ".join(f"{figure.name} {figure.value}" for figure in new)  # a later failure loses nothing
+            print(f"{name}, {time.perf_counter() - began:.0f} s: {values}", flush=True)
 
     real = await descriptors(options.photos, folder / "photos", log)
     dataset, queries, described = prepared(real, options.images, options.seed)

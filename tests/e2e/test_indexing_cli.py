@@ -197,7 +197,7 @@ async def test_a_dry_run_says_what_would_be_done_and_does_nothing(shop: Shop) ->
     done = await shop.index("photos", "--sync", "--dry-run", "--json")
     assert done.code == 0
     counts = {"new": 1, "changed": 1, "unchanged": 2, "failed": 0, "deleted": 1}
-    assert done.event("plan") == {"event": "plan", **counts, "passedOver": {}}
+    assert done.event("plan") == {"event": "plan", **counts, "passedOver": {}, "notes": {}}
     assert {(event["change"], Path(event["uri"]).name) for event in done.events if event["event"] == "item"} == {
         *(("new", "7.jpg"), ("changed", "1.jpg"), ("deleted", "0.jpg"))
     }
@@ -320,6 +320,31 @@ async def test_standard_input_is_a_manifest(shop: Shop) -> None:
     listed = await shop.index_given("".join(f"./photos/{number}.jpg\n" for number in range(12)))
     assert listed.code == 0
     assert await shop.counts() == (12, 24), "of the same files, for no product"
+
+
+async def test_repeated_rows_are_one_reference_and_a_rerun_is_quiet(shop: Shop) -> None:
+    """The first row counts, and of each other one it is said which that is."""
+    shop.write(range(2))
+    (shop.folder / "list.csv").write_text(
+        "uri,product,size\n"
+        + "".join(f"photos/0.jpg,hat,{size}\n" for size in (40, 41, 42))
+        + "photos/1.jpg,hat,40\nphotos/1.jpg,hat,40\n"
+    )
+    for status in ("indexed", "unchanged"):
+        done = await shop.index("list.csv", "--json")
+        report = done.event("report")
+        assert (report[status], report["failed"], report["notes"]) == (2, 0, {"ROW_REPEATED": 3})
+        notes = [event["message"] for event in done.events if event["event"] == "noted"]
+        assert "list.csv:3: it names the same uri, product and variant, and other labels as in list.csv:2" in notes[0]
+        assert "list.csv:6: it names the same as in list.csv:5" in notes[2]
+    assert await shop.counts() == (2, 2)
+    planned = (await shop.index("list.csv", "--json", "--dry-run")).event("plan")
+    assert (planned["unchanged"], planned["notes"]) == (2, {"ROW_REPEATED": 3})
+    strict = await shop.index("list.csv", "--json", "--strict")
+    assert strict.code == 1
+    assert strict.event("report")["reasons"] == {"ROW_REPEATED": 3}
+    text = await shop.index("list.csv")
+    assert "ROW_REPEATED: 3" in text.errors
 
 
 async def test_an_indexed_jobs_pods_take_their_shares(shop: Shop) -> None:

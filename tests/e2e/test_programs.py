@@ -219,27 +219,6 @@ async def test_a_catalogue_is_looked_after_from_the_command_line(
     await run("project", "delete", "catalogue", "--yes")
 
 
-def test_the_readmes_program_runs(
-    lookalike: Run, addresses: dict[str, str], photos: list[Path], tmp_path: Path
-) -> None:
-    """As it stands there, but for the servers' addresses."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    program = readme.partition("```python\n")[2].partition("```")[0]
-    assert "lookalike.Client(" in program
-    program = program.replace("localhost:50051", addresses["LOOKALIKE_EMBEDDER"])
-    program = program.replace("localhost:50052", addresses["LOOKALIKE_SEARCHER"])
-    (tmp_path / "photos").mkdir()
-    for photo in photos:
-        if photo.suffix == ".jpg":
-            (tmp_path / "photos" / photo.name).write_bytes(photo.read_bytes())
-    (tmp_path / "photo.jpg").write_bytes((tmp_path / "photos" / "rocket.jpg").read_bytes())
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "https://shop.example/rocket.jpg indexed" in done.stdout
-    assert "1.000 exact ['rocket']" in done.stdout
-    assert lookalike("project", "delete", "shop", "--yes").code == 0
-
-
 def test_a_failure_is_told_in_a_sentence_and_exits_with_2(
     commands: CommandLine, lookalike: Run, photos: list[Path]
 ) -> None:

@@ -85,6 +85,12 @@ async def test_embed_answers_with_vector_and_what_the_image_is(stub: EmbedderSer
     assert (found.format, found.width, found.height, found.orientation) == ("PNG", 512, 512, 1)
 
 
+async def test_an_answer_says_that_a_file_lacks_its_end(stub: EmbedderServiceStub) -> None:
+    whole, cut = [await stub.Embed(wire.EmbedRequest(image=data)) for data in (jpeg(310, 200), jpeg(310, 200)[:-2])]
+    assert (whole.image_info.end_missing, cut.image_info.end_missing) == (False, True)
+    assert cut.embedding == whole.embedding
+
+
 async def test_an_answer_says_where_the_time_went_and_the_same_file_is_embedded_once(
     stub: EmbedderServiceStub,
 ) -> None:

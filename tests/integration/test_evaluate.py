@@ -100,7 +100,7 @@ async def test_a_file_that_cannot_be_evaluated_is_one_sentence(
     (tmp_path / "labels.csv").write_text("file,label\n")
     done = await commands.ask("evaluate", tmp_path / "labels.csv", "--embedder", bench.addresses[0])
     assert (done.code, done.output) == (2, "")
-    assert "has no column path; its columns are: file, label" in done.errors
+    assert "has no column `uri`; its columns are file, label; `file` may be it: use --column uri=file" in done.errors
     assert "Traceback" not in done.errors
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from lookalike import Client, Item, Outcome, Reference, Status
 from lookalike._operations import images
-from lookalike.fetch import Settings
+from lookalike.fetch import Settings, host_limiter
 from lookalike.indexing import Change, Seen, Shard, Watch, pipeline
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.storing import Storing
@@ -85,6 +85,30 @@ async def test_a_rerun_reads_nothing_and_then_only_what_was_touched(
 
     outcomes, watch = await index(client, project, items)
     assert (statuses(outcomes), watch.fetched) == ({Status.UNCHANGED: 299, Status.FAILED: 1}, 0)
+
+
+async def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_read_again(
+    client: Client, project: str, tmp_path: Path
+) -> None:
+    items = files(tmp_path, range(2))
+    path, other = tmp_path / "0.jpg", tmp_path / "1.jpg"
+    size = max(path.stat().st_size, other.stat().st_size)
+    for file in (path, other):
+        file.write_bytes(file.read_bytes().ljust(size, b"\0"))
+    await index(client, project, items[:1])
+    status = path.stat()
+    other.rename(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    outcomes, watch = await index(client, project, items[:1])
+    assert (statuses(outcomes), watch.embedded) == ({Status.INDEXED: 1}, 1)
+
+
+async def test_everything_is_read_again_where_that_is_asked_for(client: Client, project: str, tmp_path: Path) -> None:
+    items = files(tmp_path, range(3))
+    await index(client, project, items)
+    outcomes, watch = await index(client, project, items, reread=True)
+    assert (statuses(outcomes), watch.fetched, watch.embedded) == ({Status.UNCHANGED: 3}, 3, 0)
 
 
 async def test_items_with_paths_are_not_read_again_either(client: Client, project: str, tmp_path: Path) -> None:
@@ -399,6 +423,97 @@ async def test_an_image_that_always_fails_is_given_up_while_its_host_gives_other
     failed = {uri: outcome.error.reason for uri, outcome in outcomes.items() if outcome.error}
     assert failed == {item.uri: "HTTP_502" for item in host.items([7, 8, 9, 10])}
     assert all(host.asked[f"/{number}.jpg"] == 3 for number in (7, 8, 9, 10))
+
+
+async def test_an_image_is_read_from_its_path_and_keeps_its_uri_and_stamp_while_that_moves(
+    client: Client, project: str, hosts: list[Host], tmp_path: Path
+) -> None:
+    """A new signature is no new place; another file is, though it has the same stamp."""
+    host, _ = hosts
+
+    def item(path: str) -> Item:
+        return Item(None, "sku/1", "hat", path=path)
+
+    url = f"http://127.0.0.1:{host.port}/1.jpg"
+    for path, status, fetched in (
+        (f"{url}?signature=1", Status.INDEXED, 1),
+        (f"{url}?signature=2", Status.UNCHANGED, 0),
+        (f"http://localhost:{host.port}/1.jpg", Status.UNCHANGED, 1),
+        (files(tmp_path, [1])[0].uri, Status.UNCHANGED, 1),
+        (files(tmp_path, [2])[0].uri, Status.INDEXED, 1),
+        ((tmp_path / "2.jpg").as_uri(), Status.UNCHANGED, 0),
+    ):
+        outcomes, watch = await index(client, project, [item(path)])
+        assert (outcomes["sku/1"].status, watch.fetched) == (status, fetched), path
+    [image] = [image async for image in client.list_images(project)]
+    assert [reference.uri for reference in image.references] == ["sku/1"]
+
+
+async def test_an_image_that_is_always_refused_ends_its_run_while_its_host_serves_others(
+    client: Client, project: str, hosts: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a 429, which speaks of all requests; also where it is the first one, and the others must wait for it."""
+    host, _ = hosts
+
+    async def answer(request: web.Request) -> web.Response:
+        host.asked[request.path] += 1
+        if request.path == "/0.jpg":
+            return web.Response(status=429, headers={"Retry-After": "0.1"})
+        return web.Response(body=picture(int(Path(request.path).stem)))
+
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host.port = runner.addresses[0][1]
+    outcomes, _ = await index(client, project, host.items(range(11)), attempts=1, per_host=1)
+    await runner.cleanup()
+    failed = {uri: outcome.error.reason for uri, outcome in outcomes.items() if outcome.error}
+    assert failed == {host.items([0])[0].uri: "HTTP_429"}
+    assert host.asked["/0.jpg"] < 10
+
+
+async def test_a_name_that_does_not_resolve_fails_alone(
+    client: Client, project: str, hosts: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_limiter, "_FIRST_PAUSE_SECONDS", 0.001)
+    nowhere = [Item(None, f"http://nowhere.invalid/{n}.jpg") for n in range(3)]
+    outcomes, _ = await index(client, project, [*nowhere, *hosts[0].items(range(3))])
+    reasons = {uri: outcome.error.reason for uri, outcome in outcomes.items() if outcome.error}
+    assert reasons == {item.uri: "HOST_NOT_FOUND" for item in nowhere}
+
+
+async def test_a_run_that_waits_says_for_whom_and_gives_back_what_waits_when_it_is_ended(
+    client: Client, project: str, hosts: list[Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, up = hosts
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "600"})
+
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host.port = runner.addresses[0][1]
+    left: list[Outcome] = []
+    watch = Watch(unfinished=left.append)
+    items = [*host.items(range(3)), *up.items(range(3))]
+    done: list[Outcome] = []
+
+    async def run() -> None:
+        async for outcome in client.index(project, items, watch=watch, fetch=Settings(attempts=1)):
+            done.append(outcome)  # noqa: PERF401 - what was done when the run is ended counts
+
+    running = asyncio.create_task(run())
+    await until(lambda: asyncio.sleep(0, bool(watch.waiting)))
+    [waiting] = watch.waiting
+    assert waiting.host == f"127.0.0.1:{host.port}"
+    assert "answered 429" in waiting.why
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await runner.cleanup()
+    assert statuses({outcome.uri: outcome for outcome in done}) == {Status.INDEXED: 3}
+    assert {outcome.uri for outcome in left} == {item.uri for item in host.items(range(3))}
+    assert all(outcome.item and outcome.error and "answered 429" in str(outcome.error) for outcome in left)
 
 
 async def test_a_rerun_over_a_host_asks_for_what_has_changed_only(

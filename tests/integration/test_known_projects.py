@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import grpc
 import pytest
@@ -18,6 +19,12 @@ from tests.indexer import Writer
 from tests.lock_holder import LockHolder
 
 NEW = "another-512"
+
+
+class Opening(NamedTuple):
+    """What a transaction begins with."""
+
+    settings: str = ""
 
 
 @pytest.fixture
@@ -96,19 +103,19 @@ async def test_the_registry_is_read_for_the_first_of_many_searches_alone(writer:
         async with database.connection() as connection:  # the only one there is
             connection.add_query_logger(lambda logged: sent.append(logged.query))
         for _ in range(3):
-            async with known.reading(database, writer.project, "", lambda _: "") as (_, project):
+            async with known.reading(database, writer.project, "", lambda _: Opening()) as (_, project, _):
                 assert [space.name for space in project.spaces] == [writer.space, NEW]
         async with database.connection():  # which is lent when the last transaction has ended
             pass
     first = [text.split()[0] for text in sent[:3]]
-    assert (len(sent), first) == (3 + 2 + 2, ["BEGIN", "--", "COMMIT"])
+    assert (len(sent), first) == (3 + 2 + 2, ["BEGIN", "SELECT", "COMMIT"])
 
 
 async def test_a_space_that_was_made_since_is_found(writer: Writer, database: Database) -> None:
     asked = wire.SearchRequest(project=writer.project, sha256=writer.request(1).sha256)
     await writer.stub.Search(asked)
     await spaces.create(database, writer.project, "made-since-512")
-    async with known.reading(database, writer.project, "made-since-512", lambda _: "") as (_, project):
+    async with known.reading(database, writer.project, "made-since-512", lambda _: Opening()) as (_, project, _):
         assert project.in_space("made-since-512").index_time is None
 
 
@@ -118,7 +125,7 @@ async def test_a_project_is_read_again_if_a_table_was_dropped_before_it_was_held
     """Its snapshot, taken before, shows it as it was known."""
 
     async def names(settings: str) -> list[str]:
-        async with known.reading(database, writer.project, "", lambda _: settings) as (_, project):
+        async with known.reading(database, writer.project, "", lambda _: Opening(settings)) as (_, project, _):
             return [space.name for space in project.spaces]
 
     assert await names("") == [writer.space, NEW]

@@ -28,6 +28,27 @@ def test_photos_are_beside_the_file_and_other_columns_do_not_matter(tmp_path: Pa
     assert found.left_out == ()
 
 
+def test_the_list_that_is_indexed_can_be_evaluated(tmp_path: Path) -> None:
+    """A photo is read from `path`, and named after it; the product is its label, unless there is one."""
+    path = write(
+        tmp_path, "uri;path;product\nhttps://shop/1.jpg;a;hat\nhttps://shop/2.jpg;b;hat\nhttps://shop/3.jpg;c;bag\n"
+    )
+    assert [(photo.name, photo.label) for photo in labels.read(path).photos] == [
+        ("a", "hat"),
+        ("b", "hat"),
+        ("c", "bag"),
+    ]
+    path = write(
+        tmp_path,
+        '[{"uri": "a", "Product": "hat"}, {"uri": "b", "Product": "hat", "label": "bag"},'
+        ' {"uri": "./c", "Product": "hat"}]',
+    )
+    path = path.rename(tmp_path / "list.json")
+    assert [photo.label for photo in labels.read(path).photos] == ["hat", "bag", "hat"]
+    with pytest.raises(InvalidRequestError, match="no two photos of the same label"):
+        labels.read(write(tmp_path, "uri,kind\na,x\nb,y\n"), columns={"label": "kind"})
+
+
 def test_a_content_is_one_photo_as_the_searcher_has_it(tmp_path: Path) -> None:
     path = write(tmp_path, "path,label\na,red\nb,red\nc,red\nd,blue\n")
     (tmp_path / "b").write_bytes((tmp_path / "a").read_bytes())
@@ -63,12 +84,13 @@ def test_a_sample_is_of_each_label_and_the_same_for_a_seed(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("path,class\na,red\n", "has no column label; its columns are: path, class"),
-        ("a,red\n", "has no column path and no column label"),
-        ("", "its columns are: none"),
+        ("path,class\na,red\n", "line 2 has no label, and no product"),
+        ("a,red\n", "has no column `uri`; its columns are a, red"),
+        ("", "it has no photos"),
+        ("uri,label\nhttps://shop/1.jpg,red\n", "line 2: https://shop/1.jpg is not a file of this machine"),
         ("path,label\n", "it has no photos"),
         ("path,label\na,red\nb,\n", "line 3 has no label"),
-        ("path,label\n,red\n", "line 2 has no path"),
+        ("path,label\n,red\n", ":2: uri: must be text"),
         ("path,label\na,red\nb,red\n", "it has one label only, red"),
         ("path,label\na,red\nb,blue\n", "no two photos of the same label"),
         (
@@ -89,7 +111,7 @@ def test_what_cannot_be_evaluated_says_why(tmp_path: Path, text: str, said: str)
 def test_a_file_that_is_no_text_says_so(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     path.write_bytes(b"path,label\n\xff\xfe\x00")
-    with pytest.raises(InvalidRequestError, match="is not a CSV file"):
+    with pytest.raises(InvalidRequestError, match=r"labels.csv:2: is not UTF-8"):
         labels.read(path)
 
 

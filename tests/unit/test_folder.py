@@ -5,8 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from lookalike.sources.folder import ProductFrom, image_files, item, matching
+from lookalike.sources.folder import EXTENSIONS, ProductFrom, image_files, item, matching
+from lookalike_serving.image_formats import FORMATS
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -29,6 +31,17 @@ class Walk:
         self.paths = [os.path.relpath(path, folder) for path in paths]
         self.failed = sorted(os.path.relpath(failure.filename, folder) for failure in failures)
         self.passed_over = Counter(reasons)
+
+
+def test_a_files_extension_is_one_of_an_image_if_the_embedder_may_decode_it() -> None:
+    """With its extra `heic`; a camera's MPO is a JPEG to it."""
+    formats = {*FORMATS, "HEIF", "MPO"}
+    decoded = {extension for extension, name in Image.registered_extensions().items() if name in formats}
+    assert decoded <= EXTENSIONS
+    assert EXTENSIONS - decoded <= {".heic", ".heics", ".heif", ".heifs", ".hif"}
+    assert all(
+        f"`{extension}`" in (Path(__file__).parents[2] / "docs/indexing.md").read_text() for extension in EXTENSIONS
+    )
 
 
 def test_folders_are_searched_for_images_and_what_is_passed_over_is_told(tmp_path: Path) -> None:

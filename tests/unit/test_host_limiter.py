@@ -1,6 +1,7 @@
 """How hosts are asked, and left alone: with a clock that a test turns."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -149,3 +150,59 @@ async def test_of_many_hosts_those_are_remembered_that_matter(
             assert again is busy
     assert await is_left_alone(hosts)
     assert len(hosts._hosts) <= 12
+
+
+async def fail_to_resolve(hosts: HostLimiter, clock: Clock) -> None:
+    async with hosts.slot("shop") as host:
+        host.failed(0, "https://shop/1.jpg: the host shop is not found", "HOST_NOT_FOUND")
+    clock.now += hosts.seconds_until_up()
+
+
+async def test_a_name_that_does_not_resolve_is_given_up_after_a_few_tries(hosts: HostLimiter, clock: Clock) -> None:
+    with pytest.raises(Failed, match="the host shop is not found") as caught:
+        for _ in range(20):
+            await fail_to_resolve(hosts, clock)
+    assert caught.value.reason == "HOST_NOT_FOUND"
+    assert 5 < clock.now < 60
+    assert hosts.seconds_until_up() == 0
+    assert hosts.waiting() == []
+
+
+async def test_a_name_that_did_resolve_before_has_the_patience_of_any_host(hosts: HostLimiter, clock: Clock) -> None:
+    await succeed(hosts)
+    for _ in range(20):
+        await fail_to_resolve(hosts, clock)
+    assert clock.now > 100
+
+
+async def test_the_one_that_is_waited_for_is_named_and_why_and_until_when(hosts: HostLimiter) -> None:
+    await fail(hosts, 1, wait=60)
+    [waiting] = hosts.waiting()
+    assert (waiting.host, waiting.why) == ("shop", "away")
+    assert 0 < (waiting.until - datetime.now(UTC)).total_seconds() <= 60
+    with pytest.raises(TransientFailure, match="paused for now; last error: away"):
+        async with hosts.slot("shop"):
+            pass
+
+
+async def refuse(hosts: HostLimiter, uri: str, *, others_served: bool) -> bool:
+    """Whether the image is to blame."""
+    error = TransientFailure("busy", reason="HTTP_429", wait=5)
+    async with hosts.slot("shop") as host:
+        await host.record_failure(error, uri, lambda _: asyncio.sleep(0, others_served))
+    return error.image_failed
+
+
+async def test_one_image_that_is_refused_again_is_to_blame_if_its_host_serves_others(
+    hosts: HostLimiter, clock: Clock
+) -> None:
+    """The first time, the host is believed to limit all requests; as long as it serves nothing, too."""
+    await succeed(hosts)
+    assert not await refuse(hosts, "1.jpg", others_served=True)
+    clock.now += 5
+    assert not await refuse(hosts, "1.jpg", others_served=False)
+    clock.now += 5
+    assert not await refuse(hosts, "2.jpg", others_served=True)
+    clock.now += 5
+    assert await refuse(hosts, "1.jpg", others_served=True)
+    assert not await is_left_alone(hosts)

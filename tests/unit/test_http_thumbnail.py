@@ -70,6 +70,15 @@ def test_what_the_embedder_reads_has_a_thumbnail() -> None:
     assert ("HEIF" in thumbnail._FORMATS) is (find_spec("pi_heif") is not None)
 
 
+def test_a_jpeg_without_its_last_marker_is_shown_and_one_without_rows_is_not(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (300, 300, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG")
+    assert shown(data[:-2], tmp_path).tobytes() == shown(data, tmp_path).tobytes()
+    for cut in (data[: len(data) // 2], data[: len(data) // 2] + bytes(99_999)):
+        with pytest.raises(Refused):
+            shown(cut, tmp_path)
+
+
 def test_what_is_no_photo_or_has_too_many_pixels_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thumbnail, "_MAX_PIXELS", 10_000)
     for data in (b"<svg/>", b"", encoded(Image.new("RGB", (101, 100)), "PNG")):

@@ -1,9 +1,11 @@
 """Admission and decoding: what is accepted, what is refused and how, and that all modes end as the right pixels."""
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +57,29 @@ def test_a_jpeg_becomes_the_models_pixels_and_is_described() -> None:
 )
 def test_bad_input_is_refused_for_a_precise_reason(data: bytes, reason: str) -> None:
     assert refusal(data).reason == reason
+
+
+NOISE = np.random.default_rng(1).integers(0, 255, (45, 60, 3), np.uint8)
+PHOTO = Image.fromarray(NOISE).resize((600, 450), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": 0, "quality": 95}], ids=str
+)
+def test_a_jpeg_may_lack_its_last_marker_and_no_row(options: dict[str, int]) -> None:
+    """Nor may zeros stand in for rows, as where a download has reserved its place and not ended."""
+    data = encoded(PHOTO, "JPEG", **options)
+    whole, pixels = image.decode(data, limits=LIMITS)
+    for filled in (b"", bytes(99_999)):
+        for lost in (1, 2):
+            info, same = image.decode(data[:-lost] + filled, limits=LIMITS)
+            assert (info, np.array_equal(same, pixels)) == (replace(whole, end_missing=True), True)
+        restarts = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", data)]
+        parts = [int(len(data) * part) for part in (0.3, 0.7, 0.9, 0.98)]
+        for end in (*parts, *restarts, *(at + 1 for at in restarts)):
+            assert refusal(data[:end] + filled).reason == "CORRUPT_IMAGE", end
+    assert not whole.end_missing
+    assert image.decode(data + bytes(999), limits=LIMITS)[0] == whole
 
 
 def test_a_refusal_names_field_limit_and_value() -> None:

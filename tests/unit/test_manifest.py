@@ -13,8 +13,8 @@ from pyarrow import parquet
 from lookalike import InvalidRequestError, Item, Outcome, Status
 from lookalike.cli.report import Report
 from lookalike.errors import UnreadableImageError
-from lookalike.sources import Format
-from lookalike.sources.manifest import file_items, format_of, stream_items
+from lookalike.sources import Findings, Format
+from lookalike.sources.manifest import Options, binary_items, file_items, format_of
 
 ROWS = [
     {"uri": "https://shop/1.jpg", "product": "hat", "variant": "red", "staged": "yes", "colour": "red", "_note": "x"},
@@ -28,11 +28,24 @@ ITEMS = [
 ]
 
 
-def read(text: str, form: Format = Format.AUTO, base: str = "/base") -> tuple[list[Item], list[str]]:
-    """The items, and what is told of rows that are none."""
-    told: list[str] = []
-    items = list(stream_items(io.StringIO(text), form, "list", base, lambda _, error: told.append(str(error))))
-    return items, told
+def read(
+    text: str | bytes, form: Format = Format.AUTO, base: str = "/base", **options: object
+) -> tuple[list[Item], list[str]]:
+    """The items, and what is told of rows that are none, and of what is left out."""
+    findings = Findings()
+    data = text.encode() if isinstance(text, str) else text
+    items = list(binary_items(io.BytesIO(data), "list", base, Options(form, **options), findings))
+    return items, [*(str(failure.error) for failure in findings.failures), *(note.message for note in findings.notes)]
+
+
+def read_file(path: Path, form: Format | None = None) -> list[Item]:
+    """The items of a file, all of whose rows are items."""
+    findings = Findings()
+    found = form or format_of(str(path))
+    assert found
+    items = list(file_items(str(path), Options(found), findings))
+    assert not findings.failures
+    return items
 
 
 def uris(text: str, form: Format = Format.AUTO) -> list[str]:
@@ -58,15 +71,14 @@ def write(path: Path) -> Path:
 @pytest.mark.parametrize("name", ["m.csv", "m.jsonl", "m.parquet"])
 def test_each_format_says_the_same(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name)
-    form = format_of(str(path))
-    assert form
-    assert list(file_items(str(path), form, lambda *_: pytest.fail("a row was refused"))) == ITEMS
+    assert read_file(path) == ITEMS
 
 
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        *(("a.CSV", Format.CSV), ("a.ndjson", Format.JSONL), ("a.pq", Format.PARQUET), ("a.txt", Format.LINES)),
+        *(("a.CSV", Format.CSV), ("a.ndjson", Format.JSONL), ("a.pq", Format.PARQUET), ("a.txt", Format.AUTO)),
+        *(("a.tsv", Format.CSV), ("a.json", Format.JSON), ("a.csv.gz", Format.CSV), ("a.GZ", Format.AUTO)),
         *(("a", None), ("a#b.csv", Format.CSV), ("s3://shop/a#b.csv", Format.CSV)),
         *(("https://shop/a.csv?X-Signature=x.jpg", Format.CSV), ("https://shop/a.jpg?list=a.csv", None)),
     ],
@@ -101,7 +113,7 @@ def test_an_empty_manifest_has_no_items(text: str) -> None:
 def test_relative_uris_are_files_beside_the_manifest(tmp_path: Path) -> None:
     """And whichever way a file is named, it has one URI."""
     (tmp_path / "m.txt").write_text("a b/1.jpg\n./2.jpg\na/../3.jpg\n/4.jpg\n")
-    found = [item.uri for item in file_items(str(tmp_path / "m.txt"), Format.LINES, lambda *_: None)]
+    found = [item.uri for item in read_file(tmp_path / "m.txt")]
     assert found == [f"file://{tmp_path}/{name}" for name in ("a%20b/1.jpg", "2.jpg", "3.jpg")] + ["file:///4.jpg"]
 
 
@@ -124,6 +136,16 @@ def test_relative_uris_of_a_manifest_on_the_web_are_joined_to_its_url() -> None:
     ]
 
 
+def test_a_path_says_where_the_image_is_and_the_uri_stays_as_it_is() -> None:
+    items, _ = read("uri,path\nsku 1,a/1.jpg\nhttps://shop/2.jpg,https://cdn/2.jpg?signature=%2B\n3.jpg,\n")
+    assert [(item.uri, item.path) for item in items[:2]] == [
+        ("sku 1", "file:///base/a/1.jpg"),
+        ("https://shop/2.jpg", "https://cdn/2.jpg?signature=%2B"),
+    ]
+    assert (items[2].uri, items[2].path) == ("file:///base/3.jpg", "")
+    assert [item.uri for item in read("path,label\na.jpg,red\n")[0]] == ["file:///base/a.jpg"]
+
+
 def test_a_column_without_a_name_is_left_out() -> None:
     """Such as the index that pandas writes."""
     items, told = read(",uri,size\n0,https://shop/1.jpg,7\n")
@@ -133,18 +155,20 @@ def test_a_column_without_a_name_is_left_out() -> None:
 def test_rows_that_are_none_are_told_with_their_lines_and_the_others_are_taken() -> None:
     items, told = read('uri,staged\n1.jpg,maybe\n,\n"2\n.jpg",no\n3.jpg,no,more\n4.jpg\n', Format.CSV)
     assert [item.uri for item in items] == ["file:///base/2%0A.jpg", "file:///base/4.jpg"]
-    assert [line.partition(": ")[0] for line in told] == ["list:2", "list:3", "list:6"]
+    assert [line.partition(": ")[0] for line in told] == ["list:2", "list:3", "list:6", "list:7"]
     assert "staged: must be true or false, got 'maybe'" in told[0]
     assert "uri: must be text, got ''" in told[1]
-    assert "more fields than the header" in told[2]
+    assert "more fields than the header: 3 of 2" in told[2]
+    assert "1 fields less than the header" in told[3], "the row is taken, and this is said of it"
 
 
 def test_lines_of_json_that_are_none_likewise() -> None:
     lines = ['{"uri": "1.jpg"}', "{", "[]", '{"uri": 7}', '{"uri": "2.jpg", "tags": ["a"]}', '{"product": "hat"}']
     items, told = read("\n".join(lines), Format.JSONL)
-    assert [item.uri for item in items] == ["file:///base/1.jpg"]
-    assert [line.partition(": ")[0] for line in told] == [f"list:{number}" for number in range(2, 7)]
-    assert read("{\n" + lines[0], Format.JSONL)[0] == items, "the first line may be wrong, too"
+    assert [item.uri for item in items] == ["file:///base/1.jpg", "file:///base/2.jpg"]
+    assert [line.partition(": ")[0] for line in told] == [f"list:{number}" for number in (2, 3, 4, 6, 5)]
+    assert "label 'tags': must be text or a number" in told[-1], "the image is taken without it"
+    assert read("{\n" + lines[0], Format.JSONL)[0] == items[:1], "the first line may be wrong, too"
 
 
 def test_values_of_any_kind_are_text() -> None:
@@ -156,7 +180,8 @@ def test_values_of_any_kind_are_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "staged"), [("true", True), ("1", True), (" Yes", True), ("FALSE", False), ("no", False), ("", False)]
+    ("value", "staged"),
+    [("true", True), ("1", True), ("1.0", True), (" Yes", True), ("FALSE", False), ("no", False), ("", False)],
 )
 def test_ways_to_say_whether_it_is_staged(value: str, staged: bool) -> None:
     [item] = read(f"uri,staged\nhttps://a,{value}\n")[0]
@@ -174,17 +199,15 @@ def test_a_manifest_without_the_column_is_none_and_says_what_it_has(form: Format
 def test_what_is_no_text_is_no_manifest(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" * 100)
-    form = format_of(name)
-    assert form
     with pytest.raises(InvalidRequestError, match="is not a valid manifest"):
-        list(file_items(str(path), form, lambda *_: None))
+        read_file(path)
 
 
 def test_a_parquet_file_without_the_column_is_none(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     parquet.write_table(pa.table({"url": ["a"]}), path)
     with pytest.raises(InvalidRequestError, match="no column `uri`; its columns are url"):
-        list(file_items(str(path), Format.PARQUET, lambda *_: None))
+        read_file(path)
 
 
 def failed(report: Report, *uris: str) -> None:
@@ -193,7 +216,7 @@ def failed(report: Report, *uris: str) -> None:
 
 
 def listed(path: Path) -> list[str]:
-    return [item.uri for item in file_items(str(path), Format.JSONL, lambda *_: None)]
+    return [item.uri for item in read_file(path)]
 
 
 def test_a_list_of_failures_that_is_fed_back_in_is_kept_until_the_run_is_complete(tmp_path: Path) -> None:
@@ -220,16 +243,14 @@ def test_a_list_of_failures_that_is_fed_back_in_is_kept_until_the_run_is_complet
 
 def test_failures_are_a_manifest_of_the_same_items(tmp_path: Path) -> None:
     """With everything that they had; why they failed is left out."""
-    odd = Item(None, "https://shop/\ud83d.jpg")
+    odd = Item(None, "https://shop/\ud83d.jpg", path="https://cdn/1.jpg?signature=1")
     items = [*ITEMS, Item(None, "https://shop/é.jpg", labels={"uri": "x", "product": "y"}), odd]
     with Report(tmp_path / "failures.jsonl") as report:
         for item in items:
             error = UnreadableImageError("away", reason="HTTP_404")
             report.add(Outcome(item.uri, Status.FAILED, error, item))
-    told: list[str] = []
-    found = list(file_items(str(tmp_path / "failures.jsonl"), Format.JSONL, lambda place, _: told.append(place)))
+    found = read_file(tmp_path / "failures.jsonl")
     assert found[:3] == ITEMS
-    assert [item.uri for item in found[3:]] == ["https://shop/é.jpg", odd.uri]
-    assert not told
+    assert [(item.uri, item.path) for item in found[3:]] == [("https://shop/é.jpg", ""), (odd.uri, odd.path)]
     rows = [json.loads(line) for line in (tmp_path / "failures.jsonl").read_text().splitlines()]
     assert {(row["_reason"], row["_error"]) for row in rows} == {("HTTP_404", "away")}

@@ -10,8 +10,8 @@ from lookalike.cli.report import Report
 from lookalike.fetch import Failed, Fetcher, Settings
 from lookalike.fetch.origin import check
 from lookalike.records import Origin
-from lookalike.sources import Format
-from lookalike.sources.manifest import file_items
+from lookalike.sources import Findings, Format
+from lookalike.sources.manifest import Options, file_items
 
 WEB, STORE = Origin("https://shop.example/list.csv"), Origin("s3://shop/lists/list.csv")
 
@@ -94,10 +94,12 @@ def test_no_manifest_names_credentials_or_endpoints_of_a_store(uri: str) -> None
     check("abfs://photos@account.dfs.core.windows.net/1.jpg", None)
 
 
-async def test_the_fetcher_asks_before_it_looks(tmp_path: Path) -> None:
-    """Not even at whether the file has changed; unless manifests are trusted."""
+@pytest.mark.parametrize("name", ["", "https://shop/1.jpg"])
+async def test_the_fetcher_asks_before_it_looks(tmp_path: Path, name: str) -> None:
+    """Not even at whether the file has changed; unless manifests are trusted. The file may be uri, or path."""
     (tmp_path / "1.jpg").write_bytes(b"secret")
-    item = Item(None, (tmp_path / "1.jpg").as_uri(), origin=WEB)
+    place = (tmp_path / "1.jpg").as_uri()
+    item = Item(None, name or place, origin=WEB, path=place if name else "")
     async with Fetcher(Settings()) as fetcher:
         assert await fetcher.stamps([item]) == [""]
         with pytest.raises(Failed, match="may name only") as caught:
@@ -115,6 +117,8 @@ def test_a_list_of_failures_gives_no_more_rights_than_the_manifest_had(tmp_path:
         for number, origin in enumerate(origins):
             item = Item(None, f"file:///{number}.jpg", origin=origin)
             report.add(Outcome(item.uri, Status.FAILED, Failed("no", reason="URI_REFUSED"), item))
-    found = list(file_items(str(tmp_path / "failures.jsonl"), Format.JSONL, lambda *_: pytest.fail("a row failed")))
+    findings = Findings()
+    found = list(file_items(str(tmp_path / "failures.jsonl"), Options(Format.JSONL), findings))
+    assert not findings.failures
     assert [item.origin for item in found] == origins
     assert "_origin" not in json.loads((tmp_path / "failures.jsonl").read_text().splitlines()[2])

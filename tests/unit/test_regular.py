@@ -15,8 +15,8 @@ from lookalike.errors import InvalidRequestError, LookalikeError
 from lookalike.evaluation import labels
 from lookalike.fetch import Fetcher, Settings
 from lookalike.regular_file import open_regular
-from lookalike.sources import Format, Sources
-from lookalike.sources.manifest import file_items
+from lookalike.sources import Findings, Format, Sources
+from lookalike.sources.manifest import Options, file_items
 
 KINDS = ("pipe", "socket", "device", "folder", "link")
 
@@ -97,7 +97,7 @@ async def test_an_item_that_is_none_fails_alone(odd: dict[str, Path], tmp_path: 
 
 
 def test_a_manifest_or_a_list_of_labels_that_is_none_is_refused(odd: dict[str, Path], tmp_path: Path) -> None:
-    error = in_time(lambda: list(file_items(str(odd["pipe"]), Format.CSV, lambda *_: None)))
+    error = in_time(lambda: list(file_items(str(odd["pipe"]), Options(Format.CSV), Findings())))
     assert isinstance(error, OSError)
     assert isinstance(in_time(lambda: labels.read(odd["pipe"])), OSError)
     (tmp_path / "labels.csv").write_text("path,label\npipe.jpg,a\ndevice.jpg,a\n")

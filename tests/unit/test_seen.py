@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lookalike import Item, Reference
-from lookalike.indexing import Seen, seen
+from lookalike.indexing import Earlier, Seen, seen
 
 
 def reference(uri: str, product: str = "", variant: str = "", *, staged: bool = False) -> Reference:
@@ -24,11 +24,26 @@ def test_there_may_be_more_than_are_held_in_memory(monkeypatch: pytest.MonkeyPat
     with Seen() as found:
         for number in range(95):
             found.add(Item(None, str(number % 90)))
-        assert found.count == 95
+        assert found.count == 90, "of the others, each is there already"
         unseen = found.others(reference(str(number)) for number in range(100))
         assert [one.uri for one in unseen] == [str(number) for number in range(90, 100)]
         found.add(Item(None, "90"))
         assert reference("90") not in found.others([reference("90")])
+
+
+def test_one_that_is_there_already_says_where_it_was_and_whether_it_was_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seen, "_AT_ONCE", 2)
+    with Seen() as found:
+        for number in range(3):
+            assert found.add(Item(None, str(number), "hat", labels={"size": "40"}), f"list:{number}") is None
+        for number in (0, 2):  # written, and not yet
+            again = Item(None, str(number), "hat", labels={"size": "40"})
+            assert found.add(again, "list:9") == Earlier(f"list:{number}", same=True, origin="")
+            other = Item(None, str(number), "hat", labels={"size": "41"})
+            assert found.add(other, "list:9") == Earlier(f"list:{number}", same=False, origin="")
+        assert found.count == 3
 
 
 def test_items_may_be_added_by_the_thread_that_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:

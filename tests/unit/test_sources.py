@@ -84,7 +84,7 @@ def test_failures_to_list_are_kept_beside_the_items(folder: Path, monkeypatch: p
     (folder / "list.jsonl").write_text('{"uri": "https://shop/1.jpg"}\n{"uri": 1}\n')
     sources = Sources([str(folder / "list.jsonl")])
     assert [item.uri for item in sources.items()] == ["https://shop/1.jpg"]
-    [failure] = sources.failures
+    [failure] = sources.findings.failures
     assert failure.uri == f"{folder}/list.jsonl:2"
     assert failure.error
     assert failure.error.reason == "INVALID_ROW"
@@ -99,7 +99,7 @@ def test_a_store_is_listed_by_prefix_and_by_pattern() -> None:
         prefix = "memory://sources/"
         below = Sources([prefix])
         assert [item.uri for item in below.items()] == ["memory:///sources/1.jpg", "memory:///sources/deep/2.PNG"]
-        assert below.passed_over == {".txt": 1, ".csv": 1}
+        assert below.findings.passed_over == {".txt": 1, ".csv": 1}
         assert [item.uri for item in Sources([f"{prefix}deep/*.txt"]).items()] == ["memory:///sources/deep/notes.txt"]
         assert [item.uri for item in Sources([f"{prefix}list.csv"]).items()] == [
             "memory://sources/1.jpg",

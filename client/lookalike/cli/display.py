@@ -2,27 +2,28 @@
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import typer
 from rich.live import Live
 from rich.table import Table
 
-from lookalike.cli.common import console, errors
-from lookalike.cli.json_output import camel_case
-from lookalike.cli.report import Report, as_line
+from lookalike.cli.common import console
+from lookalike.cli.report import REPEATED, Report
+from lookalike.cli.summary import count_fields, duration, print_event
+from lookalike.fetch import Waiting
 from lookalike.indexing import Stage, Watch
 from lookalike.records import Outcome, Status
+from lookalike.sources import Note
 
 _LIVE_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 10.0
 _MEMORY_SECONDS: Final = 30.0
 """The rate is the mean over this time."""
-_REASONS: Final = 8
-"""Of the files that were passed over, so many reasons are shown."""
+_HOSTS: Final = 3
+"""Of the hosts that are waited for, so many are shown."""
 
 
 class Progress:
@@ -35,8 +36,8 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Return the number of items with an outcome."""
-        return self.report.counts.total()
+        """Return the number of items with an outcome, and of those that are left out."""
+        return self.report.counts.total() + self.report.notes[REPEATED]
 
     def rate(self) -> float:
         """Return the recent rate in items a second."""
@@ -48,8 +49,10 @@ class Progress:
         return (self.done - done_earlier) / max(1e-3, now - earlier)
 
     def seconds_left(self, rate: float) -> float | None:
-        """Return the seconds until all items are done; None if they are not known."""
-        return (self.total - self.done) / rate if self.total is not None and rate > 0 else None
+        """Return the seconds until all items are done; None if they are not known, as while all wait for hosts."""
+        if self.total is None or rate <= 0 or self.watch.waiting:
+            return None
+        return (self.total - self.done) / rate
 
     def line(self) -> str:
         """Return the progress as one line of text."""
@@ -63,7 +66,14 @@ class Progress:
         parts += [f"{watch.stages[stage]:,} {stage}" for stage in Stage if watch.stages[stage]]
         if watch.put_off:
             parts.append(f"{watch.put_off:,} put off")
+        parts += [f"waiting for {_waiting(one)}" for one in watch.waiting[:_HOSTS]]
+        if (more := len(watch.waiting) - _HOSTS) > 0:
+            parts.append(f"and for {more:,} more hosts")
         return ", ".join(parts)
+
+
+def _waiting(one: Waiting) -> str:
+    return f"{one.host} until {one.until.astimezone():%H:%M:%S} ({one.why})"
 
 
 class Display(Protocol):
@@ -71,6 +81,10 @@ class Display(Protocol):
 
     def failed(self, outcome: Outcome) -> None:
         """Show the failure of one item."""
+        ...
+
+    def noted(self, note: Note) -> None:
+        """Show what was left out of one item."""
         ...
 
     def refresh(self) -> None:
@@ -87,6 +101,9 @@ class _Lines:
     def failed(self, outcome: Outcome) -> None:
         """Do nothing, because the report lists the failures at the end."""
 
+    def noted(self, note: Note) -> None:
+        """Do nothing, because the report lists the notes at the end."""
+
     def refresh(self) -> None:
         console.print(self._progress.line(), soft_wrap=True)
 
@@ -102,6 +119,9 @@ class _Events:
         if error:
             print_event("failed", uri=outcome.uri, reason=error.reason, error=str(error), request_id=error.request_id)
 
+    def noted(self, note: Note) -> None:
+        print_event("noted", place=note.place, reason=note.reason, message=note.message)
+
     def refresh(self) -> None:
         progress = self._progress
         rate = progress.rate()
@@ -115,6 +135,10 @@ class _Events:
             **count_fields(progress.report),
             stages=dict(progress.watch.stages),
             put_off=progress.watch.put_off,
+            waiting=[
+                {"host": one.host, "why": one.why, "until": one.until.isoformat(timespec="seconds")}
+                for one in progress.watch.waiting
+            ],
         )
 
 
@@ -126,6 +150,9 @@ class _Screen:
 
     def failed(self, outcome: Outcome) -> None:
         """Do nothing, because the table has the failures by reason."""
+
+    def noted(self, note: Note) -> None:
+        """Do nothing, because the report lists the notes at the end."""
 
     def refresh(self) -> None:
         progress, report = self._progress, self._progress.report
@@ -168,70 +195,3 @@ async def _refreshed(display: Display, seconds: float) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-def print_report(report: Report, *, as_json: bool, interrupted: bool = False) -> None:
-    """Print the final report of a run."""
-    if as_json:
-        failures = str(report.failures) if report.failed else None
-        print_event(
-            "report",
-            seconds=round(report.seconds, 3),
-            **count_fields(report),
-            reasons=dict(report.reasons),
-            passed_over=report.passed_over,
-            failures=failures,
-            interrupted=interrupted,
-        )
-        return
-    total = report.counts.total()
-    parts = ", ".join(f"{report.counts[status]:,} {status}" for status in Status)
-    rate = total / max(report.seconds, 1e-9)
-    console.print(
-        f"{total:,} image{'' if total == 1 else 's'} in {duration(report.seconds)} ({rate:,.1f} images/s): {parts}"
-    )
-    print_passed_over(report.passed_over)
-    for reason, examples in sorted(report.examples.items()):
-        errors.print(f"{reason}: {report.reasons[reason]:,}", style="red")
-        for outcome in examples:
-            message = str(outcome.error)
-            errors.print(f"  {message}" if outcome.uri in message else f"  {outcome.uri}: {message}", soft_wrap=True)
-        if (remaining := report.reasons[reason] - len(examples)) > 0:
-            errors.print(f"  … and {remaining:,} more")
-    if report.failed:
-        errors.print(
-            f"All failures are in {report.failures}, which is a manifest: index it to retry them.", soft_wrap=True
-        )
-    if interrupted:
-        errors.print(
-            "Not finished. The items counted above are stored; run the same command again for the rest.",
-            soft_wrap=True,
-        )
-
-
-def print_passed_over(passed_over: Counter[str]) -> None:
-    """Print how many files the sources passed over, by reason, if there are any."""
-    if total := passed_over.total():
-        reasons = passed_over.most_common()
-        shown = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:_REASONS])
-        more = f", … and {len(reasons) - _REASONS:,} other kinds" if len(reasons) > _REASONS else ""
-        errors.print(f"{total:,} file{'' if total == 1 else 's'} passed over: {shown}{more}", soft_wrap=True)
-
-
-def print_event(name: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON takes
-    """Print an event as one line of JSON."""
-    typer.echo(as_line({"event": name, **{camel_case(field): value for field, value in fields.items()}}))
-
-
-def count_fields(report: Report) -> dict[str, int]:
-    """Return the report's counts as fields of an event."""
-    return {status.value: report.counts[status] for status in Status} | {"deleted": report.deleted}
-
-
-def duration(seconds: float) -> str:
-    """Format a duration for people: 1.5 s, 2 min 5 s, 3 h 10 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    return f"{hours} h {minutes_left} min" if hours else f"{minutes} min {rest} s"

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lookalike import atomic_file
+from lookalike.cli.columns import Columns, parsed_columns
 from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, run
 from lookalike.cli.table import print_table, table
 from lookalike.client import Client
@@ -34,7 +35,7 @@ def evaluate(
             metavar="LABELS.csv",
             exists=True,
             dir_okay=False,
-            help="CSV file with the columns path, relative to the file's folder, and label. Other columns are ignored.",
+            help="Manifest, as `index` reads it: a photo is read from path or uri, its label is label or product.",
         ),
     ],
     embedder: Annotated[
@@ -59,6 +60,7 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=2, help="The most photos of each label, chosen at random; all by default.")
     ] = None,
+    column: Columns = None,
     copied: Annotated[
         int, typer.Option(min=0, help="Number of photos to make altered copies of, for near duplicates; 0: none.")
     ] = Settings.copied,
@@ -84,8 +86,10 @@ def evaluate(
     if report:
         _check(report)
 
+    columns = parsed_columns(column)
+
     async def work() -> None:
-        labelled = labels.read(file, limit, seed)
+        labelled = labels.read(file, limit, seed, columns)
         async with AsyncExitStack() as stack:
             addresses = embedder or ([] if project else [await stack.enter_async_context(_own_embedder())])
             clients = [await stack.enter_async_context(Client(address, timeout=timeout)) for address in addresses]

@@ -1,6 +1,7 @@
 """Implement `lookalike index`, which indexes images from all kinds of sources."""
 
 import asyncio
+import codecs
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from lookalike.cli.arguments import stored_uri
+from lookalike.cli.columns import Columns, parsed_columns
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
     DEFAULT_SEARCHER,
@@ -35,8 +37,8 @@ def index(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Folders, glob patterns, image files, manifests (.csv, .jsonl, .parquet, .txt), URLs, folders of"
-            " object stores (s3://…/), or - for a manifest on standard input."
+            help="Folders, glob patterns, image files, manifests (.csv, .tsv, .json, .jsonl, .parquet, .xml, .txt),"
+            " URLs, folders of object stores (s3://…/), or - for a manifest on standard input."
         ),
     ],
     create: Annotated[bool, typer.Option("--create", help="Create the project if it does not exist.")] = False,
@@ -44,12 +46,23 @@ def index(
         ProductFrom, typer.Option(help="What names the product of an image file; manifests have a column for it.")
     ] = ProductFrom.NONE,
     form: Annotated[Format, typer.Option("--format", help="Format of manifests.")] = Format.AUTO,
+    column: Columns = None,
+    encoding: Annotated[
+        str, typer.Option(help="Encoding of manifests, for example cp1252; UTF-8, unless a byte order mark says more.")
+    ] = "",
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse a row of a manifest where a label, or a row like it, would be left out."),
+    ] = False,
     sync: Annotated[bool, typer.Option("--sync", help="At the end, delete references that the sources lack.")] = False,
     within: Annotated[
         str, typer.Option(help="With --sync: delete only references whose URI begins with this text.")
     ] = "",
     yes: Annotated[
         bool, typer.Option("--yes", help="With --sync: allow deleting more than half of the references.")
+    ] = False,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read every image again, also those that seem not to have changed.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     shard: Annotated[
@@ -97,13 +110,14 @@ def index(
     some images failed; 2: the command could not run or could not continue.
     """
     share = _share(shard)
-    named = Sources(sources, form, product_from)
+    named = Sources(sources, form, product_from, parsed_columns(column), _encoding(encoding), strict)
     settings = Settings(
         per_host=per_host,
         timeout=fetch_timeout,
         patience=patience,
         private_redirects=private_redirects,
         trust_manifests=trust_manifests,
+        reread=reread,
     )
     path = failures or Path(f"{project}-failures{f'-{share.index}' if share.count > 1 else ''}.jsonl")
 
@@ -113,13 +127,20 @@ def index(
             if create and not dry_run:
                 await _create(client, project)
             with Seen() as seen, Report(path) as report:
-                command = Indexer(client, project, named, share, settings, seen if sync else None, report, as_json)
+                command = Indexer(client, project, named, share, settings, seen, report, as_json)
                 if dry_run:
-                    return await command.plan(stored_uri(within))
+                    return await command.plan(stored_uri(within), sync=sync)
                 code = await command.index()
-                return await command.prune(seen, stored_uri(within), sure=yes) or code if sync else code
+                return await command.prune(stored_uri(within), sure=yes) or code if sync else code
 
     run(work(), _loop(), {"PROJECT_NOT_FOUND": "To create the project, run the command with --create."})
+
+
+def _encoding(name: str) -> str:
+    try:
+        return codecs.lookup(name).name if name else ""
+    except LookupError as error:
+        raise typer.BadParameter(f"{name!r} is not known", param_hint="--encoding") from error
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -14,8 +14,11 @@ from typing import Any, BinaryIO, Final, Self
 from lookalike import atomic_file
 from lookalike.escape import escape_json
 from lookalike.records import Outcome, Status
+from lookalike.sources import Note
 from lookalike.sources.manifest import ORIGIN, PRIVATE
 
+REPEATED: Final = "ROW_REPEATED"
+"""The reason of a note, or of a failure: an earlier item has the same reference."""
 _EXAMPLES: Final = 5
 
 
@@ -31,6 +34,8 @@ class Report:
         examples: the first failures of each reason.
         deleted: the number of references that were deleted.
         passed_over: the number of files that the sources passed over, by reason.
+        notes: the number of notes by reason; a note says what was left out of an item that is indexed.
+        note_examples: the first notes of each reason.
     """
 
     def __init__(self, failures: Path) -> None:
@@ -40,6 +45,8 @@ class Report:
         self.examples: defaultdict[str, list[Outcome]] = defaultdict(list)
         self.deleted = 0
         self.passed_over: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.note_examples: defaultdict[str, list[Note]] = defaultdict(list)
         self._file: BinaryIO | None = None
         self._ending = ExitStack()
         self._start = time.monotonic()
@@ -84,6 +91,12 @@ class Report:
                 self.examples[reason].append(outcome)
             self._write(outcome, reason)
 
+    def note(self, note: Note) -> None:
+        """Count a note, and keep it as an example if it is one of the first."""
+        self.notes[note.reason] += 1
+        if len(self.note_examples[note.reason]) < _EXAMPLES:
+            self.note_examples[note.reason].append(note)
+
     def _write(self, outcome: Outcome, reason: str) -> None:
         if self._file is None:
             self._file = self._ending.enter_context(atomic_file.replacing(self.failures))
@@ -102,6 +115,8 @@ def failure_row(outcome: Outcome, reason: str) -> dict[str, Any]:
     row: dict[str, Any] = {"uri": item.uri if item else outcome.uri}
     if item:
         row |= {**item.labels, **row, "product": item.product, "variant": item.variant, "staged": item.staged}
+        if item.path:
+            row["path"] = item.path
         if item.origin:  # so that the item has no more rights when it is indexed again
             row |= {ORIGIN: item.origin.url, PRIVATE: item.origin.private}
     return row | {"_reason": reason, "_error": str(outcome.error)}

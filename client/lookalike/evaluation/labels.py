@@ -1,21 +1,25 @@
-"""Read the labelled photos of an evaluation: a CSV file with the columns `path` and `label`, and the photo files."""
+"""Read the labelled photos of an evaluation: a manifest, as `index` reads it, and the photo files."""
 
-import csv
 import hashlib
+import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import grpc
 
 from lookalike._operations.photo import read as read_photo
 from lookalike.errors import InvalidRequestError, LookalikeError
-from lookalike.regular_file import open_regular
+from lookalike.fetch.local import is_local, path_of
+from lookalike.sources import Findings, Format
+from lookalike.sources.manifest import Options, file_items, format_of
 
-_COLUMNS: Final = ("path", "label")
+_INVALID: Final = "INVALID_LABELS"
+_COLUMNS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Photo:
     """A photo is an image file with a label.
 
     Attributes:
-        name: the photo's path, as the CSV file has it.
+        name: the photo's path, relative to the folder of the manifest.
         path: the path of the image file.
         label: the label; other photos with the same label are right hits.
         sha256: the hash of the image file.
@@ -45,7 +49,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled holds the photos of a CSV file; photos with the same bytes are one photo, as in the searcher."""
+    """Labelled holds the photos of a manifest; photos with the same bytes are one photo, as in the searcher."""
 
     path: Path
     photos: tuple[Photo, ...]
@@ -59,20 +63,21 @@ class Labelled:
         return _checked(Labelled(self.path, photos, self.left_out + added))
 
 
-def read(path: Path, limit: int | None = None, seed: int = 0) -> Labelled:
-    """Read the photos of a CSV file, or a sample of them. The image files are read to compute their hashes.
+def read(path: Path, limit: int | None = None, seed: int = 0, columns: Mapping[str, str] = _COLUMNS) -> Labelled:
+    """Read the photos of a manifest, or a sample of them. The image files are read to compute their hashes.
 
     Args:
-        path: the CSV file. The column `path` is relative to its folder; columns beside `path` and `label` are ignored.
+        path: the manifest. A photo is read from `path`, or else from `uri`; its label is `label`, or else `product`.
         limit: the most photos of each label, which are chosen at random; None reads all.
         seed: the seed of the random choice.
+        columns: for each of these columns, the manifest's column that it is read from.
 
     Raises:
         InvalidRequestError: INVALID_LABELS: a column or a value is missing, an image file does not exist, there are
             fewer than two labels, or no label has two photos.
-        OSError: the CSV file cannot be read.
+        OSError: the manifest cannot be read.
     """
-    rows = _rows(path)
+    rows = _rows(path, columns)
     missing = [name for name, _ in rows if not (path.parent / name).is_file()]
     if missing:
         raise _refused(
@@ -97,26 +102,32 @@ def read(path: Path, limit: int | None = None, seed: int = 0) -> Labelled:
     return _checked(Labelled(path, tuple(photos), tuple(left_out)))
 
 
-def _rows(path: Path) -> list[tuple[str, str]]:
+def _rows(path: Path, columns: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return path and label of each row."""
+    findings = Findings()
+    form = format_of(path.name) or Format.AUTO
+    rows: list[tuple[str, str]] = []
     try:
-        with open(open_regular(path), encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                columns = ", ".join(reader.fieldnames or ()) or "none"
-                raise _refused(path, f"it has no column {' and no column '.join(missing)}; its columns are: {columns}")
-            return list(_values(path, reader))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _refused(path, f"it is not a CSV file: {error}") from error
+        for item in file_items(str(path), Options(form, columns), findings):
+            line = findings.place.rpartition(":")[2]
+            if not (label := item.labels.get("label") or item.product):
+                raise _refused(path, f"line {line} has no label, and no product")
+            if not is_local(item.location):
+                raise _refused(path, f"line {line}: {item.location} is not a file of this machine")
+            rows.append((_name(path_of(item.location), path), label))
+    except InvalidRequestError as error:
+        raise InvalidRequestError(str(error), reason=_INVALID, code=grpc.StatusCode.INVALID_ARGUMENT) from error
+    if findings.failures:
+        raise InvalidRequestError(
+            str(findings.failures[0].error), reason=_INVALID, code=grpc.StatusCode.INVALID_ARGUMENT
+        )
+    return rows
 
 
-def _values(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[str, str]]:
-    for row in reader:
-        name, label = ((row[column] or "").strip() for column in _COLUMNS)
-        if not name or not label:
-            raise _refused(path, f"line {reader.line_num} has no {'label' if name else 'path'}")
-        yield name, label
+def _name(photo: str, path: Path) -> str:
+    """Return a photo's path relative to the folder of the file, if it is below that."""
+    folder = os.path.realpath(path.parent)
+    return os.path.relpath(photo, folder) if photo.startswith(f"{folder}{os.sep}") else photo
 
 
 def _sampled(rows: Sequence[tuple[str, str]], limit: int | None, seed: int) -> list[tuple[str, str]]:
@@ -145,4 +156,4 @@ def _checked(labelled: Labelled) -> Labelled:
 
 
 def _refused(path: Path, why: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{path}: {why}", reason="INVALID_LABELS", code=grpc.StatusCode.INVALID_ARGUMENT)
+    return InvalidRequestError(f"{path}: {why}", reason=_INVALID, code=grpc.StatusCode.INVALID_ARGUMENT)

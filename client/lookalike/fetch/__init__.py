@@ -9,6 +9,6 @@
 """
 
 from lookalike.fetch.fetcher import Fetcher
-from lookalike.fetch.types import Backend, Failed, Fetched, Settings, TransientFailure
+from lookalike.fetch.types import Backend, Failed, Fetched, Settings, TransientFailure, Waiting
 
-__all__ = ["Backend", "Failed", "Fetched", "Fetcher", "Settings", "TransientFailure"]
+__all__ = ["Backend", "Failed", "Fetched", "Fetcher", "Settings", "TransientFailure", "Waiting"]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 from os import PathLike
 from types import TracebackType
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Self
 from lookalike._concurrency.budget import Room
 from lookalike.fetch import local, origin
 from lookalike.fetch.local import Local
-from lookalike.fetch.types import Failed, Fetched, Settings, too_large
+from lookalike.fetch.stamp import bound, unbound
+from lookalike.fetch.types import Failed, Fetched, Settings, Waiting, too_large
 from lookalike.records import Item
 
 if TYPE_CHECKING:
@@ -46,14 +48,24 @@ class Fetcher:
         await self._stack.aclose()
 
     async def stamps(self, items: Sequence[Item]) -> list[str]:
-        """Return the present stamp of each item's file; empty if the file is not on this machine."""
+        """Return the present stamp of each item's file; empty if it is to be read, or is not on this machine."""
+        if self._settings.reread:
+            return [""] * len(items)
         paths = [self._path(item) for item in items]
         local_paths = [path for path in paths if path is not None]
         stamps = iter(await asyncio.to_thread(local.stamps, local_paths) if local_paths else [])
-        return ["" if path is None else next(stamps) for path in paths]
+        found = ["" if path is None else next(stamps) for path in paths]
+        return [bound(stamp, item.path) if item.path else stamp for item, stamp in zip(items, found, strict=True)]
 
     async def fetch(self, item: Item, stamp: str, room: Room | None) -> Fetched | None:
         """Fetch the image of an item; arguments, result and errors are those of `Backend.fetch`."""
+        stamp = "" if self._settings.reread else stamp
+        if not item.path or item.image is not None:
+            return await self._fetch(item, stamp, room)
+        fetched = await self._fetch(item, unbound(stamp, item.path), room)
+        return fetched and replace(fetched, stamp=bound(fetched.stamp, item.path))
+
+    async def _fetch(self, item: Item, stamp: str, room: Room | None) -> Fetched | None:
         if isinstance(item.image, bytes | bytearray | memoryview):
             if len(item.image) > self._settings.max_bytes:
                 raise too_large(repr(item.uri), self._settings.max_bytes)
@@ -63,17 +75,17 @@ class Fetcher:
         if item.image is not None:
             return await self._local.read(item.image, stamp, room)
         self.check(item)
-        scheme = origin.scheme_of(item.uri)
+        scheme = origin.scheme_of(item.location)
         if scheme in origin.WEB:
             web = self._web or await self._open_web()
-            return await web.fetch(item.uri, stamp, room, public=self._is_bound(item))
+            return await web.fetch(item.location, stamp, room, public=self._is_bound(item))
         backend = self._local if scheme in origin.LOCAL else self._remote or self._open_remote()
-        return await backend.fetch(item.uri, stamp, room)
+        return await backend.fetch(item.location, stamp, room)
 
     def check(self, item: Item) -> None:
-        """Raise Failed if the item has a URI that its manifest may not name."""
+        """Raise Failed if the item is to be read from a URI that its manifest may not name."""
         if item.image is None:
-            origin.check(item.uri, None if self._settings.trust_manifests else item.origin)
+            origin.check(item.location, None if self._settings.trust_manifests else item.origin)
 
     def _is_bound(self, item: Item) -> bool:
         """Return whether the item may only lead to public addresses."""
@@ -82,6 +94,10 @@ class Fetcher:
     def seconds_until_up(self) -> float:
         """Return the seconds until the first paused host may be contacted again; 0 if no host is paused."""
         return min((seconds for limiter in self._limiters if (seconds := limiter.seconds_until_up())), default=0.0)
+
+    def waiting(self) -> list[Waiting]:
+        """Return which hosts are paused, and until when."""
+        return [waiting for limiter in self._limiters for waiting in limiter.waiting()]
 
     async def _open_web(self) -> "Web":
         _need("aiohttp", "http")
@@ -105,7 +121,7 @@ class Fetcher:
             return None if isinstance(item.image, bytes | bytearray | memoryview) else item.image
         try:
             self.check(item)
-            return local.path_of(item.uri) if local.is_local(item.uri) else None
+            return local.path_of(item.location) if local.is_local(item.location) else None
         except Failed:
             return None
 

@@ -3,16 +3,22 @@
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from lookalike.fetch.types import Failed, Settings, TransientFailure
+from lookalike.fetch.types import UNRESOLVED, Failed, Settings, TransientFailure, Waiting
 
 _FAILURES: Final = 3
 """After this many failures with no success between them, the host is taken to be down, and not its images."""
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _MAX_PAUSE_SECONDS: Final = 60.0
+_UNRESOLVED_PAUSES: Final = 5
+"""A host whose address is not found is given up after so many pauses, some 10 seconds, if it never delivered."""
+_REFUSED_URIS: Final = 64
+"""URIs that are remembered as refused; if there are more, the host refuses all."""
 _MAX_IDLE: Final = 10_000
 """Hosts that are remembered while no request to them is running."""
 
@@ -34,67 +40,83 @@ class Host:
         self._busy_until = self._paused_until = 0.0
         self._failures = self._pauses = 0
         self._failing_since: float | None = None
-        self._given_up, self._last_error = False, ""
+        self._given_up, self._last_error, self._last_reason = False, "", ""
+        self._refused: deque[str] = deque(maxlen=_REFUSED_URIS)
 
     def check(self) -> None:
         """Raise TransientFailure while the host is paused, and Failed when it has failed for too long."""
         if self._given_up:
+            if self._last_reason == UNRESOLVED:
+                raise Failed(f"{self._name}: the host is given up: {self._last_error}", reason=UNRESOLVED)
             seconds = f"{self._settings.patience:.0f} s"
             message = f"{self._name}: the host has failed for {seconds} and is given up; last error: {self._last_error}"
             raise Failed(message, reason="HOST_UNAVAILABLE")
         if self._clock() < self.down_until:
-            message = f"{self._name}: the host has failed and is paused for now"
+            message = f"{self._name}: the host has failed and is paused for now; last error: {self._last_error}"
             raise TransientFailure(message, reason="HOST_UNAVAILABLE", image_failed=False)
 
     @property
     def down_until(self) -> float:
-        """Return the time, by the clock, from which on the host may be contacted again."""
-        return max(self._busy_until, self._paused_until)
+        """Return the time, by the clock, from which on the host may be contacted again, or is known to be given up."""
+        return 0.0 if self._given_up else max(self._busy_until, self._paused_until)
+
+    def waiting(self, now: float) -> Waiting:
+        """Return for what the host's images wait at the time `now` of the clock."""
+        until = datetime.now(UTC) + timedelta(seconds=self.down_until - now)
+        return Waiting(self._name, self._last_error, until)
 
     @property
     def _is_near_limit(self) -> bool:
         """Return whether one more failure means that the host is down, and not that an image fails."""
         return self._failures >= _FAILURES - 1
 
-    def failed(self, wait: float, why: str = "") -> bool:
+    def failed(self, wait: float, why: str = "", reason: str = "") -> bool:
         """Count a transient failure of the host.
 
         Args:
             wait: seconds for which the host asked not to be contacted; 0 if it did not ask.
             why: the error, for messages.
+            reason: the error's reason.
 
         Returns:
             Whether the host is paused now; then the cause need not be the image.
         """
-        now, self._last_error = self._clock(), why
+        now, self._last_error, self._last_reason = self._clock(), why, reason
         if self._failing_since is None:
             self._failing_since = now
         self._failures += 1
-        self._given_up = self._failures >= _FAILURES and now - self._failing_since >= self._settings.patience
+        out_of_patience = self._failures >= _FAILURES and now - self._failing_since >= self._settings.patience
+        is_unknown = reason == UNRESOLVED and not self.last_uri and self._pauses >= _UNRESOLVED_PAUSES
+        self._given_up = out_of_patience or is_unknown
         if self._failures >= _FAILURES and now >= self._paused_until:  # else this request began before the pause
             pause = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(9, self._pauses))
             self._paused_until = now + pause * random.uniform(0.5, 1)  # noqa: S311 - no secret
             self._pauses += 1
         self._busy_until = max(self._busy_until, now + wait)
-        return now < self.down_until
+        return self._given_up or now < self.down_until
 
     async def record_failure(
-        self, error: TransientFailure, delivers: Callable[[str], Awaitable[bool]], *, counts: bool = True
+        self, error: TransientFailure, uri: str, delivers: Callable[[str], Awaitable[bool]], *, counts: bool = True
     ) -> None:
         """Decide whether the image or the host has failed: set `error.image_failed`, or count a failure of the host.
 
         A host that still delivers its last image is up. Without this check, a few images that always fail would look
-        like a host that is down, and indexing would wait for that host.
+        like a host that is down, and indexing would wait for that host. An image for which the host asks to wait is
+        believed the first time: the host limits all requests. The second time, the host is asked for its last image.
 
         Args:
             error: the failure.
+            uri: the URI of the image.
             delivers: a function that tells whether the host delivers the image at a URI.
             counts: whether this kind of failure says anything about the host.
         """
-        if not error.wait and self.last_uri and self._is_near_limit and await delivers(self.last_uri):
+        is_doubtful = uri in self._refused if error.wait else self._is_near_limit
+        if error.wait and uri not in self._refused:
+            self._refused.append(uri)
+        if is_doubtful and self.last_uri and self._clock() >= self.down_until and await delivers(self.last_uri):
             self.succeeded()
         elif counts:
-            error.image_failed = not self.failed(error.wait, str(error))
+            error.image_failed = not self.failed(error.wait, str(error), error.reason)
 
     def succeeded(self, uri: str = "") -> None:
         """Note a success and the URI that was delivered. A wait that the host asked for meanwhile still holds."""
@@ -127,6 +149,11 @@ class HostLimiter:
         now = self._clock()
         waits = [host.down_until - now for host in self._hosts.values() if host.down_until > now]
         return min(waits, default=0.0)
+
+    def waiting(self) -> list[Waiting]:
+        """Return which hosts are paused, and until when."""
+        now = self._clock()
+        return [host.waiting(now) for host in self._hosts.values() if host.down_until > now]
 
     def _new(self, name: str) -> Host:
         if len(self._hosts) >= _MAX_IDLE:

@@ -1,4 +1,4 @@
-"""Read files of this machine; the stamp of a file is its modification time and its size."""
+"""Read files of this machine; the stamp of a file is its modification and change time, its size and its inode."""
 
 import hashlib
 import os
@@ -50,7 +50,8 @@ def _stamp(path: str | os.PathLike[str]) -> str:
 
 
 def _stamp_of(status: os.stat_result) -> str:
-    return f"{status.st_mtime_ns:x} {status.st_size:x}"
+    """Return the stamp; who copies a file with its time cannot choose its inode and change time."""
+    return f"{status.st_mtime_ns:x} {status.st_size:x} {status.st_ino:x} {status.st_ctime_ns:x}"
 
 
 class Local:

@@ -20,6 +20,12 @@ _AZURE: Final = re.compile(r"[^@]+@[a-z0-9]{3,24}\.(?:dfs|blob)\.core\.windows\.
 """Matches a container with its account: the only case in which a URL may name more than a bucket."""
 
 
+def is_web(name: str) -> bool:
+    """Return whether the name is a URL of http or https."""
+    scheme, separator, _ = name.partition("://")
+    return bool(separator) and scheme.lower() in WEB
+
+
 def scheme_of(uri: str) -> str:
     """Return the URI's scheme in lower case. Raises Failed if the URI has no scheme."""
     if not (match := _SCHEME(uri)):

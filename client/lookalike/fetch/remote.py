@@ -58,7 +58,7 @@ class Remote:
             except Exception as error:  # each store has exceptions of its own
                 message = f"{uri}: {error or type(error).__name__}"
                 failure = TransientFailure(message, reason="TIMEOUT" if isinstance(error, TimeoutError) else "STORE")
-                await host.record_failure(failure, partial(self._delivers, store))
+                await host.record_failure(failure, uri, partial(self._delivers, store))
                 raise failure from error
             host.succeeded(path)
             return fetched

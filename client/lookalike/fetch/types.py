@@ -1,6 +1,7 @@
 """Define the interface of a fetch backend: its settings, its result and its errors."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 
 import grpc
@@ -9,6 +10,8 @@ from lookalike._concurrency.budget import Room
 from lookalike.constants import MAX_IMAGE_BYTES
 from lookalike.errors import LookalikeError, UnreadableImageError
 
+UNRESOLVED: Final = "HOST_NOT_FOUND"
+"""The reason of a failure to look up a host's address."""
 MAX_STAMP: Final = 256
 """The most bytes of a stamp; a longer stamp is not stored."""
 
@@ -25,6 +28,7 @@ class Settings:
         private_redirects: whether redirects may lead to addresses that are not public.
         max_bytes: bytes of the largest image that is read.
         trust_manifests: whether manifests from the web and from stores may name any URI, as local manifests may.
+        reread: whether images are read although their stamps say that they have not changed.
     """
 
     per_host: int = 8
@@ -34,6 +38,7 @@ class Settings:
     private_redirects: bool = False
     max_bytes: int = MAX_IMAGE_BYTES
     trust_manifests: bool = False
+    reread: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,21 @@ class TransientFailure(UnreadableImageError):
     def __init__(self, message: str, *, reason: str, wait: float = 0.0, image_failed: bool = True) -> None:
         super().__init__(message, reason=reason)
         self.wait, self.image_failed = wait, image_failed
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Waiting says that a host is paused, and its images wait.
+
+    Attributes:
+        host: the name of the host, or of the bucket.
+        why: the last error.
+        until: when it may be contacted again.
+    """
+
+    host: str
+    why: str
+    until: datetime
 
 
 class Backend(Protocol):

@@ -20,7 +20,7 @@ from lookalike.fetch import address, connector, headers, origin
 from lookalike.fetch import url as urls
 from lookalike.fetch.host_limiter import HostLimiter
 from lookalike.fetch.proxy import proxy_of
-from lookalike.fetch.types import Failed, Fetched, Settings, TransientFailure, too_large
+from lookalike.fetch.types import UNRESOLVED, Failed, Fetched, Settings, TransientFailure, too_large
 
 _MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -84,7 +84,8 @@ class Web:
             try:
                 fetched = await self._get(first, url, stamp, room)
             except TransientFailure as error:
-                await host.record_failure(error, partial(self._delivers, first), counts=error.reason != _IMAGE_ERROR)
+                delivers = partial(self._delivers, first)
+                await host.record_failure(error, str(url), delivers, counts=error.reason != _IMAGE_ERROR)
                 raise
             except Failed:
                 host.succeeded()  # the host answered, though not with an image
@@ -115,12 +116,17 @@ class Web:
                 raise TransientFailure(message, reason="TIMEOUT") from error
             except (aiohttp.NonHttpUrlClientError, ssl.SSLCertVerificationError) as error:
                 raise Failed(f"{url}: {error}", reason="UNREADABLE") from error
+            except aiohttp.ClientHttpProxyError as error:
+                raise _proxy_failure(url, error.status) from error
             except (ValueError, OverflowError) as error:  # host or port is not valid; aiohttp.InvalidURL too
                 raise Failed(f"{url}: leads to an invalid URL: {error}", reason="INVALID_URI") from error
             except (aiohttp.ClientError, OSError) as error:
                 cause = error.__cause__ or error  # aiohttp wraps what a middleware raises
                 if isinstance(refusal := getattr(error, "os_error", cause), address.PrivateAddress):
                     raise _refused(url, at, refusal) from error
+                if isinstance(error, aiohttp.ClientConnectorDNSError):
+                    message = f"{url}: the host {error.host} is not found: {error.os_error}"
+                    raise TransientFailure(message, reason=UNRESOLVED) from error
                 raise TransientFailure(f"{url}: {error or type(error).__name__}", reason="CONNECTION") from error
         raise Failed(f"{url}: more than {_MAX_REDIRECTS} redirects", reason="TOO_MANY_REDIRECTS")
 
@@ -192,6 +198,12 @@ def _url(uri: str) -> URL:
     if not url.host:
         raise Failed(f"{uri!r} names no host", reason="INVALID_URI")
     return url
+
+
+def _proxy_failure(url: URL, status: int) -> Failed | TransientFailure:
+    """Return the failure of a URL that a proxy does not lead to."""
+    message, reason = f"{url}: the proxy answered {status}", f"PROXY_{status}"
+    return TransientFailure(message, reason=reason) if status in _TRANSIENT else Failed(message, reason=reason)
 
 
 def _refused(url: URL, at: URL, refusal: address.PrivateAddress) -> Failed:

@@ -2,6 +2,7 @@
 
     run ── pipeline ─┬─ job        an item under way
                      ├─ calls      what is asked of the servers
+                     ├─ hashing    which image it is
                      ├─ embedding  images get their vectors
                      ├─ storing    the last stage
                      ├─ attempts   whether what failed is tried again
@@ -16,7 +17,7 @@ The truth is in the database: nothing here outlives a run.
 from lookalike.indexing.job import Stage, Watch
 from lookalike.indexing.pipeline import Items
 from lookalike.indexing.plan import Change, Plan
-from lookalike.indexing.seen import Seen
+from lookalike.indexing.seen import Earlier, Seen
 from lookalike.indexing.shard import Shard
 
-__all__ = ["Change", "Items", "Plan", "Seen", "Shard", "Stage", "Watch"]
+__all__ = ["Change", "Earlier", "Items", "Plan", "Seen", "Shard", "Stage", "Watch"]

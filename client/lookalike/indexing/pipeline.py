@@ -9,7 +9,6 @@ or because its host is down, is put off and tried again when all else is done.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
@@ -20,13 +19,14 @@ from lookalike._concurrency.task_group import task_group
 from lookalike._operations import source
 from lookalike.errors import LookalikeError
 from lookalike.fetch import Fetcher, TransientFailure
-from lookalike.indexing import attempts
+from lookalike.indexing.attempts import Attempts
 from lookalike.indexing.calls import Calls
 from lookalike.indexing.embedding import Embedding
+from lookalike.indexing.hashing import sha256_of
 from lookalike.indexing.job import Job, Stage, Watch
-from lookalike.indexing.spool import Attempt, Spool, first_attempts
+from lookalike.indexing.spool import Attempt, first_attempts
 from lookalike.indexing.storing import Storing
-from lookalike.records import Item, Outcome, Status
+from lookalike.records import END_MISSING, Item, Outcome, Status
 from lookalike.v1 import embedder_pb2 as embedder
 
 MAX_ITEMS: Final = 1024
@@ -37,8 +37,6 @@ _CHECKED: Final = 256
 """References in one CheckReferences, or hashes in one CheckImages: at most."""
 _ASKED_AT_ONCE: Final = 2
 """CheckReferences at once: while the searcher answers one, the next one is made."""
-_HASHED_HERE: Final = 256 * 1024
-"""Bytes that are hashed on the event loop: a trip to a thread would take as long."""
 
 Items = Iterable[Item] | AsyncIterable[Item]
 
@@ -57,7 +55,7 @@ class Pipeline:
         self._finished: asyncio.Queue[list[tuple[Outcome, Room]] | None] = asyncio.Queue()
         self._places = Budget(MAX_ITEMS, 0)  # bounds all the queues
         self._bytes = Budget(None, MAX_BYTES)
-        self._put_off = Spool()
+        self._attempts = Attempts(watch)
 
     async def outcomes(self, items: Items) -> AsyncGenerator[Outcome, None]:
         """Yield an outcome for each item, as it is acknowledged. A caller who is slow to take them slows the run.
@@ -76,15 +74,16 @@ class Pipeline:
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-            self._put_off.close()
+            self._attempts.close()
 
     async def _run(self, items: Items) -> None:
         """Pass the items through all stages, and those that were put off again, until there are none."""
         await self._pass(first_attempts(source.batches(items, _CHECKED)))
-        while self._put_off:
+        while self._attempts:
+            self._watch.waiting = self._fetcher.waiting()
             await asyncio.sleep(self._fetcher.seconds_until_up())
-            self._watch.put_off = 0
-            await self._pass(source.batches(self._put_off.drain(), _CHECKED))
+            self._watch.waiting = ()
+            await self._pass(source.batches(self._attempts.next_round(), _CHECKED))
 
     async def _pass(self, batches: AsyncGenerator[list[Attempt], None]) -> None:
         self._to_check: asyncio.Queue[Job | None] = asyncio.Queue()
@@ -113,12 +112,14 @@ class Pipeline:
     async def _admitted(self, batch: Iterable[Attempt]) -> list[Job]:
         """The items of the batch that can be sent, as jobs."""
         jobs = []
-        for item, failed_attempts, image_lost in batch:
+        for attempt in batch:
             await self._places.acquire(0)
             try:
-                jobs.append(Job(item, source.reference(item), Room(self._bytes), failed_attempts, image_lost))
+                jobs.append(Job(attempt, source.reference(attempt.item), Room(self._bytes)))
             except LookalikeError as error:
-                self._finish([(item, Room(self._bytes))], error)
+                self._give_up(attempt.item, Room(self._bytes), error)
+            else:
+                self._attempts.begin(jobs[-1])
         return jobs
 
     async def _changed(self, jobs: Sequence[Job]) -> list[Job]:
@@ -160,7 +161,7 @@ class Pipeline:
         self._watch.fetched += 1
         job.room.settle(len(fetched.data))
         job.data, job.stamp = fetched.data, fetched.stamp
-        job.sha256 = fetched.sha256 or await _hash(job.data)
+        job.sha256 = fetched.sha256 or await sha256_of(job.data)
         self._move(job, Stage.CHECKING)
         self._to_check.put_nowait(job)
 
@@ -188,6 +189,7 @@ class Pipeline:
                 else:
                     self._watch.embedded += 1
                     for job in jobs:
+                        job.note = END_MISSING if result.image_info.end_missing else ""
                         self._store(job, result)
         self._storing.end()  # checking ended before embedding could: nothing more will come
 
@@ -209,28 +211,21 @@ class Pipeline:
                         self._fail(job, result)
 
     def _fail(self, job: Job, error: LookalikeError, *, tried: bool = True) -> None:
-        """Let the item fail, or put it off where another try may help.
-
-        What the project held when it was asked, and no longer when it was stored, is embedded after all.
-        """
+        """Let the item fail, or put it off where another try may help."""
         self._move(job, None)
-        image_gone, failed_attempts = attempts.is_gone(job, error), job.attempts + tried
-        if tried and not image_gone and attempts.is_last(error, failed_attempts):
-            self._finish([(job.item, job.room)], error)
-            return
-        self._put_off.put(job.item, failed_attempts, image_lost=image_gone or job.image_lost)
-        self._watch.put_off += 1
-        self._leave(job.room)
+        if self._attempts.put_off(job, error, tried=tried):
+            self._leave(job.room)
+        else:
+            self._give_up(job.item, job.room, error)
+
+    def _give_up(self, item: Item, room: Room, error: LookalikeError) -> None:
+        self._finished.put_nowait([(Outcome(item.uri, Status.FAILED, error, item), room)])
 
     def _done(self, jobs: Sequence[Job], status: Status) -> None:
         for job in jobs:
             self._move(job, None)
-        self._finish([(job.item, job.room) for job in jobs], status)
-
-    def _finish(self, items: Iterable[tuple[Item, Room]], result: Status | LookalikeError) -> None:
-        error = result if isinstance(result, LookalikeError) else None
-        status = Status.FAILED if isinstance(result, LookalikeError) else result
-        self._finished.put_nowait([(Outcome(item.uri, status, error, item), room) for item, room in items])
+            self._attempts.end(job)
+        self._finished.put_nowait([(Outcome(job.item.uri, status, None, job.item, job.note), job.room) for job in jobs])
 
     def _leave(self, room: Room) -> None:
         room.give_back()
@@ -242,8 +237,3 @@ class Pipeline:
         if stage:
             self._watch.stages[stage] += 1
         job.stage = stage
-
-
-async def _hash(data: bytes) -> bytes:
-    here = len(data) <= _HASHED_HERE
-    return (hashlib.sha256(data) if here else await asyncio.to_thread(hashlib.sha256, data)).digest()

@@ -69,7 +69,7 @@ async def _plan(fetcher: Fetcher, item: Item, state: wire.ReferenceState) -> Pla
         return Plan(item.uri, Change.CHANGED if state.sha256 else Change.NEW)
     try:
         fetcher.check(item)
-        if not state.sha256 and not is_local(item.uri) and item.image is None:
+        if not state.sha256 and not is_local(item.location) and item.image is None:
             return Plan(item.uri, Change.NEW)  # nobody is asked for what would be fetched anyhow
         fetched = await fetcher.fetch(item, state.stamp if state.sha256 else "", None)
     except LookalikeError as error:

@@ -4,6 +4,7 @@ from lookalike.records.adaptation import Adaptation, Gain, Interval
 from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress
 from lookalike.records.feedback import Feedback, HitFeedback, HitVerdict, SearchQuality, Verdict
 from lookalike.records.image import (
+    END_MISSING,
     DeleteResult,
     Embedding,
     Image,
@@ -35,6 +36,7 @@ from lookalike.records.project import (
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchReason, SearchResult
 
 __all__ = [
+    "END_MISSING",
     "Adaptation",
     "Calibration",
     "Curve",

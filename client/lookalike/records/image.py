@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from lookalike.errors import LookalikeError
 
@@ -51,6 +52,8 @@ class Item:
         variant: the product's variant; at most 256 bytes.
         staged: whether this is the product's staged (not yet published) version.
         labels: anything else to filter by; at most 64.
+        path: where the image is read from if not from its uri: a URL that is signed or moves, or a file: URL. It is
+            not stored.
         origin: the manifest that names it, if that is not the caller's own. It is not stored.
     """
 
@@ -60,7 +63,13 @@ class Item:
     variant: str = ""
     staged: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
     origin: Origin | None = field(default=None, compare=False)
+
+    @property
+    def location(self) -> str:
+        """Return the URI that the image is read from, if it is not in `image`."""
+        return self.path or self.uri
 
 
 class Status(StrEnum):
@@ -74,14 +83,27 @@ class Status(StrEnum):
     """It is not stored; the outcome's error says why."""
 
 
+END_MISSING: Final = "END_MISSING"
+"""The note on a JPEG that lacks its last bytes, though nothing of the picture."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome says what became of one item; `error` is set if, and only if, it failed."""
+    """The outcome says what became of one item.
+
+    Attributes:
+        uri: the item's.
+        status: what became of it.
+        error: is set if, and only if, it failed.
+        item: the item.
+        note: what is to be said of an image that is indexed all the same: `END_MISSING`, or nothing.
+    """
 
     uri: str
     status: Status
     error: LookalikeError | None = None
     item: Item | None = field(default=None, compare=False, repr=False)
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from urllib.parse import quote
 from lookalike.records import Item
 
 EXTENSIONS: Final = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
-    | {".heic", ".heif"}  # an embedder without its extra `heif` refuses these one by one
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".avif", ".avifs"}
+    | {".heic", ".heics", ".heif", ".heifs", ".hif"}  # an embedder without its extra `heic` refuses these one by one
 )
-"""Extensions of image files in folders; a file that the caller names itself may have any name."""
+"""Extensions of the files that embedders decode, by Pillow; a file that the caller names itself may have any name."""
 
 _SPECIAL: Final = "not a regular file"
 _SAFE: Final = re.compile(r"[A-Za-z0-9/._~-]*").fullmatch

@@ -10,6 +10,7 @@ from lookalike.errors import InvalidRequestError, LookalikeError
 from lookalike.fetch import Failed, origin
 from lookalike.records import Item, Origin
 from lookalike.sources import manifest
+from lookalike.sources.findings import Findings
 from lookalike.sources.folder import EXTENSIONS, OnPassedOver
 
 
@@ -43,17 +44,17 @@ def uris(name: str, passed_over: OnPassedOver = lambda _: None) -> Iterator[str]
 
 def is_listing(name: str) -> bool:
     """Return whether the name is a prefix or a pattern of a store, and not the URL of a single file."""
-    return not manifest.is_web(name) and (name.endswith("/") or glob.has_magic(name))
+    return not origin.is_web(name) and (name.endswith("/") or glob.has_magic(name))
 
 
-def manifest_items(name: str, form: manifest.Format, failed: manifest.OnFailure) -> Iterator[Item]:
+def manifest_items(name: str, options: manifest.Options, findings: Findings) -> Iterator[Item]:
     """Yield the items of a manifest in a store or on the web; arguments and errors are those of `file_items`."""
     try:
         file, is_private = _open(name)
         with file:
-            base = name if manifest.is_web(name) else name.rpartition("/")[0]
+            base = name if origin.is_web(name) else name.rpartition("/")[0]
             manifest_origin = Origin(name, is_private())
-            yield from manifest.binary_items(file, form, name, base, failed, manifest_origin)
+            yield from manifest.binary_items(file, name, base, options, findings, manifest_origin)
     except LookalikeError:
         raise
     except Exception as error:  # each store has exceptions of its own
@@ -63,7 +64,7 @@ def manifest_items(name: str, form: manifest.Format, failed: manifest.OnFailure)
 
 def _open(name: str) -> tuple[IO[bytes], Callable[[], bool]]:
     """Open the file at a URL; the function tells whether it was read from an address that is not public."""
-    if manifest.is_web(name):
+    if origin.is_web(name):
         _need_fsspec(name)
         from lookalike.sources.web import open_manifest
 

@@ -109,6 +109,7 @@ class ImageInfo(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     ORIENTATION_FIELD_NUMBER: _builtins.int
+    END_MISSING_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the file's bytes (32 bytes): the image's identity everywhere in Lookalike."""
     format: _builtins.str
@@ -119,6 +120,10 @@ class ImageInfo(_message.Message):
     """Height in pixels, after the EXIF orientation was applied."""
     orientation: _builtins.int
     """The EXIF orientation that was applied, 1 to 8; 1 means that there was nothing to do."""
+    end_missing: _builtins.bool
+    """Whether the file, a JPEG, lacks its last bytes, though nothing of the picture. A file that lacks more is refused,
+    with reason CORRUPT_IMAGE.
+    """
     def __init__(
         self,
         *,
@@ -127,10 +132,11 @@ class ImageInfo(_message.Message):
         width: _builtins.int = ...,
         height: _builtins.int = ...,
         orientation: _builtins.int = ...,
+        end_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "height", b"height", "orientation", b"orientation", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_missing", b"end_missing", "format", b"format", "height", b"height", "orientation", b"orientation", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

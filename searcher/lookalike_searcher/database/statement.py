@@ -2,6 +2,7 @@
 
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def index_of(space_id: int) -> str:
 
 @cache
 def fragment(name: str) -> str:
-    """Return the text of a file of `sql/`, without filling anything in."""
-    return (files(__package__) / "sql" / f"{name}.sql").read_text()
+    """Return the text of a file of `sql/`, without filling anything in, and without the comments at its beginning."""
+    lines = (files(__package__) / "sql" / f"{name}.sql").read_text().splitlines(keepends=True)
+    return "".join(dropwhile(lambda line: line.startswith("--"), lines))
 
 
 @lru_cache(_TEXTS)

@@ -89,6 +89,10 @@ class Image:
 
 def reference_of(row: "asyncpg.Record") -> Reference:
     """Return the reference of a row that has its columns."""
-    labels = row["labels"]
-    own = {} if labels == "{}" else _JSON.raw_decode(labels)[0]  # no space is around them
-    return Reference(row["uri"], row["product"], row["variant"], row["staged"], own)
+    return Reference(row["uri"], row["product"], row["variant"], row["staged"], labels_of(row["labels"]))
+
+
+def labels_of(text: str) -> dict[str, str]:
+    """Return the labels that PostgreSQL has written as JSON, without a space around them."""
+    labels: dict[str, str] = {} if text == "{}" else _JSON.raw_decode(text)[0]
+    return labels

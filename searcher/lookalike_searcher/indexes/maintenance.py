@@ -18,6 +18,7 @@ from lookalike_searcher.database.connection import FAILURES
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.indexes import backfill, calibration, index
+from lookalike_searcher.indexes.calibration import Calibration
 from lookalike_searcher.indexes.curve import EXACT
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
@@ -182,18 +183,32 @@ class Maintenance:
         """Build an index again that was built with other options. Searches use the old one meanwhile."""
         logger.info("project %r, space %r: rebuilding the index with other options", due["project"], due["space"])
         await index.set_options(connection, due["project_id"], due["space_id"])
-        await index.rebuild(connection, due["project_id"], due["space_id"])
+        await self._index_again(connection, due)
         await self._note("space_rebuilt", due["space_id"], index.HNSW_OPTIONS)
-        return await self._calibrate(connection, due)
+        await self._keep(due, await self._measure(due))
+        return True
 
     async def _calibrate(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Measure how deep searches must walk the index. An index that deletions have degraded is rebuilt."""
+        measured = await self._measure(due)
+        depth = measured.curves[0].rung(self._config.recall_target).ef_search
+        if depth >= _STALE_EF_SEARCH and due["deleted_since_index"]:
+            await self._index_again(connection, due)
+            measured = await self._measure(due)
+        await self._keep(due, measured)
+        return True
+
+    async def _index_again(self, connection: Connection, due: asyncpg.Record) -> None:
+        """Build the index again, without what was deleted."""
+        await index.rebuild(connection, due["project_id"], due["space_id"])
+        await self._note("project_reindexed", due["project_id"], due["deleted_since_index"])
+
+    async def _measure(self, due: asyncpg.Record) -> Calibration:
+        return await calibration.measure(self._database, due["project"], due["space"], self._config.recall_target)
+
+    async def _keep(self, due: asyncpg.Record, measured: Calibration) -> None:
+        """Choose by what was measured, and store and export both."""
         target = self._config.recall_target
-        measured = await calibration.measure(self._database, due["project"], due["space"], target)
-        if measured.curves[0].rung(target).ef_search >= _STALE_EF_SEARCH and due["deleted_since_index"]:
-            await index.rebuild(connection, due["project_id"], due["space_id"])
-            await self._note("project_reindexed", due["project_id"], due["deleted_since_index"])
-            measured = await calibration.measure(self._database, due["project"], due["space"], target)
         chosen = []
         for curve, before in zip(measured.curves, (due["ef_search_10"], due["ef_search_100"]), strict=True):
             chosen.append(curve.choose(target, was_exact=before == EXACT))
@@ -205,7 +220,6 @@ class Maintenance:
         of_ten = measured.curves[0]
         rungs = ((rung.ef_search, rung.recall, rung.seconds) for rung in of_ten.rungs)
         self._metrics.calibrated(due["project"], rungs, of_ten.exact_seconds)
-        return True
 
     async def _vacuum(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Clean up after deletions in tables and indexes, and correct the counts if they should be wrong.

@@ -2,13 +2,24 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, fill, fragment
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
+
+
+class HasSettings(Protocol):
+    """What has settings: `SET LOCAL` statements, each ended by a semicolon."""
+
+    @property
+    def settings(self) -> str:
+        """The settings; empty if there are none."""
+
+
+Opening = TypeVar("Opening", bound=HasSettings)
 
 _MOST: Final = 10_000
 """So many projects are known at most, of some kilobytes each."""
@@ -26,9 +37,9 @@ _OF_DATABASES: Final[WeakKeyDictionary[Database, dict[str, _Known]]] = WeakKeyDi
 
 @asynccontextmanager
 async def reading(
-    database: Database, name: str, space: str, settings: Callable[[Project], str]
-) -> AsyncIterator[tuple[Connection, Project]]:
-    """Lend a connection as `registry.reading` does. Yields it and the project, as it is in the transaction.
+    database: Database, name: str, space: str, opening_of: Callable[[Project], Opening]
+) -> AsyncIterator[tuple[Connection, Project, Opening]]:
+    """Lend a connection as `registry.reading` does. Yields it, the project as it is now, and the opening.
 
     A known project costs no round trip: PostgreSQL compares the versions of its rows as the transaction begins. If one
     has another version, the registry is read. So any change is seen at once, whoever made it.
@@ -37,7 +48,7 @@ async def reading(
         database: the database of the project.
         name: the name of the project.
         space: the name of the space that is wanted; another space that was made since may be missing.
-        settings: returns the `SET LOCAL` statements with which to read the project, each ended by a semicolon.
+        opening_of: returns what has the settings with which to read the project.
 
     Raises:
         NotFound: there is no such project.
@@ -45,20 +56,22 @@ async def reading(
     projects = _OF_DATABASES.setdefault(database, {})
     known = projects.get(name)
     if known and known.project.find_space(space):
-        begun = database.reading_if(known.condition, settings(known.project), project_name=name)
+        opening = opening_of(known.project)
+        begun = database.reading_if(known.condition, opening.settings, project_name=name)
         async with begun as (connection, unchanged):
             if unchanged:
                 with registry.deletion_noticed(name):
-                    yield connection, known.project
+                    yield connection, known.project, opening
                 return
     projects.pop(name, None)
     async with registry.reading(database, name) as (connection, project):
         if len(projects) >= _MOST:
             del projects[next(iter(projects))]  # the one that was read first
         projects[name] = _Known(project, _unchanged(project))
-        if needed := settings(project):
-            await connection.execute(needed)
-        yield connection, project
+        opening = opening_of(project)
+        if opening.settings:
+            await connection.execute(opening.settings)
+        yield connection, project, opening
 
 
 def _unchanged(project: Project) -> str:

@@ -1,7 +1,6 @@
 """Execute one search in the database, exactly or through the index."""
 
 import logging
-import math
 import re
 import time
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ _IMAGES_PER_PRODUCT: Final = 5
 _DEEPER: Final = 4
 """If they show too few products, so many times as many are looked at."""
 _FIRST_FILTER_PARAMETER: Final = 11
+_ONE_PLAN: Final = " SET LOCAL plan_cache_mode = force_generic_plan;"
 
 
 @dataclass(frozen=True)
@@ -47,30 +47,48 @@ class Candidates:
     matching: int | None
 
 
-def first_settings(search: Search, project: Project) -> str:
-    """Return the settings with which the search begins, as far as they are known before anything is looked up."""
-    if search.filter or _why_exact(search, project):
-        return ""
-    ef_search = project.in_space(search.space).ef_search(_first_depth(search))
-    return "" if ef_search is None else ef_settings(ef_search)
+@dataclass(frozen=True)
+class Way:
+    """The way says how a search is ranked in its project, as far as that is known before anything is looked up.
+
+    Attributes:
+        space: the space that is searched.
+        depth: how many images the index is asked for at first.
+        why_exact: why the ranking must be exact; None if it need not be, or only a filter can tell.
+        settings: the settings with which the transaction begins.
+    """
+
+    space: Space
+    depth: int
+    why_exact: Reason | None
+    settings: str
 
 
-def _why_exact(search: Search, project: Project, exact_threshold: float = math.inf) -> Reason | None:
-    """Return why the ranking must be exact, as far as that is known before the filter is looked at; or else None."""
+def way_of(search: Search, exact_threshold: float, project: Project) -> Way:
+    """Return the way of a search in the project, which should have an index from the threshold on. Raises NotFound."""
     space = project.in_space(search.space)
-    if search.exact:
-        return Reason.ASKED
-    if search.after and search.after.exact:
-        return Reason.EARLIER_PAGE
-    if space.index_time is None:
-        return Reason.INDEX_BUILDING if project.image_count >= exact_threshold else Reason.BELOW_THRESHOLD
-    return Reason.BELOW_THRESHOLD if space.exact_is_as_fast(_first_depth(search)) else None
-
-
-def _first_depth(search: Search) -> int:
-    """Return how many images the index is asked for at first."""
     depth = (search.after.depth if search.after else 0) + search.depth
-    return depth * _IMAGES_PER_PRODUCT if search.by_product else depth
+    if search.by_product:
+        depth *= _IMAGES_PER_PRODUCT
+    reason = None
+    if search.exact:
+        reason = Reason.ASKED
+    elif search.after and search.after.exact:
+        reason = Reason.EARLIER_PAGE
+    elif space.index_time is None:
+        reason = Reason.INDEX_BUILDING if project.image_count >= exact_threshold else Reason.BELOW_THRESHOLD
+    elif space.exact_is_as_fast(depth):
+        reason = Reason.BELOW_THRESHOLD
+    ef_search = None if reason or search.filter else space.ef_search(depth)
+    return Way(space, depth, reason, "" if ef_search is None else _walking(search, ef_search))
+
+
+def _walking(search: Search, ef_search: int) -> str:
+    """Return the settings for walking the index.
+
+    Without a filter, one plan is as good as another. With the generic one, PostgreSQL does not plan each search anew.
+    """
+    return ef_settings(ef_search) + ("" if search.filter else _ONE_PLAN)
 
 
 class Ranker:
@@ -80,7 +98,7 @@ class Ranker:
         self,
         connection: Connection,
         project: Project,
-        space: Space,
+        way: Way,
         search: Search,
         resolved: Resolved,
         slow_seconds: float,
@@ -88,14 +106,14 @@ class Ranker:
     ) -> None:
         self._connection = connection
         self._metrics = metrics
-        self._project, self._space, self._search, self._resolved = project, space, search, resolved
+        self._project, self._way, self._search, self._resolved = project, way, search, resolved
         self._slow_seconds = slow_seconds
-        self._settings = first_settings(search, project)
+        self._settings = way.settings
         self._conditions, self._arguments = search.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
 
-    async def rank(self, exact_threshold: float) -> tuple[Candidates, Reason]:
-        """Rank through the index, or exactly. Returns the reason too; see `rank.rank` for the threshold."""
-        reason = _why_exact(self._search, self._project, exact_threshold)
+    async def rank(self) -> tuple[Candidates, Reason]:
+        """Rank through the index, or exactly. Returns the reason too."""
+        reason = self._way.why_exact
         if reason is None and self._search.filter and await self._is_selective():
             reason = Reason.FILTER
         if reason is None:
@@ -119,9 +137,9 @@ class Ranker:
 
     async def _approximate(self) -> Candidates | None:
         """Rank images through the index. Returns None if it finds too few, or would have to be walked too deep."""
-        search, depth = self._search, _first_depth(self._search)
-        while (ef_search := self._space.ef_search(depth)) is not None:
-            await self._set(ef_settings(ef_search))
+        search, depth = self._search, self._way.depth
+        while (ef_search := self._way.space.ef_search(depth)) is not None:
+            await self._set(_walking(search, ef_search))
             candidates = await self._find(
                 depth,
                 nearest=fragment("search_nearest_index"),
@@ -159,7 +177,7 @@ class Ranker:
             "of_product": "AND reference.product = page.product" if grouped else "",
             **parts,
         }
-        sql = statement("search", self._project.id, self._space.id, **all_parts, filter=self._conditions)
+        sql = statement("search", self._project.id, self._way.space.id, **all_parts, filter=self._conditions)
         after = self._search.after
         arguments = [
             self._resolved.vector,

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from lookalike_searcher.images.image import Reference, reference_of
+from lookalike_searcher.images.image import Reference, labels_of
 
 OWN_FILE: Final = -1.0
 """The rank of the image of the query's own file: before all distances, which are 0 to 2. `search.sql` has it too."""
@@ -39,31 +39,25 @@ class Hit(NamedTuple):
 
 
 def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
-    """Return one hit per image or product. There is a row per reference; rows of a hit follow one another."""
+    """Return one hit per image or product. `search.sql` gives a row per reference; rows of a hit follow one another."""
     found: list[Hit] = []
     references: list[Reference] = []
     last: tuple[int, str] | None = None
     for row in rows:
-        image_id, product = row["image_id"], row["group_product"]
+        image_id, distance, rank, product, sha256, width, height = row[3:10]
         if image_id is None:  # this row only says that there is no hit
             continue
         if (image_id, product) != last:
-            last, references, distance = (image_id, product), [], row["distance"]
+            last, references = (image_id, product), []
             similarity = max(-1.0, min(1.0, 1 - distance))  # rounding may exceed 1
             found.append(
                 Hit(
-                    image_id=image_id,
-                    distance=distance,
-                    rank=row["rank"],
-                    product=product,
-                    sha256=row["sha256"],
-                    width=row["width"],
-                    height=row["height"],
+                    *(image_id, distance, rank, product, sha256, width, height),
                     references=references,
-                    reference_count=row["reference_count"],
+                    reference_count=row[15],
                     similarity=similarity,
                     score=similarity,
                 )
             )
-        references.append(reference_of(row))
+        references.append(Reference(row[10], row[11], row[12], row[13], labels_of(row[14])))
     return found

@@ -14,7 +14,7 @@ from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
-from lookalike_searcher.search.execute import Ranker, first_settings
+from lookalike_searcher.search.execute import Ranker, way_of
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Position, Ranking, Search
@@ -42,15 +42,15 @@ async def rank(
         FailedPrecondition: the query's vector is of another space.
         InvalidField: the page before was of another project or space.
     """
-    settings = partial(first_settings, search)
-    async with known.reading(database, search.project_name, search.space, settings) as (connection, project):
+    opening = partial(way_of, search, exact_threshold)
+    async with known.reading(database, search.project_name, search.space, opening) as (connection, project, way):
         admit(project)
-        space = project.in_space(search.space)
+        space = way.space
         if search.after and search.after[:2] != (project.id, space.name):
             raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
         resolved = await queries.resolve(connection, projections_of(database), project, space, search.query)
-        ranker = Ranker(connection, project, space, search, resolved, slow_seconds, database.metrics)
-        candidates, reason = await ranker.rank(exact_threshold)
+        ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics)
+        candidates, reason = await ranker.rank()
         ranked = candidates.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)

@@ -125,7 +125,10 @@ async def honest(servers: Servers) -> AsyncIterator[Beside]:
         work = [
             seen.call(lambda: search.Search(query, metadata=tokens), timed=False),
             seen.call(lambda: embed.Embed(photo, metadata=tokens), timed=False),
-            *(seen.call(partial(stub.Check, probe), timed=True) for stub in _probes(to_searcher, to_embedder)),
+            *(
+                seen.call(partial(stub.Check, probe), timed=True)  # type: ignore[attr-defined] # types of the sync stack
+                for stub in _probes(to_searcher, to_embedder)
+            ),
         ]
         tasks = [asyncio.create_task(one) for one in work]
         try:

@@ -25,6 +25,7 @@ from lookalike.signals import cancelled_when_terminated
 from lookalike.v1 import embedder_pb2
 from tests.bench import loading
 from tests.bench.descriptors import descriptors
+from tests.bench.drawn_dataset import prepared
 from tests.bench.figures import Figure, show
 from tests.bench.overload.health_watch import watched
 from tests.bench.overload.index_pace import images_for, index_pace
@@ -32,7 +33,6 @@ from tests.bench.overload.load import Load
 from tests.bench.overload.overload import overload
 from tests.bench.overload.plan import Arrivals, Method, Plan
 from tests.bench.photos import jpegs_of
-from tests.bench.searcher import prepared
 from tests.bench.searcher_process import site
 
 PARTS: Final = ("search", "index", "embed")

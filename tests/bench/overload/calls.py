@@ -51,7 +51,7 @@ class Caller:
 
     def __init__(self, method: Method, channels: Sequence[grpc.aio.Channel], requests: Path, seed: int) -> None:
         stub: Callable[[grpc.aio.Channel], Any] = {"Search": SearcherServiceStub, "Embed": EmbedderServiceStub}[method]
-        kind = {"Search": searcher_pb2.SearchRequest, "Embed": embedder_pb2.EmbedRequest}[method]
+        kind: Any = {"Search": searcher_pb2.SearchRequest, "Embed": embedder_pb2.EmbedRequest}[method]
         self._requests = [kind.FromString(path.read_bytes()) for path in sorted(requests.iterdir())]
         self._methods = [getattr(stub(channel), method) for channel in channels]
         self._dice = random.Random(seed)  # noqa: S311 - no secret

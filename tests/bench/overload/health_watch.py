@@ -26,7 +26,7 @@ async def watched(address: str, service: str) -> AsyncIterator[Watched]:
         async def watch() -> None:
             while True:
                 try:
-                    async for answer in stub.Watch(request):
+                    async for answer in stub.Watch(request):  # type: ignore[attr-defined] # types of the sync stack
                         seen.lost += answer.status != health_pb2.HealthCheckResponse.SERVING
                 except grpc.aio.AioRpcError:
                     seen.lost += 1
