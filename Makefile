@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 # Much of a test is waiting: for processes, for the database.
 TESTS_AT_ONCE ?= 4
-LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo gpu_check indexing_chaos page pods) \
+LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo documents gpu_check indexing_chaos page pods) \
 	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates fuzz http_schema model restore)
 BIN    := $(VENV)/bin
 # Tests start some hundred processes of ours: they must not compile our modules again each time, whatever the shell says.
