@@ -60,7 +60,7 @@ class Pending:
         self._secret = secrets.token_hex()
         self._tasks: set[asyncio.Task[None]] = set()
         self._channel: grpc.aio.Channel | None = None
-        self._handler = grpc.unary_unary_rpc_method_handler(_nothing)
+        self._handler: Any = grpc.unary_unary_rpc_method_handler(_nothing)
 
     def listen(self, server: grpc.aio.Server) -> None:
         """Let a server that has not started listen on a socket of this process's user."""
@@ -130,7 +130,8 @@ class Pending:
     async def _measure(self, channel: grpc.aio.Channel, method: str, wait: _Wait) -> None:
         pause = _INTERVAL_SECONDS
         try:
-            await channel.unary_unary(method)(b"", metadata=((_KEY, self._secret),))
+            own: Any = channel.unary_unary(method)
+            await own(b"", metadata=((_KEY, self._secret),))
         except grpc.aio.AioRpcError:  # the queue is full, or the server ends
             pause = _FULL_SECONDS
         finally:
