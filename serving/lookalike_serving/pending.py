@@ -53,7 +53,7 @@ class _Wait:
 
 
 class Pending:
-    """Measures, within its async context, how long calls wait before they are taken; outside of it, no call waits."""
+    """It measures how long calls wait before they are taken, within its async context; outside of it, it refuses none."""
 
     def __init__(self) -> None:
         self._waits: dict[str, _Wait] = {}
