@@ -53,7 +53,7 @@ class _Wait:
 
 
 class Pending:
-    """It measures how long calls wait before they are taken, within its async context; outside of it, it refuses none."""
+    """This refuses calls that have waited for too long before they were taken, within its async context."""
 
     def __init__(self) -> None:
         self._waits: dict[str, _Wait] = {}
