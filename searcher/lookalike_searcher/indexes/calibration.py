@@ -11,13 +11,11 @@ from typing import Final
 from lookalike_searcher.database import walking
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.indexes.curve import Curve, Rung, enough
+from lookalike_searcher.indexes.curve import LADDER, Curve, Rung, enough
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
-from lookalike_searcher.projects.space import MAX_EF_SEARCH, Space
+from lookalike_searcher.projects.space import Space
 
-LADDER: Final = (40, 60, 100, 150, 200, 300, 450, 700, MAX_EF_SEARCH)
-"""These values of hnsw.ef_search are tried, from pgvector's default to its maximum."""
 HIT_COUNTS: Final = (10, 100)
 """There is a curve for each of these numbers of hits. For others, searches interpolate."""
 RECENT_QUERIES: Final = 200
