@@ -53,7 +53,7 @@ class _Wait:
 
 
 class Pending:
-    """This refuses calls that have waited for too long before they were taken, within its async context."""
+    """Pending calls have waited when they are taken; those that have for too long are refused, within this context."""
 
     def __init__(self) -> None:
         self._waits: dict[str, _Wait] = {}
