@@ -26,7 +26,7 @@ _MOST: Final = 10_000
 
 
 class Known(NamedTuple):
-    """A project is known as it was read, and this is how PostgreSQL finds out whether it still is so.
+    """A known project is one as it was read. With it comes how PostgreSQL finds out whether it still is so.
 
     Attributes:
         project: the project.
