@@ -23,13 +23,13 @@ from lookalike_serving.patience import acceptable_wait, retry_after
 
 MAX_PENDING: Final = 64
 """So many calls of one method may wait until the event loop takes them. gRPC resets those that arrive then (its own
-number is 3,000), at a tenth of what it costs us to refuse one; it cannot give a reason with it."""
+number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason took 0.7 to 0.9 ms."""
 OPTIONS: Final[ChannelOptions] = [
     ("grpc.server.max_pending_requests", MAX_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
 ]
 _INTERVAL_SECONDS: Final = 0.1
-"""Between two of our own calls of a method, each of which costs about half of a search."""
+"""Between two of our own calls of a method. What they cost is lost in the noise of a measurement."""
 _FULL_SECONDS: Final = 0.02
 """The same where the last one found the queue full."""
 _KEY: Final = "x-lookalike-pending"
