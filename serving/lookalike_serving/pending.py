@@ -23,7 +23,7 @@ from lookalike_serving.patience import acceptable_wait, retry_after
 
 MAX_PENDING: Final = 64
 """So many calls of one method may wait until the event loop takes them. gRPC resets those that arrive then (its own
-number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason took 0.7 to 0.9 ms."""
+number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason takes 0.7 to 0.9."""
 OPTIONS: Final[ChannelOptions] = [
     ("grpc.server.max_pending_requests", MAX_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
