@@ -1,6 +1,6 @@
 """Bound by time how long calls wait in gRPC until the event loop takes them.
 
-gRPC queues the calls of a method, first come, first served, and tells nobody how many wait, or since when. A slow
+gRPC queues the calls of a service, first come, first served, and tells nobody how many wait, or since when. A slow
 process is seconds late with a short queue, and then answers only callers who are about to leave. So while calls come,
 calls of our own wait with them, on a socket that nobody else can reach, and tell how long that takes.
 """
@@ -22,21 +22,21 @@ from lookalike_serving.errors import LateTaken
 from lookalike_serving.patience import acceptable_wait, retry_after
 
 MAX_PENDING: Final = 64
-"""So many calls of one method may wait until the event loop takes them. gRPC resets those that arrive then (its own
+"""So many calls of a service may wait until the event loop takes them. gRPC resets those that arrive then (its own
 number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason takes 0.7 to 0.9."""
 OPTIONS: Final[ChannelOptions] = [
     ("grpc.server.max_pending_requests", MAX_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
 ]
 _INTERVAL_SECONDS: Final = 0.1
-"""Between two of our own calls of a method. What they cost is lost in the noise of a measurement."""
+"""Between two of our own calls. What they cost is lost in the noise of a measurement."""
 _FULL_SECONDS: Final = 0.02
 """The same where the last one found the queue full."""
 _KEY: Final = "x-lookalike-pending"
 
 
 class _Wait:
-    """The wait of one method's calls.
+    """The wait of calls.
 
     Attributes:
         seconds: what the last call of our own waited.
@@ -56,7 +56,7 @@ class Pending:
     """Pending calls have waited when they are taken; those that have for too long are refused, within this context."""
 
     def __init__(self) -> None:
-        self._waits: dict[str, _Wait] = {}
+        self._wait = _Wait()
         self._secret = secrets.token_hex()
         self._tasks: set[asyncio.Task[None]] = set()
         self._channel: grpc.aio.Channel | None = None
@@ -89,7 +89,7 @@ class Pending:
         """Note that a call was taken. Returns its handler if it is one of our own, else None."""
         if (_KEY, self._secret) not in (details.invocation_metadata or ()):
             return None
-        wait = self._waits[details.method]
+        wait = self._wait
         if wait.sent is not None:
             wait.measured = time.monotonic()
             wait.seconds, wait.sent = wait.measured - wait.sent, None
@@ -112,11 +112,8 @@ class Pending:
             raise LateTaken(waited, retry_after(waited))
 
     def _waited(self, channel: grpc.aio.Channel, method: str) -> float:
-        """Return the seconds that a call of the method has waited that is taken now, and keep measuring."""
-        now = time.monotonic()
-        wait = self._waits.get(method)
-        if wait is None:
-            wait = self._waits[method] = _Wait()
+        """Return the seconds that a call has waited that is taken now, and keep measuring, by calls of its method."""
+        now, wait = time.monotonic(), self._wait
         # what is taken before our own call arrived before it
         under_way = now - wait.sent if wait.sent is not None else 0.0
         if now >= wait.next:

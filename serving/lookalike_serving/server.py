@@ -107,6 +107,20 @@ class Draining:
         raise reading.stopped
 
 
+class _Together:
+    """A server to which a service adds its methods all together.
+
+    Generated code adds each by itself too. gRPC then waits for the next call of each method, and looks at all these
+    waits for every call: with 30 methods, that took a tenth of the processor time of a search.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: object) -> None:
+        """Add nothing: the generic handlers have these methods."""
+
+
 class Server:
     """The server adds health, reflection and errors to a gRPC server. Leaving its context drains it.
 
@@ -161,7 +175,7 @@ class Server:
             options=[*options, *SERVER_KEEPALIVE, *OPTIONS, ("grpc.so_reuseport", int(shares_port))],
         )
         self._health = Health(service)
-        register(self._server)
+        register(_Together(self._server))  # type: ignore[arg-type]  # it has what a service needs of a server
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

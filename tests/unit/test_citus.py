@@ -64,6 +64,9 @@ class Pool:
     def get_max_size(self) -> int:
         return 1
 
+    def get_idle_size(self) -> int:
+        return 1
+
     async def acquire(self) -> Recorder:
         return self._connection
 

@@ -73,7 +73,7 @@ async def server() -> AsyncIterator[Server]:
         yield server
 
 
-async def test_more_calls_of_a_method_than_may_wait_for_the_event_loop_are_reset_and_others_are_not(
+async def test_more_calls_of_a_service_than_may_wait_for_the_event_loop_are_reset_and_others_are_not(
     server: Server,
 ) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:

@@ -176,6 +176,8 @@ class Database:
             if admission and project_name:
                 await admission.take(project_name, time_remaining())
             try:
+                if self._pool.get_idle_size():  # then this waits for nobody
+                    return await self._pool.acquire()
                 async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
                     return await self._pool.acquire()
             except BaseException:
