@@ -1,8 +1,8 @@
 """Many projects: what grows with their number, on one PostgreSQL: connections, searches, new projects, maintenance.
 
-A real PostgreSQL for each number of projects, in a temporary folder, and the searcher's own code over it, without the RPC.
-Projects are small and alike. Ten of them, far apart, are searched again and again, as the few that are busy at one time,
-after many have been searched once. The last line is JSON.
+A real PostgreSQL for each number of projects, in a temporary folder, and the searcher's own code over it, without the
+RPC. Projects are small and alike. Ten of them, far apart, are searched again and again, as the few that are busy at one
+time, after many have been searched once. The last line is JSON.
 """
 
 import argparse
@@ -184,7 +184,7 @@ def bounds(found: dict[str, float], least: int, most: int) -> list[Figure]:
 
 
 async def measure(sizes: Sequence[int], folder: Path) -> list[Figure]:
-    """Fill a database of each size, and measure in all of them by turns, so that other work of the machine meets all."""
+    """Fill a database of each size, and measure in all of them by turns, so that the machine's other work meets all."""
     async with AsyncExitStack() as stack:
         filled = []
         for size in sizes:

@@ -27,11 +27,11 @@ _WRITERS: Final = 2
 """So many writers to one project hold a connection: one writes, and the next one waits for it. In small pools it is
 one, so that from three connections on, one is always left for other projects."""
 _STATEMENTS: Final = 200
-"""A connection keeps so many statements prepared. For each table that anybody makes or drops, PostgreSQL looks through all
-that a connection has: with 1,000 of them, a new project took twice the processor time."""
+"""A connection keeps so many statements prepared. For each table that anybody makes or drops, PostgreSQL looks through
+all that a connection has: with 1,000 of them, a new project took twice the processor time."""
 _QUERIES: Final = 10_000
-"""A connection is replaced after so many statements. PostgreSQL never forgets a table that a connection has met: that of
-4,000 projects' tables took 200 MB."""
+"""A connection is replaced after so many statements. PostgreSQL never forgets a table that a connection has met: those
+of 3,000 projects took 200 MB."""
 _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
 
 
