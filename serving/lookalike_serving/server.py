@@ -25,7 +25,7 @@ from lookalike_serving.security.tls import Certificate
 T = TypeVar("T")
 
 MAX_PENDING: Final = 256
-"""So many calls of one method may wait until the event loop takes them. gRPC resets those that arrive then
+"""So many calls of a service may wait until the event loop takes them. gRPC resets those that arrive then
 (its own number is 3,000). They are taken in the order of their arrival, and cannot be refused before: in a long queue,
 all callers would lose their time."""
 _PENDING: Final[ChannelOptions] = [
@@ -115,6 +115,20 @@ class Draining:
         raise reading.stopped
 
 
+class _Together:
+    """A server to which a service adds its methods all together.
+
+    Generated code adds each by itself too. gRPC then waits for the next call of each method, and looks at all these
+    waits for every call: with 30 methods, that took a tenth of the processor time of a search.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: object) -> None:
+        """Add nothing: the generic handlers have these methods."""
+
+
 class Server:
     """The server adds health, reflection and errors to a gRPC server. Leaving its context drains it.
 
@@ -167,7 +181,7 @@ class Server:
             options=[*options, *SERVER_KEEPALIVE, *_PENDING, ("grpc.so_reuseport", int(shares_port))],
         )
         self._health = Health(service)
-        register(self._server)
+        register(_Together(self._server))  # type: ignore[arg-type]  # it has what a service needs of a server
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

@@ -31,7 +31,7 @@ async def probe() -> None:
     pass
 
 
-async def test_more_calls_of_a_method_than_may_wait_for_the_event_loop_are_reset_and_others_are_not() -> None:
+async def test_more_calls_of_a_service_than_may_wait_for_the_event_loop_are_reset_and_others_are_not() -> None:
     async with Server(
         SERVICE,
         lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # one is called
