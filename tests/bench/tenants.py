@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -112,8 +113,12 @@ class Filled:
     async def list_page(self, _: int) -> None:
         await registry.list_after(self.database, name_of(self.count // 2), 100, ["*"])
 
+    @cached_property
+    def maintenance(self) -> Maintenance:
+        return Maintenance(Config(data_dir=Path("unused")), self.database, Metrics())
+
     async def look(self, _: int) -> None:
-        await Maintenance(Config(data_dir=Path("unused")), self.database, Metrics()).once()
+        await self.maintenance.once()
 
     async def meet_projects(self) -> None:
         """Search so often that the connections of the pool are as those of a searcher that has served for long."""

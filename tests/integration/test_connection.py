@@ -50,7 +50,7 @@ async def test_a_connection_forgets_what_it_has_met_before_that_is_too_much(
             async with database.connection() as connection:
                 await connection.fetchval(f"SELECT {number}")
                 kept = "SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements)"
-                process, statements = await connection.fetchrow(kept)
+                [(process, statements)] = await connection.fetch(kept)
                 assert statements <= 6
                 numbers.append(process)
     assert 1 < len(set(numbers)) < 10
