@@ -10,6 +10,7 @@ import asyncpg
 
 from lookalike_searcher.database import pool as databases
 from lookalike_searcher.database.connection import prepare_for_walks
+from lookalike_searcher.projects import registry
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.types import Search
 
@@ -40,11 +41,14 @@ class Replay:
 
     Attributes:
         connection: it.
+        project: the name of the searched project, whose versions are read again where they have changed.
         statement: seconds of the longest statement of each search that was sent, which is the one that ranks.
     """
 
     connection: "asyncpg.Connection[Any]"
+    project: str
     statement: list[float]
+    _versions: list[str] | None = None
 
     async def send(self, statements: Statements) -> float:
         """Seconds that the statements of one search take, one after the other."""
@@ -52,7 +56,7 @@ class Replay:
         longest = 0.0
         for sql, arguments in statements:
             if arguments:
-                await self.connection.fetch(sql, *arguments)
+                await self._rank(sql, arguments)
             else:
                 await self.connection.execute(sql)
             now = time.perf_counter()
@@ -60,13 +64,22 @@ class Replay:
         self.statement.append(longest)
         return before - began
 
+    async def _rank(self, sql: str, arguments: tuple[object, ...]) -> None:
+        """As the searcher does, whose live recall writes to the registry meanwhile: else nothing would be found."""
+        *others, last = arguments
+        rows = await self.connection.fetch(sql, *others, self._versions or last)
+        if not rows[0]["found"]:
+            project = await registry.read(self.connection, self.project)
+            self._versions = [text for version in project.versions for text in version]
+            await self.connection.fetch(sql, *others, self._versions)
+
 
 @asynccontextmanager
-async def replay(url: str) -> AsyncIterator[Replay]:
+async def replay(url: str, project: str) -> AsyncIterator[Replay]:
     """A connection of its own."""
     connection = await asyncpg.connect(url)
     try:
         await prepare_for_walks(connection, timeout=60)
-        yield Replay(connection, [])
+        yield Replay(connection, project, [])
     finally:
         await connection.close()
