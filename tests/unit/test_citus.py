@@ -93,10 +93,10 @@ async def read(*, sharded: bool, settings: str, condition: str = "") -> list[str
 
 async def test_each_statement_of_a_projects_migrations_is_sent_by_itself() -> None:
     connection: Any = Recorder()
-    await migration.create_schema(connection, 7, 9)
+    await migration.create_schema(connection, 7, 9, 512)
     assert all(len(statements(text)) == 1 for text in connection.texts)
     written = [found for step in migration.migrations("project") for found in statements(step.sql)]
-    assert len(connection.texts) == len(written)
+    assert len(connection.texts) == len(written) + 2  # that make the table of vectors anew, in its own dimensions
     assert not any("{" in text for text in connection.texts)
 
 
