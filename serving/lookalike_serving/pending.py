@@ -6,6 +6,7 @@ calls of our own wait with them, on a socket that nobody else can reach, and tel
 """
 
 import asyncio
+import logging
 import math
 import secrets
 import shutil
@@ -20,6 +21,8 @@ import grpc
 from lookalike.constants import ChannelOptions
 from lookalike_serving.errors import LateTaken
 from lookalike_serving.patience import acceptable_wait, retry_after
+
+logger = logging.getLogger(__name__)
 
 MAX_PENDING: Final = 64
 """So many calls of a service may wait until the event loop takes them. gRPC resets those that arrive then (its own
@@ -59,18 +62,30 @@ class Pending:
         self._wait = _Wait()
         self._secret = secrets.token_hex()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._folder = self._address = ""
         self._channel: grpc.aio.Channel | None = None
         self._handler: Any = grpc.unary_unary_rpc_method_handler(_nothing)
 
     def listen(self, server: grpc.aio.Server) -> None:
-        """Let a server that has not started listen on a socket of this process's user."""
-        self._folder = tempfile.mkdtemp(prefix="lookalike-")
-        self._address = f"unix:{Path(self._folder, 'own')}"
-        server.add_insecure_port(self._address)
+        """Let a server that has not started listen on a socket of this process's user.
+
+        Where there can be none, the wait is not measured, and no call is refused for it; the log says so.
+        """
+        try:
+            self._folder = tempfile.mkdtemp(prefix="lookalike-")
+            address = f"unix:{Path(self._folder, 'own')}"
+            server.add_insecure_port(address)
+        except (OSError, RuntimeError) as error:  # nothing may be written there, or the path is too long for a socket
+            logger.warning(
+                "how long calls wait in gRPC is not measured: no socket in %s: %s", tempfile.gettempdir(), error
+            )
+        else:
+            self._address = address
 
     async def __aenter__(self) -> Self:
         """Begin to measure: the server has started."""
-        self._channel = grpc.aio.insecure_channel(self._address)
+        if self._address:
+            self._channel = grpc.aio.insecure_channel(self._address)
         return self
 
     async def __aexit__(
@@ -83,7 +98,8 @@ class Pending:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if channel:
             await channel.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def own(self, details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
         """Note that a call was taken. Returns its handler if it is one of our own, else None."""
