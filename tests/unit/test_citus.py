@@ -64,7 +64,7 @@ class Pool:
     def get_max_size(self) -> int:
         return 1
 
-    def get_idle_size(self) -> int:
+    def get_size(self) -> int:
         return 1
 
     async def acquire(self) -> Recorder:
@@ -87,7 +87,8 @@ async def read(*, sharded: bool, settings: str, condition: str = "") -> list[str
     database = Database("", pool, command_timeout=60, metrics=Metrics(), topology=Topology(sharded=sharded))
     async with database.reading_if(condition, settings):
         pass
-    await pool.released.wait()
+    await database.close()
+    assert pool.released.is_set()
     return connection.texts
 
 
