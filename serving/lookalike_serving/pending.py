@@ -24,9 +24,10 @@ from lookalike_serving.patience import acceptable_wait, retry_after
 
 logger = logging.getLogger(__name__)
 
-MAX_PENDING: Final = 64
+MAX_PENDING: Final = 128
 """So many calls of a service may wait until the event loop takes them. gRPC resets those that arrive then (its own
-number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason takes 0.7 to 0.9."""
+number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason takes 0.7 to 0.9.
+With 64, bursts of 100 calls lost some; with 256, overloaded searchers answered less: see docs/capacity.md."""
 OPTIONS: Final[ChannelOptions] = [
     ("grpc.server.max_pending_requests", MAX_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
