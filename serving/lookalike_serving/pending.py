@@ -39,28 +39,13 @@ _FULL_SECONDS: Final = 0.02
 _KEY: Final = "x-lookalike-pending"
 
 
-class _Wait:
-    """The wait of calls.
-
-    Attributes:
-        seconds: what the last call of our own waited.
-        measured: when that was.
-        sent: since when one waits now.
-        next: when the next one may be made; infinite while there is one.
-    """
-
-    __slots__ = ("measured", "next", "seconds", "sent")
-
-    def __init__(self) -> None:
-        self.seconds, self.measured, self.next = 0.0, -math.inf, -math.inf
-        self.sent: float | None = None
-
-
 class Pending:
     """Pending calls have waited when they are taken; those that have for too long are refused, within this context."""
 
     def __init__(self) -> None:
-        self._wait = _Wait()
+        self._wait_seconds, self._measured = 0.0, -math.inf  # what the last call of our own waited, and when that was
+        self._sent: float | None = None  # since when one waits now
+        self._next = -math.inf  # when the next one may be made; infinite while there is one
         self._secret = secrets.token_hex()
         self._tasks: set[asyncio.Task[None]] = set()
         self._folder = self._address = ""
@@ -106,10 +91,9 @@ class Pending:
         """Note that a call was taken. Returns its handler if it is one of our own, else None."""
         if (_KEY, self._secret) not in (details.invocation_metadata or ()):
             return None
-        wait = self._wait
-        if wait.sent is not None:
-            wait.measured = time.monotonic()
-            wait.seconds, wait.sent = wait.measured - wait.sent, None
+        if self._sent is not None:
+            self._measured = time.monotonic()
+            self._wait_seconds, self._sent = self._measured - self._sent, None
         return self._handler
 
     def check(self, method: str, remaining: float) -> None:
@@ -130,18 +114,18 @@ class Pending:
 
     def _waited(self, channel: grpc.aio.Channel, method: str) -> float:
         """Return the seconds that a call has waited that is taken now, and keep measuring, by calls of its method."""
-        now, wait = time.monotonic(), self._wait
+        now = time.monotonic()
         # what is taken before our own call arrived before it
-        under_way = now - wait.sent if wait.sent is not None else 0.0
-        if now >= wait.next:
-            wait.sent, wait.next = now, math.inf
-            task = asyncio.create_task(self._measure(channel, method, wait))
+        under_way = now - self._sent if self._sent is not None else 0.0
+        if now >= self._next:
+            self._sent, self._next = now, math.inf
+            task = asyncio.create_task(self._measure(channel, method))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        is_fresh = now - wait.measured <= wait.seconds + 2 * _INTERVAL_SECONDS
-        return max(under_way, wait.seconds if is_fresh else 0.0)
+        is_fresh = now - self._measured <= self._wait_seconds + 2 * _INTERVAL_SECONDS
+        return max(under_way, self._wait_seconds if is_fresh else 0.0)
 
-    async def _measure(self, channel: grpc.aio.Channel, method: str, wait: _Wait) -> None:
+    async def _measure(self, channel: grpc.aio.Channel, method: str) -> None:
         pause = _INTERVAL_SECONDS
         try:
             own: Any = channel.unary_unary(method)
@@ -149,7 +133,7 @@ class Pending:
         except grpc.aio.AioRpcError:  # the queue is full, or the server ends
             pause = _FULL_SECONDS
         finally:
-            wait.sent, wait.next = None, time.monotonic() + pause
+            self._sent, self._next = None, time.monotonic() + pause
 
 
 async def _nothing(_request: bytes, _context: object) -> bytes:

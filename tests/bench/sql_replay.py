@@ -11,7 +11,7 @@ import asyncpg
 
 from lookalike_searcher.database import pool as databases
 from lookalike_searcher.database.connection import prepare_for_walks
-from lookalike_searcher.projects import registry
+from lookalike_searcher.projects import known, registry
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.types import Search
 
@@ -72,7 +72,7 @@ class Replay:
         rows = await self.connection.fetch(sql, *others, self._versions or last)
         if not rows[0]["found"]:
             project = await registry.read(self.connection, self.project)
-            self._versions = [text for version in project.versions for text in version]
+            self._versions = known.versions_of(project)
             await self.connection.fetch(sql, *others, self._versions)
 
 
