@@ -17,6 +17,7 @@ from lookalike_embedder import weights as weights_module
 from lookalike_embedder.config import Config
 from lookalike_embedder.errors import DeviceLost, InvalidImage, Stuck, Unsupported
 from lookalike_embedder.image import Limits, Pixels, decode
+from lookalike_embedder.projection import InvalidProjection
 from lookalike_embedder.server import run
 from lookalike_serving import logs, tracing
 from lookalike_serving.options import configured
@@ -28,6 +29,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 _STARTUP_FAILURES = (
     weights_module.WeightsUnavailable,
     calibration.Uncalibrated,
+    InvalidProjection,
     Unsupported,
     MemoryError,  # not even one image fits
     OSError,  # a port is taken

@@ -37,6 +37,9 @@ class Config(GrpcSettings):
     probe_interval: ProbeInterval = 10.0
     weights: Annotated[Path | None, Option("VGG16 weights, .safetensors; nothing else is tried.")] = None
     weights_sha256: Annotated[str, Option("The digest that the weights' tensors must have.")] = PUBLISHED_SHA256
+    projection: Annotated[
+        Path | None, Option("A projection learned from photos, .safetensors; an embedding space of its own.")
+    ] = None
     device: Annotated[Device, Option("Where to compute.")] = "auto"
     precision: Annotated[
         Precision,

@@ -26,7 +26,9 @@ from lookalike_embedder.job import Lane
 from lookalike_embedder.message_limits import LIMITS
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.service import EmbedderService
-from lookalike_embedder.space import ARCHITECTURE, DIMENSIONS, space_of
+from lookalike_embedder.projection import Projection
+from lookalike_embedder.projection import read as read_projection
+from lookalike_embedder.space import DIMENSIONS, architecture_of, space_of
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running
 from lookalike_serving.listening import address_of
@@ -110,35 +112,50 @@ def load_model(config: Config) -> Loaded:
     Raises:
         weights.WeightsUnavailable: no source has the weights.
         calibration.Uncalibrated: int8 was asked for, and the weights have no calibration.
+        projection.InvalidProjection: the file that was named holds no projection.
         Unsupported: the device or precision was asked for and is not available.
     """
     trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
     logger.info("weights from %s", trunk.source)
     growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
-    return warmed(config, trunk, growth)
+    return warmed(config, trunk, growth, read_projection(config.projection) if config.projection else None)
 
 
-def warmed(config: Config, trunk: weights.Weights, growth: tuple[float, ...] = ()) -> Loaded:
+def warmed(
+    config: Config, trunk: weights.Weights, growth: tuple[float, ...] = (), projection: Projection | None = None
+) -> Loaded:
     """Build the model of these weights, warm it up, and describe it; see `load_model`."""
     from lookalike_embedder import model
 
-    loaded = model.load(trunk.tensors, device=config.device, precision=config.precision, growth=growth)
+    loaded = model.load(
+        trunk.tensors, device=config.device, precision=config.precision, growth=growth, projection=projection
+    )
     max_batch_size = config.max_batch_size or knee_of(loaded)
     if isinstance(loaded, model.CudaModel):
         max_batch_size = loaded.warm(max_batch_size, config.workers_on(loaded.device))
     loaded([_BLACK])  # an interactive call, on all cores
-    description = describe(config, trunk.sha256, growth, loaded.device, loaded.precision, max_batch_size)
+    description = describe(
+        *(config, trunk.sha256, growth, loaded.device, loaded.precision, max_batch_size),
+        projection=projection.sha256 if projection else "",
+    )
     return Loaded(loaded, description, model.choose_jpegs(config.decode_threads) if loaded.device == "cuda" else None)
 
 
 def describe(
-    config: Config, weights_sha256: str, growth: tuple[float, ...], device: str, precision: str, max_batch_size: int
+    config: Config,
+    weights_sha256: str,
+    growth: tuple[float, ...],
+    device: str,
+    precision: str,
+    max_batch_size: int,
+    *,
+    projection: str = "",
 ) -> wire.GetModelResponse:
     """Return the answer to GetModel for the model that was loaded."""
     return wire.GetModelResponse(
-        space=space_of(weights_sha256, calibration.digest(growth) if growth else ""),
+        space=space_of(weights_sha256, calibration.digest(growth) if growth else "", projection),
         dimensions=DIMENSIONS,
-        architecture=ARCHITECTURE,
+        architecture=architecture_of(projection),
         weights_sha256=weights_sha256,
         device=device,
         precision=precision,

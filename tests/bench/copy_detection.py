@@ -15,8 +15,10 @@ from lookalike.evaluation import alterations
 from lookalike.evaluation.duplicates import NearDuplicates, NeighbourCollector
 from lookalike.evaluation.ranking import Vectors, leave_one_out
 from lookalike.ranking_metrics import Floats
-from lookalike_embedder.model.head import rmac
+from lookalike_embedder.model.head import Head, rmac
+from lookalike_embedder.projection import Projection
 from tests.bench.figures import Figure
+from tests.bench.leave_one_out import GRID
 from tests.bench.labelled_photos import Model, Set, features_of, pixels_of, stored
 
 _TURNS: Final = (60, 120, 180)
@@ -25,8 +27,11 @@ _BITS: Final = 64
 RECALL: Final = 0.95
 
 
-def measure(own: Set, model: Model, count: int) -> list[Figure]:
-    """Positives: so many photos and their altered copies. Negatives: each photo and its nearest others."""
+def measure(own: Set, model: Model, count: int, projection: Projection | None = None) -> list[Figure]:
+    """Positives: so many photos and their altered copies. Negatives: each photo and its nearest others.
+
+    With a projection, how many copies find their photo first is measured in its space too.
+    """
     rows = random.Random(0).sample(range(len(own.files)), min(count, len(own.files)))  # noqa: S311 - no secret
     collector = NeighbourCollector(own.photo_labels, NEAR_DUPLICATE)
     for _ in collector.collect(leave_one_out(own.vectors)):
@@ -34,15 +39,28 @@ def measure(own: Set, model: Model, count: int) -> list[Figure]:
     cosines: dict[str, list[float]] = {}
     likenesses: list[float] = []
     turned: list[float] = []
+    head, projected = Head(rmac, projection), own.projected(projection) if projection else None
+    first: dict[str, list[bool]] = {}
     for row in rows:
         data = own.files[row].read_bytes()
         photo = alterations.upright(data)
         for name, copy in alterations.copies(data).items():
-            cosines.setdefault(name, []).append(_cosine(own.vectors[row], model, copy))
+            features = features_of(model, pixels_of(copy))
+            similarities = own.vectors @ stored(rmac(features).numpy())[0]
+            cosines.setdefault(name, []).append(float(similarities[row]))
+            first.setdefault("", []).append(int(similarities.argmax()) == row)
+            if projected is not None:
+                found_first = int((projected @ stored(head(features).numpy())[0]).argmax())
+                first.setdefault(f"{GRID}_", []).append(found_first == row)
             likenesses.append(_likeness(_hash(photo), _hash(alterations.upright(copy))))
         turned += [_cosine(own.vectors[row], model, alterations.saved(_turned(photo, by))) for by in _TURNS]
     found = NearDuplicates(_arrays(cosines), collector.neighbours())
-    return [*_figures(found, own), *_hashed(found, np.array(likenesses), own), _colours(np.array(turned), own)]
+    firsts = [
+        Figure(f"{name}copies_first.{own.name}", float(np.mean(hits)), "share of copies that find their photo first")
+        for name, hits in first.items()
+    ]
+    hashed = _hashed(found, np.array(likenesses), own)
+    return [*firsts, *_figures(found, own), *hashed, _colours(np.array(turned), own)]
 
 
 def _figures(found: NearDuplicates, own: Set) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""What quality is measured on: folders of labelled photos, described in two ways by the same trunk."""
+"""What quality is measured on: folders of labelled photos, described in three ways by the same trunk."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,10 @@ from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.model import CpuModel, CudaModel
 from lookalike_embedder.model.head import rmac
+from lookalike_embedder.projection import Projection
 from tests.bench.descriptors import cuttings
 from tests.bench.setting import LIMITS
+from tools.learn_projection import with_mirrored
 
 Model = CpuModel | CudaModel
 FILE: Final = "labels.csv"
@@ -38,6 +40,7 @@ class Set:
         files: the photos' contents are read from here.
         photo_labels: a number for each.
         flattened: pool5 as it is, 25,088 dimensions: the descriptor to be better than.
+        inputs: R-MAC beside a grid, of each photo and of its mirror image: what a projection takes.
         vectors: ours, as they are stored: in half precision.
         skipped: how many photos could not be decoded, or were there twice.
     """
@@ -46,8 +49,13 @@ class Set:
     files: Sequence[Path]
     photo_labels: Counts
     flattened: NDArray[np.float16]
+    inputs: NDArray[np.float16]
     vectors: Vectors
     skipped: int
+
+    def projected(self, projection: Projection) -> Vectors:
+        """Vectors of this projection, as they would be stored."""
+        return stored(projection(self.inputs[:, 0].astype(np.float32)))
 
     @cached_property
     def label_count(self) -> int:
@@ -66,7 +74,7 @@ def read(folders: Sequence[Path], scratch: Path, most: int | None) -> Iterator[L
 
 def described(chosen: Labelled, model: Model) -> Set:
     """Every photo of the set, through the trunk once."""
-    files, names, flattened, vectors = [], [], [], []
+    files, names, flattened, inputs, vectors = [], [], [], [], []
     for photo in chosen.photos:
         try:
             pixels = pixels_of(photo.path.read_bytes())
@@ -77,12 +85,14 @@ def described(chosen: Labelled, model: Model) -> Set:
         files.append(photo.path)
         names.append(photo.label)
         flattened.append(_flat(features))
+        inputs.append(with_mirrored(features).astype(np.float16))
         vectors.append(stored(rmac(features).numpy())[0])
     return Set(
         name=chosen.path.parent.name,
         files=files,
         photo_labels=np.unique(names, return_inverse=True)[1].astype(np.int64),
         flattened=np.array(flattened, np.float16),
+        inputs=np.array(inputs),
         vectors=np.array(vectors, np.float32),
         skipped=len(chosen.left_out) + len(chosen.photos) - len(files),
     )

@@ -1,6 +1,7 @@
 """Retrieval quality, measured beside flattened pool5 of the same trunk, and copies told beside a perceptual hash.
 
-Our descriptor with and without re-ranking; spaces learned from a shop's products; copies told from look-alikes.
+Our descriptor with and without re-ranking, beside one whose projection is learned from the other sets; spaces learned
+from a shop's products; copies told from look-alikes.
 
 Takes folders with a `labels.csv` (columns path and label). Each photo is a query against all others of its set, and
 what bears its label is right. Figures of several sets are their mean; the last line is JSON.
@@ -16,16 +17,24 @@ from typing import Final
 
 import numpy as np
 
-from lookalike.evaluation.ranking import leave_one_out
+from lookalike.evaluation.ranking import leave_one_out as searched
 from lookalike_embedder.model import load
+from lookalike_embedder.projection import Projection
 from lookalike_searcher.database.halfvec import encode
-from tests.bench import ablation, adaptation, copy_detection, reranking
+from tests.bench import ablation, adaptation, copy_detection, leave_one_out, reranking
 from tests.bench.figures import Figure, show
+from tests.bench.leave_one_out import GRID, projection_for
 from tests.bench.labelled_photos import Model, Set, described, features_of, pixels_of, read
 from tests.bench.reranking import DEPTHS, RECOMMENDED, mean_average_precision
 from tests.bench.setting import trunk
 
 NAMES: Final = (
+    "map_geometric_over_flatten",
+    "map_worst_over_flatten",
+    "map_reranked_geometric",
+    f"{GRID}_map_geometric_over_flatten",
+    f"{GRID}_map_worst_over_flatten",
+    f"{GRID}_map_reranked_geometric",
     "map_over_flatten",
     "bytes_per_image",
     "adapted_map_gain",
@@ -33,28 +42,31 @@ NAMES: Final = (
     "near_duplicate_precision_at_recall_95",
     "imagehash_auc",
     "compute_over_trunk",
+    f"{GRID}_compute_over_trunk",
 )
 _TURNS: Final = 30
 
 
-def of_set(own: Set) -> list[Figure]:
-    """Mean average precision of one set: flattened, ours, ours re-ranked."""
+def of_set(own: Set, projection: Projection | None) -> list[Figure]:
+    """Mean average precision of one set: flattened, ours, ours re-ranked, and projected."""
     on = f"{len(own.vectors):,} photos of {own.label_count} labels, {own.skipped} left out"
-    flattened = mean_average_precision(leave_one_out(own.flattened.astype(np.float32)), own)
+    flattened = mean_average_precision(searched(own.flattened.astype(np.float32)), own)
     figures = [
         Figure(f"map_flattened.{own.name}", flattened, f"pool5, 25,088 dimensions; {on}"),
-        Figure(f"map.{own.name}", mean_average_precision(leave_one_out(own.vectors), own), "R-MAC of conv5_3, 512"),
+        Figure(f"map.{own.name}", mean_average_precision(searched(own.vectors), own), "R-MAC of conv5_3, 512"),
     ]
     for depth in DEPTHS:
         found = mean_average_precision(reranking.reranked(own.vectors, depth), own)
         figures.append(Figure(f"map_rerank_{depth}.{own.name}", found, f"the nearest {depth} re-ranked"))
-    return figures
+    descriptors = {"": own.vectors, **({GRID: own.projected(projection)} if projection else {})}
+    return [*figures, *leave_one_out.measure(own, flattened, descriptors)]
 
 
 def summary(figures: Sequence[Figure]) -> list[Figure]:
     """What was asked for, over all sets."""
     helped = f"with rerank={RECOMMENDED}: mean mAP over sets, over that of flattened pool5"
-    found = [Figure("map_over_flatten", _ratio(figures, f"map_rerank_{RECOMMENDED}"), helped, least=1.2)]
+    found = [*leave_one_out.summary(figures), *leave_one_out.summary(figures, GRID)]
+    found += [Figure("map_over_flatten", _ratio(figures, f"map_rerank_{RECOMMENDED}"), helped, least=1.2)]
     found += [Figure("map_over_flatten_plain", _ratio(figures, "map"), "without search-time help")]
     found += [Figure(f"map_over_flatten_rerank_{depth}", _ratio(figures, f"map_rerank_{depth}")) for depth in DEPTHS]
     vector_bytes = len(encode(np.zeros((1, 512), np.float32))[0]) + 4  # and the length that PostgreSQL puts before it
@@ -79,7 +91,7 @@ def _mean(figures: Sequence[Figure], name: str) -> float | None:
     return statistics.fmean(found) if found else None
 
 
-def compute(own: Set, model: Model) -> Figure:
+def compute(own: Set, model: Model, name: str = "compute_over_trunk") -> Figure:
     """The whole descriptor beside the bare trunk, by turns, on one photo after the other."""
     whole, bare = [], []
     for turn in range(_TURNS):
@@ -92,7 +104,7 @@ def compute(own: Set, model: Model) -> Figure:
         bare.append(time.perf_counter() - between)
     ratio = statistics.median(one / other for one, other in zip(whole, bare, strict=True))
     on = f"seconds of a descriptor over those of conv5_3 alone, {_TURNS} turns, {model.precision} on {model.device}"
-    return Figure("compute_over_trunk", ratio, on, most=1.15)
+    return Figure(name, ratio, on, most=1.15)
 
 
 def main() -> None:
@@ -106,13 +118,20 @@ def main() -> None:
     model = load(trunk().tensors)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
+        sets = []
         for chosen in read(options.folders, Path(scratch), options.most):
-            own = described(chosen, model)
-            print(f"{own.name}: {len(own.vectors):,} photos described")
-            figures += [*of_set(own), *adaptation.measure(own), *copy_detection.measure(own, model, options.copied)]
+            sets.append(described(chosen, model))
+            print(f"{sets[-1].name}: {len(sets[-1].vectors):,} photos described")
+        for own in sets:
+            projection = projection_for(own, sets)
+            figures += [*of_set(own, projection), *adaptation.measure(own)]
+            figures += copy_detection.measure(own, model, options.copied, projection)
             figures += ablation.measure(own, model) if options.study else []
         served = reranking.run(own, Path(scratch, "searcher"))
-        figures = [*summary(figures), compute(own, model), *served, *figures]
+        costs = [compute(own, model)]
+        if projection:
+            costs.append(compute(own, load(trunk().tensors, projection=projection), f"{GRID}_compute_over_trunk"))
+        figures = [*summary(figures), *costs, *served, *figures]
     show("Quality", NAMES, figures)
 
 

@@ -15,7 +15,8 @@ from lookalike_embedder.image import SIZE, Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.model import onednn
 from lookalike_embedder.model.hardware import DTYPES
-from lookalike_embedder.model.head import rmac
+from lookalike_embedder.model.head import Head, rmac
+from lookalike_embedder.projection import Projection
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +36,20 @@ class CpuModel:
         tensors: the trunk's weights.
         precision: `fp32`, `bf16`, `fp16` or `int8`.
         growth: the calibration of int8.
+        projection: that of the head, if there is one.
     """
 
     device = "cpu"
 
     def __init__(
-        self, tensors: Mapping[str, NDArray[np.float32]], precision: str, growth: Sequence[float] = ()
+        self,
+        tensors: Mapping[str, NDArray[np.float32]],
+        precision: str,
+        growth: Sequence[float] = (),
+        projection: Projection | None = None,
     ) -> None:
         self.precision = precision
+        self._head = Head(rmac, projection)
         self._cores = torch.get_num_threads()
         self._input: onednn.Layer
         with torch.inference_mode():
@@ -75,7 +82,7 @@ class CpuModel:
             return self._features(batch, lambda: None)
 
     def _vectors(self, pixels: Sequence[Pixels], pause: Callable[[], None]) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = rmac(self._features(self.prepare(pixels), pause)).numpy()
+        vectors: NDArray[np.float32] = self._head(self._features(self.prepare(pixels), pause)).numpy()
         return vectors
 
     def _features(self, x: Any, pause: Callable[[], None]) -> Tensor:  # noqa: ANN401 - as above

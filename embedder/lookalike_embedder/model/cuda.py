@@ -15,7 +15,8 @@ from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.model.graph import Worker, is_lost, is_out_of_memory, size_for
 from lookalike_embedder.model.hardware import DTYPES
-from lookalike_embedder.model.head import pooled_rmac
+from lookalike_embedder.model.head import Head, pooled_rmac
+from lookalike_embedder.projection import Projection
 from lookalike_embedder.space import MEAN
 
 _CONV5_3: Final = 30
@@ -33,6 +34,7 @@ class CudaModel:
         precision: `fp32`, `bf16` or `fp16`.
         device: where to compute; a CPU, without streams and graphs, is for tests.
         captures: whether to capture graphs.
+        projection: that of the head, if there is one.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class CudaModel:
         device: str = "cuda",
         *,
         captures: bool = True,
+        projection: Projection | None = None,
     ) -> None:
         self.device, self.precision = device, precision
         self._dtype, self._captures = DTYPES[precision], captures
@@ -55,6 +58,7 @@ class CudaModel:
         trunk.load_state_dict(state, assign=True)
         trunk = trunk.eval().to(device, self._dtype, memory_format=torch.channels_last)
         self._trunk: nn.Module = trunk.requires_grad_(requires_grad=False)
+        self._head = Head(pooled_rmac, projection, device)
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
         self._idle: dict[Lane, deque[Worker]] = {lane: deque() for lane in Lane}
         if device == "cuda":
@@ -126,7 +130,7 @@ class CudaModel:
 
     def _vectors(self, pixels: Tensor) -> Tensor:
         """Return what a graph captures: from uint8 pixels [n, SIZE, SIZE, 3] on the device to vectors on the device."""
-        return pooled_rmac(self._trunk(self._input(pixels)))
+        return self._head(self._trunk(self._input(pixels)))
 
 
 def _prepared(workers: Sequence[Worker], limit: int) -> bool:

@@ -1,0 +1,110 @@
+"""Learn a projection for `lookalike-embedder --projection` from folders of photos.
+
+    python tools/learn_projection.py FOLDER… --out FILE.safetensors
+
+It needs no labels. Each folder counts alike, however many photos it has, and each photo counts together with its mirror
+image. The projection is a principal component analysis of R-MAC beside a grid, whitened by half. FILE names the folders
+in its metadata.
+"""
+
+import argparse
+import itertools
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lookalike_embedder import image, weights
+from lookalike_embedder.config import Config
+from lookalike_embedder.errors import InvalidImage
+from lookalike_embedder.image import Limits
+from lookalike_embedder.model import CpuModel, CudaModel, load
+from lookalike_embedder.model.head import beside_grid, rmac
+from lookalike_embedder.projection import Projection, write
+from lookalike_embedder.space import DIMENSIONS
+
+Rows = NDArray[np.float32]
+_WHITENED: Final = 0.5
+"""Of a component's standard deviation, so much is divided out, as a power: 0 is PCA alone, 1 whitens. On four sets, each
+judged by what was learned from the others, .5 was best among 0, .25, .5 and .75; see docs/quality.md."""
+_MOST: Final = 4096
+"""So many vectors are learned from at most: the time grows with the third power, and is a minute here."""
+
+
+def learned(folders: Sequence[Rows]) -> Projection:
+    """Return the projection that is learned from what `head.beside_grid` returns for the photos of some folders.
+
+    Raises:
+        ValueError: there are fewer vectors than components.
+    """
+    kept = [_sampled(rows, _MOST // len(folders)) for rows in folders]
+    rows = np.concatenate(kept).astype(np.float32)
+    if len(rows) <= DIMENSIONS:
+        raise ValueError(f"photos: more than {DIMENSIONS // 2} are needed, got {len(rows) // 2}")
+    shares = np.concatenate([np.full(len(one), 1 / len(one) / len(kept), np.float32) for one in kept])
+    mean = shares @ rows
+    scaled = (rows - mean) * np.sqrt(shares)[:, None]
+    variances, mixtures = (found[..., -DIMENSIONS:][..., ::-1] for found in np.linalg.eigh(scaled @ scaled.T))
+    deviations = np.sqrt(np.maximum(variances, variances[0] * 1e-9))
+    components = (scaled.T @ mixtures) / deviations  # of length 1
+    matrix = (components * (deviations / deviations[0]) ** -_WHITENED).T.astype(np.float16)
+    return Projection(np.ascontiguousarray(matrix), (-matrix.astype(np.float32) @ mean).astype(np.float32))
+
+
+def with_mirrored(features: torch.Tensor) -> Rows:
+    """Return what is projected of a photo and of its mirror image, [2, 5120], from the photo's feature map.
+
+    The map's mirror image stands for that of the mirror image, which so needs no trunk.
+    """
+    both = torch.cat([features, features.flip(-1)])
+    return np.asarray(beside_grid(rmac(both), both).numpy(), np.float32)
+
+
+def _sampled(rows: Rows, most: int) -> Rows:
+    if len(rows) <= most:
+        return rows
+    return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:most])]
+
+
+def _photos(folder: Path, most: int) -> list[Path]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    random.Random(0).shuffle(files)  # noqa: S311 - no secret
+    return files[:most]
+
+
+def _read(folder: Path, most: int, model: CpuModel | CudaModel, limits: Limits) -> Rows:
+    """Return the inputs of each photo that can be decoded, two rows each."""
+    found = []
+    for path in _photos(folder, most):
+        try:
+            pixels = image.decode(path.read_bytes(), limits=limits)[1]
+        except InvalidImage as error:
+            print(f"left out: {path}: {error.message}")
+            continue
+        found.append(with_mirrored(model.forward(model.prepare([pixels])).float().cpu()))
+    return np.array(list(itertools.chain.from_iterable(found)), np.float32)
+
+
+def main() -> None:
+    """Learn from the folders of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+", help="of photos, with those in folders below")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write, .safetensors")
+    parser.add_argument("--most", type=int, default=_MOST, help="most files of a folder")
+    options = parser.parse_args()
+    config = Config()
+    model = load(weights.resolve(None, config.cache_dir).tensors)
+    limits = Limits(config.max_image_bytes, config.max_image_pixels)
+    found = {folder: _read(folder, options.most, model, limits) for folder in options.folders}
+    projection = learned([rows for rows in found.values() if len(rows)])
+    data = ", ".join(f"{folder.resolve().name} ({len(rows) // 2:,})" for folder, rows in found.items())
+    write(options.out, projection, data)
+    print(f"{options.out}\n  learned from {data}\n  sha256 {projection.sha256}")
+
+
+if __name__ == "__main__":
+    main()
