@@ -29,8 +29,8 @@ from lookalike_embedder.space import DIMENSIONS
 
 Rows = NDArray[np.float32]
 _WHITENED: Final = 0.5
-"""Of a component's standard deviation, so much is divided out, as a power: 0 is PCA alone, 1 whitens. On four sets, each
-judged by what was learned from the others, .5 was best among 0, .25, .5 and .75; see docs/quality.md."""
+"""This power of a component's standard deviation is divided out: 0 is PCA alone, 1 whitens. On four sets, each judged
+by what was learned from the others, .5 was best among 0, .25, .5 and .75; see docs/quality.md."""
 _MOST: Final = 4096
 """So many vectors are learned from at most: the time grows with the third power, and is a minute here."""
 

@@ -65,9 +65,9 @@ def read(path: Path) -> Projection:
     for name, shape in _SHAPES.items():
         tensor = tensors.get(name)
         if tensor is None or tensor.shape != shape or not np.isfinite(tensor).all():
-            found = "none" if tensor is None else f"{tensor.shape} with {np.count_nonzero(~np.isfinite(tensor))} others"
+            found = "none" if tensor is None else f"shape {tensor.shape}, {np.isnan(tensor).sum()} no numbers"
             raise InvalidProjection(
-                f"cannot use the projection in {path}: tensor {name} must be finite numbers of shape {shape}, got {found}"
+                f"cannot use the projection in {path}: tensor {name} must be numbers of shape {shape}, got {found}"
             )
     return Projection(tensors["matrix"].astype(np.float16), tensors["offset"].astype(np.float32))
 

@@ -25,9 +25,9 @@ from lookalike_embedder.image import FORMATS, SIZE
 from lookalike_embedder.job import Lane
 from lookalike_embedder.message_limits import LIMITS
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.projection import Projection
 from lookalike_embedder.projection import read as read_projection
+from lookalike_embedder.service import EmbedderService
 from lookalike_embedder.space import DIMENSIONS, architecture_of, space_of
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running

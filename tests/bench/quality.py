@@ -23,8 +23,8 @@ from lookalike_embedder.projection import Projection
 from lookalike_searcher.database.halfvec import encode
 from tests.bench import ablation, adaptation, copy_detection, leave_one_out, reranking
 from tests.bench.figures import Figure, show
-from tests.bench.leave_one_out import GRID, projection_for
 from tests.bench.labelled_photos import Model, Set, described, features_of, pixels_of, read
+from tests.bench.leave_one_out import GRID, projection_for
 from tests.bench.reranking import DEPTHS, RECOMMENDED, mean_average_precision
 from tests.bench.setting import trunk
 
