@@ -9,9 +9,8 @@ from lookalike_embedder.model import hardware
 from lookalike_embedder.model.cpu import CpuModel
 from lookalike_embedder.model.cuda import CudaModel
 from lookalike_embedder.model.jpeg import GpuJpegs
-from lookalike_embedder.model.jpeg import choose as choose_jpegs
 
-__all__ = ["CpuModel", "CudaModel", "GpuJpegs", "choose_jpegs", "load"]
+__all__ = ["CpuModel", "CudaModel", "GpuJpegs", "load"]
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
