@@ -37,6 +37,7 @@ class Config(GrpcSettings):
     probe_interval: ProbeInterval = 10.0
     weights: Annotated[Path | None, Option("VGG16 weights, .safetensors; nothing else is tried.")] = None
     weights_sha256: Annotated[str, Option("The digest that the weights' tensors must have.")] = PUBLISHED_SHA256
+    model: Annotated[Path | None, Option("An ONNX model instead of VGG16, with its TOML beside it.")] = None
     device: Annotated[Device, Option("Where to compute.")] = "auto"
     precision: Annotated[
         Precision,

@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from lookalike.v1 import embedder_pb2 as wire
 from lookalike_embedder import batch_size, calibration, space, weights
 from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config
+from lookalike_embedder.errors import Unsupported
 from lookalike_embedder.image import FORMATS, JpegDecoder
 from lookalike_embedder.job import Lane
 from lookalike_embedder.preprocessing import VGG16, Preprocessing
@@ -60,8 +62,11 @@ def load_model(config: Config) -> Loaded:
     Raises:
         weights.WeightsUnavailable: no source has the weights.
         calibration.Uncalibrated: int8 was asked for, and the weights have no calibration.
+        InvalidModel: the ONNX file or its TOML is wrong.
         Unsupported: the device or precision was asked for and is not available.
     """
+    if config.model:
+        return onnx(config, config.model)
     trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
     logger.info("weights from %s", trunk.source)
     growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
@@ -74,6 +79,29 @@ def vgg16(config: Config, trunk: weights.Weights, growth: tuple[float, ...] = ()
 
     loaded = model.load(trunk.tensors, device=config.device, precision=config.precision, growth=growth)
     return warmed(config, loaded, space.vgg16(trunk.sha256, calibration.digest(growth) if growth else ""))
+
+
+def onnx(config: Config, file: Path) -> Loaded:
+    """Load the model of an ONNX file, warm it up, and describe it; see `load_model`."""
+    if config.weights:
+        raise Unsupported(f"weights: are VGG16's, and must be left out where the model is {file}")
+    if config.precision != "auto":
+        raise Unsupported(f"precision: is what the file {file} computes in; leave it 'auto'")
+    try:
+        from lookalike_embedder.onnx_model import compute, proof
+    except ImportError as error:
+        raise Unsupported(
+            f"model: ONNX Runtime is needed, by the extra onnx, onnx-cuda or onnx-openvino: {error}"
+        ) from error
+    model = compute.load(file, config.device)
+    if config.max_batch_size > model.largest_batch:
+        raise Unsupported(
+            f"max-batch-size: must be at most {model.largest_batch} for {file}, got {config.max_batch_size}; see"
+            f" {model.said.place('limits.max_batch_size')}"
+        )
+    identity = model.identity(proof.dimensions(model))
+    logger.info("%s: %d dimensions, licence %s", file, identity.dimensions, model.said.licence)
+    return warmed(config, model, identity)
 
 
 def warmed(config: Config, model: Model, identity: Identity) -> Loaded:

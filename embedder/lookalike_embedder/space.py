@@ -38,6 +38,19 @@ def vgg16(weights_sha256: str, int8: str = "") -> Identity:
     return Identity(space_of(weights_sha256, int8), DIMENSIONS, ARCHITECTURE, weights_sha256)
 
 
+def onnx(name: str, sha256: str, recipe: str, dimensions: int) -> Identity:
+    """Return the identity of an ONNX file.
+
+    Args:
+        name: the name of its architecture.
+        sha256: the digest of the file, in hexadecimal.
+        recipe: all that its TOML says and that changes a vector.
+        dimensions: how many numbers a vector has.
+    """
+    digest = hashlib.sha256(f"{sha256}|{recipe}".encode()).hexdigest()
+    return Identity(f"{name}-{digest[:12]}", dimensions, name, sha256)
+
+
 def space_of(weights_sha256: str, int8: str = "") -> str:
     """Return the space of trunk weights with the given digest, under this code's preprocessing and head.
 
