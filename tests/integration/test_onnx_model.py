@@ -298,15 +298,15 @@ def test_that_memory_has_run_out_is_told_from_other_failures(tmp_path: Path) -> 
 @pytest.mark.parametrize("crop", [1.0, 0.875])
 def test_the_middle_of_a_picture_is_what_a_model_with_a_crop_sees(crop: float) -> None:
     """As torchvision does it: the shorter side is scaled, and a square is cut from the middle."""
-    picture = Image.effect_noise((400, 256), 90).convert("RGB")
+    picture = Image.effect_noise((512, 256), 90).convert("RGB")
     file = io.BytesIO()
     picture.save(file, "PNG")
     _, pixels = image.decode(file.getvalue(), limits=LIMITS, preprocessing=Preprocessing(28, crop))
     short = round(28 / crop)
-    long = short * 400 // 256
-    left, top = (long - 28) / 2, (short - 28) / 2
+    long = 2 * short
+    left, top = (long - 28) // 2, (short - 28) // 2
     whole = np.asarray(picture.resize((long, short), Image.Resampling.BILINEAR), float)
-    cut = whole[int(top) : int(top) + 28, int(left) : int(left) + 28]
+    cut = whole[top : top + 28, left : left + 28]
     assert np.corrcoef(pixels.ravel(), cut.ravel())[0, 1] > 0.9
     _, squashed = image.decode(file.getvalue(), limits=LIMITS, preprocessing=Preprocessing(28))
     assert np.corrcoef(squashed.ravel(), cut.ravel())[0, 1] < 0.5

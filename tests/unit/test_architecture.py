@@ -71,7 +71,7 @@ SERVERS |= {
         ),
         (
             "lookalike_embedder.server",
-            {"torch", "torchvision", "asyncpg", "pgvector", "lookalike_searcher", "opentelemetry"},
+            {"torch", "torchvision", "onnxruntime", "asyncpg", "pgvector", "lookalike_searcher", "opentelemetry"},
         ),
     ],
 )
