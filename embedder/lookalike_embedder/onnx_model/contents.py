@@ -88,7 +88,7 @@ def _precision(model: "ModelProto", tensors: "list[TensorProto]") -> str:
 
     if any(node.op_type in _QUANTISED for node in model.graph.node):
         return "int8"
-    names = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.BFLOAT16: "bf16"}
+    names: dict[int, str] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.BFLOAT16: "bf16"}
     sizes = dict.fromkeys(names.values(), 0)
     for tensor in tensors:
         if name := names.get(tensor.data_type):

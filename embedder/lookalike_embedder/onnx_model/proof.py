@@ -34,7 +34,7 @@ def dimensions(model: "OnnxModel") -> int:
             f" {said.place('output.pooling')}"
         )
     alone, together = model(noise[:1]), model(noise[: model.largest_batch], Lane.BULK)
-    count = alone.shape[1]
+    count = int(alone.shape[1])
     if not 1 <= count <= MAX_DIMENSIONS:
         raise InvalidModel(f"model: vectors must have 1 to {MAX_DIMENSIONS:,} dimensions, these have {count:,}")
     if not (np.isfinite(alone).all() and np.isfinite(together).all()):

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import onnxruntime
+from onnxruntime import InferenceSession as Session
 
 from lookalike_embedder.config import CORES
 from lookalike_embedder.errors import InvalidModel, Unsupported
 from lookalike_embedder.job import Lane
 
 logger = logging.getLogger(__name__)
-
-Session = onnxruntime.InferenceSession
 
 _CUDA: Final = "CUDAExecutionProvider"
 _OPENVINO: Final = "OpenVINOExecutionProvider"

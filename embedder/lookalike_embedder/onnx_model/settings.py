@@ -26,8 +26,8 @@ class Settings:
     input_name: str
     preprocessing: Preprocessing
     channels: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     output_name: str
     pooling: str
     normalisation: str
@@ -154,7 +154,7 @@ def place(file: Path, text: str, key: str) -> str:
 
 def _checked(file: Path, text: str, document: dict[str, Any]) -> dict[str, Any]:
     """Return the value of each rule's key."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in document.items():
         flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
     if unknown := next((key for key in flat if key not in _RULES), None):
