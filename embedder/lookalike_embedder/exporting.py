@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MIN_COSINE: Final = 0.9999
 """A vector of the ONNX file and the original's, of the same pixels, have at least this cosine."""
 MIN_COSINE_INT8: Final = 0.98
-"""The same for int8. VGG16 and convolutional networks reach it; of transformers, not all do."""
+"""A vector of an int8 file and the original's have at least this cosine. MobileNetV3 of random weights has .985."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was exported has proven itself on some photos.
+    """The exported model has proven itself on some photos.
 
     Attributes:
         file: the ONNX file.

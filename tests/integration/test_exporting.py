@@ -84,7 +84,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     save_file({"0.bias": torch.zeros(48)}, file)
     with pytest.raises(Unsupported, match=r"lacks 1 tensors of the network, among them 0.weight"):
         originals.fill(tiny(), file)
-    with pytest.raises(Unsupported, match="must end in .safetensors"):
+    with pytest.raises(Unsupported, match=r"must end in \.safetensors"):
         originals.fill(tiny(), tmp_path / "state.pth")
 
 

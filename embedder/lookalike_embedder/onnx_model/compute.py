@@ -6,13 +6,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from lookalike_embedder.errors import DeviceLost, OutOfMemory
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.onnx_model import contents, settings
 from lookalike_embedder.onnx_model.contents import Contents
-from lookalike_embedder.onnx_model.sessions import Session, open_sessions
+from lookalike_embedder.onnx_model.sessions import open_sessions
 from lookalike_embedder.onnx_model.settings import Settings
 from lookalike_embedder.onnx_model.signature import Signature, check
 from lookalike_embedder.space import Identity, onnx
@@ -45,7 +46,12 @@ class OnnxModel:
     """
 
     def __init__(
-        self, sessions: Mapping[Lane, Session], device: str, said: Settings, signature: Signature, has: Contents
+        self,
+        sessions: Mapping[Lane, InferenceSession],
+        device: str,
+        said: Settings,
+        signature: Signature,
+        has: Contents,
     ) -> None:
         self.device, self.precision = device, has.precision
         self.preprocessing = said.preprocessing
