@@ -34,7 +34,7 @@ class Session(Protocol):
         """Return the inputs that must be given."""
 
     def get_outputs(self) -> Sequence[Any]:
-        """Return the outputs."""
+        """Return the outputs of the model."""
 
 
 def check(file: Path, session: Session, said: Settings) -> Signature:
