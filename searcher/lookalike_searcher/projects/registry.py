@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -179,12 +179,16 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
             return
 
 
+DELETED: Final = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+"""What PostgreSQL raises where a project has been deleted."""
+
+
 @contextmanager
 def deletion_noticed(name: str) -> Iterator[None]:
     """Raise NotFound if the project is deleted within the block: on a replica, where our locks have no effect."""
     try:
         yield
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+    except DELETED as error:
         raise NotFound.project(name) from error
 
 

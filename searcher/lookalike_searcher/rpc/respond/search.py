@@ -25,19 +25,17 @@ def ranking(answer: Ranking, next_page_token: str, search_id: str) -> wire.Searc
         reason=_REASONS[answer.reason],
         query_featureless=answer.query.featureless,
     )
-    room, listed = MAX_REFERENCE_BYTES, response.hits
+    room, add = MAX_REFERENCE_BYTES, response.hits.add
     for hit in answer.hits:
-        message = listed.add(
-            similarity=hit.similarity,
-            match=_match(hit, answer.query),
-            sha256=hit.sha256,
-            width=hit.width,
-            height=hit.height,
-            reference_count=hit.reference_count,
-            product=hit.product,
-            score=hit.score,
-            featureless=hit.featureless,
-        )
+        message = add()  # to set its fields takes half as long as to pass them to `add`
+        message.similarity = hit.similarity
+        message.score = hit.score
+        message.match = _match(hit, answer.query)
+        message.sha256 = hit.sha256
+        message.width, message.height = hit.width, hit.height
+        message.product = hit.product
+        message.featureless = hit.featureless
+        message.reference_count = hit.reference_count
         room = add_references(message.references, hit.references, room)
     return response
 
