@@ -52,7 +52,9 @@ def _mirrored_numbers() -> NDArray[np.intp]:
     image, the rows of the grid come in opposite order, and directions are turned the other way round.
     """
     row, column, direction = np.indices((_CELLS, _CELLS, _DIRECTIONS))
-    return (((_CELLS - 1 - row) * _CELLS + column) * _DIRECTIONS + -direction % _DIRECTIONS).ravel()
+    return np.asarray(
+        (((_CELLS - 1 - row) * _CELLS + column) * _DIRECTIONS + -direction % _DIRECTIONS).ravel(), np.intp
+    )
 
 
 _MIRRORED: Final = _mirrored_numbers()

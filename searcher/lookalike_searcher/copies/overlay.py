@@ -25,7 +25,7 @@ _MARGIN: Final = np.ones((5, 5), np.uint8)
 """Where a picture ends within the other, its last two pixels are mixed with what lies beyond."""
 _NOISE: Final = 9.0
 """The variance of detail, in 255 levels, below which there is none to compare."""
-_LEVELS: Final = 2.55
+_LEVELS: Final = np.float32(2.55)
 """CIELAB has 100 levels of lightness."""
 _BLUR_WHEN_SHRUNK: Final = 0.5
 _LEAST_WEIGHT: Final = 1e-3
@@ -59,9 +59,13 @@ def lay(one: Picture, other: Picture, affine: Affine) -> Overlay | None:
     warped, common = _warped(above, transform, base.shape[:2])
     if common.sum() < LEAST_AREA:
         return None
-    lab, laid = (cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_BGR2Lab) for picture in (base, warped))
-    likeness, texture = _compared(lab[..., 0] * _LEVELS, laid[..., 0] * _LEVELS, common)
-    return Overlay(in_one, common, likeness, texture, *((lab, laid) if in_one else (laid, lab)))
+    below, upon = _lab(base), _lab(warped)
+    likeness, texture = _compared(below[..., 0] * _LEVELS, upon[..., 0] * _LEVELS, common)
+    return Overlay(in_one, common, likeness, texture, *((below, upon) if in_one else (upon, below)))
+
+
+def _lab(picture: Picture) -> Plane:
+    return np.asarray(cv2.cvtColor(picture.astype(np.float32) / np.float32(255), cv2.COLOR_BGR2Lab), np.float32)
 
 
 def _warped(picture: Picture, transform: Affine, shape: tuple[int, int]) -> tuple[Picture, Mask]:
@@ -85,7 +89,7 @@ def _compared(one: Plane, other: Plane, common: Mask) -> tuple[Plane, Plane]:
     of_one, of_other = (np.maximum(mean(detail * detail), 0) for detail in (here, there))  # sums drift below 0
     of_both = mean(here * there)
     likeness = of_both / np.sqrt((of_one + _NOISE) * (of_other + _NOISE))
-    return likeness, np.sqrt(np.maximum(of_one, of_other))
+    return np.asarray(likeness, np.float32), np.asarray(np.sqrt(np.maximum(of_one, of_other)), np.float32)
 
 
 def _detail(plane: Plane, mean: "_Mean") -> Plane:

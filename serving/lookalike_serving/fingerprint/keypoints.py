@@ -86,14 +86,14 @@ class Keypoints:
         if len(packed) != _HEAD + count * _ROW.itemsize:
             raise InvalidKeypoints(f"{_HEAD + count * _ROW.itemsize} bytes for {count} keypoints, got {len(packed)}")
         rows = np.frombuffer(packed, _ROW, count, _HEAD)
-        places = np.stack((rows["x"], rows["y"]), axis=1).astype(np.float32) / _PARTS_OF_PIXEL
+        places = np.stack((rows["x"], rows["y"]), axis=1).astype(np.float32) / np.float32(_PARTS_OF_PIXEL)
         if (places > (width, height)).any():
             raise InvalidKeypoints(f"keypoints within {width} x {height} pixels, got one outside")
         return cls(
             width,
             height,
             places,
-            rows["scale"].astype(np.float32) / _STEPS_OF_OCTAVE,
-            rows["angle"].astype(np.float32) / _STEPS_OF_TURN,
+            rows["scale"].astype(np.float32) / np.float32(_STEPS_OF_OCTAVE),
+            rows["angle"].astype(np.float32) / np.float32(_STEPS_OF_TURN),
             np.ascontiguousarray(rows["bits"]),
         )

@@ -36,7 +36,7 @@ def make(pixels: RGB, width: int, height: int) -> Fingerprint:
 def keypoints(small: picture.Picture) -> Keypoints:
     """Return the picture's strongest keypoints."""
     height, width = small.shape[:2]
-    sift = cv2.SIFT_create(MAX_KEYPOINTS, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE, enable_precise_upscale=True)
+    sift = cv2.SIFT.create(MAX_KEYPOINTS, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE, enable_precise_upscale=True)
     found, descriptors = sift.detectAndCompute(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), None)
     found = found[:MAX_KEYPOINTS]  # of equally strong ones, OpenCV returns more
     numbers = np.zeros((0, BITS), np.float32) if descriptors is None else descriptors[:MAX_KEYPOINTS]
