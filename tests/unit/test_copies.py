@@ -6,7 +6,6 @@ from itertools import permutations
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
-from skimage import data
 
 from lookalike.evaluation.alterations import ALTERATIONS, Alteration
 from lookalike_searcher.copies.proof import Kind, Proof
@@ -14,10 +13,9 @@ from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.copies.verification import verify
 from lookalike_serving.fingerprint import making
 from tests.bench.copies.alterations import HARDER, RECOLOURED, Composed
+from tests.pictures import shipped
 
-ASTRONAUT, CAT, COFFEE, ROCKET = (
-    Image.fromarray(photo) for photo in (data.astronaut(), data.chelsea(), data.coffee(), data.rocket())
-)
+ASTRONAUT, CAT, COFFEE, ROCKET = map(shipped, ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"))
 
 
 def beside_others(compose: Composed) -> Alteration:
@@ -110,12 +108,12 @@ def test_different_photos_are_similar_at_best(one: int, other: int) -> None:
 
 
 def test_two_shots_of_one_scene_are_no_copies() -> None:
-    left, right, _ = data.stereo_motorcycle()
-    assert verify(side(Image.fromarray(left)), side(Image.fromarray(right))).kind is Kind.SIMILAR
+    left, right = (side(shipped(f"motorcycle_{eye}.png")) for eye in ("left", "right"))
+    assert verify(left, right).kind is Kind.SIMILAR
 
 
 def test_different_products_with_the_same_logo_are_no_copies() -> None:
-    logo = Image.fromarray(data.page()).crop((20, 20, 140, 100))
+    logo = shipped("page.png").crop((20, 20, 140, 100))
     marked = []
     for photo in (CAT, COFFEE):
         photo = photo.copy()

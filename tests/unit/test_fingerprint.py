@@ -6,29 +6,30 @@ from functools import cache
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import data
 
 from lookalike_serving.fingerprint import Fingerprint, making, picture
 from lookalike_serving.fingerprint.keypoints import MAX_KEYPOINTS, InvalidKeypoints, Keypoints
 from lookalike_serving.fingerprint.picture import InvalidPicture
-from tests.pictures import encoded
+from tests.pictures import encoded, shipped
+
+CAT = np.asarray(shipped("chelsea.png"))
 
 
 @cache
 def cat() -> Fingerprint:
-    return making.make(data.chelsea(), 451, 300)
+    return making.make(CAT, 451, 300)
 
 
 def test_a_fingerprint_is_small_and_shows_the_picture_in_its_own_aspect() -> None:
     seen = np.asarray(Image.open(io.BytesIO(cat().picture)))
     assert seen.shape == (106, 160, 3)
-    assert np.abs(seen.mean(axis=(0, 1)) - data.chelsea().mean(axis=(0, 1))).max() < 3, "red is red"
+    assert np.abs(seen.mean(axis=(0, 1)) - CAT.mean(axis=(0, 1))).max() < 3, "red is red"
     assert picture.size(cat().picture) == (160, 106)
     assert len(cat()) <= 8192
 
 
 def test_what_the_model_sees_will_do_though_it_is_squashed_to_a_square() -> None:
-    squashed = np.asarray(Image.fromarray(data.chelsea()).resize((224, 224), Image.Resampling.BILINEAR))
+    squashed = np.asarray(Image.fromarray(CAT).resize((224, 224), Image.Resampling.BILINEAR))
     assert making.make(squashed, 451, 300).keypoints[:2] == cat().keypoints[:2]
 
 

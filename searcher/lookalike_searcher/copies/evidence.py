@@ -14,8 +14,10 @@ _OF_CHROMA: Final = 0.4
 
 Compression reaches 4 and, as brightness and contrast change all colours alike, these reach a quarter of the chroma.
 Warmer colours reach half of it, and colours that are gone, or turned on the wheel by 60 degrees, all of it."""
-_ALIKE: Final = 0.9
-_AGREED: Final = 0.34
+_NEARLY_ALIKE: Final = 0.88
+_ALIKE: Final = 0.96
+"""Local likeness from where on detail counts, and from where on it counts in full."""
+_AGREED: Final = 0.29
 _STEEPNESS: Final = 40.0
 _ENOUGH_INLIERS: Final = 10
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half."""
@@ -29,13 +31,14 @@ _SURROUNDINGS: Final = np.ones((9, 9), np.uint8)
 
 
 def agreement(overlay: Overlay) -> float:
-    """Return the share of detail that agrees in both pictures.
+    """Return the share of detail that agrees in both pictures, with that counted in part which agrees nearly.
 
-    In a copy, that is nearly all of it but for what is covered. In two shots of a scene it is a third at most: what is
+    In a copy, that is most of it but for what is covered. In two shots of a scene it is less than a third, as what is
     near has moved against what is far, so that they agree only here and there.
     """
     texture = overlay.texture[overlay.common]
-    return float(texture[overlay.likeness[overlay.common] >= _ALIKE].sum() / texture.sum())
+    agreed = np.interp(overlay.likeness[overlay.common], (_NEARLY_ALIKE, _ALIKE), (0, 1))
+    return float((texture * agreed).sum() / texture.sum())
 
 
 def confidence(agreed: float, inliers: int) -> float:

@@ -48,7 +48,7 @@ def size(encoded: bytes) -> tuple[int, int]:
 
 
 def decode(encoded: bytes) -> Picture:
-    """Return the picture.
+    """Return the pixels of a small picture.
 
     Raises:
         InvalidPicture: see `size`; or the file is broken.

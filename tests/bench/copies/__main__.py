@@ -65,6 +65,8 @@ def others_ways(name: str, pairs: Sequence[Pair]) -> list[Figure]:
     """The same pairs, judged by others; end to end does not count against them."""
     figures = []
     for way, says in JUDGES.items():
+        if way == "cosine" and pairs[0].one.vector is None:
+            continue
         right = [says(pair) for pair in pairs if pair.truth is Truth.COPY]
         wrong = sum(says(pair) for pair in pairs if pair.truth is not Truth.COPY)
         series = _share(says(pair) for pair in pairs if pair.truth is Truth.SERIES)
