@@ -11,7 +11,8 @@ from lookalike.evaluation.alterations import ALTERATIONS, Alteration
 from lookalike_searcher.copies.proof import Kind, Proof
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.copies.verification import verify
-from lookalike_serving.fingerprint import making
+from lookalike_serving.fingerprint import Fingerprint, making
+from lookalike_serving.fingerprint.picture import InvalidPicture
 from tests.bench.copies.alterations import HARDER, RECOLOURED, Composed
 from tests.pictures import shipped
 
@@ -129,3 +130,14 @@ def test_where_there_is_too_little_to_see_the_answer_says_so(colour: str) -> Non
         proof = verify(*pair)
         assert proof.kind is Kind.TOO_LITTLE
         assert not proof.is_copy
+
+
+def test_keypoints_of_another_picture_prove_nothing() -> None:
+    """Whoever sends fingerprints of his own may send any."""
+    large, blank = (
+        making.make(np.asarray(photo), *photo.size) for photo in (CAT, Image.new("RGB", (451, 300), "teal"))
+    )
+    with pytest.raises(InvalidPicture, match="as large as its keypoints say, 160 x 106, got"):
+        Side.of(Fingerprint(making.make(np.asarray(CAT), 300, 300).picture, large.keypoints))
+    forged = Side.of(Fingerprint(blank.picture, large.keypoints))
+    assert not verify(forged, forged).is_copy

@@ -1,4 +1,4 @@
-"""Weigh what an overlay shows: is it the same photo, in which colours, and what is covered."""
+"""Judge what an overlay shows: is it the same photo, in which colours, and what is covered."""
 
 import math
 from typing import Final
@@ -38,7 +38,7 @@ def agreement(overlay: Overlay) -> float:
     """
     texture = overlay.texture[overlay.common]
     agreed = np.interp(overlay.likeness[overlay.common], (_NEARLY_ALIKE, _ALIKE), (0, 1))
-    return float((texture * agreed).sum() / texture.sum())
+    return float((texture * agreed).sum() / max(texture.sum(), _DETAIL))
 
 
 def confidence(agreed: float, inliers: int) -> float:

@@ -7,7 +7,7 @@ from typing import Self
 from lookalike_searcher.copies.matching import mirrored
 from lookalike_serving.fingerprint import Fingerprint, picture
 from lookalike_serving.fingerprint.keypoints import Keypoints
-from lookalike_serving.fingerprint.picture import Picture
+from lookalike_serving.fingerprint.picture import InvalidPicture, Picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,20 @@ class Side:
 
     @classmethod
     def of(cls, fingerprint: Fingerprint) -> Self:
-        """Return the side of a fingerprint. Raises InvalidKeypoints."""
-        return cls(Keypoints.unpack(fingerprint.keypoints), fingerprint.picture)
+        """Return the side of a fingerprint.
+
+        Raises:
+            InvalidKeypoints: see there.
+            InvalidPicture: see there; or the keypoints are those of a picture of another size.
+        """
+        keypoints, size = Keypoints.unpack(fingerprint.keypoints), picture.size(fingerprint.picture)
+        if size != (keypoints.width, keypoints.height):
+            raise InvalidPicture(f"as large as its keypoints say, {keypoints.width} x {keypoints.height}, got {size}")
+        return cls(keypoints, fingerprint.picture)
 
     @cached_property
     def picture(self) -> Picture:
-        """Return the small picture. Raises InvalidPicture."""
+        """Return the pixels of the small picture. Raises InvalidPicture."""
         return picture.decode(self.encoded)
 
     @cached_property
