@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 # Much of a test is waiting: for processes, for the database.
 TESTS_AT_ONCE ?= 4
-LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo indexing_chaos page pods) \
-	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates http_schema restore)
+LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo documents gpu_check indexing_chaos page pods) \
+	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates fuzz http_schema model restore)
 BIN    := $(VENV)/bin
 # Tests start some hundred processes of ours: they must not compile our modules again each time, whatever the shell says.
 test test-long: export PYTHONDONTWRITEBYTECODE =
@@ -37,7 +37,7 @@ lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code
 	$(BIN)/python tools/sync_client.py --check
 
 screenshot: $(VENV)/.dev  ## Make the README's screenshot anew, by the page's test; needs chromium.
-	LOOKALIKE_SCREENSHOTS=docs $(BIN)/pytest tests/e2e/test_page.py -k 'copies_come_first and drop'
+	LOOKALIKE_SCREENSHOTS=docs $(BIN)/pytest tests/e2e/test_page.py -k copies_come_first
 
 format: $(VENV)/.dev  ## Format the code and mend what can be mended.
 	$(BIN)/ruff format .

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from lookalike.demo.photos import shipped_photos
+from tests.command_line import CommandLine, command_line
 
 # What a shell starts in its background ignores SIGINT, and so would the programs that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -80,6 +81,13 @@ def photos() -> list[Path]:
     found = shipped_photos()
     assert len(found) > 15, "the demo extra's photos are missing"
     return found
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandLine]:
+    """`lookalike` with any arguments."""
+    with command_line() as started:
+        yield started
 
 
 @pytest.hookimpl(trylast=True)

@@ -26,6 +26,9 @@ STANDING: Final[dict[Key, int]] = {(f"standing/{image}", "s"): image for image i
 """References that nobody touches, with their images: every answer must have them."""
 _IMAGES: Final = {sha256(image): image for image in [*range(IMAGES), *STANDING.values()]}
 _PAGE: Final = 7
+_GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+"""How calls end whose server goes away. Those that it had received and not begun when it stopped are reset by gRPC, and
+the caller, who did not cancel them, sees CANCELLED; our client repeats them, see `is_transient`."""
 
 
 @cache
@@ -225,4 +228,4 @@ async def unavailable(flow: Awaitable[None]) -> None:
     except* grpc.aio.AioRpcError as errors:
         for error in errors.exceptions:
             assert isinstance(error, grpc.aio.AioRpcError)
-            assert error.details() == STATUS_LOST or error.code() is grpc.StatusCode.UNAVAILABLE, error
+            assert error.details() == STATUS_LOST or error.code() in _GONE, error

@@ -32,7 +32,9 @@ builds for CPUs alone, of which we do not know the hashes."""
 
 def compile_(name: str, *options: str) -> None:
     """Write one lock file, with its hashes."""
-    file = FOLDER / f"{name}.txt"
+    file, torch = FOLDER / f"{name}.txt", FOLDER / "torch.txt"
+    if name == "embedder":  # uv keeps the versions that it finds in the file
+        file.write_text(file.read_text() + torch.read_text())
     extras = [argument for extra in LOCKS[name] for argument in ("--extra", extra)]
     command = [
         str(Path(sys.executable).with_name("uv")),
@@ -52,7 +54,7 @@ def compile_(name: str, *options: str) -> None:
     if name == "embedder":
         text = file.read_text()
         file.write_text(TORCH.sub("", text))
-        (FOLDER / "torch.txt").write_text("".join(TORCH.findall(text)))
+        torch.write_text("".join(TORCH.findall(text)))
 
 
 if __name__ == "__main__":

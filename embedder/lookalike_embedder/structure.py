@@ -25,7 +25,7 @@ def check(data: bytes) -> None:
         if data.startswith(magic):
             try:
                 count = sum(islice(parts(data), MAX_PARTS + 1))
-            except (IndexError, struct.error):  # the file is truncated; its decoder will say so
+            except (IndexError, OverflowError, struct.error):  # the file is truncated; its decoder will say so
                 return
             if count > MAX_PARTS:
                 raise InvalidImage(

@@ -23,7 +23,7 @@ class Config(ServerSettings):
         credentials: how the servers are reached. It holds no token: those of the callers are handed on.
     """
 
-    METRICS_PORT: ClassVar[int] = 9466
+    METRICS_PORT: ClassVar[int] = 9463
 
     embedder: Annotated[str, Option("The embedder's address.", variable="LOOKALIKE_EMBEDDER")] = DEFAULT_EMBEDDER
     searcher: Annotated[str, Option("The searcher's address.", variable="LOOKALIKE_SEARCHER")] = DEFAULT_SEARCHER

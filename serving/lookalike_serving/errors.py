@@ -108,6 +108,29 @@ class SentSlowly(DomainError):
         super().__init__("SENT_SLOWLY", "this request came slowly while others waited; send it again")
 
 
+class LateTaken(DomainError):
+    """The event loop is so late that the call has waited for too long when it was taken.
+
+    Args:
+        waited_seconds: how long that was.
+        retry_seconds: seconds until the client should try again.
+    """
+
+    def __init__(self, waited_seconds: float, retry_seconds: float) -> None:
+        super().__init__(
+            "OVERLOADED",
+            f"this server is overloaded: the call had waited for {waited_seconds:.3f} s, too long for its deadline,"
+            f" before anything could be done for it; try again in {retry_seconds:.3f} s, or ask another server",
+            waited_seconds=f"{waited_seconds:.3f}",
+            retry_seconds=f"{retry_seconds:.3f}",
+        )
+        self._retry_seconds = retry_seconds
+
+    def details(self) -> Iterable[Message]:
+        """Yield when to try again."""
+        yield retry_info(self._retry_seconds)
+
+
 class InternalError(DomainError):
     """The server has failed, and the caller is not at fault. The log has the cause, the answer does not."""
 
@@ -124,6 +147,7 @@ class StatusTable:
             StreamAged: grpc.StatusCode.UNAVAILABLE,
             InvalidMessage: grpc.StatusCode.INVALID_ARGUMENT,
             SentSlowly: grpc.StatusCode.UNAVAILABLE,
+            LateTaken: grpc.StatusCode.RESOURCE_EXHAUSTED,
             InternalError: grpc.StatusCode.INTERNAL,
             **codes,
         }

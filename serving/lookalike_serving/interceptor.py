@@ -11,7 +11,8 @@ import grpc
 from lookalike_serving.errors import Context, StatusTable
 from lookalike_serving.intake import Intake
 from lookalike_serving.parsing import Limits, Parser
-from lookalike_serving.rpc import Observe, Rpc, unobserved
+from lookalike_serving.pending import Pending
+from lookalike_serving.rpc import Observe, Rpc, time_remaining, unobserved
 from lookalike_serving.security.authentication import Guard
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -51,14 +52,18 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         observe: is called at the end of each RPC of the service.
         guard: identifies and admits callers.
         limits: the limits of requests.
+        pending: knows how long calls have waited before.
     """
 
-    def __init__(self, service: str, table: StatusTable, observe: Observe, guard: Guard, limits: Limits) -> None:
+    def __init__(
+        self, service: str, table: StatusTable, observe: Observe, guard: Guard, limits: Limits, pending: Pending
+    ) -> None:
         self._prefix = f"{service}/"
         self._table = table
         self._observe = observe
         self._guard = guard
         self._limits = limits
+        self._pending = pending
         self._wrapped: dict[str, Any] = {}
         self._intake = Intake()
 
@@ -68,6 +73,8 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:  # noqa: ANN401 - None for an unknown method, which gRPC's types forget
         """Return the method's handler, wrapped: once for all its calls."""
+        if (own := self._pending.own(handler_call_details)) is not None:
+            return own
         wrapped = self._wrapped.get(handler_call_details.method)
         if wrapped is None:
             handler = await continuation(handler_call_details)
@@ -90,8 +97,12 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(streams, parser, handler.response_serializer)
 
     def _unary(self, serve: Callable[[Any, Context], Awaitable[Any]], method: str, parser: Parser) -> Any:  # noqa: ANN401
+        is_ours = method.startswith(self._prefix)
+
         async def answer(_: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
             async with self._rpc(method, context, logging.DEBUG) as rpc:
+                if is_ours:
+                    self._pending.check(f"/{method}", time_remaining())
                 await rpc.admit()
                 async with self._intake.request(context, parser) as request:
                     return await serve(rpc.permitted(request), context)

@@ -25,7 +25,7 @@ class ServerSettings:
     metrics_port: Annotated[
         int | None,
         Option(
-            "Port of /metrics; 0 picks a free one. Left out: 9464 for the embedder, 9465 for the searcher and 9466 for"
+            "Port of /metrics; 0 picks a free one. Left out: 9464 for the embedder, 9465 for the searcher and 9463 for"
             " the gateway, or a free one if --port is 0.",
             min=0,
             max=65535,

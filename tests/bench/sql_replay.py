@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from lookalike_searcher.database import pool as databases
-from lookalike_searcher.database.connection import prepare
+from lookalike_searcher.database.connection import prepare_for_walks
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.types import Search
 
@@ -17,22 +17,21 @@ Statements = list[tuple[str, tuple[object, ...]]]
 
 
 async def recorded(url: str, searches: Sequence[Search]) -> list[Statements]:
-    """For each search, all statements that it takes from BEGIN to COMMIT, with their arguments."""
-    found: list[Statements] = []
+    """For each search, all statements that it takes in a project that is known, with their arguments."""
+    found: list[Statements] = [[]]
 
     def note(query: Any) -> None:  # noqa: ANN401 - asyncpg's, which has no public type
-        if query.query.startswith("BEGIN"):
-            found.append([])
         found[-1].append((query.query, query.args))
 
     async with databases.connect(url, pool_size=1, command_timeout=60) as database:
         async with database.connection() as connection:  # the only one there is
             connection.add_query_logger(note)
+        await rank.rank(database, searches[0])
         for asked in searches:
+            async with database.connection():  # which is lent when the search before has ended
+                found.append([])
             await rank.rank(database, asked)
-        async with database.connection():  # which is lent when the last search has committed
-            pass
-    return found
+    return found[1:]
 
 
 @dataclass
@@ -67,7 +66,7 @@ async def replay(url: str) -> AsyncIterator[Replay]:
     """A connection of its own."""
     connection = await asyncpg.connect(url)
     try:
-        await prepare(connection)
+        await prepare_for_walks(connection, timeout=60)
         yield Replay(connection, [])
     finally:
         await connection.close()

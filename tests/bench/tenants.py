@@ -1,16 +1,20 @@
 """Many projects: what grows with their number, on one PostgreSQL: connections, searches, new projects, maintenance.
 
-A real PostgreSQL in a temporary folder, and the searcher's own code over it, without the RPC. Projects are small and
-alike. Ten of them, far apart, are searched again and again, as the few that are busy at one time; and all, each once.
-The last line is JSON.
+A real PostgreSQL for each number of projects, in a temporary folder, and the searcher's own code over it, without the
+RPC. Projects are small and alike. Ten of them, far apart, are searched again and again, as the few that are busy at one
+time, after many have been searched once. The last line is JSON.
 """
 
 import argparse
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -38,6 +42,8 @@ SPACE: Final = "space"
 _IMAGES: Final = 10
 _BUSY: Final = 10
 _AT_ONCE: Final = 4
+_MET: Final = 2_000
+_ROUNDS: Final = 12
 _NAMES: Final = (
     "connect_ms_at_10000",
     "search_p50_ms_at_10000_over_10",
@@ -56,9 +62,9 @@ def name_of(number: int) -> str:
     return f"tenant-{number:06}"
 
 
-async def fill(database: Database, first: int, end: int) -> None:
-    """Make the projects of these numbers, each with the same few images."""
-    numbers = iter(range(first, end))
+async def fill(database: Database, count: int) -> None:
+    """Make so many projects, each with the same few images."""
+    numbers = iter(range(count))
 
     async def make() -> None:
         for number in numbers:
@@ -72,61 +78,87 @@ async def fill(database: Database, first: int, end: int) -> None:
         await connection.execute("ANALYZE lookalike_project, lookalike_space, pg_class, pg_type, pg_attribute")
 
 
-async def repeated(act: Callable[[int], Awaitable[object]], times: int) -> list[float]:
-    """The milliseconds of each of so many calls."""
-    found = []
-    for number in range(times):
-        began = time.perf_counter()
-        await act(number)
-        found.append((time.perf_counter() - began) * 1000)
-    return found
+@dataclass(frozen=True)
+class Filled:
+    """A database with so many projects, and the milliseconds of what was done there."""
 
+    count: int
+    url: str
+    database: Database
+    took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-async def measured_at(url: str, database: Database, count: int) -> list[Figure]:
-    """What one size takes."""
-
-    async def connect(_: int) -> None:
-        async with connections.connected(url) as connection:
+    async def connect(self, _: int) -> None:
+        async with connections.connected(self.url) as connection:
             await connections.prepare(connection)
 
-    async def start(_: int) -> None:
-        async with databases.connect(url, pool_size=1, command_timeout=60):
+    async def start(self, _: int) -> None:
+        async with databases.connect(self.url, pool_size=1, command_timeout=60):
             pass
 
-    async def search(number: int) -> None:
+    async def search(self, number: int) -> None:
+        """Search in one of all projects."""
         example = Example(embedding=Embedding(SPACE, _VECTORS[number % _IMAGES]))
-        await rank.rank(database, Search(name_of(number % count), Query((example,)), 10))
+        await rank.rank(self.database, Search(name_of(number % self.count), Query((example,)), 10))
 
-    async def create(number: int) -> None:
-        await registry.create(database, f"new-{number}", SPACE, registry.Limits())
+    async def search_busy(self, number: int) -> None:
+        """Search in one of the few projects that are busy."""
+        await self.search(number % _BUSY * self.count // _BUSY)
 
-    async def list_page(_: int) -> None:
-        await registry.list_after(database, name_of(count // 2), 100, ["*"])
+    async def create(self, number: int) -> None:
+        await registry.create(self.database, f"new-{number}", SPACE, registry.Limits())
 
-    busy = [position * count // _BUSY for position in range(_BUSY)]
-    for number in busy * 10:  # each connection of the pool meets each project
-        await search(number)
-    searches = await repeated(lambda number: search(busy[number % _BUSY]), 400)
-    scattered = await repeated(lambda number: search(number * 7919), min(count, 2000))
-    creates = await repeated(create, 20)
-    for number in range(20):
-        await registry.delete(database, f"new-{number}")
-    maintenance = Maintenance(Config(data_dir=Path("unused")), database, Metrics())
-    looks = await repeated(lambda _: maintenance.once(), 20)
-    return [
-        Figure(f"connect_ms.{count}", median(await repeated(connect, 20)), "a new connection, ready for searches"),
-        Figure(f"start_ms.{count}", median(await repeated(start, 5)), "look at the database, migrate nothing"),
-        Figure(f"search_p50_ms.{count}", median(searches), f"ten hits of {_IMAGES} images, in {_BUSY} busy projects"),
-        Figure(f"search_any_p50_ms.{count}", median(scattered), "in any project, most for the first time"),
-        Figure(f"create_project_ms.{count}", median(creates), "schema, tables and registry"),
-        Figure(f"list_ms.{count}", median(await repeated(list_page, 20)), "a page of 100 projects"),
-        Figure(f"maintenance_ms.{count}", mean(looks), "a look for work that finds none"),
-        Figure(
-            f"backend_mb.{count}",
-            await backend_memory(database),
-            "the largest process of PostgreSQL, without what all share",
-        ),
-    ]
+    async def delete(self, number: int) -> None:
+        await registry.delete(self.database, f"new-{number}")
+
+    async def list_page(self, _: int) -> None:
+        await registry.list_after(self.database, name_of(self.count // 2), 100, ["*"])
+
+    @cached_property
+    def maintenance(self) -> Maintenance:
+        return Maintenance(Config(data_dir=Path("unused")), self.database, Metrics())
+
+    async def look(self, _: int) -> None:
+        await self.maintenance.once()
+
+    async def meet_projects(self) -> None:
+        """Search so often that the connections of the pool are as those of a searcher that has served for long."""
+        for number in range(min(self.count, _MET)):
+            await self.search(number * 7919)
+        for number in range(_BUSY * 20):
+            await self.search_busy(number)
+
+    async def turn(self) -> None:
+        """Do each thing some times."""
+        for name, act, times in (
+            ("search_p50_ms", self.search_busy, 40),
+            ("connect_ms", self.connect, 3),
+            ("start_ms", self.start, 2),
+            ("create_project_ms", self.create, 3),
+            ("delete_project_ms", self.delete, 3),
+            ("list_ms", self.list_page, 3),
+            ("maintenance_ms", self.look, 3),
+        ):
+            for number in range(times):
+                began = time.perf_counter()
+                await act(number)
+                self.took[name].append((time.perf_counter() - began) * 1000)
+
+    async def figures(self) -> list[Figure]:
+        """What was found."""
+        details = {
+            "connect_ms": "a new connection, ready for searches",
+            "start_ms": "look at the database, migrate nothing",
+            "search_p50_ms": f"ten hits of {_IMAGES} images, in {_BUSY} busy projects",
+            "create_project_ms": "schema, tables and registry",
+            "delete_project_ms": "the same, undone",
+            "list_ms": "a page of 100 projects",
+            "maintenance_ms": "a look for work that finds none",
+        }
+        memory = await backend_memory(self.database)
+        return [
+            *(Figure(f"{name}.{self.count}", median(self.took[name]), detail) for name, detail in details.items()),
+            Figure(f"backend_mb.{self.count}", memory, "the largest process of PostgreSQL, without what all share"),
+        ]
 
 
 async def backend_memory(database: Database) -> float:
@@ -157,15 +189,19 @@ def bounds(found: dict[str, float], least: int, most: int) -> list[Figure]:
 
 
 async def measure(sizes: Sequence[int], folder: Path) -> list[Figure]:
-    """Fill a database in steps, and measure after each."""
-    figures: list[Figure] = []
-    made = 0
-    with postgres.embedded(folder) as embedded:
-        async with databases.connect(embedded.url, pool_size=10, command_timeout=600) as database:
-            for size in sizes:
-                await fill(database, made, size)
-                made = size
-                figures += await measured_at(embedded.url, database, size)
+    """Fill a database of each size, and measure in all of them by turns, so that the machine's other work meets all."""
+    async with AsyncExitStack() as stack:
+        filled = []
+        for size in sizes:
+            embedded = stack.enter_context(postgres.embedded(folder / str(size)))
+            connecting = databases.connect(embedded.url, pool_size=10, command_timeout=600)
+            filled.append(Filled(size, embedded.url, await stack.enter_async_context(connecting)))
+            await fill(filled[-1].database, size)
+            await filled[-1].meet_projects()
+        for _ in range(_ROUNDS):
+            for one in filled:
+                await one.turn()
+        figures = [figure for one in filled for figure in await one.figures()]
     found = {figure.name: figure.value or 0.0 for figure in figures}
     return [*bounds(found, sizes[0], sizes[-1]), *figures]
 

@@ -21,7 +21,8 @@ from lookalike_searcher.database.statement import fill as fill_in
 from lookalike_searcher.projects import registry
 from tests import supervisor
 from tests.consistency import audit, indexes
-from tests.duration import SECONDS
+from tests.data_dir import initialised
+from tests.duration import LONG, SECONDS
 from tests.indexer import sha256
 from tests.polling import until
 from tests.supervisor import postmaster
@@ -115,7 +116,7 @@ async def check(traffic: Traffic, stub: SearcherServiceStub, data: Path) -> None
 async def test_what_was_acknowledged_before_a_crash_is_there_once_afterwards(tmp_path: Path) -> None:
     """One session of PostgreSQL is killed, which a searcher survives; then the searcher, or all of PostgreSQL."""
     dice, traffic = random.Random(1), Traffic("shop", seed=1)  # noqa: S311 - no secret
-    data, log = tmp_path / "data", tmp_path / "log"
+    data, log = initialised(tmp_path / "data"), tmp_path / "log"
     for number, kill in enumerate(itertools.islice(itertools.cycle(KILLS), ROUNDS)):
         async with searcher("--data-dir", str(data), log=log) as (server, stub):
             await (check(traffic, stub, data) if number else traffic.create(stub))
@@ -186,10 +187,11 @@ async def watched(data: Path) -> AsyncIterator[list[int]]:
             await asyncio.wait({watching})
 
 
-@pytest.mark.parametrize("kill", [kill_searcher, kill_postgres])
+@pytest.mark.parametrize("kill", [kill_searcher, kill_postgres] if LONG else [kill_postgres])
 async def test_an_index_whose_builder_was_killed_is_built_by_the_next(kill: Kill, tmp_path: Path) -> None:
+    """A killed searcher's PostgreSQL may complete it; that is also tested below, with two searchers."""
     dice = random.Random(2)  # noqa: S311 - no secret
-    data, log = tmp_path / "data", tmp_path / "log"
+    data, log = initialised(tmp_path / "data"), tmp_path / "log"
     async with searcher("--data-dir", str(data), *BUILDS, log=log) as (server, stub):
         await create(stub, "shop")
         async with held_up(data, "shop"):
@@ -204,7 +206,7 @@ async def test_an_index_whose_builder_was_killed_is_built_by_the_next(kill: Kill
 
 async def test_of_two_searchers_one_builds_an_index_and_the_other_finishes_when_it_is_killed(tmp_path: Path) -> None:
     """Whether PostgreSQL completes what the killed one began, or not."""
-    with postgres.embedded(tmp_path) as database:
+    with postgres.embedded(initialised(tmp_path)) as database:
         shared, logs = ("--database-url", database.url, *BUILDS), [tmp_path / name for name in "abc"]
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(connected(tmp_path))

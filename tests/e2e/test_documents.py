@@ -11,13 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
 import pytest
-import torch
-from pyarrow import parquet
 
 from lookalike import Client, Item, NotFoundError
 from tests.documents import ROOT, SHELL, Reader, blocks
+from tests.duration import LONG
 
 LEFT_OUT: Final = (
     "make ",  # test_demo runs the demo
@@ -33,6 +31,8 @@ PAGES: Final = sorted(
     for path in [*(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").rglob("*.md")]
     if blocks(str(path.relative_to(ROOT)), "python", *SHELL)
 )
+AT_LENGTH: Final = ("docs/evaluation.md",)
+"""Their commands keep the real model busy for a minute, and other tests run the same with a quick one."""
 BEFORE: Final = {"docs/indexing.md": "import lookalike\nclient, items = lookalike.Client.from_env(), []\n"}
 """What the programs of a page take for granted."""
 
@@ -40,6 +40,10 @@ BEFORE: Final = {"docs/indexing.md": "import lookalike\nclient, items = lookalik
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, photos: list[Path]) -> Path:
     """What a reader has: photos in a folder for each product, lists of them, and a photo to search for."""
+    import pyarrow as pa  # heavy, and so is torch: all processes read all tests
+    import torch
+    from pyarrow import parquet
+
     folder = tmp_path_factory.mktemp("reader")
     for number, photo in enumerate([photo for photo in photos if photo.suffix == ".jpg"][:4]):
         product = folder / "photos" / f"product-{number % 2}"
@@ -101,7 +105,7 @@ def test_the_readmes_sections_go_on_from_one_another(readme: tuple[Reader, list[
     assert (found["total"], found["results"][0]["match"]) == (4, "exact")
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if LONG or page not in AT_LENGTH])
 async def test_what_a_page_says_works_after_the_readme(page: str, reader: Reader, tmp_path: Path) -> None:
     """What it shows below a command is what the command prints, but for figures; so with the names in JSON."""
     if page == "docs/security.md":  # with a searcher of its own

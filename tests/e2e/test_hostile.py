@@ -16,6 +16,7 @@ from lookalike.processes import running
 from lookalike_gateway.config import Config
 from lookalike_gateway.server import serving
 from tests.browser import browser
+from tests.data_dir import initialised
 from tests.evaluations import evaluated
 from tests.pictures import jpeg
 
@@ -94,7 +95,7 @@ async def page(chromium: Browser) -> AsyncIterator[Page]:
 @pytest.fixture(scope="module")
 async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """A page over a project of hostile names; each image is there twice."""
-    data = ["--port", "0", "--data-dir", str(tmp_path_factory.mktemp("data"))]
+    data = ["--port", "0", "--data-dir", str(initialised(tmp_path_factory.mktemp("data")))]
     async with (
         running("lookalike_searcher", data) as searcher,
         running("tests.thumbnail_embedder", ["--port", "0"]) as embedder,

@@ -1,4 +1,4 @@
-"""`lookalike http` and the project's switch, from the command line."""
+"""`lookalike http`, from the command line."""
 
 import asyncio
 import json
@@ -13,8 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-
-from lookalike.processes import running
 
 BIN = Path(sys.executable).parent
 NOWHERE = ("--embedder", "127.0.0.1:1", "--searcher", "127.0.0.1:1")
@@ -46,24 +44,18 @@ def get(url: str, **headers: str) -> tuple[int, Any]:
         return error.code, json.loads(error.read())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_starts_without_the_servers_logs_its_requests_and_ends_cleanly(number: signal.Signals) -> None:
-    process, url = await start("--log-format", "json")
+@pytest.mark.parametrize(("style", "number"), [("json", signal.SIGTERM), ("text", signal.SIGINT)])
+async def test_it_starts_without_the_servers_logs_its_requests_and_ends_cleanly(
+    style: str, number: signal.Signals
+) -> None:
+    """Each request has one line, of printable characters: nobody writes lines of his own into the log.
+
+    Neither by a path, nor by a request id, a host or a query.
+    """
+    process, url = await start("--log-format", style)
     assert await asyncio.to_thread(get, f"{url}/healthz") == (200, {"status": "ok"})
     status, problem = await asyncio.to_thread(get, f"{url}/v1/nothing", **{"x-request-id": "id-7"})
     assert (status, problem["reason"]) == (404, "PATH_NOT_FOUND")
-    process.send_signal(number)
-    output, log = await process.communicate()
-    assert (process.returncode, output) == (0, b"stopped\n")
-    lines = [json.loads(line) for line in log.splitlines()]
-    [line] = [line for line in lines if line.get("path") == "/v1/nothing"]
-    assert (line["request_id"], line["status"], line["method"]) == ("id-7", 404, "GET")
-
-
-@pytest.mark.parametrize("style", ["text", "json"])
-async def test_nobody_writes_lines_of_his_own_into_the_log(style: str) -> None:
-    """Neither by a path, nor by a request id, a host or a query: each request has one line, of printable characters."""
-    process, url = await start("--log-format", style)
     forged = (
         "%0d%0a2026-01-01%2000:00:00,000%20INFO%20lookalike.audit%20[-]:%20code%20'OK'%1b[2J%c2%9b%e2%80%a8%e2%80%ae"
     )
@@ -83,55 +75,32 @@ async def test_nobody_writes_lines_of_his_own_into_the_log(style: str) -> None:
         assert answer.startswith(b"HTTP/1.1 4")
         assert forged_id.encode() not in answer
         writer.close()
-    process.terminate()
-    _, log = await process.communicate()
+    process.send_signal(number)
+    output, log = await process.communicate()
+    assert (process.returncode, output) == (0, b"stopped\n")
     lines = log.decode().split("\n")[:-1]
     assert len(lines) >= len(heads)
     assert all(line.isprintable() for line in lines), lines
     if style == "json":
         told = [json.loads(line) for line in lines]
+        [line] = [line for line in told if line.get("path") == "/v1/nothing"]
+        assert (line["request_id"], line["status"], line["method"]) == ("id-7", 404, "GET")
         assert all(line["logger"] != "lookalike.audit" for line in told)
         assert all(line["message"].isprintable() and line.get("path", "").isprintable() for line in told)
     else:
         assert all(re.match(r"\d{4}-\d\d-\d\d \S+ [A-Z]+ (uvicorn|lookalike)\S* \[[\w.-]+\]: ", line) for line in lines)
 
 
-def test_others_are_let_in_only_where_that_is_said() -> None:
-    refused = lookalike("http", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - it is refused
+async def test_others_are_let_in_only_where_that_is_said() -> None:
+    refused = await asyncio.to_thread(lookalike, "http", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - it is refused
     assert refused.returncode == 2
     assert "--insecure" in refused.stderr
-
-
-async def test_with_consent_any_name_is_served() -> None:
     process, url = await start("--host", "0.0.0.0", "--insecure")  # noqa: S104
     port = url.rpartition(":")[2]
     assert (await asyncio.to_thread(get, f"http://127.0.0.1:{port}/healthz", Host="shop.example"))[0] == 200
+    taken = await asyncio.to_thread(lookalike, "http", "--port", port)
+    assert taken.returncode == 2
+    assert taken.stderr.strip() == f"lookalike: cannot listen on 127.0.0.1:{port}: Address already in use; see --port"
     process.terminate()
     await process.communicate()
     assert process.returncode == 0
-
-
-async def test_a_taken_port_is_a_clear_error() -> None:
-    process, url = await start()
-    port = url.rpartition(":")[2]
-    done = await asyncio.to_thread(lookalike, "http", "--port", port)
-    assert done.returncode == 2
-    assert done.stderr.strip() == f"lookalike: cannot listen on 127.0.0.1:{port}: Address already in use; see --port"
-    process.terminate()
-    await process.communicate()
-
-
-async def test_the_switch_is_turned_from_the_command_line(tmp_path: Path) -> None:
-    data = ["--port", "0", "--data-dir", str(tmp_path)]
-    async with running("lookalike_searcher", data) as searcher:
-
-        async def run(*arguments: str, code: int = 0) -> str:
-            done = await asyncio.to_thread(lookalike, *arguments, "--searcher", searcher.address)
-            assert done.returncode == code, done.stderr
-            return done.stdout + done.stderr
-
-        await run("project", "create", "shop", "--space", "any")
-        assert "\toff\t" in await run("project", "disable", "shop")
-        assert "\toff\t" in await run("project", "list")
-        assert "\ton\t" in await run("project", "enable", "shop")
-        assert "does not exist" in await run("project", "disable", "nowhere", code=2)

@@ -26,14 +26,15 @@ from lookalike import Client
 from lookalike_searcher.database.statement import Connection, fill
 from lookalike_searcher.projects import registry
 from tests.consistency import audit
-from tests.duration import SECONDS
+from tests.data_dir import initialised
+from tests.duration import LONG, SECONDS
 from tests.faulty_host import FaultyHost
 from tests.pictures import encoded
 from tests.polling import until
 from tests.supervisor import SupervisedProcess, kill_postgres
 
-IMAGES, DUPLICATES, BROKEN = 2_000, 200, 40
-KILLS = max(10, round(SECONDS))
+IMAGES, DUPLICATES, BROKEN = (2_000, 200, 40) if LONG else (800, 80, 40)
+KILLS = max(5, round(SECONDS))
 _REFERENCES = (
     "SELECT reference.uri, image.sha256, vector.vector::text AS vector FROM {schema}.image_reference AS reference"
     " JOIN {schema}.image ON image.id = reference.image_id JOIN {vectors} AS vector ON vector.image_id = image.id"
@@ -101,7 +102,7 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    data = tmp_path / "data"
+    data = initialised(tmp_path / "data")
     embedders = [
         SupervisedProcess("tests.thumbnail_embedder", log=tmp_path / f"embedder-{number}.log") for number in range(2)
     ]
@@ -181,7 +182,7 @@ async def storm(site: Site, indexer: Indexer, host: FaultyHost, dice: random.Ran
     dice.shuffle(victims)
     running_ = asyncio.create_task(indexer.repeat())
     for kill in victims:
-        enough = host.requests + dice.randint(50, 600)
+        enough = host.requests + dice.randint(50, 600 if LONG else 200)
         await until(partial(served, host, enough))
         await kill()
     running_.cancel()

@@ -9,40 +9,24 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lookalike import Client
 from lookalike.processes import ServerProcess, running
+from tests.command_line import CommandLine, Done
+from tests.data_dir import initialised
 from tests.pictures import jpeg
 from tests.polling import until
 
 LOOKALIKE = str(Path(sys.executable).parent / "lookalike")
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    output: str
-    errors: str
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.output.splitlines()]
-
-    def event(self, name: str) -> dict[str, Any]:
-        """The only one of that name."""
-        [found] = [event for event in self.events if event["event"] == name]
-        return found
-
-
 @dataclass
 class Shop:
     """A project of its own, a folder to work in, and the command."""
 
+    commands: CommandLine
     client: Client
     folder: Path
     project: str
@@ -71,12 +55,16 @@ class Shop:
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async def index(self, *arguments: str, given: bytes | None = None, **environment: str) -> Done:
+    async def index(self, *arguments: str, **environment: str) -> Done:
         """Run the command to its end."""
-        process = await self.started(*arguments, stdin=asyncio.subprocess.PIPE, **environment)
-        output, errors = await process.communicate(given or b"")
-        assert process.returncode is not None
-        return Done(process.returncode, output.decode(), errors.decode())
+        words, variables = ("index", self.project, *arguments), self.environment | environment
+        return await asyncio.to_thread(self.commands.run, *words, folder=self.folder, environment=variables)
+
+    async def index_given(self, rows: str, *flags: str) -> Done:
+        """Run it on a manifest in its standard input."""
+        process = await self.started("-", *flags, stdin=asyncio.subprocess.PIPE)
+        output, errors = await process.communicate(rows.encode())
+        return ended(process, output, errors)
 
     async def counts(self) -> tuple[int, int]:
         found = await self.client.get_project(self.project)
@@ -88,6 +76,11 @@ class Shop:
         return sorted(Path(one.uri).name for image in images for one in image.references)
 
 
+def ended(process: asyncio.subprocess.Process, output: bytes, errors: bytes) -> Done:
+    assert process.returncode is not None
+    return Done(process.returncode, output.decode(), errors.decode())
+
+
 @pytest.fixture(scope="module")
 async def embedder() -> AsyncIterator[ServerProcess]:
     async with running("tests.thumbnail_embedder", ["--port", "0"]) as server:
@@ -96,18 +89,20 @@ async def embedder() -> AsyncIterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 async def searcher(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
-    flags = ["--port", "0", "--data-dir", str(tmp_path_factory.mktemp("searcher"))]
+    flags = ["--port", "0", "--data-dir", str(initialised(tmp_path_factory.mktemp("searcher")))]
     async with running("lookalike_searcher", flags) as server:
         yield server
 
 
 @pytest.fixture
-async def shop(embedder: ServerProcess, searcher: ServerProcess, tmp_path: Path) -> AsyncIterator[Shop]:
+async def shop(
+    commands: CommandLine, embedder: ServerProcess, searcher: ServerProcess, tmp_path: Path
+) -> AsyncIterator[Shop]:
     async with Client(embedder.address, searcher.address) as client:
         project = f"shop-{uuid.uuid4().hex[:8]}"
         await client.create_project(project)
         environment = {"LOOKALIKE_EMBEDDER": embedder.address, "LOOKALIKE_SEARCHER": searcher.address}
-        yield Shop(client, tmp_path, project, environment)
+        yield Shop(commands, client, tmp_path, project, environment)
         await client.delete_project(project)
 
 
@@ -262,25 +257,38 @@ async def interrupted(shop: Shop, number: signal.Signals, *arguments: str) -> Do
 
     await until(some)
     process.send_signal(number)
-    output, errors = await process.communicate()
-    assert process.returncode is not None
-    return Done(process.returncode, output.decode(), errors.decode())
+    return ended(process, *await process.communicate())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_run_that_is_interrupted_says_how_to_go_on_and_goes_on(shop: Shop, number: signal.Signals) -> None:
-    shop.write(range(1200))
-    done = await interrupted(shop, number, "photos")
-    assert done.code == 130
-    assert "same command" in done.errors
-    assert "Traceback" not in done.errors
-    images, _ = await shop.counts()
-    assert 0 < images < 1200
-    assert not shop.failures.exists()
-    again = (await shop.index("photos", "--json")).event("report")
-    assert again["indexed"] + again["unchanged"] == 1200
+    """It cannot end before, as the host of one of its images does not answer until it is interrupted."""
+    interruption = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await interruption.wait()
+        data = jpeg(30, 31)
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(data), data))
+        writer.close()
+
+    shop.write(range(100))
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        late = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/late.jpg"
+        rows = [late, *(f"photos/{number}.jpg" for number in range(100))]
+        (shop.folder / "list.csv").write_text("\n".join(["uri", *rows]))
+        done = await interrupted(shop, number, "list.csv")
+        interruption.set()
+        assert done.code == 130
+        assert "same command" in done.errors
+        assert "Traceback" not in done.errors
+        images, _ = await shop.counts()
+        assert 0 < images <= 100
+        assert not shop.failures.exists()
+        again = (await shop.index("list.csv", "--json")).event("report")
+    assert again["indexed"] + again["unchanged"] == 101
     assert again["unchanged"] >= images
-    assert await shop.counts() == (1200, 1200)
+    assert await shop.counts() == (101, 101)
 
 
 async def test_one_who_waits_for_standard_input_can_be_interrupted(shop: Shop) -> None:
@@ -305,11 +313,11 @@ async def test_one_who_waits_for_standard_input_can_be_interrupted(shop: Shop) -
 async def test_standard_input_is_a_manifest(shop: Shop) -> None:
     shop.write(range(12))
     rows = "".join(f"photos/{number}.jpg,{number}\n" for number in range(12))
-    done = await shop.index("-", "--sync", given=f"\ufeffuri,product\n{rows}bad,row,here\n".encode())
-    assert done.code == 2, "a row that cannot be taken keeps --sync from deleting"
-    assert "12 indexed, 0 unchanged, 1 failed" in done.output
+    torn = await shop.index_given(f"\ufeffuri,product\n{rows}bad,row,here\n", "--sync")
+    assert torn.code == 2, "a row that cannot be taken keeps --sync from deleting"
+    assert "12 indexed, 0 unchanged, 1 failed" in torn.output
     assert await shop.counts() == (12, 12)
-    listed = await shop.index("-", given="".join(f"./photos/{number}.jpg\n" for number in range(12)).encode())
+    listed = await shop.index_given("".join(f"./photos/{number}.jpg\n" for number in range(12)))
     assert listed.code == 0
     assert await shop.counts() == (12, 24), "of the same files, for no product"
 

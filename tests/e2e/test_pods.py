@@ -18,6 +18,7 @@ from PIL import Image
 
 from lookalike import Client, Item, Outcome, Status
 from lookalike.processes import ServerProcess, running
+from tests.data_dir import initialised
 from tests.duration import LONG
 from tests.pictures import encoded
 
@@ -70,7 +71,7 @@ def embedded_by(pod: ServerProcess) -> int:
     port = re.search(r"metrics on port (\d+)", pod.description)
     assert port
     url = f"http://{pod.address.rpartition(':')[0]}:{port[1]}/metrics"
-    text = urllib.request.urlopen(url, timeout=10).read().decode()
+    text = urllib.request.urlopen(url, timeout=60).read().decode()
     counted = re.findall(r"^lookalike_embedder_images_total{.*bulk.*} (\S+)$", text, re.MULTILINE)
     return round(sum(map(float, counted)))
 
@@ -126,7 +127,9 @@ async def test_a_run_loses_and_repeats_nothing_while_a_pod_comes_one_is_killed_a
     hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
     async with AsyncExitStack() as processes:
         searcher, first, second = await asyncio.gather(
-            processes.enter_async_context(running("lookalike_searcher", ["--port", "0", "--data-dir", str(tmp_path)])),
+            processes.enter_async_context(
+                running("lookalike_searcher", ["--port", "0", "--data-dir", str(initialised(tmp_path))])
+            ),
             processes.enter_async_context(embedder(hosts[0], port)),
             processes.enter_async_context(embedder(hosts[1], port)),
         )

@@ -6,32 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 import psutil
 import pytest
 
-from lookalike import Client, Item, Status, UnavailableError
+from lookalike import Client, Item, UnavailableError
 from lookalike.processes import ServerFailed, ServerProcess, running, stop
+from tests.command_line import CommandLine, Done
+from tests.data_dir import initialised
 
 BIN = Path(sys.executable).parent
-
-
-def lookalike(
-    *arguments: str, stdin: IO[bytes] | None = None, **environment: str
-) -> "subprocess.CompletedProcess[str]":
-    """Run the command line to its end."""
-    return subprocess.run(
-        [BIN / "lookalike", *arguments],
-        stdin=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env={**os.environ, **environment},
-    )
 
 
 async def up(data: Path, *, stderr: int) -> asyncio.subprocess.Process:
@@ -56,15 +43,29 @@ def postgres_of(data: Path) -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 async def embedder() -> AsyncIterator[ServerProcess]:
-    async with running("lookalike_embedder", ["--port", "0"]) as server:
+    """Whose model is quick: the real one serves in `lookalike up`, and in the demonstration."""
+    async with running("tests.thumbnail_embedder", ["--port", "0"]) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-async def searcher(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
-    data = tmp_path_factory.mktemp("searcher")
-    async with running("lookalike_searcher", ["--port", "0", "--data-dir", str(data)]) as server:
+def searchers_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return initialised(tmp_path_factory.mktemp("searcher"))
+
+
+@pytest.fixture(scope="module")
+async def searcher(searchers_data: Path) -> AsyncIterator[ServerProcess]:
+    async with running("lookalike_searcher", ["--port", "0", "--data-dir", str(searchers_data)]) as server:
         yield server
+
+
+Run = Callable[..., Done]
+"""Runs a command with the servers' addresses."""
+
+
+@pytest.fixture
+def lookalike(commands: CommandLine, addresses: dict[str, str]) -> Run:
+    return partial(commands.run, environment=addresses)
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def addresses(embedder: ServerProcess, searcher: ServerProcess) -> dict[str, str
 
 
 def test_a_shop_is_indexed_and_searched_from_the_command_line(
-    addresses: dict[str, str], photos: list[Path], tmp_path: Path
+    lookalike: Run, addresses: dict[str, str], photos: list[Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "shoes"
     folder.mkdir()
@@ -81,54 +82,60 @@ def test_a_shop_is_indexed_and_searched_from_the_command_line(
         (folder / photo.name).write_bytes(photo.read_bytes())
     (folder / "broken.jpg").write_text("no image")
 
-    created = lookalike("project", "create", "shop", **addresses)
-    assert created.returncode == 0, created.stderr
-    indexed = lookalike("index", "shop", str(folder), "--product-from", "name", **addresses)
-    assert indexed.returncode == 1
-    assert "5 images" in indexed.stdout
-    assert "4 indexed, 0 unchanged, 1 failed" in indexed.stdout
-    assert "UNSUPPORTED_FORMAT: 1" in indexed.stderr
-    assert "broken.jpg" in indexed.stderr
+    created = lookalike("project", "create", "shop")
+    assert created.code == 0, created.errors
+    indexed = lookalike("index", "shop", str(folder), "--product-from", "name")
+    assert indexed.code == 1
+    assert "5 images" in indexed.output
+    assert "4 indexed, 0 unchanged, 1 failed" in indexed.output
+    assert "UNSUPPORTED_FORMAT: 1" in indexed.errors
+    assert "broken.jpg" in indexed.errors
     (folder / "broken.jpg").unlink()
-    again = lookalike("index", "shop", str(folder), "--product-from", "name", **addresses)
-    assert again.returncode == 0
-    assert "0 indexed, 4 unchanged, 0 failed" in again.stdout
+    again = lookalike("index", "shop", str(folder), "--product-from", "name")
+    assert again.code == 0
+    assert "0 indexed, 4 unchanged, 0 failed" in again.output
 
-    shown = lookalike("project", "show", "shop", **addresses)
-    assert "shop" in shown.stdout
-    searched = lookalike("search", "shop", str(photos[1]), "--limit", "2", "--json", **addresses)
-    answer = json.loads(searched.stdout)
+    shown = lookalike("project", "show", "shop")
+    assert "shop" in shown.output
+    searched = lookalike("search", "shop", str(photos[1]), "--limit", "2", "--json")
+    answer = json.loads(searched.output)
     assert answer["results"][0]["match"] == "exact"
     assert answer["results"][0]["references"][0]["product"] == photos[1].stem
-    table = lookalike("search", "shop", photos[1].as_uri(), **addresses)
-    titles, first = [line.split("\t") for line in table.stdout.splitlines()][:2]
+    table = lookalike("search", "shop", photos[1].as_uri())
+    titles, first = [line.split("\t") for line in table.output.splitlines()][:2]
     assert titles == ["rank", "similarity", "match", "product", "where"]
     stored = folder / photos[1].name
     assert first[2:] == ["exact", photos[1].stem, stored.resolve().as_uri()]
-    assert "exact search over 4 images" in table.stderr
+    assert "exact search over 4 images" in table.errors
     with photos[1].open("rb") as photo_file:
-        assert lookalike("search", "shop", "-", stdin=photo_file, **addresses).stdout == table.stdout
-    listed = lookalike("images", "shop", "--uri-prefix", f"{folder}/../shoes/", **addresses)
-    assert len(listed.stdout.splitlines()) == 4
+        command = [BIN / "lookalike", "search", "shop", "-"]
+        piped = subprocess.run(
+            command, stdin=photo_file, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **addresses}
+        )
+    assert piped.stdout == table.output
+    listed = lookalike("images", "shop", "--uri-prefix", f"{folder}/../shoes/")
+    assert len(listed.output.splitlines()) == 4
     delete = ("delete", "shop", "--uri", f"{folder}/../shoes/{stored.name}", "--yes")
-    assert lookalike(*delete, **addresses).stdout == "references deleted: 1; images: 1\n"
-    assert (
-        f"no reference has the URI {delete[3]} or {stored.resolve().as_uri()}" in lookalike(*delete, **addresses).stderr
-    )
+    assert lookalike(*delete).output == "references deleted: 1; images: 1\n"
+    assert f"no reference has the URI {delete[3]} or {stored.resolve().as_uri()}" in lookalike(*delete).errors
 
-    assert lookalike("project", "delete", "shop", "--yes", **addresses).returncode == 0
-    assert "shop" not in lookalike("project", "list", **addresses).stdout
+    assert lookalike("project", "delete", "shop", "--yes").code == 0
+    assert "shop" not in lookalike("project", "list").output
 
 
 async def test_a_catalogue_is_looked_after_from_the_command_line(
-    addresses: dict[str, str], embedder: ServerProcess, searcher: ServerProcess, photos: list[Path]
+    lookalike: Run,
+    addresses: dict[str, str],
+    embedder: ServerProcess,
+    searcher: ServerProcess,
+    photos: list[Path],
 ) -> None:
     """Filters, limits, lists, deletions, and a new model: each command as an operator would type it."""
 
     async def run(*arguments: str, code: int = 0) -> str:
-        done = await asyncio.to_thread(lookalike, *arguments, **addresses)
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        done = await asyncio.to_thread(lookalike, *arguments)
+        assert done.code == code, done.errors
+        return done.output if code == 0 else done.errors
 
     async def uris(*arguments: str) -> list[str]:
         answer = json.loads(await run("search", "catalogue", str(photos[0]), "--json", *arguments))
@@ -158,6 +165,10 @@ async def test_a_catalogue_is_looked_after_from_the_command_line(
     assert "NAME=VALUE" in await run("search", "catalogue", str(photos[0]), "--label", "red", code=2)
 
     assert "10,000" in await run("project", "limit", "catalogue", "--max-images", "10000")
+    assert "\toff\t" in await run("project", "disable", "catalogue")
+    assert "\toff\t" in await run("project", "list")
+    assert "\ton\t" in await run("project", "enable", "catalogue")
+    assert "does not exist" in await run("project", "disable", "nowhere", code=2)
     limits = await run("project", "limit", "catalogue", "--max-hits", "2")
     assert "10,000" in limits, "a limit that is not named stays"
     assert "at most 2 hits" in await run("search", "catalogue", str(photos[0]), code=2)
@@ -208,24 +219,26 @@ async def test_a_catalogue_is_looked_after_from_the_command_line(
     await run("project", "delete", "catalogue", "--yes")
 
 
-def test_a_failure_is_told_in_a_sentence_and_exits_with_2(addresses: dict[str, str], photos: list[Path]) -> None:
-    missing = lookalike("search", "nowhere", str(photos[0]), **addresses)
-    assert missing.returncode == 2
-    assert missing.stderr.strip() == "lookalike: project 'nowhere' does not exist"
-    away = lookalike("project", "list", LOOKALIKE_SEARCHER="127.0.0.1:1")
-    assert away.returncode == 2
-    assert "lookalike up" in away.stderr
-    unreadable = lookalike("index", "shop", "/nowhere", **addresses)
-    assert unreadable.returncode == 2
-    assert "/nowhere does not exist" in unreadable.stderr
-    unknown = lookalike("index", "nowhere", str(photos[0]), **addresses)
-    assert unknown.returncode == 2
-    assert "To create the project, run the command with --create." in unknown.stderr
+def test_a_failure_is_told_in_a_sentence_and_exits_with_2(
+    commands: CommandLine, lookalike: Run, photos: list[Path]
+) -> None:
+    missing = lookalike("search", "nowhere", str(photos[0]))
+    assert missing.code == 2
+    assert missing.errors.strip() == "lookalike: project 'nowhere' does not exist"
+    away = commands.run("project", "list", environment={"LOOKALIKE_SEARCHER": "127.0.0.1:1"})
+    assert away.code == 2
+    assert "lookalike up" in away.errors
+    unreadable = lookalike("index", "shop", "/nowhere")
+    assert unreadable.code == 2
+    assert "/nowhere does not exist" in unreadable.errors
+    unknown = lookalike("index", "nowhere", str(photos[0]))
+    assert unknown.code == 2
+    assert "To create the project, run the command with --create." in unknown.errors
 
 
 async def test_a_killed_searcher_starts_again_on_the_same_data(embedder: ServerProcess, tmp_path: Path) -> None:
     """Kill -9 costs nothing that was acknowledged, and leaves nothing that hinders the next start."""
-    arguments = ["--port", "0", "--data-dir", str(tmp_path)]
+    arguments = ["--port", "0", "--data-dir", str(initialised(tmp_path))]
     async with running("lookalike_searcher", arguments) as first, Client(embedder.address, first.address) as client:
         await client.create_project("shop", space="any-space")
         first.process.kill()
@@ -245,49 +258,9 @@ async def test_a_killed_searcher_starts_again_on_the_same_data(embedder: ServerP
     assert not [process for process in postgres_of(tmp_path) if process.status() != psutil.STATUS_ZOMBIE]
 
 
-async def test_indexing_survives_a_searcher_that_is_killed_in_the_middle(
-    embedder: ServerProcess, photos: list[Path], tmp_path: Path
-) -> None:
-    """Another one starts on the same port and data, and the run goes on by itself: everything is there once."""
-    data = ["--data-dir", str(tmp_path)]
-    async with running("lookalike_searcher", ["--port", "0", *data]) as first:
-        port = first.address.rpartition(":")[2]
-        async with Client(embedder.address, first.address) as client:
-            await client.create_project("shop")
-            outcomes = client.index("shop", [Item(image=photo, uri=photo.as_uri()) for photo in photos])
-            seen = [await anext(outcomes)]
-            first.process.kill()
-            await first.process.wait()
-            async with running("lookalike_searcher", ["--port", port, *data]):
-                seen += [outcome async for outcome in outcomes]
-                assert {outcome.uri for outcome in seen} == {photo.as_uri() for photo in photos}
-                assert Status.FAILED not in {outcome.status for outcome in seen}
-                found = await client.get_project("shop")
-    assert (found.image_count, found.reference_count) == (len(photos), len(photos))
-
-
-async def test_indexing_survives_an_embedder_that_is_killed_in_the_middle(
-    searcher: ServerProcess, photos: list[Path]
-) -> None:
-    async with running("lookalike_embedder", ["--port", "0"]) as first:
-        port = first.address.rpartition(":")[2]
-        async with Client(first.address, searcher.address, timeout=60) as client:
-            await client.create_project("killed-embedder")
-            items = [Item(image=photo, uri=photo.as_uri()) for photo in photos]
-            outcomes = client.index("killed-embedder", items)
-            seen = [await anext(outcomes)]
-            first.process.kill()
-            await first.process.wait()
-            async with running("lookalike_embedder", ["--port", port]):
-                seen += [outcome async for outcome in outcomes]
-            assert {outcome.status for outcome in seen} == {Status.INDEXED}
-            assert len(seen) == len(photos)
-            await client.delete_project("killed-embedder")
-
-
 async def test_a_searcher_that_lost_its_postgres_ends_and_says_so(tmp_path: Path) -> None:
     """Whoever runs it starts it again, and the data is recovered."""
-    data = ["--port", "0", "--data-dir", str(tmp_path / "data")]
+    data = ["--port", "0", "--data-dir", str(initialised(tmp_path / "data"))]
     with (tmp_path / "log").open("wb") as log:
         async with running("lookalike_searcher", data, log) as server:
             postgres_of(tmp_path / "data")[0].kill()
@@ -299,14 +272,12 @@ async def test_a_searcher_that_lost_its_postgres_ends_and_says_so(tmp_path: Path
         assert [project async for project in client.list_projects()] == []
 
 
-async def test_a_stale_process_number_stops_nobody_elses_postgres(searcher: ServerProcess, tmp_path: Path) -> None:
+async def test_a_stale_process_number_stops_nobody_elses_postgres(
+    searcher: ServerProcess, searchers_data: Path, tmp_path: Path
+) -> None:
     """After a reboot the number in postmaster.pid may be another server's."""
-    foreign = next(
-        process
-        for process in psutil.process_iter(["name", "cmdline"])
-        if process.info["name"] == "postgres" and "-D" in (process.info["cmdline"] or [])
-    )
-    data = ["--port", "0", "--data-dir", str(tmp_path)]
+    [foreign] = postgres_of(searchers_data)
+    data = ["--port", "0", "--data-dir", str(initialised(tmp_path))]
     async with running("lookalike_searcher", data) as first:
         kept = (tmp_path / "postgres" / "postmaster.pid").read_text()
         await stop(first.process)
@@ -317,17 +288,17 @@ async def test_a_stale_process_number_stops_nobody_elses_postgres(searcher: Serv
         assert isinstance([project async for project in client.list_projects()], list)
 
 
-def test_names_of_files_are_no_markup(addresses: dict[str, str]) -> None:
+def test_names_of_files_are_no_markup(lookalike: Run) -> None:
     name = "/nowhere/[/red] :warning: [bold]x.jpg"
-    done = lookalike("search", "shop", name, **addresses)
-    assert done.returncode == 2
-    assert done.stderr.strip() == f"lookalike: cannot read {name}: No such file or directory"
+    done = lookalike("search", "shop", name)
+    assert done.code == 2
+    assert done.errors.strip() == f"lookalike: cannot read {name}: No such file or directory"
 
 
-def test_nothing_to_index_is_an_error(addresses: dict[str, str], tmp_path: Path) -> None:
-    done = lookalike("index", "nothing", str(tmp_path), "--create", **addresses)
-    assert done.returncode == 2
-    assert "there are no images in" in done.stderr
+def test_nothing_to_index_is_an_error(lookalike: Run, tmp_path: Path) -> None:
+    done = lookalike("index", "nothing", str(tmp_path), "--create")
+    assert done.code == 2
+    assert "there are no images in" in done.errors
 
 
 async def test_up_that_is_terminated_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:

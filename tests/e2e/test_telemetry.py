@@ -12,10 +12,11 @@ import pytest
 from lookalike.processes import running
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from tests.data_dir import initialised
 
 
 async def test_the_log_joins_with_the_caller_on_the_request_id(tmp_path: Path) -> None:
-    arguments = ["--port", "0", "--data-dir", str(tmp_path / "data"), "--log-format", "json"]
+    arguments = ["--port", "0", "--data-dir", str(initialised(tmp_path / "data")), "--log-format", "json"]
     with (tmp_path / "log").open("wb") as log:
         async with (
             running("lookalike_searcher", arguments, log) as server,

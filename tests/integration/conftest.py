@@ -1,4 +1,4 @@
-"""Real servers in this process, on free ports, over a real database and the real model."""
+"""Real servers in this process, on free ports, over a real database. The real model is there for those who test it."""
 
 import math
 import os
@@ -6,7 +6,9 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
@@ -16,11 +18,11 @@ import pytest
 from lookalike import Client
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder import weights
+from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config as EmbedderConfig
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.model import CpuModel, CudaModel, load
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config as SearcherConfig
 from lookalike_searcher.database import pool as database_module
@@ -29,7 +31,12 @@ from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.indexes import curve
 from lookalike_serving.server import Server
+from tests import thumbnail_embedder
+from tests.data_dir import initialised
 from tests.lock_holder import LockHolder
+
+if TYPE_CHECKING:
+    from lookalike_embedder.model import CpuModel, CudaModel
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,21 +65,27 @@ def first_worker() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture(scope="session")
-def model(trunk: weights.Weights, first_worker: ThreadPoolExecutor) -> CpuModel | CudaModel:
+def model(trunk: weights.Weights, first_worker: ThreadPoolExecutor) -> "CpuModel | CudaModel":
     """The real model, on the device and in the precision that this machine is served with."""
+    from lookalike_embedder.model import load  # torch is imported by those alone who need it: it takes seconds
+
     return first_worker.submit(load, trunk.tensors).result()
 
 
+@asynccontextmanager
+async def serving(config: EmbedderConfig, compute: Compute, name: str) -> AsyncIterator[Server]:
+    """An embedder around a model that is none."""
+    description = embedder_server.describe(config, sha256(name.encode()).hexdigest(), (), "cpu", name, 1)
+    with ThreadPoolExecutor(1) as worker:
+        loaded = embedder_server.Loaded(compute, description)
+        async with embedder_server.serving(config, loaded, worker, metrics=Metrics()) as server:
+            yield server
+
+
 @pytest.fixture(scope="session")
-async def embedder(
-    embedder_config: EmbedderConfig,
-    trunk: weights.Weights,
-    model: CpuModel | CudaModel,
-    first_worker: ThreadPoolExecutor,
-) -> AsyncIterator[Server]:
-    description = embedder_server.describe(embedder_config, trunk.sha256, (), model.device, model.precision, 2)
-    loaded = embedder_server.Loaded(model, description)
-    async with embedder_server.serving(embedder_config, loaded, first_worker, metrics=Metrics()) as server:
+async def embedder(embedder_config: EmbedderConfig, searcher: Server) -> AsyncIterator[Server]:
+    """An embedder whose vectors are thumbnails; after the searcher, see `client`."""
+    async with serving(embedder_config, thumbnail_embedder.shrink, "thumbnails") as server:
         yield server
 
 
@@ -82,7 +95,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if url := os.environ.get("DATABASE_URL"):
         yield url
     else:
-        with postgres.embedded(tmp_path_factory.mktemp("data")) as embedded:
+        with postgres.embedded(initialised(tmp_path_factory.mktemp("data"))) as embedded:
             yield embedded.url
 
 
@@ -125,11 +138,8 @@ def null_model(pixels: Sequence[Pixels], _lane: Lane, _pause: Callable[[], None]
 @pytest.fixture(scope="session")
 async def quick_embedder(embedder_config: EmbedderConfig, searcher: Server) -> AsyncIterator[Server]:
     """An embedder with a null model; after the searcher, see `client`."""
-    description = embedder_server.describe(embedder_config, "0" * 64, (), "cpu", "null", 1)
-    loaded = embedder_server.Loaded(null_model, description)
-    with ThreadPoolExecutor(1) as worker:
-        async with embedder_server.serving(embedder_config, loaded, worker, metrics=Metrics()) as server:
-            yield server
+    async with serving(embedder_config, null_model, "null") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
 """Adapting a project to its shop, with made-up vectors: no photo and no model is needed."""
 
-import asyncio
-import subprocess
-import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import grpc
@@ -21,6 +18,7 @@ from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.server import running
 from lookalike_serving.server import Server
+from tests.command_line import CommandLine
 from tests.indexer import INDEXED, Writer
 from tests.integration.conftest import address
 from tests.product_vectors import clusters
@@ -61,18 +59,22 @@ async def shop(writer: Writer) -> Writer:
     return writer
 
 
-async def lookalike(searcher: Server, *arguments: str) -> tuple[int | None, str]:
-    """The command's exit code, and what it said."""
-    command = (sys.executable, "-c", "from lookalike.cli import main; main()", "adapt", *arguments)
-    process = await asyncio.create_subprocess_exec(
-        *command, "--searcher", address(searcher), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    said, _ = await process.communicate()
-    return process.returncode, " ".join(said.decode().split())
+Command = Callable[..., Awaitable[tuple[int, str]]]
+
+
+@pytest.fixture
+def adapt(commands: CommandLine, searcher: Server) -> Command:
+    """The command: its exit code, and what it says."""
+
+    async def run(*arguments: str) -> tuple[int, str]:
+        done = await commands.ask("adapt", *arguments, "--searcher", address(searcher))
+        return done.code, " ".join((done.output + done.errors).split())
+
+    return run
 
 
 async def test_the_command_measures_publishes_fills_compares_and_cuts_over(
-    shop: Writer, searcher: Server, client: Client, database: Database
+    shop: Writer, adapt: Command, client: Client, database: Database
 ) -> None:
     measured = await client.adapt(shop.project, publish=False)
     assert (measured.images, measured.products, measured.space) == (4 * PRODUCTS, PRODUCTS, "")
@@ -82,14 +84,14 @@ async def test_the_command_measures_publishes_fills_compares_and_cuts_over(
     assert [space.name for space in (await client.get_project(shop.project)).spaces] == [SPACE]
     config = Config(data_dir=Path("unused"), maintenance_interval=0.2)
     async with running(Maintenance(config, database, Metrics()).run()):
-        code, said = await lookalike(searcher, shop.project)
+        code, said = await adapt(shop.project)
         assert (code, "lookalike space cut-over" in said) == (0, True), said
         assert "held-out products" in said
         assert "same product" not in said, "a figure over what was learned from"
         base, own = (await client.get_project(shop.project)).spaces
         assert (base.name, base.serves, own.source, own.vector_count) == (SPACE, True, SPACE, 4 * PRODUCTS)
         assert own.name.startswith("made-up-512-adapted-")
-        code, said = await lookalike(searcher, shop.project, "--cut-over")  # the same again has the same name
+        code, said = await adapt(shop.project, "--cut-over")  # the same again has the same name
     assert (code, f"{own.name} serves" in said) == (0, True), said
     assert (await client.get_project(shop.project)).space == own.name
     vectors, _ = clusters(PRODUCTS)
@@ -105,11 +107,11 @@ async def test_the_command_measures_publishes_fills_compares_and_cuts_over(
     assert right[0] < right[1]
 
 
-async def test_what_does_not_help_is_refused(writer: Writer, searcher: Server, client: Client) -> None:
+async def test_what_does_not_help_is_refused(writer: Writer, adapt: Command, client: Client) -> None:
     """Every photo finds those of its product already: there is nothing to gain."""
     vectors, groups = clusters(PRODUCTS, noise=0.01)
     await index(writer, vectors, lambda seed: f"p{groups[seed]}")
-    code, said = await lookalike(searcher, writer.project, "--cut-over")
+    code, said = await adapt(writer.project, "--cut-over")
     assert (code, "does not help" in said) == (1, True), said
     assert len((await client.get_project(writer.project)).spaces) == 1
 

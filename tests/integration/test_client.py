@@ -22,7 +22,6 @@ from lookalike import (
     Status,
     UnavailableError,
 )
-from lookalike.demo.copies import ALTERATIONS, make_copies
 from lookalike.indexing import pipeline
 from lookalike_serving.server import Server
 from tests.integration.conftest import address
@@ -50,25 +49,6 @@ async def test_photos_go_in_and_ranked_products_come_out(client: Client, project
     assert result.images_ranked == len(photos)
     assert result.embed_seconds > 0
     assert result.search_seconds > 0
-
-
-async def test_a_photo_finds_its_altered_copies_before_anything_else(
-    client: Client, project: str, photos: list[Path], tmp_path: Path
-) -> None:
-    """The promise of the product: the copies of a photo are found right after the photo itself."""
-    photos = photos[::6]
-    copies = {photo: make_copies(photo, tmp_path / photo.stem) for photo in photos}
-    items = items_of(photos) + [
-        Item(image=path, uri=path.as_uri(), product=photo.stem, variant=name)
-        for photo, family in copies.items()
-        for name, path in family.items()
-    ]
-    await index(client, project, items)
-    for photo in photos:
-        result = await client.search(project, image=photo, limit=1 + len(ALTERATIONS))
-        assert {hit.references[0].variant for hit in result.hits} == {"", *ALTERATIONS}, photo.stem
-        assert {hit.references[0].product for hit in result.hits} == {photo.stem}
-        assert result.hits[0].match is Match.EXACT
 
 
 async def test_indexing_again_embeds_nothing(

@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from lookalike_searcher.database import pool
 from lookalike_searcher.database.connection import connected, prepare
 
 
@@ -35,3 +36,21 @@ async def test_types_are_found_by_their_numbers_however_many_there_are(database_
         await connection.execute("SET enable_seqscan = off")  # in small catalogues it would be chosen
         plan = await connection.fetch(f"EXPLAIN {connection._intro_query}", [1016])
         assert not [line for (line,) in plan if "Seq Scan" in line]
+
+
+async def test_a_connection_forgets_what_it_has_met_before_that_is_too_much(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement, and each table, of each project takes memory of PostgreSQL's, and time when another is made."""
+    monkeypatch.setattr(pool, "_STATEMENTS", 5)
+    monkeypatch.setattr(pool, "_QUERIES", 20)
+    numbers = []
+    async with pool.connect(database_url, pool_size=1, command_timeout=60) as database:
+        for number in range(30):
+            async with database.connection() as connection:
+                await connection.fetchval(f"SELECT {number}")
+                kept = "SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements)"
+                [(process, statements)] = await connection.fetch(kept)
+                assert statements <= 6
+                numbers.append(process)
+    assert 1 < len(set(numbers)) < 10

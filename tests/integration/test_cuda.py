@@ -1,24 +1,34 @@
 """What only a GPU has, with one that is made up: streams, graphs and their memory, events, and how all that fails."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from lookalike_embedder.errors import DeviceLost, OutOfMemory, Unsupported
 from lookalike_embedder.job import Lane
-from lookalike_embedder.model import CudaModel, hardware
-from lookalike_embedder.model import cuda as cuda_module
-from lookalike_embedder.model import graph as graph_module
-from lookalike_embedder.model.graph import Worker, is_out_of_memory
 from lookalike_embedder.space import DIMENSIONS
 from lookalike_embedder.weights import SHAPES
+from tests.lazily import Lazily
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from lookalike_embedder.model import CudaModel, hardware
+    from lookalike_embedder.model import cuda as cuda_module
+    from lookalike_embedder.model import graph as graph_module
+else:
+    torch = Lazily("torch")
+    hardware, cuda_module, graph_module = (
+        Lazily(f"lookalike_embedder.model.{name}") for name in ("hardware", "cuda", "graph")
+    )
 
 
 class FakeGraph:
@@ -34,10 +44,10 @@ class FakeGraph:
 class FakeCuda:
     """Computes at once, on the CPU, and keeps a diary."""
 
-    OutOfMemoryError = torch.OutOfMemoryError
     CUDAGraph = FakeGraph
 
     def __init__(self) -> None:
+        self.OutOfMemoryError = torch.OutOfMemoryError
         self.diary: list[str] = []
         self.pools: list[int] = []
         self.capturing: FakeGraph | None = None
@@ -98,14 +108,14 @@ class FakeTorch:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever torch has
         return getattr(torch, name)
 
-    def zeros(self, shape: tuple[int, ...], *, dtype: torch.dtype = torch.float32, **_: object) -> Tensor:
+    def zeros(self, shape: tuple[int, ...], *, dtype: torch.dtype | None = None, **_: object) -> Tensor:
         return torch.zeros(shape, dtype=dtype)
 
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
     fake = FakeCuda()
-    monkeypatch.setattr(graph_module, "torch", FakeTorch(fake))
+    monkeypatch.setattr("lookalike_embedder.model.graph.torch", FakeTorch(fake))
     return fake
 
 
@@ -136,7 +146,7 @@ def images(*values: int) -> list[np.ndarray]:
 
 def test_graphs_are_captured_largest_first_in_one_memory_and_then_only_replayed(cuda: FakeCuda) -> None:
     sizes: list[int] = []
-    worker = Worker(vectors_of(cuda, sizes), "cuda", -1, captures=True)
+    worker = graph_module.Worker(vectors_of(cuda, sizes), "cuda", -1, captures=True)
     worker.prepare([1, 2, 4])
     assert sizes == [4, 4, 2, 2, 1, 1]  # twice before each capture
     assert cuda.diary == ["captured in pool 1"] * 3
@@ -147,7 +157,7 @@ def test_graphs_are_captured_largest_first_in_one_memory_and_then_only_replayed(
 
 
 def test_buffers_are_used_again_only_after_what_was_copied_has_arrived(cuda: FakeCuda) -> None:
-    worker = Worker(vectors_of(cuda, []), "cuda", 0, captures=False)
+    worker = graph_module.Worker(vectors_of(cuda, []), "cuda", 0, captures=False)
     first = worker(images(1))
     assert cuda.diary == ["record", "wait"]
     worker(images(2))
@@ -155,7 +165,7 @@ def test_buffers_are_used_again_only_after_what_was_copied_has_arrived(cuda: Fak
 
 
 def test_a_capture_that_fails_costs_speed_and_no_image(cuda: FakeCuda, caplog: pytest.LogCaptureFixture) -> None:
-    worker = Worker(vectors_of(cuda, []), "cuda", 0, captures=True)
+    worker = graph_module.Worker(vectors_of(cuda, []), "cuda", 0, captures=True)
     cuda.breaks = RuntimeError("operation not permitted when stream is capturing")
     for value in (3, 4):
         assert worker(images(value, 1, 2))[0, 0] == value
@@ -167,7 +177,7 @@ def test_a_capture_that_fails_costs_speed_and_no_image(cuda: FakeCuda, caplog: p
 
 def test_after_giving_memory_back_graphs_have_a_new_pool(cuda: FakeCuda) -> None:
     """One that the last graph has left is refused."""
-    worker = Worker(vectors_of(cuda, []), "cuda", 0, captures=True)
+    worker = graph_module.Worker(vectors_of(cuda, []), "cuda", 0, captures=True)
     worker(images(1))
     worker.forget()
     worker(images(1))
@@ -178,8 +188,10 @@ def test_after_giving_memory_back_graphs_have_a_new_pool(cuda: FakeCuda) -> None
 @pytest.fixture
 def model(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> CudaModel:
     """One that takes the made-up GPU for its own, and computes `vectors_of`."""
-    made = CudaModel({name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}, "fp32", device="cpu")
-    monkeypatch.setattr(cuda_module, "torch", FakeTorch(cuda))
+    made = cuda_module.CudaModel(
+        {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}, "fp32", device="cpu"
+    )
+    monkeypatch.setattr("lookalike_embedder.model.cuda.torch", FakeTorch(cuda))
     made.device = "cuda"
     monkeypatch.setattr(made, "_vectors", vectors_of(cuda, []))
     return made
@@ -239,8 +251,8 @@ def test_what_does_not_fit_at_start_is_halved_until_it_does(
 
 @pytest.mark.parametrize("text", ["CUDA error: out of memory", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"])
 def test_memory_can_run_out_below_torch(text: str) -> None:
-    assert is_out_of_memory(RuntimeError(text))
-    assert not is_out_of_memory(RuntimeError("CUDA error: unspecified launch failure"))
+    assert graph_module.is_out_of_memory(RuntimeError(text))
+    assert not graph_module.is_out_of_memory(RuntimeError("CUDA error: unspecified launch failure"))
 
 
 def test_a_driver_without_a_usable_gpu_is_never_passed_over_in_silence(
@@ -253,7 +265,7 @@ def test_a_driver_without_a_usable_gpu_is_never_passed_over_in_silence(
 
     driver = tmp_path / "version"
     driver.write_text("NVRM version: 470")
-    monkeypatch.setattr(hardware, "_DRIVER", driver)
+    monkeypatch.setattr("lookalike_embedder.model.hardware._DRIVER", driver)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "init", too_old)
     assert hardware.choose_device("auto") == "cpu"

@@ -1,8 +1,6 @@
 """`lookalike evaluate` over real servers whose embedders see colours, so that it is known what is like what."""
 
-import asyncio
 import json
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,10 +16,10 @@ from lookalike.evaluation.study import evaluate
 from lookalike_embedder.config import Config
 from lookalike_serving.server import Server
 from tests import colour_embedder
+from tests.command_line import CommandLine
 from tests.integration.conftest import address
 from tests.pictures import jpeg
 
-BIN = Path(sys.executable).parent
 WARM, COLD = ("red", "crimson", "tomato", "plum"), ("blue", "navy", "royalblue", "maroon")
 
 
@@ -59,24 +57,15 @@ async def bench(
         await one.delete_project(name)
 
 
-async def lookalike(*arguments: str | Path) -> tuple[int, str, str]:
-    """Run the command: its exit code, output and errors."""
-    process = await asyncio.create_subprocess_exec(
-        BIN / "lookalike", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    output, errors = await process.communicate()
-    return process.returncode or 0, output.decode(), errors.decode()
-
-
-async def test_two_embedders_and_a_project_side_by_side(bench: Bench, tmp_path: Path) -> None:
+async def test_two_embedders_and_a_project_side_by_side(bench: Bench, commands: CommandLine, tmp_path: Path) -> None:
     """What is served is the same ranking, although the project holds a photo more; nothing was written to it."""
     first, second, searcher = bench.addresses
-    code, output, errors = await lookalike(
+    done = await commands.ask(
         *("evaluate", bench.file, "--embedder", first, "--embedder", second, "--searcher", searcher),
         *("--project", bench.project, "--exact", "--copied", "2", "--report", tmp_path / "report.html", "--json"),
     )
-    assert code == 0, errors
-    found = json.loads(output)
+    assert done.code == 0, done.errors
+    found = json.loads(done.output)
     spaces = [(await client.model()).space for client in bench.clients]
     assert [side["name"] for side in found["sides"]] == [*spaces, f"{spaces[0]} as {bench.project} serves it"]
     ours, others, served = (side["figures"] for side in found["sides"])
@@ -89,26 +78,30 @@ async def test_two_embedders_and_a_project_side_by_side(bench: Bench, tmp_path: 
     assert ours["near_duplicate_auc"] > 0.5
     assert found["sides"][0]["copies_found_by_alteration"]["jpeg-30"] == 1
     assert found["left_out"] == [{"path": "broken.jpg", "why": f"not indexed in the project {bench.project}"}]
-    assert "left out  broken.jpg" in errors
+    assert "left out  broken.jpg" in done.errors
     assert "warm" in (tmp_path / "report.html").read_text()
     assert (await bench.clients[0].get_project(bench.project)).image_count == 9
 
 
-async def test_the_table_names_what_was_measured_and_a_broken_photo_is_not_fatal(bench: Bench) -> None:
-    code, output, errors = await lookalike("evaluate", bench.file, "--embedder", bench.addresses[0], "--copied", "0")
-    assert code == 0, errors
+async def test_the_table_names_what_was_measured_and_a_broken_photo_is_not_fatal(
+    bench: Bench, commands: CommandLine
+) -> None:
+    done = await commands.ask("evaluate", bench.file, "--embedder", bench.addresses[0], "--copied", "0")
+    assert done.code == 0, done.errors
     for said in ("mAP", "P@1", "recall@10", "nDCG@10", "embedding, p50, ms", "8 photos of 2 labels"):
-        assert said in output
-    assert "Near duplicates" not in output
-    assert "left out  broken.jpg: " in errors
+        assert said in done.output
+    assert "Near duplicates" not in done.output
+    assert "left out  broken.jpg: " in done.errors
 
 
-async def test_a_file_that_cannot_be_evaluated_is_one_sentence(bench: Bench, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_evaluated_is_one_sentence(
+    bench: Bench, commands: CommandLine, tmp_path: Path
+) -> None:
     (tmp_path / "labels.csv").write_text("file,label\n")
-    code, output, errors = await lookalike("evaluate", tmp_path / "labels.csv", "--embedder", bench.addresses[0])
-    assert (code, output) == (2, "")
-    assert "has no column `uri`; its columns are file, label; `file` may be it: use --column uri=file" in errors
-    assert "Traceback" not in errors
+    done = await commands.ask("evaluate", tmp_path / "labels.csv", "--embedder", bench.addresses[0])
+    assert (done.code, done.output) == (2, "")
+    assert "has no column `uri`; its columns are file, label; `file` may be it: use --column uri=file" in done.errors
+    assert "Traceback" not in done.errors
 
 
 async def test_options_of_a_search_are_passed_through(bench: Bench) -> None:

@@ -3,12 +3,10 @@
 import asyncio
 import json
 import struct
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -33,6 +31,7 @@ from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.quota import QuotaExceeded
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.search_id import SearchId
+from tests.command_line import CommandLine
 from tests.indexer import Writer, sha256, vector
 
 RIGHT, WRONG, CLICKED = Verdict.RIGHT, Verdict.WRONG, Verdict.CLICKED
@@ -269,21 +268,19 @@ async def test_counts_wait_while_the_database_is_away(
     assert (await quick_client.search_quality(shop)).search_count == 2
 
 
-async def test_the_command_line_exports_shows_and_deletes(quick_client: Client, shop: str) -> None:
+async def test_the_command_line_exports_shows_and_deletes(
+    quick_client: Client, shop: str, commands: CommandLine
+) -> None:
     name = await search(quick_client, shop)
     await quick_client.record_feedback(shop, name, [said(1, 2, RIGHT)], sha256=sha256(0).hex())
     _, searcher = quick_client._servers._addresses.values()
 
     async def run(*arguments: str) -> str:
-        program = Path(sys.executable).parent / "lookalike"
-        process = await asyncio.create_subprocess_exec(
-            program, *arguments, "--searcher", searcher, stdout=asyncio.subprocess.PIPE
-        )
-        output, _ = await process.communicate()
-        assert process.returncode == 0
-        return output.decode()
+        done = await commands.ask(*arguments, "--searcher", searcher)
+        assert done.code == 0
+        return done.output
 
-    exported, shown = await asyncio.gather(run("feedback", "export", shop), run("project", "show", shop))
+    exported, shown = await run("feedback", "export", shop), await run("project", "show", shop)
     [line] = map(json.loads, exported.splitlines())
     assert (line["searchId"], line["querySha256"], line["queryStored"]) == (name, sha256(0).hex(), True)
     assert [(hit["sha256"], hit["verdict"]) for hit in line["hits"]] == [(sha256(1).hex(), "right")]

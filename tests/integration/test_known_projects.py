@@ -5,17 +5,23 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import grpc
+import numpy as np
 import pytest
 
 from lookalike import errors
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.database import pool
+from lookalike_searcher.database.halfvec import encode
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.database.statement import statement
+from lookalike_searcher.database.statement import schema_of, statement
+from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.projects import known, registry, spaces
 from lookalike_searcher.projects.registry import Limits, Project
-from tests.indexer import Writer
+from lookalike_searcher.search import rank
+from lookalike_searcher.search.query import Example, Query
+from lookalike_searcher.search.types import Reason, Search
+from tests.indexer import Writer, vector
 from tests.lock_holder import LockHolder
 
 NEW = "another-512"
@@ -40,10 +46,10 @@ async def writer(searcher_channel: grpc.aio.Channel, project: str, database: Dat
     return writer
 
 
-async def answered(writer: Writer) -> str:
+async def answered(writer: Writer, **query: object) -> str:
     """How a search is made, or why it is refused."""
     try:
-        found = await writer.stub.Search(wire.SearchRequest(project=writer.project, sha256=writer.request(1).sha256))
+        found = await writer.stub.Search(wire.SearchRequest(project=writer.project, **query))
     except grpc.aio.AioRpcError as error:
         return errors.from_rpc(error, "searcher").reason
     return f"{len(found.hits)} hits, {wire.SearchMode.Name(found.mode)}"
@@ -76,23 +82,32 @@ async def made_anew(database: Database, project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "then"),
+    ("change", "by_vector", "by_image"),
     [
-        (disabled, "SEARCH_DISABLED"),
-        (limited, "HIT_QUOTA_EXCEEDED"),
-        (unindexed, "3 hits, SEARCH_MODE_EXACT"),
-        (cut_over, "IMAGE_NOT_FOUND"),
-        (deleted, "PROJECT_NOT_FOUND"),
-        (made_anew, "IMAGE_NOT_FOUND"),
+        (disabled, "SEARCH_DISABLED", "SEARCH_DISABLED"),
+        (limited, "HIT_QUOTA_EXCEEDED", "HIT_QUOTA_EXCEEDED"),
+        (unindexed, "3 hits, SEARCH_MODE_EXACT", "3 hits, SEARCH_MODE_EXACT"),
+        (cut_over, "WRONG_SPACE", "IMAGE_NOT_FOUND"),
+        (deleted, "PROJECT_NOT_FOUND", "PROJECT_NOT_FOUND"),
+        (made_anew, "0 hits, SEARCH_MODE_EXACT", "IMAGE_NOT_FOUND"),
     ],
 )
 async def test_the_next_search_sees_what_another_searcher_has_changed(
-    writer: Writer, database_url: str, change: Callable[[Database, Project], Awaitable[None]], then: str
+    writer: Writer,
+    database_url: str,
+    change: Callable[[Database, Project], Awaitable[None]],
+    by_vector: str,
+    by_image: str,
 ) -> None:
-    assert [await answered(writer) for _ in range(2)] == ["3 hits, SEARCH_MODE_APPROXIMATE"] * 2
+    """A search by a vector takes one statement, and one by an image of the project more."""
+    image = writer.request(1)
+    given, named = {"embedding": image.embedding}, {"sha256": image.sha256}
+    for query in (given, named) * 2:
+        assert await answered(writer, **query) == "3 hits, SEARCH_MODE_APPROXIMATE"
     async with pool.connect(database_url, pool_size=2, command_timeout=30) as other:
         await change(other, await registry.get(other, writer.project))
-    assert await answered(writer) == then
+    assert await answered(writer, **given) == by_vector
+    assert await answered(writer, **named) == by_image
     if change is deleted:
         await writer.stub.CreateProject(wire.CreateProjectRequest(name=writer.project, space=writer.space))
 
@@ -109,6 +124,61 @@ async def test_the_registry_is_read_for_the_first_of_many_searches_alone(writer:
             pass
     first = [text.split()[0] for text in sent[:3]]
     assert (len(sent), first) == (3 + 2 + 2, ["BEGIN", "SELECT", "COMMIT"])
+
+
+async def test_a_search_by_a_vector_takes_one_statement_in_a_known_project(writer: Writer, database_url: str) -> None:
+    sent: list[str] = []
+    embedding = Embedding(writer.space, encode(vector(1)[np.newaxis])[0])
+    async with pool.connect(database_url, pool_size=1, command_timeout=30) as database:
+        for searches in range(3):
+            async with database.connection() as connection:  # which is lent when the search before has ended
+                if not searches:
+                    connection.add_query_logger(lambda logged: sent.append(logged.query))
+                sent.clear()
+            ranking = await rank.rank(database, Search(writer.project, Query((Example(embedding),)), 2))
+            assert (len(ranking.hits), ranking.reason) == (2, Reason.INDEX)
+        async with database.connection():
+            pass
+    assert [text.split()[0] for text in sent] == ["WITH"]
+
+
+async def test_a_search_of_one_statement_waits_for_a_deletion_without_holding_a_table(
+    writer: Writer, database: Database, lock_holder: LockHolder
+) -> None:
+    """Else the two would meet in a deadlock: whoever deletes locks this table first, and then the others."""
+    project = await registry.get(database, writer.project)
+    query = {"embedding": writer.request(1).embedding}
+    await answered(writer, **query)
+    await lock_holder.lock(writer.project, tables=True)
+    searching = asyncio.create_task(answered(writer, **query))
+    await lock_holder.until_waiting(1)
+    held = await lock_holder.connection.fetch(
+        "SELECT relation::regclass::text FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+        " WHERE relnamespace = $1::text::regnamespace AND granted AND pid <> pg_backend_pid()",
+        schema_of(project.id),
+    )
+    await lock_holder.unlock()
+    assert await searching == "3 hits, SEARCH_MODE_APPROXIMATE"
+    assert held == []
+
+
+async def test_who_deletes_waits_for_the_table_that_searches_lock_first(
+    writer: Writer, database: Database, lock_holder: LockHolder
+) -> None:
+    project = await registry.get(database, writer.project)
+    transaction = lock_holder.connection.transaction()
+    await transaction.start()
+    await lock_holder.connection.execute(f"LOCK TABLE {schema_of(project.id)}.image IN ACCESS SHARE MODE")
+    deletion = asyncio.create_task(spaces.delete(database, writer.project, NEW))
+    await lock_holder.until_waiting(1)
+    held = await lock_holder.connection.fetch(
+        "SELECT relation::regclass::text FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+        " WHERE relnamespace = $1::text::regnamespace AND mode = 'AccessExclusiveLock' AND granted",
+        schema_of(project.id),
+    )
+    await transaction.rollback()
+    await deletion
+    assert held == []
 
 
 async def test_a_space_that_was_made_since_is_found(writer: Writer, database: Database) -> None:

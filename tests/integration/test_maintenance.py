@@ -216,8 +216,8 @@ async def test_an_index_is_calibrated_for_the_target(
 ) -> None:
     await work(database)
     before = (await space_of(database, writer))[1]
-    assert before.ef_search_10 in calibration.LADDER
-    assert before.ef_search_100 in [step for step in calibration.LADDER if step >= 100]
+    assert before.ef_search_10 in curve.LADDER
+    assert before.ef_search_100 in [step for step in curve.LADDER if step >= 100]
     monkeypatch.setattr(calibration, "LADDER", (100, 1000))
     await work(database, replace(CONFIG, recall_target=1.0))
     after = (await space_of(database, writer))[1]

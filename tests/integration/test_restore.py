@@ -427,7 +427,7 @@ async def test_whatever_is_wrong_with_it_it_works_or_is_refused(
     members: Members, database: Database, searcher_channel: grpc.aio.Channel, tmp_path: Path
 ) -> None:
     stub, file, outcomes = SearcherServiceStub(searcher_channel), tmp_path / "b", {"works": 0, "refused": 0}
-    for seed in range(round(8 * SECONDS)):
+    for seed in range(max(16, round(8 * SECONDS))):
         name, dice = f"alien-{uuid.uuid4().hex[:12]}", random.Random(seed)  # noqa: S311 - no secret
         file.write_bytes(mutated(members, dice))
         try:

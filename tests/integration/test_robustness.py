@@ -263,6 +263,19 @@ async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_re
         await asyncio.gather(*writes)
 
 
+async def test_a_projects_writes_go_on_beside_more_searches_of_it_than_can_be_answered(database_url: str) -> None:
+    async with searching(database_url, pool_size=4) as searcher:
+        writer = await searcher.project()
+        async with (
+            searcher.database.reading(project_name=writer.project),
+            searcher.database.reading(project_name=writer.project),
+        ):
+            searches = [searcher.search(writer.project) for _ in range(20)]
+            assert await writer.send(*map(writer.request, range(1, 30))) == [INDEXED] * 29
+            assert not any(search.done() for search in searches)
+        assert all([(await search).hits for search in searches])
+
+
 def assert_busy(error: grpc.aio.AioRpcError, project: str) -> None:
     status = rpc_status.from_call(error)
     info, quota, retry = error_details_pb2.ErrorInfo(), error_details_pb2.QuotaFailure(), error_details_pb2.RetryInfo()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -21,7 +22,7 @@ from lookalike_gateway.server import serving as http_serving
 from lookalike_serving.security import factory
 from lookalike_serving.security.config import InvalidSecurity, Security
 from lookalike_serving.server import Server
-from tests.integration.test_health_command import ask
+from tests.command_line import CommandLine, Done
 from tests.integration.test_tokens import logged, serving
 from tests.signing import Signer, bearer, files_in, jwks, write
 
@@ -172,18 +173,16 @@ async def test_a_new_authority_of_clients_counts_from_the_next_connection_on(
 
 
 async def test_the_health_command_shows_the_clients_credentials_and_needs_no_token(
-    folder: Path, ours: trustme.CA, monkeypatch: pytest.MonkeyPatch
+    folder: Path, ours: trustme.CA, commands: CommandLine
 ) -> None:
     (folder / "jwks.json").write_text(jwks(Signer()))
     settings = replace(security(folder, ours.issue_cert("127.0.0.1"), ours), jwks=folder / "jwks.json")
     mine = own(folder, ours)
     async with serving(settings) as server:
-        address = f"127.0.0.1:{server.port}"
-        monkeypatch.setenv("LOOKALIKE_TLS_CA", str(mine.ca))
-        assert "UNAVAILABLE" in (await ask(address))[2]
-        monkeypatch.setenv("LOOKALIKE_TLS_CLIENT_CERT", str(mine.certificate))
-        monkeypatch.setenv("LOOKALIKE_TLS_CLIENT_KEY", str(mine.key))
-        assert await ask(address) == (0, "SERVING\n", "")
+        ask, told = partial(commands.ask, "health", f"127.0.0.1:{server.port}"), {"LOOKALIKE_TLS_CA": str(mine.ca)}
+        assert "UNAVAILABLE" in (await ask(environment=told)).errors
+        told |= {"LOOKALIKE_TLS_CLIENT_CERT": str(mine.certificate), "LOOKALIKE_TLS_CLIENT_KEY": str(mine.key)}
+        assert await ask(environment=told) == Done(0, "SERVING\n", "")
 
 
 @pytest.mark.parametrize("missing", ["cert.pem", "key.pem"])

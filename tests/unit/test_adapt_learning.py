@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
 
 from lookalike.adapt import contrast, measure
 from lookalike.adapt.contrast import PositivePairs
 from lookalike.adapt.learning import Projection, learn
 from lookalike.adapt.sample import collect
 from lookalike.records import Embedding, Feedback, HitFeedback, ImageVector, Verdict
+from tests.lazily import Lazily
 from tests.product_vectors import clusters
 
 NONE = np.zeros((0, 2), np.int64)
@@ -134,7 +134,9 @@ def test_precision_is_that_of_scikit_learn() -> None:
     found = measure.precisions(vectors, groups, np.arange(len(vectors)))
     for place, precision in enumerate(found):
         others = np.arange(len(vectors)) != place
-        truth = average_precision_score(groups[others] == groups[place], (vectors @ vectors[place])[others])
+        truth = Lazily("sklearn.metrics").average_precision_score(
+            groups[others] == groups[place], (vectors @ vectors[place])[others]
+        )
         assert precision == pytest.approx(truth)
 
 

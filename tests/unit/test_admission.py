@@ -164,11 +164,15 @@ async def test_where_calls_take_longer_than_expected_who_cannot_make_it_is_refus
         await asyncio.gather(old, newer)
 
 
-async def test_a_time_in_which_no_call_ends_is_expected_to_last_and_is_soon_forgotten(clock: Clock) -> None:
+@pytest.mark.parametrize("remaining", [2, math.inf])
+async def test_a_time_in_which_no_call_ends_is_expected_to_last_and_is_soon_forgotten(
+    clock: Clock, remaining: float
+) -> None:
+    """Also by callers without a deadline, who are taken to have 20 s."""
     async with Calls(1) as calls:
         await calls.begin("a1")
         clock.now += 10
-        [refused] = await calls.begin("a2", remaining=2)
+        [refused] = await calls.begin("a2", remaining=remaining)
         assert await reason_of(refused) == "PROJECT_BUSY"
         await calls.end("a1")
         await saturated(calls, clock, seconds=0.001, times=80)

@@ -12,6 +12,7 @@ import pytest
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.connection import prepare
 from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.topology import Topology
 from lookalike_searcher.metrics import Metrics
 
 
@@ -63,6 +64,9 @@ class Pool:
     def get_max_size(self) -> int:
         return 1
 
+    def get_idle_size(self) -> int:
+        return 1
+
     async def acquire(self) -> Recorder:
         return self._connection
 
@@ -80,7 +84,7 @@ async def read(*, sharded: bool, settings: str, condition: str = "") -> list[str
     """What is executed in a transaction that reads nothing."""
     connection = Recorder()
     pool: Any = Pool(connection)
-    database = Database("", pool, command_timeout=60, metrics=Metrics(), sharded=sharded)
+    database = Database("", pool, command_timeout=60, metrics=Metrics(), topology=Topology(sharded=sharded))
     async with database.reading_if(condition, settings):
         pass
     await pool.released.wait()

@@ -84,6 +84,12 @@ def test_a_file_that_ends_in_the_midst_of_its_parts_is_told_by_its_decoder() -> 
             structure.check(good[:end])
 
 
+@pytest.mark.parametrize("place", [1 << 20, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_a_large_tiff_whose_parts_lie_beyond_its_end_is_told_by_its_decoder(place: int) -> None:
+    large = b"II+\0" + struct.pack("<HHQ", 8, 0, place) + bytes(64)
+    assert refusal(large).reason == "CORRUPT_IMAGE"
+
+
 def with_scans(count: int, side: int = 100) -> bytes:
     """A progressive JPEG of so many scans."""
     good = encoded(Image.new("L", (side, side)), "JPEG", progressive=True)

@@ -50,7 +50,30 @@ def test_rankings_are_exact_where_that_takes_no_longer_and_stay_as_they_are_wher
     monkeypatch: pytest.MonkeyPatch, exact_seconds: float, was_exact: bool, chosen: int
 ) -> None:
     monkeypatch.setattr("lookalike_searcher.indexes.curve.HYSTERESIS", 1.2)  # integration tests set another
-    assert curve(EASY, exact_seconds).choose(0.99, was_exact=was_exact) == chosen  # the index takes 0.003 s
+    assert (
+        curve(EASY, exact_seconds).choose(0.99, before=EXACT if was_exact else 40) == chosen
+    )  # the index takes 0.003 s
+
+
+@pytest.mark.parametrize(
+    ("recalls", "before", "chosen"),
+    [
+        (EASY, 200, 200),
+        (EASY, 100, 100),  # it meets the target, without the margin
+        (EASY, 90, 200),
+        (EASY, 300, 300),
+        (EASY, 450, 300),  # slowly back
+        (EASY, 1000, 700),
+        (HARD, 200, 450),
+        (HARD, 300, 450),
+        ((0.3, 0.5, 0.715, 0.72, 0.722), 200, 200),  # none meets the target; deeper walks find .007 more
+    ],
+)
+def test_another_calibration_of_the_same_graph_leaves_a_depth_that_still_serves(
+    recalls: tuple[float, ...], before: int, chosen: int
+) -> None:
+    assert curve(recalls).choose(0.99, before=before, same_graph=True) == chosen
+    assert curve(recalls).choose(0.99, before=before) == curve(recalls).choose(0.99)
 
 
 def test_the_log_has_the_curve() -> None:

@@ -1,9 +1,11 @@
 """The locks hold what pyproject asks for, each with its hashes, and name no place to have it from."""
 
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -11,6 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.deployment import ROOT, stages
+from tools import locks
 from tools.locks import LOCKS, TORCH
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -71,3 +74,15 @@ def test_the_image_has_the_torch_that_is_tested() -> None:
     assert locked("torch")["torch"] == tested["torch"]
     assert {Version(arguments["TORCH"])} == tested["torch"]
     assert {Version(arguments["TORCHVISION"])} == tested["torchvision"]
+
+
+def test_locking_again_keeps_torch_as_it_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locking keeps the versions that are in the file that is to be written; here nothing changes them."""
+    for name in ("embedder", "torch"):
+        shutil.copy(ROOT / "locks" / f"{name}.txt", tmp_path)
+    monkeypatch.setattr(locks, "FOLDER", tmp_path)
+    monkeypatch.setattr(locks.subprocess, "run", lambda *_, **__: None)
+    locks.compile_("embedder")
+    assert {file.stem: file.read_text() for file in tmp_path.iterdir()} == {
+        name: text(name) for name in ("embedder", "torch")
+    }

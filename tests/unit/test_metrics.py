@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, ndcg_score, precision_recall_curve, roc_auc_score
 
 from lookalike import ranking_metrics
+from tests.lazily import Lazily
+
+truth = Lazily("sklearn.metrics")
 
 SCORES = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(-1, 1, allow_subnormal=False))
 """Many are equal."""
@@ -34,7 +36,7 @@ def ranked(relevance: Sequence[bool], scores: Sequence[float]) -> tuple[np.ndarr
 def test_average_precision_is_scikit_learns(found: tuple[list[bool], list[float]]) -> None:
     rows, totals, scores = ranked(*found)
     assert ranking_metrics.average_precision(rows, totals)[0] == pytest.approx(
-        average_precision_score(rows[0], scores[0])
+        truth.average_precision_score(rows[0], scores[0])
     )
 
 
@@ -42,14 +44,14 @@ def test_average_precision_is_scikit_learns(found: tuple[list[bool], list[float]
 @settings(max_examples=60, deadline=None)
 def test_ndcg_is_scikit_learns(found: tuple[list[bool], list[float]], k: int) -> None:
     rows, totals, scores = ranked(*found)
-    assert ranking_metrics.ndcg_at(rows, totals, k)[0] == pytest.approx(ndcg_score(rows, scores, k=k))
+    assert ranking_metrics.ndcg_at(rows, totals, k)[0] == pytest.approx(truth.ndcg_score(rows, scores, k=k))
 
 
 @given(judged())
 @settings(max_examples=60, deadline=None)
 def test_the_interpolated_curve_is_what_scikit_learns_points_reach(found: tuple[list[bool], list[float]]) -> None:
     rows, totals, scores = ranked(*found)
-    precision, recall, _ = precision_recall_curve(rows[0], scores[0])
+    precision, recall, _ = truth.precision_recall_curve(rows[0], scores[0])
     expected = [precision[:-1][recall[:-1] >= level - 1e-9].max() for level in ranking_metrics.LEVELS]
     expected[0] = precision[:-1][recall[:-1] > 0].max()  # at recall 0 nothing has been found yet
     assert ranking_metrics.interpolated_precision(rows, totals)[0] == pytest.approx(expected)
@@ -63,8 +65,8 @@ def test_the_area_and_the_operating_points_are_scikit_learns(
     """Here equal similarities are one point."""
     relevance, scores = (np.array(part) for part in found)
     positives, negatives = scores[relevance], scores[~relevance]
-    assert ranking_metrics.auc(positives, negatives) == pytest.approx(roc_auc_score(relevance, scores))
-    precision, recall, thresholds = precision_recall_curve(relevance, scores)
+    assert ranking_metrics.auc(positives, negatives) == pytest.approx(truth.roc_auc_score(relevance, scores))
+    precision, recall, thresholds = truth.precision_recall_curve(relevance, scores)
     last = int(np.flatnonzero(recall[:-1] >= wanted - 1e-9)[-1])
     assert ranking_metrics.at_recall(positives, negatives, wanted) == pytest.approx(
         (thresholds[last], precision[last], recall[last])

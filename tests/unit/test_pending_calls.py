@@ -1,11 +1,20 @@
 """What becomes of calls that arrive while a server's event loop is late."""
 
 import asyncio
+import os
+import tempfile
 import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
 
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import (
@@ -14,16 +23,33 @@ from lookalike.v1.embedder_pb2_grpc import (
     add_EmbedderServiceServicer_to_server,
 )
 from lookalike_embedder.errors import STATUS
+from lookalike_serving import pending
 from lookalike_serving.errors import Context
-from lookalike_serving.server import MAX_PENDING, Draining, Server
+from lookalike_serving.pending import MAX_PENDING
+from lookalike_serving.server import Draining, Server
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 FLOOD = 3 * MAX_PENDING
 RESETS = FLOOD - MAX_PENDING - 2  # gRPC lets one more in, and one has been handed to the event loop
 
 
+@dataclass
+class Clock:
+    """What time it is for those who measure; each GetModel takes `late` seconds of the event loop."""
+
+    now: float = 1000.0
+    late: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+CLOCK = Clock()
+
+
 class Servicer(EmbedderServiceServicer):
     async def GetModel(self, request: wire.GetModelRequest, context: Context) -> wire.GetModelResponse:  # noqa: N802
+        CLOCK.now += CLOCK.late
         return wire.GetModelResponse()
 
 
@@ -31,7 +57,8 @@ async def probe() -> None:
     pass
 
 
-async def test_more_calls_of_a_method_than_may_wait_for_the_event_loop_are_reset_and_others_are_not() -> None:
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
     async with Server(
         SERVICE,
         lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # one is called
@@ -43,23 +70,67 @@ async def test_more_calls_of_a_method_than_may_wait_for_the_event_loop_are_reset
         probe_interval=60,
         grace=5,
     ) as server:
-        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            await asyncio.to_thread(grpc.channel_ready_future(channel).result)
-            resets: list[Any] = []
-            enough = threading.Event()
+        yield server
 
-            def note(call: Any) -> None:  # noqa: ANN401 - gRPC's own type
-                if call.code() is grpc.StatusCode.CANCELLED:
-                    resets.append(call)
-                if len(resets) == RESETS:
-                    enough.set()
 
-            stub: Any = EmbedderServiceStub(channel)
-            calls = [stub.GetModel.future(wire.GetModelRequest()) for _ in range(FLOOD)]
-            for call in calls:
-                call.add_done_callback(note)
-            check = health_pb2_grpc.HealthStub(channel).Check.future(health_pb2.HealthCheckRequest())
-            assert enough.wait(60)  # the event loop stands still
-            assert (await asyncio.to_thread(check.result)).status == health_pb2.HealthCheckResponse.SERVING
-            codes = [await asyncio.to_thread(call.code) for call in calls]
-            assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}
+async def test_more_calls_of_a_service_than_may_wait_for_the_event_loop_are_reset_and_others_are_not(
+    server: Server,
+) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        await asyncio.to_thread(grpc.channel_ready_future(channel).result)
+        resets: list[Any] = []
+        enough = threading.Event()
+
+        def note(call: Any) -> None:  # noqa: ANN401 - gRPC's own type
+            if call.code() is grpc.StatusCode.CANCELLED:
+                resets.append(call)
+            if len(resets) == RESETS:
+                enough.set()
+
+        stub: Any = EmbedderServiceStub(channel)
+        calls = [stub.GetModel.future(wire.GetModelRequest()) for _ in range(FLOOD)]
+        for call in calls:
+            call.add_done_callback(note)
+        check = health_pb2_grpc.HealthStub(channel).Check.future(health_pb2.HealthCheckRequest())
+        assert enough.wait(60)  # the event loop stands still
+        assert (await asyncio.to_thread(check.result)).status == health_pb2.HealthCheckResponse.SERVING
+        codes = [await asyncio.to_thread(call.code) for call in calls]
+        assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}
+
+
+async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured by what a call of the server's own waits; a call with a later deadline is served."""
+    monkeypatch.setattr(pending, "time", CLOCK)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = EmbedderServiceStub(channel)
+        CLOCK.late = 5.0
+        await stub.GetModel(wire.GetModelRequest(), timeout=5)  # the server's own call is taken after it
+        CLOCK.late = 0.0
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetModel(wire.GetModelRequest(), timeout=5)
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        status = rpc_status.from_call(caught.value)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert all(status.details[number].Unpack(detail) for number, detail in enumerate((info, retry)))
+        assert (info.reason, info.metadata["waited_seconds"]) == ("OVERLOADED", "5.000")
+        assert 5 <= retry.retry_delay.ToSeconds() <= 10
+        await stub.GetModel(wire.GetModelRequest(), timeout=60)
+        CLOCK.now += 20
+        await stub.GetModel(wire.GetModelRequest(), timeout=5)  # that was long ago
+
+
+async def test_nobody_else_reaches_the_socket_of_the_servers_own_calls_and_it_goes_with_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    measured, server = pending.Pending(), grpc.aio.server()
+    measured.listen(server)
+    await server.start()
+    async with measured:
+        [folder] = glob(f"{tmp_path}/*")
+        assert os.stat(folder).st_mode & 0o077 == 0
+        assert os.listdir(folder) == ["own"]
+    await server.stop(None)
+    assert not glob(f"{tmp_path}/*")

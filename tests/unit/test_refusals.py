@@ -28,7 +28,7 @@ from tests.memory import resident
 
 MEBIBYTES = 1024 * 1024
 LARGE = 8 * MEBIBYTES
-CALLS = 48
+CALLS = 24
 IMAGE = b"\x0a\x80\x80\x80\x04" + bytes(LARGE)
 UNKNOWN = b"\xfa\x7f\x80\x80\x80\x04" + bytes(LARGE)
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.models import vgg16
 
 from lookalike_embedder.errors import DeviceLost, OutOfMemory
 from lookalike_embedder.image import Pixels
@@ -48,6 +47,8 @@ class CudaModel:
         self._dtype, self._captures = DTYPES[precision], captures
         if precision == "fp32":
             torch.backends.cudnn.allow_tf32 = False  # TF32 has ten bits of mantissa, as fp16 does
+        from torchvision.models import vgg16  # seconds of imports, which a CPU's model does without
+
         with torch.device("meta"):  # otherwise the unused classifier would take half a gigabyte and a second
             trunk = vgg16(weights=None, init_weights=False).features[:_CONV5_3]
         state = {name.removeprefix("features."): torch.from_numpy(tensor) for name, tensor in tensors.items()}

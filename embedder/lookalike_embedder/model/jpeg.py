@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from lookalike_embedder import batch_size, image
 from lookalike_embedder.image import SIZE, Limits, Pixels
@@ -61,6 +60,8 @@ class GpuJpegs:
         """Return pixels [SIZE, SIZE, 3] before EXIF orientation is applied; None if this decoder cannot."""
         if not data.rstrip(b"\0").endswith(_END):  # Pillow refuses truncated files; nvJPEG may fill them up
             return None
+        from torchvision.io import ImageReadMode, decode_jpeg  # seconds of imports, which a CPU's model does without
+
         file = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         try:
             with torch.inference_mode(), torch.cuda.stream(self._stream()):

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import asyncpg
 
+from lookalike_searcher.database import walking
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.database.outage import Outage
-from lookalike_searcher.database.statement import Connection, statement
+from lookalike_searcher.database.statement import statement
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_serving import tracing
 from lookalike_serving.errors import DomainError
@@ -89,23 +90,15 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
         connection.add_query_logger(_draw)
 
 
+async def prepare_for_walks(connection: "asyncpg.Connection[Any]", *, timeout: float) -> None:
+    """Prepare a new connection for searches of one statement too, which may take `timeout` seconds."""
+    await prepare(connection)
+    await connection.execute(f"{walking.SESSION}; SET statement_timeout = {round(timeout * 1000)}")
+
+
 def _draw(ended: "asyncpg.connection.LoggedQuery") -> None:
     """Add a statement to the trace. asyncpg calls this in the context of the caller."""
     tracing.statement(ended.query, ended.elapsed, failed=ended.exception is not None)
-
-
-async def roll_back(connection: Connection) -> None:
-    """End the transaction of a connection.
-
-    If that fails or is cancelled, end the connection, so that it is not used in this state.
-    """
-    try:
-        await connection.execute("ROLLBACK", timeout=NET_SECONDS)  # which waits for a statement that is being cancelled
-    except BaseException as error:
-        with suppress(asyncpg.InterfaceError):  # it has been closed already
-            connection.terminate()
-        if not isinstance(error, FAILURES):
-            raise
 
 
 async def keep(connection: "asyncpg.Connection[Any]") -> None:

@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import asyncpg
 
 from lookalike_searcher.database import connection as connections
-from lookalike_searcher.database import migration
+from lookalike_searcher.database import transaction
 from lookalike_searcher.database.admission import Admission
 from lookalike_searcher.database.outage import Outage
 from lookalike_searcher.database.probe import Probe
 from lookalike_searcher.database.statement import Connection
+from lookalike_searcher.database.topology import Topology, look
 from lookalike_searcher.metrics import Metrics
 from lookalike_serving.patience import PATIENCE_SECONDS
 from lookalike_serving.rpc import time_remaining
@@ -26,7 +28,12 @@ logger = logging.getLogger(__name__)
 _WRITERS: Final = 2
 """So many writers to one project hold a connection: one writes, and the next one waits for it. In small pools it is
 one, so that from three connections on, one is always left for other projects."""
-_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
+_STATEMENTS: Final = 200
+"""A connection keeps so many statements prepared. For each table that anybody makes or drops, PostgreSQL looks through
+all that a connection has: with 1,000 of them, a new project took twice the processor time."""
+_QUERIES: Final = 10_000
+"""A connection is replaced after so many statements. PostgreSQL never forgets a table that a connection has met: those
+of 3,000 projects took 200 MB."""
 
 
 class Database:
@@ -37,11 +44,12 @@ class Database:
         pool: the connections.
         command_timeout: the most seconds for one statement; a caller's deadline may lower it.
         metrics: observes waits for connections.
-        pooled: whether a pooler is between us and PostgreSQL.
-        sharded: whether it is Citus, where a project's schema lives on a worker.
+        topology: what the connections lead to.
 
     Attributes:
         probe: asks PostgreSQL whether it answers.
+        sharded: whether it is Citus.
+        searches_at_once: whether connections keep the settings for walking an index; see `searching`.
     """
 
     def __init__(
@@ -51,18 +59,18 @@ class Database:
         *,
         command_timeout: float,
         metrics: Metrics,
-        pooled: bool = False,
-        sharded: bool = False,
+        topology: Topology,
     ) -> None:
         self._url = url
         self._pool = pool
-        self._pooled = pooled
+        self._topology = topology
         self._command_timeout = command_timeout
         self.metrics = metrics
         size = pool.get_max_size()
         self._readers = Admission(max(1, size // 2), PATIENCE_SECONDS)
         self._writers = Admission(max(1, min(_WRITERS, size // 4)), command_timeout)
-        self.sharded = sharded
+        self.sharded = topology.sharded
+        self.searches_at_once = topology.keeps_settings
         self._outage = Outage()
         self.probe = Probe(url, self._outage)
         self._ending: set[asyncio.Task[None]] = set()
@@ -98,11 +106,11 @@ class Database:
         """
         async with self.connection(self._writers, project_name) as connection:
             try:
-                await self._begin(connection, "BEGIN")
+                await self._begin(connection, transaction.WRITING)
                 yield connection
                 await connection.execute("COMMIT")
             except BaseException:
-                await connections.roll_back(connection)
+                await transaction.roll_back(connection)
                 raise
 
     @asynccontextmanager
@@ -134,17 +142,31 @@ class Database:
         with connections.failures_translated(self._outage):
             connection = await self._borrow(self._readers, project_name)
             try:
-                holds = await self._begin(connection, _BEGIN_READING, settings, condition)
+                holds = await self._begin(connection, transaction.READING, settings, condition)
                 yield connection, holds
             except BaseException:
                 try:
-                    await connections.roll_back(connection)
+                    await transaction.roll_back(connection)
                 finally:
                     await self._give_back(connection, self._readers, project_name)
                 raise
-            later = asyncio.create_task(self._end_reading(connection, project_name))
-            self._ending.add(later)
-            later.add_done_callback(self._ending.discard)
+            self._do_later(self._end_reading(connection, project_name))
+
+    @asynccontextmanager
+    async def searching(self, project_name: str) -> AsyncIterator[Connection]:
+        """Lend a connection for statements that walk an index, each in a transaction of its own.
+
+        They see different states, and none may take longer than the limit for one statement.
+
+        Args:
+            project_name: see `reading`.
+        """
+        with connections.failures_translated(self._outage):
+            connection = await self._borrow(self._readers, project_name)
+            try:
+                yield connection
+            finally:  # nobody waits until the pool has it
+                self._do_later(self._give_back(connection, self._readers, project_name))
 
     def check_room(self, project_name: str) -> None:
         """Refuse a call that reads a project if `reading` would: a refusal that comes before all work costs least.
@@ -160,6 +182,8 @@ class Database:
             if admission and project_name:
                 await admission.take(project_name, time_remaining())
             try:
+                if self._pool.get_idle_size():  # then this waits for nobody
+                    return await self._pool.acquire()
                 async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
                     return await self._pool.acquire()
             except BaseException:
@@ -174,21 +198,14 @@ class Database:
             if admission and project_name:
                 admission.give_back(project_name)
 
-    async def _begin(self, connection: Connection, begin: str, settings: str = "", condition: str = "") -> bool:
-        """Begin a transaction in one round trip. No setting outlives it.
+    async def _begin(self, connection: Connection, kind: str, settings: str = "", condition: str = "") -> bool:
+        seconds = min(self._command_timeout, time_remaining())
+        return await transaction.begin(connection, kind, self._topology, seconds, settings, condition)
 
-        Returns whether the condition holds: PostgreSQL says how many rows the last statement of a text returned.
-        """
-        milliseconds = max(1, round(min(self._command_timeout, time_remaining()) * 1000))
-        opening = f"{begin}; SET LOCAL statement_timeout = {milliseconds}; "
-        if self.sharded:  # for each SET, Citus sends its whole text to workers, so nothing else may be in it
-            texts = [f"{opening}SET LOCAL citus.propagate_set_commands = 'local'", settings, condition]
-        else:
-            texts = [f"{opening}{settings}{condition}"]
-        status = ""
-        for text in filter(None, texts):
-            status = await connection.execute(text)
-        return status == "SELECT 1"
+    def _do_later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def _end_reading(self, connection: "Lent", project_name: str) -> None:
         """End a transaction whose end nobody waits for, and give its connection back."""
@@ -196,7 +213,7 @@ class Database:
             try:
                 await connection.execute("COMMIT")
             except BaseException:
-                await connections.roll_back(connection)
+                await transaction.roll_back(connection)
                 raise
             finally:
                 await self._give_back(connection, self._readers, project_name)
@@ -216,7 +233,7 @@ class Database:
             settings: `SET` statements; left out behind a pooler, where they would stay with connections of others.
         """
         async with connections.connected(self._url) as connection:
-            if settings and not self._pooled:
+            if settings and not self._topology.pooled:
                 await connection.execute(settings)
             yield connection
 
@@ -239,36 +256,24 @@ async def connect(
         metrics: observes waits for connections.
         migrate: whether to migrate; not on a replica, which gets migrations from the primary.
     """
-    pooled, sharded = await _look(url, migrate=migrate)
+    topology = await look(url, migrate=migrate)
     async with asyncpg.create_pool(
         url,
         min_size=0,
         max_size=pool_size,
         timeout=connections.CONNECT_SECONDS,
         command_timeout=command_timeout + connections.NET_SECONDS,
-        init=connections.prepare,
+        init=partial(connections.prepare_for_walks, timeout=command_timeout)
+        if topology.keeps_settings
+        else connections.prepare,
         reset=connections.keep,
-        statement_cache_size=0 if pooled else 1000,
+        statement_cache_size=0 if topology.pooled else _STATEMENTS,
+        max_queries=_QUERIES,
     ) as pool:
         metrics = metrics or Metrics()
         metrics.watch_pool(pool.get_size, pool.get_idle_size)
-        database = Database(url, pool, command_timeout=command_timeout, metrics=metrics, pooled=pooled, sharded=sharded)
+        database = Database(url, pool, command_timeout=command_timeout, metrics=metrics, topology=topology)
         try:
             yield database
         finally:
             database.probe.terminate()
-
-
-async def _look(url: str, *, migrate: bool) -> tuple[bool, bool]:
-    """Migrate if asked to. Returns whether there is a pooler in front of PostgreSQL, and whether it is Citus."""
-    async with connections.connected(url) as connection:
-        async with connection.transaction():
-            pooled = await connections.is_pooled(connection)
-        if pooled:
-            logger.info("a pooler stands before PostgreSQL: statements are not kept prepared")
-        if migrate:
-            await migration.migrate(connection)
-        await connections.prepare(connection)
-        async with connection.transaction():
-            sharded = await connection.fetchval("SELECT true FROM pg_extension WHERE extname = 'citus'")
-        return pooled, bool(sharded)

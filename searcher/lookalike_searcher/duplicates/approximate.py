@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from lookalike_searcher.database import walking
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.duplicates.exact import Scan
 from lookalike_searcher.duplicates.neighbours import TOLERANCE
-from lookalike_searcher.indexes.index import ef_settings
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 AT_ONCE: Final = 500
@@ -82,7 +82,7 @@ class Lookup:
             if space.index_time is None:  # the index has been dropped
                 looked_up.crowded.extend(ids)
                 return
-            await connection.execute(ef_settings(ef_search))
+            await connection.execute(walking.settings(ef_search))
             sql = statement("neighbour_nearest", project.id, space.id)
             rows = await connection.fetch(sql, ids, depth, self._distance)
         counts = Counter(queried for queried, _, _ in rows)

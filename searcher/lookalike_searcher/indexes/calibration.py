@@ -8,16 +8,14 @@ from datetime import datetime
 from statistics import fmean, median, stdev
 from typing import Final
 
+from lookalike_searcher.database import walking
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.indexes.curve import Curve, Rung, enough
-from lookalike_searcher.indexes.index import ef_settings
+from lookalike_searcher.indexes.curve import LADDER, Curve, Rung, enough
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
-from lookalike_searcher.projects.space import MAX_EF_SEARCH, Space
+from lookalike_searcher.projects.space import Space
 
-LADDER: Final = (40, 60, 100, 150, 200, 300, 450, 700, MAX_EF_SEARCH)
-"""These values of hnsw.ef_search are tried, from pgvector's default to its maximum."""
 HIT_COUNTS: Final = (10, 100)
 """There is a curve for each of these numbers of hits. For others, searches interpolate."""
 RECENT_QUERIES: Final = 200
@@ -54,7 +52,7 @@ async def measure(database: Database, project_name: str, space_name: str, target
     async with registry.reading(database, project_name) as (connection, project):
         space = project.in_space(space_name)
         real = await connection.fetch(statement("query_recent"), space.id)
-        await connection.execute(ef_settings(_SAMPLING_EF_SEARCH))
+        await connection.execute(walking.settings(_SAMPLING_EF_SEARCH))
         wanted = RECENT_QUERIES - len(real)
         made = await connection.fetch(statement("query_make", project.id, space.id), wanted)
         queries = [row["vector"] for row in (*real, *made)]
@@ -116,7 +114,7 @@ class _Probe:
     async def _rungs(self, count: int, truth: Sequence[Sequence[float]], target: float) -> tuple[Rung, ...]:
         rungs = []
         for ef_search in (step for step in LADDER if step >= count):
-            await self._connection.execute(ef_settings(ef_search))
+            await self._connection.execute(walking.settings(ef_search))
             answers, seconds = await self._ask("index_nearest", count)
             shares = [_recall(answer, exact[:count]) for answer, exact in zip(answers, truth, strict=True)]
             error = stdev(shares) / math.sqrt(len(shares)) if len(shares) > 1 else 0.0

@@ -1,10 +1,13 @@
 """Choose how deep searches walk an index, by what each depth finds and how long it takes."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
 
 from lookalike_searcher.projects.space import MAX_EF_SEARCH
 
+LADDER: Final = (40, 60, 100, 150, 200, 300, 450, 700, MAX_EF_SEARCH)
+"""These values of hnsw.ef_search are tried, from pgvector's default to its maximum."""
 EXACT: Final = 2 * MAX_EF_SEARCH
 """This stands for exact ranking: no walk can be so deep."""
 HYSTERESIS: Final = 1.2
@@ -53,16 +56,36 @@ class Curve:
         knee = (rung for rung in self.rungs if rung.reaches(best - (1 - target) / 2))
         return next(reached, None) or next(knee)
 
-    def choose(self, target: float, *, was_exact: bool = False) -> int:
+    def choose(self, target: float, *, before: int | None = None, same_graph: bool = False) -> int:
         """Return the `hnsw.ef_search` to search with, or EXACT where an exact ranking takes no longer.
 
         Args:
             target: the recall that searches should reach.
-            was_exact: whether searches are exact now; see HYSTERESIS.
+            before: what searches use now; None if there was no index. See HYSTERESIS.
+            same_graph: whether `before` was chosen for this graph and target. It is left as it is then if it still
+                serves, as other queries give a somewhat other depth each time.
         """
         rung = self.rung(target)
+        was_exact = before == EXACT
         longer = self.exact_seconds / HYSTERESIS if was_exact else self.exact_seconds * HYSTERESIS
-        return EXACT if longer <= rung.seconds else rung.ef_search
+        if longer <= rung.seconds:
+            return EXACT
+        if not same_graph or before is None or was_exact:
+            return rung.ef_search
+        return self._kept(before, rung.ef_search, target)
+
+    def _kept(self, before: int, wanted: int, target: float) -> int:
+        """Return the depth of before if it meets the target, or misses no more than the knee may; else the wanted one.
+
+        From a depth that is two or more values of LADDER deeper than wanted, it goes back by one.
+        """
+        place, wanted_place = bisect_left(LADDER, before), bisect_left(LADDER, wanted)
+        if place > wanted_place:
+            return LADDER[place - 1] if place > wanted_place + 1 else before
+        best = max(rung.recall for rung in self.rungs)
+        least = target if best >= target else best - (1 - target)
+        tried = [rung for rung in self.rungs if rung.ef_search <= before]
+        return before if tried and tried[-1].reaches(least) else wanted
 
     def __str__(self) -> str:
         """Return a line for the log."""

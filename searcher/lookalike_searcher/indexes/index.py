@@ -7,7 +7,6 @@ import enum
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import asyncpg
@@ -127,20 +126,3 @@ async def set_options(connection: Connection, project_id: int, space_id: int) ->
 async def drop(connection: Connection, project_id: int, space_id: int) -> None:
     """Drop the index of the space, if there is one."""
     await connection.execute(statement("index_drop", project_id, space_id))
-
-
-@cache
-def ef_settings(ef_search: int) -> str:
-    """Return settings for walking the index, for the rest of the transaction; each ends with a semicolon.
-
-    The walk goes on until enough images pass the filter (pgvector's default is not to go on, and otherwise to stop
-    after 20,000 images). The planner must not rank in another way.
-    """
-    return (
-        f"SET LOCAL hnsw.ef_search = {ef_search}; SET LOCAL hnsw.iterative_scan = relaxed_order;"
-        f" SET LOCAL hnsw.max_scan_tuples = {MAX_SCANNED}; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off;"
-    )
-
-
-MAX_SCANNED: Final = 200_000
-"""A walk of the index looks at so many images before the ranking is made exactly instead."""

@@ -165,7 +165,7 @@ class Maintenance:
             watch.cancel()
             await asyncio.wait({watch})
         await self._note("space_rebuilt", space_id, index.HNSW_OPTIONS)
-        return await self._calibrate(connection, due)
+        return await self._calibrate(connection, due, same_graph=False)
 
     async def _watch(self, due: asyncpg.Record) -> None:
         """Update the metric of the build's progress, until cancelled."""
@@ -188,17 +188,17 @@ class Maintenance:
         await index.set_options(connection, due["project_id"], due["space_id"])
         await self._index_again(connection, due)
         await self._note("space_rebuilt", due["space_id"], index.HNSW_OPTIONS)
-        await self._keep(due, await self._measure(due))
+        await self._keep(due, await self._measure(due), same_graph=False)
         return True
 
-    async def _calibrate(self, connection: Connection, due: asyncpg.Record) -> bool:
+    async def _calibrate(self, connection: Connection, due: asyncpg.Record, *, same_graph: bool = True) -> bool:
         """Measure how deep searches must walk the index. An index that deletions have degraded is rebuilt."""
         measured = await self._measure(due)
         depth = measured.curves[0].rung(self._config.recall_target).ef_search
         if depth >= _STALE_EF_SEARCH and due["deleted_since_index"]:
             await self._index_again(connection, due)
-            measured = await self._measure(due)
-        await self._keep(due, measured)
+            measured, same_graph = await self._measure(due), False
+        await self._keep(due, measured, same_graph=same_graph)
         return True
 
     async def _index_again(self, connection: Connection, due: asyncpg.Record) -> None:
@@ -209,12 +209,12 @@ class Maintenance:
     async def _measure(self, due: asyncpg.Record) -> Calibration:
         return await calibration.measure(self._database, due["project"], due["space"], self._config.recall_target)
 
-    async def _keep(self, due: asyncpg.Record, measured: Calibration) -> None:
+    async def _keep(self, due: asyncpg.Record, measured: Calibration, *, same_graph: bool) -> None:
         """Choose by what was measured, and store and export both."""
-        target = self._config.recall_target
+        target, same_graph = self._config.recall_target, same_graph and due["same_target"]
         chosen = []
         for curve, before in zip(measured.curves, (due["ef_search_10"], due["ef_search_100"]), strict=True):
-            chosen.append(curve.choose(target, was_exact=before == EXACT))
+            chosen.append(curve.choose(target, before=before, same_graph=same_graph))
             way = "exact ranking" if chosen[-1] == EXACT else f"hnsw.ef_search {chosen[-1]}"
             logger.info("project %r: %s for %d hits; %s", due["project"], way, curve.hit_count, curve)
         async with self._database.writing() as writer:

@@ -1,6 +1,6 @@
 """Know projects from one search to the next, so that the registry is read only when it has changed."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -25,14 +25,29 @@ _MOST: Final = 10_000
 """So many projects are known at most, of some kilobytes each."""
 
 
-class _Known(NamedTuple):
-    """A project as it was read, and the condition under which it still is so."""
+class Known(NamedTuple):
+    """A known project is one as it was read. With it comes how PostgreSQL finds out whether it still is so.
+
+    Attributes:
+        project: the project.
+        condition: a statement that returns one row if the project is unchanged, and holds it.
+        limit: how many of the nearest to look at in a search of one statement, by which it finds out.
+        versions: the versions of the project's rows, for `limit`.
+    """
 
     project: Project
     condition: str
+    limit: str
+    versions: list[str]
 
 
-_OF_DATABASES: Final[WeakKeyDictionary[Database, dict[str, _Known]]] = WeakKeyDictionary()
+_OF_DATABASES: Final[WeakKeyDictionary[Database, dict[str, Known]]] = WeakKeyDictionary()
+
+
+def recall(database: Database, name: str, space: str) -> Known | None:
+    """Return the project of that name if it is known, and has the space. It may have changed meanwhile."""
+    known = _OF_DATABASES.get(database, {}).get(name)
+    return known if known and known.project.find_space(space) else None
 
 
 @asynccontextmanager
@@ -54,8 +69,8 @@ async def reading(
         NotFound: there is no such project.
     """
     projects = _OF_DATABASES.setdefault(database, {})
-    known = projects.get(name)
-    if known and known.project.find_space(space):
+    known = recall(database, name, space)
+    if known:
         opening = opening_of(known.project)
         begun = database.reading_if(known.condition, opening.settings, project_name=name)
         async with begun as (connection, unchanged):
@@ -67,20 +82,28 @@ async def reading(
     async with registry.reading(database, name) as (connection, project):
         if len(projects) >= _MOST:
             del projects[next(iter(projects))]  # the one that was read first
-        projects[name] = _Known(project, _unchanged(project))
+        projects[name] = _known(project)
         opening = opening_of(project)
         if opening.settings:
             await connection.execute(opening.settings)
         yield connection, project, opening
 
 
-def _unchanged(project: Project) -> str:
-    """Return the condition under which the project is as it was read."""
-    own, *of_spaces = project.versions
-    spaces, tables = "", ""
-    for space, version in zip(project.spaces, of_spaces, strict=True):
-        spaces += fragment("space_unchanged").format(id=space.id, place=version.place, number=version.number)
-        tables += fill(fragment("space_there"), project.id, space.id)
-    return fragment("project_unchanged").format(
-        id=project.id, place=own.place, number=own.number, spaces_unchanged=spaces, tables_there=tables
+def _known(project: Project) -> Known:
+    tables = "".join(fill(fragment("space_there"), project.id, space.id) for space in project.spaces)
+    quoted = [f"'{text}'" for version in project.versions for text in version]
+    condition = fragment("project_unchanged").format(
+        id=project.id, as_read=_as_read(project, quoted), tables_there=tables
     )
+    parts = [f"($12::text[])[{n + 1}]::{kind}" for n, kind in enumerate(("tid", "xid") * len(project.versions))]
+    limit = fragment("search_limit_if_unchanged").format(as_read=_as_read(project, parts))
+    return Known(project, condition, limit, [text for version in project.versions for text in version])
+
+
+def _as_read(project: Project, versions: Sequence[str]) -> str:
+    """Return the condition in SQL under which the rows of the project and its spaces have these versions."""
+    places, numbers = versions[::2], versions[1::2]
+    text = fragment("project_version").format(id=project.id, place=places[0], number=numbers[0])
+    for space, place, number in zip(project.spaces, places[1:], numbers[1:], strict=True):
+        text += fragment("space_version").format(id=space.id, place=place, number=number)
+    return text

@@ -186,6 +186,13 @@ async def writing(database: Database, name: str) -> AsyncIterator[tuple[Connecti
         yield connection, await read(connection, name)  # read under the lock
 
 
+async def wait_for_readers(database: Database, connection: Connection, project: Project) -> None:
+    """Wait for those that read the project, so that its tables can be dropped in the caller's transaction."""
+    await connection.execute(statement("project_wait_for_readers"), project.id)
+    if not database.sharded:  # there, no search is made in one statement
+        await connection.execute(statement("project_lock_tables", project.id))
+
+
 async def list_after(database: Database, name: str, limit: int, allowed: Sequence[str]) -> list[Project]:
     """Return the first `limit` projects after `name`, in order of name, without their spaces.
 
@@ -221,6 +228,6 @@ async def update(database: Database, name: str, limits: Limits | None, *, search
 async def delete(database: Database, name: str) -> None:
     """Drop the project's schema and its row in the registry, both or neither. Raises NotFound."""
     async with writing(database, name) as (connection, project):
-        await connection.execute(statement("project_wait_for_readers"), project.id)
+        await wait_for_readers(database, connection, project)
         await connection.execute(f"DROP SCHEMA {schema_of(project.id)} CASCADE")
         await connection.execute(statement("project_delete"), project.id)

@@ -79,7 +79,7 @@ async def delete(database: Database, project_name: str, name: str) -> Project:
             raise FailedPrecondition.space_serves(project_name, name)
         if derived := project.derived(space):
             raise FailedPrecondition.space_has_derived(project_name, name, [child.name for child in derived])
-        await connection.execute(statement("project_wait_for_readers"), project.id)
+        await registry.wait_for_readers(database, connection, project)
         await connection.execute(statement("space_drop", project.id, space.id))
         await connection.execute(statement("space_delete"), space.id)
         return await registry.read(connection, project_name)

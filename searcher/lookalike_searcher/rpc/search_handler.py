@@ -10,7 +10,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.errors import STATUS, FailedPrecondition
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.registry import Limits, Project
 from lookalike_searcher.rpc import page_token, parse, respond
 from lookalike_searcher.search import rank, search_id
 from lookalike_searcher.search.limits import Rates
@@ -59,15 +59,15 @@ class Searching:
         search, request_digest = parse.search(request)
         started = time.perf_counter()
 
-        admitted = False
+        admitted_by: Limits | None = None
 
         def admit(project: Project) -> None:
-            nonlocal admitted
+            nonlocal admitted_by
             if project.search_disabled:
                 raise FailedPrecondition.search_disabled(project.name)
-            if not admitted:  # the replica may have admitted it, and then failed
+            if admitted_by != project.limits:  # the replica may have admitted it, and then failed
                 self._rates.admit(project, search.limit, batch)
-            admitted = True
+            admitted_by = project.limits
 
         ranking = await self._reads.ask(
             lambda database: rank.rank(

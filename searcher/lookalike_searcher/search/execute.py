@@ -9,10 +9,11 @@ from typing import Final
 
 import asyncpg
 
+from lookalike_searcher.database import walking
 from lookalike_searcher.database.statement import Connection, fragment, statement
 from lookalike_searcher.images.image import LISTED_REFERENCES
-from lookalike_searcher.indexes.index import ef_settings
 from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projects.known import Known
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search.hit import Hit, hits
@@ -34,7 +35,7 @@ _IMAGES_PER_PRODUCT: Final = 5
 _DEEPER: Final = 4
 """If they show too few products, so many times as many are looked at."""
 _FIRST_FILTER_PARAMETER: Final = 11
-_ONE_PLAN: Final = " SET LOCAL plan_cache_mode = force_generic_plan;"
+"""`search_limit_if_unchanged` has parameters of these numbers, for a search without a filter."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,15 @@ def way_of(search: Search, exact_threshold: float, project: Project) -> Way:
 
 
 def _walking(search: Search, ef_search: int) -> str:
-    """Return the settings for walking the index.
-
-    Without a filter, one plan is as good as another. With the generic one, PostgreSQL does not plan each search anew.
-    """
-    return ef_settings(ef_search) + ("" if search.filter else _ONE_PLAN)
+    """Return the settings for walking the index."""
+    return walking.settings(ef_search, one_plan=not search.filter)
 
 
 class Ranker:
-    """The ranker executes one search, in its transaction, which has begun with its first settings."""
+    """The ranker executes one search, in its transaction, which has begun with its first settings.
+
+    Where the project is `known`, there is no transaction: each statement is one of its own.
+    """
 
     def __init__(
         self,
@@ -103,12 +104,15 @@ class Ranker:
         resolved: Resolved,
         slow_seconds: float,
         metrics: Metrics,
+        known: Known | None = None,
     ) -> None:
         self._connection = connection
         self._metrics = metrics
         self._project, self._way, self._search, self._resolved = project, way, search, resolved
         self._slow_seconds = slow_seconds
         self._settings = way.settings
+        self._known = known
+        self._too_deep = False
         self._conditions, self._arguments = search.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
 
     async def rank(self) -> tuple[Candidates, Reason]:
@@ -117,10 +121,10 @@ class Ranker:
         if reason is None and self._search.filter and await self._is_selective():
             reason = Reason.FILTER
         if reason is None:
-            candidates = await self._approximate()
-            if candidates:
+            if candidates := await self.walk():
                 return candidates, Reason.INDEX
             reason = Reason.FELL_BACK
+            self._metrics.fallbacks.labels("too deep" if self._too_deep else "found too few").inc()
         return await self._exact(), reason
 
     async def _exact(self) -> Candidates:
@@ -129,20 +133,27 @@ class Ranker:
         filtered = bool(self._search.filter)
         return await self._find(
             None if self._search.by_product else self._search.depth,
+            None,
             nearest=nearest,
             matching=fragment("search_matching") if filtered else "",
             count_of_matching="(SELECT count(*) FROM matching)" if filtered else "NULL::bigint",
             join_matching="JOIN matching USING (image_id)" if filtered else "",
         )
 
-    async def _approximate(self) -> Candidates | None:
-        """Rank images through the index. Returns None if it finds too few, or would have to be walked too deep."""
+    async def walk(self) -> Candidates | None:
+        """Rank images through the index. Returns None if it finds too few, or would have to be walked too deep.
+
+        It finds none if the project is no longer as it was known.
+        """
         search, depth = self._search, self._way.depth
         while (ef_search := self._way.space.ef_search(depth)) is not None:
-            await self._set(_walking(search, ef_search))
+            if not self._known:
+                await self._set(_walking(search, ef_search))
             candidates = await self._find(
                 depth,
+                ef_search,
                 nearest=fragment("search_nearest_index"),
+                limit=self._known.limit if self._known else "$8::bigint",
                 count_of_matching="NULL::bigint",
             )
             if candidates.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
@@ -151,7 +162,7 @@ class Ranker:
             if all_seen or len(candidates.hits) > search.shortlist:
                 return candidates  # otherwise they show few products, or the page before has missed better ones
             depth *= _DEEPER
-        self._metrics.fallbacks.labels("too deep" if ef_search is None else "found too few").inc()
+        self._too_deep = ef_search is None
         return None
 
     async def _set(self, settings: str) -> None:
@@ -165,10 +176,11 @@ class Ranker:
         count = statement("search_count", self._project.id, filter=conditions)
         return bool(await self._connection.fetchval(count, SELECTIVE + 1, *arguments) <= SELECTIVE)
 
-    async def _find(self, depth: int | None, **parts: str) -> Candidates:
+    async def _find(self, depth: int | None, ef_search: int | None, **parts: str) -> Candidates:
         grouped = self._search.by_product
         all_parts = {  # in this order, as earlier parts have places for later ones
             "nearest": parts.pop("nearest"),
+            "limit": "",
             "matching": "",
             "where_matching": fragment("search_where_matching") if self._search.filter else "",
             "join_matching": "",
@@ -190,7 +202,7 @@ class Ranker:
             depth,
             self._resolved.excluded,
             self._resolved.sha256,
-            *self._arguments,
+            *((str(ef_search), self._known.versions) if self._known else self._arguments),
         ]
         rows = await self._timed(sql, arguments)
         return Candidates(hits(rows), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])

@@ -72,6 +72,8 @@ async def resolve(
         FailedPrecondition: a vector is of another space.
         InvalidField: positives and negatives cancel each other out.
     """
+    if given := resolve_given(space, query):
+        return given
     examples = [*query.positives, *query.negatives]
     source = project.base(space)
     for example in examples:
@@ -93,6 +95,22 @@ async def resolve(
         excluded=[image.id for image in images.values()] if query.leave_out else [],
         source_vector=_combined(of_source, positives) if of_source and all(of_source) else b"",
         featureless=all((example.embedding or images[example]).featureless for example in examples),
+    )
+
+
+def resolve_given(space: Space, query: Query) -> Resolved | None:
+    """Resolve a query of vectors of this space, which is not derived; None if anything must be looked up for it."""
+    if space.source_id:
+        return None
+    given = []
+    for example in (*query.positives, *query.negatives):
+        if example.embedding is None or example.embedding.space != space.name:
+            return None
+        given.append(example.embedding)
+    return Resolved(
+        vector=_combined([embedding.vector for embedding in given], len(query.positives)),
+        sha256=query.sha256,
+        featureless=all(embedding.featureless for embedding in given),
     )
 
 

@@ -3,21 +3,23 @@
 import asyncio
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.projects import known
+from lookalike_searcher.errors import InvalidField, NotFound
+from lookalike_searcher.projects import known, registry
 from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
-from lookalike_searcher.search.execute import Ranker, way_of
+from lookalike_searcher.search.execute import Candidates, Ranker, way_of
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Resolved
-from lookalike_searcher.search.types import Position, Ranking, Search
+from lookalike_searcher.search.types import Position, Ranking, Reason, Search
+from lookalike_serving.errors import DomainError
 
 
 async def rank(
@@ -33,7 +35,7 @@ async def rank(
     Args:
         database: the database of the project.
         search: the search.
-        admit: is called with the project before anything is ranked, and may raise.
+        admit: is called with the project before anything is ranked, and may raise; once more if it had changed.
         slow_seconds: a statement that takes so long is logged with its plan.
         exact_threshold: with so many images, there should be an index.
 
@@ -42,12 +44,13 @@ async def rank(
         FailedPrecondition: the query's vector is of another space.
         InvalidField: the page before was of another project or space.
     """
+    if ranking := await _at_once(database, search, admit, slow_seconds, exact_threshold):
+        return ranking
     opening = partial(way_of, search, exact_threshold)
     async with known.reading(database, search.project_name, search.space, opening) as (connection, project, way):
         admit(project)
         space = way.space
-        if search.after and search.after[:2] != (project.id, space.name):
-            raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
+        _check_position(search, project, space)
         resolved = await queries.resolve(connection, projections_of(database), project, space, search.query)
         ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics)
         candidates, reason = await ranker.rank()
@@ -61,13 +64,65 @@ async def rank(
         hits = hits[: search.limit]
         if space.source_id:
             hits = await _compared(connection, project, project.base(space), resolved, hits)
-    depth = (search.after.depth if search.after else 0) + len(hits)
-    more = len(candidates.hits) > search.limit and not search.rerank
+    return _ranking(search, project, space, resolved, candidates, hits, reason, ranked)
+
+
+async def _at_once(
+    database: Database,
+    search: Search,
+    admit: Callable[[Project], None],
+    slow_seconds: float,
+    exact_threshold: float,
+) -> Ranking | None:
+    """Rank by one statement, which finds out too whether the project is as it is known.
+
+    Returns None if that is not enough: if anything must be looked up before or after, or the project has changed.
+    """
+    name = search.project_name
+    remembered = known.recall(database, name, search.space) if database.searches_at_once else None
+    if remembered is None or search.filter or search.rerank:
+        return None
+    project = remembered.project
+    way = way_of(search, exact_threshold, project)
+    space = way.space
+    resolved = queries.resolve_given(space, search.query)
+    if way.why_exact or resolved is None or not space.complete:
+        return None
+    try:
+        admit(project)
+        _check_position(search, project, space)
+    except DomainError:
+        return None  # it is refused for good when the project is known to be unchanged
+    async with database.searching(name) as connection:
+        with suppress(NotFound), registry.deletion_noticed(name):
+            ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
+            if candidates := await ranker.walk():
+                hits = candidates.hits[: search.limit]
+                return _ranking(search, project, space, resolved, candidates, hits, Reason.INDEX, project.image_count)
+    return None
+
+
+def _check_position(search: Search, project: Project, space: Space) -> None:
+    """Check that the page before was of this project and space. Raises InvalidField."""
+    if search.after and search.after[:2] != (project.id, space.name):
+        raise InvalidField("page_token", f"must be of project {project.id} and space {space.name!r}", search.after)
+
+
+def _ranking(
+    search: Search,
+    project: Project,
+    space: Space,
+    resolved: Resolved,
+    candidates: Candidates,
+    hits: list[Hit],
+    reason: Reason,
+    images_ranked: int,
+) -> Ranking:
     last = None
-    if more:
-        final = hits[-1]
+    if len(candidates.hits) > search.limit and not search.rerank:
+        final, depth = hits[-1], (search.after.depth if search.after else 0) + len(hits)
         last = Position(project.id, space.name, final.rank, final.image_id, final.product, depth, reason.exact)
-    return Ranking(project.id, hits, reason, ranked, space.name, resolved, last, space.recall_count)
+    return Ranking(project.id, hits, reason, images_ranked, space.name, resolved, last, space.recall_count)
 
 
 async def _compared(

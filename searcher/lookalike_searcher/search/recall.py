@@ -10,7 +10,8 @@ from typing import Final
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.images.image import Embedding
-from lookalike_searcher.indexes.calibration import LADDER, RECENT_QUERIES
+from lookalike_searcher.indexes.calibration import RECENT_QUERIES
+from lookalike_searcher.indexes.curve import LADDER
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.space import MAX_EF_SEARCH
 from lookalike_searcher.search import rank

@@ -1,7 +1,7 @@
 -- $1 images from which on there is to be an index; $2 the target of recall; $3 the growth that asks for calibration; $4 the
 -- share, $5 the number of the deleted that ask for a vacuum; $6 the options that indexes are built with.
 SELECT project.id AS project_id, project.name AS project, image_count, deleted_since_vacuum, deleted_since_index,
-       space.id AS space_id, space.name AS space, space.complete, ef_search_10, ef_search_100, job,
+       space.id AS space_id, space.name AS space, space.complete, ef_search_10, ef_search_100, recall_target = $2::real AS same_target, job,
        extract(epoch FROM now() - project.update_time)::float8 AS idle_seconds
 FROM lookalike_project AS project
 JOIN lookalike_space AS space ON space.project_id = project.id

@@ -3,4 +3,4 @@
     FROM {vectors} AS candidate
     WHERE candidate.image_id <> ALL ($9::bigint[]) {where_matching}
     ORDER BY candidate.vector <=> $1
-    LIMIT $8::bigint
+    LIMIT {limit}

@@ -1,1 +1,0 @@
-AND (SELECT xmin FROM lookalike_space WHERE ctid = '{place}' AND id = {id}) = '{number}'

@@ -1,0 +1,1 @@
+AND (SELECT xmin FROM lookalike_space WHERE ctid = {place} AND id = {id}) = {number}
