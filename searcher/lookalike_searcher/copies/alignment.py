@@ -15,7 +15,7 @@ Affine = NDArray[np.float64]
 LEAST_INLIERS: Final = 6
 """Fewer matches agree by chance. They must lie in as many different places of both pictures."""
 
-_PAIRED: Final = 40
+_PAIRED: Final = 28
 """Of so many matches each pair is tried; more would cost more, and find the same."""
 _LEAST_BASE: Final = 8.0
 """Two matches that are nearer to one another, in pixels, tell nothing about the rest."""

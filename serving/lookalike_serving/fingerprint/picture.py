@@ -21,6 +21,9 @@ the 3 bytes of `_START`, and width and height of 14 bits each, in 2 bytes each."
 _START: Final = b"\x9d\x01\x2a"
 _SIDE_BITS: Final = 0x3FFF
 
+# Pictures are so small that OpenCV's own threads would cost more than they give, and take cores from others' work.
+cv2.setNumThreads(1)
+
 
 class InvalidPicture(ValueError):
     """The bytes are no small picture."""
