@@ -70,11 +70,14 @@ def _distances(one: Keypoints, other: Keypoints) -> NDArray[np.uint8]:
 
 
 def _nearest(distances: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return rows and columns of the pairs that are each other's nearest, and clearly so."""
+    """Return rows and columns of the pairs that are each other's nearest, and clearly so; `distances` is used up."""
     rows, columns = np.arange(len(distances)), distances.argmin(axis=1)
-    nearest, second = np.partition(distances, 1, axis=1)[:, :2].T.astype(np.float32)
-    kept = (nearest <= _RATIO * second) & (nearest <= _MAX_DISTANCE) & (distances.argmin(axis=0)[columns] == rows)
-    return rows[kept], columns[kept]
+    nearest = distances[rows, columns]
+    rows = rows[nearest <= _MAX_DISTANCE]
+    rows = rows[distances[:, columns[rows]].min(axis=0) == nearest[rows]]
+    distances[rows, columns[rows]] = BITS
+    rows = rows[nearest[rows] <= _RATIO * distances[rows].min(axis=1)]
+    return rows, columns[rows]
 
 
 def _agreeing(turns: NDArray[np.float32], octaves: NDArray[np.float32]) -> NDArray[np.bool_]:
