@@ -99,8 +99,8 @@ def _of_best_pair(to: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[n
     if not long.any():
         return np.zeros(len(to), np.bool_)
     first, factors = first[long], (laid[long] / base[long])[:, None]
-    away = np.abs(factors * (there - there[first][:, None]) - (here - here[first][:, None]))
-    close = away <= _FIRST_TOLERANCE * np.clip(np.abs(factors), 0.5, 1)
+    away = factors * (there - there[first][:, None]) - (here - here[first][:, None])
+    close = away.real**2 + away.imag**2 <= (_FIRST_TOLERANCE * np.clip(np.abs(factors), 0.5, 1)) ** 2
     best: NDArray[np.bool_] = close[close.sum(axis=1).argmax()]
     return best
 

@@ -67,12 +67,12 @@ def covered(overlay: Overlay, differs: Mask) -> Mask | None:
 def colour_distance(overlay: Overlay, differs: Mask) -> tuple[float, bool]:
     """Return how far the colours lie apart on average, whatever the lightness, and whether that is a recolouring.
 
-    Only what both show alike counts: not a sticker, and not what is near it.
+    Only what both show alike counts: not a sticker, and not what is near it. Every fourth pixel will do.
     """
     near = np.asarray(cv2.dilate(differs.astype(np.uint8), _SURROUNDINGS), np.bool_)
-    seen = overlay.common & ~near
+    seen = (overlay.common & ~near)[::2, ::2]
     if not seen.any():
         return 0.0, False
-    one, other = overlay.one[..., 1:][seen], overlay.other[..., 1:][seen]
+    one, other = overlay.one[::2, ::2, 1:][seen], overlay.other[::2, ::2, 1:][seen]
     apart, *chromas = (float(np.hypot(ab[:, 0], ab[:, 1]).mean()) for ab in (one - other, one, other))
     return apart, apart >= max(_RECOLOURED, _OF_CHROMA * max(chromas))
