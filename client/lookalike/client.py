@@ -147,15 +147,19 @@ class Client:
         """Return the embedder's model: its space, limits and precision."""
         return await embedding.model(self._call())
 
-    async def embed(self, image: bytes | Path) -> Embedding:
+    async def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
         """Return the vector of one image.
+
+        Args:
+            image: the bytes of an image file, or the path of one.
+            fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         data = await asyncio.to_thread(photo.read, image)
-        return decode.embedding(await embedding.embed(self._call(), data))
+        return decode.embedded(await embedding.embed(self._call(), data, fingerprint=fingerprint))
 
     async def create_project(
         self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
@@ -549,6 +553,7 @@ class Client:
         exact: bool = False,
         space: str | None = None,
         rerank: int = 0,
+        verify: int = 0,
     ) -> SearchResult:
         """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
@@ -576,6 +581,7 @@ class Client:
             exact=exact,
             space=space,
             rerank=rerank,
+            verify=verify,
         )
         async with aclosing(search.pages(self._call(), project, query)) as pages:
             return await anext(pages)

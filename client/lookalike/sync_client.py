@@ -128,15 +128,19 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.model())
 
-    def embed(self, image: bytes | Path) -> Embedding:
+    def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
         """Return the vector of one image.
+
+        Args:
+            image: the bytes of an image file, or the path of one.
+            fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         loop, client = self._client()
-        return loop.call(client.embed(image))
+        return loop.call(client.embed(image, fingerprint=fingerprint))
 
     def create_project(
         self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
@@ -507,6 +511,7 @@ class SyncClient:
         exact: bool = False,
         space: str | None = None,
         rerank: int = 0,
+        verify: int = 0,
     ) -> SearchResult:
         """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
@@ -537,6 +542,7 @@ class SyncClient:
                 exact=exact,
                 space=space,
                 rerank=rerank,
+                verify=verify,
             )
         )
 

@@ -12,10 +12,9 @@ from lookalike_embedder.job import Embedded, Job
 
 
 class Cache:
-    """The cache keeps the results used last, at most `size` of them (2 KiB of vector each, and 5 to 8 kB of
-    fingerprint); 0: none.
+    """The cache keeps the results used last, at most `size` of them; 0: none.
 
-    It is thread-safe.
+    Each has 2 KiB of vector, and 5 to 8 kB of fingerprint. It is thread-safe.
     """
 
     def __init__(self, size: int) -> None:

@@ -69,9 +69,7 @@ class EmbedderService(EmbedderServiceServicer):
         job = await self._engine.embed(request.image, seconds=context.time_remaining(), fingerprint=wanted)
         tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
         embedding, info, timings = self._messages(job)
-        return wire.EmbedResponse(
-            embedding=embedding, image_info=info, timings=timings, fingerprint=_fingerprint(job)
-        )
+        return wire.EmbedResponse(embedding=embedding, image_info=info, timings=timings, fingerprint=_fingerprint(job))
 
     async def EmbedStream(
         self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context

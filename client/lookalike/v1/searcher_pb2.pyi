@@ -1901,7 +1901,8 @@ class SearchRequest(_message.Message):
     """
     verify: _builtins.int
     """Prove whether so many of the page's first hits are copies, by their fingerprints: 0 for none, to 100. It takes some
-    milliseconds, and changes neither which hits there are nor their order. See Hit.match_basis.
+    milliseconds, and changes neither which hits there are nor their order. It may be another on each page. See
+    Hit.match_basis.
     """
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:

@@ -9,7 +9,7 @@ import numpy as np
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.backup.archive import Manifest
-from lookalike_searcher.backup.backup import TABLES
+from lookalike_searcher.backup.backup import tables_of
 from lookalike_searcher.backup.row_rules import MAX_KEY
 from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.database.statement import vectors_of
@@ -155,7 +155,7 @@ def _row(table: str, row: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
 
 
 def _tables(manifest: Manifest, ids: Iterable[int]) -> None:
-    expected = {*TABLES, *map(vectors_of, ids)}
+    expected = {*tables_of(manifest.project["schema_version"]), *map(vectors_of, ids)}
     if manifest.tables.keys() != expected:
         raise InvalidField("tables", f"must be {sorted(expected)}", sorted(manifest.tables))
     for name, table in manifest.tables.items():

@@ -113,7 +113,7 @@ class SearcherService(SpaceService):
         """Return which hashes are stored; see the proto."""
         project_name, hashes = validation.project_name(request.project, "project"), parse.hashes(request)
         space = validation.space(request.space) if request.space else ""
-        stored = await reading.stored(self._database, project_name, hashes, space)
+        stored = await reading.stored(self._database, project_name, hashes, space, fingerprint=request.fingerprint)
         return wire.CheckImagesResponse(stored_sha256s=stored)
 
     async def CheckReferences(
