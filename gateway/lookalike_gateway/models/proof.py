@@ -1,4 +1,4 @@
-"""Proofs that two pictures are the same photo go out as these models say."""
+"""Answers say by these models what proves that two pictures are the same photo."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Parse fingerprints."""
+"""Parse fingerprints, which must be of this program's version."""
 
 from lookalike.v1 import common_pb2 as common
 from lookalike_searcher.errors import InvalidField
