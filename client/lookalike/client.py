@@ -201,7 +201,12 @@ class Client:
         return await projects.page(self._call(), page_size, page_token)
 
     async def update_project(
-        self, name: str, *, limits: Limits | None = None, search_enabled: bool | None = None
+        self,
+        name: str,
+        *,
+        limits: Limits | None = None,
+        search_enabled: bool | None = None,
+        fingerprints_enabled: bool | None = None,
     ) -> Project:
         """Change a project: what is left out stays.
 
@@ -209,12 +214,13 @@ class Client:
             name: the project's name.
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
+            fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
         """
-        return await projects.update(self._call(), name, limits, search_enabled)
+        return await projects.update(self._call(), name, limits, search_enabled, fingerprints_enabled)
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""

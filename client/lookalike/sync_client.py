@@ -184,20 +184,32 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.project_page(page_size=page_size, page_token=page_token))
 
-    def update_project(self, name: str, *, limits: Limits | None = None, search_enabled: bool | None = None) -> Project:
+    def update_project(
+        self,
+        name: str,
+        *,
+        limits: Limits | None = None,
+        search_enabled: bool | None = None,
+        fingerprints_enabled: bool | None = None,
+    ) -> Project:
         """Change a project: what is left out stays.
 
         Args:
             name: the project's name.
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
+            fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
         """
         loop, client = self._client()
-        return loop.call(client.update_project(name, limits=limits, search_enabled=search_enabled))
+        return loop.call(
+            client.update_project(
+                name, limits=limits, search_enabled=search_enabled, fingerprints_enabled=fingerprints_enabled
+            )
+        )
 
     def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""

@@ -1,14 +1,17 @@
 """Fingerprints and proofs through all servers: made, stored, checked, filled in later, and compared."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -32,11 +35,14 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder.config import Config as EmbedderConfig
 from lookalike_embedder.metrics import Metrics
+from lookalike_gateway.config import Config as GatewayConfig
+from lookalike_gateway.server import serving
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.projects import registry
 from lookalike_serving.fingerprint import NAME, Fingerprint, making
 from lookalike_serving.server import Server
 from tests import thumbnail_embedder
+from tests.command_line import CommandLine
 from tests.indexer import Writer
 from tests.pictures import encoded, shipped
 
@@ -116,6 +122,20 @@ async def test_reading_again_fills_in_what_misses(
             assert await stored(database, project) == 2
         finally:
             await client.delete_project(project)
+
+
+async def test_a_project_without_fingerprints_stores_none_until_it_is_switched_on(
+    client: Client, project: str, database: Database
+) -> None:
+    assert (await client.get_project(project)).fingerprints_enabled
+    assert not (await client.update_project(project, fingerprints_enabled=False)).fingerprints_enabled
+    reread = FetchSettings(reread=True)
+    assert await statuses(client.index(project, items(NAMES[0]), fetch=reread)) == [Status.INDEXED]
+    assert await statuses(client.index(project, items(NAMES[0]), fetch=reread)) == [Status.UNCHANGED]
+    assert await stored(database, project) == 0
+    assert (await client.update_project(project, fingerprints_enabled=True)).search_enabled
+    assert await statuses(client.index(project, items(NAMES[0]), fetch=reread)) == [Status.INDEXED]
+    assert await stored(database, project) == 1
 
 
 @pytest.mark.parametrize(
@@ -259,3 +279,50 @@ async def test_a_stored_fingerprint_that_is_broken_fails_no_search_and_a_query_t
 async def test_more_than_a_hundred_are_not_compared(client: Client, project: str, verify: int) -> None:
     with pytest.raises(InvalidRequestError, match=f"verify: must be 0 to 100, got {verify}"):
         await client.search(project, image=photo(NAMES[0]), verify=verify)
+
+
+async def test_http_answers_with_the_proof_on_the_first_page(client: Client, shop: str) -> None:
+    embedder, searcher = client._servers._addresses.values()
+    async with (
+        serving(GatewayConfig(embedder=embedder, searcher=searcher, port=0)) as url,
+        httpx.AsyncClient(base_url=url, timeout=60) as http,
+    ):
+        path, asked = f"/v1/projects/{shop}/image-search", {"verify": 2, "limit": 2}
+        body, headers = framed_crop(), {"content-type": "image/jpeg"}
+        page = (await http.post(path, params=asked, content=body, headers=headers)).json()
+        proven = {result["productVariants"][0]["product"]: result for result in page["results"] if result["proof"]}
+        again = await http.post(path, params=asked | {"page_token": page["nextPageToken"]})
+        later = again.json()
+        refused = await http.post(path, params={"verify": 101}, content=body, headers=headers)
+    assert {result["matchBasis"] for result in page["results"]} == {"fingerprint"}
+    assert proven.keys() == {NAMES[0]}
+    assert proven[NAMES[0]]["match"] == "near-duplicate"
+    assert proven[NAMES[0]]["proof"]["mirrored"] is True
+    assert proven[NAMES[0]]["proof"]["cornersInImage"][0].keys() == {"x", "y"}
+    assert again.status_code == 200, later
+    assert {result["matchBasis"] for result in later["results"]} == {"cosine"}
+    assert refused.status_code == 422
+
+
+async def test_the_command_line_says_what_was_done_and_what_was_not_verified(
+    client: Client, shop: str, commands: CommandLine, tmp_path: Path
+) -> None:
+    embedder, searcher = client._servers._addresses.values()
+    run = partial(commands.run, environment={"LOOKALIKE_EMBEDDER": embedder, "LOOKALIKE_SEARCHER": searcher})
+    file = tmp_path / "stolen.jpg"
+    file.write_bytes(framed_crop())
+    shown = await asyncio.to_thread(run, "search", shop, str(file))
+    titles, *rows = [line.split("\t") for line in shown.output.splitlines()]
+    assert titles == ["rank", "similarity", "match", "what was done", "product", "where"]
+    [proven] = [row for row in rows if row[3]]
+    assert (proven[2], proven[4]) == ("near-duplicate", NAMES[0])
+    assert proven[3].startswith("mirrored, ")
+    assert "could not be verified" not in shown.errors
+    unverified = await asyncio.to_thread(run, "search", shop, str(file), "--verify", "0")
+    assert "what was done" not in unverified.output
+    switched = await asyncio.to_thread(run, "project", "fingerprints", shop, "--off")
+    assert switched.code == 0, switched.errors
+    await client.delete_images(shop, products=NAMES[0])
+    await statuses(client.index(shop, items(NAMES[0])))
+    before = await asyncio.to_thread(run, "search", shop, str(file))
+    assert "1 of 4 hits could not be verified, as there is no fingerprint" in before.errors

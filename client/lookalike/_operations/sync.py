@@ -74,13 +74,14 @@ class _Sync:
         """Add the images' vectors and sizes to the entries."""
         requests: asyncio.Queue[embedder.EmbedStreamRequest | None] = asyncio.Queue()
         budget, sizes = Budget(None, _MAX_BYTES), dict[int, int]()
+        wanted = self._project.fingerprints_enabled
 
         async def send() -> None:
             for sequence, (item, entry) in enumerate(entries):
                 data = await asyncio.to_thread(_read_again, item, entry.sha256)
                 await budget.acquire(len(data))
                 sizes[sequence] = len(data)
-                requests.put_nowait(embedder.EmbedStreamRequest(sequence=sequence, image=data, fingerprint=True))
+                requests.put_nowait(embedder.EmbedStreamRequest(sequence=sequence, image=data, fingerprint=wanted))
             requests.put_nowait(None)
 
         streams = embedding.bulk(self._call, requests, self._embed_streams)

@@ -290,6 +290,7 @@ class Project(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     SPACES_FIELD_NUMBER: _builtins.int
     SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
+    FINGERPRINTS_DISABLED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: 1 to 63 characters, lower-case letters, digits, `-` and `_`, beginning with a letter or digit."""
     space: _builtins.str
@@ -301,6 +302,10 @@ class Project(_message.Message):
     search_disabled: _builtins.bool
     """Whether Search and SearchBatch are refused, with SEARCH_DISABLED. All else goes on: images are indexed, listed,
     deleted. A read replica follows within its lag.
+    """
+    fingerprints_disabled: _builtins.bool
+    """Whether fingerprints of its images are not stored, though they are sent; see IndexImagesRequest. Those of before stay,
+    and are compared.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -330,10 +335,11 @@ class Project(_message.Message):
         limits: Global___Limits | None = ...,
         spaces: _abc.Iterable[Global___Space] | None = ...,
         search_disabled: _builtins.bool = ...,
+        fingerprints_disabled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fingerprints_disabled", b"fingerprints_disabled", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -805,17 +811,20 @@ Global___ListProjectsResponse: _TypeAlias = ListProjectsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateProjectRequest(_message.Message):
-    """Changes a project: what is left out stays as it is. Limits, search_disabled or both are required."""
+    """Changes a project: what is left out stays as it is. At least one field beside the name is required."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
+    FINGERPRINTS_DISABLED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The project's name."""
     search_disabled: _builtins.bool
     """Whether searches are to be refused; see Project."""
+    fingerprints_disabled: _builtins.bool
+    """Whether fingerprints are not to be stored; see Project."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """The new limits: all of them are replaced."""
@@ -826,13 +835,19 @@ class UpdateProjectRequest(_message.Message):
         name: _builtins.str = ...,
         limits: Global___Limits | None = ...,
         search_disabled: _builtins.bool | None = ...,
+        fingerprints_disabled: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled", "limits", b"limits", "search_disabled", b"search_disabled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "search_disabled", b"search_disabled"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fingerprints_disabled: _TypeAlias = _typing.Literal["fingerprints_disabled"]  # noqa: Y015
+    _WhichOneofArgType__fingerprints_disabled: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled"]  # noqa: Y015
     _WhichOneofReturnType__search_disabled: _TypeAlias = _typing.Literal["search_disabled"]  # noqa: Y015
     _WhichOneofArgType__search_disabled: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fingerprints_disabled) -> _WhichOneofReturnType__fingerprints_disabled | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__search_disabled) -> _WhichOneofReturnType__search_disabled | None: ...
 
 Global___UpdateProjectRequest: _TypeAlias = UpdateProjectRequest  # noqa: Y015

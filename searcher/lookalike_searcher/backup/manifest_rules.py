@@ -90,6 +90,7 @@ _PROJECT: Final[Mapping[str, Rule]] = {
     "create_time": _time,
     "update_time": _time,
     "search_disabled": _flag,
+    "fingerprints_disabled": _flag,
     **dict.fromkeys(("image_count", "reference_count", "feedback_count"), _whole),
     **dict.fromkeys(("deleted_since_vacuum", "deleted_since_index"), _whole),
     **dict.fromkeys(("max_images", "max_hits", "searches_per_second", "max_batch"), _limit),
@@ -110,7 +111,7 @@ _PROJECTION: Final[Mapping[str, Rule]] = {
     "filled": _flag,
 }
 _IMPRESSION: Final[Mapping[str, Rule]] = {"day": _day, "count": _whole}
-_OPTIONAL: Final = frozenset({"feedback_count", "search_disabled", "dimensions"})
+_OPTIONAL: Final = frozenset({"feedback_count", "search_disabled", "fingerprints_disabled", "dimensions"})
 """Registries of older versions do not have these columns."""
 
 

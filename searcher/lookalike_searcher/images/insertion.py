@@ -127,9 +127,9 @@ async def _copy_vectors(connection: Connection, project: Project, space: Space, 
 async def _insert_fingerprints(
     connection: Connection, project: Project, entries: Sequence[Entry], ids: Mapping[bytes, int], written: Written
 ) -> None:
-    """Store the fingerprints of images that have none yet, or one of another version."""
+    """Store the fingerprints of images that have none yet, or one of another version, unless they are switched off."""
     coming: dict[int, tuple[int, Fingerprint]] = {}
-    for place, entry in enumerate(entries):
+    for place, entry in enumerate(() if project.fingerprints_disabled else entries):
         if entry.fingerprint and entry.sha256 in ids:
             coming.setdefault(ids[entry.sha256], (place, entry.fingerprint))
     if not coming:

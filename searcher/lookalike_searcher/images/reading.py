@@ -31,7 +31,7 @@ async def stored(
         rows = await connection.fetch(statement("image_stored", project.id), list(set(sha256s)))
         ids = {row["id"] for row in rows}
         missing = await _without_vector(connection, project, base, ids)
-        if fingerprint:
+        if fingerprint and not project.fingerprints_disabled:
             held = await connection.fetch(statement("fingerprint_held", project.id), list(ids), NAME)
             missing |= ids - {row["image_id"] for row in held}
         return [row["sha256"] for row in rows if row["id"] not in missing]

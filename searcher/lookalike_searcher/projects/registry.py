@@ -52,6 +52,7 @@ class Project:
     deleted_since_index: int
     limits: Limits
     search_disabled: bool
+    fingerprints_disabled: bool
     spaces: tuple[Space, ...] = ()
     versions: tuple[RowVersion, ...] = ()
 
@@ -94,6 +95,7 @@ def _project(row: asyncpg.Record, spaces: tuple[Space, ...] = (), versions: tupl
         deleted_since_index=row["deleted_since_index"],
         limits=limits,
         search_disabled=row["search_disabled"],
+        fingerprints_disabled=row["fingerprints_disabled"],
         spaces=spaces,
         versions=versions,
     )
@@ -219,8 +221,18 @@ def _pattern(allowed: str) -> str:
     return allowed.replace("_", r"\_").replace("*", "%")
 
 
-async def update(database: Database, name: str, limits: Limits | None, *, search_disabled: bool | None) -> Project:
-    """Replace the project's limits, and switch its searches off or on; None changes nothing. Raises NotFound."""
+async def update(
+    database: Database,
+    name: str,
+    limits: Limits | None,
+    *,
+    search_disabled: bool | None = None,
+    fingerprints_disabled: bool | None = None,
+) -> Project:
+    """Replace the project's limits, and switch searches or fingerprints off or on; None changes nothing.
+
+    Raises NotFound.
+    """
     async with writing(database, name) as (connection, project):
         limits = limits or project.limits
         await connection.execute(
@@ -231,6 +243,7 @@ async def update(database: Database, name: str, limits: Limits | None, *, search
             limits.searches_per_second,
             limits.max_batch,
             project.search_disabled if search_disabled is None else search_disabled,
+            project.fingerprints_disabled if fingerprints_disabled is None else fingerprints_disabled,
         )
         return await read(connection, name)
 
