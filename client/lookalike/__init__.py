@@ -73,6 +73,7 @@ from lookalike.records import (
     SpaceComparison,
     SpaceFigures,
     Status,
+    Suspect,
     SyncResult,
     Verdict,
 )
@@ -139,6 +140,7 @@ __all__ = [
     "SpaceComparison",
     "SpaceFigures",
     "Status",
+    "Suspect",
     "SyncClient",
     "SyncResult",
     "UnauthenticatedError",

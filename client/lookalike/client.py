@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from lookalike._operations import (
+    copies,
     decode,
     duplicates,
     embedding,
@@ -59,6 +60,7 @@ from lookalike.records import (
     SearchQuality,
     SearchResult,
     SpaceComparison,
+    Suspect,
     SyncResult,
 )
 from lookalike.records.search import DEFAULT_LIMIT
@@ -610,6 +612,29 @@ class Client:
             LookalikeError: the searcher cannot be reached, or failed.
         """
         return await search.batch(self._call(), project, queries)
+
+    async def find_copies(
+        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+    ) -> AsyncGenerator[Suspect, None]:
+        """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
+
+        Of an item only the picture counts, and the uri that names it. What is not among the nearest photos is not
+        found. A server may be away for a minute. One who stops early closes the generator (`contextlib.aclosing`).
+
+        Args:
+            project: the project's name.
+            items: the suspicious pictures.
+            candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            fetch: how pictures are fetched.
+
+        Raises:
+            NotFoundError: there is no such project.
+            PreconditionError: the embedder's space is none of the project's.
+            LookalikeError: a server stayed away, or failed.
+        """
+        async with aclosing(copies.find(self._call(), project, items, fetch, candidates)) as suspects:
+            async for suspect in suspects:
+                yield suspect
 
     async def record_feedback(
         self,

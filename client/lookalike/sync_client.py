@@ -44,6 +44,7 @@ from lookalike.records import (
     SearchQuality,
     SearchResult,
     SpaceComparison,
+    Suspect,
     SyncResult,
 )
 from lookalike.records.search import DEFAULT_LIMIT
@@ -576,6 +577,28 @@ class SyncClient:
         """
         loop, client = self._client()
         return loop.call(client.search_batch(project, queries))
+
+    def find_copies(
+        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+    ) -> Generator[Suspect, None, None]:
+        """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
+
+        Of an item only the picture counts, and the uri that names it. What is not among the nearest photos is not
+        found. A server may be away for a minute. One who stops early closes the generator (`contextlib.aclosing`).
+
+        Args:
+            project: the project's name.
+            items: the suspicious pictures.
+            candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            fetch: how pictures are fetched.
+
+        Raises:
+            NotFoundError: there is no such project.
+            PreconditionError: the embedder's space is none of the project's.
+            LookalikeError: a server stayed away, or failed.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.find_copies(project, items, candidates=candidates, fetch=fetch))
 
     def record_feedback(
         self,

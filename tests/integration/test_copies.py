@@ -1,6 +1,7 @@
 """Fingerprints and proofs through all servers: made, stored, checked, filled in later, and compared."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -42,7 +43,7 @@ from lookalike_searcher.projects import registry
 from lookalike_serving.fingerprint import NAME, Fingerprint, making
 from lookalike_serving.server import Server
 from tests import thumbnail_embedder
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, Done
 from tests.indexer import Writer
 from tests.pictures import encoded, shipped
 
@@ -326,3 +327,37 @@ async def test_the_command_line_says_what_was_done_and_what_was_not_verified(
     await statuses(client.index(shop, items(NAMES[0])))
     before = await asyncio.to_thread(run, "search", shop, str(file))
     assert "1 of 4 hits could not be verified, as there is no fingerprint" in before.errors
+
+
+async def test_suspicious_pictures_are_looked_for_once_and_copies_are_reported(
+    client: Client, shop: str, commands: CommandLine, tmp_path: Path
+) -> None:
+    embedder, searcher = client._servers._addresses.values()
+    environment = {"LOOKALIKE_EMBEDDER": embedder, "LOOKALIKE_SEARCHER": searcher}
+    folder = tmp_path / "suspects"
+    folder.mkdir()
+    (folder / "stolen.jpg").write_bytes(framed_crop())
+    (folder / "other.png").write_bytes(encoded(shipped("retina.jpg"), "PNG"))
+    (folder / "broken.jpg").write_text("no picture")
+    results = tmp_path / "results.jsonl"
+
+    async def run(*arguments: str) -> Done:
+        words = ("copies", shop, str(folder), "--results", str(results), *arguments)
+        return await asyncio.to_thread(commands.run, *words, environment=environment)
+
+    found = await run()
+    assert found.code == 3, found.errors
+    [line] = found.output.splitlines()
+    uri, match, product, where, done = line.split("\t")
+    assert uri.endswith("/stolen.jpg")
+    assert (match, product, where) == ("near-duplicate", NAMES[0], f"https://shop/{NAMES[0]}")
+    assert done.startswith("mirrored, ")
+    assert "1 are copies, 1 are not, 1 failed" in found.errors
+    kept = {Path(line["uri"]).name: line for line in map(json.loads, results.read_text().splitlines())}
+    assert kept["stolen.jpg"]["copies"][0]["proof"]["mirrored"] is True
+    assert kept["other.png"]["copies"] == []
+    assert kept["broken.jpg"]["reason"] == "UNSUPPORTED_FORMAT"
+    again = await run("--json")
+    assert [Path(line["uri"]).name for line in again.events] == ["broken.jpg"], "what failed is tried again"
+    assert again.code == 1
+    assert "2 known from the file" in again.errors

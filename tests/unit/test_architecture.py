@@ -161,6 +161,7 @@ def test_the_public_names_are_these() -> None:
         "SpaceComparison",
         "SpaceFigures",
         "Status",
+        "Suspect",
         "SyncClient",
         "SyncResult",
         "UnauthenticatedError",

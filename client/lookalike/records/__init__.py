@@ -36,6 +36,7 @@ from lookalike.records.project import (
 )
 from lookalike.records.proof import MatchBasis, Point, Proof, Region
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchReason, SearchResult
+from lookalike.records.suspect import Suspect
 
 __all__ = [
     "END_MISSING",
@@ -86,6 +87,7 @@ __all__ = [
     "SpaceComparison",
     "SpaceFigures",
     "Status",
+    "Suspect",
     "SyncResult",
     "Verdict",
 ]
