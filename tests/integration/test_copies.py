@@ -302,7 +302,7 @@ async def test_http_answers_with_the_proof_on_the_first_page(client: Client, sho
     assert proven[NAMES[0]]["proof"]["cornersInImage"][0].keys() == {"x", "y"}
     assert again.status_code == 200, later
     assert {result["matchBasis"] for result in later["results"]} == {"cosine"}
-    assert refused.status_code == 422
+    assert refused.status_code == 400
 
 
 async def test_the_command_line_says_what_was_done_and_what_was_not_verified(

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from typing import Final
 
+from lookalike._concurrency.budget import Budget, Room
 from lookalike._operations import projects, search, source
 from lookalike._transport.call import Call
 from lookalike._transport.retry import with_retries
@@ -31,7 +32,7 @@ async def find(
 
 async def _suspect(call: Call, project_name: str, fetcher: Fetcher, item: Item, candidates: int) -> Suspect:
     try:
-        fetched = await fetcher.fetch(item, "", None)
+        fetched = await fetcher.fetch(item, "", Room(Budget(None, 0)))  # few are read at once
         data = fetched.data if fetched else b""  # it is never None: only what has a stamp may be unchanged
         query = Query(image=data, limit=candidates, verify=candidates)
         result = await with_retries(lambda: _first_page(call, project_name, query))
