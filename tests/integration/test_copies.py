@@ -67,7 +67,7 @@ def fingerprint() -> Fingerprint:
 def message(**changed: object) -> common.Fingerprint:
     held = fingerprint()
     fields = {"version": NAME, "picture": held.picture, "keypoints": held.keypoints}
-    return common.Fingerprint(**fields | changed)  # type: ignore[arg-type] # what is broken has other types, too
+    return common.Fingerprint(**fields | changed)
 
 
 async def statuses(outcomes: AsyncIterator[Outcome]) -> list[Status]:
@@ -77,7 +77,7 @@ async def statuses(outcomes: AsyncIterator[Outcome]) -> list[Status]:
 async def stored(database: Database, project: str) -> int:
     """How many fingerprints the project holds, of which all belong to an image."""
     async with registry.reading(database, project) as (connection, found):
-        return await connection.fetchval(f"SELECT count(*) FROM p{found.id}.fingerprint")  # noqa: S608
+        return int(await connection.fetchval(f"SELECT count(*) FROM p{found.id}.fingerprint"))  # noqa: S608
 
 
 @asynccontextmanager

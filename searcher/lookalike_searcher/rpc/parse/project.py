@@ -43,7 +43,7 @@ def limits(message: wire.Limits, field: str = "limits") -> Limits:
 def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, dict[str, bool]]:
     """Return a project's new limits, None for the old ones, and its switches that are to change, by name."""
     limits_given = request.HasField("limits")
-    switches = {name: getattr(request, name) for name in _SWITCHES if request.HasField(name)}
+    switches: dict[str, bool] = {name: getattr(request, name) for name in _SWITCHES if request.HasField(name)}
     if not limits_given and not switches:
         raise InvalidField("limits", f"is required, or else {' or '.join(_SWITCHES)}")
     return limits(request.limits) if limits_given else None, switches
