@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,7 +18,10 @@ from lookalike_searcher.projects.space import Space
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits say what a project may hold, and how much it may search; 0 stands for the searcher's own limit."""
+    """The limits say what a project may hold, and how much it may search; 0 stands for the searcher's own limit.
+
+    Their order is that of the statements that store them.
+    """
 
     max_images: int = 0
     max_hits: int = 0
@@ -130,10 +133,7 @@ async def create(
             name,
             space,
             migration.latest_project_version(),
-            limits.max_images,
-            limits.max_hits,
-            limits.searches_per_second,
-            limits.max_batch,
+            *astuple(limits),
         )
         if project_id is None:
             raise AlreadyExists.project(name)
@@ -229,19 +229,13 @@ async def update(
     search_disabled: bool | None = None,
     fingerprints_disabled: bool | None = None,
 ) -> Project:
-    """Replace the project's limits, and switch searches or fingerprints off or on; None changes nothing.
-
-    Raises NotFound.
-    """
+    """Replace the limits, and switch searches or fingerprints off or on; None changes nothing. Raises NotFound."""
     async with writing(database, name) as (connection, project):
         limits = limits or project.limits
         await connection.execute(
             statement("project_update"),
             project.id,
-            limits.max_images,
-            limits.max_hits,
-            limits.searches_per_second,
-            limits.max_batch,
+            *astuple(limits),
             project.search_disabled if search_disabled is None else search_disabled,
             project.fingerprints_disabled if fingerprints_disabled is None else fingerprints_disabled,
         )
