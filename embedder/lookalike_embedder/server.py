@@ -195,6 +195,7 @@ async def serving(
             metrics,
             max_streams=config.max_streams,
             max_stream_age=config.max_stream_age,
+            fingerprints=not config.no_fingerprints,
         )
         async with Server(
             SERVICE,

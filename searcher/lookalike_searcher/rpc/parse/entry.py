@@ -7,6 +7,7 @@ from lookalike_searcher import validation
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.images.image import Entry
 from lookalike_searcher.rpc.parse import vector
+from lookalike_searcher.rpc.parse.fingerprint import fingerprint
 from lookalike_searcher.rpc.parse.reference import reference
 
 AnEntry = wire.IndexImagesRequest | wire.ImageEntry
@@ -71,4 +72,5 @@ def _entry(message: AnEntry) -> Entry:
         height=validation.side("height", message.height),
         reference=reference(message.reference),
         stamp=validation.stamp("stamp", message.stamp) if message.stamp else "",
+        fingerprint=fingerprint(message.fingerprint) if message.HasField("fingerprint") else None,
     )
