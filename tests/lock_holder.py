@@ -33,6 +33,14 @@ class LockHolder:
         sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
         return int(await self.connection.fetchval(sql))
 
+    async def tables_of_others(self, schema: str) -> list[str]:
+        """The schema's tables and indexes on which others hold a lock."""
+        sql = (
+            "SELECT relation::regclass::text FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+            " WHERE relnamespace = $1::text::regnamespace AND granted AND pid <> pg_backend_pid()"
+        )
+        return [row[0] for row in await self.connection.fetch(sql, schema)]
+
     async def until_waiting(self, count: int) -> None:
         async def is_so() -> bool:
             return await self.waiting() == count

@@ -17,6 +17,9 @@ SCOPES: Final = frozenset({READ, WRITE, ADMIN})
 AUDIENCE: Final = "lookalike"
 """What tokens are made for, unless it is set otherwise."""
 
+DEFAULT_DIMENSIONS: Final = 512
+"""The dimensions of the default model's vectors, VGG16's: a space has them if whoever creates it does not say."""
+
 NEAR_DUPLICATE: Final = 0.95
 """The least similarity of a near duplicate.
 

@@ -138,20 +138,24 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.embed(image))
 
-    def create_project(self, name: str, *, space: str | None = None, limits: Limits | None = None) -> Project:
+    def create_project(
+        self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
+    ) -> Project:
         """Create a project, empty at first.
 
         Args:
             name: 1 to 63 lower-case letters, digits, `-` or `_`, beginning with a letter or digit.
             space: the embedding space of its vectors; the embedder's own if it is left out.
+            dimensions: how many numbers each vector of the space has, 1 to 4,000; if it is left out, as many as the
+                embedder's, or 512 if a space is given.
             limits: what it may hold and ask for; the server's own limits if it is left out.
 
         Raises:
             AlreadyExistsError: there is one of that name.
-            InvalidRequestError: the name, the space or a limit breaks a rule.
+            InvalidRequestError: the name, the space, its dimensions or a limit breaks a rule.
         """
         loop, client = self._client()
-        return loop.call(client.create_project(name, space=space, limits=limits))
+        return loop.call(client.create_project(name, space=space, dimensions=dimensions, limits=limits))
 
     def get_project(self, name: str) -> Project:
         """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
@@ -196,22 +200,31 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.delete_project(name))
 
-    def create_space(self, project: str, space: str | None = None, *, projection: Projection | None = None) -> Project:
+    def create_space(
+        self,
+        project: str,
+        space: str | None = None,
+        *,
+        dimensions: int | None = None,
+        projection: Projection | None = None,
+    ) -> Project:
         """Add a second space to a project, for a new model, to be filled by `index` while the first one serves.
 
         Args:
             project: the project's name.
             space: the embedding space; the embedder's own if it is left out.
+            dimensions: how many numbers each of its vectors has; see `create_project`. A derived space has as many as
+                the projection's matrix has rows.
             projection: derives the space from another one of the project, by which the searcher fills it.
 
         Raises:
             NotFoundError: there is no such project, or it has no such source.
             AlreadyExistsError: it has such a space.
-            InvalidRequestError: the space or the projection breaks a rule.
+            InvalidRequestError: the space, its dimensions or the projection breaks a rule.
             PreconditionError: the projection's source is derived itself.
         """
         loop, client = self._client()
-        return loop.call(client.create_space(project, space, projection=projection))
+        return loop.call(client.create_space(project, space, dimensions=dimensions, projection=projection))
 
     def watch_space(self, project: str, space: str) -> Generator[Filling, None, None]:
         """Yield how far a derived space is, until it is filled, and its index, where one is due, is ready.

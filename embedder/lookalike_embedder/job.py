@@ -22,7 +22,7 @@ class Embedded:
     """The result of an image is its vector, with what is known of the file.
 
     Attributes:
-        vector: 512 little-endian float32 of length 1, as on the wire.
+        vector: little-endian float32 of length 1, as on the wire.
         sha256: the hash of the file.
         info: the file's format, size and orientation.
     """

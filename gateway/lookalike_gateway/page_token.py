@@ -34,7 +34,7 @@ class Page:
 
 
 def encode(page: Page) -> str:
-    """Return the page as a token: some 3 kB with a vector."""
+    """Return the page as a token: some 3 kB with a vector of 512 numbers, 22 kB with one of 4,000."""
     request = search("", Query(**page.query, limit=0, page_token=page.page_token))
     packed = _OFFSET.pack(min(page.offset, 2**32 - 1)) + request.SerializeToString()
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")

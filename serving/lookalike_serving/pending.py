@@ -6,6 +6,7 @@ calls of our own wait with them, on a socket that nobody else can reach, and tel
 """
 
 import asyncio
+import logging
 import math
 import secrets
 import shutil
@@ -21,9 +22,12 @@ from lookalike.constants import ChannelOptions
 from lookalike_serving.errors import LateTaken
 from lookalike_serving.patience import acceptable_wait, retry_after
 
-MAX_PENDING: Final = 64
+logger = logging.getLogger(__name__)
+
+MAX_PENDING: Final = 128
 """So many calls of a service may wait until the event loop takes them. gRPC resets those that arrive then (its own
-number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason takes 0.7 to 0.9."""
+number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason takes 0.7 to 0.9.
+With 64, bursts of 100 calls lost some; with 256, overloaded searchers answered less: see docs/capacity.md."""
 OPTIONS: Final[ChannelOptions] = [
     ("grpc.server.max_pending_requests", MAX_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
@@ -35,42 +39,39 @@ _FULL_SECONDS: Final = 0.02
 _KEY: Final = "x-lookalike-pending"
 
 
-class _Wait:
-    """The wait of calls.
-
-    Attributes:
-        seconds: what the last call of our own waited.
-        measured: when that was.
-        sent: since when one waits now.
-        next: when the next one may be made; infinite while there is one.
-    """
-
-    __slots__ = ("measured", "next", "seconds", "sent")
-
-    def __init__(self) -> None:
-        self.seconds, self.measured, self.next = 0.0, -math.inf, -math.inf
-        self.sent: float | None = None
-
-
 class Pending:
     """Pending calls have waited when they are taken; those that have for too long are refused, within this context."""
 
     def __init__(self) -> None:
-        self._wait = _Wait()
+        self._wait_seconds, self._measured = 0.0, -math.inf  # what the last call of our own waited, and when that was
+        self._sent: float | None = None  # since when one waits now
+        self._next = -math.inf  # when the next one may be made; infinite while there is one
         self._secret = secrets.token_hex()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._folder = self._address = ""
         self._channel: grpc.aio.Channel | None = None
         self._handler: Any = grpc.unary_unary_rpc_method_handler(_nothing)
 
     def listen(self, server: grpc.aio.Server) -> None:
-        """Let a server that has not started listen on a socket of this process's user."""
-        self._folder = tempfile.mkdtemp(prefix="lookalike-")
-        self._address = f"unix:{Path(self._folder, 'own')}"
-        server.add_insecure_port(self._address)
+        """Let a server that has not started listen on a socket of this process's user.
+
+        Where there can be none, the wait is not measured, and no call is refused for it; the log says so.
+        """
+        try:
+            self._folder = tempfile.mkdtemp(prefix="lookalike-")
+            address = f"unix:{Path(self._folder, 'own')}"
+            server.add_insecure_port(address)
+        except (OSError, RuntimeError) as error:  # nothing may be written there, or the path is too long for a socket
+            logger.warning(
+                "how long calls wait in gRPC is not measured: no socket in %s: %s", tempfile.gettempdir(), error
+            )
+        else:
+            self._address = address
 
     async def __aenter__(self) -> Self:
         """Begin to measure: the server has started."""
-        self._channel = grpc.aio.insecure_channel(self._address)
+        if self._address:
+            self._channel = grpc.aio.insecure_channel(self._address)
         return self
 
     async def __aexit__(
@@ -83,16 +84,16 @@ class Pending:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if channel:
             await channel.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def own(self, details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
         """Note that a call was taken. Returns its handler if it is one of our own, else None."""
         if (_KEY, self._secret) not in (details.invocation_metadata or ()):
             return None
-        wait = self._wait
-        if wait.sent is not None:
-            wait.measured = time.monotonic()
-            wait.seconds, wait.sent = wait.measured - wait.sent, None
+        if self._sent is not None:
+            self._measured = time.monotonic()
+            self._wait_seconds, self._sent = self._measured - self._sent, None
         return self._handler
 
     def check(self, method: str, remaining: float) -> None:
@@ -113,18 +114,18 @@ class Pending:
 
     def _waited(self, channel: grpc.aio.Channel, method: str) -> float:
         """Return the seconds that a call has waited that is taken now, and keep measuring, by calls of its method."""
-        now, wait = time.monotonic(), self._wait
+        now = time.monotonic()
         # what is taken before our own call arrived before it
-        under_way = now - wait.sent if wait.sent is not None else 0.0
-        if now >= wait.next:
-            wait.sent, wait.next = now, math.inf
-            task = asyncio.create_task(self._measure(channel, method, wait))
+        under_way = now - self._sent if self._sent is not None else 0.0
+        if now >= self._next:
+            self._sent, self._next = now, math.inf
+            task = asyncio.create_task(self._measure(channel, method))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        is_fresh = now - wait.measured <= wait.seconds + 2 * _INTERVAL_SECONDS
-        return max(under_way, wait.seconds if is_fresh else 0.0)
+        is_fresh = now - self._measured <= self._wait_seconds + 2 * _INTERVAL_SECONDS
+        return max(under_way, self._wait_seconds if is_fresh else 0.0)
 
-    async def _measure(self, channel: grpc.aio.Channel, method: str, wait: _Wait) -> None:
+    async def _measure(self, channel: grpc.aio.Channel, method: str) -> None:
         pause = _INTERVAL_SECONDS
         try:
             own: Any = channel.unary_unary(method)
@@ -132,7 +133,7 @@ class Pending:
         except grpc.aio.AioRpcError:  # the queue is full, or the server ends
             pause = _FULL_SECONDS
         finally:
-            wait.sent, wait.next = None, time.monotonic() + pause
+            self._sent, self._next = None, time.monotonic() + pause
 
 
 async def _nothing(_request: bytes, _context: object) -> bytes:

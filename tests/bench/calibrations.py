@@ -25,7 +25,7 @@ from lookalike_searcher.indexes import backfill, calibration, index
 from lookalike_searcher.indexes.calibration import RECENT_QUERIES, Calibration
 from lookalike_searcher.indexes.curve import EXACT, LADDER
 from lookalike_searcher.projects import registry, spaces
-from lookalike_searcher.projects.projection import FLOATS, projections_of
+from lookalike_searcher.projects.projection import FLOATS, Projection, projections_of
 from lookalike_searcher.projects.registry import Limits
 from tests.bench.dataset import Dataset
 from tests.bench.descriptors import Descriptors, descriptors
@@ -95,7 +95,7 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
 async def _built(database: Database, name: str, kind: Kind, rng: np.random.Generator) -> str:
     """A project of the kind's name, whose index is built. Returns the space that has the index."""
     dataset = Dataset.of(kind.vectors, np.arange(len(kind.vectors)), "measured", rng)
-    project = await registry.create(database, name, dataset.space, Limits())
+    project = await registry.create(database, name, dataset.space, Limits(), dataset.dimensions)
     async with database.writing() as connection:
         await copy(connection, project.id, project.serving.id, dataset.records(range(len(dataset))))
         await connection.execute(statement("project_recount"), project.id, len(dataset), len(dataset))
@@ -103,8 +103,9 @@ async def _built(database: Database, name: str, kind: Kind, rng: np.random.Gener
     if name == _DERIVED:
         size = kind.vectors.shape[1]
         matrix = np.linalg.qr(rng.standard_normal((size, size)))[0] * np.linspace(1, 0.1, size)
-        stored = matrix.astype(FLOATS).tobytes(), kind.vectors.mean(axis=0).astype(FLOATS).tobytes()
-        project = await spaces.create(database, name, _DERIVED, spaces.Derivation(space.name, *stored))
+        projection = Projection(matrix.astype(FLOATS), kind.vectors.mean(axis=0).astype(FLOATS))
+        derivation = spaces.Derivation(space.name, projection)
+        project = await spaces.create(database, name, _DERIVED, derivation=derivation)
         await backfill.fill(database, name, _DERIVED)
         space = project.in_space(_DERIVED)
     async with database.own_connection("SET maintenance_work_mem = '1GB'") as connection:

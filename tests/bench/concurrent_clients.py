@@ -56,7 +56,7 @@ async def measure(site: Site, queries: Queries) -> list[Figure]:
     """The searcher and a bare server that sends the same SQL, by turns."""
     count, requests = len(queries.vectors), queries.requests()
     sql = await recorded(site.url, [parse.search(request)[0] for request in requests])
-    recording = Recording(sql, (await site.stub.Search(requests[0])).SerializeToString())
+    recording = Recording(queries.project, sql, (await site.stub.Search(requests[0])).SerializeToString())
     used = np.zeros(3)
     async with AsyncExitStack() as stack:
         bare = await stack.enter_async_context(relay(site.url, recording, site.log))

@@ -60,6 +60,15 @@ class Dataset:
         """How many."""
         return len(self.vectors)
 
+    @property
+    def dimensions(self) -> int:
+        """Of each vector."""
+        return int(self.vectors.shape[1])
+
+    def create_project(self, name: str) -> wire.CreateProjectRequest:
+        """What makes a project for it."""
+        return wire.CreateProjectRequest(name=name, space=self.space, dimensions=self.dimensions)
+
     def first(self, count: int) -> "Dataset":
         """The first so many rows, as they are among all."""
         return Dataset(self.vectors[:count], self.space, self.places, self.odd)

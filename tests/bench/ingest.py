@@ -35,10 +35,10 @@ async def measure(site: Site, dataset: Dataset, rounds: int) -> list[Figure]:
         for number in range(rounds):
             for party in (0, 1) if number % 2 else (1, 0):
                 if party:
-                    raw.append(await _copied(connection, records, number))
+                    raw.append(await _copied(connection, dataset.dimensions, records, number))
                 else:
                     before = site.cpu()
-                    ours.append(await _indexed(site, requests, f"ingest-{number}", dataset.space))
+                    ours.append(await _indexed(site, requests, f"ingest-{number}", dataset))
                     cpu += site.cpu() - before
             print(
                 f"round {number + 1}: IndexImages {len(rows) / ours[-1]:,.0f}, COPY {len(rows) / raw[-1]:,.0f} rows/s"
@@ -59,19 +59,19 @@ async def measure(site: Site, dataset: Dataset, rounds: int) -> list[Figure]:
     ]
 
 
-async def _indexed(site: Site, requests: list[wire.IndexImagesRequest], project: str, space: str) -> float:
-    await site.stub.CreateProject(wire.CreateProjectRequest(name=project, space=space))
+async def _indexed(site: Site, requests: list[wire.IndexImagesRequest], project: str, dataset: Dataset) -> float:
+    await site.stub.CreateProject(dataset.create_project(project))
     requests[0].project = project
     seconds = await index(site.stub, requests)
     await site.stub.DeleteProject(wire.DeleteProjectRequest(name=project))
     return seconds
 
 
-async def _copied(connection: Connection, records: Sequence[list[Row]], number: int) -> float:
+async def _copied(connection: Connection, dimensions: int, records: Sequence[list[Row]], number: int) -> float:
     """Seconds to copy the rows into the tables of a project, in one transaction with all indexes and constraints."""
     project_id = space_id = _SCHEMA + number
     async with connection.transaction():
-        await migration.create_schema(connection, project_id, space_id)
+        await migration.create_schema(connection, project_id, space_id, dimensions)
     began = time.perf_counter()
     async with connection.transaction():
         await copy(connection, project_id, space_id, records)

@@ -22,7 +22,7 @@ _LOOK_SECONDS: Final = 0.5
 
 async def load(site: Site, dataset: Dataset, project: str) -> float:
     """Store the whole dataset in a new project: the seconds that the stream takes."""
-    await site.stub.CreateProject(wire.CreateProjectRequest(name=project, space=dataset.space))
+    await site.stub.CreateProject(dataset.create_project(project))
     seconds = 0.0
     for start in range(0, len(dataset), _PART):
         requests = dataset.requests(project, range(start, min(start + _PART, len(dataset))))

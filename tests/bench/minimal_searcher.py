@@ -33,8 +33,9 @@ _CONNECTIONS: Final = 10
 
 @dataclass(frozen=True)
 class Recording:
-    """The statements of searches, and an answer as it travels."""
+    """The statements of searches in a project, and an answer as it travels."""
 
+    project: str
     statements: Sequence[Statements]
     answer: bytes
 
@@ -67,7 +68,7 @@ async def _serve(recording: Recording, url: str) -> None:
     async with AsyncExitStack() as stack:
         idle = asyncio.LifoQueue[Replay]()
         for _ in range(_CONNECTIONS):
-            idle.put_nowait(await stack.enter_async_context(replay(url)))
+            idle.put_nowait(await stack.enter_async_context(replay(url, recording.project)))
         statements = itertools.cycle(recording.statements)
         answer = wire.SearchResponse.FromString(recording.answer)
 

@@ -46,7 +46,7 @@ async def measure(folder: Path, queries: Queries) -> list[Figure]:
 
 async def _fill(database: Database, dataset: Dataset, size: int) -> None:
     """A project of the size, of rows from anywhere in the dataset."""
-    created = await registry.create(database, f"size-{size}", dataset.space, Limits())
+    created = await registry.create(database, f"size-{size}", dataset.space, Limits(), dataset.dimensions)
     rows = np.random.default_rng(size).choice(len(dataset), size, replace=False)
     async with database.writing() as connection:
         await copy(connection, created.id, created.serving.id, dataset.records(rows.tolist()))

@@ -79,7 +79,7 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
             print(f"{name}, {time.perf_counter() - began:.0f} s: {values}", flush=True)
 
     real = await descriptors(options.photos, folder / "photos", log)
-    dataset, queries, described = prepared(real, options.images, options.seed)
+    dataset, queries, described = prepared(real, options.images, options.seed, options.dimensions)
     truth = Truth(dataset.vectors, queries.vectors)
     print(described)
     async with site(folder / "data", log) as here:
@@ -135,6 +135,7 @@ def peers_of(text: str) -> list[str]:
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dimensions", type=int, help="of all vectors: 1 to 4,000; left out, those of VGG16")
     parser.add_argument("--images", type=int, default=100_000, help="how many are indexed; up to 1,000,000 were tried")
     parser.add_argument("--photos", type=Path, help="folder of image files to fit the model to, beside the demo's")
     parser.add_argument("--only", type=parts_of, default=list(PARTS), help=f"some of {','.join(PARTS)}")

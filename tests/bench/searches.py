@@ -55,11 +55,11 @@ async def _latency(site: Site, queries: Queries, rounds: int) -> list[Figure]:
     """
     requests = queries.requests()
     sql = await recorded(site.url, [parse.search(request)[0] for request in requests])
-    recording = Recording(sql, (await site.stub.Search(requests[0])).SerializeToString())
+    recording = Recording(queries.project, sql, (await site.stub.Search(requests[0])).SerializeToString())
     rpc_seconds: list[float] = []
     sql_seconds: list[float] = []
     relay_seconds: list[float] = []
-    async with replay(site.url) as alone, relay(site.url, recording, site.log) as bare:
+    async with replay(site.url, queries.project) as alone, relay(site.url, recording, site.log) as bare:
         await timed(site.stub.Search, requests[:_WARM_UP])
         await timed(bare.stub.Search, requests[:_WARM_UP])
         await timed(alone.send, sql[:_WARM_UP])
@@ -84,7 +84,7 @@ async def _latency(site: Site, queries: Queries, rounds: int) -> list[Figure]:
         Figure(
             "search_p99_ms", milliseconds(rpc_seconds, 0.99), "1 % of the searches is ranked exactly once more, beside"
         ),
-        Figure("sql_p50_ms", sql_p50, "BEGIN with its settings, registry, index settings, ranking, COMMIT"),
+        Figure("sql_p50_ms", sql_p50, "one statement, which ranks"),
         Figure("ranking_statement_p50_ms", milliseconds(alone.statement), "the one statement that ranks"),
         Figure("rpc_over_relay_p50_ms", p50 - relay_p50, "the searcher's p50 less that of this server", most=0.5),
         Figure("searcher_cpu_ms", searcher, "processor time of the searcher's process a search, samples included"),

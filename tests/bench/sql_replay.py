@@ -1,5 +1,6 @@
 """The SQL of searches by itself: recorded as the searcher's own code sends it, then sent again through asyncpg."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import asyncpg
 
 from lookalike_searcher.database import pool as databases
 from lookalike_searcher.database.connection import prepare_for_walks
+from lookalike_searcher.projects import known, registry
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.types import Search
 
@@ -29,7 +31,8 @@ async def recorded(url: str, searches: Sequence[Search]) -> list[Statements]:
         await rank.rank(database, searches[0])
         for asked in searches:
             async with database.connection():  # which is lent when the search before has ended
-                found.append([])
+                await asyncio.sleep(0)  # for asyncpg's own call of the logger
+            found.append([])
             await rank.rank(database, asked)
     return found[1:]
 
@@ -40,11 +43,14 @@ class Replay:
 
     Attributes:
         connection: it.
+        project: the name of the searched project, whose versions are read again where they have changed.
         statement: seconds of the longest statement of each search that was sent, which is the one that ranks.
     """
 
     connection: "asyncpg.Connection[Any]"
+    project: str
     statement: list[float]
+    _versions: list[str] | None = None
 
     async def send(self, statements: Statements) -> float:
         """Seconds that the statements of one search take, one after the other."""
@@ -52,7 +58,7 @@ class Replay:
         longest = 0.0
         for sql, arguments in statements:
             if arguments:
-                await self.connection.fetch(sql, *arguments)
+                await self._rank(sql, arguments)
             else:
                 await self.connection.execute(sql)
             now = time.perf_counter()
@@ -60,13 +66,22 @@ class Replay:
         self.statement.append(longest)
         return before - began
 
+    async def _rank(self, sql: str, arguments: tuple[object, ...]) -> None:
+        """As the searcher does, whose live recall writes to the registry meanwhile: else nothing would be found."""
+        *others, last = arguments
+        rows = await self.connection.fetch(sql, *others, self._versions or last)
+        if not rows[0]["found"]:
+            project = await registry.read(self.connection, self.project)
+            self._versions = known.versions_of(project)
+            await self.connection.fetch(sql, *others, self._versions)
+
 
 @asynccontextmanager
-async def replay(url: str) -> AsyncIterator[Replay]:
+async def replay(url: str, project: str) -> AsyncIterator[Replay]:
     """A connection of its own."""
     connection = await asyncpg.connect(url)
     try:
         await prepare_for_walks(connection, timeout=60)
-        yield Replay(connection, [])
+        yield Replay(connection, project, [])
     finally:
         await connection.close()

@@ -22,6 +22,7 @@ LEFT_OUT: Final = (
     "pip install ",  # see the last test
     "lookalike index shop 's3://",  # there is no store
     "python tools/gpu_check.py",  # there is no GPU
+    "python examples/",  # test_examples runs them
     "pytest -m gpu",
     "DATABASE_URL=",  # there is no Citus
     "docker ",  # there is no engine

@@ -202,7 +202,7 @@ async def test_a_catalogue_is_looked_after_from_the_command_line(
     assert "0 images searched for" in await run("space", "compare", "catalogue", "new-model")
     assert "3 images" in await run("space", "cut-over", "catalogue", "new-model", code=2)
     cut_over = await run("space", "cut-over", "catalogue", "new-model", "--allow-incomplete")
-    assert cut_over.splitlines()[1].split()[:2] == ["new-model", "yes"]
+    assert cut_over.splitlines()[1].split()[:3] == ["new-model", "512", "yes"]
     shown = await run("project", "show", "catalogue")
     assert "searches are exact" in shown
     assert "max images" in shown

@@ -1,11 +1,13 @@
 """What a new connection to PostgreSQL costs and can do."""
 
+import asyncio
 import datetime
 
 import pytest
 
 from lookalike_searcher.database import pool
 from lookalike_searcher.database.connection import connected, prepare
+from lookalike_searcher.errors import DatabaseUnavailable
 
 
 @pytest.mark.usefixtures("database")  # which is migrated
@@ -44,13 +46,42 @@ async def test_a_connection_forgets_what_it_has_met_before_that_is_too_much(
     """Each statement, and each table, of each project takes memory of PostgreSQL's, and time when another is made."""
     monkeypatch.setattr(pool, "_STATEMENTS", 5)
     monkeypatch.setattr(pool, "_QUERIES", 20)
-    numbers = []
-    async with pool.connect(database_url, pool_size=1, command_timeout=60) as database:
-        for number in range(30):
+    processes: list[int] = []
+
+    async def ask(texts: range) -> None:
+        for text in texts:
             async with database.connection() as connection:
-                await connection.fetchval(f"SELECT {number}")
+                await connection.fetchval(f"SELECT {text}")
                 kept = "SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements)"
                 [(process, statements)] = await connection.fetch(kept)
                 assert statements <= 6
-                numbers.append(process)
-    assert 1 < len(set(numbers)) < 10
+                processes.append(process)
+
+    async with pool.connect(database_url, pool_size=1, command_timeout=60) as database:
+        await asyncio.gather(ask(range(15)), ask(range(15, 30)))  # where one waits, the pool gets the connection back
+    assert 1 < len(set(processes)) < 10
+
+
+async def test_a_connection_rests_for_the_next_borrower_unless_somebody_waits_or_it_has_failed(
+    database_url: str,
+) -> None:
+    async with pool.connect(database_url, pool_size=2, command_timeout=60) as database:
+
+        async def one() -> object:
+            async with database.connection() as connection:
+                return await connection.fetchval("SELECT 1")
+
+        pids = []
+        for _ in range(3):
+            async with database.connection() as connection:
+                pids.append(await connection.fetchval("SELECT pg_backend_pid()"))
+        assert len(set(pids)) == 1
+        with pytest.raises(DatabaseUnavailable):
+            async with database.connection() as connection:
+                await connection.fetchval("SELECT pg_terminate_backend(pg_backend_pid())")
+        async with database.connection() as connection, database.connection() as other:
+            assert await connection.fetchval("SELECT pg_backend_pid()") not in pids
+            waiting = asyncio.create_task(one())
+            await asyncio.sleep(0)
+            assert await other.fetchval("SELECT 1") == 1
+        assert await waiting == 1

@@ -291,7 +291,9 @@ async def test_a_source_outlives_what_is_derived_from_it(serving: Writer) -> Non
     [
         ({"matrix": MATRIX.ravel()[:-1]}, "projection.matrix"),
         ({"matrix": ()}, "projection.matrix"),
-        ({"centre": [*CENTRE, 0.0]}, "projection.centre"),
+        ({"centre": [*CENTRE, 0.0]}, "projection.matrix"),
+        ({"centre": CENTRE[:256]}, "projection.centre"),
+        ({"centre": ()}, "projection.centre"),
         ({"centre": np.full(512, np.nan)}, "projection.centre"),
         ({"centre": np.full(512, 0.1)}, "projection.centre"),
         ({"matrix": np.full(512 * 512, np.inf)}, "projection.matrix"),
@@ -341,7 +343,7 @@ async def exported(writer: Writer, **fields: object) -> list[wire.ExportVectorsR
 
 
 async def test_vectors_are_read_with_their_products(serving: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lookalike_searcher.images.export._BLOCK", 7)
+    monkeypatch.setattr("lookalike_searcher.images.export._BLOCK_BYTES", 7 * 1024)
     blank = serving.request(400)
     blank.embedding.featureless = True
     await serving.send(serving.request(2, uri="elsewhere", product="again"), blank)

@@ -307,7 +307,7 @@ async def test_both_ways_say_who_is_near(shop: Shop, database: Database, way: ty
         for image in asked
         if (firsts := [other for other in range(min(image, 120)) if near[image, other]])
     }
-    neighbours = way(SpaceReader(database, project.name, project.id, SPACE), 0.9)
+    neighbours = way(SpaceReader(database, project.name, project.id, SPACE, project.serving.id), 0.9, 512)
     answer = await neighbours.later([*(ids[one] for one in asked), 10**9], {ids[one] for one in skip})
     assert answer == {ids[other]: ids[first] for other, first in later.items()}
     answer = await neighbours.earlier([*(ids[one] for one in asked), 10**9], ids[119])

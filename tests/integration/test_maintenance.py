@@ -311,7 +311,7 @@ async def test_what_fails_is_tried_again(writer: Writer, database: Database, mon
 
 
 def test_ef_search_follows_the_limit() -> None:
-    space = Space(1, "s", True, None, None, 80, 170, 0.99, 0.0, 0)
+    space = Space(1, "s", 512, True, None, None, 80, 170, 0.99, 0.0, 0)
     assert space.ef_search(10) is None  # without an index
     space = replace(space, index_time="now")
     assert [space.ef_search(depth) for depth in (1, 10, 55, 100, 900)] == [80, 80, 125, 170, 970]

@@ -155,7 +155,7 @@ async def assert_found(database: database_module.Database, project: str) -> None
         [reference] = found.hits[0].references
         assert (reference.uri, reference.labels) == (f"https://shop/{seed}.jpg", {"colour": "red"})
     [space] = (await registry.get(database, project)).spaces
-    assert (space.name, space.complete) == (SPACE, True)
+    assert (space.name, space.dimensions, space.complete) == (SPACE, 512, True)
 
 
 async def test_a_migration_that_is_killed_halfway_leaves_whole_projects_and_the_next_start_goes_on(
@@ -201,7 +201,7 @@ async def schema_at(url: str, registry_version: int, project_version: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("registry_version", "project_version"), [(1, 1), (2, 1), (2, 2), (3, 3), (4, 3), (5, 4), (6, 4)]
+    ("registry_version", "project_version"), [(1, 1), (2, 1), (2, 2), (3, 3), (4, 3), (5, 4), (6, 4), (7, 5)]
 )
 async def test_what_any_version_left_is_searched_indexed_and_cut_over(
     old_database_url: str, registry_version: int, project_version: int

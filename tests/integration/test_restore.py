@@ -229,7 +229,10 @@ def matrix(values: np.ndarray) -> str:
         (put("spaces", value={}), "must be a list"),
         (lambda found: found["spaces"].append(found["spaces"][0]), "must not be there twice"),
         (lambda found: found["spaces"].extend([found["spaces"][0]] * 300), "must be at most 256"),
-        (put("projections", 0, "matrix", value="\\x00"), "must be 262144 numbers"),
+        (put("projections", 0, "matrix", value="\\x00"), "must be 1 to 4000 rows of 512 numbers"),
+        (put("projections", 0, "matrix", value=matrix(np.eye(512)[:500])), r"must be of shape .*, got \(500, 512\)"),
+        (put("spaces", 0, "dimensions", value=4001), "must be a whole number of 1 to 4000"),
+        (put("spaces", 0, "dimensions", value=511), "must be of shape"),
         (put("projections", 0, "matrix", value=matrix(np.zeros(512 * 512))), "must be at least of rank"),
         (put("projections", 0, "centre", value=matrix(np.full(512, math.inf))), "must be finite"),
         (put("projections", 0, "source_id", value=7), "must be of a space"),
@@ -313,7 +316,7 @@ def with_many_members(_: Members, file: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (with_huge_manifest, "its manifest has 1073741824 bytes, of 67108864 at most"),
+        (with_huge_manifest, "its manifest has 1073741824 bytes, of 134217728 at most"),
         (with_compressed_manifest, "manifest.json is compressed"),
         (with_huge_directory, "it asks for 1073741824 bytes at once|bad"),
         (with_many_values, "its manifest has .* values, of 500000 at most"),

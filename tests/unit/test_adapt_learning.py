@@ -163,7 +163,7 @@ def test_a_label_is_the_only_product_of_two_images_that_show_something() -> None
         for number, shown in enumerate(products):
             yield ImageVector(str(number), shown, np.full(512, number, "<f2").tobytes(), featureless=number == 7)
 
-    found = asyncio.run(collect(vectors(), nothing(), SPACE))
+    found = asyncio.run(collect(vectors(), nothing(), SPACE, 512))
     a, c = found.groups[0], found.groups[4]
     assert found.groups.tolist() == [a, a, -1, -1, c, -1, c, -1]
     assert a != c
@@ -190,7 +190,7 @@ def test_feedback_says_what_is_alike_and_what_is_not() -> None:
         yield said("unknown", {"d": Verdict.RIGHT}, Embedding("another", (1.0,) * 512))
         yield said("unknown", {"d": Verdict.WRONG})
 
-    found = asyncio.run(collect(vectors(), feedback(), SPACE))
+    found = asyncio.run(collect(vectors(), feedback(), SPACE, 512))
     assert found.pairs.tolist() == [[0, 1], [4, 3]]
     assert found.apart.tolist() == [[0, 2]]
     assert (len(set(found.groups[:4])), found.groups[4]) == (1, -1)

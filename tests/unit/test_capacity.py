@@ -85,3 +85,18 @@ def test_what_is_put_in_is_what_was_measured() -> None:
     figures = (ROOT / "docs/figures.md").read_text()
     assert f"until the index is calibrated | {BUILD:g} s" in figures
     assert f"{(Config.pool_size + 4) * 2} for two" in PAGE
+
+
+def test_sizes_of_other_models_follow_from_what_fits_in_a_page() -> None:
+    table = re.findall(
+        r"^\| ([\d,]+)(?: \(VGG16\))? \| (\d+) \| ([\d½]+) \| ([\d,]+) \| ([\d,]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE
+    )
+    assert [row[0] for row in table][:2] == ["384", "512"]
+    for dimensions, *found in table:
+        size = 2 * number(dimensions)
+        vectors, entries = 8160 // (size + 48), 8160 // (size + 476) or 0.5
+        memory = 8192 / vectors + 8192 / entries
+        shown = (str(vectors), "½" if entries == 0.5 else str(entries), f"{memory:,.0f}", f"{memory + 620:,.0f}")
+        assert tuple(found) == (*shown, f"{memory * 1.25 / 1000:.1f}")
+    assert number(table[1][3]) == pytest.approx(MEMORY, rel=0.01)  # as it was measured
+    assert DISK - MEMORY == 620

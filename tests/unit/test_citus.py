@@ -64,7 +64,7 @@ class Pool:
     def get_max_size(self) -> int:
         return 1
 
-    def get_idle_size(self) -> int:
+    def get_size(self) -> int:
         return 1
 
     async def acquire(self) -> Recorder:
@@ -87,16 +87,17 @@ async def read(*, sharded: bool, settings: str, condition: str = "") -> list[str
     database = Database("", pool, command_timeout=60, metrics=Metrics(), topology=Topology(sharded=sharded))
     async with database.reading_if(condition, settings):
         pass
-    await pool.released.wait()
+    await database.close()
+    assert pool.released.is_set()
     return connection.texts
 
 
 async def test_each_statement_of_a_projects_migrations_is_sent_by_itself() -> None:
     connection: Any = Recorder()
-    await migration.create_schema(connection, 7, 9)
+    await migration.create_schema(connection, 7, 9, 512)
     assert all(len(statements(text)) == 1 for text in connection.texts)
     written = [found for step in migration.migrations("project") for found in statements(step.sql)]
-    assert len(connection.texts) == len(written)
+    assert len(connection.texts) == len(written) + 2  # that make the table of vectors anew, in its own dimensions
     assert not any("{" in text for text in connection.texts)
 
 

@@ -62,7 +62,10 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         ([searched(verdicts=[hit(verdict=9)])], r"verdict: must be RIGHT, WRONG or CLICKED, got 9"),
         ([searched(query_sha256=b"x")], r"searches\[0\].query_sha256: must be 32 bytes"),
         ([searched(query_sha256=HASH, query_uri="a")], r"query_uri: must be left out with query_sha256"),
-        ([searched(query_embedding=common.Embedding(space="s", values=[1]))], r"query_embedding.values: must be 512"),
+        (
+            [searched(query_embedding=common.Embedding(space="s", values=[1] * 4001))],
+            r"query_embedding.values: must be 1 to 4000",
+        ),
     ],
 )
 def test_a_rule_that_is_broken_is_named(searches: list[wire.SearchFeedback], message: str) -> None:

@@ -41,7 +41,7 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
         (Progress, "imagesExamined images resumeToken"),
         (Project, "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces"),
         (Limits, "maxImages maxHits searchesPerSecond maxBatch"),
-        (Space, "name serves vectors index"),
+        (Space, "name dimensions serves vectors index"),
         (Index, "state progress phase recall"),
         (ProjectChange, "searchEnabled"),
         (

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
@@ -14,8 +15,9 @@ from lookalike.v1 import embedder_pb2, searcher_pb2
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_embedder.message_limits import LIMITS as EMBEDDERS
 from lookalike_searcher import validation
-from lookalike_searcher.database.halfvec import DIMENSIONS
+from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.projects.projection import MAX_NUMBERS
 from lookalike_searcher.rpc import parse
 from lookalike_searcher.rpc.message_limits import LIMITS
 from lookalike_serving.errors import InvalidMessage
@@ -56,6 +58,7 @@ def text(size: int, number: int = 0) -> str:
 
 
 EMBEDDING = common.Embedding(space=text(128), values=vector(1))
+LONGEST = common.Embedding(space=text(128), values=np.eye(MAX_DIMENSIONS)[7])
 LABELS = {text(64, number): text(256) for number in range(validation.MAX_LABELS)}
 SHORT = {str(number): "v" for number in range(validation.MAX_LABELS)}
 GROUPS = [
@@ -63,7 +66,7 @@ GROUPS = [
 ] * validation.MAX_LABEL_GROUPS
 NAMES = [text(256, number) for number in range(validation.MAX_NAMED)]
 FILTER = wire.Filter(products=NAMES, variants=NAMES, staged=True, uri_prefix=text(2048), labels=GROUPS)
-EXAMPLES = [wire.Example(embedding=EMBEDDING)] * validation.MAX_EXAMPLES
+EXAMPLES = [wire.Example(embedding=LONGEST)] * validation.MAX_EXAMPLES
 SEARCH = wire.SearchRequest(
     project=text(63), positives=EXAMPLES, negatives=EXAMPLES, filter=FILTER, space=text(128), page_token=text(2048)
 )
@@ -90,7 +93,7 @@ ENTRY = wire.ImageEntry(
 )
 VERDICT = wire.HitVerdict(sha256=bytes(32), rank=1_000_000, verdict=wire.VERDICT_RIGHT)
 FEEDBACK = wire.SearchFeedback(
-    search_id=text(22), query_uri=text(2048), query_embedding=EMBEDDING, verdicts=[VERDICT] * 10
+    search_id=text(22), query_uri=text(2048), query_embedding=LONGEST, verdicts=[VERDICT] * 10
 )
 LARGEST: dict[str, Any] = {
     "Search": SEARCH,
@@ -106,7 +109,7 @@ LARGEST: dict[str, Any] = {
     "CreateSpace": wire.CreateSpaceRequest(
         project=text(63),
         space=text(128),
-        projection=wire.Projection(source=text(128), matrix=[0.5] * DIMENSIONS * DIMENSIONS, centre=[0.5] * DIMENSIONS),
+        projection=wire.Projection(source=text(128), matrix=[0.5] * MAX_NUMBERS, centre=[0.5] * 2048),
     ),
     "GetImage": wire.GetImageRequest(project=text(63), uri=text(2048)),
     "ListReferences": wire.ListReferencesRequest(project=text(63), uri_prefix=text(2048), page_token=text(2048)),

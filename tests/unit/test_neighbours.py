@@ -78,9 +78,9 @@ def test_sketches_are_never_less_alike_than_the_vectors(monkeypatch: pytest.Monk
 
 
 def test_vectors_have_length_one_again_after_rounding() -> None:
-    decoded = sketch.decoded(halfvec.encode(photos(7, 100)))
+    decoded = sketch.decoded(halfvec.encode(photos(7, 100)), 512)
     np.testing.assert_allclose(np.linalg.norm(decoded, axis=1), 1, atol=1e-6)
-    assert sketch.decoded([]).shape == (0, 512)
+    assert sketch.decoded([], 512).shape == (0, 512)
 
 
 class Graph:
@@ -189,7 +189,7 @@ class Index:
 async def test_the_index_is_asked_for_more_where_an_image_does_not_find_itself() -> None:
     """Then the way to it was missed. What is found at last counts, although the image is not among it."""
     index = Index({16: [(1, 1), (1, 4), (2, 7)], 128: [(2, 2), (2, 5), (2, 7)], 1000: [(3, 6)]})
-    assert await Lookup(cast("SpaceReader", index), 0.95).later([3, 1, 2], ()) == {4: 1, 5: 2, 6: 3, 7: 2}
+    assert await Lookup(cast("SpaceReader", index), 0.95, 512).later([3, 1, 2], ()) == {4: 1, 5: 2, 6: 3, 7: 2}
     assert index.asked == [(16, [1, 2, 3]), (128, [2, 3]), (1000, [3])]
 
 
@@ -197,5 +197,5 @@ async def test_what_the_index_finds_without_features_is_no_neighbour_yet_counts_
     """Where all that it found are near, there may be more behind them, with features."""
     blank = range(20, 36)
     index = Index({16: [(1, near) for near in blank], 128: [(1, 1), (1, 2), *((1, near) for near in blank)]}, blank)
-    assert await Lookup(cast("SpaceReader", index), 0.95).later([1], ()) == {2: 1}
+    assert await Lookup(cast("SpaceReader", index), 0.95, 512).later([1], ()) == {2: 1}
     assert [depth for depth, _ in index.asked] == [16, 128]

@@ -33,7 +33,7 @@ def test_a_good_request_passes() -> None:
     assert isinstance(entry, Entry)
     assert entry.reference.key == ("https://shop/a.jpg", "", "", False)
     [embedding] = entry.embeddings
-    assert halfvec.decode([embedding.vector]).tolist() == [UNIT]
+    assert halfvec.decode([embedding.vector], 512).tolist() == [UNIT]
 
 
 def test_a_vector_with_fields_that_we_do_not_know_is_read_all_the_same() -> None:
@@ -42,20 +42,24 @@ def test_a_vector_with_fields_that_we_do_not_know_is_read_all_the_same() -> None
     newer.MergeFromString(b"\xfa\x07\x03new")  # field 127
     [entry] = parse.entries([request(embedding=newer)])
     assert isinstance(entry, Entry)
-    assert halfvec.decode([entry.embeddings[0].vector]).tolist() == [UNIT]
+    assert halfvec.decode([entry.embeddings[0].vector], 512).tolist() == [UNIT]
 
 
 def test_bad_images_leave_the_vectors_of_good_ones_in_place() -> None:
-    """All vectors of a batch are converted together."""
+    """All vectors of a batch that have the same number of dimensions are converted together."""
     axes = np.eye(512, dtype=np.float32)
-    messages = [request(embedding=common.Embedding(space="s", values=axes[number])) for number in range(5)]
-    messages[1].embedding.values.pop()
+    messages = [request(embedding=common.Embedding(space="s", values=axes[number])) for number in range(6)]
+    messages[1].embedding.values[:] = []
     messages[3].embedding.values[3] = 2
-    messages[4].further_embeddings.append(common.Embedding(space="t", values=axes[7]))
+    messages[4].further_embeddings.append(common.Embedding(space="t" * 128, values=np.eye(4000)[3999]))
+    messages[5].embedding.values[:] = [0, 0, 1]
     results = parse.entries(messages)
-    assert [isinstance(result, InvalidField) for result in results] == [False, True, False, True, False]
-    found = [halfvec.decode([e.vector]).argmax() for r in results if isinstance(r, Entry) for e in r.embeddings]
-    assert found == [0, 2, 4, 7]
+    assert [isinstance(result, InvalidField) for result in results] == [False, True, False, True, False, False]
+    vectors = [e.vector for r in results if isinstance(r, Entry) for e in r.embeddings]
+    sizes = [halfvec.dimensions_of(len(vector)) for vector in vectors]
+    assert sizes == [512, 512, 512, 4000, 3]
+    found = [halfvec.decode([vector], size).argmax() for vector, size in zip(vectors, sizes, strict=True)]
+    assert found == [0, 2, 4, 3999, 2]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +67,12 @@ def test_bad_images_leave_the_vectors_of_good_ones_in_place() -> None:
     [
         ({"sha256": b"short"}, "sha256: must be 32 bytes, got 5 bytes"),
         (
-            {"embedding": common.Embedding(space="s", values=[1.0] * 3)},
-            "embedding.values: must be 512 numbers, got 3 numbers",
+            {"embedding": common.Embedding(space="s")},
+            "embedding.values: must be 1 to 4000 numbers, got 0 numbers",
+        ),
+        (
+            {"embedding": common.Embedding(space="s", values=[0.0] * 4000 + [1.0])},
+            "embedding.values: must be 1 to 4000 numbers, got 4001 numbers",
         ),
         (
             {"embedding": common.Embedding(space="s", values=[2.0] + [0.0] * 511)},

@@ -122,15 +122,34 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
 
 
 async def test_nobody_else_reaches_the_socket_of_the_servers_own_calls_and_it_goes_with_the_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path may have 107 characters
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        measured, server = pending.Pending(), grpc.aio.server()
+        measured.listen(server)
+        await server.start()
+        async with measured:
+            [folder] = glob(f"{short}/*")
+            assert os.stat(folder).st_mode & 0o077 == 0
+            assert os.listdir(folder) == ["own"]
+        await server.stop(None)
+        assert not glob(f"{short}/*")
+
+
+@pytest.mark.parametrize("name", ["a" * 120, "missing"])
+async def test_a_server_starts_where_there_can_be_no_socket_and_says_that_the_wait_is_not_measured(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if name != "missing":
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
     measured, server = pending.Pending(), grpc.aio.server()
     measured.listen(server)
     await server.start()
     async with measured:
-        [folder] = glob(f"{tmp_path}/*")
-        assert os.stat(folder).st_mode & 0o077 == 0
-        assert os.listdir(folder) == ["own"]
+        measured.check("/any/Method", 0.001)
     await server.stop(None)
-    assert not glob(f"{tmp_path}/*")
+    [told] = [record.getMessage() for record in caplog.records if "is not measured" in record.message]
+    assert str(tmp_path / name) in told
+    assert not glob(f"{tmp_path / name}/*")

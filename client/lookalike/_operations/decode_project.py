@@ -3,6 +3,7 @@
 from datetime import UTC
 from typing import Final
 
+from lookalike.constants import DEFAULT_DIMENSIONS
 from lookalike.records import (
     Calibration,
     Curve,
@@ -54,7 +55,8 @@ def _space(message: searcher_pb2.Space) -> Space:
         calibration=_calibration(message.index.calibration) if message.index.HasField("calibration") else None,
     )
     created = message.create_time.ToDatetime(tzinfo=UTC)
-    return Space(message.name, message.serves, message.vector_count, index, created, message.source)
+    dimensions = message.dimensions or DEFAULT_DIMENSIONS  # of a searcher that does not say
+    return Space(message.name, message.serves, message.vector_count, index, created, message.source, dimensions)
 
 
 def _calibration(message: searcher_pb2.Calibration) -> Calibration:

@@ -19,10 +19,13 @@ _LOOK_SECONDS: Final = 0.5
 """Between two looks at a space that is being filled."""
 
 
-async def create(call: Call, name: str, space: str | None, limits: Limits | None) -> Project:
+async def create(call: Call, name: str, space: str | None, dimensions: int | None, limits: Limits | None) -> Project:
     """Create a project, in the embedder's space if none is given."""
-    space = space or (await embedding.model(call)).space
-    request = wire.CreateProjectRequest(name=name, space=space, limits=encode.limits(limits or Limits()))
+    space, dimensions = await _space(call, space, dimensions)
+    with encode.sendable():
+        request = wire.CreateProjectRequest(
+            name=name, space=space, dimensions=dimensions, limits=encode.limits(limits or Limits())
+        )
     response = await call.ask(SEARCHER, call.searcher.CreateProject, request)
     return decode_project.project(response.project)
 
@@ -69,16 +72,31 @@ async def delete(call: Call, name: str) -> None:
 
 
 async def create_space(
-    call: Call, project_name: str, space: str | None, projection: Projection | None = None
+    call: Call,
+    project_name: str,
+    space: str | None,
+    dimensions: int | None = None,
+    projection: Projection | None = None,
 ) -> Project:
     """Add a space to a project: the embedder's, if none is given."""
-    space = space or (await embedding.model(call)).space
+    space, dimensions = await _space(call, space, dimensions)
     with encode.sendable():
         request = wire.CreateSpaceRequest(
-            project=project_name, space=space, projection=encode.projection(projection) if projection else None
+            project=project_name,
+            space=space,
+            dimensions=dimensions,
+            projection=encode.projection(projection) if projection else None,
         )
     response = await call.ask(SEARCHER, call.searcher.CreateSpace, request)
     return decode_project.project(response.project)
+
+
+async def _space(call: Call, space: str | None, dimensions: int | None) -> tuple[str, int]:
+    """Return a new space's name and dimensions: the embedder's if no space is given; 0 for the searcher's default."""
+    if space:
+        return space, dimensions or 0
+    model = await embedding.model(call)
+    return model.space, dimensions or model.dimensions
 
 
 async def filling(call: Call, project_name: str, space: str) -> AsyncGenerator[Filling, None]:

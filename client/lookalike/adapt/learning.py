@@ -21,15 +21,15 @@ class Projection:
     """A projection takes a vector x to matrix · (x - centre), normalised to length 1.
 
     Attributes:
-        matrix: float32 of shape (512, 512).
-        centre: float32 of shape (512,).
+        matrix: float32 of shape (d, d).
+        centre: float32 of shape (d,).
     """
 
     matrix: np.ndarray
     centre: np.ndarray
 
     def apply(self, vectors: np.ndarray) -> np.ndarray:
-        """Project vectors, float32 of shape (n, 512). A vector at the centre has no direction and becomes 0."""
+        """Project vectors, float32 of shape (n, d). A vector at the centre has no direction and becomes 0."""
         projected = (vectors - self.centre) @ self.matrix.T
         lengths = np.linalg.norm(projected, axis=1, keepdims=True)
         return np.asarray(projected / np.where(lengths > 0, lengths, 1), np.float32)
@@ -45,7 +45,7 @@ def learn(vectors: np.ndarray, groups: np.ndarray, pairs: np.ndarray, apart: np.
     Negative evidences and co-occurrences in image retrieval, 2012), and there is no second step.
 
     Args:
-        vectors: vectors of length 1, float32 of shape (n, 512), at least one.
+        vectors: vectors of length 1, float32 of shape (n, d), at least one.
         groups: the number of each image's product, of shape (n,); -1 for an image without a product.
         pairs: the places of further images that are alike, of shape (m, 2).
         apart: the places of images that are not alike, of shape (k, 2). The first step does not use them.

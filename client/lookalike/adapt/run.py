@@ -14,11 +14,13 @@ from lookalike.adapt import measure, sample
 from lookalike.adapt.learning import Projection, learn
 from lookalike.adapt.sample import NO_PAIRS, Sample
 from lookalike.errors import AlreadyExistsError, PreconditionError
-from lookalike.records import Adaptation, Gain, Project
+from lookalike.records import Adaptation, Gain, Project, Space
 from lookalike.records import Projection as Published
 
 _MIN_PRODUCTS: Final = 20
 """The number of products with two or more images that a measurement needs at least."""
+_MAX_DIMENSIONS: Final = 2048
+"""The most dimensions of which a space is derived with as many of its own; see Projection in the proto."""
 _MAX_NAME_LENGTH: Final = 128
 """The most characters of a space's name."""
 
@@ -27,12 +29,12 @@ async def adapt(call: Call, project_name: str, *, unlabelled: bool, publish: boo
     """Adapt a project; see `Client.adapt`."""
     details = await projects.get(call, project_name)
     source = _source(details)
-    fraction = min(1.0, sample.MAX_IMAGES / max(1, details.image_count))
+    fraction = min(1.0, sample.most_images(source.dimensions) / max(1, details.image_count))
     async with (
-        aclosing(vectors.read(call, project_name, source, fraction)) as exported,
+        aclosing(vectors.read(call, project_name, source.name, fraction)) as exported,
         aclosing(feedback.list_all(call, project_name)) as judgements,
     ):
-        examples = await sample.collect(exported, judgements, source)
+        examples = await sample.collect(exported, judgements, source.name, source.dimensions)
     if unlabelled:
         examples = Sample(examples.vectors, np.full(len(examples.vectors), -1, np.int64), NO_PAIRS, NO_PAIRS)
     _check(project_name, examples, unlabelled=unlabelled)
@@ -40,14 +42,27 @@ async def adapt(call: Call, project_name: str, *, unlabelled: bool, publish: boo
     space = ""
     if publish and (gain is None or gain.helps):
         learned = await asyncio.to_thread(_learn_from, examples)
-        space = await _publish(call, project_name, source, learned)
-    return Adaptation(source, len(examples.vectors), examples.products, gain, space)
+        space = await _publish(call, project_name, source.name, learned)
+    return Adaptation(source.name, len(examples.vectors), examples.products, gain, space)
 
 
-def _source(project: Project) -> str:
-    """Return the space that the indexer writes to: the serving space, or the one that it is derived from."""
+def _source(project: Project) -> Space:
+    """Return the space that the indexer writes to: the serving space, or the one that it is derived from.
+
+    Raises:
+        PreconditionError: its vectors have more dimensions than a derived space can be made of.
+    """
     serving = next(space for space in project.spaces if space.serves)
-    return serving.source or serving.name
+    source = next(space for space in project.spaces if space.name == (serving.source or serving.name))
+    if source.dimensions > _MAX_DIMENSIONS:
+        raise PreconditionError(
+            f"project {project.name!r}: space {source.name!r} has {source.dimensions:,} dimensions; adapting takes at"
+            f" most {_MAX_DIMENSIONS:,}",
+            reason="TOO_MANY_DIMENSIONS",
+            metadata={"project": project.name, "found": str(source.dimensions), "limit": str(_MAX_DIMENSIONS)},
+            code=grpc.StatusCode.FAILED_PRECONDITION,
+        )
+    return source
 
 
 def _check(project_name: str, examples: Sample, *, unlabelled: bool) -> None:
@@ -79,7 +94,7 @@ async def _publish(call: Call, project_name: str, source: str, learned: Projecti
     name = _name(source, learned)
     projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist())
     with suppress(AlreadyExistsError):  # the name is a digest, so a space of this name is the same
-        await projects.create_space(call, project_name, name, projection)
+        await projects.create_space(call, project_name, name, projection=projection)
     return name
 
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from lookalike.records import Feedback, ImageVector, Verdict
 
-MAX_IMAGES: Final = 100_000
+_MAX_IMAGES: Final = 100_000
 """Only a share of the products of a larger project is read; more images hardly improve a matrix of 512 by 512."""
+_MAX_BYTES: Final = 200_000_000
+"""Of vectors of more dimensions, fewer are read, so that they take no more memory."""
 _BATCH_SIZE: Final = 4096
 """Vectors that are collected before they become rows of an array."""
 _HALVES: Final = np.dtype("<f2")
-_DIMENSIONS: Final = 512
 NO_PAIRS: Final = np.zeros((0, 2), np.int64)
 """The array of pairs of a project without feedback."""
 
@@ -27,7 +28,7 @@ class Sample:
     belongs to none either.
 
     Attributes:
-        vectors: float32 of shape (n, 512).
+        vectors: float32 of shape (n, d).
         groups: the number of each image's product, of shape (n,); -1 for an image without a group.
         pairs: the places of queries and of hits that users judged right, of shape (m, 2).
         apart: the places of queries and of hits that users judged wrong, of shape (k, 2).
@@ -50,13 +51,21 @@ class Sample:
         return Sample(self.vectors[mask], self.groups[mask], pairs, apart)
 
 
-async def collect(vectors: AsyncIterable[ImageVector], feedback: AsyncIterable[Feedback], source: str) -> Sample:
-    """Collect all vectors and all feedback. Each vector takes 2 KB, and twice that while the arrays are joined.
+def most_images(dimensions: int) -> int:
+    """Return how many vectors of a space are read at most."""
+    return min(_MAX_IMAGES, _MAX_BYTES // (4 * dimensions))
+
+
+async def collect(
+    vectors: AsyncIterable[ImageVector], feedback: AsyncIterable[Feedback], source: str, dimensions: int
+) -> Sample:
+    """Collect all vectors and all feedback. Each number takes 4 bytes, and 8 while the arrays are joined.
 
     Args:
         vectors: the vectors of the project's images in the space `source`.
         feedback: the feedback. A query that is not an image of the project counts if it has a vector in `source`.
         source: the name of the space.
+        dimensions: how many dimensions the space has.
     """
     parts: list[np.ndarray] = []
     values: list[bytes] = []
@@ -67,38 +76,39 @@ async def collect(vectors: AsyncIterable[ImageVector], feedback: AsyncIterable[F
         labels.append(image.products[0] if len(image.products) == 1 and not image.featureless else "")
         values.append(image.values)
         if len(values) == _BATCH_SIZE:
-            parts.append(_array(values))
+            parts.append(_array(values, dimensions))
             values = []
-    parts.append(_array(values))
+    parts.append(_array(values, dimensions))
     judgements = _Judgements(places, source)
     async for search in feedback:
         judgements.add(search)
-    parts.append(judgements.queries)
+    parts.append(np.array(judgements.queries, np.float32).reshape(-1, dimensions))
     labels += [""] * len(judgements.queries)
     return Sample(np.concatenate(parts), _group_numbers(labels), _pairs(judgements.right), _pairs(judgements.wrong))
 
 
 class _Judgements:
-    """Collect users' judgements of hits, by the places of query and hit."""
+    """Collect users' judgements of hits, by the places of query and hit.
+
+    Attributes:
+        queries: the vectors of queries that are not images of the project; their places come after those of images.
+        right: the places of queries and of hits that users judged right.
+        wrong: the same of hits that they judged wrong.
+    """
 
     def __init__(self, places: Mapping[str, int], source: str) -> None:
         self._places, self._source = places, source
-        self._queries: list[Sequence[float]] = []
+        self.queries: list[Sequence[float]] = []
         self.right: list[tuple[int, int]] = []
         self.wrong: list[tuple[int, int]] = []
-
-    @property
-    def queries(self) -> np.ndarray:
-        """Return the vectors of queries that are not images of the project; their places come after those of images."""
-        return np.array(self._queries, np.float32).reshape(-1, _DIMENSIONS)
 
     def add(self, search: Feedback) -> None:
         """Add the judgements of a search's hits, if its query has a vector."""
         query = self._places.get(search.query_sha256)
         embedding = search.query_embedding
         if query is None and embedding and embedding.space == self._source:
-            query = len(self._places) + len(self._queries)
-            self._queries.append(embedding.values)
+            query = len(self._places) + len(self.queries)
+            self.queries.append(embedding.values)
         if query is None:
             return
         for hit in search.hits:
@@ -111,8 +121,8 @@ def _pairs(places: Sequence[tuple[int, int]]) -> np.ndarray:
     return np.array(places, np.int64).reshape(-1, 2)
 
 
-def _array(values: Sequence[bytes]) -> np.ndarray:
-    return np.frombuffer(b"".join(values), _HALVES).astype(np.float32).reshape(-1, _DIMENSIONS)
+def _array(values: Sequence[bytes], dimensions: int) -> np.ndarray:
+    return np.frombuffer(b"".join(values), _HALVES).astype(np.float32).reshape(-1, dimensions)
 
 
 def _group_numbers(labels: Sequence[str]) -> np.ndarray:

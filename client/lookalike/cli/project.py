@@ -7,7 +7,7 @@ import typer
 
 from lookalike.cli.common import DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Embedder, Searcher, Yes, console, run
 from lookalike.cli.search_time import search_time
-from lookalike.cli.space import show_spaces
+from lookalike.cli.space import Dimensions, show_spaces
 from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.records import Limits, Project, SearchQuality
@@ -32,6 +32,7 @@ MaxBatch = Annotated[
 def create(
     name: Name,
     space: Annotated[str | None, typer.Option(help="The project's embedding space; by default the embedder's.")] = None,
+    dimensions: Dimensions = None,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
 ) -> None:
@@ -39,7 +40,7 @@ def create(
 
     async def work() -> None:
         async with Client(embedder, searcher) as client:
-            _show([await client.create_project(name, space=space)])
+            _show([await client.create_project(name, space=space, dimensions=dimensions)])
 
     run(work())
 

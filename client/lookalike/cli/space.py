@@ -21,6 +21,14 @@ from lookalike.records import Index, IndexState, Project, SpaceComparison
 app = typer.Typer(no_args_is_help=True, help="Create, list, compare, cut over to and delete spaces of a project.")
 
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
+Dimensions = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=4000,
+        help="The number of dimensions of the space; by default the embedder's, or 512 for a named space.",
+    ),
+]
 SpaceName = Annotated[str, typer.Argument(metavar="SPACE", help="The name of the embedding space.")]
 
 
@@ -28,6 +36,7 @@ SpaceName = Annotated[str, typer.Argument(metavar="SPACE", help="The name of the
 def create(
     project: ProjectName,
     space: Annotated[str | None, typer.Argument(help="The embedding space; by default the embedder's.")] = None,
+    dimensions: Dimensions = None,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
 ) -> None:
@@ -35,7 +44,7 @@ def create(
 
     async def work() -> None:
         async with Client(embedder, searcher) as client:
-            show_spaces(await client.create_space(project, space))
+            show_spaces(await client.create_space(project, space, dimensions=dimensions))
 
     run(work())
 
@@ -105,11 +114,12 @@ def delete(project: ProjectName, space: SpaceName, searcher: Searcher = DEFAULT_
 
 def show_spaces(project: Project) -> None:
     """Print a table of a project's spaces."""
-    titles = ("space", "serves", "vectors", "index", "recall", "ef_search", "derived from")
-    shown = table(titles, right=("vectors", "recall", "ef_search"), whole=("space", "derived from"))
+    titles = ("space", "dimensions", "serves", "vectors", "index", "recall", "ef_search", "derived from")
+    shown = table(titles, right=("dimensions", "vectors", "recall", "ef_search"), whole=("space", "derived from"))
     for space in project.spaces:
         shown.add_row(
             space.name,
+            f"{space.dimensions:,}",
             "yes" if space.serves else "",
             f"{space.vector_count:,} of {project.image_count:,}",
             _state(space.index),

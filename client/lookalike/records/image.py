@@ -17,7 +17,7 @@ class ImageVector:
     Attributes:
         sha256: of its file, in hexadecimal.
         products: the different products that it shows, in order: at most 16.
-        values: 512 numbers in half precision, little-endian: `numpy.frombuffer(values, "<f2")`.
+        values: the vector's numbers in half precision, little-endian: `numpy.frombuffer(values, "<f2")`.
         featureless: whether the image shows nothing but one colour.
     """
 

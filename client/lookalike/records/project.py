@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from lookalike.constants import DEFAULT_DIMENSIONS
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -119,6 +121,7 @@ class Space:
         index: how searches go through it.
         create_time: when it was created.
         source: the space that it is derived from; empty if writers fill it themselves.
+        dimensions: how many numbers each of its vectors has.
     """
 
     name: str
@@ -127,6 +130,7 @@ class Space:
     index: Index
     create_time: datetime
     source: str = ""
+    dimensions: int = DEFAULT_DIMENSIONS
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ class Projection:
 
     Attributes:
         source: that space, which is not derived itself.
-        matrix: M row by row: 512 times 512 numbers.
-        centre: c: 512 numbers, at most of length 1.
+        matrix: M row by row: a row for each dimension of y, of one number for each dimension of x.
+        centre: c: a number for each dimension of x, at most of length 1.
     """
 
     source: str

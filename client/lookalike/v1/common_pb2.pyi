@@ -38,7 +38,9 @@ class Embedding(_message.Message):
     """
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The vector's components: 512 finite numbers, normalised to a Euclidean length of 1 (accepted within 1 %)."""
+        """The vector's components: as many finite numbers as the space has dimensions, 1 to 4,000, normalised to a Euclidean
+        length of 1 (accepted within 1 %).
+        """
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ class GetModelResponse(_message.Message):
     space: _builtins.str
     """The embedding space of all vectors of this pod."""
     dimensions: _builtins.int
-    """The number of dimensions of a vector: 512."""
+    """The number of dimensions of a vector: 512 for VGG16."""
     architecture: _builtins.str
     """The name of the architecture, for example `vgg16-rmac512`."""
     weights_sha256: _builtins.str

@@ -349,6 +349,7 @@ class Space(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The embedding space; see Embedding."""
     serves: _builtins.bool
@@ -359,6 +360,8 @@ class Space(_message.Message):
     """
     source: _builtins.str
     """The space that it is derived from; empty if writers fill it themselves."""
+    dimensions: _builtins.int
+    """How many numbers each of its vectors has."""
     @_builtins.property
     def index(self) -> Global___Index:
         """How searches go through it."""
@@ -376,10 +379,11 @@ class Space(_message.Message):
         index: Global___Index | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
+        dimensions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -608,10 +612,15 @@ class CreateProjectRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name; see Project."""
     space: _builtins.str
     """The embedding space; see Embedding. EmbedderService.GetModel names it. 1 to 128 letters, digits, `.`, `_`, `-`."""
+    dimensions: _builtins.int
+    """How many numbers each vector of the space has: 1 to 4,000, as an index over them takes no more. 0 means 512.
+    EmbedderService.GetModel names it.
+    """
     @_builtins.property
     def limits(self) -> Global___Limits:
         """Its limits; left out, the server's."""
@@ -622,10 +631,11 @@ class CreateProjectRequest(_message.Message):
         name: _builtins.str = ...,
         space: _builtins.str = ...,
         limits: Global___Limits | None = ...,
+        dimensions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "name", b"name", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "limits", b"limits", "name", b"name", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2649,10 +2659,15 @@ class CreateSpaceRequest(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
     PROJECTION_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     space: _builtins.str
     """The embedding space; see CreateProjectRequest.space."""
+    dimensions: _builtins.int
+    """How many numbers each vector of the space has; see CreateProjectRequest.dimensions. 0 means as many as the
+    projection's matrix has rows if the space is derived, else 512.
+    """
     @_builtins.property
     def projection(self) -> Global___Projection:
         """What the space is derived by; left out, it is filled by IndexImages."""
@@ -2663,10 +2678,11 @@ class CreateSpaceRequest(_message.Message):
         project: _builtins.str = ...,
         space: _builtins.str = ...,
         projection: Global___Projection | None = ...,
+        dimensions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["projection", b"projection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "projection", b"projection", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "project", b"project", "projection", b"projection", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2685,11 +2701,14 @@ class Projection(_message.Message):
     """The space of x: one of the project that is not derived itself."""
     @_builtins.property
     def matrix(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """M, row by row: 512 times 512 finite numbers, at least 16 of its rows linearly independent. Its scale does not matter."""
+        """M, row by row: a row for each dimension of y, of one number for each dimension of x. They are finite, and 4,194,304 at
+        most, as of 2,048 rows of 2,048. At least 16 rows are linearly independent, or all where there are fewer rows or columns.
+        The scale of M does not matter.
+        """
 
     @_builtins.property
     def centre(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """c: 512 finite numbers, at most of length 1, as the mean of vectors is."""
+        """c: a finite number for each dimension of x, at most of length 1, as the mean of vectors is."""
 
     def __init__(
         self,
@@ -3015,7 +3034,7 @@ class ImageVector(_message.Message):
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     values: _builtins.bytes
-    """The vector as it is stored: 512 numbers in half precision (IEEE 754 binary16), little-endian, 1,024 bytes."""
+    """The vector as it is stored: numbers in half precision (IEEE 754 binary16), little-endian, two bytes for each dimension."""
     featureless: _builtins.bool
     """Whether the image shows nothing but one colour; see Embedding."""
     @_builtins.property

@@ -199,7 +199,7 @@ class SearcherServiceServicer(object):
     def CreateProject(self, request, context):
         """Creates an empty project in one embedding space.
 
-        Errors: INVALID_ARGUMENT (name, space or limits), ALREADY_EXISTS, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name, space, dimensions or limits), ALREADY_EXISTS, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -417,7 +417,7 @@ class SearcherServiceServicer(object):
         in the same transaction. Writers go on sending vectors of the source, and only those, also where the derived space
         serves; searches in it take query vectors of the source as well as its own.
 
-        Errors: INVALID_ARGUMENT (project, space or projection), NOT_FOUND (the project, or the projection's source),
+        Errors: INVALID_ARGUMENT (project, space, dimensions or projection), NOT_FOUND (the project, or the projection's source),
         ALREADY_EXISTS, FAILED_PRECONDITION (SOURCE_IS_DERIVED), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -35,7 +35,7 @@ class SearcherServiceStub:
     CreateProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CreateProjectRequest, _searcher_pb2.CreateProjectResponse]
     """Creates an empty project in one embedding space.
 
-    Errors: INVALID_ARGUMENT (name, space or limits), ALREADY_EXISTS, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (name, space, dimensions or limits), ALREADY_EXISTS, UNAVAILABLE.
     """
     GetProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.GetProjectRequest, _searcher_pb2.GetProjectResponse]
     """Returns one project, with the state of its spaces and their indexes.
@@ -173,7 +173,7 @@ class SearcherServiceStub:
     in the same transaction. Writers go on sending vectors of the source, and only those, also where the derived space
     serves; searches in it take query vectors of the source as well as its own.
 
-    Errors: INVALID_ARGUMENT (project, space or projection), NOT_FOUND (the project, or the projection's source),
+    Errors: INVALID_ARGUMENT (project, space, dimensions or projection), NOT_FOUND (the project, or the projection's source),
     ALREADY_EXISTS, FAILED_PRECONDITION (SOURCE_IS_DERIVED), UNAVAILABLE.
     """
     CompareSpaces: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CompareSpacesRequest, _searcher_pb2.CompareSpacesResponse]
@@ -231,7 +231,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_searcher_pb2.CreateProjectResponse]:
         """Creates an empty project in one embedding space.
 
-        Errors: INVALID_ARGUMENT (name, space or limits), ALREADY_EXISTS, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name, space, dimensions or limits), ALREADY_EXISTS, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -489,7 +489,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         in the same transaction. Writers go on sending vectors of the source, and only those, also where the derived space
         serves; searches in it take query vectors of the source as well as its own.
 
-        Errors: INVALID_ARGUMENT (project, space or projection), NOT_FOUND (the project, or the projection's source),
+        Errors: INVALID_ARGUMENT (project, space, dimensions or projection), NOT_FOUND (the project, or the projection's source),
         ALREADY_EXISTS, FAILED_PRECONDITION (SOURCE_IS_DERIVED), UNAVAILABLE.
         """
 

@@ -39,6 +39,7 @@ class Space(Answer):
     """An embedding space holds a vector for each of a project's images."""
 
     name: str = Field(description="Its name.")
+    dimensions: Count = Field(description="How many numbers each of its vectors has.")
     serves: bool = Field(description="Whether searches are made in it.")
     vectors: Count = Field(validation_alias="vector_count", description="How many images have a vector in it.")
     index: Index

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from lookalike import atomic_file
+from lookalike.constants import DEFAULT_DIMENSIONS
 
 STANDARD: Final = Path("-")
 """This name stands for standard output and standard input."""
@@ -27,8 +28,8 @@ FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
 _AT_ONCE: Final = 1 << 18
 """Bytes that are copied at a time."""
-_MAX_MANIFEST_BYTES: Final = 64 << 20
-"""The most bytes of a manifest; each derived space takes two million."""
+_MAX_MANIFEST_BYTES: Final = 128 << 20
+"""The most bytes of a manifest; a derived space of 512 dimensions takes two million, one of 2,048 thirty-four."""
 _MAX_MANIFEST_VALUES: Final = 500_000
 """The most values in a manifest; a century of days is a sixth of it. Each may take a hundred bytes of memory."""
 _MAX_READ_BYTES: Final = 1 << 20
@@ -74,6 +75,12 @@ class Manifest:
     projections: list[dict[str, Any]]
     impressions: list[dict[str, Any]]
     tables: Mapping[str, Table]
+
+    def dimensions(self, space_id: int) -> int:
+        """Return how many dimensions a space has; one in a backup of before has those of VGG16."""
+        return next(
+            int(space.get("dimensions", DEFAULT_DIMENSIONS)) for space in self.spaces if space["id"] == space_id
+        )
 
 
 @contextmanager

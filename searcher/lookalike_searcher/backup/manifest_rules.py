@@ -1,6 +1,6 @@
 """Check a backup's manifest, which is not trusted, by the rules of the wire."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from lookalike_searcher import validation
 from lookalike_searcher.backup.archive import Manifest
 from lookalike_searcher.backup.backup import TABLES
 from lookalike_searcher.backup.row_rules import MAX_KEY
+from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.database.statement import vectors_of
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects.projection import FLOATS
@@ -56,6 +57,10 @@ def _space(field: str, value: str) -> None:
     validation.space(value, field)
 
 
+def _dimensions(field: str, value: object) -> None:
+    _whole(field, value, 1, MAX_DIMENSIONS)
+
+
 def _limit(field: str, value: float) -> None:
     """Check a limit by the wire's own parser."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -89,7 +94,13 @@ _PROJECT: Final[Mapping[str, Rule]] = {
     **dict.fromkeys(("deleted_since_vacuum", "deleted_since_index"), _whole),
     **dict.fromkeys(("max_images", "max_hits", "searches_per_second", "max_batch"), _limit),
 }
-_SPACE: Final[Mapping[str, Rule]] = {"id": _id, "name": _space, "complete": _flag, "create_time": _time}
+_SPACE: Final[Mapping[str, Rule]] = {
+    "id": _id,
+    "name": _space,
+    "dimensions": _dimensions,
+    "complete": _flag,
+    "create_time": _time,
+}
 _PROJECTION: Final[Mapping[str, Rule]] = {
     "space_id": _id,
     "source_id": _id,
@@ -99,7 +110,7 @@ _PROJECTION: Final[Mapping[str, Rule]] = {
     "filled": _flag,
 }
 _IMPRESSION: Final[Mapping[str, Rule]] = {"day": _day, "count": _whole}
-_OPTIONAL: Final = frozenset({"feedback_count", "search_disabled"})
+_OPTIONAL: Final = frozenset({"feedback_count", "search_disabled", "dimensions"})
 """Registries of older versions do not have these columns."""
 
 
@@ -110,15 +121,17 @@ def check(manifest: Manifest) -> None:
     _rows("lookalike_space", manifest.spaces, _SPACE, MAX_SPACES, "id", "name")
     _rows("lookalike_projection", manifest.projections, _PROJECTION, MAX_SPACES, "space_id")
     _rows("lookalike_impression", manifest.impressions, _IMPRESSION, _MAX_DAYS, "day")
-    ids = {space["id"] for space in manifest.spaces}
+    dimensions = {space["id"]: manifest.dimensions(space["id"]) for space in manifest.spaces}
     derived = {projection["space_id"] for projection in manifest.projections}
     for projection in manifest.projections:
         source = projection["source_id"]
-        if projection["space_id"] not in ids or source not in ids - derived:
+        if projection["space_id"] not in dimensions or source not in dimensions.keys() - derived:
             raise InvalidField("lookalike_projection.source_id", "must be of a space that is not derived", source)
         matrix, centre = (_floats(name, projection[name]) for name in ("matrix", "centre"))
-        projects.projection(matrix, centre)
-    _tables(manifest, ids)
+        shape = projects.projection(matrix, centre).matrix.shape
+        if shape != (wanted := (dimensions[projection["space_id"]], dimensions[source])):
+            raise InvalidField("lookalike_projection.matrix", f"must be of shape {wanted}", shape)
+    _tables(manifest, dimensions)
 
 
 def _rows(table: str, rows: Sequence[Mapping[str, Any]], rules: Mapping[str, Rule], limit: int, *unique: str) -> None:
@@ -141,7 +154,7 @@ def _row(table: str, row: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
         rules[name](f"{table}.{name}", value)
 
 
-def _tables(manifest: Manifest, ids: set[int]) -> None:
+def _tables(manifest: Manifest, ids: Iterable[int]) -> None:
     expected = {*TABLES, *map(vectors_of, ids)}
     if manifest.tables.keys() != expected:
         raise InvalidField("tables", f"must be {sorted(expected)}", sorted(manifest.tables))

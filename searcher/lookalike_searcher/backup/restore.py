@@ -45,7 +45,7 @@ async def restore(database: Database, file: Path, name: str = "") -> Project:
         async with database.writing(project_name=name) as connection:
             try:
                 ids = await _register(connection, name, manifest)
-                await _make(database, connection, ids, version)
+                await _make(database, connection, ids, manifest, version)
                 await _fill(connection, ids, archive, manifest)
                 await _check(connection, ids, manifest)
                 await _describe(connection, ids, manifest)
@@ -121,28 +121,29 @@ def _same_columns(table: str, columns: Iterable[str], own_columns: list[str], *,
         raise UnusableBackup(f"the backup is damaged: it lacks the column {min(missing)!r} of {table}")
 
 
-async def _make(database: Database, connection: Connection, ids: _Ids, version: int) -> None:
+async def _make(database: Database, connection: Connection, ids: _Ids, manifest: Manifest, version: int) -> None:
     """Create the project's schema, empty, as of that version."""
-    first, *further = sorted(ids.spaces.values())
+    first, *further = sorted((new, manifest.dimensions(old)) for old, new in ids.spaces.items())
     await database.shard_schemas(connection)
-    await migration.create_schema(connection, ids.project, first, up_to=version)
-    for space in further:
-        await connection.execute(statement("space_create", ids.project, space))
+    await migration.create_schema(connection, ids.project, *first, up_to=version)
+    for space, dimensions in further:
+        await migration.create_space(connection, ids.project, space, dimensions)
 
 
 async def _fill(connection: Connection, ids: _Ids, archive: zipfile.ZipFile, manifest: Manifest) -> None:
     names = {table: table for table in TABLES}
     names |= {vectors_of(old): vectors_of(new) for old, new in ids.spaces.items()}
+    dimensions = {vectors_of(old): manifest.dimensions(old) for old in ids.spaces}
     for old, new in names.items():
-        await _copy(connection, schema_of(ids.project), new, archive, old, manifest.tables[old])
+        source = _rows(archive, old, manifest.tables[old].columns, dimensions.get(old))
+        await _copy(connection, schema_of(ids.project), new, source, old, manifest.tables[old])
 
 
 async def _copy(
-    connection: Connection, schema: str, table: str, archive: zipfile.ZipFile, member: str, expected: Table
+    connection: Connection, schema: str, table: str, source: AsyncIterator[bytes], member: str, expected: Table
 ) -> None:
     own_columns = await columns_of(connection, f"{schema}.{table}")
     _same_columns(table, expected.columns, own_columns, all_of_them=True)
-    source = _rows(archive, member, expected.columns)
     done = await connection.copy_to_table(
         table, schema_name=schema, columns=expected.columns, source=source, format="binary"
     )
@@ -153,11 +154,13 @@ async def _copy(
         await connection.execute(statement("restore_sequence", table=f"{schema}.{table}"), highest + 1)
 
 
-async def _rows(archive: zipfile.ZipFile, member: str, columns: Sequence[str]) -> AsyncIterator[bytes]:
-    """Yield the rows of a member, each checked before PostgreSQL gets it."""
+async def _rows(
+    archive: zipfile.ZipFile, member: str, columns: Sequence[str], dimensions: int | None
+) -> AsyncIterator[bytes]:
+    """Yield the rows of a member, each checked before PostgreSQL gets it; `dimensions` are those of a space's table."""
     table = "vector" if member.startswith("vector_") else member
     try:
-        rules = [column(table, name) for name in columns]
+        rules = [column(table, name, dimensions) for name in columns]
         async for piece in pgcopy.checked(archives.rows(archive, member), rules):
             yield piece
     except (InvalidField, LookupError, RecursionError, ValueError) as error:

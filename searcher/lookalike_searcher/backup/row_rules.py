@@ -3,13 +3,15 @@
 import json
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from lookalike_searcher import validation
 from lookalike_searcher.backup.pgcopy import Column
-from lookalike_searcher.database.halfvec import DIMENSIONS, decode
+from lookalike_searcher.database import halfvec
+from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_searcher.rpc.parse.vector import LENGTH_TOLERANCE
 
@@ -21,7 +23,6 @@ _TIMES: Final = (-946_684_800_000_000, 252_455_616_000_000_000)
 """Microseconds since 2000: the years 1970 to 9999, which a response can hold."""
 _LABELS_BYTES: Final = 2 + validation.MAX_LABELS * (6 * (64 + 256) + 8)
 """The most bytes of labels as JSON, in which a character may take six bytes."""
-_VECTOR_BYTES: Final = 4 + 2 * DIMENSIONS
 _ROUNDING: Final = 0.002
 """A vector's length changes at most so much when its numbers are rounded to half precision."""
 
@@ -59,11 +60,14 @@ def _search_id(field: str, value: bytes) -> None:
         raise InvalidField(field, "must be 16 bytes", Measure(f"{len(value)} bytes"))
 
 
-def _vector(field: str, value: bytes) -> None:
-    if len(value) != _VECTOR_BYTES or struct.unpack_from(">HH", value) != (DIMENSIONS, 0):
-        raise InvalidField(field, f"must be {DIMENSIONS} numbers", Measure(f"{len(value)} bytes"))
+def _vector(field: str, value: bytes, dimensions: int | None = None) -> None:
+    """Check a vector of a space with so many dimensions; None: of any space."""
+    count = dimensions or halfvec.dimensions_of(len(value))
+    if count < 1 or len(value) != halfvec.size_of(count) or not halfvec.begins_with(value, count):
+        rule = f"must be {dimensions or f'1 to {MAX_DIMENSIONS}'} numbers"
+        raise InvalidField(field, rule, Measure(f"{len(value)} bytes"))
     with np.errstate(all="ignore"):  # infinities and NaNs are refused below
-        length = float(np.linalg.norm(decode([value])))
+        length = float(np.linalg.norm(halfvec.decode([value], count)))
     if not abs(length - 1) <= LENGTH_TOLERANCE + _ROUNDING:
         raise InvalidField(field, "must be finite and of length 1, within 1 %", Measure(f"length {length:g}"))
 
@@ -99,13 +103,21 @@ _RULES: Final[dict[str, tuple[int, Check]]] = {
     "stamp": (256, _text(validation.stamp)),
     "labels": (_LABELS_BYTES, _labels),
     "space": (128, _text(lambda field, value: validation.space(value, field))),
-    "vector": (_VECTOR_BYTES, _vector),
+    "vector": (halfvec.size_of(MAX_DIMENSIONS), _vector),
 }
 """The limit in bytes and the check of each column. A name means the same in all tables."""
 _NULLABLE: Final = frozenset({"query_sha256", "is_right", ("feedback", "space"), ("feedback", "vector")})
 
 
-def column(table: str, name: str) -> Column:
-    """Return the rule of a table's column. Raises KeyError if there is none."""
+def column(table: str, name: str, dimensions: int | None = None) -> Column:
+    """Return the rule of a table's column. Raises KeyError if there is none.
+
+    Args:
+        table: the name of the table; `vector` for any table of vectors.
+        name: the name of the column.
+        dimensions: those of the table's space, if it is a table of vectors.
+    """
     limit, check = _RULES[name]
+    if name == "vector":
+        check = partial(_vector, dimensions=dimensions)
     return Column(f"{table}.{name}", limit, check, name in _NULLABLE or (table, name) in _NULLABLE)

@@ -15,10 +15,12 @@ from typing import Final
 
 import asyncpg
 
-from lookalike_searcher.database.statement import Connection, fill
+from lookalike_searcher.database.statement import Connection, fill, statement
 
 logger = logging.getLogger(__name__)
 
+MIN_POSTGRES: Final = 16
+"""This is the first version in which CREATE TABLE takes a column's STORAGE."""
 MIN_PGVECTOR: Final = (0, 8)
 """This is the first version with iterative index scans; halfvec came with 0.7."""
 
@@ -55,8 +57,9 @@ async def migrate(connection: Connection) -> None:
     """Bring the registry and all projects up to date.
 
     Raises:
-        UnusableDatabase: pgvector is missing or too old, or a newer version has migrated the database.
+        UnusableDatabase: PostgreSQL or pgvector is too old, or a newer version has migrated the database.
     """
+    _check_postgres(connection)
     async with _locked(connection):  # IF NOT EXISTS alone can fail if two sessions do this at once
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS lookalike_migration"
@@ -75,11 +78,29 @@ async def migrate(connection: Connection) -> None:
             await bring_up_to_date(connection, row["id"])
 
 
-async def create_schema(connection: Connection, project_id: int, space_id: int, *, up_to: int | None = None) -> None:
-    """Create the schema of a new project, in the caller's transaction; `up_to` is its version, None the latest."""
+async def create_schema(
+    connection: Connection, project_id: int, space_id: int, dimensions: int, *, up_to: int | None = None
+) -> None:
+    """Create the schema of a new project with its first space, in the caller's transaction.
+
+    Args:
+        connection: the caller's.
+        project_id: the project's id.
+        space_id: the id of its first space.
+        dimensions: how many dimensions that space has.
+        up_to: the version of the schema; None for the latest.
+    """
     for step in migrations("project"):
         if up_to is None or step.number <= up_to:
             await _apply_to_project(connection, step, project_id, space_id)
+    # the migrations made it for VGG16's vectors
+    await connection.execute(statement("space_drop", project_id, space_id))
+    await create_space(connection, project_id, space_id, dimensions)
+
+
+async def create_space(connection: Connection, project_id: int, space_id: int, dimensions: int) -> None:
+    """Create the table of a space's vectors, in the caller's transaction."""
+    await connection.execute(statement("space_create", project_id, space_id, dimensions=str(dimensions)))
 
 
 def latest_project_version() -> int:
@@ -135,6 +156,11 @@ async def _apply_to_project(connection: Connection, step: Migration, project_id:
     for sql in _STATEMENT_END.split(fill(step.sql, project_id, space_id)):
         if sql.strip():
             await connection.execute(sql)
+
+
+def _check_postgres(connection: Connection) -> None:
+    if (version := connection.get_server_version().major) < MIN_POSTGRES:
+        raise UnusableDatabase(f"PostgreSQL must be {MIN_POSTGRES} or newer, got {version}; upgrade it")
 
 
 async def _check_pgvector(connection: Connection) -> None:

@@ -1,8 +1,7 @@
 """Lend connections to PostgreSQL, in transactions."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -12,6 +11,7 @@ import asyncpg
 from lookalike_searcher.database import connection as connections
 from lookalike_searcher.database import transaction
 from lookalike_searcher.database.admission import Admission
+from lookalike_searcher.database.lending import Lender
 from lookalike_searcher.database.outage import Outage
 from lookalike_searcher.database.probe import Probe
 from lookalike_searcher.database.statement import Connection
@@ -73,7 +73,7 @@ class Database:
         self.searches_at_once = topology.keeps_settings
         self._outage = Outage()
         self.probe = Probe(url, self._outage)
-        self._ending: set[asyncio.Task[None]] = set()
+        self._lender = Lender(pool, command_timeout, metrics)
 
     @asynccontextmanager
     async def connection(self, admission: Admission | None = None, project_name: str = "") -> AsyncIterator[Connection]:
@@ -91,11 +91,13 @@ class Database:
             DatabaseError: PostgreSQL refused a statement.
         """
         with connections.failures_translated(self._outage):
-            connection = await self._borrow(admission, project_name)
+            connection = await self._lender.borrow(admission, project_name)
+            in_order = False
             try:
                 yield connection
+                in_order = True
             finally:
-                await self._give_back(connection, admission, project_name)
+                self._lender.give_back(connection, admission, project_name, in_order=in_order)
 
     @asynccontextmanager
     async def writing(self, *, project_name: str = "") -> AsyncIterator[Connection]:
@@ -140,7 +142,7 @@ class Database:
             project_name: see `reading`.
         """
         with connections.failures_translated(self._outage):
-            connection = await self._borrow(self._readers, project_name)
+            connection = await self._lender.borrow(self._readers, project_name)
             try:
                 holds = await self._begin(connection, transaction.READING, settings, condition)
                 yield connection, holds
@@ -148,9 +150,9 @@ class Database:
                 try:
                     await transaction.roll_back(connection)
                 finally:
-                    await self._give_back(connection, self._readers, project_name)
+                    self._lender.give_back(connection, self._readers, project_name, in_order=False)
                 raise
-            self._do_later(self._end_reading(connection, project_name))
+            self._lender.do_later(self._end_reading(connection, project_name))
 
     @asynccontextmanager
     async def searching(self, project_name: str) -> AsyncIterator[Connection]:
@@ -161,12 +163,8 @@ class Database:
         Args:
             project_name: see `reading`.
         """
-        with connections.failures_translated(self._outage):
-            connection = await self._borrow(self._readers, project_name)
-            try:
-                yield connection
-            finally:  # nobody waits until the pool has it
-                self._do_later(self._give_back(connection, self._readers, project_name))
+        async with self.connection(self._readers, project_name) as connection:
+            yield connection
 
     def check_room(self, project_name: str) -> None:
         """Refuse a call that reads a project if `reading` would: a refusal that comes before all work costs least.
@@ -176,47 +174,22 @@ class Database:
         """
         self._readers.check(project_name, time_remaining())
 
-    async def _borrow(self, admission: Admission | None, project_name: str) -> "Lent":
-        """Return a connection of the pool, when the project's share has a place."""
-        with self.metrics.pool_wait.time():
-            if admission and project_name:
-                await admission.take(project_name, time_remaining())
-            try:
-                if self._pool.get_idle_size():  # then this waits for nobody
-                    return await self._pool.acquire()
-                async with asyncio.timeout(self._command_timeout):  # the pool's own timeout needs a task
-                    return await self._pool.acquire()
-            except BaseException:
-                if admission and project_name:
-                    admission.give_back(project_name)
-                raise
-
-    async def _give_back(self, connection: "Lent", admission: Admission | None, project_name: str) -> None:
-        try:
-            await self._pool.release(connection, timeout=connections.NET_SECONDS)
-        finally:
-            if admission and project_name:
-                admission.give_back(project_name)
-
     async def _begin(self, connection: Connection, kind: str, settings: str = "", condition: str = "") -> bool:
         seconds = min(self._command_timeout, time_remaining())
         return await transaction.begin(connection, kind, self._topology, seconds, settings, condition)
 
-    def _do_later(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
     async def _end_reading(self, connection: "Lent", project_name: str) -> None:
         """End a transaction whose end nobody waits for, and give its connection back."""
+        in_order = False
         try:
             try:
                 await connection.execute("COMMIT")
+                in_order = True
             except BaseException:
                 await transaction.roll_back(connection)
                 raise
             finally:
-                await self._give_back(connection, self._readers, project_name)
+                self._lender.give_back(connection, self._readers, project_name, in_order=in_order)
         except connections.FAILURES as error:
             logger.warning("a connection was lost after what it had read was answered: %r", error)
 
@@ -236,6 +209,11 @@ class Database:
             if settings and not self._topology.pooled:
                 await connection.execute(settings)
             yield connection
+
+    async def close(self) -> None:
+        """End the probe, and give all connections back to the pool."""
+        self.probe.terminate()
+        await self._lender.close()
 
     def terminate(self) -> None:
         """End all connections and the pool. Calls in flight, and later ones, raise DatabaseUnavailable."""
@@ -271,9 +249,8 @@ async def connect(
         max_queries=_QUERIES,
     ) as pool:
         metrics = metrics or Metrics()
-        metrics.watch_pool(pool.get_size, pool.get_idle_size)
         database = Database(url, pool, command_timeout=command_timeout, metrics=metrics, topology=topology)
         try:
             yield database
         finally:
-            database.probe.terminate()
+            await database.close()

@@ -40,12 +40,13 @@ class Lookup:
     Args:
         source: reads the images and the index.
         min_similarity: the least cosine of a near image.
+        dimensions: how many dimensions the vectors have.
     """
 
-    def __init__(self, source: SpaceReader, min_similarity: float) -> None:
+    def __init__(self, source: SpaceReader, min_similarity: float, dimensions: int) -> None:
         self._source = source
         self._distance = 1 - min_similarity + TOLERANCE
-        self._scan = Scan(source, min_similarity)
+        self._scan = Scan(source, min_similarity, dimensions)
 
     async def later(self, ids: Iterable[int], skip: Collection[int]) -> dict[int, int]:
         """Look the images up in the index; see `Neighbours`."""

@@ -71,7 +71,8 @@ async def _vectors(
 ) -> Mapping[int, np.ndarray]:
     """Return vectors of length 1 by the ids of their images."""
     rows = await connection.fetch(statement("neighbour_vectors", project_id, space.id), ids)
-    return dict(zip((row["image_id"] for row in rows), sketch.decoded([row["vector"] for row in rows]), strict=True))
+    decoded = sketch.decoded([row["vector"] for row in rows], space.dimensions)
+    return dict(zip((row["image_id"] for row in rows), decoded, strict=True))
 
 
 def _listed(ids: Sequence[int], cosines: Mapping[int, float]) -> list[int]:

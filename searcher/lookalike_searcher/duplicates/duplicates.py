@@ -119,8 +119,8 @@ class Duplicates:
         )
         if place.project_id != project.id:
             raise InvalidField("resume_token", "must be of this project", place)
-        source = SpaceReader(self._database, project.name, project.id, place.space)
         space = project.in_space(place.space)
+        source = SpaceReader(self._database, project.name, project.id, place.space, space.id)
         size, forest = self._way(query, source, project, space, place.image_id)
         signed_at = time.monotonic()
         while True:
@@ -149,9 +149,11 @@ class Duplicates:
         if query.same_file_only:
             return _FILES, None
         if space.index_time and project.image_count > self._exact_up_to:
-            return approximate.AT_ONCE, Forest(Lookup(source, query.min_similarity), began)
+            return approximate.AT_ONCE, Forest(Lookup(source, query.min_similarity, space.dimensions), began)
         size = _COMPARISONS // max(1, project.image_count)
-        return min(max(size, _MIN_BLOCK), exact.AT_ONCE), Forest(Scan(source, query.min_similarity), began)
+        return min(max(size, _MIN_BLOCK), exact.AT_ONCE), Forest(
+            Scan(source, query.min_similarity, space.dimensions), began
+        )
 
 
 async def _next(source: SpaceReader, after: int, size: int) -> _Block:

@@ -14,9 +14,11 @@ from lookalike_searcher.duplicates.sketch import Rotation, Vectors
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 AT_ONCE: Final = 16_384
-"""So many images are compared with all others at a time: 40 MB. With half, all would be read twice as often."""
+"""So many images are compared with all others at a time. With half, all would be read twice as often."""
+_MAX_NUMBERS: Final = AT_ONCE * 512
+"""Images with so many numbers are compared at a time at most: 40 MB with their sketches."""
 _PAGE: Final = 2048
-"""So many vectors are read at a time: 8 MB. To read one costs as much as 3,000 comparisons."""
+"""So many vectors are read at a time: 8 MB of VGG16's. To read one costs as much as 3,000 comparisons."""
 
 
 class Scan:
@@ -30,10 +32,13 @@ class Scan:
     Args:
         source: reads the vectors.
         min_similarity: the least cosine of a near image.
+        dimensions: how many dimensions the vectors have.
     """
 
-    def __init__(self, source: SpaceReader, min_similarity: float) -> None:
+    def __init__(self, source: SpaceReader, min_similarity: float, dimensions: int) -> None:
         self._source = source
+        self._dimensions = dimensions
+        self._at_once = max(1, min(AT_ONCE, _MAX_NUMBERS // dimensions))
         self._min_similarity = min_similarity - TOLERANCE
         self._rotation: Rotation | None = None
 
@@ -41,7 +46,7 @@ class Scan:
         """Compare the images with all later ones; see `Neighbours`."""
         firsts: dict[int, int] = {}
         skipped = np.fromiter(skip, np.int64, len(skip))
-        for part in _parts(ids):
+        for part in self._parts(ids):
             images = await self._images(part)
             after = part[0]
             while len(images) and len(page := await self._page(after, 2**63 - 1)):
@@ -54,7 +59,7 @@ class Scan:
     async def earlier(self, ids: Iterable[int], up_to: int) -> dict[int, int]:
         """Compare the images with all earlier ones; see `Neighbours`."""
         firsts: dict[int, int] = {}
-        for part in _parts(ids):
+        for part in self._parts(ids):
             images, after = await self._images(part), 0
             while len(images) and len(page := await self._page(after, min(up_to, part[-1] - 1))):
                 after = int(page.ids[-1])
@@ -78,17 +83,16 @@ class Scan:
         return await asyncio.to_thread(self._vectors, rows)
 
     def _vectors(self, rows: Sequence[asyncpg.Record]) -> Vectors:
-        decoded = sketch.decoded([row["vector"] for row in rows])
+        decoded = sketch.decoded([row["vector"] for row in rows], self._dimensions)
         rotation = self._rotation or Rotation(decoded)
         if rows:
             self._rotation = rotation
         return rotation.vectors([row["image_id"] for row in rows], decoded)
 
-
-def _parts(ids: Iterable[int]) -> Iterable[list[int]]:
-    """Return the ids in order, in parts of AT_ONCE."""
-    ordered = sorted(ids)
-    return (ordered[start : start + AT_ONCE] for start in range(0, len(ordered), AT_ONCE))
+    def _parts(self, ids: Iterable[int]) -> Iterable[list[int]]:
+        """Return the ids in order, in parts."""
+        ordered = sorted(ids)
+        return (ordered[start : start + self._at_once] for start in range(0, len(ordered), self._at_once))
 
 
 def _near(page: Vectors, skipped: np.ndarray, images: Vectors, min_similarity: float) -> dict[int, int]:

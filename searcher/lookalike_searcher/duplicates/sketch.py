@@ -56,7 +56,7 @@ class Rotation:
     """
 
     def __init__(self, sample: np.ndarray) -> None:
-        axes = np.eye(halfvec.DIMENSIONS, dtype=np.float32)
+        axes = np.eye(sample.shape[1], dtype=np.float32)
         if len(sample) >= _WORTH_ROTATING:
             _, axes = np.linalg.eigh(sample.T @ sample)  # the axis that distinguishes images most comes last
         self._axes = np.ascontiguousarray(axes[:, ::-1][:, :_FIRST])
@@ -69,9 +69,9 @@ class Rotation:
         return Vectors(np.asarray(ids, np.int64), vectors, np.column_stack((first, lengths)))
 
 
-def decoded(halfvecs: Sequence[bytes]) -> np.ndarray:
+def decoded(halfvecs: Sequence[bytes], dimensions: int) -> np.ndarray:
     """Return the vectors as float32, of length 1 in spite of their rounding to half precision."""
-    matrix = halfvec.decode(halfvecs)
+    matrix = halfvec.decode(halfvecs, dimensions)
     lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
     matrix /= np.maximum(lengths, np.finfo(np.float32).tiny)[:, np.newaxis]
     return matrix

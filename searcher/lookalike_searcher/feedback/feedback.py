@@ -96,7 +96,7 @@ async def record(
 
     Raises:
         NotFound: there is no such project, or no image at a query's URI.
-        InvalidField: a search was made in another project, or too long ago.
+        InvalidField: a search was made in another project, or too long ago, or a query's vector does not fit its space.
         FailedPrecondition: a query's vector is not in a space of the project.
         QuotaExceeded: the project would hold feedback on too many searches, or a search on too many hits.
     """
@@ -113,8 +113,8 @@ async def record(
 
 
 def _check(project: Project, judged: Iterable[Judged], kept_for: timedelta | None) -> None:
-    """Refuse feedback on searches of other projects, and feedback that would be deleted at once."""
-    spaces = {space.name for space in project.spaces}
+    """Refuse feedback on searches of other projects or spaces, and feedback that would be deleted at once."""
+    spaces = {space.name: space for space in project.spaces}
     for number, feedback in enumerate(judged):
         where = f"searches[{number}].search_id"
         if feedback.search.project_id != project.id:
@@ -123,8 +123,11 @@ def _check(project: Project, judged: Iterable[Judged], kept_for: timedelta | Non
             raise InvalidField(
                 where, f"must be of a search of the last {kept_for.days} days", Measure(f"{feedback.search.time:%F}")
             )
-        if feedback.embedding and feedback.embedding.space not in spaces:
-            raise FailedPrecondition.wrong_space(project.name, project.space, feedback.embedding.space)
+        if embedding := feedback.embedding:
+            if embedding.space not in spaces:
+                raise FailedPrecondition.wrong_space(project.name, project.space, embedding.space)
+            if misfit := spaces[embedding.space].misfit(len(embedding.vector)):
+                raise InvalidField(f"searches[{number}].query_{misfit.field}", misfit.rule, misfit.value)
 
 
 async def _resolve(connection: Connection, project: Project, judged: Iterable[Judged]) -> None:

@@ -13,8 +13,8 @@ from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.space_reader import SpaceReader
 
-_BLOCK: Final = 512
-"""So many images are read for one answer: half a megabyte, if all of them are chosen."""
+_BLOCK_BYTES: Final = 512 * 1024
+"""Images with so many bytes of vectors are read for one answer; it has them all if all are chosen."""
 _LISTED_PRODUCTS: Final = 16
 _HASHES: Final = 2**31
 _HALVES: Final = np.dtype("<f2")
@@ -74,17 +74,18 @@ async def blocks(database: Database, query: ExportQuery) -> AsyncGenerator[Block
     place = query.after or Place(project.id, space.name, space.id, 0)
     if place[:3] != (project.id, space.name, space.id):
         raise InvalidField("resume_token", "must be of this project and space", place)
-    source = SpaceReader(database, project.name, project.id, space.name)
+    source = SpaceReader(database, project.name, project.id, space.name, space.id)
     chosen = round((query.fraction or 1.0) * _HASHES)
     while True:
         async with source.reading() as (connection, project, space):
             sql = statement("vector_export", project.id, space.id)
-            rows = await connection.fetch(sql, place.image_id, _BLOCK, chosen, _LISTED_PRODUCTS)
+            size = max(1, _BLOCK_BYTES // (space.dimensions * _HALVES.itemsize))
+            rows = await connection.fetch(sql, place.image_id, size, chosen, _LISTED_PRODUCTS)
         end = rows[-1]["image_id"]
         if end is None:
             return
         place = place._replace(image_id=end)
-        values = halfvec.decode(row["vector"] for row in rows[:-1]).astype(_HALVES)
+        values = halfvec.decode((row["vector"] for row in rows[:-1]), space.dimensions).astype(_HALVES)
         exported = [
             Exported(row["sha256"], row["products"] or (), vector.tobytes(), row["featureless"])
             for row, vector in zip(rows[:-1], values, strict=True)

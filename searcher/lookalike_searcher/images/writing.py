@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import FailedPrecondition
-from lookalike_searcher.images.image import Entry, ReferenceKey
+from lookalike_searcher.errors import FailedPrecondition, InvalidField
+from lookalike_searcher.images.image import Embedding, Entry, ReferenceKey
 from lookalike_searcher.images.insertion import Written, write
 from lookalike_searcher.images.parameters import columns
 from lookalike_searcher.projects import registry
@@ -14,7 +14,7 @@ from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.quota import QuotaExceeded
 
-Refusal = FailedPrecondition | QuotaExceeded
+Refusal = FailedPrecondition | InvalidField | QuotaExceeded
 Result = bool | Refusal
 """Whether storing an entry has changed anything, or why it was not stored."""
 
@@ -70,7 +70,7 @@ async def sync(
 
     Raises:
         NotFound: there is no such project.
-        FailedPrecondition, QuotaExceeded: an entry cannot be stored, so none is stored.
+        FailedPrecondition, InvalidField, QuotaExceeded: an entry cannot be stored, so none is stored.
     """
     async with registry.writing(database, project_name) as (connection, project):
         stored_ids = await _stored_ids(connection, project, entries)
@@ -116,20 +116,19 @@ def _refusals(
 ) -> list[Refusal | None]:
     """Return for each entry why it is refused, or None. An entry may rely on a vector that another one brings."""
     needed = project.base(project.serving).name
-    written = {space.name for space in project.spaces if not space.source_id}
-    foreign = {e.space for entry in entries for e in entry.embeddings} - written
+    unfit = _unfit(project, needed, {_kind(e) for entry in entries for e in entry.embeddings})
     storable = (
-        [entry for entry in entries if foreign.isdisjoint(e.space for e in entry.embeddings)] if foreign else entries
+        [entry for entry in entries if unfit.keys().isdisjoint(map(_kind, entry.embeddings))] if unfit else entries
     )
     brought = {entry.sha256 for entry in storable for e in entry.embeddings if e.space == needed}
     room = max_images - project.image_count if max_images else len(entries)
     admitted: set[bytes] = set()
     refusals: list[Refusal | None] = []
     for entry in entries:
-        foreign_space = next((e.space for e in entry.embeddings if e.space in foreign), None) if foreign else None
+        refusal = next((unfit[_kind(e)] for e in entry.embeddings if _kind(e) in unfit), None) if unfit else None
         new = entry.sha256 not in stored_ids and entry.sha256 not in admitted
-        if foreign_space:
-            refusals.append(FailedPrecondition.wrong_space(project.name, needed, foreign_space))
+        if refusal:
+            refusals.append(refusal)
         elif new and entry.sha256 not in brought:
             refusals.append(FailedPrecondition.embedding_needed(project.name, needed, [entry.sha256]))
         elif new and len(admitted) >= room:
@@ -139,6 +138,24 @@ def _refusals(
                 admitted.add(entry.sha256)
             refusals.append(None)
     return refusals
+
+
+def _kind(embedding: Embedding) -> tuple[str, int]:
+    """Return a vector's space, and its size in bytes: all that says whether a project takes it."""
+    return embedding.space, len(embedding.vector)
+
+
+def _unfit(project: Project, needed: str, kinds: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Refusal]:
+    """Return why some kinds of vectors are refused: the space is not the project's, or has other dimensions."""
+    written = {space.name: space for space in project.spaces if not space.source_id}
+    unfit: dict[tuple[str, int], Refusal] = {}
+    for kind in kinds:
+        space, size = kind
+        if space not in written:
+            unfit[kind] = FailedPrecondition.wrong_space(project.name, needed, space)
+        elif misfit := written[space].misfit(size):
+            unfit[kind] = misfit
+    return unfit
 
 
 def _refuse_all(

@@ -91,13 +91,19 @@ async def reading(
 
 def _known(project: Project) -> Known:
     tables = "".join(fill(fragment("space_there"), project.id, space.id) for space in project.spaces)
-    quoted = [f"'{text}'" for version in project.versions for text in version]
+    versions = versions_of(project)
+    quoted = [f"'{text}'" for text in versions]
     condition = fragment("project_unchanged").format(
         id=project.id, as_read=_as_read(project, quoted), tables_there=tables
     )
     parts = [f"($12::text[])[{n + 1}]::{kind}" for n, kind in enumerate(("tid", "xid") * len(project.versions))]
     limit = fragment("search_limit_if_unchanged").format(as_read=_as_read(project, parts))
-    return Known(project, condition, limit, [text for version in project.versions for text in version])
+    return Known(project, condition, limit, versions)
+
+
+def versions_of(project: Project) -> list[str]:
+    """Return the versions of the project's rows as `search_limit_if_unchanged` takes them: place, number, and so on."""
+    return [text for version in project.versions for text in version]
 
 
 def _as_read(project: Project, versions: Sequence[str]) -> str:

@@ -10,24 +10,43 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from lookalike_searcher.database import halfvec
-from lookalike_searcher.database.halfvec import DIMENSIONS
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
+from lookalike_searcher.errors import InvalidField, Measure
+from lookalike_searcher.projects.space import Space
 
 FLOATS: Final = np.dtype("<f4")
 """The type of matrices and centres in the database."""
-_MAX_CACHED: Final = 64
-"""So many projections are kept in memory, of 1 MB each."""
+MAX_NUMBERS: Final = 2048 * 2048
+"""A projection's matrix has so many numbers at most: 16 MiB, which is what a message may hold."""
+_MAX_CACHED_BYTES: Final = 64 * 1024 * 1024
+"""So many bytes of projections are kept in memory, or one; those of 512 by 512 numbers have 1 MB each."""
 _MIN_LENGTH: Final = 1e-6
 """A shorter projected vector is only rounding, before it is scaled to length 1."""
 
 
 @dataclass(frozen=True)
 class Projection:
-    """A projection is y = matrix (x - centre), scaled to length 1: float32 of shapes (512, 512) and (512,)."""
+    """A projection is y = matrix (x - centre), scaled to length 1.
+
+    Attributes:
+        matrix: float32, with a row for each dimension of y, and a column for each of x.
+        centre: float32, with a number for each dimension of x.
+    """
 
     matrix: np.ndarray
     centre: np.ndarray
+
+    @property
+    def dimensions(self) -> int:
+        """Return how many dimensions projected vectors have."""
+        return len(self.matrix)
+
+    def check_source(self, source: Space) -> None:
+        """Check that it projects vectors of this space. Raises InvalidField."""
+        if len(self.centre) != source.dimensions:
+            rule = f"must be {source.dimensions} numbers, as vectors of space {source.name!r} have"
+            raise InvalidField("projection.centre", rule, Measure(f"{len(self.centre)} numbers"))
 
     async def of(self, halfvecs: Sequence[bytes]) -> list[bytes]:
         """Return the projected vectors, encoded like `halfvecs`, of length 1; 1,000 take some 20 ms of a thread."""
@@ -39,7 +58,7 @@ class Projection:
         A vector at the centre has no direction; it gets one with the same distance from each axis.
         """
         scaled = self.matrix / np.abs(self.matrix).max()  # so that no product overflows
-        projected = (halfvec.decode(halfvecs) - self.centre) @ scaled.T
+        projected = (halfvec.decode(halfvecs, len(self.centre)) - self.centre) @ scaled.T
         projected[np.linalg.norm(projected, axis=1) < _MIN_LENGTH] = 1.0
         return halfvec.encode(projected / np.linalg.norm(projected, axis=1, keepdims=True))
 
@@ -56,10 +75,10 @@ class Projections:
             row = await connection.fetchrow(statement("projection_get"), space_id)
             if row is None:
                 raise LookupError(f"space {space_id} is not derived")
-            matrix = np.frombuffer(row["matrix"], FLOATS).reshape(DIMENSIONS, DIMENSIONS)
-            self._cache[space_id] = Projection(matrix, np.frombuffer(row["centre"], FLOATS))
+            centre = np.frombuffer(row["centre"], FLOATS)
+            self._cache[space_id] = Projection(np.frombuffer(row["matrix"], FLOATS).reshape(-1, len(centre)), centre)
         self._cache.move_to_end(space_id)
-        while len(self._cache) > _MAX_CACHED:
+        while len(self._cache) > 1 and sum(kept.matrix.nbytes for kept in self._cache.values()) > _MAX_CACHED_BYTES:
             self._cache.popitem(last=False)
         return self._cache[space_id]
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from lookalike.constants import DEFAULT_DIMENSIONS
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, fragment, schema_of, statement
@@ -106,8 +107,17 @@ def _only_project(name: str, rows: Sequence[asyncpg.Record]) -> Project:
     return _project(rows[0], tuple(Space.of(row) for row in rows), versions)
 
 
-async def create(database: Database, name: str, space: str, limits: Limits) -> Project:
+async def create(
+    database: Database, name: str, space: str, limits: Limits, dimensions: int = DEFAULT_DIMENSIONS
+) -> Project:
     """Register a project and create its schema, both or neither.
+
+    Args:
+        database: the database of the project.
+        name: the name of the project.
+        space: the name of its first space.
+        limits: the limits of the project.
+        dimensions: how many dimensions the space has.
 
     Raises:
         AlreadyExists: the name is taken.
@@ -125,9 +135,9 @@ async def create(database: Database, name: str, space: str, limits: Limits) -> P
         )
         if project_id is None:
             raise AlreadyExists.project(name)
-        space_id = await connection.fetchval(statement("space_insert"), project_id, space, True)
+        space_id = await connection.fetchval(statement("space_insert"), project_id, space, dimensions, True)
         await database.shard_schemas(connection)
-        await migration.create_schema(connection, project_id, space_id)
+        await migration.create_schema(connection, project_id, space_id, dimensions)
         return await read(connection, name)
 
 

@@ -7,6 +7,9 @@ from typing import Final
 
 import asyncpg
 
+from lookalike_searcher.database import halfvec
+from lookalike_searcher.errors import InvalidField, Measure
+
 MAX_EF_SEARCH: Final = 1000
 """The maximum of hnsw.ef_search in pgvector."""
 
@@ -17,6 +20,7 @@ class Space:
 
     id: int
     name: str
+    dimensions: int
     complete: bool
     create_time: datetime
     index_time: datetime | None
@@ -34,6 +38,7 @@ class Space:
         return cls(
             id=row["space_id"],
             name=row["space_name"],
+            dimensions=row["dimensions"],
             complete=row["space_complete"],
             create_time=row["space_create_time"],
             index_time=row["index_time"],
@@ -44,6 +49,13 @@ class Space:
             recall_count=row["recall_count"],
             source_id=row["source_id"],
         )
+
+    def misfit(self, size: int) -> InvalidField | None:
+        """Return what is wrong with an encoded vector of so many bytes, or None if it has the space's dimensions."""
+        if size == halfvec.size_of(self.dimensions):
+            return None
+        found = Measure(f"{halfvec.dimensions_of(size)} numbers")
+        return InvalidField("embedding.values", f"must be {self.dimensions} numbers in space {self.name!r}", found)
 
     def exact_is_as_fast(self, depth: int) -> bool:
         """Return whether, by the calibration, an exact ranking of `depth` images takes no longer than the index."""

@@ -14,12 +14,21 @@ from lookalike_searcher.projects.space import Space
 
 @dataclass(frozen=True)
 class SpaceReader:
-    """The reader reads the same space several times, each time in a transaction of its own."""
+    """The reader reads the same space several times, each time in a transaction of its own.
+
+    Attributes:
+        database: the database of the project.
+        project_name: the name of the project.
+        project_id: the id of the project.
+        space: the name of the space; empty for the one that serves, whichever that is each time.
+        space_id: the id of the space of that name.
+    """
 
     database: Database
     project_name: str
     project_id: int
     space: str
+    space_id: int
 
     @asynccontextmanager
     async def reading(self, settings: str = "") -> AsyncIterator[tuple[Connection, Project, Space]]:
@@ -34,4 +43,7 @@ class SpaceReader:
         async with registry.reading(self.database, self.project_name, settings) as (connection, project):
             if project.id != self.project_id:
                 raise NotFound.project(self.project_name)
-            yield connection, project, project.in_space(self.space)
+            space = project.in_space(self.space)
+            if self.space and space.id != self.space_id:  # it may have other dimensions
+                raise NotFound.space(self.project_name, self.space)
+            yield connection, project, space

@@ -2,40 +2,60 @@
 
 from dataclasses import dataclass
 
+from lookalike.constants import DEFAULT_DIMENSIONS
+from lookalike_searcher.database import migration
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.errors import AlreadyExists, FailedPrecondition
 from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.projection import Projection
 from lookalike_searcher.projects.registry import Project
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """A derivation has the name of the source space, and the projection as it is stored."""
+    """A derivation has the name of the source space, and the projection from it."""
 
     source: str
-    matrix: bytes
-    centre: bytes
+    projection: Projection
 
 
-async def create(database: Database, project_name: str, name: str, derivation: Derivation | None = None) -> Project:
+async def create(
+    database: Database,
+    project_name: str,
+    name: str,
+    dimensions: int = DEFAULT_DIMENSIONS,
+    derivation: Derivation | None = None,
+) -> Project:
     """Add an empty space, with its table, to the project.
+
+    Args:
+        database: the database of the project.
+        project_name: the name of the project.
+        name: the name of the space.
+        dimensions: how many dimensions it has, unless it is derived: then its projection says so.
+        derivation: how it is derived from another space, if it is.
 
     Raises:
         NotFound: there is no such project or source.
         AlreadyExists: the project has the space already.
         FailedPrecondition: the source is derived itself.
+        InvalidField: the projection is of vectors of other dimensions than the source's.
     """
     async with registry.writing(database, project_name) as (connection, project):
         source = project.in_space(derivation.source) if derivation else None
         if source and source.source_id:
             raise FailedPrecondition.source_is_derived(project_name, source.name)
-        space_id = await connection.fetchval(statement("space_insert"), project.id, name, False)
+        if derivation and source:
+            derivation.projection.check_source(source)
+            dimensions = derivation.projection.dimensions
+        space_id = await connection.fetchval(statement("space_insert"), project.id, name, dimensions, False)
         if space_id is None:
             raise AlreadyExists.space(project_name, name)
-        await connection.execute(statement("space_create", project.id, space_id))
+        await migration.create_space(connection, project.id, space_id, dimensions)
         if derivation and source:
-            stored = (derivation.matrix, derivation.centre)
+            projection = derivation.projection
+            stored = (projection.matrix.tobytes(), projection.centre.tobytes())
             await connection.execute(statement("projection_insert"), space_id, source.id, *stored)
         return await registry.read(connection, project_name)
 

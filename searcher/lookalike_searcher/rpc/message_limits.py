@@ -4,7 +4,8 @@ from typing import Final
 
 from lookalike._transport.channel import SEARCHER
 from lookalike_searcher import validation
-from lookalike_searcher.database.halfvec import DIMENSIONS
+from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
+from lookalike_searcher.projects.projection import MAX_NUMBERS
 from lookalike_serving.parsing import Limits
 
 _NAMES: Final = 64 * 1024
@@ -13,15 +14,17 @@ _HASHES: Final = 512 * 1024
 """Ten thousand hashes have 34 bytes each."""
 _FILTER: Final = 1024 * 1024
 """A thousand products and as many variants, of 259 bytes, and 16 groups of 64 labels, of 331 bytes, are 0.9 MB."""
-_SEARCH: Final = 2 * 1024 * 1024
-"""A filter and 200 examples of 2.2 kB are 1.3 MB."""
-_FEEDBACK: Final = 1024 * 1024
-"""A hundred searches with a vector and a URI, of 4.2 kB, and a thousand verdicts of 44 bytes are 0.5 MB."""
-_PROJECTION: Final = 2 * 1024 * 1024
-"""512 x 512 numbers and 512 more, of 5 bytes at most, are 1.3 MB."""
+_SEARCH: Final = 6 * 1024 * 1024
+"""A filter and 200 examples of 4,000 numbers, of 5 bytes at most, are 4.9 MB."""
+_FEEDBACK: Final = 3 * 1024 * 1024
+"""A hundred searches with a vector of 4,000 numbers and a URI, of 22 kB, and a thousand verdicts of 44 bytes are 2.3
+MB."""
+
+_PROJECTION: Final = 4 * MAX_NUMBERS + 64 * 1024
+"""A matrix, of 4 bytes a number as all libraries pack them, a centre and names."""
 
 _FIELD: Final = 64 * 1024
-"""A vector of 512 numbers has 2 to 2.6 kB, a URI 2 KiB. To parse an unknown field of 14 MiB took 70 ms of the event
+"""A vector of 4,000 numbers has 16 to 20 kB, a URI 2 KiB. To parse an unknown field of 14 MiB took 70 ms of the event
 loop."""
 
 LIMITS: Final = Limits(
@@ -45,7 +48,7 @@ LIMITS: Final = Limits(
     entries={
         f"lookalike.v1.{field}": limit
         for field, limit in {
-            "Embedding.values": DIMENSIONS,
+            "Embedding.values": MAX_DIMENSIONS,
             "Reference.labels": validation.MAX_LABELS,
             "IndexImagesRequest.entries": validation.MAX_ENTRIES,
             "IndexImagesRequest.further_embeddings": validation.MAX_FURTHER_EMBEDDINGS,
@@ -67,8 +70,8 @@ LIMITS: Final = Limits(
             "RecordFeedbackRequest.searches": validation.MAX_JUDGED,
             "SearchFeedback.verdicts": validation.MAX_VERDICTS,
             "DeleteFeedbackRequest.search_ids": validation.MAX_NAMED,
-            "Projection.matrix": DIMENSIONS * DIMENSIONS,
-            "Projection.centre": DIMENSIONS,
+            "Projection.matrix": MAX_NUMBERS,
+            "Projection.centre": MAX_DIMENSIONS,
         }.items()
     },
 )

@@ -50,7 +50,8 @@ class SearcherService(SpaceService):
     async def CreateProject(self, request: wire.CreateProjectRequest, context: Context) -> wire.CreateProjectResponse:
         """Create a project; see the proto."""
         name, space = validation.project_name(request.name), validation.space(request.space)
-        created = await registry.create(self._database, name, space, parse.limits(request.limits))
+        limits, dimensions = parse.limits(request.limits), parse.dimensions(request.dimensions)
+        created = await registry.create(self._database, name, space, limits, dimensions)
         return wire.CreateProjectResponse(project=await self.project(created))
 
     async def GetProject(self, request: wire.GetProjectRequest, context: Context) -> wire.GetProjectResponse:

@@ -31,7 +31,8 @@ class SpaceService(SearcherServiceServicer):
         """Add a space to a project; see the proto."""
         project_name, space = validation.project_name(request.project, "project"), validation.space(request.space)
         derivation = await asyncio.to_thread(parse.derivation, request) if request.HasField("projection") else None
-        changed = await spaces.create(self._database, project_name, space, derivation)
+        dimensions = parse.dimensions(request.dimensions)
+        changed = await spaces.create(self._database, project_name, space, dimensions, derivation)
         return wire.CreateSpaceResponse(project=await self.project(changed))
 
     async def CompareSpaces(self, request: wire.CompareSpacesRequest, context: Context) -> wire.CompareSpacesResponse:

@@ -70,15 +70,15 @@ async def resolve(
     Raises:
         NotFound: the project has no such image.
         FailedPrecondition: a vector is of another space.
-        InvalidField: positives and negatives cancel each other out.
+        InvalidField: a vector has other dimensions than its space, or positives and negatives cancel each other out.
     """
     if given := resolve_given(space, query):
         return given
     examples = [*query.positives, *query.negatives]
     source = project.base(space)
     for example in examples:
-        if example.embedding and example.embedding.space not in (space.name, source.name):
-            raise FailedPrecondition.wrong_space(project.name, space.name, example.embedding.space)
+        if example.embedding:
+            _check(example.embedding, project, space, source)
     images = await _images(connection, project, space, examples)
     vectors = [example.embedding.vector if example.embedding else images[example].vector for example in examples]
     of_source: list[bytes] = []
@@ -90,12 +90,21 @@ async def resolve(
             vectors[place] = projected
     positives = len(query.positives)
     return Resolved(
-        vector=_combined(vectors, positives),
+        vector=_combined(vectors, positives, space.dimensions),
         sha256=(images[examples[0]].sha256 if images else query.sha256) if len(examples) == 1 else b"",
         excluded=[image.id for image in images.values()] if query.leave_out else [],
-        source_vector=_combined(of_source, positives) if of_source and all(of_source) else b"",
+        source_vector=_combined(of_source, positives, source.dimensions) if of_source and all(of_source) else b"",
         featureless=all((example.embedding or images[example]).featureless for example in examples),
     )
+
+
+def _check(embedding: Embedding, project: Project, space: Space, source: Space) -> None:
+    """Check that the vector is one of the space, or of its source. Raises FailedPrecondition or InvalidField."""
+    own = next((candidate for candidate in (space, source) if candidate.name == embedding.space), None)
+    if own is None:
+        raise FailedPrecondition.wrong_space(project.name, space.name, embedding.space)
+    if misfit := own.misfit(len(embedding.vector)):
+        raise misfit
 
 
 def resolve_given(space: Space, query: Query) -> Resolved | None:
@@ -104,11 +113,12 @@ def resolve_given(space: Space, query: Query) -> Resolved | None:
         return None
     given = []
     for example in (*query.positives, *query.negatives):
-        if example.embedding is None or example.embedding.space != space.name:
+        embedding = example.embedding
+        if embedding is None or embedding.space != space.name or space.misfit(len(embedding.vector)):
             return None
-        given.append(example.embedding)
+        given.append(embedding)
     return Resolved(
-        vector=_combined([embedding.vector for embedding in given], len(query.positives)),
+        vector=_combined([embedding.vector for embedding in given], len(query.positives), space.dimensions),
         sha256=query.sha256,
         featureless=all(embedding.featureless for embedding in given),
     )
@@ -133,11 +143,11 @@ async def _of_source(
     return vectors
 
 
-def _combined(halfvecs: Sequence[bytes], positives: int) -> bytes:
+def _combined(halfvecs: Sequence[bytes], positives: int, dimensions: int) -> bytes:
     """Return twice the positives' mean less the negatives' (Qdrant's strategy `average_vector`), at length 1."""
     if len(halfvecs) == 1:
         return halfvecs[0]
-    vectors = halfvec.decode(halfvecs)
+    vectors = halfvec.decode(halfvecs, dimensions)
     mean = vectors[:positives].mean(axis=0)
     if len(vectors) > positives:
         mean = 2 * mean - vectors[positives:].mean(axis=0)

@@ -59,7 +59,7 @@ async def rank(
             ranked = await _vector_count(connection, project, space)
         hits = candidates.hits[: search.shortlist]
         if nearest := hits[: search.rerank]:
-            vectors = await reranking.vectors_of(connection, project.id, space.id, resolved, nearest)
+            vectors = await reranking.vectors_of(connection, project.id, space, resolved, nearest)
             hits[: search.rerank] = await asyncio.to_thread(reranking.reranked, nearest, vectors)
         hits = hits[: search.limit]
         if space.source_id:

@@ -17,6 +17,7 @@ import numpy as np
 
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.statement import Connection, statement
+from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search.hit import OWN_FILE, Hit
 from lookalike_searcher.search.query import Resolved
 
@@ -29,13 +30,13 @@ _POWER: Final = 2
 
 
 async def vectors_of(
-    connection: Connection, project_id: int, space_id: int, query: Resolved, shortlist: Sequence[Hit]
+    connection: Connection, project_id: int, space: Space, query: Resolved, shortlist: Sequence[Hit]
 ) -> np.ndarray:
-    """Return the vectors of the query and of each hit of the shortlist, float32 of shape [1 + n, 512]."""
+    """Return the vectors of the query and of each hit of the shortlist, float32 of shape [1 + n, dimensions]."""
     image_ids = [hit.image_id for hit in shortlist]
-    rows = await connection.fetch(statement("vector_of_images", project_id, space_id), image_ids)
+    rows = await connection.fetch(statement("vector_of_images", project_id, space.id), image_ids)
     stored = {row["image_id"]: row["vector"] for row in rows}
-    return halfvec.decode([query.vector, *(stored[image_id] for image_id in image_ids)])
+    return halfvec.decode([query.vector, *(stored[image_id] for image_id in image_ids)], space.dimensions)
 
 
 def reranked(shortlist: Sequence[Hit], vectors: np.ndarray) -> list[Hit]:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from lookalike import Client, IndexState
+from lookalike.constants import DEFAULT_DIMENSIONS
 from tests.bench.dataset import Dataset
 from tests.bench.gateway import Gateway, gateway
 from tests.bench.searcher_process import connected, index
@@ -18,7 +19,6 @@ from tests.bench.synthetic_vectors import Vectors, normalised
 from tests.polling import until
 from tests.supervisor import SupervisedProcess
 
-_DIMENSIONS: Final = 512
 _CENTRES: Final = 200
 _SPREAD: Final = 0.5
 QUERIES: Final = 500
@@ -69,8 +69,8 @@ async def fill(here: Site, images: int) -> tuple[str, Vectors]:
         await client.create_project(PROJECT, space=space)
         rng = np.random.default_rng(0)
         near = rng.integers(0, _CENTRES, images + QUERIES)
-        noise = rng.standard_normal((images + QUERIES, _DIMENSIONS), dtype=np.float32)
-        centres = rng.standard_normal((_CENTRES, _DIMENSIONS), dtype=np.float32)
+        noise = rng.standard_normal((images + QUERIES, DEFAULT_DIMENSIONS), dtype=np.float32)
+        centres = rng.standard_normal((_CENTRES, DEFAULT_DIMENSIONS), dtype=np.float32)
         vectors = normalised(np.maximum(centres[near] + np.float32(_SPREAD) * noise, 0))
         dataset = Dataset.of(vectors[:images], near[:images], space, rng)
         await index(stub, dataset.requests(PROJECT, range(images)))

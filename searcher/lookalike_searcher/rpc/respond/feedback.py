@@ -4,7 +4,7 @@ from typing import Final
 
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher.database.halfvec import decode
+from lookalike_searcher.database.halfvec import decode, dimensions_of
 from lookalike_searcher.feedback.feedback import Feedback
 from lookalike_searcher.feedback.feedback import Hit as JudgedHit
 from lookalike_searcher.feedback.quality import Quality
@@ -28,7 +28,7 @@ def feedback(stored: Feedback) -> wire.Feedback:
 
 
 def _embedding(embedding: Embedding) -> common.Embedding:
-    [values] = decode([embedding.vector])
+    [values] = decode([embedding.vector], dimensions_of(len(embedding.vector)))
     return common.Embedding(space=embedding.space, values=values)
 
 

@@ -62,6 +62,7 @@ def _space(space: Space, project: Project, index: IndexStatus, calibration: Cali
     message = wire.Space(
         name=space.name,
         serves=space.name == project.space,
+        dimensions=space.dimensions,
         source=project.base(space).name if space.source_id else "",
         vector_count=index.vector_count,
         index=wire.Index(

@@ -1,5 +1,7 @@
 """Build responses about searches and duplicates."""
 
+from typing import Final
+
 from lookalike.constants import NEAR_DUPLICATE
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.duplicates.cluster import Cluster
@@ -7,7 +9,9 @@ from lookalike_searcher.duplicates.duplicates import Progress
 from lookalike_searcher.rpc.respond.image import MAX_REFERENCE_BYTES, add_references, images
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Resolved
-from lookalike_searcher.search.types import Ranking
+from lookalike_searcher.search.types import Ranking, Reason
+
+_REASONS: Final = {reason: wire.SearchReason.Value(f"SEARCH_REASON_{reason.name}") for reason in Reason}
 
 
 def ranking(answer: Ranking, next_page_token: str, search_id: str) -> wire.SearchResponse:
@@ -18,7 +22,7 @@ def ranking(answer: Ranking, next_page_token: str, search_id: str) -> wire.Searc
         next_page_token=next_page_token,
         space=answer.space,
         search_id=search_id,
-        reason=wire.SearchReason.Value(f"SEARCH_REASON_{answer.reason.name}"),
+        reason=_REASONS[answer.reason],
         query_featureless=answer.query.featureless,
     )
     room, listed = MAX_REFERENCE_BYTES, response.hits
