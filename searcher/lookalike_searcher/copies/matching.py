@@ -74,7 +74,7 @@ def _nearest(distances: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np
     rows, columns = np.arange(len(distances)), distances.argmin(axis=1)
     nearest = distances[rows, columns]
     rows = rows[nearest <= _MAX_DISTANCE]
-    rows = rows[distances[:, columns[rows]].min(axis=0) == nearest[rows]]
+    rows = rows[distances.min(axis=0)[columns[rows]] == nearest[rows]]
     distances[rows, columns[rows]] = BITS
     rows = rows[nearest[rows] <= _RATIO * distances[rows].min(axis=1)]
     return rows, columns[rows]
