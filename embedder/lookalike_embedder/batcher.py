@@ -147,7 +147,7 @@ class Batcher:
                 continue
             if job.lane is Lane.INTERACTIVE:
                 self.last_success = time.monotonic()
-            job.result = Embedded(vector.tobytes(), job.sha256, job.info)
+            job.result = Embedded(vector.tobytes(), job.sha256, job.info, job.fingerprint)
             self._cache.put(job.result)
             self._finish(job, None)
 

@@ -129,6 +129,8 @@ async def serving(
             metrics,
             max_streams=config.max_streams,
             max_stream_age=config.max_stream_age,
+            # Of the middle of a picture there is no fingerprint of the whole.
+            fingerprints=not config.no_fingerprints and loaded.preprocessing.crop is None,
         )
         async with Server(
             SERVICE,
