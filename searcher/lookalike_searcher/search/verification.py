@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Self
 
-from lookalike_searcher.copies import verification
+from lookalike_searcher.copies import overlay, verification
 from lookalike_searcher.copies.proof import Proof
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.database.pool import Database
@@ -44,7 +44,8 @@ class Verifier:
         self._places = asyncio.Semaphore(_AT_ONCE * threads)
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Begin, and prepare for the first comparison in the background."""
+        self._executor.submit(overlay.prepare)
         return self
 
     async def __aexit__(self, *_: object) -> None:
