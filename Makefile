@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 # Tests start some hundred processes of ours: they must not compile our modules again each time, whatever the shell says.
 test test-long: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-calibration bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher bench-tenants clean help
+.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-calibration bench-copies bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher bench-tenants clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -87,6 +87,9 @@ gpu-wheels: | $(VENV)/bin/python  ## Fill wheels/ with what tools/gpu_check.py n
 
 bench-calibration: $(VENV)/.bench  ## Calibrate indexes of many kinds of vectors again and again: is the same chosen each time?
 	$(BIN)/python -m tests.bench.calibrations $(BENCH_ARGS)
+
+bench-copies: $(VENV)/.bench  ## Measure copies told from look-alikes, proven and by others' hashes; BENCH_ARGS="FOLDER…" with labels.csv.
+	$(BIN)/python -m tests.bench.copies $(BENCH_ARGS)
 
 bench-graph: $(VENV)/.bench  ## Measure pgvector's HNSW by its settings, insertion order and deletions, without the searcher.
 	$(BIN)/python -m tests.bench.graph $(BENCH_ARGS)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
+from lookalike_embedder import loading, space
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder.config import Config
 from lookalike_embedder.image import Pixels
@@ -25,8 +26,8 @@ def see(pixels: Sequence[Pixels], _lane: Lane, _pause: Callable[[], None]) -> np
 @asynccontextmanager
 async def embedder(config: Config, model: str) -> AsyncIterator[Server]:
     """Such an embedder; those of different models, one letter each, are of different spaces."""
-    description = embedder_server.describe(config, model * 64, (), "cpu", "colours", 1)
+    description = loading.describe(config, space.vgg16(model * 64), "cpu", "colours", 1)
     with ThreadPoolExecutor(1) as worker:
-        loaded = embedder_server.Loaded(see, description)
+        loaded = loading.Loaded(see, description)
         async with embedder_server.serving(config, loaded, worker, metrics=Metrics()) as server:
             yield server

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from functools import cache
 
 import grpc
 import numpy as np
@@ -11,6 +12,7 @@ from lookalike import LookalikeError, errors
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_serving.fingerprint import NAME, making
 
 INDEXED, UNCHANGED = wire.INDEX_STATUS_INDEXED, wire.INDEX_STATUS_UNCHANGED
 
@@ -18,6 +20,13 @@ INDEXED, UNCHANGED = wire.INDEX_STATUS_INDEXED, wire.INDEX_STATUS_UNCHANGED
 def vector(seed: int) -> np.ndarray:
     raw = np.random.default_rng(seed).normal(size=512)
     return (raw / np.linalg.norm(raw)).astype(np.float32)
+
+
+@cache
+def fingerprint() -> common.Fingerprint:
+    """A fingerprint of noise."""
+    made = making.make(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8), 80, 60)
+    return common.Fingerprint(version=NAME, picture=made.picture, keypoints=made.keypoints)
 
 
 def sha256(seed: int) -> bytes:

@@ -1,8 +1,10 @@
-"""Small pictures, made where they are needed."""
+"""Small pictures, made where they are needed, and photos that ship with an extra."""
 
 import io
+from pathlib import Path
 from typing import Any
 
+import skimage
 from PIL import Image
 
 
@@ -18,3 +20,9 @@ def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:  # n
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
+
+
+def shipped(name: str) -> Image.Image:
+    """A photo that scikit-image ships."""
+    with Image.open(Path(skimage.__file__).parent / "data" / name) as opened:
+        return opened.convert("RGB")

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from lookalike.signals import cancelled_when_terminated
-from lookalike_embedder import server
+from lookalike_embedder import loading, server, space
 from lookalike_embedder.config import Config
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
@@ -36,9 +36,9 @@ def _thumbnail(image: Pixels) -> NDArray[np.float64]:
     return np.asarray(cells.mean(axis=(1, 3)) + 1)
 
 
-def load(config: Config) -> server.Loaded:
+def load(config: Config) -> loading.Loaded:
     """Load no model."""
-    return server.Loaded(shrink, server.describe(config, "7" * 64, (), "cpu", "thumbnails", 8))
+    return loading.Loaded(shrink, loading.describe(config, space.vgg16("7" * 64), "cpu", "thumbnails", 8))
 
 
 def announce(line: str) -> None:

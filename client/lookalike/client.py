@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from lookalike._operations import (
+    copies,
     decode,
     duplicates,
     embedding,
@@ -59,6 +60,7 @@ from lookalike.records import (
     SearchQuality,
     SearchResult,
     SpaceComparison,
+    Suspect,
     SyncResult,
 )
 from lookalike.records.search import DEFAULT_LIMIT
@@ -147,15 +149,19 @@ class Client:
         """Return the embedder's model: its space, limits and precision."""
         return await embedding.model(self._call())
 
-    async def embed(self, image: bytes | Path) -> Embedding:
+    async def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
         """Return the vector of one image.
+
+        Args:
+            image: the bytes of an image file, or the path of one.
+            fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         data = await asyncio.to_thread(photo.read, image)
-        return decode.embedding(await embedding.embed(self._call(), data))
+        return decode.embedded(await embedding.embed(self._call(), data, fingerprint=fingerprint))
 
     async def create_project(
         self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
@@ -197,7 +203,12 @@ class Client:
         return await projects.page(self._call(), page_size, page_token)
 
     async def update_project(
-        self, name: str, *, limits: Limits | None = None, search_enabled: bool | None = None
+        self,
+        name: str,
+        *,
+        limits: Limits | None = None,
+        search_enabled: bool | None = None,
+        fingerprints_enabled: bool | None = None,
     ) -> Project:
         """Change a project: what is left out stays.
 
@@ -205,12 +216,13 @@ class Client:
             name: the project's name.
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
+            fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
         """
-        return await projects.update(self._call(), name, limits, search_enabled)
+        return await projects.update(self._call(), name, limits, search_enabled, fingerprints_enabled)
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
@@ -549,6 +561,7 @@ class Client:
         exact: bool = False,
         space: str | None = None,
         rerank: int = 0,
+        verify: int = 0,
     ) -> SearchResult:
         """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
@@ -576,6 +589,7 @@ class Client:
             exact=exact,
             space=space,
             rerank=rerank,
+            verify=verify,
         )
         async with aclosing(search.pages(self._call(), project, query)) as pages:
             return await anext(pages)
@@ -598,6 +612,29 @@ class Client:
             LookalikeError: the searcher cannot be reached, or failed.
         """
         return await search.batch(self._call(), project, queries)
+
+    async def find_copies(
+        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+    ) -> AsyncGenerator[Suspect, None]:
+        """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
+
+        Of an item only the picture counts, and the uri that names it. What is not among the nearest photos is not
+        found. A server may be away for a minute. One who stops early closes the generator (`contextlib.aclosing`).
+
+        Args:
+            project: the project's name.
+            items: the suspicious pictures.
+            candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            fetch: how pictures are fetched.
+
+        Raises:
+            NotFoundError: there is no such project.
+            PreconditionError: the embedder's space is none of the project's.
+            LookalikeError: a server stayed away, or failed.
+        """
+        async with aclosing(copies.find(self._call(), project, items, fetch, candidates)) as suspects:
+            async for suspect in suspects:
+                yield suspect
 
     async def record_feedback(
         self,

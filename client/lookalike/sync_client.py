@@ -44,6 +44,7 @@ from lookalike.records import (
     SearchQuality,
     SearchResult,
     SpaceComparison,
+    Suspect,
     SyncResult,
 )
 from lookalike.records.search import DEFAULT_LIMIT
@@ -128,15 +129,19 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.model())
 
-    def embed(self, image: bytes | Path) -> Embedding:
+    def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
         """Return the vector of one image.
+
+        Args:
+            image: the bytes of an image file, or the path of one.
+            fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         loop, client = self._client()
-        return loop.call(client.embed(image))
+        return loop.call(client.embed(image, fingerprint=fingerprint))
 
     def create_project(
         self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
@@ -180,20 +185,32 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.project_page(page_size=page_size, page_token=page_token))
 
-    def update_project(self, name: str, *, limits: Limits | None = None, search_enabled: bool | None = None) -> Project:
+    def update_project(
+        self,
+        name: str,
+        *,
+        limits: Limits | None = None,
+        search_enabled: bool | None = None,
+        fingerprints_enabled: bool | None = None,
+    ) -> Project:
         """Change a project: what is left out stays.
 
         Args:
             name: the project's name.
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
+            fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
         """
         loop, client = self._client()
-        return loop.call(client.update_project(name, limits=limits, search_enabled=search_enabled))
+        return loop.call(
+            client.update_project(
+                name, limits=limits, search_enabled=search_enabled, fingerprints_enabled=fingerprints_enabled
+            )
+        )
 
     def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
@@ -507,6 +524,7 @@ class SyncClient:
         exact: bool = False,
         space: str | None = None,
         rerank: int = 0,
+        verify: int = 0,
     ) -> SearchResult:
         """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
@@ -537,6 +555,7 @@ class SyncClient:
                 exact=exact,
                 space=space,
                 rerank=rerank,
+                verify=verify,
             )
         )
 
@@ -558,6 +577,28 @@ class SyncClient:
         """
         loop, client = self._client()
         return loop.call(client.search_batch(project, queries))
+
+    def find_copies(
+        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+    ) -> Generator[Suspect, None, None]:
+        """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
+
+        Of an item only the picture counts, and the uri that names it. What is not among the nearest photos is not
+        found. A server may be away for a minute. One who stops early closes the generator (`contextlib.aclosing`).
+
+        Args:
+            project: the project's name.
+            items: the suspicious pictures.
+            candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            fetch: how pictures are fetched.
+
+        Raises:
+            NotFoundError: there is no such project.
+            PreconditionError: the embedder's space is none of the project's.
+            LookalikeError: a server stayed away, or failed.
+        """
+        loop, client = self._client()
+        return loop.iterate(lambda: client.find_copies(project, items, candidates=candidates, fetch=fetch))
 
     def record_feedback(
         self,

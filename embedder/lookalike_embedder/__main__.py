@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +12,12 @@ import uvloop
 
 from lookalike.escape import escape_lines
 from lookalike.signals import cancelled_when_terminated
-from lookalike_embedder import calibration
+from lookalike_embedder import calibration, exporting
 from lookalike_embedder import weights as weights_module
 from lookalike_embedder.config import Config
-from lookalike_embedder.errors import DeviceLost, InvalidImage, Stuck, Unsupported
-from lookalike_embedder.image import Limits, Pixels, decode
+from lookalike_embedder.errors import DeviceLost, InvalidModel, Stuck, Unsupported
+from lookalike_embedder.image import Limits
+from lookalike_embedder.preprocessing import VGG16, Preprocessing
 from lookalike_embedder.projection import InvalidProjection
 from lookalike_embedder.server import run
 from lookalike_serving import logs, tracing
@@ -31,6 +32,7 @@ _STARTUP_FAILURES = (
     calibration.Uncalibrated,
     InvalidProjection,
     Unsupported,
+    InvalidModel,
     MemoryError,  # not even one image fits
     OSError,  # a port is taken
     RuntimeError,  # gRPC cannot listen, or spans cannot be sent
@@ -79,19 +81,21 @@ def weights(context: typer.Context) -> None:
     typer.echo(f"{file}\n  from {resolved.source}\n  sha256 over the tensors: {resolved.sha256}")
 
 
-def _photos(folder: Path, limits: Limits) -> list[Pixels]:
-    """What can be decoded of a folder's files."""
-    photos = []
-    for file in sorted(folder.iterdir()):
-        with suppress(InvalidImage, OSError):
-            photos.append(decode(file.read_bytes(), limits=limits)[1])
+def _photos(config: Config, folder: Path, preprocessing: Preprocessing = VGG16) -> list[exporting.Photo]:
+    """Return what can be decoded of a folder's files. Ends the program if that is nothing."""
+    limits = Limits(config.max_image_bytes, config.max_image_pixels)
+    if not (photos := list(exporting.photos_of(folder, limits, preprocessing))):
+        raise SystemExit(f"lookalike-embedder: there is no photo in {folder}")
     return photos
+
+
+_Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Some dozens of typical photos.")]
 
 
 @app.command()
 def calibrate(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Some dozens of typical photos.")],
+    folder: _Folder,
 ) -> None:
     """Measure the calibration that --precision int8 needs for weights other than the published ones."""
     config: Config = context.obj
@@ -101,13 +105,58 @@ def calibrate(
         resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
     except weights_module.WeightsUnavailable as error:
         raise _ended(error) from error
-    photos = _photos(folder, Limits(config.max_image_bytes, config.max_image_pixels))
-    if not photos:
-        raise SystemExit(f"lookalike-embedder: there is no photo in {folder}")
-    growth = growth_of(resolved.tensors, photos)
+    photos = _photos(config, folder)
+    growth = growth_of(resolved.tensors, [photo.pixels for photo in photos])
     file = calibration.cache_file(config.cache_dir, resolved.sha256)
     calibration.keep(file, resolved.sha256, growth)
     typer.echo(f"{file}\n  over {len(photos)} photos\n  for the weights {resolved.sha256}")
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="timm:NAME, torchvision:NAME, or vgg16.")],
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to write; it ends in .onnx.")],
+    folder: _Folder,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Download the library's weights.")] = False,
+    state: Annotated[Path | None, typer.Option(help="The network's weights, .safetensors.")] = None,
+    random: Annotated[bool, typer.Option("--random", help="Random weights, to try what a network costs.")] = False,
+    licence: Annotated[str, typer.Option(help="The licence of the weights; left out: as the library says.")] = "",
+    int8: Annotated[bool, typer.Option("--int8", help="Quantise, calibrated on the photos.")] = False,
+    min_cosine: Annotated[
+        float | None, typer.Option(min=0, max=1, help="The least cosine to the original; .9999, or .98 for int8.")
+    ] = None,
+) -> None:
+    """Write a network as an ONNX file for --model, with its TOML, and compare it to the original on photos."""
+    config: Config = context.obj
+    if file.suffix != ".onnx":
+        raise SystemExit(f"lookalike-embedder: file: must end in .onnx, got {file}")
+    if source != "vgg16" and [pretrained, state is not None, random].count(True) != 1:
+        raise SystemExit("lookalike-embedder: one of --pretrained, --state FILE and --random is needed")
+    try:
+        library, name = exporting.source_of(source)
+        from lookalike_embedder.model import originals
+
+        if library == "vgg16":
+            resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
+            original = originals.vgg16(resolved)
+        else:
+            original = getattr(originals, library)(name, pretrained=pretrained)
+        if state:
+            originals.fill(original, state)
+        original = replace(original, licence=licence or original.licence)
+        photos = _photos(config, folder, original.preprocessing)
+        done = exporting.export(original, file, photos, int8=int8, min_cosine=min_cosine)
+    except ImportError as error:
+        raise SystemExit(f"lookalike-embedder: install the extras export and onnx: {error}") from error
+    except _STARTUP_FAILURES as error:
+        raise _ended(error) from error
+    typer.echo(
+        f"{file}, {file.with_suffix('.toml')}\n  {done.dimensions} dimensions, licence {original.licence}\n"
+        f"  worst cosine to the original over {done.photos} photos: {done.worst_cosine:.5f}"
+    )
+    if done.worst_author_cosine is not None:
+        typer.echo(f"  with its author's own preprocessing: {done.worst_author_cosine:.5f}")
 
 
 def main() -> None:

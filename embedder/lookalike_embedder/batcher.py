@@ -39,7 +39,7 @@ class Compute(Protocol):
     """The model's forward pass is called like this."""
 
     def __call__(self, pixels: Sequence[Pixels], lane: Lane, pause: Callable[[], None]) -> NDArray[np.float32]:
-        """Return vectors [n, dimensions] of n images [SIZE, SIZE, 3]. Workers call this at the same time.
+        """Return vectors [n, dimensions] of n images [size, size, 3]. Workers call this at the same time.
 
         On a CPU, an interactive call may use all cores; a bulk call uses one, and calls `pause` between two layers.
 
@@ -147,7 +147,7 @@ class Batcher:
                 continue
             if job.lane is Lane.INTERACTIVE:
                 self.last_success = time.monotonic()
-            job.result = Embedded(vector.tobytes(), job.sha256, job.info)
+            job.result = Embedded(vector.tobytes(), job.sha256, job.info, job.fingerprint)
             self._cache.put(job.result)
             self._finish(job, None)
 

@@ -1,6 +1,7 @@
 """Keep recent results by the hash of the file, so that no file is embedded twice.
 
-One process computes in one space, so that the hash alone is the key.
+One process computes in one space, so that the hash alone is the key. A result without a fingerprint is none for those
+who ask for one: the file is embedded again.
 """
 
 import hashlib
@@ -11,9 +12,9 @@ from lookalike_embedder.job import Embedded, Job
 
 
 class Cache:
-    """The cache keeps the results used last, at most `size` of them (2 KiB of vector each); 0: none.
+    """The cache keeps the results used last, at most `size` of them; 0: none.
 
-    It is thread-safe.
+    Each has 2 KiB of vector, and 5 to 8 kB of fingerprint. It is thread-safe.
     """
 
     def __init__(self, size: int) -> None:
@@ -29,7 +30,8 @@ class Cache:
         """Set the job's hash, and its result if that is kept. Returns whether it is."""
         job.sha256 = hashlib.sha256(job.data).digest()
         with self._lock:
-            if result := self._entries.get(job.sha256):
+            result = self._entries.get(job.sha256)
+            if result and (result.fingerprint or not job.wants_fingerprint):
                 self._entries.move_to_end(job.sha256)
                 job.result, job.cached = result, True
         return job.cached

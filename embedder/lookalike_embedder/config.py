@@ -40,6 +40,7 @@ class Config(GrpcSettings):
     projection: Annotated[
         Path | None, Option("A projection learned from photos, .safetensors; an embedding space of its own.")
     ] = None
+    model: Annotated[Path | None, Option("An ONNX model instead of VGG16, with its TOML beside it.")] = None
     device: Annotated[Device, Option("Where to compute.")] = "auto"
     precision: Annotated[
         Precision,
@@ -61,7 +62,10 @@ class Config(GrpcSettings):
         Option("Pixels of 8-bit RGB decoded at once, over all threads.", min=1),
     ] = 128_000_000
     decode_threads: Annotated[int, Option("Threads that decode images.", min=1)] = CORES
-    cache_size: Annotated[int, Option("Answers kept, some 3 KiB each; 0 keeps none.", min=0)] = 16_384
+    cache_size: Annotated[
+        int, Option("Answers kept, some 3 KiB each, 11 KiB with fingerprints; 0 keeps none.", min=0)
+    ] = 16_384
+    no_fingerprints: Annotated[bool, Option("Make no fingerprints, though they are asked for.")] = False
     max_image_bytes: Annotated[int, Option("Largest image file, in bytes.", min=1)] = MAX_IMAGE_BYTES
     max_image_pixels: Annotated[int, Option("Largest image, in pixels (width times height).", min=1)] = 64_000_000
     max_connection_age: Annotated[

@@ -1,4 +1,4 @@
-"""Run the first stage: threads that hash, look up, admit and decode images, off the event loop."""
+"""Run the first stage: threads that hash, look up, admit, decode and fingerprint images, off the event loop."""
 
 import logging
 import threading
@@ -13,6 +13,7 @@ from lookalike_embedder.image import Info, Pixels, Room
 from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_serving.errors import DomainError, InternalError, ShuttingDown
+from lookalike_serving.fingerprint import making
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ class Decoder:
         started = time.monotonic()
         try:
             job.info, job.pixels = self._decode(job.data, partial(self._room.hold, job.lane))
+            if job.wants_fingerprint:
+                job.fingerprint = making.make(job.pixels, job.info.width, job.info.height)
         finally:
             job.decode_seconds = time.monotonic() - started
             if job.lane is Lane.INTERACTIVE:

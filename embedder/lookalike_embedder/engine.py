@@ -119,12 +119,13 @@ class Engine:
         if stuck:
             raise Stuck(f"{len(stuck)} threads are still at work {_END_SECONDS:g} s after the end")
 
-    async def embed(self, data: bytes, *, seconds: float | None = None) -> Job:
+    async def embed(self, data: bytes, *, seconds: float | None = None, fingerprint: bool = False) -> Job:
         """Return the finished job of one interactive image.
 
         Args:
             data: the image file.
             seconds: how long the caller will wait; None: without limit.
+            fingerprint: whether to make a fingerprint, too.
 
         Raises:
             Overloaded: too much is in flight, or the caller would give up before it is done.
@@ -138,7 +139,7 @@ class Engine:
                 answered.set_result(None)
 
         deadline = math.inf if seconds is None else time.monotonic() + seconds
-        job = Job(data, Lane.INTERACTIVE, done, deadline)
+        job = Job(data, Lane.INTERACTIVE, done, deadline, fingerprint)
         self._begin(job)
         try:
             await answered
@@ -148,7 +149,7 @@ class Engine:
             raise job.failure
         return job
 
-    async def submit(self, data: bytes, done: Callable[[Job], None]) -> Job:
+    async def submit(self, data: bytes, done: Callable[[Job], None], *, fingerprint: bool = False) -> Job:
         """Begin the job of one bulk image as soon as there is room. `done` is called when it is finished.
 
         Raises:
@@ -157,7 +158,7 @@ class Engine:
         if self._batcher.device_lost:
             raise self._metrics.refusing(Lane.BULK, DeviceLost())
         await self._budgets[Lane.BULK].acquire(len(data))
-        job = Job(data, Lane.BULK, done)
+        job = Job(data, Lane.BULK, done, wants_fingerprint=fingerprint)
         self._begin(job)
         return job
 

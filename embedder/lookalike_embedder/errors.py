@@ -103,6 +103,10 @@ class Unsupported(Exception):
     """The requested device or precision is not available on this machine."""
 
 
+class InvalidModel(Exception):
+    """The ONNX file or the TOML of `--model` is wrong. The message says which, with the line or the input."""
+
+
 class Stuck(Exception):
     """Some threads do not end, so that the process must end itself."""
 

@@ -16,20 +16,12 @@ from lookalike_embedder import cost
 from lookalike_embedder.admission import BOMBS, bomb, check_bytes, corrupt, open_image
 from lookalike_embedder.admission import FORMATS as FORMATS
 from lookalike_embedder.admission import Limits as Limits
+from lookalike_embedder.preprocessing import SIZE as SIZE
+from lookalike_embedder.preprocessing import VGG16, Preprocessing
 from lookalike_serving import jpeg_end, rgb
 from lookalike_serving.errors import DomainError
 
 Pixels = NDArray[np.uint8]
-
-SIZE: Final = 224
-"""The model sees a square of so many pixels a side. The aspect ratio is not kept: squashing measured no worse."""
-
-DRAFT_SIZE: Final = 2 * SIZE
-"""JPEGs are decoded at the smallest of 1/1, 1/2, 1/4, 1/8 of their size that leaves so many pixels a side."""
-_DRAFT: Final = (DRAFT_SIZE, DRAFT_SIZE)
-
-PREPROCESSING: Final = f"rgb,white-or-grey,exif,draft{DRAFT_SIZE},deep-range,bilinear{SIZE}x{SIZE}"
-"""This names all that changes a vector here. It is part of the space's digest: change it with the code."""
 
 _BLANK_SPAN: Final = 16
 """If no channel has so many levels between its darkest and its lightest pixel, there is nothing to see.
@@ -92,18 +84,24 @@ class JpegDecoder(Protocol):
     min_pixels: int
 
     def __call__(self, data: bytes) -> Pixels | None:
-        """Return pixels [SIZE, SIZE, 3] before EXIF orientation is applied; None if this decoder cannot."""
+        """Return pixels [size, size, 3] before EXIF orientation is applied; None if this decoder cannot."""
 
 
 def decode(
-    data: bytes, room: Room = _endless, *, limits: Limits, jpegs: JpegDecoder | None = None
+    data: bytes,
+    room: Room = _endless,
+    *,
+    limits: Limits,
+    preprocessing: Preprocessing = VGG16,
+    jpegs: JpegDecoder | None = None,
 ) -> tuple[Info, Pixels]:
-    """Admit and decode an image file. Returns its info, and uint8 RGB pixels [SIZE, SIZE, 3].
+    """Admit and decode an image file. Returns its info, and uint8 RGB pixels [size, size, 3].
 
     Args:
         data: the image file.
         room: holds room for the pixels while they are decoded.
         limits: the limits of admission.
+        preprocessing: what the model sees of the picture.
         jpegs: a decoder for large JPEGs that is faster than Pillow, if there is one.
 
     Raises:
@@ -112,12 +110,12 @@ def decode(
     image, scans = open_image(data, limits)
     size = image.size  # that of the file; a draft is smaller
     try:
-        image.draft("RGB", _DRAFT)
+        image.draft("RGB", preprocessing.draft)
         pixels_needed = _room_needed(image, size, scans, jpegs)
         check_bytes(limits, pixels_needed * cost.UNIT, size)
         with room(pixels_needed):
             orientation = _orientation(image)
-            small, end_missing = _by_other(image, size, data, jpegs) or _by_pillow(image, data)
+            small, end_missing = _by_other(image, size, data, jpegs) or _by_pillow(image, data, preprocessing)
     except DomainError:  # the image takes too much, or the room is closed
         raise
     except BOMBS as error:
@@ -140,10 +138,11 @@ def _is_featureless(small: Image.Image) -> bool:
     return all(int(np.abs(step).max()) <= _SMOOTH_STEP for step in steps)
 
 
-def _by_pillow(image: Image.Image, data: bytes) -> tuple[Image.Image, bool]:
+def _by_pillow(image: Image.Image, data: bytes, preprocessing: Preprocessing) -> tuple[Image.Image, bool]:
     """Return the small picture, and whether the file lacks its end."""
-    whole, end_missing = jpeg_end.loaded(image, data, _DRAFT)
-    return rgb.shrunk(whole, SIZE), end_missing
+    whole, end_missing = jpeg_end.loaded(image, data, preprocessing.draft)
+    resampling = Image.Resampling.BICUBIC if preprocessing.bicubic else Image.Resampling.BILINEAR
+    return rgb.shrunk(whole, preprocessing.size, preprocessing.box(*whole.size), resampling), end_missing
 
 
 def _by_other(

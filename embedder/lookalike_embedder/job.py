@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike_embedder.image import Info, Pixels
+from lookalike_serving.fingerprint import Fingerprint
 
 
 class Lane(StrEnum):
@@ -25,11 +26,13 @@ class Embedded:
         vector: little-endian float32 of length 1, as on the wire.
         sha256: the hash of the file.
         info: the file's format, size and orientation.
+        fingerprint: the picture's fingerprint, if it was asked for.
     """
 
     vector: bytes
     sha256: bytes
     info: Info
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -41,11 +44,12 @@ class Job:
         lane: who waits.
         done: is called once on the event loop, when `result` or `failure` is set; never after `cancel`.
         deadline: when the answer is of no use any more.
+        wants_fingerprint: whether a fingerprint is made, too.
         request_id: the id of the call that brought the image.
         entered: when the job was created.
         cancelled: whether the caller does not wait any more.
         ended: whether `result` or `failure` is final.
-        sha256, info, pixels: what decoding has set.
+        sha256, info, pixels, fingerprint: what decoding has set.
         result: the result, if there is one.
         failure: why there is none.
         cached: whether the result came from the cache.
@@ -57,6 +61,7 @@ class Job:
     lane: Lane
     done: "Callable[[Job], None]"
     deadline: float = math.inf
+    wants_fingerprint: bool = False
     size: int = field(init=False)
     request_id: str = field(default_factory=REQUEST_ID.get)
     entered: float = field(default_factory=time.monotonic)
@@ -65,6 +70,7 @@ class Job:
     sha256: bytes = b""
     info: Info | None = None
     pixels: Pixels | None = None
+    fingerprint: Fingerprint | None = None
     result: Embedded | None = None
     failure: Exception | None = None
     cached: bool = False

@@ -1,34 +1,26 @@
-"""Put the embedder together: weights, model, engine, service, server."""
+"""Put the embedder together: model, engine, service, server."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
-
-import numpy as np
 
 from lookalike.constants import MAX_IMAGE_BYTES, connection_age, message_limits
 from lookalike.signals import until_signalled
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
-from lookalike_embedder import batch_size, calibration, image, weights
-from lookalike_embedder.batcher import Compute
+from lookalike_embedder import image
 from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.config import Config
 from lookalike_embedder.decoder import Decode
 from lookalike_embedder.engine import Engine
 from lookalike_embedder.errors import STATUS, DeviceLost
-from lookalike_embedder.image import FORMATS, SIZE
-from lookalike_embedder.job import Lane
+from lookalike_embedder.loading import Loaded, load_model
 from lookalike_embedder.message_limits import LIMITS
 from lookalike_embedder.metrics import Metrics
-from lookalike_embedder.projection import Projection
-from lookalike_embedder.projection import read as read_projection
 from lookalike_embedder.service import EmbedderService
-from lookalike_embedder.space import DIMENSIONS, architecture_of, space_of
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running
 from lookalike_serving.listening import address_of
@@ -38,22 +30,7 @@ from lookalike_serving.server import Draining, Server, calm_collector
 
 logger = logging.getLogger(__name__)
 
-_BLACK = np.zeros((SIZE, SIZE, 3), np.uint8)
-_NOISE = np.random.default_rng(0).integers(0, 256, _BLACK.shape, np.uint8)
-"""Batches are measured with noise: a GPU multiplies zeros with less power, and so faster than any photo."""
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The model is loaded and warm.
-
-    With it come its description, and a decoder for large JPEGs if it is not Pillow's.
-    """
-
-    compute: Compute
-    description: wire.GetModelResponse
-    jpegs: image.JpegDecoder | None = None
 
 
 async def run(
@@ -106,66 +83,6 @@ def _metrics_served(config: Config, metrics: Metrics) -> AbstractContextManager[
     return metrics_served(config.metrics_address, metrics.registry)
 
 
-def load_model(config: Config) -> Loaded:
-    """Load the model, warm it up, and describe it. Call this on the interactive worker's thread.
-
-    Raises:
-        weights.WeightsUnavailable: no source has the weights.
-        calibration.Uncalibrated: int8 was asked for, and the weights have no calibration.
-        projection.InvalidProjection: the file that was named holds no projection.
-        Unsupported: the device or precision was asked for and is not available.
-    """
-    trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
-    logger.info("weights from %s", trunk.source)
-    growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
-    return warmed(config, trunk, growth, read_projection(config.projection) if config.projection else None)
-
-
-def warmed(
-    config: Config, trunk: weights.Weights, growth: tuple[float, ...] = (), projection: Projection | None = None
-) -> Loaded:
-    """Build the model of these weights, warm it up, and describe it; see `load_model`."""
-    from lookalike_embedder import model
-
-    loaded = model.load(
-        trunk.tensors, device=config.device, precision=config.precision, growth=growth, projection=projection
-    )
-    max_batch_size = config.max_batch_size or knee_of(loaded)
-    if isinstance(loaded, model.CudaModel):
-        max_batch_size = loaded.warm(max_batch_size, config.workers_on(loaded.device))
-    loaded([_BLACK])  # an interactive call, on all cores
-    description = describe(
-        *(config, trunk.sha256, growth, loaded.device, loaded.precision, max_batch_size),
-        projection=projection.sha256 if projection else "",
-    )
-    return Loaded(loaded, description, model.choose_jpegs(config.decode_threads) if loaded.device == "cuda" else None)
-
-
-def describe(
-    config: Config,
-    weights_sha256: str,
-    growth: tuple[float, ...],
-    device: str,
-    precision: str,
-    max_batch_size: int,
-    *,
-    projection: str = "",
-) -> wire.GetModelResponse:
-    """Return the answer to GetModel for the model that was loaded."""
-    return wire.GetModelResponse(
-        space=space_of(weights_sha256, calibration.digest(growth) if growth else "", projection),
-        dimensions=DIMENSIONS,
-        architecture=architecture_of(projection),
-        weights_sha256=weights_sha256,
-        device=device,
-        precision=precision,
-        max_batch_size=max_batch_size,
-        max_image_bytes=config.max_image_bytes,
-        max_image_pixels=config.max_image_pixels,
-        formats=FORMATS,
-    )
-
-
 @asynccontextmanager
 async def serving(
     config: Config,
@@ -195,7 +112,7 @@ async def serving(
         running(loop_lag.watch(metrics.loop_lag.observe)),
         Engine(
             loaded.compute,
-            decode or partial(image.decode, limits=limits, jpegs=loaded.jpegs),
+            decode or partial(image.decode, limits=limits, preprocessing=loaded.preprocessing, jpegs=loaded.jpegs),
             metrics,
             Bounds(config.max_waiting, config.max_in_flight_bytes, config.max_decoding_pixels, config.cache_size),
             first=first,
@@ -212,6 +129,8 @@ async def serving(
             metrics,
             max_streams=config.max_streams,
             max_stream_age=config.max_stream_age,
+            # Of the middle of a picture there is no fingerprint of the whole.
+            fingerprints=not config.no_fingerprints and loaded.preprocessing.crop is None,
         )
         async with Server(
             SERVICE,
@@ -235,16 +154,3 @@ async def serving(
             certificate=factory.certificate(config.security),
         ) as server:
             yield server
-
-
-def knee_of(compute: Compute) -> int:
-    """Return the smallest batch size at which the bulk lane is nearly at its best pace."""
-
-    def pace(size: int) -> float:
-        return batch_size.measure(lambda: compute([_NOISE] * size, Lane.BULK, lambda: None), size)
-
-    with ThreadPoolExecutor(1) as bulk:  # a thread of its own: the model's memory for it is freed with it
-        best, paces = bulk.submit(batch_size.find, pace).result()
-    measured = ", ".join(f"{size}: {pace:.1f}" for size, pace in paces.items())
-    logger.info("batches of %d; images/s of one worker by batch size: %s", best, measured)
-    return best

@@ -15,6 +15,7 @@ from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.stream import BulkStream
 from lookalike_serving import tracing
 from lookalike_serving.errors import Context, DomainError, InternalError, ShuttingDown
+from lookalike_serving.fingerprint import NAME as VERSION
 from lookalike_serving.server import Draining
 
 _RETRY_STREAM_SECONDS: Final = 1.0
@@ -33,6 +34,7 @@ class EmbedderService(EmbedderServiceServicer):
         metrics: counts streams and refusals.
         max_streams: the most streams at once; more are refused.
         max_stream_age: seconds after which a stream ends by itself.
+        fingerprints: whether fingerprints are made for those who ask.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class EmbedderService(EmbedderServiceServicer):
         *,
         max_streams: int,
         max_stream_age: float,
+        fingerprints: bool,
     ) -> None:
         self._description = description
         self._engine = engine
         self._draining = draining
         self._metrics = metrics
         self._max_streams, self._max_stream_age = max_streams, max_stream_age
+        self._fingerprints = fingerprints
         self._streams = 0
         self._embedding_head = _head(description)
 
@@ -61,10 +65,11 @@ class EmbedderService(EmbedderServiceServicer):
         """Embed one image in the interactive lane; see the proto."""
         if self._draining.has_begun():
             raise self._metrics.refusing(Lane.INTERACTIVE, ShuttingDown())
-        job = await self._engine.embed(request.image, seconds=context.time_remaining())
+        wanted = request.fingerprint and self._fingerprints
+        job = await self._engine.embed(request.image, seconds=context.time_remaining(), fingerprint=wanted)
         tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
         embedding, info, timings = self._messages(job)
-        return wire.EmbedResponse(embedding=embedding, image_info=info, timings=timings)
+        return wire.EmbedResponse(embedding=embedding, image_info=info, timings=timings, fingerprint=_fingerprint(job))
 
     async def EmbedStream(
         self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context
@@ -78,7 +83,8 @@ class EmbedderService(EmbedderServiceServicer):
         try:
             await context.send_initial_metadata(_ENTRIES)
             requests = self._draining.until(request_iterator, max_age=self._max_stream_age)
-            async for answer in BulkStream(self._engine, self._answer).answers(requests):
+            stream = BulkStream(self._engine, self._answer, fingerprints=self._fingerprints)
+            async for answer in stream.answers(requests):
                 yield answer
         finally:
             self._streams -= 1
@@ -89,7 +95,13 @@ class EmbedderService(EmbedderServiceServicer):
             failure = job.failure if isinstance(job.failure, DomainError) else InternalError()
             return wire.EmbedStreamResponse(sequence=sequence, error=STATUS.item_error(failure))
         embedding, info, timings = self._messages(job)
-        return wire.EmbedStreamResponse(sequence=sequence, embedding=embedding, image_info=info, timings=timings)
+        return wire.EmbedStreamResponse(
+            sequence=sequence,
+            embedding=embedding,
+            image_info=info,
+            timings=timings,
+            fingerprint=_fingerprint(job),
+        )
 
     def _messages(self, job: Job) -> tuple[common.Embedding, wire.ImageInfo, wire.Timings]:
         """Return the messages of a job that succeeded: its embedding, image info and timings."""
@@ -113,6 +125,12 @@ class EmbedderService(EmbedderServiceServicer):
                 cached=job.cached,
             ),
         )
+
+
+def _fingerprint(job: Job) -> common.Fingerprint | None:
+    """Return the fingerprint of a job that succeeded, if it was asked for; the cache may have one all the same."""
+    made = job.result.fingerprint if job.result and job.wants_fingerprint else None
+    return common.Fingerprint(version=VERSION, picture=made.picture, keypoints=made.keypoints) if made else None
 
 
 def _head(description: wire.GetModelResponse) -> bytes:

@@ -21,10 +21,11 @@ class BulkStream:
     Args:
         engine: computes vectors.
         answer: builds the messages.
+        fingerprints: whether fingerprints are made for those who ask.
     """
 
-    def __init__(self, engine: Engine, answer: Answer) -> None:
-        self._engine, self._answer = engine, answer
+    def __init__(self, engine: Engine, answer: Answer, *, fingerprints: bool = True) -> None:
+        self._engine, self._answer, self._fingerprints = engine, answer, fingerprints
         self._window = asyncio.Semaphore(engine.window)
         self._answers: asyncio.Queue[wire.EmbedStreamResponse | None] = asyncio.Queue()
         self._jobs: set[Job] = set()
@@ -74,7 +75,9 @@ class BulkStream:
                 async for request in requests:
                     for entry in self._entries(request):
                         await self._window.acquire()
-                        self._jobs.add(await self._engine.submit(entry.image, partial(self._done, entry.sequence)))
+                        done = partial(self._done, entry.sequence)
+                        wanted = entry.fingerprint and self._fingerprints
+                        self._jobs.add(await self._engine.submit(entry.image, done, fingerprint=wanted))
         finally:
             self._all_read = True
             self._end_after_last()

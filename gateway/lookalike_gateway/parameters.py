@@ -114,6 +114,10 @@ class Search(Filters):
     rerank: Annotated[int, Field(ge=0, le=MAX_HITS), Integer] = Field(
         0, description="Put so many of the nearest in order again; there is one page then."
     )
+    verify: Annotated[int, Field(ge=0, le=100), Integer] = Field(
+        0,
+        description="Prove whether so many of the first results are copies. Where a photo was sent, on its first page.",
+    )
 
 
 class ImageSearch(Search):

@@ -64,6 +64,7 @@ class Config(GrpcSettings):
     ] = 10.0
     build_memory_mb: Annotated[int, Option("Memory of PostgreSQL to build an index in, in MiB.", min=16)] = 1024
     slow_query_seconds: Annotated[float, Option("Searches that take longer are logged with plan.", min=0)] = 1.0
+    verify_threads: Annotated[int, Option("Threads that compare fingerprints.", min=1, max=64)] = 2
     max_images: Annotated[int, Option("Most images of a project without a limit; 0: any.", min=0)] = 0
     max_feedback: Annotated[int, Option("Most searches of a project with feedback; 0: any number.", min=0)] = 100_000
     feedback_days: Annotated[

@@ -34,6 +34,8 @@ class Metrics:
         )
         self.images_ranked = self._histogram("images_ranked", "Images that one search ranked over.", _IMAGES, "mode")
         self.fallbacks = self._counter("fallbacks", "Approximate rankings that were made again exactly.", "reason")
+        self.verify_seconds = self._histogram("verify_seconds", "Verifying the hits of one search.", _SECONDS)
+        self.verified = self._counter("verified", "Hits compared by their fingerprints, by what was proven.", "result")
         self.stored = self._counter("images_stored", "Images acknowledged.", "result")
         self.deleted = self._counter("images_deleted", "Images deleted.")
         self.feedback = self._counter("feedback", "Verdicts on hits recorded, as far as they were new.", "verdict")

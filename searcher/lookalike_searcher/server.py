@@ -31,6 +31,7 @@ from lookalike_searcher.rpc.service import SearcherService
 from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
+from lookalike_searcher.search.verification import Verifier
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running
 from lookalike_serving.listening import address_of
@@ -163,6 +164,7 @@ async def serving(
     recall = Recall(primary, metrics, share=config.recall_sample, target=config.recall_target)
     own_limits = Limits(0, config.max_hits, config.searches_per_second, config.max_batch)
     impressions = Impressions(primary)
+    verifier = Verifier(config.verify_threads, metrics)
     searching = Searching(
         Reads(primary, metrics, replica),
         Rates(own_limits),
@@ -171,11 +173,13 @@ async def serving(
         metrics,
         config.slow_query_seconds,
         config.exact_threshold,
+        verifier,
     )
     service = SearcherService(config, primary, searching, impressions, draining, metrics)
     maintenance = Maintenance(config, primary, metrics)
     async with (
         trimmed(SMALL_BLOCKS),
+        verifier,
         impressions.flushed_regularly(),
         running(retention.run(primary, config.feedback_kept)),
         running(recall.run()),

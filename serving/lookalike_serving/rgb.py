@@ -20,10 +20,15 @@ _AS_GOOD_AS_WHITE: Final = 240
 _BAND_PIXELS: Final = 1 << 18
 
 
-def shrunk(image: Image.Image, side: int) -> Image.Image:
-    """Return the picture as RGB, squashed to a square of this side."""
+def shrunk(
+    image: Image.Image,
+    side: int,
+    box: tuple[float, float, float, float] | None = None,
+    resampling: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
+    """Return the picture, or the part of it in the box, as RGB, squashed to a square of this side."""
     grey_or_rgb = converted(image)  # grey is resized in a third of the time
-    return grey_or_rgb.resize((side, side), Image.Resampling.BILINEAR).convert("RGB")
+    return grey_or_rgb.resize((side, side), resampling, box).convert("RGB")
 
 
 def converted(image: Image.Image) -> Image.Image:

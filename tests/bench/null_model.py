@@ -15,7 +15,7 @@ import uvloop
 from numpy.typing import NDArray
 
 from lookalike.signals import until_signalled
-from lookalike_embedder import server
+from lookalike_embedder import loading, server, space
 from lookalike_embedder.config import CORES, Config
 from lookalike_embedder.image import Info, Pixels
 from lookalike_embedder.job import Lane
@@ -50,7 +50,7 @@ async def serve(*, decodes: bool, decoding_pixels: int, cached: int) -> None:
         cache_size=cached,
         max_connection_age=3600,
     )
-    loaded = server.Loaded(compute, server.describe(config, "0" * 64, (), "cpu", "null", _BATCH))
+    loaded = loading.Loaded(compute, loading.describe(config, space.vgg16("0" * 64), "cpu", "null", _BATCH))
     calm_collector()
     with ThreadPoolExecutor(1) as first:
         decode = None if decodes else decode_nothing

@@ -28,6 +28,7 @@ from lookalike_searcher.rpc.search_handler import Searching
 from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
+from lookalike_searcher.search.verification import Verifier
 from lookalike_serving.server import calm_collector
 from tests.bench.dataset import Dataset
 from tests.bench.loading import measure as load
@@ -90,7 +91,14 @@ async def of_handler(url: str, requests: list[wire.SearchRequest]) -> tuple[floa
     async with pool.connect(url, pool_size=4, command_timeout=60, metrics=metrics) as database:
         reads, recall = Reads(database, metrics), Recall(database, metrics, share=0, target=0.99)
         searching = Searching(
-            reads, Rates(Limits()), recall, Impressions(database), metrics, 1.0, Config.exact_threshold
+            reads,
+            Rates(Limits()),
+            recall,
+            Impressions(database),
+            metrics,
+            1.0,
+            Config.exact_threshold,
+            Verifier(1, metrics),
         )
 
         async def ask() -> None:

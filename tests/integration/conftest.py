@@ -16,8 +16,8 @@ import platformdirs
 import pytest
 
 from lookalike import Client
+from lookalike_embedder import loading, space, weights
 from lookalike_embedder import server as embedder_server
-from lookalike_embedder import weights
 from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config as EmbedderConfig
 from lookalike_embedder.image import Pixels
@@ -75,9 +75,9 @@ def model(trunk: weights.Weights, first_worker: ThreadPoolExecutor) -> "CpuModel
 @asynccontextmanager
 async def serving(config: EmbedderConfig, compute: Compute, name: str) -> AsyncIterator[Server]:
     """An embedder around a model that is none."""
-    description = embedder_server.describe(config, sha256(name.encode()).hexdigest(), (), "cpu", name, 1)
+    description = loading.describe(config, space.vgg16(sha256(name.encode()).hexdigest()), "cpu", name, 1)
     with ThreadPoolExecutor(1) as worker:
-        loaded = embedder_server.Loaded(compute, description)
+        loaded = loading.Loaded(compute, description)
         async with embedder_server.serving(config, loaded, worker, metrics=Metrics()) as server:
             yield server
 

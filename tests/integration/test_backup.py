@@ -28,7 +28,7 @@ from lookalike_searcher.database.statement import Connection, schema_of, vectors
 from lookalike_searcher.errors import AlreadyExists
 from lookalike_searcher.indexes import backfill
 from lookalike_searcher.projects import registry
-from tests.indexer import Writer, sha256, vector
+from tests.indexer import Writer, fingerprint, sha256, vector
 from tests.lock_holder import LockHolder
 from tests.polling import until
 
@@ -41,7 +41,7 @@ Rows = dict[str, list[str]]
 async def writer(searcher_channel: grpc.aio.Channel) -> AsyncIterator[Writer]:
     """A project that has of everything: a derived space, one that is half filled, feedback, limits, a deleted image.
 
-    One image is featureless.
+    One image is featureless, and one has a fingerprint.
     """
     stub, name = SearcherServiceStub(searcher_channel), f"backup-{uuid.uuid4().hex[:12]}"
     limits = wire.Limits(max_images=1000, max_hits=50, searches_per_second=7.3, max_batch=9)
@@ -49,6 +49,8 @@ async def writer(searcher_channel: grpc.aio.Channel) -> AsyncIterator[Writer]:
     writer = Writer(stub, name, BASE)
     requests = [writer.request(seed, product="shoe", labels={"größe": "a\tb\\"}) for seed in range(IMAGES + 1)]
     requests[4].embedding.featureless = True
+    for number in (2, IMAGES):
+        requests[number].fingerprint.CopyFrom(fingerprint())
     await writer.send(*requests)
     await stub.DeleteImages(wire.DeleteImagesRequest(project=name, sha256s=[sha256(IMAGES)]))
     matrix = np.eye(512, dtype=np.float32)[::-1]
@@ -268,6 +270,24 @@ async def test_a_backup_of_an_older_version_is_brought_up_to_date(
         assert await connection.fetchval(f"SELECT count(*) FROM p{restored.id}.image WHERE note IS NULL") == IMAGES  # noqa: S608
         version = "SELECT schema_version FROM lookalike_project WHERE name = $1"
         assert await connection.fetchval(version, copy) == added.number
+
+
+async def test_a_backup_from_before_there_were_fingerprints_is_restored(
+    writer: Writer, copy: str, database: Database, tmp_path: Path
+) -> None:
+    await back_up(database, writer.project, tmp_path / "b")
+    with zipfile.ZipFile(tmp_path / "b") as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if name != "fingerprint"}
+    manifest = json.loads(members["manifest.json"])
+    manifest["project"]["schema_version"] = 6
+    del manifest["tables"]["fingerprint"]
+    with zipfile.ZipFile(tmp_path / "b", "w") as archive:
+        for name, data in (members | {"manifest.json": json.dumps(manifest).encode()}).items():
+            archive.writestr(name, data)
+    await restore(database, tmp_path / "b", copy)
+    restored, before = await contents(database, copy), await contents(database, writer.project)
+    assert (restored.pop("fingerprint"), len(before.pop("fingerprint"))) == ([], 1)
+    assert restored == before
 
 
 async def test_the_commands_work_beside_a_searcher_and_one_that_is_killed_leaves_nothing(

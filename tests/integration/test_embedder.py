@@ -21,6 +21,7 @@ from PIL import Image
 from lookalike import Client, InvalidRequestError, Item, OverloadedError, Status, errors
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
+from lookalike_embedder import loading, space
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder.config import Config
 from lookalike_embedder.errors import DeviceLost
@@ -44,8 +45,8 @@ async def embedder(
     embedder_config: Config, trunk: Weights, model: "CpuModel | CudaModel", first_worker: ThreadPoolExecutor
 ) -> AsyncIterator[Server]:
     """With the real model."""
-    description = embedder_server.describe(embedder_config, trunk.sha256, (), model.device, model.precision, 2)
-    loaded = embedder_server.Loaded(model, description)
+    description = loading.describe(embedder_config, space.vgg16(trunk.sha256), model.device, model.precision, 2)
+    loaded = loading.Loaded(model, description)
     async with embedder_server.serving(embedder_config, loaded, first_worker, metrics=Metrics()) as server:
         yield server
 
@@ -257,7 +258,7 @@ async def serving(
     model: HeldModel, config: Config, metrics: Metrics | None = None
 ) -> AsyncIterator[tuple[Server, EmbedderServiceStub]]:
     """A server of its own over a null model."""
-    loaded = embedder_server.Loaded(model, embedder_server.describe(config, "0" * 64, (), "cpu", "fp32", 1))
+    loaded = loading.Loaded(model, loading.describe(config, space.vgg16("0" * 64), "cpu", "fp32", 1))
     with ThreadPoolExecutor(1) as worker:
         async with (
             embedder_server.serving(config, loaded, worker, metrics=metrics or Metrics()) as server,

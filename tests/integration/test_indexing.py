@@ -143,13 +143,13 @@ async def test_duplicates_are_embedded_once_however_close_together_they_come(
     first_is_stored = asyncio.Event()
     asked = 0
 
-    async def slow_check(*arguments: object) -> set[bytes]:
+    async def slow_check(*arguments: object, **options: object) -> set[bytes]:
         nonlocal asked
         asked += 1
         if asked != 2:
-            return await check(*arguments)
+            return await check(*arguments, **options)
         begun.set()
-        known = await check(*arguments)
+        known = await check(*arguments, **options)
         await first_is_stored.wait()
         return known
 

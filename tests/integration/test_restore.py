@@ -29,7 +29,7 @@ from lookalike_searcher.database import halfvec as vectors
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.pool import Database
 from tests.duration import SECONDS
-from tests.indexer import Writer, vector
+from tests.indexer import Writer, fingerprint, vector
 
 BASE, OWN = "base-512", "base-own"
 Members = dict[str, bytes]
@@ -45,7 +45,9 @@ async def members(
     stub, name = SearcherServiceStub(searcher_channel), f"alien-{uuid.uuid4().hex[:12]}"
     await stub.CreateProject(wire.CreateProjectRequest(name=name, space=BASE))
     writer = Writer(stub, name, BASE)
-    await writer.send(*(writer.request(seed, product="shoe", labels={"größe": "41"}) for seed in range(4)))
+    requests = [writer.request(seed, product="shoe", labels={"größe": "41"}) for seed in range(4)]
+    requests[0].fingerprint.CopyFrom(fingerprint())
+    await writer.send(*requests)
     projection = wire.Projection(source=BASE, matrix=np.eye(512, dtype=np.float32).ravel(), centre=0.1 * vector(900))
     await stub.CreateSpace(wire.CreateSpaceRequest(project=name, space=OWN, projection=projection))
     found = await search(stub, name)
@@ -165,6 +167,9 @@ def halves(values: np.ndarray) -> bytes:
         ("feedback", "space", None, "must have both"),
         ("verdict", "rank", struct.pack(">i", 2**30), "must be 1 to 1e\\+06"),
         ("verdict", "is_right", b"yes", "got 3"),
+        ("fingerprint", "version", b"", "must be 1 to 128 letters"),
+        ("fingerprint", "picture", b"GIF89a", "fingerprint.picture: must be a lossy WebP"),
+        ("fingerprint", "keypoints", b"\0\0\0", "fingerprint.keypoints: must be a picture of 1 to 160 pixels"),
     ],
 )
 async def test_a_value_that_the_wire_would_refuse_is_refused(

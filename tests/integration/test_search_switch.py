@@ -50,7 +50,9 @@ async def test_what_is_left_out_of_an_update_stays(quick_client: Client, quick_p
 async def test_an_update_of_nothing_is_an_error(
     quick_client: Client, quick_project: str, searcher_channel: object
 ) -> None:
-    with pytest.raises(InvalidRequestError, match="limits: is required, or else search_disabled"):
+    with pytest.raises(
+        InvalidRequestError, match="limits: is required, or else search_disabled or fingerprints_disabled"
+    ):
         await quick_client.update_project(quick_project)
     with pytest.raises(NotFoundError):
         await quick_client.update_project("nowhere", search_enabled=False)

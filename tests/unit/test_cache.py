@@ -5,14 +5,15 @@ import hashlib
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.image import Info
 from lookalike_embedder.job import Embedded, Job, Lane
+from lookalike_serving.fingerprint import Fingerprint
 
 
-def embedded(data: bytes) -> Embedded:
-    return Embedded(data, hashlib.sha256(data).digest(), Info("JPEG", 1, 1, 1))
+def embedded(data: bytes, fingerprint: Fingerprint | None = None) -> Embedded:
+    return Embedded(data, hashlib.sha256(data).digest(), Info("JPEG", 1, 1, 1), fingerprint)
 
 
-def found(cache: Cache, data: bytes) -> bool:
-    job = Job(data, Lane.BULK, lambda _: None)
+def found(cache: Cache, data: bytes, *, fingerprint: bool = False) -> bool:
+    job = Job(data, Lane.BULK, lambda _: None, wants_fingerprint=fingerprint)
     answered = cache.answers(job)
     assert answered == job.cached == (job.result is not None)
     assert job.sha256 == hashlib.sha256(data).digest()
@@ -24,6 +25,15 @@ def test_the_same_bytes_are_known_and_others_are_not() -> None:
     cache.put(embedded(b"one"))
     assert found(cache, b"one")
     assert not found(cache, b"two")
+
+
+def test_a_result_without_a_fingerprint_does_not_answer_who_asks_for_one() -> None:
+    cache = Cache(10)
+    cache.put(embedded(b"one"))
+    assert not found(cache, b"one", fingerprint=True)
+    cache.put(embedded(b"one", Fingerprint(b"picture", b"keypoints")))
+    assert found(cache, b"one", fingerprint=True)
+    assert found(cache, b"one")
 
 
 def test_it_keeps_no_more_than_told_and_forgets_what_was_unused_for_longest() -> None:

@@ -24,10 +24,10 @@ execute expire export extract fail fetch fill filter find finish fit fix flush f
 give go grow guard hand handle hold identify ignore implement import improve include index initialize insert intercept
 interrupt join judge keep kill know launch lay learn leave lend let limit list listen load lock log look lose make map
 mark match mean measure merge migrate move name need note observe open order own pack pad parse pass pause pick prefer
-prepare prevent print probe project prove provide provoke publish pull put queue raise rank reach read receive
-recognize record reduce refuse register release reload remember remove rename render repair replace report require
-reset resize resolve respond restore resume return revoke rotate round route run save say scale scan search see select
-send serve set share show shut sign skip smooth sort split start state stay stop store stream subtract summarize
+prepare prevent print probe project prove provide provoke publish pull put quantise queue raise rank reach read
+receive recognize record reduce refuse register release reload remember remove rename render repair replace report
+require reset resize resolve respond restore resume return revoke rotate round route run save say scale scan search see
+select send serve set share show shut sign skip smooth sort split start state stay stop store stream subtract summarize
 switch synchronize take tell test track transform translate treat try tune turn unpack update use validate verify wait
 wake walk warm watch wrap write yield
 """

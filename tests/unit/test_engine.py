@@ -100,6 +100,14 @@ class Bulk:
         return [value(await asyncio.wait_for(self.answered.get(), 120)) for _ in range(number)]
 
 
+async def test_a_fingerprint_is_made_for_those_who_ask_and_kept_for_them() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, _):
+        jobs = [await engine.embed(b"\7", fingerprint=wanted) for wanted in (False, True, True, False)]
+    assert [job.result.fingerprint is not None for job in jobs if job.result] == [False, True, True, True]
+    assert len(model.batches) == 2, "one without it, and one with it"
+
+
 async def test_an_image_becomes_a_vector_and_says_where_the_time_went() -> None:
     async with running(FakeModel()) as (engine, _):
         job = await engine.embed(b"\7")

@@ -1,6 +1,7 @@
 """JSON has one spelling: what callers know of the HTTP API stays, and the command line prints the same names."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +15,17 @@ from lookalike_gateway.models.feedback import Feedback, SearchQuality
 from lookalike_gateway.models.image import Image, ImagePage, Reference
 from lookalike_gateway.models.problem import Problem
 from lookalike_gateway.models.project import Index, Limits, Project, ProjectChange, Space
+from lookalike_gateway.models.proof import Proof
 from lookalike_gateway.models.search import Result, SearchResult, Timing
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678900, UTC)
 REFERENCE = records.Reference("https://shop/1", "bag", "small", True, {"main_colour": "red"})
 IMAGE = records.Image("0" * 64, 3, 4, TIME, (REFERENCE, REFERENCE), 2)
 HIT = records.Hit(0.75, records.Match.SIMILAR, "0" * 64, 3, 4, (REFERENCE,), 1, "", 0.5)
+CORNERS = (records.Point(0.25, 1.5),) * 4
+PROOF = records.Proof(
+    0.9, 0.8, 0.8, 0.7, True, 12.5, 1.25, CORNERS, CORNERS, 3.5, records.Region(0, 0.25, 0.5, 1), 30, True, False
+)
 
 _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references referenceCount featureless"
 
@@ -30,7 +36,12 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
         (Reference, "uri product variantId staged labels"),
         (Image, f"{_SHOWN} createTime"),
         (ImagePage, "images nextPageToken"),
-        (Result, f"{_SHOWN} rank similarity score match product"),
+        (Result, f"{_SHOWN} rank similarity score match matchBasis proof product"),
+        (
+            Proof,
+            "confidence overlap ofQuery ofImage mirrored turned stretched cornersInQuery cornersInImage recoloured"
+            " covered inliers bordered cropped",
+        ),
         (
             SearchResult,
             "count offset total results nextPageToken mode reason queryFeatureless imagesRanked space searchId timing",
@@ -68,6 +79,7 @@ def test_feedback_names_the_query_only_if_it_likes() -> None:
     [
         (IMAGE, Image),
         (HIT, Result),
+        (replace(HIT, proof=PROOF), Result),
         (records.DuplicateImage(IMAGE, 0.75), DuplicateImage),
         (records.DuplicateProgress(1, 2, "token"), Progress),
     ],

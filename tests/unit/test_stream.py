@@ -28,9 +28,9 @@ class HeldEngine:
         self.jobs: list[Job] = []
         self.submitted = asyncio.Condition()
 
-    async def submit(self, data: bytes, done: Callable[[Job], None]) -> Job:
+    async def submit(self, data: bytes, done: Callable[[Job], None], *, fingerprint: bool) -> Job:
         async with self.submitted:
-            self.jobs.append(Job(data, Lane.BULK, done))
+            self.jobs.append(Job(data, Lane.BULK, done, wants_fingerprint=fingerprint))
             self.submitted.notify_all()
         return self.jobs[-1]
 

@@ -54,7 +54,7 @@ def _run(pace: Coroutine[Any, Any, float]) -> float:
 
 def _ready(setting: Setting) -> tuple[Any, int]:
     """Return the model and its batch size, chosen as by the server."""
-    from lookalike_embedder.server import knee_of
+    from lookalike_embedder.loading import knee_of
 
     model = setting.model()
     return model, model.warm(1 if setting.short else knee_of(model), 2)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lookalike_embedder.errors import DeviceLost
 from lookalike_embedder.job import Lane
-from lookalike_embedder.server import Loaded
+from lookalike_embedder.loading import Loaded
 
 
 def losing(loaded: Loaded, device: str) -> Loaded:

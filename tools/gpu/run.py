@@ -126,10 +126,11 @@ def _import_torch(*, short: bool) -> None:
     import torch
     import torchvision  # noqa: F401
 
-    from lookalike_embedder import image
+    from lookalike_embedder import preprocessing
 
-    if short:
-        image.SIZE = _SHORT_SIDE  # type: ignore[misc] # before any other module reads it
+    if short:  # before any other module reads it
+        preprocessing.SIZE = _SHORT_SIDE  # type: ignore[misc]
+        preprocessing.VGG16 = preprocessing.Preprocessing(_SHORT_SIDE)  # type: ignore[misc]
         torch.set_num_threads(1)  # threads that wait for each other are very slow on shared CPUs
 
 

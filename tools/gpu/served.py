@@ -51,13 +51,14 @@ def _serve(setting: Setting, ready: Connection, faulty: bool, options: dict[str,
     """Serve until a signal, and end as `lookalike-embedder` does."""
     from lookalike_embedder.config import Config
     from lookalike_embedder.errors import DeviceLost, Stuck
-    from lookalike_embedder.server import Loaded, run, warmed
+    from lookalike_embedder.loading import Loaded, vgg16
+    from lookalike_embedder.server import run
     from lookalike_embedder.weights import Weights
     from lookalike_serving.server import calm_collector
     from tools.gpu.fault import losing
 
     def load(config: Config) -> Loaded:
-        loaded = warmed(config, Weights(dict(setting.trunk.tensors), setting.trunk.sha256, setting.trunk.source))
+        loaded = vgg16(config, Weights(dict(setting.trunk.tensors), setting.trunk.sha256, setting.trunk.source))
         return losing(loaded, setting.device) if faulty else loaded
 
     chosen = {"port": 0, "cache_size": 0, "probe_interval": 3600.0, "device": setting.device, **options}

@@ -1,14 +1,17 @@
 """Turn the wire's messages into the library's records."""
 
+from dataclasses import replace
 from datetime import UTC
 from typing import Final
 
+from lookalike._operations import decode_proof
 from lookalike.records import (
     DuplicateCluster,
     DuplicateImage,
     DuplicateProgress,
     Embedding,
     Feedback,
+    Fingerprint,
     Hit,
     HitFeedback,
     Image,
@@ -29,6 +32,7 @@ _MATCHES: Final = {
     searcher_pb2.MATCH_EXACT: Match.EXACT,
     searcher_pb2.MATCH_NEAR_DUPLICATE: Match.NEAR_DUPLICATE,
     searcher_pb2.MATCH_SIMILAR: Match.SIMILAR,
+    searcher_pb2.MATCH_RECOLOURED: Match.RECOLOURED,
 }
 _MODES: Final = {
     searcher_pb2.SEARCH_MODE_EXACT: SearchMode.EXACT,
@@ -68,6 +72,15 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
 def embedding(message: common.Embedding) -> Embedding:
     """Return the record of a vector."""
     return Embedding(message.space, tuple(message.values), message.featureless)
+
+
+def embedded(message: embedder_pb2.EmbedResponse) -> Embedding:
+    """Return the record of an image's vector, with its fingerprint if there is one."""
+    record = embedding(message.embedding)
+    if not message.HasField("fingerprint"):
+        return record
+    held = message.fingerprint
+    return replace(record, fingerprint=Fingerprint(held.version, held.picture, held.keypoints))
 
 
 def image(message: searcher_pb2.Image) -> Image:
@@ -130,6 +143,8 @@ def _hit(message: searcher_pb2.Hit) -> Hit:
         product=message.product,
         score=message.score,
         featureless=message.featureless,
+        match_basis=decode_proof.basis(message.match_basis),
+        proof=decode_proof.proof(message.proof) if message.HasField("proof") else None,
     )
 
 

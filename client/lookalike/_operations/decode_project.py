@@ -37,6 +37,7 @@ def project(message: searcher_pb2.Project) -> Project:
         update_time=message.update_time.ToDatetime(tzinfo=UTC),
         limits=_limits(message.limits),
         search_enabled=not message.search_disabled,
+        fingerprints_enabled=not message.fingerprints_disabled,
         spaces=tuple(map(_space, message.spaces)),
     )
 

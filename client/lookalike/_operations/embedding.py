@@ -8,7 +8,6 @@ from lookalike._transport.channel import EMBEDDER
 from lookalike._transport.message_batches import IMAGES
 from lookalike._transport.stream_pool import StreamPool
 from lookalike.records import Model
-from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
 
 
@@ -18,10 +17,9 @@ async def model(call: Call) -> Model:
     return decode.model(await call.ask(EMBEDDER, call.embedder.GetModel, request))
 
 
-async def embed(call: Call, data: bytes) -> common.Embedding:
+async def embed(call: Call, data: bytes, *, fingerprint: bool = False) -> wire.EmbedResponse:
     """Return the vector of an image file, by the interactive lane, which does not wait for bulk work."""
-    request = wire.EmbedRequest(image=data)
-    return (await call.ask(EMBEDDER, call.embedder.Embed, request)).embedding
+    return await call.ask(EMBEDDER, call.embedder.Embed, wire.EmbedRequest(image=data, fingerprint=fingerprint))
 
 
 def bulk(

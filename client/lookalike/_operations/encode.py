@@ -6,7 +6,18 @@ from contextlib import contextmanager
 import grpc
 
 from lookalike.errors import InvalidRequestError
-from lookalike.records import Embedding, Example, Filter, HitVerdict, Item, Limits, Projection, Query, Reference
+from lookalike.records import (
+    Embedding,
+    Example,
+    Filter,
+    Fingerprint,
+    HitVerdict,
+    Item,
+    Limits,
+    Projection,
+    Query,
+    Reference,
+)
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 
@@ -36,6 +47,11 @@ def reference(item: Item | Reference) -> wire.Reference:
 def embedding(record: Embedding) -> common.Embedding:
     """Return the message of a vector."""
     return common.Embedding(space=record.space, values=record.values, featureless=record.featureless)
+
+
+def fingerprint(record: Fingerprint) -> common.Fingerprint:
+    """Return the message of a fingerprint."""
+    return common.Fingerprint(version=record.version, picture=record.picture, keypoints=record.keypoints)
 
 
 def limits(record: Limits) -> wire.Limits:
@@ -91,7 +107,15 @@ def search(project_name: str, query: Query) -> wire.SearchRequest:
             exact=query.exact,
             space=query.space or "",
             rerank=query.rerank,
+            verify=query.verify,
+            fingerprint=_fingerprint(query),
         )
+
+
+def _fingerprint(query: Query) -> common.Fingerprint | None:
+    """Return the fingerprint that came with the query's vector, if hits are verified by it."""
+    held = query.embedding.fingerprint if query.verify and query.embedding else None
+    return fingerprint(held) if held else None
 
 
 def verdict(record: HitVerdict) -> wire.HitVerdict:

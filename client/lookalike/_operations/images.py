@@ -15,9 +15,14 @@ from lookalike.v1 import searcher_pb2 as wire
 _PAGE_SIZE: Final = 500
 
 
-async def check(call: Call, project_name: str, sha256s: Sequence[bytes], space: str) -> set[bytes]:
-    """Return those of the hashes that the project holds with a vector in the space; by default, in the serving one."""
-    request = wire.CheckImagesRequest(project=project_name, sha256s=sha256s, space=space)
+async def check(
+    call: Call, project_name: str, sha256s: Sequence[bytes], space: str, *, fingerprint: bool = False
+) -> set[bytes]:
+    """Return those of the hashes that the project holds with a vector in the space; by default, in the serving one.
+
+    Where asked, they must have a fingerprint too.
+    """
+    request = wire.CheckImagesRequest(project=project_name, sha256s=sha256s, space=space, fingerprint=fingerprint)
     response = await call.ask(SEARCHER, call.searcher.CheckImages, request)
     return set(response.stored_sha256s)
 

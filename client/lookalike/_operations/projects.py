@@ -54,12 +54,15 @@ async def page(call: Call, page_size: int, page_token: str) -> ProjectPage:
     return ProjectPage(tuple(map(decode_project.project, response.projects)), response.next_page_token)
 
 
-async def update(call: Call, name: str, limits: Limits | None, search_enabled: bool | None) -> Project:
-    """Replace a project's limits, switch its searches on or off, or both."""
+async def update(
+    call: Call, name: str, limits: Limits | None, search_enabled: bool | None, fingerprints_enabled: bool | None
+) -> Project:
+    """Replace a project's limits, and switch its searches and fingerprints on or off; None changes nothing."""
     request = wire.UpdateProjectRequest(
         name=name,
         limits=encode.limits(limits) if limits is not None else None,
         search_disabled=None if search_enabled is None else not search_enabled,
+        fingerprints_disabled=None if fingerprints_enabled is None else not fingerprints_enabled,
     )
     response = await call.ask(SEARCHER, call.searcher.UpdateProject, request)
     return decode_project.project(response.project)

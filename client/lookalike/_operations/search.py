@@ -74,9 +74,12 @@ class _RequestBuilder:
         if query.image is not None:
             to_embed.append((query.image, request.embedding))
         started = time.perf_counter()
-        hashes = await _all(self._embed(image, target) for image, target in to_embed)
+        wanted = query.verify > 0
+        embedded = await _all(self._embed(image, target, fingerprint=wanted) for image, target in to_embed)
         if query.image is not None:
-            request.sha256 = hashes[-1]
+            request.sha256, fingerprint = embedded[-1]
+            if fingerprint:
+                request.fingerprint.CopyFrom(fingerprint)
         return request, time.perf_counter() - started if to_embed else 0.0
 
     async def request_or_error(
@@ -88,12 +91,15 @@ class _RequestBuilder:
         except LookalikeError as error:
             return error
 
-    async def _embed(self, image: bytes | Path, target: common.Embedding) -> bytes:
-        """Put the image's vector where it belongs; the hash of its file."""
+    async def _embed(
+        self, image: bytes | Path, target: common.Embedding, *, fingerprint: bool
+    ) -> tuple[bytes, common.Fingerprint | None]:
+        """Put the image's vector where it belongs; the hash of its file, and the fingerprint if there is one."""
         async with self._places:
             data = await asyncio.to_thread(photo.read, image)
-            target.CopyFrom(await embedding.embed(self._call, data))
-        return hashlib.sha256(data).digest()
+            answer = await embedding.embed(self._call, data, fingerprint=fingerprint)
+            target.CopyFrom(answer.embedding)
+        return hashlib.sha256(data).digest(), answer.fingerprint if answer.HasField("fingerprint") else None
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

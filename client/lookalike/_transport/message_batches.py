@@ -54,7 +54,10 @@ def _pack(requests: Sequence[embedder.EmbedStreamRequest]) -> Iterator[embedder.
 def _message(batch: list[embedder.EmbedStreamRequest]) -> embedder.EmbedStreamRequest:
     if len(batch) == 1:
         return batch[0]
-    entries = [embedder.EmbedEntry(sequence=request.sequence, image=request.image) for request in batch]
+    entries = [
+        embedder.EmbedEntry(sequence=request.sequence, image=request.image, fingerprint=request.fingerprint)
+        for request in batch
+    ]
     return embedder.EmbedStreamRequest(entries=entries)
 
 

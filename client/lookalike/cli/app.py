@@ -10,6 +10,7 @@ import typer
 
 from lookalike.cli import (
     adapt,
+    copies,
     delete,
     demo,
     duplicates,
@@ -35,6 +36,7 @@ app.add_typer(token.app, name="token")
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("duplicates")(duplicates.duplicates)
+app.command("copies")(copies.copies)
 app.command("adapt")(adapt.adapt)
 app.command("images")(images.images)
 app.command("delete")(delete.delete)

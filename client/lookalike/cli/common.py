@@ -24,6 +24,7 @@ _NO_HINTS: Final[Mapping[str, str]] = {}
 MATCH_STYLES: Final[Mapping[Match, str]] = {
     Match.EXACT: "bold green",
     Match.NEAR_DUPLICATE: "green",
+    Match.RECOLOURED: "cyan",
     Match.SIMILAR: "yellow",
 }
 

@@ -125,6 +125,21 @@ def _switch(name: str, searcher: str, *, on: bool) -> None:
 
 
 @app.command()
+def fingerprints(
+    name: Name,
+    on: Annotated[bool, typer.Option("--on/--off", help="Whether to store them from now on.")],
+    searcher: Searcher = DEFAULT_SEARCHER,
+) -> None:
+    """Switch on or off the fingerprints of a project, by which copies are proven. Those of before stay."""
+
+    async def work() -> None:
+        async with Client(searcher=searcher) as client:
+            _show([await client.update_project(name, fingerprints_enabled=on)])
+
+    run(work())
+
+
+@app.command()
 def delete(
     name: Name,
     searcher: Searcher = DEFAULT_SEARCHER,

@@ -20,12 +20,16 @@ from lookalike.cli.common import (
     run,
 )
 from lookalike.cli.json_output import print_json
+from lookalike.cli.proof_words import words
 from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.constants import NEAR_DUPLICATE
-from lookalike.records import Match, SearchReason, SearchResult
+from lookalike.records import Match, MatchBasis, SearchReason, SearchResult
 from lookalike.records.search import DEFAULT_LIMIT
 
+_VERIFIED: Final = 20
+"""So many hits are verified unless it is said otherwise: it takes some tens of milliseconds."""
+_VERIFIABLE: Final = (MatchBasis.FILE, MatchBasis.FINGERPRINT, MatchBasis.TOO_LITTLE)
 _SLOW: Final = {
     SearchReason.INDEX_BUILDING: " (the index is not built yet)",
     SearchReason.FELL_BACK: " (the index found too few)",
@@ -50,6 +54,9 @@ def search(
     by_product: Annotated[bool, typer.Option("--by-product", help="Rank products by their best image.")] = False,
     exact: Annotated[bool, typer.Option("--exact", help="Compare every image, without the index.")] = False,
     rerank: Annotated[int, typer.Option(min=0, max=1000, help="Re-rank this number of nearest images; 0: none.")] = 0,
+    verify: Annotated[
+        int, typer.Option(min=0, max=100, help="Prove whether this number of first hits are copies; 0: none.")
+    ] = _VERIFIED,
     space: Annotated[
         str | None, typer.Option(help="The project's space to search in; by default the serving space.")
     ] = None,
@@ -73,30 +80,35 @@ def search(
                 exact=exact,
                 space=space,
                 rerank=rerank,
+                verify=verify,
             )
         if as_json:
             print_json(result, indent=2)
         else:
-            _print(result)
+            _print(result, verify)
 
     run(work())
 
 
-def _print(result: SearchResult) -> None:
-    titles = ("rank", "similarity", "match", "product", "where")
+def _print(result: SearchResult, verify: int) -> None:
+    proven = any(hit.proof for hit in result.hits)
+    titles = ("rank", "similarity", "match", *["what was done"] * proven, "product", "where")
     shown = table(titles, right=("rank", "similarity"), whole=("match",))
     for rank, hit in enumerate(result.hits, start=1):
         shown.add_row(
             str(rank),
             f"{hit.similarity:.4f}",
             Text(hit.match, MATCH_STYLES[hit.match]),
+            *[words(hit.proof) if hit.proof else ""] * proven,
             hit.product or format_products(hit.references),
             format_places(hit.references, hit.reference_count),
         )
     print_table(shown)
     if result.query_featureless:
         errors.print("the image shows nothing but one colour, so its likeness to others means nothing", soft_wrap=True)
-    if any(hit.match is Match.NEAR_DUPLICATE and hit.similarity < NEAR_DUPLICATE for hit in result.hits):
+    _print_basis(result, verify)
+    by_cosine = [hit for hit in result.hits if hit.match is Match.NEAR_DUPLICATE and not hit.proof]
+    if any(hit.similarity < NEAR_DUPLICATE for hit in by_cosine):
         errors.print(
             f"near duplicates are told by their similarity before the project was adapted, {NEAR_DUPLICATE} or more;"
             " the similarities shown are those in the adapted space",
@@ -106,3 +118,18 @@ def _print(result: SearchResult) -> None:
         f"{result.mode} search{_SLOW.get(result.reason, '')} over {result.images_ranked:,} images:"
         f" embedded in {result.embed_seconds * 1000:.0f} ms, searched in {result.search_seconds * 1000:.0f} ms"
     )
+
+
+def _print_basis(result: SearchResult, verify: int) -> None:
+    """Say which of the hits that should have been verified were not."""
+    bases = [hit.match_basis for hit in result.hits[:verify]]
+    unverified = sum(basis not in _VERIFIABLE for basis in bases)
+    if unverified:
+        errors.print(
+            f"{unverified} of {len(bases)} hits could not be verified, as there is no fingerprint: their match is what"
+            " the cosine says (`lookalike index --reread` adds fingerprints to images of before)",
+            soft_wrap=True,
+        )
+    if little := bases.count(MatchBasis.TOO_LITTLE):
+        message = f"{little} of {len(bases)} hits could not be verified: they or the image show too little"
+        errors.print(message, soft_wrap=True)

@@ -14,7 +14,12 @@ from lookalike.records import Hit, Match
 _CELL: Final = 132
 _MARGIN: Final = 8
 _CAPTION: Final = 18
-_COLOURS: Final = {Match.EXACT: "#137333", Match.NEAR_DUPLICATE: "#188038", Match.SIMILAR: "#b06000"}
+_COLOURS: Final = {
+    Match.EXACT: "#137333",
+    Match.NEAR_DUPLICATE: "#188038",
+    Match.RECOLOURED: "#1a73e8",
+    Match.SIMILAR: "#b06000",
+}
 
 
 @dataclass(frozen=True)

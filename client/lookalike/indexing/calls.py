@@ -31,17 +31,19 @@ class Calls:
         project: the project.
         space: in which its images must have a vector; empty for its only one.
         embed_streams: the most EmbedStreams at once.
+        refingerprint: whether images that are there without a fingerprint are embedded again.
     """
 
     call: Call
     project: Project
     space: str
     embed_streams: int
+    refingerprint: bool = False
 
     async def check_images(self, sha256s: Sequence[bytes]) -> set[bytes]:
-        """Return which of these images the project holds."""
-        project_name, space = self.project.name, self.space
-        return await with_retries(lambda: images.check(self.call, project_name, sha256s, space))
+        """Return which of these images the project holds, with all that it should hold of them."""
+        project_name, space, too = self.project.name, self.space, self.refingerprint
+        return await with_retries(lambda: images.check(self.call, project_name, sha256s, space, fingerprint=too))
 
     async def check_references(self, references: Sequence[wire.Reference]) -> Sequence[wire.ReferenceState]:
         """Return what the project holds of each of these references."""

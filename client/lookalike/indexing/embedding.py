@@ -1,4 +1,7 @@
-"""Send images to the embedder, each once, however many items of a run wait for it."""
+"""Send images to the embedder, each once, however many items of a run wait for it.
+
+Fingerprints are asked for too, unless the project has none; an embedder that makes none sends none.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -31,7 +34,8 @@ class Embedding:
         if not waiting:
             number = next(self._numbers)
             self._sent[number] = job.sha256
-            self._requests.put_nowait(embedder.EmbedStreamRequest(sequence=number, image=job.data))
+            wanted = self._calls.project.fingerprints_enabled
+            self._requests.put_nowait(embedder.EmbedStreamRequest(sequence=number, image=job.data, fingerprint=wanted))
         waiting.append(job)
         job.data = b""
 

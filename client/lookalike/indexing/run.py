@@ -24,7 +24,7 @@ async def index(
 ) -> AsyncGenerator[Outcome, None]:
     """Fetch, embed and store items; yield an outcome for each. Raises LookalikeError."""
     async with (
-        run_calls(call, project_name, embed_streams) as calls,
+        run_calls(call, project_name, embed_streams, refingerprint=settings.reread) as calls,
         Fetcher(settings) as fetcher,
         aclosing(Pipeline(calls, fetcher, watch).outcomes(items)) as outcomes,
     ):
@@ -33,12 +33,14 @@ async def index(
 
 
 @asynccontextmanager
-async def run_calls(call: Call, project_name: str, embed_streams: int) -> AsyncIterator[Calls]:
+async def run_calls(
+    call: Call, project_name: str, embed_streams: int, *, refingerprint: bool = False
+) -> AsyncIterator[Calls]:
     """Yield the calls of a run on the project; its errors bear the run's id."""
     try:
         project = await projects.get(call, project_name)  # says at once what is wrong, or that nobody is there
         space = await projects.space_to_fill(call, project)
-        yield Calls(call, project, space, embed_streams)
+        yield Calls(call, project, space, embed_streams, refingerprint)
     except LookalikeError as error:
         error.request_id = error.request_id or call.request_id
         raise

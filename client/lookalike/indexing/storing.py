@@ -48,6 +48,8 @@ class Storing:
         if answer is not None:
             entry.embedding.CopyFrom(answer.embedding)
             entry.width, entry.height = answer.image_info.width, answer.image_info.height
+            if answer.HasField("fingerprint"):
+                entry.fingerprint.CopyFrom(answer.fingerprint)
             self._pending[job.sha256] += 1
         self._entries.put_nowait((job, entry))
 

@@ -7,6 +7,7 @@ from lookalike.records.image import (
     END_MISSING,
     DeleteResult,
     Embedding,
+    Fingerprint,
     Image,
     ImagePage,
     ImageVector,
@@ -33,7 +34,9 @@ from lookalike.records.project import (
     SpaceComparison,
     SpaceFigures,
 )
+from lookalike.records.proof import MatchBasis, Point, Proof, Region
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchReason, SearchResult
+from lookalike.records.suspect import Suspect
 
 __all__ = [
     "END_MISSING",
@@ -49,6 +52,7 @@ __all__ = [
     "Feedback",
     "Filling",
     "Filter",
+    "Fingerprint",
     "Gain",
     "Hit",
     "HitFeedback",
@@ -62,14 +66,18 @@ __all__ = [
     "Item",
     "Limits",
     "Match",
+    "MatchBasis",
     "Model",
     "Origin",
     "Outcome",
+    "Point",
     "Project",
     "ProjectPage",
     "Projection",
+    "Proof",
     "Query",
     "Reference",
+    "Region",
     "Rung",
     "SearchMode",
     "SearchQuality",
@@ -79,6 +87,7 @@ __all__ = [
     "SpaceComparison",
     "SpaceFigures",
     "Status",
+    "Suspect",
     "SyncResult",
     "Verdict",
 ]

@@ -109,6 +109,21 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Fingerprint:
+    """A fingerprint shows what a picture looks like, in some kilobytes: two of them prove a copy.
+
+    Attributes:
+        version: how it was made; only fingerprints of one version can be compared.
+        picture: a small picture: a WebP of at most 160 pixels a side.
+        keypoints: the keypoints on it, packed.
+    """
+
+    version: str
+    picture: bytes
+    keypoints: bytes
+
+
+@dataclass(frozen=True)
 class Embedding:
     """An embedding is a vector of length 1 with the space in which it may be compared.
 
@@ -117,11 +132,13 @@ class Embedding:
         values: the vector.
         featureless: whether the picture shows nothing but one colour, so that likeness to it means
             nothing.
+        fingerprint: the picture's fingerprint, if it was asked for.
     """
 
     space: str
     values: tuple[float, ...]
     featureless: bool = False
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(frozen=True)

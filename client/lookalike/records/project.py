@@ -170,6 +170,7 @@ class Project:
         limits: as they were set.
         search_enabled: whether it can be searched; if not, searches are refused with `SEARCH_DISABLED`.
         spaces: the serving one first; empty in a list of projects.
+        fingerprints_enabled: whether fingerprints of its images are made and stored, by which copies are proven.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Project:
     limits: Limits
     search_enabled: bool
     spaces: tuple[Space, ...]
+    fingerprints_enabled: bool = True
 
 
 @dataclass(frozen=True)

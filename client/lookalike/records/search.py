@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from lookalike.records.image import Embedding, Reference
+from lookalike.records.proof import MatchBasis, Proof
 
 DEFAULT_LIMIT: Final = 10
 
@@ -84,6 +85,9 @@ class Query:
         rerank: order so many of the nearest again, by how they lie to one another: 0 for none, to 1,000. It finds
             more of what is alike in kind, for some milliseconds. If it is less than the limit, the other hits follow by
             similarity. There is one page.
+        verify: prove whether so many of the page's first hits are copies: 0 for none, to 100. It takes some
+            milliseconds, and changes what is said of hits, not which there are. An embedding needs its fingerprint for
+            it, or the hash of an image of the project.
 
     Raises:
         ValueError: not exactly one query was given, or negatives without positives.
@@ -103,6 +107,7 @@ class Query:
     exact: bool = False
     space: str | None = None
     rerank: int = 0
+    verify: int = 0
 
     def __post_init__(self) -> None:
         """Check that there is one way to ask."""
@@ -120,7 +125,9 @@ class Match(StrEnum):
     EXACT = "exact"
     """The same file, byte for byte."""
     NEAR_DUPLICATE = "near-duplicate"
-    """The same photo with slight changes: recompressed, resized, lightly retouched."""
+    """The same photo: verified, whatever was done to it; by the cosine, with slight changes."""
+    RECOLOURED = "recoloured"
+    """The same photo in other colours: a colour variant made of it, or a retouched copy. Only where it was verified."""
     SIMILAR = "similar"
     """Another photo, or one that was changed much."""
 
@@ -173,6 +180,8 @@ class Hit:
         product: grouped by product, the product that it stands for; empty for an image without one.
         score: what hits are ordered by, in [-1, 1]: the similarity, unless they were re-ranked.
         featureless: whether the image shows nothing but one colour, so that it is a near duplicate of nothing.
+        match_basis: how the match was found out.
+        proof: what was done to the image; None unless it was proven to be the same photo.
     """
 
     similarity: float
@@ -185,6 +194,8 @@ class Hit:
     product: str
     score: float
     featureless: bool = False
+    match_basis: MatchBasis = MatchBasis.OTHER
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19lookalike/v1/common.proto\x12\x0clookalike.v1\"?\n\tEmbedding\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x02\x12\x13\n\x0b\x66\x65\x61tureless\x18\x03 \x01(\x08\"\xa4\x01\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x37\n\x08metadata\x18\x04 \x03(\x0b\x32%.lookalike.v1.ItemError.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19lookalike/v1/common.proto\x12\x0clookalike.v1\"?\n\tEmbedding\x12\r\n\x05space\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x02\x12\x13\n\x0b\x66\x65\x61tureless\x18\x03 \x01(\x08\"B\n\x0b\x46ingerprint\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07picture\x18\x02 \x01(\x0c\x12\x11\n\tkeypoints\x18\x03 \x01(\x0c\"\xa4\x01\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x37\n\x08metadata\x18\x04 \x03(\x0b\x32%.lookalike.v1.ItemError.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ITEMERROR_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_EMBEDDING']._serialized_start=43
   _globals['_EMBEDDING']._serialized_end=106
-  _globals['_ITEMERROR']._serialized_start=109
-  _globals['_ITEMERROR']._serialized_end=273
-  _globals['_ITEMERROR_METADATAENTRY']._serialized_start=226
-  _globals['_ITEMERROR_METADATAENTRY']._serialized_end=273
+  _globals['_FINGERPRINT']._serialized_start=108
+  _globals['_FINGERPRINT']._serialized_end=174
+  _globals['_ITEMERROR']._serialized_start=177
+  _globals['_ITEMERROR']._serialized_end=341
+  _globals['_ITEMERROR_METADATAENTRY']._serialized_start=294
+  _globals['_ITEMERROR_METADATAENTRY']._serialized_end=341
 # @@protoc_insertion_point(module_scope)

@@ -183,16 +183,20 @@ class EmbedRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGE_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """The bytes of the image file, as it is. Resizing beforehand is allowed and changes the vector slightly."""
+    fingerprint: _builtins.bool
+    """Whether to make a fingerprint too, for some milliseconds."""
     def __init__(
         self,
         *,
         image: _builtins.bytes = ...,
+        fingerprint: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "image", b"image"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -207,6 +211,7 @@ class EmbedResponse(_message.Message):
     EMBEDDING_FIELD_NUMBER: _builtins.int
     IMAGE_INFO_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The vector."""
@@ -219,16 +224,21 @@ class EmbedResponse(_message.Message):
     def timings(self) -> Global___Timings:
         """Where the time went."""
 
+    @_builtins.property
+    def fingerprint(self) -> _common_pb2.Fingerprint:
+        """The fingerprint, if it was asked for, and unless the server is told to make none."""
+
     def __init__(
         self,
         *,
         embedding: _common_pb2.Embedding | None = ...,
         image_info: Global___ImageInfo | None = ...,
         timings: Global___Timings | None = ...,
+        fingerprint: _common_pb2.Fingerprint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "image_info", b"image_info", "timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "image_info", b"image_info", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "image_info", b"image_info", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "image_info", b"image_info", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -243,10 +253,13 @@ class EmbedStreamRequest(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The client's number for this request, unique in the stream; the answer carries it."""
     image: _builtins.bytes
     """The bytes of the image file, as it is."""
+    fingerprint: _builtins.bool
+    """Whether to make a fingerprint too."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedEntry]:
         """Instead of the fields above: several images in one message. One large message costs both sides much less than many
@@ -260,10 +273,11 @@ class EmbedStreamRequest(_message.Message):
         sequence: _builtins.int = ...,
         image: _builtins.bytes = ...,
         entries: _abc.Iterable[Global___EmbedEntry] | None = ...,
+        fingerprint: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "image", b"image", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "fingerprint", b"fingerprint", "image", b"image", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -277,19 +291,23 @@ class EmbedEntry(_message.Message):
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The client's number for this image, unique in the stream."""
     image: _builtins.bytes
     """The bytes of the image file."""
+    fingerprint: _builtins.bool
+    """Whether to make a fingerprint too."""
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         image: _builtins.bytes = ...,
+        fingerprint: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "image", b"image", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -307,6 +325,7 @@ class EmbedStreamResponse(_message.Message):
     IMAGE_INFO_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The request's `sequence`."""
     @_builtins.property
@@ -329,6 +348,10 @@ class EmbedStreamResponse(_message.Message):
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedStreamResponse]:
         """Instead of the fields above: several answers in one message. Only on a stream that has sent `entries`."""
 
+    @_builtins.property
+    def fingerprint(self) -> _common_pb2.Fingerprint:
+        """The fingerprint, if it was asked for, and unless the server is told to make none; set with `embedding`."""
+
     def __init__(
         self,
         *,
@@ -338,10 +361,11 @@ class EmbedStreamResponse(_message.Message):
         image_info: Global___ImageInfo | None = ...,
         timings: Global___Timings | None = ...,
         entries: _abc.Iterable[Global___EmbedStreamResponse] | None = ...,
+        fingerprint: _common_pb2.Fingerprint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "error", b"error", "image_info", b"image_info", "result", b"result", "timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "error", b"error", "fingerprint", b"fingerprint", "image_info", b"image_info", "result", b"result", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "error", b"error", "image_info", b"image_info", "result", b"result", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "error", b"error", "fingerprint", b"fingerprint", "image_info", b"image_info", "result", b"result", "sequence", b"sequence", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["embedding", "error"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015

@@ -173,6 +173,38 @@ limit, all the same.
 """
 Global___SearchMode: _TypeAlias = SearchMode  # noqa: Y015
 
+class _MatchBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MatchBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MatchBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MATCH_BASIS_UNSPECIFIED: _MatchBasis.ValueType  # 0
+    """Not known: the searcher is older, and looked at the cosine."""
+    MATCH_BASIS_FILE: _MatchBasis.ValueType  # 1
+    """By the hash of the file: it is the query's own."""
+    MATCH_BASIS_COSINE: _MatchBasis.ValueType  # 2
+    """By the cosine alone: it was not asked to be verified, or query or image have no fingerprint."""
+    MATCH_BASIS_FINGERPRINT: _MatchBasis.ValueType  # 3
+    """By both fingerprints, laid over each other."""
+    MATCH_BASIS_TOO_LITTLE: _MatchBasis.ValueType  # 4
+    """By the cosine, as one of the fingerprints shows too little to tell: few details, or one colour."""
+
+class MatchBasis(_MatchBasis, metaclass=_MatchBasisEnumTypeWrapper):
+    """How it was found out what kind of likeness a hit is."""
+
+MATCH_BASIS_UNSPECIFIED: MatchBasis.ValueType  # 0
+"""Not known: the searcher is older, and looked at the cosine."""
+MATCH_BASIS_FILE: MatchBasis.ValueType  # 1
+"""By the hash of the file: it is the query's own."""
+MATCH_BASIS_COSINE: MatchBasis.ValueType  # 2
+"""By the cosine alone: it was not asked to be verified, or query or image have no fingerprint."""
+MATCH_BASIS_FINGERPRINT: MatchBasis.ValueType  # 3
+"""By both fingerprints, laid over each other."""
+MATCH_BASIS_TOO_LITTLE: MatchBasis.ValueType  # 4
+"""By the cosine, as one of the fingerprints shows too little to tell: few details, or one colour."""
+Global___MatchBasis: _TypeAlias = MatchBasis  # noqa: Y015
+
 class _Match:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -184,13 +216,16 @@ class _MatchEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Match.ValueType
     MATCH_EXACT: _Match.ValueType  # 1
     """The same file, byte for byte. Only where the query's `sha256` is known."""
     MATCH_NEAR_DUPLICATE: _Match.ValueType  # 2
-    """The same photo with slight changes, such as recompression, another size or a light retouch: similarity is at
+    """The same photo. Verified (see Hit.match_basis): proven so, whatever was cropped, framed, turned, mirrored or covered.
+    By the cosine: with slight changes, such as recompression, another size or a light retouch, as similarity is at
     least the space's threshold for near duplicates. In a derived space, where photos are nearer or farther than in its
     source, the cosine in the source counts; so it cannot be told for a query's vector that is of the derived space. Where
     the query or the image is featureless, never.
     """
     MATCH_SIMILAR: _Match.ValueType  # 3
     """Another photo, or one that was changed much."""
+    MATCH_RECOLOURED: _Match.ValueType  # 4
+    """The same photo in other colours: a colour variant made of it, or a retouched copy. Only where it was verified."""
 
 class Match(_Match, metaclass=_MatchEnumTypeWrapper):
     """What kind of likeness a hit is."""
@@ -200,13 +235,16 @@ MATCH_UNSPECIFIED: Match.ValueType  # 0
 MATCH_EXACT: Match.ValueType  # 1
 """The same file, byte for byte. Only where the query's `sha256` is known."""
 MATCH_NEAR_DUPLICATE: Match.ValueType  # 2
-"""The same photo with slight changes, such as recompression, another size or a light retouch: similarity is at
+"""The same photo. Verified (see Hit.match_basis): proven so, whatever was cropped, framed, turned, mirrored or covered.
+By the cosine: with slight changes, such as recompression, another size or a light retouch, as similarity is at
 least the space's threshold for near duplicates. In a derived space, where photos are nearer or farther than in its
 source, the cosine in the source counts; so it cannot be told for a query's vector that is of the derived space. Where
 the query or the image is featureless, never.
 """
 MATCH_SIMILAR: Match.ValueType  # 3
 """Another photo, or one that was changed much."""
+MATCH_RECOLOURED: Match.ValueType  # 4
+"""The same photo in other colours: a colour variant made of it, or a retouched copy. Only where it was verified."""
 Global___Match: _TypeAlias = Match  # noqa: Y015
 
 class _Verdict:
@@ -252,6 +290,7 @@ class Project(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     SPACES_FIELD_NUMBER: _builtins.int
     SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
+    FINGERPRINTS_DISABLED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: 1 to 63 characters, lower-case letters, digits, `-` and `_`, beginning with a letter or digit."""
     space: _builtins.str
@@ -263,6 +302,10 @@ class Project(_message.Message):
     search_disabled: _builtins.bool
     """Whether Search and SearchBatch are refused, with SEARCH_DISABLED. All else goes on: images are indexed, listed,
     deleted. A read replica follows within its lag.
+    """
+    fingerprints_disabled: _builtins.bool
+    """Whether fingerprints of its images are not stored, though they are sent; see IndexImagesRequest. Those of before stay,
+    and are compared.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -292,10 +335,11 @@ class Project(_message.Message):
         limits: Global___Limits | None = ...,
         spaces: _abc.Iterable[Global___Space] | None = ...,
         search_disabled: _builtins.bool = ...,
+        fingerprints_disabled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fingerprints_disabled", b"fingerprints_disabled", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -767,17 +811,20 @@ Global___ListProjectsResponse: _TypeAlias = ListProjectsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateProjectRequest(_message.Message):
-    """Changes a project: what is left out stays as it is. Limits, search_disabled or both are required."""
+    """Changes a project: what is left out stays as it is. At least one field beside the name is required."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
+    FINGERPRINTS_DISABLED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The project's name."""
     search_disabled: _builtins.bool
     """Whether searches are to be refused; see Project."""
+    fingerprints_disabled: _builtins.bool
+    """Whether fingerprints are not to be stored; see Project."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """The new limits: all of them are replaced."""
@@ -788,13 +835,19 @@ class UpdateProjectRequest(_message.Message):
         name: _builtins.str = ...,
         limits: Global___Limits | None = ...,
         search_disabled: _builtins.bool | None = ...,
+        fingerprints_disabled: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled", "limits", b"limits", "search_disabled", b"search_disabled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "search_disabled", b"search_disabled"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fingerprints_disabled: _TypeAlias = _typing.Literal["fingerprints_disabled"]  # noqa: Y015
+    _WhichOneofArgType__fingerprints_disabled: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled"]  # noqa: Y015
     _WhichOneofReturnType__search_disabled: _TypeAlias = _typing.Literal["search_disabled"]  # noqa: Y015
     _WhichOneofArgType__search_disabled: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fingerprints_disabled) -> _WhichOneofReturnType__fingerprints_disabled | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__search_disabled) -> _WhichOneofReturnType__search_disabled | None: ...
 
 Global___UpdateProjectRequest: _TypeAlias = UpdateProjectRequest  # noqa: Y015
@@ -878,6 +931,7 @@ class IndexImagesRequest(_message.Message):
     FURTHER_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     STAMP_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The client's number for this request, unique in the stream; the answer carries it."""
     project: _builtins.str
@@ -915,6 +969,10 @@ class IndexImagesRequest(_message.Message):
         many small ones. The answer has a result for each.
         """
 
+    @_builtins.property
+    def fingerprint(self) -> _common_pb2.Fingerprint:
+        """The image's fingerprint, by which its copies are proven; may be left out. An image that is stored without one gets it."""
+
     def __init__(
         self,
         *,
@@ -928,10 +986,11 @@ class IndexImagesRequest(_message.Message):
         further_embeddings: _abc.Iterable[_common_pb2.Embedding] | None = ...,
         entries: _abc.Iterable[Global___ImageEntry] | None = ...,
         stamp: _builtins.str = ...,
+        fingerprint: _common_pb2.Fingerprint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "reference", b"reference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "further_embeddings", b"further_embeddings", "height", b"height", "project", b"project", "reference", b"reference", "sequence", b"sequence", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "fingerprint", b"fingerprint", "further_embeddings", b"further_embeddings", "height", b"height", "project", b"project", "reference", b"reference", "sequence", b"sequence", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -950,6 +1009,7 @@ class ImageEntry(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     FURTHER_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     STAMP_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     width: _builtins.int
@@ -970,6 +1030,10 @@ class ImageEntry(_message.Message):
     def further_embeddings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Embedding]:
         """Vectors in other spaces."""
 
+    @_builtins.property
+    def fingerprint(self) -> _common_pb2.Fingerprint:
+        """The image's fingerprint."""
+
     def __init__(
         self,
         *,
@@ -980,10 +1044,11 @@ class ImageEntry(_message.Message):
         reference: Global___Reference | None = ...,
         further_embeddings: _abc.Iterable[_common_pb2.Embedding] | None = ...,
         stamp: _builtins.str = ...,
+        fingerprint: _common_pb2.Fingerprint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "reference", b"reference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "further_embeddings", b"further_embeddings", "height", b"height", "reference", b"reference", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "further_embeddings", b"further_embeddings", "height", b"height", "reference", b"reference", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1254,10 +1319,13 @@ class CheckImagesRequest(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     SHA256S_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     space: _builtins.str
     """The space in which they must have a vector; empty for the one that serves. Of a derived one, its source counts."""
+    fingerprint: _builtins.bool
+    """Whether they must have a fingerprint, too, so that those without one are sent again."""
     @_builtins.property
     def sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """SHA-256 of image files (32 bytes each): at most 10,000."""
@@ -1268,10 +1336,11 @@ class CheckImagesRequest(_message.Message):
         project: _builtins.str = ...,
         sha256s: _abc.Iterable[_builtins.bytes] | None = ...,
         space: _builtins.str = ...,
+        fingerprint: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "sha256s", b"sha256s", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "project", b"project", "sha256s", b"sha256s", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1813,6 +1882,8 @@ class SearchRequest(_message.Message):
     EXACT_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
     RERANK_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     sha256: _builtins.bytes
@@ -1843,6 +1914,11 @@ class SearchRequest(_message.Message):
     similarity. `similarity` and `match` stay what they are, so that they need not fall from hit to hit. There is one
     page: next_page_token is empty, and page_token is refused.
     """
+    verify: _builtins.int
+    """Prove whether so many of the page's first hits are copies, by their fingerprints: 0 for none, to 100. It takes some
+    milliseconds, and changes neither which hits there are nor their order. It may be another on each page. See
+    Hit.match_basis.
+    """
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The vector to rank by."""
@@ -1861,6 +1937,12 @@ class SearchRequest(_message.Message):
     def filter(self) -> Global___Filter:
         """Which images to rank; left out, all."""
 
+    @_builtins.property
+    def fingerprint(self) -> _common_pb2.Fingerprint:
+        """The query's fingerprint, with `verify`. Left out, it is that of the image of the project that is the query, or that has
+        the hash `sha256`.
+        """
+
     def __init__(
         self,
         *,
@@ -1878,10 +1960,12 @@ class SearchRequest(_message.Message):
         exact: _builtins.bool = ...,
         space: _builtins.str = ...,
         rerank: _builtins.int = ...,
+        verify: _builtins.int = ...,
+        fingerprint: _common_pb2.Fingerprint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "filter", b"filter", "min_similarity", b"min_similarity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "filter", b"filter", "fingerprint", b"fingerprint", "min_similarity", b"min_similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "fingerprint", b"fingerprint", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_similarity: _TypeAlias = _typing.Literal["min_similarity"]  # noqa: Y015
     _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015
@@ -1965,6 +2049,8 @@ class Hit(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     FEATURELESS_FIELD_NUMBER: _builtins.int
+    MATCH_BASIS_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     similarity: _builtins.float
     """The cosine of the angle between query and image: 1 for the same direction, 0 for nothing in common, in [-1, 1]."""
     match: Global___Match.ValueType
@@ -1985,11 +2071,17 @@ class Hit(_message.Message):
     """
     featureless: _builtins.bool
     """Whether the image shows nothing but one colour; see Embedding."""
+    match_basis: Global___MatchBasis.ValueType
+    """How `match` was found out."""
     @_builtins.property
     def references(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reference]:
         """Where the image is used, oldest reference first: at most 100, and fewer, but at least one, where the references of
         all hits would exceed 8 MiB. With a filter, only those that pass it; grouped by product, only those of the product.
         """
+
+    @_builtins.property
+    def proof(self) -> Global___Proof:
+        """What was done to the image so that it became the query's picture. Set where the two were proven to be the same photo."""
 
     def __init__(
         self,
@@ -2004,14 +2096,156 @@ class Hit(_message.Message):
         product: _builtins.str = ...,
         score: _builtins.float = ...,
         featureless: _builtins.bool = ...,
+        match_basis: Global___MatchBasis.ValueType = ...,
+        proof: Global___Proof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "height", b"height", "match", b"match", "product", b"product", "reference_count", b"reference_count", "references", b"references", "score", b"score", "sha256", b"sha256", "similarity", b"similarity", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "height", b"height", "match", b"match", "match_basis", b"match_basis", "product", b"product", "proof", b"proof", "reference_count", b"reference_count", "references", b"references", "score", b"score", "sha256", b"sha256", "similarity", b"similarity", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hit: _TypeAlias = Hit  # noqa: Y015
+
+@_typing.final
+class Point(_message.Message):
+    """A place in a picture, in shares of its width and height from the upper left corner: below 0 or above 1 it lies outside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    x: _builtins.float
+    """From the left side."""
+    y: _builtins.float
+    """From the upper side."""
+    def __init__(
+        self,
+        *,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Point: _TypeAlias = Point  # noqa: Y015
+
+@_typing.final
+class Region(_message.Message):
+    """A part of a picture, in shares of its width and height."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BOTTOM_FIELD_NUMBER: _builtins.int
+    left: _builtins.float
+    """From the left side."""
+    top: _builtins.float
+    """From the upper side."""
+    right: _builtins.float
+    """From the left side; more than `left`."""
+    bottom: _builtins.float
+    """From the upper side; more than `top`."""
+    def __init__(
+        self,
+        *,
+        left: _builtins.float = ...,
+        top: _builtins.float = ...,
+        right: _builtins.float = ...,
+        bottom: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "left", b"left", "right", b"right", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Region: _TypeAlias = Region  # noqa: Y015
+
+@_typing.final
+class Proof(_message.Message):
+    """That two pictures are the same photo, and what was done to the image so that it became the query's picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    OF_QUERY_FIELD_NUMBER: _builtins.int
+    OF_IMAGE_FIELD_NUMBER: _builtins.int
+    MIRRORED_FIELD_NUMBER: _builtins.int
+    TURNED_FIELD_NUMBER: _builtins.int
+    STRETCHED_FIELD_NUMBER: _builtins.int
+    CORNERS_IN_QUERY_FIELD_NUMBER: _builtins.int
+    CORNERS_IN_IMAGE_FIELD_NUMBER: _builtins.int
+    RECOLOURED_FIELD_NUMBER: _builtins.int
+    COVERED_FIELD_NUMBER: _builtins.int
+    INLIERS_FIELD_NUMBER: _builtins.int
+    BORDERED_FIELD_NUMBER: _builtins.int
+    CROPPED_FIELD_NUMBER: _builtins.int
+    confidence: _builtins.float
+    """How sure that is, in [0, 1]."""
+    overlap: _builtins.float
+    """The share that both show, of the one that shows less, in [0, 1]."""
+    of_query: _builtins.float
+    """The share of the query that shows the image: less than 1 where it has a border, or the image was pasted into it."""
+    of_image: _builtins.float
+    """The share of the image that the query shows: less than 1 where it was cropped."""
+    mirrored: _builtins.bool
+    """Whether it was mirrored, left to right, before it was turned."""
+    turned: _builtins.float
+    """By how many degrees it was turned, clockwise, -180 to 180."""
+    stretched: _builtins.float
+    """How much longer it became in one direction than in the other: 1 for not at all."""
+    recoloured: _builtins.float
+    """The mean distance of the colours, in a and b of CIELAB; up to 3 by compression alone."""
+    inliers: _builtins.int
+    """How many keypoints lie where they should."""
+    bordered: _builtins.bool
+    """Whether the query shows more than the image: a border, or what it was pasted into."""
+    cropped: _builtins.bool
+    """Whether the query shows less than the image."""
+    @_builtins.property
+    def corners_in_query(self) -> _containers.RepeatedCompositeFieldContainer[Global___Point]:
+        """Where the image's corners lie in the query: four, from the upper left one clockwise."""
+
+    @_builtins.property
+    def corners_in_image(self) -> _containers.RepeatedCompositeFieldContainer[Global___Point]:
+        """Where the query's corners lie in the image."""
+
+    @_builtins.property
+    def covered(self) -> Global___Region:
+        """The largest part of the query that shows something else than the image; left out where there is none."""
+
+    def __init__(
+        self,
+        *,
+        confidence: _builtins.float = ...,
+        overlap: _builtins.float = ...,
+        of_query: _builtins.float = ...,
+        of_image: _builtins.float = ...,
+        mirrored: _builtins.bool = ...,
+        turned: _builtins.float = ...,
+        stretched: _builtins.float = ...,
+        corners_in_query: _abc.Iterable[Global___Point] | None = ...,
+        corners_in_image: _abc.Iterable[Global___Point] | None = ...,
+        recoloured: _builtins.float = ...,
+        covered: Global___Region | None = ...,
+        inliers: _builtins.int = ...,
+        bordered: _builtins.bool = ...,
+        cropped: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["covered", b"covered"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bordered", b"bordered", "confidence", b"confidence", "corners_in_image", b"corners_in_image", "corners_in_query", b"corners_in_query", "covered", b"covered", "cropped", b"cropped", "inliers", b"inliers", "mirrored", b"mirrored", "of_image", b"of_image", "of_query", b"of_query", "overlap", b"overlap", "recoloured", b"recoloured", "stretched", b"stretched", "turned", b"turned"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Proof: _TypeAlias = Proof  # noqa: Y015
 
 @_typing.final
 class SearchBatchRequest(_message.Message):

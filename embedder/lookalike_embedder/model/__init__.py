@@ -9,10 +9,9 @@ from lookalike_embedder.model import hardware
 from lookalike_embedder.model.cpu import CpuModel
 from lookalike_embedder.model.cuda import CudaModel
 from lookalike_embedder.model.jpeg import GpuJpegs
-from lookalike_embedder.model.jpeg import choose as choose_jpegs
 from lookalike_embedder.projection import Projection
 
-__all__ = ["CpuModel", "CudaModel", "GpuJpegs", "choose_jpegs", "load"]
+__all__ = ["CpuModel", "CudaModel", "GpuJpegs", "load"]
 
 Tensors = Mapping[str, NDArray[np.float32]]
 

@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lookalike_embedder import batch_size
 from lookalike_embedder.errors import OutOfMemory
 from lookalike_embedder.image import SIZE, Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.model import onednn
 from lookalike_embedder.model.hardware import DTYPES
 from lookalike_embedder.model.head import Head, rmac
+from lookalike_embedder.preprocessing import VGG16
 from lookalike_embedder.projection import Projection
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class CpuModel:
     """
 
     device = "cpu"
+    preprocessing = VGG16
+    largest_batch = batch_size.LARGEST
 
     def __init__(
         self,
@@ -71,6 +75,13 @@ class CpuModel:
             if "can't allocate memory" in str(error):  # the message of torch's allocator for CPUs
                 raise OutOfMemory from error
             raise
+
+    def warm(self, limit: int, bulk_workers: int) -> int:
+        """Return `limit`: for a CPU there is nothing to prepare."""
+        return limit
+
+    def jpegs(self, threads: int) -> None:
+        """Return None: Pillow decodes all JPEGs."""
 
     def prepare(self, pixels: Sequence[Pixels]) -> Any:  # noqa: ANN401 - what the layers take
         """Return the trunk's input from n images; for int8, n must be 1."""

@@ -10,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lookalike_embedder import batch_size
 from lookalike_embedder.errors import DeviceLost, OutOfMemory
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
+from lookalike_embedder.model import jpeg
 from lookalike_embedder.model.graph import Worker, is_lost, is_out_of_memory, size_for
 from lookalike_embedder.model.hardware import DTYPES
 from lookalike_embedder.model.head import Head, pooled_rmac
+from lookalike_embedder.preprocessing import VGG16
 from lookalike_embedder.projection import Projection
 from lookalike_embedder.space import MEAN
 
@@ -36,6 +39,9 @@ class CudaModel:
         captures: whether to capture graphs.
         projection: that of the head, if there is one.
     """
+
+    preprocessing = VGG16
+    largest_batch = batch_size.LARGEST
 
     def __init__(
         self,
@@ -97,6 +103,10 @@ class CudaModel:
                     return limit
                 limit //= 2
         raise OutOfMemory("there is not enough memory on the GPU to compute one image")
+
+    def jpegs(self, threads: int) -> jpeg.GpuJpegs | None:
+        """Return nvJPEG, if it is faster than so many threads of the processor."""
+        return jpeg.choose(threads)
 
     @property
     def graphs(self) -> int:

@@ -5,7 +5,7 @@ import { call, search as ask } from "./api.js";
 import { Crop, cut } from "./crop.js";
 
 const PAGE = 24;
-const MATCHES = { exact: "Same file", "near-duplicate": "Near duplicate", similar: "Similar" };
+const MATCHES = { exact: "Same file", "near-duplicate": "Near duplicate", recoloured: "Recoloured", similar: "Similar" };
 const photos = new Map(); // what was dropped since the page was opened, for going back to
 
 let project = "", asked = {}, more = null, pending = null;
@@ -101,7 +101,7 @@ async function stage(signal) {
 }
 
 async function first(signal) {
-  const query = { ...ranking(), limit: PAGE };
+  const query = { ...ranking(), limit: PAGE, verify: PAGE };
   if (crop.region) {
     await $("query").decode();
     return ask(project, query, await cut($("query"), crop.region), signal);
@@ -121,7 +121,7 @@ function append(page) {
   $("status").textContent = page.timing ? summary(page, count) : count ? "Start from any of these, or drop a photo." : "";
   if (!count) $("results").append(el("li", { className: "state" }, nothing(page)));
   $("more").hidden = !page.nextPageToken;
-  const query = { ...ranking(), limit: PAGE, page_token: page.nextPageToken };
+  const query = { ...ranking(), limit: PAGE, verify: PAGE, page_token: page.nextPageToken };
   more = page.timing ? () => ask(project, query) : () => catalogue(page.nextPageToken);
 }
 
@@ -145,6 +145,7 @@ function card(result) {
   const staged = result.productVariants.some((one) => one.staged) ? "staged" : "";
   const places = result.referenceCount > 1 ? `${number(result.referenceCount)} places` : "";
   const blank = result.featureless ? "one colour only" : "";
+  const altered = result.proof ? done(result.proof) : "";
   const ranked = result.match
     ? el("span", { className: "rank" },
       el("b", { className: "similarity" }, result.similarity.toFixed(3)),
@@ -154,9 +155,20 @@ function card(result) {
     el("span", { className: "frame" }, picture(result)),
     ranked,
     el("span", { className: "name" }, name),
-    el("span", { className: "detail" }, [variants, staged, places, blank].filter(Boolean).join(" · ")));
+    el("span", { className: "detail" }, [variants, staged, places, blank, altered].filter(Boolean).join(" · ")));
   button.title = result.imageUrl;
   return el("li", {}, button);
+}
+
+// What was done to the photo, in words.
+function done({ mirrored, turned, cropped, bordered, ofImage, covered }) {
+  return [
+    mirrored && "mirrored",
+    Math.abs(turned) >= 2 && `turned by ${Math.abs(turned).toFixed(0)}°`,
+    cropped && `cropped to ${(100 * ofImage).toFixed(0)} %`,
+    bordered && "framed",
+    covered && "partly covered",
+  ].filter(Boolean).join(", ");
 }
 
 export function like(sha256) {

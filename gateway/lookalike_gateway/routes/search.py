@@ -35,7 +35,7 @@ async def by_photo(
         return await _answer(state, project, query, _continued(query))
     async with state.uploads.photo(request) as data:
         started = time.perf_counter()
-        embedding = await state.client.embed(data)
+        embedding = await state.client.embed(data, fingerprint=query.verify > 0)
         seconds = time.perf_counter() - started
         sha256 = hashlib.sha256(data).hexdigest()
     page = Page({"embedding": embedding, "sha256": sha256}, query.offset)
@@ -82,6 +82,7 @@ async def _answer(
         group_by_product=query.group_by == "product",
         exact=query.exact,
         rerank=query.rerank,
+        verify=query.verify,
     )
     last = page.offset - skipped + len(response.hits)
     context = state.thumbnails.url(project_name)

@@ -15,13 +15,20 @@ from lookalike_searcher.database.statement import Connection, schema_of, stateme
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 
-TABLES: Final = ("image", "image_reference", "feedback", "verdict")
+TABLES: Final = ("image", "image_reference", "feedback", "verdict", "fingerprint")
 """A project's tables other than those of vectors, each after the tables that it refers to."""
+_SINCE: Final = {"fingerprint": 7}
+"""Tables that not all versions of a project's schema have, with the first that has them."""
 PATIENCE_SECONDS: Final = 86_400.0
 """One statement may take so long here: it copies a whole table."""
 _OF_INDEX: Final = ("index_time", "hnsw_options", "ef_search_10", "ef_search_100", "recall_target", "calibrated_count")
 _NOT_KEPT: Final = {"project_id", "recall", "recall_count", *_OF_INDEX}
 """Columns of a space that are not in a backup. Indexes are built and calibrated again where it is restored."""
+
+
+def tables_of(version: int) -> list[str]:
+    """Return which of `TABLES` a project's schema of this version has."""
+    return [table for table in TABLES if version >= _SINCE.get(table, 0)]
 
 
 async def back_up(database: Database, name: str, file: Path) -> Project:

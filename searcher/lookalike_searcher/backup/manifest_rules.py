@@ -9,7 +9,7 @@ import numpy as np
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.backup.archive import Manifest
-from lookalike_searcher.backup.backup import TABLES
+from lookalike_searcher.backup.backup import tables_of
 from lookalike_searcher.backup.row_rules import MAX_KEY
 from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.database.statement import vectors_of
@@ -90,6 +90,7 @@ _PROJECT: Final[Mapping[str, Rule]] = {
     "create_time": _time,
     "update_time": _time,
     "search_disabled": _flag,
+    "fingerprints_disabled": _flag,
     **dict.fromkeys(("image_count", "reference_count", "feedback_count"), _whole),
     **dict.fromkeys(("deleted_since_vacuum", "deleted_since_index"), _whole),
     **dict.fromkeys(("max_images", "max_hits", "searches_per_second", "max_batch"), _limit),
@@ -110,7 +111,7 @@ _PROJECTION: Final[Mapping[str, Rule]] = {
     "filled": _flag,
 }
 _IMPRESSION: Final[Mapping[str, Rule]] = {"day": _day, "count": _whole}
-_OPTIONAL: Final = frozenset({"feedback_count", "search_disabled", "dimensions"})
+_OPTIONAL: Final = frozenset({"feedback_count", "search_disabled", "fingerprints_disabled", "dimensions"})
 """Registries of older versions do not have these columns."""
 
 
@@ -155,7 +156,7 @@ def _row(table: str, row: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
 
 
 def _tables(manifest: Manifest, ids: Iterable[int]) -> None:
-    expected = {*TABLES, *map(vectors_of, ids)}
+    expected = {*tables_of(manifest.project["schema_version"]), *map(vectors_of, ids)}
     if manifest.tables.keys() != expected:
         raise InvalidField("tables", f"must be {sorted(expected)}", sorted(manifest.tables))
     for name, table in manifest.tables.items():

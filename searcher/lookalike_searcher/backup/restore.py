@@ -12,7 +12,7 @@ from lookalike_searcher import validation
 from lookalike_searcher.backup import archive as archives
 from lookalike_searcher.backup import manifest_rules, pgcopy
 from lookalike_searcher.backup.archive import Manifest, Table, UnusableBackup
-from lookalike_searcher.backup.backup import TABLES, check_counts, columns_of
+from lookalike_searcher.backup.backup import check_counts, columns_of, tables_of
 from lookalike_searcher.backup.row_rules import column
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.pool import Database
@@ -131,7 +131,7 @@ async def _make(database: Database, connection: Connection, ids: _Ids, manifest:
 
 
 async def _fill(connection: Connection, ids: _Ids, archive: zipfile.ZipFile, manifest: Manifest) -> None:
-    names = {table: table for table in TABLES}
+    names = {table: table for table in tables_of(manifest.project["schema_version"])}
     names |= {vectors_of(old): vectors_of(new) for old, new in ids.spaces.items()}
     dimensions = {vectors_of(old): manifest.dimensions(old) for old in ids.spaces}
     for old, new in names.items():

@@ -13,7 +13,9 @@ from lookalike_searcher.backup.pgcopy import Column
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.errors import InvalidField, Measure
+from lookalike_searcher.images import fingerprint_rules
 from lookalike_searcher.rpc.parse.vector import LENGTH_TOLERANCE
+from lookalike_serving.fingerprint import keypoints, picture
 
 Check = Callable[[str, bytes], object]
 
@@ -104,6 +106,9 @@ _RULES: Final[dict[str, tuple[int, Check]]] = {
     "labels": (_LABELS_BYTES, _labels),
     "space": (128, _text(lambda field, value: validation.space(value, field))),
     "vector": (halfvec.size_of(MAX_DIMENSIONS), _vector),
+    "version": (128, _text(lambda field, value: validation.space(value, field))),
+    "picture": (picture.MAX_BYTES, fingerprint_rules.picture),
+    "keypoints": (keypoints.MAX_BYTES, fingerprint_rules.keypoints),
 }
 """The limit in bytes and the check of each column. A name means the same in all tables."""
 _NULLABLE: Final = frozenset({"query_sha256", "is_right", ("feedback", "space"), ("feedback", "vector")})

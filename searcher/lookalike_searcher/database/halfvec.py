@@ -22,6 +22,11 @@ def encode(vectors: np.ndarray) -> list[bytes]:
     return [header + data[start : start + row] for start in range(0, len(data), row)]
 
 
+def encode_vector(vector: np.ndarray) -> bytes:
+    """Return one float vector as a `halfvec`."""
+    return _HEADER.pack(len(vector), 0) + vector.astype(_BIG_ENDIAN_HALF).tobytes()
+
+
 def decode(halfvecs: Iterable[bytes], dimensions: int) -> np.ndarray:
     """Return the float32 matrix of shape (n, dimensions) whose rows these are."""
     data = b"".join(halfvec[_HEADER.size :] for halfvec in halfvecs)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -154,8 +154,7 @@ class Database:
                 raise
             self._lender.do_later(self._end_reading(connection, project_name))
 
-    @asynccontextmanager
-    async def searching(self, project_name: str) -> AsyncIterator[Connection]:
+    def searching(self, project_name: str) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection for statements that walk an index, each in a transaction of its own.
 
         They see different states, and none may take longer than the limit for one statement.
@@ -163,8 +162,7 @@ class Database:
         Args:
             project_name: see `reading`.
         """
-        async with self.connection(self._readers, project_name) as connection:
-            yield connection
+        return self.connection(self._readers, project_name)
 
     def check_room(self, project_name: str) -> None:
         """Refuse a call that reads a project if `reading` would: a refusal that comes before all work costs least.

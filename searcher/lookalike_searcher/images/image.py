@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from lookalike_serving.fingerprint import Fingerprint
+
 if TYPE_CHECKING:
     import asyncpg
 
@@ -66,6 +68,8 @@ class Listed(NamedTuple):
 class Entry(NamedTuple):
     """An entry is an image and one reference to it, to be stored, with vectors in any number of spaces.
 
+    It may have the image's fingerprint.
+
     The stamp tells an indexer whether the file has changed. If it is empty, the stored stamp stays while the image
     does.
     """
@@ -76,6 +80,7 @@ class Entry(NamedTuple):
     height: int
     reference: Reference
     stamp: str = ""
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(frozen=True)

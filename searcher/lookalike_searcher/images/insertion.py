@@ -1,4 +1,4 @@
-"""Insert the rows of images, their vectors and their references, within the caller's transaction."""
+"""Insert the rows of images, their vectors, fingerprints and references, within the caller's transaction."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from lookalike_searcher.images.parameters import columns, labels_json
 from lookalike_searcher.projects.projection import Projections
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
+from lookalike_serving.fingerprint import NAME, Fingerprint
 
 _KEY = attrgetter("reference.key")
 _Embeddings = dict[bytes, tuple[int, Embedding]]
@@ -40,7 +41,10 @@ async def write(
     written: Written,
     projections: Projections,
 ) -> None:
-    """Store images, their vectors, also in derived spaces, and then references. Notes the changes in `written`."""
+    """Store images, their vectors, also in derived spaces, their fingerprints, and then references.
+
+    It notes the changes in `written`.
+    """
     last = dict(zip(map(_KEY, entries), entries, strict=True))  # of two entries for a reference, the later one counts
     needed = {entry.sha256 for entry in last.values()} | stored_ids.keys()
     new: dict[bytes, Entry] = {}  # in the order of the entries
@@ -62,6 +66,7 @@ async def write(
             await _copy_vectors(connection, project, derived, dict(zip(inserted, projected, strict=True)))
     if written.featureless:
         await connection.execute(statement("image_featureless", project.id), list(written.featureless))
+    await _insert_fingerprints(connection, project, entries, ids, written)
     await _write_references(connection, project, entries, last, ids, written)
 
 
@@ -117,6 +122,26 @@ async def _copy_vectors(connection: Connection, project: Project, space: Space, 
             columns=["image_id", "vector"],
             records=vectors.items(),
         )
+
+
+async def _insert_fingerprints(
+    connection: Connection, project: Project, entries: Sequence[Entry], ids: Mapping[bytes, int], written: Written
+) -> None:
+    """Store the fingerprints of images that have none yet, or one of another version, unless they are switched off."""
+    coming: dict[int, tuple[int, Fingerprint]] = {}
+    for place, entry in enumerate(() if project.fingerprints_disabled else entries):
+        if entry.fingerprint and entry.sha256 in ids:
+            coming.setdefault(ids[entry.sha256], (place, entry.fingerprint))
+    if not coming:
+        return
+    rows = await connection.fetch(
+        statement("fingerprint_insert", project.id),
+        list(coming),
+        NAME,
+        [fingerprint.picture for _, fingerprint in coming.values()],
+        [fingerprint.keypoints for _, fingerprint in coming.values()],
+    )
+    written.changed |= {coming[row["image_id"]][0] for row in rows}
 
 
 async def _write_references(

@@ -13,12 +13,15 @@ from lookalike_searcher.images.parameters import columns, labels_json
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
+from lookalike_serving.fingerprint import NAME
 
 
-async def stored(database: Database, project_name: str, sha256s: Sequence[bytes], space: str = "") -> list[bytes]:
+async def stored(
+    database: Database, project_name: str, sha256s: Sequence[bytes], space: str = "", *, fingerprint: bool = False
+) -> list[bytes]:
     """Return those of the hashes that the project holds with a vector in the space; by default, the one that serves.
 
-    For a derived space, its source counts, as that is what writers send.
+    For a derived space, its source counts, as that is what writers send. Where asked, they must have a fingerprint too.
 
     Raises:
         NotFound: there is no such project or space.
@@ -26,7 +29,11 @@ async def stored(database: Database, project_name: str, sha256s: Sequence[bytes]
     async with registry.reading(database, project_name) as (connection, project):
         base = project.base(project.in_space(space))
         rows = await connection.fetch(statement("image_stored", project.id), list(set(sha256s)))
-        missing = await _without_vector(connection, project, base, {row["id"] for row in rows})
+        ids = {row["id"] for row in rows}
+        missing = await _without_vector(connection, project, base, ids)
+        if fingerprint and not project.fingerprints_disabled:
+            held = await connection.fetch(statement("fingerprint_held", project.id), list(ids), NAME)
+            missing |= ids - {row["image_id"] for row in held}
         return [row["sha256"] for row in rows if row["id"] not in missing]
 
 

@@ -234,8 +234,8 @@ class Maintenance:
             images = await writer.fetchval(statement("image_count", project.id))
             references = await writer.fetchval(statement("reference_count", project.id))
             await writer.execute(statement("project_recount"), project.id, images, references)
-        for name in ("maintenance_vacuum_vectors", "maintenance_vacuum_images", "maintenance_vacuum_references"):
-            await connection.execute(statement(name, due["project_id"], due["space_id"]))
+        for table in ("vectors", "images", "references", "fingerprints"):
+            await connection.execute(statement(f"maintenance_vacuum_{table}", due["project_id"], due["space_id"]))
         await self._note("project_vacuumed", due["project_id"], due["deleted_since_vacuum"])
         return await self._calibrate(connection, due)
 

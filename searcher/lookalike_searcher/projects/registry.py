@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -18,7 +18,10 @@ from lookalike_searcher.projects.space import Space
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits say what a project may hold, and how much it may search; 0 stands for the searcher's own limit."""
+    """The limits say what a project may hold, and how much it may search; 0 stands for the searcher's own limit.
+
+    Their order is that of the statements that store them.
+    """
 
     max_images: int = 0
     max_hits: int = 0
@@ -52,6 +55,7 @@ class Project:
     deleted_since_index: int
     limits: Limits
     search_disabled: bool
+    fingerprints_disabled: bool
     spaces: tuple[Space, ...] = ()
     versions: tuple[RowVersion, ...] = ()
 
@@ -94,6 +98,7 @@ def _project(row: asyncpg.Record, spaces: tuple[Space, ...] = (), versions: tupl
         deleted_since_index=row["deleted_since_index"],
         limits=limits,
         search_disabled=row["search_disabled"],
+        fingerprints_disabled=row["fingerprints_disabled"],
         spaces=spaces,
         versions=versions,
     )
@@ -128,10 +133,7 @@ async def create(
             name,
             space,
             migration.latest_project_version(),
-            limits.max_images,
-            limits.max_hits,
-            limits.searches_per_second,
-            limits.max_batch,
+            *astuple(limits),
         )
         if project_id is None:
             raise AlreadyExists.project(name)
@@ -179,12 +181,16 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
             return
 
 
+DELETED: Final = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+"""What PostgreSQL raises where a project has been deleted."""
+
+
 @contextmanager
 def deletion_noticed(name: str) -> Iterator[None]:
     """Raise NotFound if the project is deleted within the block: on a replica, where our locks have no effect."""
     try:
         yield
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+    except DELETED as error:
         raise NotFound.project(name) from error
 
 
@@ -219,18 +225,23 @@ def _pattern(allowed: str) -> str:
     return allowed.replace("_", r"\_").replace("*", "%")
 
 
-async def update(database: Database, name: str, limits: Limits | None, *, search_disabled: bool | None) -> Project:
-    """Replace the project's limits, and switch its searches off or on; None changes nothing. Raises NotFound."""
+async def update(
+    database: Database,
+    name: str,
+    limits: Limits | None,
+    *,
+    search_disabled: bool | None = None,
+    fingerprints_disabled: bool | None = None,
+) -> Project:
+    """Replace the limits, and switch searches or fingerprints off or on; None changes nothing. Raises NotFound."""
     async with writing(database, name) as (connection, project):
         limits = limits or project.limits
         await connection.execute(
             statement("project_update"),
             project.id,
-            limits.max_images,
-            limits.max_hits,
-            limits.searches_per_second,
-            limits.max_batch,
+            *astuple(limits),
             project.search_disabled if search_disabled is None else search_disabled,
+            project.fingerprints_disabled if fingerprints_disabled is None else fingerprints_disabled,
         )
         return await read(connection, name)
 

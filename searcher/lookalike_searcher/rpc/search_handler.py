@@ -1,4 +1,4 @@
-"""Handle Search and SearchBatch: admit, rank, measure, answer."""
+"""Handle Search and SearchBatch: admit, rank, measure, verify, answer."""
 
 import asyncio
 import time
@@ -16,6 +16,7 @@ from lookalike_searcher.search import rank, search_id
 from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
+from lookalike_searcher.search.verification import Verifier
 from lookalike_serving.errors import DomainError
 
 _AT_ONCE: Final = 4
@@ -33,6 +34,7 @@ class Searching:
         metrics: measures searches.
         slow_seconds: a search that takes so long is logged with its plan.
         exact_threshold: a project with so many images should have an index.
+        verifier: compares hits with the query where that is asked for.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Searching:
         metrics: Metrics,
         slow_seconds: float,
         exact_threshold: int,
+        verifier: Verifier,
     ) -> None:
         self._reads = reads
         self._rates = rates
@@ -52,6 +55,7 @@ class Searching:
         self._metrics = metrics
         self._slow_seconds = slow_seconds
         self._exact_threshold = exact_threshold
+        self._verifier = verifier
 
     async def answer(self, request: wire.SearchRequest, batch: int = 1) -> wire.SearchResponse:
         """Answer a search; `batch` is how many its batch has of the project. Raises the errors of `rank.rank`."""
@@ -86,9 +90,9 @@ class Searching:
         issued_id = search.search_id or search_id.issue(ranking.project_id)
         if search.after is None:
             self._impressions.count(ranking.project_id)
-        return respond.ranking(
-            ranking, page_token.encode(request_digest, *ranking.last, issued_id) if ranking.last else "", issued_id
-        )
+        proofs = await self._verifier.proofs(search, ranking, self._reads) if search.verify else {}
+        more = page_token.encode(request_digest, *ranking.last, issued_id) if ranking.last else ""
+        return respond.ranking(ranking, more, issued_id, proofs)
 
     async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
         """Answer several searches, in their order. A search that fails does not fail the others."""

@@ -69,10 +69,10 @@ class SearcherService(SpaceService):
         return wire.ListProjectsResponse(projects=map(respond.project, projects[:size]), next_page_token=more)
 
     async def UpdateProject(self, request: wire.UpdateProjectRequest, context: Context) -> wire.UpdateProjectResponse:
-        """Change a project's limits; see the proto."""
+        """Change a project's limits and switches; see the proto."""
         name = validation.project_name(request.name)
-        limits, search_disabled = parse.update(request)
-        updated = await registry.update(self._database, name, limits, search_disabled=search_disabled)
+        limits, switches = parse.update(request)
+        updated = await registry.update(self._database, name, limits, **switches)
         return wire.UpdateProjectResponse(project=await self.project(updated))
 
     async def DeleteProject(self, request: wire.DeleteProjectRequest, context: Context) -> wire.DeleteProjectResponse:
@@ -113,7 +113,7 @@ class SearcherService(SpaceService):
         """Return which hashes are stored; see the proto."""
         project_name, hashes = validation.project_name(request.project, "project"), parse.hashes(request)
         space = validation.space(request.space) if request.space else ""
-        stored = await reading.stored(self._database, project_name, hashes, space)
+        stored = await reading.stored(self._database, project_name, hashes, space, fingerprint=request.fingerprint)
         return wire.CheckImagesResponse(stored_sha256s=stored)
 
     async def CheckReferences(

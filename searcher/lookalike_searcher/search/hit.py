@@ -45,28 +45,14 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
     references: list[Reference] = []
     last: tuple[int, str] | None = None
     for row in rows:
-        _, _, _, image_id, distance, rank, product, sha256, width, height, *own, reference_count, featureless = row
+        (_, _, _, image_id, distance, rank, product, sha256, width, height, *own, reference_count, featureless) = row
         if image_id is None:  # this row only says that there is no hit
             continue
         if (image_id, product) != last:
             last, references = (image_id, product), []
             similarity = max(-1.0, min(1.0, 1 - distance))  # rounding may exceed 1
-            found.append(
-                Hit(
-                    image_id=image_id,
-                    distance=distance,
-                    rank=rank,
-                    product=product,
-                    sha256=sha256,
-                    width=width,
-                    height=height,
-                    references=references,
-                    reference_count=reference_count,
-                    similarity=similarity,
-                    score=similarity,
-                    featureless=featureless,
-                )
-            )
+            hit = image_id, distance, rank, product, sha256, width, height, references, reference_count
+            found.append(Hit(*hit, similarity, score=similarity, featureless=featureless))
         uri, of_product, variant, staged, labels = own
         references.append(Reference(uri, of_product, variant, staged, labels_of(labels)))
     return found

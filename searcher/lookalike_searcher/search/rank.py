@@ -3,12 +3,11 @@
 import asyncio
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import InvalidField, NotFound
+from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects import known, registry
 from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.registry import Project
@@ -94,12 +93,15 @@ async def _at_once(
     except DomainError:
         return None  # it is refused for good when the project is known to be unchanged
     async with database.searching(name) as connection:
-        with suppress(NotFound), registry.deletion_noticed(name):
-            ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
-            if candidates := await ranker.walk():
-                hits = candidates.hits[: search.limit]
-                return _ranking(search, project, space, resolved, candidates, hits, Reason.INDEX, project.image_count)
-    return None
+        ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
+        try:
+            candidates = await ranker.walk()
+        except registry.DELETED:
+            return None
+    if candidates is None:
+        return None
+    hits = candidates.hits[: search.limit]
+    return _ranking(search, project, space, resolved, candidates, hits, Reason.INDEX, project.image_count)
 
 
 def _check_position(search: Search, project: Project, space: Space) -> None:

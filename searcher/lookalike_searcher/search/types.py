@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Query, Resolved
+from lookalike_serving.fingerprint import Fingerprint
 
 
 class Position(NamedTuple):
@@ -41,6 +42,8 @@ class Search:
         rerank: how many of the nearest are re-ranked; further hits follow by similarity. There is only one page then.
         after: the position of the last hit of the page before.
         search_id: the id of the search of which this is a later page; empty for a new search.
+        verify: how many of the first hits are compared with the query by their fingerprints.
+        fingerprint: the query's; None: that of the image of the project that is the query, if there is one.
     """
 
     project_name: str
@@ -54,6 +57,8 @@ class Search:
     rerank: int = 0
     after: Position | None = None
     search_id: str = ""
+    verify: int = 0
+    fingerprint: Fingerprint | None = None
 
     @property
     def shortlist(self) -> int:

@@ -2,7 +2,7 @@
 SELECT *{there}
 FROM (
     SELECT id, name, space, image_count, reference_count, create_time, update_time, deleted_since_vacuum,
-           deleted_since_index, max_images, max_hits, searches_per_second, max_batch, search_disabled,
+           deleted_since_index, max_images, max_hits, searches_per_second, max_batch, search_disabled, fingerprints_disabled,
            ctid::text AS place, xmin::text AS version
     FROM lookalike_project
     WHERE name = $1

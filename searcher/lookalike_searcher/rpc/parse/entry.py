@@ -5,24 +5,20 @@ from collections.abc import Iterable, Sequence
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.errors import InvalidField
-from lookalike_searcher.images.image import Embedding, Entry
+from lookalike_searcher.images.image import Entry
 from lookalike_searcher.rpc.parse import vector
+from lookalike_searcher.rpc.parse.fingerprint import fingerprint
 from lookalike_searcher.rpc.parse.reference import reference
 
 AnEntry = wire.IndexImagesRequest | wire.ImageEntry
 
 
 def entries(messages: Sequence[AnEntry]) -> list[Entry | InvalidField]:
-    """Return the entries, or what is wrong with each. All vectors are converted together, which is much faster."""
-    embeddings = [
-        [message.embedding] * message.HasField("embedding") + list(message.further_embeddings) for message in messages
-    ]
-    vectors = iter(vector.embeddings([message for of_entry in embeddings for message in of_entry]))
+    """Return the entries, or what is wrong with each."""
     results: list[Entry | InvalidField] = []
-    for message, of_entry in zip(messages, embeddings, strict=True):
-        own = [next(vectors) for _ in of_entry]
+    for message in messages:
         try:
-            results.append(_entry(message, own))
+            results.append(_entry(message))
         except InvalidField as error:
             results.append(error)
     return results
@@ -59,19 +55,22 @@ def one_project(project_name: str, batch: Iterable[wire.IndexImagesRequest]) -> 
     return project_name
 
 
-def _entry(message: AnEntry, embeddings: Sequence[Embedding | InvalidField]) -> Entry:
+def _entry(message: AnEntry) -> Entry:
     validation.at_most("further_embeddings", message.further_embeddings, validation.MAX_FURTHER_EMBEDDINGS)
-    for embedding in embeddings:
-        if isinstance(embedding, InvalidField):
-            raise embedding
-    valid = tuple(embedding for embedding in embeddings if isinstance(embedding, Embedding))
-    if len({embedding.space for embedding in valid}) < len(valid):
-        raise InvalidField("further_embeddings", "must each be of another space", [e.space for e in valid])
+    own = [vector.embedding(message.embedding)] if message.HasField("embedding") else []
+    further = [
+        vector.embedding(further, f"further_embeddings[{number}]")
+        for number, further in enumerate(message.further_embeddings)
+    ]
+    embeddings = (*own, *further)
+    if len({embedding.space for embedding in embeddings}) < len(embeddings):
+        raise InvalidField("further_embeddings", "must each be of another space", [e.space for e in embeddings])
     return Entry(
         sha256=validation.sha256(message.sha256),
-        embeddings=valid,
+        embeddings=embeddings,
         width=validation.side("width", message.width),
         height=validation.side("height", message.height),
         reference=reference(message.reference),
         stamp=validation.stamp("stamp", message.stamp) if message.stamp else "",
+        fingerprint=fingerprint(message.fingerprint) if message.HasField("fingerprint") else None,
     )

@@ -1,7 +1,7 @@
 """Parse projects and their spaces."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -22,6 +22,11 @@ _MIN_RANK: Final = 16
 _NEGLIGIBLE: Final = 1e-6
 """A singular value of a projection that is smaller than the first by this factor counts as zero."""
 
+_SWITCHES: Final[tuple[Literal["search_disabled", "fingerprints_disabled"], ...]] = (
+    "search_disabled",
+    "fingerprints_disabled",
+)
+
 
 def limits(message: wire.Limits, field: str = "limits") -> Limits:
     """Return the limits of a project. Raises InvalidField."""
@@ -35,12 +40,13 @@ def limits(message: wire.Limits, field: str = "limits") -> Limits:
     )
 
 
-def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, bool | None]:
-    """Return a project's new limits, and whether its searches are to be switched off; None changes nothing."""
-    limits_given, switched = request.HasField("limits"), request.HasField("search_disabled")
-    if not limits_given and not switched:
-        raise InvalidField("limits", "is required, or else search_disabled")
-    return limits(request.limits) if limits_given else None, request.search_disabled if switched else None
+def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, dict[str, bool]]:
+    """Return a project's new limits, None for the old ones, and its switches that are to change, by name."""
+    limits_given = request.HasField("limits")
+    switches: dict[str, bool] = {name: getattr(request, name) for name in _SWITCHES if request.HasField(name)}
+    if not limits_given and not switches:
+        raise InvalidField("limits", f"is required, or else {' or '.join(_SWITCHES)}")
+    return limits(request.limits) if limits_given else None, switches
 
 
 def dimensions(value: int) -> int:

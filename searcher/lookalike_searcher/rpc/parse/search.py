@@ -10,9 +10,11 @@ from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector
+from lookalike_searcher.rpc.parse.fingerprint import fingerprint
 from lookalike_searcher.search import search_id
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import POSITION_TYPES, Position, Search
+from lookalike_serving.fingerprint import Fingerprint
 
 _GROUPINGS: Final = frozenset(wire.Grouping.values())
 
@@ -21,6 +23,7 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
     """Return the search, and the request's digest for page tokens. Raises InvalidField."""
     if request.group_by not in _GROUPINGS:
         raise InvalidField("group_by", "must be a known value", request.group_by)
+    verify, given = _taken_out(request)
     request_digest, after, issued_id = page_token.digest(request, "page_token", "limit"), None, ""
     if request.page_token:
         *position, issued_id = page_token.decode(request.page_token, request_digest, (*POSITION_TYPES, str))
@@ -39,8 +42,20 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
         rerank=_rerank(request),
         after=after,
         search_id=issued_id,
+        verify=verify,
+        fingerprint=given,
     )
     return parsed, request_digest
+
+
+def _taken_out(request: wire.SearchRequest) -> tuple[int, Fingerprint | None]:
+    """Take out of the request how many hits to verify, and by what: it may be another on each page."""
+    verify, given = int(validation.between("verify", request.verify, 0, validation.MAX_VERIFIED)), None
+    if request.HasField("fingerprint"):
+        given = fingerprint(request.fingerprint)
+        request.ClearField("fingerprint")
+    request.ClearField("verify")
+    return verify, given
 
 
 def _check_search_id(issued_id: str, project_id: int, token: str) -> None:

@@ -1,13 +1,14 @@
 """Parse vectors, and other lists of numbers."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from lookalike.v1 import common_pb2 as common
 from lookalike_searcher import validation
-from lookalike_searcher.database.halfvec import MAX_DIMENSIONS, encode
+from lookalike_searcher.database.halfvec import MAX_DIMENSIONS, encode_vector
 from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.projects.projection import FLOATS
@@ -20,44 +21,15 @@ LENGTH_TOLERANCE: Final = 0.01
 
 def embedding(message: common.Embedding, field: str = "embedding") -> Embedding:
     """Return the embedding that a message holds. Raises InvalidField if it is not valid."""
-    [parsed] = embeddings([message], field)
-    if isinstance(parsed, InvalidField):
-        raise parsed
-    return parsed
-
-
-def embeddings(messages: Sequence[common.Embedding], field: str = "embedding") -> list[Embedding | InvalidField]:
-    """Return the embeddings, or what is wrong with each."""
-    by_size: dict[int, list[common.Embedding]] = {}
-    for message in messages:
-        by_size.setdefault(len(message.values), []).append(message)
-    encoded = {size: _encoded(sized, size) for size, sized in by_size.items() if 1 <= size <= MAX_DIMENSIONS}
-    results: list[Embedding | InvalidField] = []
-    for message in messages:
-        count = len(message.values)
-        if count not in encoded:
-            measure = Measure(f"{count} numbers")
-            results.append(InvalidField(f"{field}.values", f"must be 1 to {MAX_DIMENSIONS} numbers", measure))
-            continue
-        length, half = next(encoded[count])
-        if not abs(length - 1) <= LENGTH_TOLERANCE:  # also refuses NaN and infinity
-            rule = "must be finite and of length 1, within 1 %"
-            results.append(InvalidField(f"{field}.values", rule, Measure(f"length {length:g}")))
-            continue
-        try:
-            space = validation.space(message.space, f"{field}.space")
-            results.append(Embedding(space, half, message.featureless))
-        except InvalidField as error:
-            results.append(error)
-    return results
-
-
-def _encoded(messages: Sequence[common.Embedding], size: int) -> Iterator[tuple[float, bytes]]:
-    """Return the length of each vector, and the vector encoded. All have the same number of dimensions."""
-    matrix = np.frombuffer(b"".join([_floats(message, size) for message in messages]), FLOATS).reshape(-1, size)
-    with np.errstate(all="ignore"):  # vectors that overflow are refused by their lengths
-        lengths = np.sqrt(np.vecdot(matrix, matrix)).tolist()
-        return zip(lengths, encode(matrix), strict=True)
+    count = len(message.values)
+    if not 1 <= count <= MAX_DIMENSIONS:
+        raise InvalidField(f"{field}.values", f"must be 1 to {MAX_DIMENSIONS} numbers", Measure(f"{count} numbers"))
+    vector = np.frombuffer(_floats(message, count), FLOATS)
+    length = math.sqrt(np.vdot(vector, vector))
+    if not abs(length - 1) <= LENGTH_TOLERANCE:  # also refuses NaN and infinity
+        rule = "must be finite and of length 1, within 1 %"
+        raise InvalidField(f"{field}.values", rule, Measure(f"length {length:g}"))
+    return Embedding(validation.space(message.space, f"{field}.space"), encode_vector(vector), message.featureless)
 
 
 def _floats(message: common.Embedding, count: int) -> bytes:

@@ -38,6 +38,7 @@ def project(
         reference_count=stored.reference_count,
         limits=_limits(stored.limits),
         search_disabled=stored.search_disabled,
+        fingerprints_disabled=stored.fingerprints_disabled,
     )
     message.create_time.FromDatetime(stored.create_time)
     message.update_time.FromDatetime(stored.update_time)

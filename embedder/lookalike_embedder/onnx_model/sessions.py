@@ -1,0 +1,78 @@
+"""Open sessions of ONNX Runtime: one for each lane, on the device that is asked for."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import onnxruntime
+from onnxruntime import InferenceSession as Session
+
+from lookalike_embedder.config import CORES
+from lookalike_embedder.errors import InvalidModel, Unsupported
+from lookalike_embedder.job import Lane
+
+logger = logging.getLogger(__name__)
+
+_CUDA: Final = "CUDAExecutionProvider"
+_OPENVINO: Final = "OpenVINOExecutionProvider"
+_CPU: Final = "CPUExecutionProvider"
+_ERRORS_ALONE: Final = 3
+"""The severity of what ONNX Runtime prints by itself."""
+_CUDA_OPTIONS: Final = {
+    "cudnn_conv_algo_search": "HEURISTIC",  # the default tries all algorithms anew for each batch size that arrives
+    "arena_extend_strategy": "kSameAsRequested",  # the default takes twice as much memory at each step
+}
+
+
+def open_sessions(file: Path, device: str) -> tuple[Mapping[Lane, Session], str]:
+    """Return a session for each lane, and the device on which they compute.
+
+    On a CPU, each lane has a session of its own, as a session has one number of threads: all cores for the interactive
+    lane, and the caller's thread for bulk work, whose workers call the session side by side.
+
+    Raises:
+        InvalidModel: ONNX Runtime cannot load the file.
+        Unsupported: a GPU was asked for, and ONNX Runtime has none.
+    """
+    if device != "cpu" and (session := _on_gpu(file, device)):
+        return dict.fromkeys(Lane, session), "cuda"
+    bulk = _opened(file, 1, _processors(1))
+    interactive = bulk if CORES == 1 else _opened(file, CORES, _processors(CORES))
+    return {Lane.INTERACTIVE: interactive, Lane.BULK: bulk}, "cpu"
+
+
+def _on_gpu(file: Path, device: str) -> Session | None:
+    """Return a session on a GPU, if there is one. ONNX Runtime itself computes on the CPU instead, without an error."""
+    why = "this onnxruntime is built without CUDA; install the extra onnx-cuda instead of onnx"
+    if _CUDA in onnxruntime.get_available_providers():
+        onnxruntime.preload_dlls()  # those of CUDA that came with torch
+        session = _opened(file, 1, [(_CUDA, _CUDA_OPTIONS), _CPU])
+        if _CUDA in session.get_providers():
+            return session
+        why = "it finds no GPU, or not its CUDA libraries; what it has printed says which"
+        if device == "auto":
+            logger.warning("ONNX Runtime cannot compute on a GPU: %s; computing on the CPU", why)
+    if device == "cuda":
+        raise Unsupported(f"device: 'cuda' was asked for, but ONNX Runtime cannot: {why}")
+    return None
+
+
+def _processors(threads: int) -> list[Any]:
+    """Return the providers for a CPU: OpenVINO's too, where that build of ONNX Runtime is installed."""
+    if _OPENVINO not in onnxruntime.get_available_providers():
+        return [_CPU]
+    return [(_OPENVINO, {"device_type": "CPU", "precision": "FP32", "num_of_threads": str(threads)}), _CPU]
+
+
+def _opened(file: Path, threads: int, providers: list[Any]) -> Session:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ALONE
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that have nothing to do would turn round for a while by default, on cores that bulk work needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return Session(str(file), options, providers=providers)
+    except Exception as error:  # each of its errors derives from Exception alone
+        raise InvalidModel(f"model: ONNX Runtime cannot load {file}: {error}") from error

@@ -1,0 +1,78 @@
+"""Judge what an overlay shows: is it the same photo, in which colours, and what is covered."""
+
+import math
+from typing import Final
+
+import cv2
+import numpy as np
+
+from lookalike_searcher.copies.overlay import Mask, Overlay
+
+_RECOLOURED: Final = 4.5
+_OF_CHROMA: Final = 0.4
+"""From this distance of colours on, and from this share of how colourful the photo is, it counts as recoloured.
+
+Compression reaches 4 and, as brightness and contrast change all colours alike, these reach a quarter of the chroma.
+Warmer colours reach half of it, and colours that are gone, or turned on the wheel by 60 degrees, all of it."""
+_NEARLY_ALIKE: Final = 0.88
+_ALIKE: Final = 0.96
+"""Local likeness from where on detail counts, and from where on it counts in full."""
+_AGREED: Final = 0.29
+_STEEPNESS: Final = 40.0
+_ENOUGH_INLIERS: Final = 10
+"""The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half."""
+_UNLIKE: Final = 0.5
+_DETAIL: Final = 4.0
+_OTHER_LIGHTNESS: Final = 20.0
+"""Of the 100 levels of CIELAB."""
+_LEAST_COVERED: Final = 0.02
+_SPOT: Final = np.ones((5, 5), np.uint8)
+_SURROUNDINGS: Final = np.ones((9, 9), np.uint8)
+
+
+def agreement(overlay: Overlay) -> float:
+    """Return the share of detail that agrees in both pictures, with that counted in part which agrees nearly.
+
+    In a copy, that is most of it but for what is covered. In two shots of a scene it is less than a third, as what is
+    near has moved against what is far, so that they agree only here and there.
+    """
+    texture = overlay.texture[overlay.common]
+    agreed = np.interp(overlay.likeness[overlay.common], (_NEARLY_ALIKE, _ALIKE), (0, 1))
+    return float((texture * agreed).sum() / max(texture.sum(), _DETAIL))
+
+
+def confidence(agreed: float, inliers: int) -> float:
+    """Return how likely it is that both are the same photo."""
+    return 1 / (1 + math.exp(-_STEEPNESS * (agreed - _AGREED) - math.log(inliers / _ENOUGH_INLIERS)))
+
+
+def differing(overlay: Overlay) -> Mask:
+    """Return where the two show something else: lighter, darker, or of other detail. Single pixels do not count."""
+    lighter = overlay.one[..., 0] - overlay.other[..., 0]
+    other_light = np.abs(lighter - np.median(lighter[overlay.common])) > _OTHER_LIGHTNESS
+    other_detail = (overlay.likeness < _UNLIKE) & (overlay.texture > _DETAIL)
+    differs = ((other_light | other_detail) & overlay.common).astype(np.uint8)
+    return np.asarray(cv2.morphologyEx(differs, cv2.MORPH_OPEN, _SPOT), np.bool_)
+
+
+def covered(overlay: Overlay, differs: Mask) -> Mask | None:
+    """Return the largest region that differs; None where it is small."""
+    _, regions, statistics, _ = cv2.connectedComponentsWithStats(differs.astype(np.uint8))
+    areas = np.asarray(statistics)[1:, cv2.CC_STAT_AREA]  # the first is what does not differ
+    if not len(areas) or areas.max() < _LEAST_COVERED * overlay.common.sum():
+        return None
+    return np.asarray(np.asarray(regions) == 1 + areas.argmax(), np.bool_)
+
+
+def colour_distance(overlay: Overlay, differs: Mask) -> tuple[float, bool]:
+    """Return how far the colours lie apart on average, whatever the lightness, and whether that is a recolouring.
+
+    Only what both show alike counts: not a sticker, and not what is near it. Every fourth pixel will do.
+    """
+    near = np.asarray(cv2.dilate(differs.astype(np.uint8), _SURROUNDINGS), np.bool_)
+    seen = (overlay.common & ~near)[::2, ::2]
+    if not seen.any():
+        return 0.0, False
+    one, other = overlay.one[::2, ::2, 1:][seen], overlay.other[::2, ::2, 1:][seen]
+    apart, *chromas = (float(np.hypot(ab[:, 0], ab[:, 1]).mean()) for ab in (one - other, one, other))
+    return apart, apart >= max(_RECOLOURED, _OF_CHROMA * max(chromas))

@@ -1,0 +1,86 @@
+"""Say where two pictures lie in one another, in shares of their sides."""
+
+from functools import cached_property
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike_searcher.copies import alignment
+from lookalike_searcher.copies.alignment import Affine
+from lookalike_searcher.copies.overlay import Mask
+from lookalike_searcher.copies.proof import Corners, Region
+from lookalike_serving.fingerprint.keypoints import Keypoints
+
+_SQUARE: Final = np.array(((0, 0), (1, 0), (1, 1), (0, 1)), np.float64)
+_DIGITS: Final = 4
+
+
+class Frames:
+    """These are the frames of the query and the image.
+
+    Args:
+        query: says how large the query's small picture is.
+        image: says how large the image's is.
+        affine: takes places of the image to places of the query, or of its mirror image.
+        mirrored: whether it is the mirror image's.
+    """
+
+    def __init__(self, query: Keypoints, image: Keypoints, affine: Affine, *, mirrored: bool) -> None:
+        self._query = np.array((query.width, query.height), np.float64)
+        self._image = np.array((image.width, image.height), np.float64)
+        self._to_seen = affine
+        self._mirrored = mirrored
+
+    @cached_property
+    def corners_in_query(self) -> Corners:
+        """Return where the image's corners lie in the query."""
+        return _rounded(self._in_query(_SQUARE * self._image))
+
+    @cached_property
+    def corners_in_image(self) -> Corners:
+        """Return where the query's corners lie in the image."""
+        seen = self._as_seen(_SQUARE * self._query)
+        return _rounded(alignment.apply(alignment.inverse(self._to_seen), seen) / self._image)
+
+    @cached_property
+    def of_query(self) -> float:
+        """Return the share of the query that shows the image."""
+        return _share_of_square(self.corners_in_query)
+
+    @cached_property
+    def of_image(self) -> float:
+        """Return the share of the image that the query shows."""
+        return _share_of_square(self.corners_in_image)
+
+    def region(self, mask: Mask, *, in_query: bool) -> Region:
+        """Return the rectangle of the query that holds a region.
+
+        Args:
+            mask: the region, in pixels of the query, or of its mirror image, or of the image.
+            in_query: whether it is not of the image.
+        """
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        first = np.array((columns[0], rows[0]), np.float64)
+        size = np.array((columns[-1] + 1, rows[-1] + 1), np.float64) - first
+        corners = first + _SQUARE * size
+        places = self._as_seen(corners) / self._query if in_query else self._in_query(corners)
+        (left, top), (right, bottom) = _rounded(np.clip((places.min(axis=0), places.max(axis=0)), 0, 1))
+        return left, top, right, bottom
+
+    def _in_query(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._as_seen(alignment.apply(self._to_seen, places)) / self._query
+
+    def _as_seen(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return places of the query as places of its mirror image, if that is what was seen; and the other way."""
+        return places * (-1, 1) + (self._query[0], 0) if self._mirrored else places
+
+
+def _rounded(places: NDArray[np.float64]) -> Corners:
+    return tuple((round(float(x), _DIGITS), round(float(y), _DIGITS)) for x, y in places)
+
+
+def _share_of_square(corners: Corners) -> float:
+    shape, square = (np.asarray(places, np.float32) for places in (corners, _SQUARE))
+    return min(1.0, float(cv2.intersectConvexConvex(shape, square)[0]))

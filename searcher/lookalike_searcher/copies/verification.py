@@ -1,0 +1,70 @@
+"""Compare the fingerprints of a query and an image, and say what they prove."""
+
+from typing import Final
+
+import numpy as np
+
+from lookalike_searcher.copies import alignment, evidence, overlay
+from lookalike_searcher.copies.alignment import Alignment
+from lookalike_searcher.copies.frames import Frames
+from lookalike_searcher.copies.matching import match
+from lookalike_searcher.copies.overlay import Overlay
+from lookalike_searcher.copies.proof import SIMILAR, TOO_LITTLE, Kind, Proof
+from lookalike_searcher.copies.sides import Side
+
+_FEW_KEYPOINTS: Final = 16
+"""A picture that has fewer keypoints shows too little to be told from others."""
+_LEAST_CONFIDENCE: Final = 0.5
+_PLAIN_INLIERS: Final = 15
+"""A picture that agrees in so many places is not looked at in the mirror too."""
+
+
+def verify(query: Side, image: Side) -> Proof:
+    """Return what is proven about the query's picture and the image's.
+
+    Raises:
+        InvalidPicture: one of the small pictures is broken.
+    """
+    found, mirrored = _aligned(query, image)
+    laid = None
+    if found:
+        picture = np.ascontiguousarray(query.picture[:, ::-1]) if mirrored else query.picture
+        laid = overlay.lay(picture, image.picture, found.affine)
+    if found and laid:
+        confidence = evidence.confidence(evidence.agreement(laid), found.inliers)
+        if confidence >= _LEAST_CONFIDENCE:
+            return _proof(query, image, found, laid, confidence, mirrored=mirrored)
+    few = min(len(query.keypoints), len(image.keypoints)) < _FEW_KEYPOINTS
+    return TOO_LITTLE if few else SIMILAR
+
+
+def _aligned(query: Side, image: Side) -> tuple[Alignment | None, bool]:
+    """Return the better alignment of the query and of its mirror image, and whether that is the mirror image's."""
+    plain = alignment.align(match(query.keypoints, image.keypoints))
+    if plain and plain.inliers >= _PLAIN_INLIERS:
+        return plain, False
+    mirrored = alignment.align(match(query.mirrored, image.keypoints))
+    if mirrored and (not plain or mirrored.inliers > plain.inliers):
+        return mirrored, True
+    return plain, False
+
+
+def _proof(query: Side, image: Side, found: Alignment, laid: Overlay, confidence: float, *, mirrored: bool) -> Proof:
+    differs = evidence.differing(laid)
+    covered, (colours, recoloured) = evidence.covered(laid, differs), evidence.colour_distance(laid, differs)
+    frames = Frames(query.keypoints, image.keypoints, found.affine, mirrored=mirrored)
+    turned = alignment.turn(found.affine)
+    return Proof(
+        kind=Kind.RECOLOURED if recoloured else Kind.NEAR_DUPLICATE,
+        confidence=confidence,
+        inliers=found.inliers,
+        of_query=frames.of_query,
+        of_image=frames.of_image,
+        mirrored=mirrored,
+        turned=-turned if mirrored else turned,
+        stretched=alignment.stretch(found.affine),
+        corners_in_query=frames.corners_in_query,
+        corners_in_image=frames.corners_in_image,
+        recoloured=colours,
+        covered=None if covered is None else frames.region(covered, in_query=laid.in_one),
+    )

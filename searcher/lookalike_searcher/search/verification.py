@@ -1,0 +1,115 @@
+"""Verify hits: compare their fingerprints with the query's, in threads of their own."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Self
+
+from lookalike_searcher.copies import overlay, verification
+from lookalike_searcher.copies.proof import Proof
+from lookalike_searcher.copies.sides import Side
+from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import statement
+from lookalike_searcher.errors import InvalidField, Measure
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projects import registry
+from lookalike_searcher.search.read_routing import Reads
+from lookalike_searcher.search.types import Ranking, Search
+from lookalike_serving.fingerprint import NAME, Fingerprint
+from lookalike_serving.fingerprint.keypoints import InvalidKeypoints
+from lookalike_serving.fingerprint.picture import InvalidPicture
+
+logger = logging.getLogger(__name__)
+
+Proofs = Mapping[bytes, Proof]
+"""What is proven of an image, by its hash."""
+
+_AT_ONCE: Final = 4
+"""So many searches for each thread have their fingerprints in memory, of at most 3 MB each. The others wait."""
+
+
+class Verifier:
+    """The verifier compares fingerprints in its threads, within its context. Whoever is cancelled leaves them free.
+
+    Args:
+        threads: how many.
+        metrics: measures verifications.
+    """
+
+    def __init__(self, threads: int, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._executor = ThreadPoolExecutor(threads, "verifier")
+        self._places = asyncio.Semaphore(_AT_ONCE * threads)
+
+    async def __aenter__(self) -> Self:
+        """Begin, and prepare for the first comparison in the background."""
+        self._executor.submit(overlay.prepare)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let the threads end after what they are comparing."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def proofs(self, search: Search, ranking: Ranking, reads: Reads) -> Proofs:
+        """Return what is proven of the first hits that have a fingerprint; of the query's own file, nothing need be.
+
+        Raises:
+            NotFound: the project has just been deleted.
+            InvalidField: the query's picture is broken.
+        """
+        own = ranking.query.sha256
+        wanted = [hit.sha256 for hit in ranking.hits[: search.verify] if hit.sha256 != own]
+        if not wanted or not (search.fingerprint or own):
+            return {}
+        async with self._places:
+            started = time.perf_counter()
+            named = wanted if search.fingerprint else [*wanted, own]
+            held = await reads.ask(lambda database: _held(database, search.project_name, ranking.project_id, named))
+            query = search.fingerprint or held.pop(own, None)
+            if query is None or not held:
+                return {}
+            proofs = await self._compared(query, held, given=search.fingerprint is not None)
+            self._metrics.verify_seconds.observe(time.perf_counter() - started)
+        for proof in proofs.values():
+            self._metrics.verified.labels(proof.kind.value).inc()
+        return proofs
+
+    async def _compared(self, query: Fingerprint, images: Mapping[bytes, Fingerprint], *, given: bool) -> Proofs:
+        """Compare all images with the query; if that was `given`, and is broken, say so."""
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            side = await run(self._executor, _seen, query)
+        except (InvalidPicture, InvalidKeypoints) as error:
+            if not given:
+                logger.warning("the query's stored fingerprint is broken: %s", error)
+                return {}
+            rule, _, value = str(error).rpartition(", got ")
+            raise InvalidField("fingerprint.picture", f"must be {rule}", Measure(value)) from error
+        found = await asyncio.gather(*(run(self._executor, _proof, side, image) for image in images.values()))
+        return {sha256: proof for sha256, proof in zip(images, found, strict=True) if proof}
+
+
+async def _held(database: Database, name: str, project_id: int, sha256s: list[bytes]) -> dict[bytes, Fingerprint]:
+    """Return the fingerprints of the images that have one, in the order of their hashes."""
+    async with database.searching(name) as connection:
+        with registry.deletion_noticed(name):
+            rows = await connection.fetch(statement("fingerprint_of_sha256", project_id), sha256s, NAME)
+    return {row["sha256"]: Fingerprint(row["picture"], row["keypoints"]) for row in rows}
+
+
+def _seen(query: Fingerprint) -> Side:
+    """Return the query's side with its picture decoded, and its mirror image: all comparisons use them."""
+    side = Side.of(query)
+    _ = side.picture, side.mirrored
+    return side
+
+
+def _proof(query: Side, image: Fingerprint) -> Proof | None:
+    """Return what is proven; None if the image's fingerprint is broken, which fails no search."""
+    try:
+        return verification.verify(query, Side.of(image))
+    except Exception:
+        logger.exception("a stored fingerprint could not be compared")
+        return None

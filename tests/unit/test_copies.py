@@ -1,0 +1,143 @@
+"""Copies are proven, with what was done to them; other photos are not, however much they look alike."""
+
+from functools import cache
+from itertools import permutations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+from lookalike.evaluation.alterations import ALTERATIONS, Alteration
+from lookalike_searcher.copies.proof import Kind, Proof
+from lookalike_searcher.copies.sides import Side
+from lookalike_searcher.copies.verification import verify
+from lookalike_serving.fingerprint import Fingerprint, making
+from lookalike_serving.fingerprint.picture import InvalidPicture
+from tests.bench.copies.alterations import HARDER, RECOLOURED, Composed
+from tests.pictures import shipped
+
+ASTRONAUT, CAT, COFFEE, ROCKET = map(shipped, ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"))
+
+
+def beside_others(compose: Composed) -> Alteration:
+    return lambda photo: compose(photo, [COFFEE, CAT, ROCKET])
+
+
+ALL = {**ALTERATIONS, **{name: beside_others(compose) for name, compose in HARDER.items()}}
+
+
+def side(photo: Image.Image) -> Side:
+    return Side.of(making.make(np.asarray(photo.convert("RGB")), *photo.size))
+
+
+@cache
+def original() -> Side:
+    return side(ASTRONAUT)
+
+
+def proof_of(alter: Alteration) -> Proof:
+    return verify(side(alter(ASTRONAUT)), original())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_altered_copy_is_proven(name: str) -> None:
+    proof = proof_of(ALL[name])
+    assert proof.is_copy
+    assert proof.confidence > 0.9
+    assert proof.mirrored == (name in ("mirror", "mirror-crop"))
+
+
+@pytest.mark.parametrize(
+    ("name", "turned"), [("jpeg-30", 0), ("rotate-5", -5), ("rotate-10", -10), ("rotate-90", -90), ("rotate-180", 180)]
+)
+def test_it_is_told_how_far_a_copy_is_turned(name: str, turned: int) -> None:
+    assert abs((proof_of(ALL[name]).turned - turned + 180) % 360 - 180) < 1
+
+
+def test_it_is_told_how_a_mirrored_copy_is_turned() -> None:
+    proof = proof_of(lambda photo: ImageOps.mirror(photo).rotate(-90, expand=True))
+    assert proof.mirrored
+    assert abs(proof.turned - 90) < 1
+
+
+def test_a_crop_is_told_with_its_corners() -> None:
+    proof = proof_of(lambda photo: photo.crop((100, 50, 400, 450)))
+    assert (proof.cropped, proof.bordered) == (True, False)
+    expected = ((100, 50), (400, 50), (400, 450), (100, 450))
+    assert np.abs(np.array(proof.corners_in_image) * 512 - expected).max() < 4
+    assert abs(proof.of_image - 300 * 400 / 512**2) < 0.02
+    assert proof.overlap > 0.97
+
+
+def test_a_border_is_told_with_its_corners_and_nothing_is_covered() -> None:
+    proof = proof_of(lambda photo: ImageOps.mirror(ImageOps.expand(photo, (128, 0, 0, 64), "black")))
+    assert (proof.cropped, proof.bordered, proof.mirrored, proof.covered) == (False, True, True, None)
+    expected = np.array(((512, 0), (0, 0), (0, 512), (512, 512))) / (640, 576)
+    assert np.abs(np.array(proof.corners_in_query) - expected).max() < 0.01
+
+
+def test_a_squeeze_is_told() -> None:
+    assert abs(proof_of(ALL["squeeze-75"]).stretched - 4 / 3) < 0.03
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_it_is_told_what_is_covered(mirror: bool) -> None:
+    def cover(photo: Image.Image) -> Image.Image:
+        covered = photo.copy()
+        ImageDraw.Draw(covered).rectangle((50, 300, 200, 480), "yellow")
+        return ImageOps.mirror(covered) if mirror else covered
+
+    proof = proof_of(cover)
+    assert proof.covered is not None
+    expected = (312, 300, 462, 480) if mirror else (50, 300, 200, 480)
+    # to the nearest dozen pixels of 160
+    assert np.abs(np.array(proof.covered) * 512 - expected).max() < 40
+    assert proof.kind is Kind.NEAR_DUPLICATE, "what lies on a photo does not recolour it"
+
+
+@pytest.mark.parametrize("name", RECOLOURED)
+def test_a_photo_in_other_colours_is_told_from_a_copy(name: str) -> None:
+    proof = proof_of(RECOLOURED[name])
+    assert proof.kind is Kind.RECOLOURED
+    assert proof.recoloured > 2 * proof_of(ALTERATIONS["jpeg-30"]).recoloured
+
+
+@pytest.mark.parametrize(("one", "other"), list(permutations(range(4), 2)))
+def test_different_photos_are_similar_at_best(one: int, other: int) -> None:
+    photos = (ASTRONAUT, CAT, COFFEE, ROCKET)
+    assert verify(side(photos[one]), side(photos[other])).kind is Kind.SIMILAR
+
+
+def test_two_shots_of_one_scene_are_no_copies() -> None:
+    left, right = (side(shipped(f"motorcycle_{eye}.png")) for eye in ("left", "right"))
+    assert verify(left, right).kind is Kind.SIMILAR
+
+
+def test_different_products_with_the_same_logo_are_no_copies() -> None:
+    logo = shipped("page.png").crop((20, 20, 140, 100))
+    marked = []
+    for photo in (CAT, COFFEE):
+        photo = photo.copy()
+        photo.paste(logo, (30, 30))
+        marked.append(side(photo))
+    assert verify(*marked).kind is Kind.SIMILAR
+
+
+@pytest.mark.parametrize("colour", ["white", "teal"])
+def test_where_there_is_too_little_to_see_the_answer_says_so(colour: str) -> None:
+    blank = side(Image.new("RGB", (300, 200), colour))
+    for pair in ((blank, blank), (blank, original()), (original(), blank)):
+        proof = verify(*pair)
+        assert proof.kind is Kind.TOO_LITTLE
+        assert not proof.is_copy
+
+
+def test_keypoints_of_another_picture_prove_nothing() -> None:
+    """Whoever sends fingerprints of his own may send any."""
+    large, blank = (
+        making.make(np.asarray(photo), *photo.size) for photo in (CAT, Image.new("RGB", (451, 300), "teal"))
+    )
+    with pytest.raises(InvalidPicture, match="as large as its keypoints say, 160 x 106, got"):
+        Side.of(Fingerprint(making.make(np.asarray(CAT), 300, 300).picture, large.keypoints))
+    forged = Side.of(Fingerprint(blank.picture, large.keypoints))
+    assert not verify(forged, forged).is_copy
