@@ -33,6 +33,7 @@ from lookalike import (
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from lookalike_embedder import loading, space
 from lookalike_embedder import server as embedder_server
 from lookalike_embedder.config import Config as EmbedderConfig
 from lookalike_embedder.metrics import Metrics
@@ -83,9 +84,10 @@ async def stored(database: Database, project: str) -> int:
 @asynccontextmanager
 async def without_fingerprints(config: EmbedderConfig, searcher: Server) -> AsyncIterator[Client]:
     """A client of an embedder that makes none, in the space of the others."""
-    description = embedder_server.describe(config, sha256(b"thumbnails").hexdigest(), (), "cpu", "thumbnails", 1)
+    identity = space.vgg16(sha256(b"thumbnails").hexdigest())
     with ThreadPoolExecutor(1) as worker:
-        loaded = embedder_server.Loaded(thumbnail_embedder.shrink, description)
+        described = loading.describe(config, identity, "cpu", "thumbnails", 1)
+        loaded = loading.Loaded(thumbnail_embedder.shrink, described)
         config = replace(config, no_fingerprints=True)
         async with (
             embedder_server.serving(config, loaded, worker, metrics=Metrics()) as server,
