@@ -13,7 +13,6 @@ from lookalike_embedder.image import Info, Pixels, Room
 from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_serving.errors import DomainError, InternalError, ShuttingDown
-from lookalike_serving.fingerprint import making
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +99,9 @@ class Decoder:
         try:
             job.info, job.pixels = self._decode(job.data, partial(self._room.hold, job.lane))
             if job.wants_fingerprint:
+                # here, as it needs OpenCV, which is missing where no fingerprints are made
+                from lookalike_serving.fingerprint import making
+
                 job.fingerprint = making.make(job.pixels, job.info.width, job.info.height)
         finally:
             job.decode_seconds = time.monotonic() - started

@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -65,8 +66,10 @@ def load_model(config: Config) -> Loaded:
         calibration.Uncalibrated: int8 was asked for, and the weights have no calibration.
         projection.InvalidProjection: the file that was named holds no projection.
         InvalidModel: the ONNX file or its TOML is wrong.
-        Unsupported: the device or precision was asked for and is not available.
+        Unsupported: the device, the precision or fingerprints were asked for and are not available.
     """
+    if not config.no_fingerprints and find_spec("cv2") is None:
+        raise Unsupported("fingerprints: need OpenCV, the package opencv-python-headless; or use --no-fingerprints")
     if config.model:
         return onnx(config, config.model)
     trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)

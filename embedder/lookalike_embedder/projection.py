@@ -78,5 +78,5 @@ def write(path: Path, projection: Projection, data: str) -> None:
 
     from lookalike import atomic_file  # with it comes gRPC, which reading a projection does not need
 
-    tensors = {"matrix": projection.matrix, "offset": projection.offset}
+    tensors: dict[str, np.ndarray] = {"matrix": projection.matrix, "offset": projection.offset}
     atomic_file.write(path, save(tensors, metadata={"learned_from": data}))
