@@ -73,6 +73,7 @@ def export(original: "Original", file: Path, photos: list[Photo], *, int8: bool,
     Raises:
         InvalidModel: the exported network does not compute what the original does, or cannot be served.
     """
+    from lookalike import atomic_file
     from lookalike_embedder.onnx_model import compute, proof
     from lookalike_embedder.onnx_model.quantisation import quantise
 
@@ -80,7 +81,7 @@ def export(original: "Original", file: Path, photos: list[Photo], *, int8: bool,
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:  # beside it, so that it can be moved
         made = Path(folder) / file.name
         original.write(made)
-        made.with_suffix(".toml").write_text(toml_of(original, int8=int8))
+        atomic_file.write(made.with_suffix(".toml"), toml_of(original, int8=int8))
         model = compute.load(made, "cpu")
         if int8:
             quantised = Path(folder) / f"int8-{file.name}"

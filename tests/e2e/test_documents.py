@@ -26,6 +26,8 @@ LEFT_OUT: Final = (
     "pytest -m gpu",
     "DATABASE_URL=",  # there is no Citus
     "docker ",  # there is no engine
+    "lookalike-embedder export ",  # there is no hub of models
+    "lookalike-embedder --model dinov2.onnx",
 )
 PAGES: Final = sorted(
     str(path.relative_to(ROOT))
