@@ -44,7 +44,24 @@ def test_an_altered_copy_is_proven(name: str) -> None:
     proof = proof_of(ALL[name])
     assert proof.is_copy
     assert proof.confidence > 0.9
-    assert proof.mirrored == (name in ("mirror", "mirror-crop"))
+    assert proof.mirrored == name.startswith("mirror")
+
+
+def test_a_frame_hides_what_was_cut_off_and_is_no_sign_against_a_faint_photo() -> None:
+    faint = Image.blend(Image.new("RGB", ASTRONAUT.size, "grey"), ASTRONAUT.convert("RGB"), 0.4)
+    framed = ImageOps.expand(faint.crop((50, 60, 460, 450)), 60, "white")
+    assert verify(side(framed), side(faint)).kind is Kind.NEAR_DUPLICATE
+
+
+def test_what_is_nearly_symmetric_is_proven_in_the_mirror() -> None:
+    """As clothes are: in many places such a picture agrees with its mirror image, and nowhere exactly."""
+    half = np.asarray(ASTRONAUT.convert("RGB"))[:, :256]
+    waves = [np.round(5 * np.sin(np.arange(size) / 9)).astype(int) for size in half.shape[:2]]
+    rows = (np.arange(512)[:, None] + waves[1]) % 512
+    columns = (np.arange(256) + waves[0][:, None]) % 256
+    picture = Image.fromarray(np.concatenate((half, half[:, ::-1][rows, columns]), axis=1))
+    proof = verify(side(ImageOps.mirror(picture)), side(picture))
+    assert (proof.kind, proof.mirrored) == (Kind.NEAR_DUPLICATE, True)
 
 
 @pytest.mark.parametrize(

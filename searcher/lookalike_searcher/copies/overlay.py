@@ -28,6 +28,10 @@ _NOISE: Final = 9.0
 _LEVELS: Final = np.float32(2.55)
 """CIELAB has 100 levels of lightness."""
 _BLUR_WHEN_SHRUNK: Final = 0.5
+_PLAIN: Final = 4.0
+"""A line of pixels is of one colour if their standard deviation is at most this, in 255 levels: WebP makes some."""
+_WIDEST_FRAME: Final = 0.3
+"""A frame takes up this share of the picture's side at most, on each side."""
 _LEAST_WEIGHT: Final = 1e-3
 
 
@@ -57,6 +61,7 @@ def lay(one: Picture, other: Picture, affine: Affine) -> Overlay | None:
     in_one = alignment.scale(affine) <= 1
     base, above, transform = (one, other, affine) if in_one else (other, one, alignment.inverse(affine))
     warped, common = _warped(above, transform, base.shape[:2])
+    common &= _eroded(_within_frame(base))
     if common.sum() < LEAST_AREA:
         return None
     below, upon = _lab(base), _lab(warped)
@@ -82,9 +87,28 @@ def _warped(picture: Picture, transform: Affine, shape: tuple[int, int]) -> tupl
     by_centres[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
     size = shape[::-1]
     warped = cv2.warpAffine(picture, by_centres, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    whole = np.full(picture.shape[:2], 255, np.uint8)
-    there = cv2.erode(cv2.warpAffine(whole, by_centres, size, flags=cv2.INTER_LINEAR), _MARGIN, borderValue=255)
-    return np.asarray(warped, np.uint8), np.asarray(there) == 255
+    there = cv2.warpAffine(_within_frame(picture), by_centres, size, flags=cv2.INTER_LINEAR)
+    return np.asarray(warped, np.uint8), _eroded(np.asarray(there, np.uint8))
+
+
+def _eroded(whole: NDArray[np.uint8]) -> Mask:
+    return np.asarray(np.asarray(cv2.erode(whole, _MARGIN, borderValue=255)) == 255, np.bool_)
+
+
+def _within_frame(picture: Picture) -> NDArray[np.uint8]:
+    """Return 255 where the picture is, and 0 where lines of one colour frame it: what is behind a frame is not seen."""
+    light = picture.mean(axis=2)
+    whole = np.full(light.shape, 255, np.uint8)
+    for lines, seen in ((light, whole), (light[::-1], whole[::-1]), (light.T, whole.T), (light.T[::-1], whole.T[::-1])):
+        seen[: _frame(lines)] = 0
+    return whole
+
+
+def _frame(lines: NDArray[np.float64]) -> int:
+    """Return how many of the first lines are all of one colour."""
+    first = lines[: int(len(lines) * _WIDEST_FRAME)]
+    plain = (first.std(axis=1) <= _PLAIN) & (np.abs(first.mean(axis=1) - first[0].mean()) <= _PLAIN)
+    return len(first) if plain.all() else int(plain.argmin())
 
 
 def _compared(one: Plane, other: Plane, common: Mask) -> tuple[Plane, Plane]:

@@ -1,5 +1,6 @@
 """Compare the fingerprints of a query and an image, and say what they prove."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,7 @@ _FEW_KEYPOINTS: Final = 16
 """A picture that has fewer keypoints shows too little to be told from others."""
 _LEAST_CONFIDENCE: Final = 0.5
 _PLAIN_INLIERS: Final = 15
-"""A picture that agrees in so many places is not looked at in the mirror too."""
+"""A picture that agrees in so many places is looked at before its mirror image is."""
 
 
 def verify(query: Side, image: Side) -> Proof:
@@ -25,28 +26,32 @@ def verify(query: Side, image: Side) -> Proof:
     Raises:
         InvalidPicture: one of the small pictures is broken.
     """
-    found, mirrored = _aligned(query, image)
-    laid = None
-    if found:
+    for found, mirrored in _alignments(query, image):
         picture = np.ascontiguousarray(query.picture[:, ::-1]) if mirrored else query.picture
         laid = overlay.lay(picture, image.picture, found.affine)
-    if found and laid:
-        confidence = evidence.confidence(evidence.agreement(laid), found.inliers)
-        if confidence >= _LEAST_CONFIDENCE:
-            return _proof(query, image, found, laid, confidence, mirrored=mirrored)
+        if laid:
+            confidence = evidence.confidence(evidence.agreement(laid), found.inliers)
+            if confidence >= _LEAST_CONFIDENCE:
+                return _proof(query, image, found, laid, confidence, mirrored=mirrored)
     few = min(len(query.keypoints), len(image.keypoints)) < _FEW_KEYPOINTS
     return TOO_LITTLE if few else SIMILAR
 
 
-def _aligned(query: Side, image: Side) -> tuple[Alignment | None, bool]:
-    """Return the better alignment of the query and of its mirror image, and whether that is the mirror image's."""
+def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:
+    """Yield the alignments of the query and of its mirror image, the better one first, and whether it is the mirror's.
+
+    One in many places comes at once. It may prove nothing all the same: what is symmetric, as clothes are, agrees with
+    its own mirror image in many places.
+    """
     plain = alignment.align(match(query.keypoints, image.keypoints))
     if plain and plain.inliers >= _PLAIN_INLIERS:
-        return plain, False
+        yield plain, False
+        plain = None
     mirrored = alignment.align(match(query.mirrored, image.keypoints))
     if mirrored and (not plain or mirrored.inliers > plain.inliers):
-        return mirrored, True
-    return plain, False
+        yield mirrored, True
+    elif plain:
+        yield plain, False
 
 
 def _proof(query: Side, image: Side, found: Alignment, laid: Overlay, confidence: float, *, mirrored: bool) -> Proof:

@@ -113,6 +113,8 @@ HARDER: Final[Mapping[str, Composed]] = {
     "collage": collage,
     "sticker": _alone(stickered),
     "mirror-crop": _alone(lambda photo: alterations.cropped(10)(ImageOps.mirror(photo))),
+    "crop-border": _alone(lambda photo: framed(0.08, "white")(alterations.cropped(10)(photo))),
+    "mirror-crop-border": _alone(lambda photo: framed(0.08, "white")(alterations.cropped(10)(ImageOps.mirror(photo)))),
     "rotate-10": _alone(turned(10)),
     "rotate-90": _alone(turned(90)),
     "rotate-180": _alone(turned(180)),
