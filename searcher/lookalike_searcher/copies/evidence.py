@@ -17,7 +17,7 @@ Warmer colours reach half of it, and colours that are gone, or turned on the whe
 _NEARLY_ALIKE: Final = 0.88
 _ALIKE: Final = 0.96
 """Local likeness from where on detail counts, and from where on it counts in full."""
-_AGREED: Final = 0.29
+_AGREED: Final = 0.38
 _STEEPNESS: Final = 40.0
 _ENOUGH_INLIERS: Final = 10
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half."""
