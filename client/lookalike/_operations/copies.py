@@ -15,7 +15,7 @@ from lookalike.records import Hit, Item, MatchBasis, Query, SearchResult, Suspec
 
 _AT_ONCE: Final = 4
 """Pictures that are fetched and searched for at once. Others' searches share the embedder's lane with them."""
-_PROVEN: Final = (MatchBasis.FILE, MatchBasis.FINGERPRINT)
+_VERIFIED: Final = (MatchBasis.FILE, MatchBasis.FINGERPRINT)
 
 
 async def find(
@@ -38,7 +38,7 @@ async def _suspect(call: Call, project_name: str, fetcher: Fetcher, item: Item, 
         result = await with_retries(lambda: _first_page(call, project_name, query))
     except (InvalidRequestError, UnreadableImageError) as error:
         return Suspect(item.uri, error=error)
-    unverified = sum(hit.match_basis not in _PROVEN for hit in result.hits)
+    unverified = sum(hit.match_basis not in _VERIFIED for hit in result.hits)
     return Suspect(item.uri, tuple(filter(_is_proven, result.hits)), unverified)
 
 

@@ -155,7 +155,7 @@ class Database:
             self._lender.do_later(self._end_reading(connection, project_name))
 
     def searching(self, project_name: str) -> AbstractAsyncContextManager[Connection]:
-        """Lend a connection for statements that walk an index, each in a transaction of its own.
+        """Lend a connection for what a search reads by single statements, each in a transaction of its own.
 
         They see different states, and none may take longer than the limit for one statement.
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_serving.fingerprint import Fingerprint
 from lookalike_serving.fingerprint import keypoints as packed
 from lookalike_serving.fingerprint import picture as pictures
+
+BROKEN: Final = (pictures.InvalidPicture, packed.InvalidKeypoints)
+"""What is raised where a part of a fingerprint is broken: its message has the rule, and what there was."""
 
 
 def check(field: str, fingerprint: Fingerprint) -> None:
@@ -31,11 +35,16 @@ def keypoints(field: str, value: bytes) -> tuple[int, int]:
         return unpacked.width, unpacked.height
 
 
+def refusal(field: str, error: Exception) -> InvalidField:
+    """Return the error of a field whose part is one of BROKEN."""
+    rule, _, value = str(error).rpartition(", got ")
+    return InvalidField(field, f"must be {rule}", Measure(value))
+
+
 @contextmanager
 def _named(field: str) -> Iterator[None]:
     """Name the field in what is wrong within the block."""
     try:
         yield
-    except (pictures.InvalidPicture, packed.InvalidKeypoints) as error:
-        rule, _, value = str(error).rpartition(", got ")
-        raise InvalidField(field, f"must be {rule}", Measure(value)) from error
+    except BROKEN as error:
+        raise refusal(field, error) from error

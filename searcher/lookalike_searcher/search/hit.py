@@ -45,7 +45,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
     references: list[Reference] = []
     last: tuple[int, str] | None = None
     for row in rows:
-        (_, _, _, image_id, distance, rank, product, sha256, width, height, *own, reference_count, featureless) = row
+        _, _, _, image_id, distance, rank, product, sha256, width, height, *own, reference_count, featureless = row
         if image_id is None:  # this row only says that there is no hit
             continue
         if (image_id, product) != last:

@@ -154,8 +154,7 @@ def _combined(halfvecs: Sequence[bytes], positives: int, dimensions: int) -> byt
     length = float(np.linalg.norm(mean))
     if length < 1e-3:  # the rest is only rounding
         raise InvalidField("negatives", "must not cancel out the positives", Measure(f"length {length:g}"))
-    [combined] = halfvec.encode((mean / length)[np.newaxis])
-    return combined
+    return halfvec.encode_vector(mean / length)
 
 
 class _Image(NamedTuple):

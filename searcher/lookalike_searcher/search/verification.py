@@ -12,14 +12,12 @@ from lookalike_searcher.copies.proof import Proof
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
-from lookalike_searcher.errors import InvalidField, Measure
+from lookalike_searcher.images import fingerprint_rules
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.types import Ranking, Search
 from lookalike_serving.fingerprint import NAME, Fingerprint
-from lookalike_serving.fingerprint.keypoints import InvalidKeypoints
-from lookalike_serving.fingerprint.picture import InvalidPicture
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +79,11 @@ class Verifier:
         run = asyncio.get_running_loop().run_in_executor
         try:
             side = await run(self._executor, _seen, query)
-        except (InvalidPicture, InvalidKeypoints) as error:
+        except fingerprint_rules.BROKEN as error:
             if not given:
                 logger.warning("the query's stored fingerprint is broken: %s", error)
                 return {}
-            rule, _, value = str(error).rpartition(", got ")
-            raise InvalidField("fingerprint.picture", f"must be {rule}", Measure(value)) from error
+            raise fingerprint_rules.refusal("fingerprint.picture", error) from error
         found = await asyncio.gather(*(run(self._executor, _proof, side, image) for image in images.values()))
         return {sha256: proof for sha256, proof in zip(images, found, strict=True) if proof}
 
