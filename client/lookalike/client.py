@@ -367,6 +367,16 @@ class Client:
             raise ValueError("get_image takes exactly one of sha256 and uri")
         return await images.get(self._call(), project, sha256, uri)
 
+    async def get_thumbnail(self, project: str, sha256: str) -> bytes:
+        """Return a small picture of the image with this hash, a WebP of at most 160 pixels a side: its fingerprint's.
+
+        It is empty if the image has no fingerprint.
+
+        Raises:
+            NotFoundError: there is no such project, or no such image in it.
+        """
+        return await images.thumbnail(self._call(), project, sha256)
+
     async def list_images(
         self,
         project: str,

@@ -353,6 +353,17 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.get_image(project, sha256=sha256, uri=uri))
 
+    def get_thumbnail(self, project: str, sha256: str) -> bytes:
+        """Return a small picture of the image with this hash, a WebP of at most 160 pixels a side: its fingerprint's.
+
+        It is empty if the image has no fingerprint.
+
+        Raises:
+            NotFoundError: there is no such project, or no such image in it.
+        """
+        loop, client = self._client()
+        return loop.call(client.get_thumbnail(project, sha256))
+
     def list_images(
         self, project: str, *, filter: Filter | None = None, missing_in_space: str | None = None
     ) -> Generator[Image, None, None]:

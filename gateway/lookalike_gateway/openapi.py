@@ -54,17 +54,14 @@ _FORM: Final[Json] = {
     "properties": {"image": {**BINARY, "description": "The photo."}},
     "required": ["image"],
 }
-PHOTO: Final[Json] = {
-    "requestBody": {
-        "required": False,
-        "content": {
-            "image/*": {"schema": BINARY},
-            "application/octet-stream": {"schema": BINARY},
-            "multipart/form-data": {"schema": _FORM},
-        },
-    }
+_PHOTO: Final[Json] = {
+    "image/*": {"schema": BINARY},
+    "application/octet-stream": {"schema": BINARY},
+    "multipart/form-data": {"schema": _FORM},
 }
+PHOTO: Final[Json] = {"requestBody": {"required": False, "content": _PHOTO}}
 """The body of a search: a photo, or nothing where a page token carries the query."""
+PHOTO_NEEDED: Final[Json] = {"requestBody": {"required": True, "content": _PHOTO}}
 
 
 def takes(model: type[BaseModel]) -> Json:
@@ -73,9 +70,9 @@ def takes(model: type[BaseModel]) -> Json:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def gives(media: str) -> Responses:
+def gives(*media: str) -> Responses:
     """Return how an answer is described that is no JSON."""
-    return {200: {"content": {media: {"schema": BINARY}}}}
+    return {200: {"content": {kind: {"schema": BINARY} for kind in media}}}
 
 
 def refusals(*statuses: int) -> Responses:

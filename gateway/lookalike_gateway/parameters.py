@@ -129,6 +129,14 @@ class ImageSearch(Search):
     )
 
 
+class CopySearch(Filters):
+    """A search for copies takes these parameters."""
+
+    candidates: Annotated[int, Field(ge=1, le=100), Integer] = Field(
+        20, description="Nearest photos that the picture is compared with."
+    )
+
+
 class Thumbnail(Parameters):
     """A thumbnail takes these parameters."""
 

@@ -277,6 +277,28 @@ async def test_more_is_shown_page_by_page_without_sending_the_photo_again(page: 
     assert len(set(titles)) == site.images
 
 
+async def test_a_photo_that_cannot_be_loaded_from_its_address_is_shown_by_its_fingerprint(
+    chromium: Browser, site: Site
+) -> None:
+    """The page asks the photo's own address first, and a token is for nobody but our own server."""
+    photo = site.families["rocket"][""].read_bytes()
+    await site.client.create_project("away")
+    uri = "http://127.0.0.1:9/gone.jpg"  # where nobody listens
+    assert not [outcome.error async for outcome in site.client.index("away", [Item(photo, uri)]) if outcome.error]
+    async with await chromium.new_context() as context:
+        await context.add_init_script("sessionStorage.setItem('token', 'secret')")
+        page = await context.new_page()
+        asked: list[tuple[str, str | None]] = []
+        page.on("request", lambda request: asked.append((request.url, request.headers.get("authorization"))))
+        await page.goto(f"{site.url}/#search/away")
+        image = page.locator("#results img").first
+        await expect(image).to_have_attribute("src", re.compile("^blob:"))
+        assert await image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 160
+    assert (uri, None) in asked
+    assert [url for url, token in asked if token and not url.startswith(site.url)] == []
+    await site.client.delete_project("away")
+
+
 async def test_what_goes_wrong_is_said_and_can_be_tried_again(page: Page, site: Site) -> None:
     await drop(page, b"no photo at all")
     alert = page.locator("#trouble")

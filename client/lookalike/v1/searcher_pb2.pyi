@@ -1561,22 +1561,26 @@ class GetImageRequest(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     URI_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     sha256: _builtins.bytes
     """The one with this SHA-256 (32 bytes)."""
     uri: _builtins.str
     """The one that is used at this URI; of several, the one of the newest reference."""
+    thumbnail: _builtins.bool
+    """Return the small picture of its fingerprint, too."""
     def __init__(
         self,
         *,
         project: _builtins.str = ...,
         sha256: _builtins.bytes = ...,
         uri: _builtins.str = ...,
+        thumbnail: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "project", b"project", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "project", b"project", "sha256", b"sha256", "thumbnail", b"thumbnail", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_image: _TypeAlias = _typing.Literal["sha256", "uri"]  # noqa: Y015
     _WhichOneofArgType_image: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
@@ -1591,6 +1595,11 @@ class GetImageResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGE_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
+    thumbnail: _builtins.bytes
+    """The small picture of its fingerprint, where that was asked for: a lossy WebP of at most 160 pixels a side and 24,576
+    bytes. Empty if the image has no fingerprint.
+    """
     @_builtins.property
     def image(self) -> Global___Image:
         """The image."""
@@ -1599,10 +1608,11 @@ class GetImageResponse(_message.Message):
         self,
         *,
         image: Global___Image | None = ...,
+        thumbnail: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

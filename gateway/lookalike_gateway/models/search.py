@@ -68,3 +68,16 @@ class SearchResult(Answer):
     space: str = Field(description="The embedding space that was searched.")
     search_id: str = Field(description="What feedback calls the search: the same on all its pages.")
     timing: Timing
+
+
+class CopyResult(Answer):
+    """The answer for a suspicious picture is what it is a copy of."""
+
+    copies: list[Result] = Field(
+        description="The photos that it is a copy of: the same file, or proven by both pictures; most similar first."
+    )
+    candidates: Count = Field(description="How many of the nearest photos were looked at.")
+    unverified: Count = Field(
+        description="How many of them could not be compared: there is no fingerprint, or too little to see."
+    )
+    timing: Timing

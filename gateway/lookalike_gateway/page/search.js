@@ -1,6 +1,6 @@
 // The search view. The address says what is searched for: `like` is an image's hash, `photo` one that was dropped here.
 
-import { $, el, number, picture, place, plural, title, trouble } from "./dom.js";
+import { $, el, load, local, number, picture, plural, title, trouble } from "./dom.js";
 import { call, search as ask } from "./api.js";
 import { Crop, cut } from "./crop.js";
 
@@ -86,16 +86,16 @@ async function stage(signal) {
   image.removeAttribute("src");
   image.classList.remove("unseen");
   if (asked.photo) {
+    image.onerror = () => image.classList.add("unseen"); // it is sent all the same; the embedder may know more formats
     image.src = photos.get(asked.photo).url;
     image.alt = "Your photo";
     crop.enabled = true;
   } else if (asked.like) {
     const found = await call(`/${project}/images/${asked.like}`, {}, { signal });
-    image.src = (await place(found, 1280).catch(() => "")) || "assets/icon.svg";
+    load(image, found, 1280, () => (image.src = "assets/icon.svg"));
     image.alt = title(found);
-    crop.enabled = Boolean(found.thumbnailUrl); // pixels of other sites cannot be read
+    crop.enabled = local(found); // pixels of other sites cannot be read
   }
-  image.onerror = () => image.classList.add("unseen"); // it is sent all the same; the embedder may know more formats
   $("cut").disabled = !crop.enabled;
   $("crop-help").hidden = !crop.enabled;
 }

@@ -142,7 +142,7 @@ class SearcherService(SpaceService):
         return wire.ListReferencesResponse(references=map(respond.listed, references[:size]), next_page_token=more)
 
     async def GetImage(self, request: wire.GetImageRequest, context: Context) -> wire.GetImageResponse:
-        """Return one image by hash or URI; see the proto."""
+        """Return one image by hash or URI, with its thumbnail where asked; see the proto."""
         project_name = validation.project_name(request.project, "project")
         match request.WhichOneof("image"):
             case "uri":
@@ -152,7 +152,9 @@ class SearcherService(SpaceService):
             case _:
                 raise InvalidField("sha256", "is required, or else uri")
         [image] = respond.images([stored])
-        return wire.GetImageResponse(image=image)
+        wanted = request.thumbnail
+        thumbnail = await reading.thumbnail(self._database, project_name, stored.sha256) if wanted else b""
+        return wire.GetImageResponse(image=image, thumbnail=thumbnail)
 
     async def ListImages(self, request: wire.ListImagesRequest, context: Context) -> wire.ListImagesResponse:
         """List images page by page; see the proto."""
