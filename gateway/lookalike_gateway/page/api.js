@@ -48,7 +48,10 @@ export async function source(url) {
   return URL.createObjectURL(await answer.blob());
 }
 
+const photo = (body, signal) =>
+  ({ method: "POST", body, signal, headers: { "content-type": body.type.startsWith("image/") ? body.type : "application/octet-stream" } });
+
 export const search = (project, query, body, signal) =>
-  call(`/${project}/image-search`, query, body
-    ? { method: "POST", body, signal, headers: { "content-type": body.type.startsWith("image/") ? body.type : "application/octet-stream" } }
-    : { signal });
+  call(`/${project}/image-search`, query, body ? photo(body, signal) : { signal });
+
+export const copies = (project, body, signal) => call(`/${project}/copies`, {}, photo(body, signal));

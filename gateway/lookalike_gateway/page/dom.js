@@ -23,7 +23,8 @@ export function trouble(place, error, again) {
   place.replaceChildren(el("div", { className: "state bad" }, el("p", {}, words(error)), id, button));
 }
 
-function words(error) {
+// What went wrong, in a sentence.
+export function words(error) {
   const known = {
     SEARCH_DISABLED: "Searches of this project are switched off. They can be switched on under Projects.",
     UNSUPPORTED_FORMAT: "That is no photo of a kind that can be read here: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.",

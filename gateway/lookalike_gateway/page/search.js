@@ -3,12 +3,13 @@
 import { $, el, load, local, number, picture, plural, title, trouble } from "./dom.js";
 import { call, search as ask } from "./api.js";
 import { Crop, cut } from "./crop.js";
+import { button as proofButton, done } from "./proof.js";
 
 const PAGE = 24;
 const MATCHES = { exact: "Same file", "near-duplicate": "Near duplicate", recoloured: "Recoloured", similar: "Similar" };
 const photos = new Map(); // what was dropped since the page was opened, for going back to
 
-let project = "", asked = {}, more = null, pending = null;
+let project = "", asked = {}, more = null, pending = null, region = null;
 const form = $("filters");
 const crop = new Crop($("stage"), $("crop"), () => run());
 
@@ -102,9 +103,10 @@ async function stage(signal) {
 
 async function first(signal) {
   const query = { ...ranking(), limit: PAGE, verify: PAGE };
-  if (crop.region) {
+  region = crop.region;
+  if (region) {
     await $("query").decode();
-    return ask(project, query, await cut($("query"), crop.region), signal);
+    return ask(project, query, await cut($("query"), region), signal);
   }
   if (asked.photo) return ask(project, query, photos.get(asked.photo).file, signal);
   return ask(project, { ...query, sha256: asked.like }, null, signal);
@@ -157,18 +159,19 @@ function card(result) {
     el("span", { className: "name" }, name),
     el("span", { className: "detail" }, [variants, staged, places, blank, altered].filter(Boolean).join(" · ")));
   button.title = result.imageUrl;
-  return el("li", {}, button);
+  return el("li", {}, button, result.proof ? proofButton(result, name, shown) : null);
 }
 
-// What was done to the photo, in words.
-function done({ mirrored, turned, cropped, bordered, ofImage, covered }) {
-  return [
-    mirrored && "mirrored",
-    Math.abs(turned) >= 2 && `turned by ${Math.abs(turned).toFixed(0)}°`,
-    cropped && `cropped to ${(100 * ofImage).toFixed(0)} %`,
-    bordered && "framed",
-    covered && "partly covered",
-  ].filter(Boolean).join(", ");
+// The picture that was searched with, if it can be shown.
+async function shown() {
+  const picture = $("query");
+  await picture.decode().catch(() => {});
+  if (!picture.naturalWidth || !region) return picture.naturalWidth ? picture : null;
+  const part = new Image();
+  part.src = URL.createObjectURL(await cut(picture, region));
+  await part.decode();
+  URL.revokeObjectURL(part.src);
+  return part;
 }
 
 export function like(sha256) {
