@@ -1,4 +1,4 @@
-"""A copy with its proof, made by the servers' own code without the servers. All text of it is hostile."""
+"""A copy with its proof, made by the servers' own code without the servers."""
 
 from dataclasses import replace
 
@@ -23,17 +23,17 @@ def copied(cat: Image.Image) -> Image.Image:
     return ImageOps.expand(cat.crop((100, 60, *cat.size)), 30, "white")
 
 
-def stolen() -> tuple[Suspect, dict[str, bytes]]:
+def stolen(uri: str = HOSTILE, original: str = HOSTILE, product: str = HOSTILE) -> tuple[Suspect, dict[str, bytes]]:
     """A copy of a photo, said to be covered at the lower right, and the thumbnail of the photo by its hash."""
     cat = shipped("chelsea.png")
     shop, picture = fingerprint(cat), fingerprint(copied(cat))
     proof = decode_proof.proof(respond.proof(verify(Side.of(picture), Side.of(shop))))
     hit = Hit(
-        *(0.9, Match.NEAR_DUPLICATE, PHOTO, *cat.size, (Reference(HOSTILE, HOSTILE, HOSTILE, False, {}),), 3, "", 0.9),
+        *(0.9, Match.NEAR_DUPLICATE, PHOTO, *cat.size, (Reference(original, product, product, False, {}),), 3, "", 0.9),
         match_basis=MatchBasis.FINGERPRINT,
         proof=replace(proof, covered=Region(0.5, 0.5, 0.75, 1)),
     )
-    return Suspect(HOSTILE, (hit,), picture=picture.picture), {PHOTO: shop.picture}
+    return Suspect(uri, (hit,), picture=picture.picture), {PHOTO: shop.picture}
 
 
 def fingerprint(picture: Image.Image) -> Fingerprint:

@@ -1,10 +1,13 @@
 """Reports in a real browser."""
 
+import io
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
+from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from lookalike.evaluation.report import render
@@ -38,13 +41,14 @@ async def test_the_evaluations_report_shuts_nobody_out(tmp_path: Path) -> None:
 async def test_the_report_of_copies_is_faded_and_blinked_by_keys_and_shuts_nobody_out(tmp_path: Path) -> None:
     """It is opened as a file; its own policy lets its script and its pictures in, and nothing else is asked for."""
     path = tmp_path / "copies.html"
-    suspect, thumbnails = stolen()
-    path.write_text(copies_report.render("shop", [suspect, suspect], thumbnails), encoding="utf-8")
+    suspect, thumbnails = stolen("https://market.example/offers/cat.jpg", "https://shop.example/chelsea.png", "chelsea")
+    path.write_text(copies_report.render("shop", [suspect, stolen()[0]], thumbnails), encoding="utf-8")
     async with browser() as chromium:
         for scheme, width in (("light", 1280), ("dark", 390)):
             page = await opened(chromium, path, scheme, width)
-            if scheme == "light":
-                await page.locator("article").first.screenshot(path=tmp_path / "proof.png")
+            if scheme == "light" and (folder := os.environ.get("LOOKALIKE_SCREENSHOTS")):
+                data = await page.locator("article").first.screenshot()
+                Image.open(io.BytesIO(data)).save(Path(folder, "copies.webp"), quality=80)
             await page.close()
         page = await chromium.new_page(reduced_motion="reduce")
         said: list[str] = []

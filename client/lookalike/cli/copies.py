@@ -1,6 +1,5 @@
 """Implement `lookalike copies`, which tells which pictures are copies of a project's photos."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, aclosing
@@ -28,17 +27,15 @@ from lookalike.cli.common import (
 )
 from lookalike.cli.table import print_table, table
 from lookalike.client import Client
-from lookalike.errors import NotFoundError
 from lookalike.indexing import Items
 from lookalike.processes import require
+from lookalike.proofs import thumbnails
 from lookalike.proofs.words import words
 from lookalike.records import Item, Suspect
 from lookalike.sources import Sources
 from lookalike.sources.threaded import in_thread
 
 EXIT_COPIES: Final = 3
-_AT_ONCE: Final = 8
-"""Thumbnails that are asked for at once."""
 
 
 def copies(
@@ -84,7 +81,11 @@ def copies(
                 for failure in named.findings.failures:
                     findings.add(Suspect(failure.uri, error=failure.error))
             if report and findings.any:
-                await _write(report, project, findings.suspects, client)
+                from lookalike.proofs.report import render
+
+                photos = await thumbnails.of_copied(client, project, findings.suspects)
+                atomic_file.write(report, render(project, findings.suspects, photos))
+                errors.print(f"report: {report}", soft_wrap=True)
         return findings.end(named)
 
     run(work())
@@ -180,24 +181,3 @@ class _Findings:
                 soft_wrap=True,
             )
         return EXIT_COPIES if counts["copies"] else 1 if counts["failed"] else 0
-
-
-async def _write(report: Path, project: str, suspects: list[Suspect], client: Client) -> None:
-    """Write the report, with a small picture of each photo that was copied."""
-    from lookalike.proofs.report import render
-
-    hashes = list(dict.fromkeys(hit.sha256 for suspect in suspects for hit in suspect.copies))
-    thumbnails: dict[str, bytes] = {}
-    for first in range(0, len(hashes), _AT_ONCE):
-        some = hashes[first : first + _AT_ONCE]
-        pictures = await asyncio.gather(*(_thumbnail(client, project, sha256) for sha256 in some))
-        thumbnails |= zip(some, pictures, strict=True)
-    atomic_file.write(report, render(project, suspects, thumbnails))
-    errors.print(f"report: {report}", soft_wrap=True)
-
-
-async def _thumbnail(client: Client, project: str, sha256: str) -> bytes:
-    try:
-        return await client.get_thumbnail(project, sha256)
-    except NotFoundError:  # it was deleted since
-        return b""
