@@ -188,7 +188,7 @@ class DismissalList(Parameters):
 
 
 class DismissedImages(Parameters):
-    """Dismissals that are taken back are named by these parameters."""
+    """A request that deletes dismissals takes these parameters."""
 
     image: list[Annotated[str, Field(pattern=SHA256)]] = Field(
         min_length=1,

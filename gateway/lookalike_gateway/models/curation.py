@@ -1,4 +1,4 @@
-"""What people decide about duplicates comes in, and what became of it goes out, as these models say."""
+"""Decisions about duplicates come in, and what became of them goes out, as these models say."""
 
 from datetime import datetime
 

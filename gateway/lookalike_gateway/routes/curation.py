@@ -74,5 +74,5 @@ async def list_dismissals(
 async def delete_dismissals(
     project: Project, query: Annotated[DismissedImages, Query()], state: GatewayState
 ) -> DismissalsDeleted:
-    """Take dismissals back."""
+    """Delete dismissals: what they name may be duplicates again."""
     return DismissalsDeleted(deleted=await state.client.delete_dismissals(project, query.image))
