@@ -73,6 +73,7 @@ class Image(ShownImage):
     """An image belongs to a project."""
 
     create_time: datetime = Field(description="When it was first indexed.")
+    file_size: Count = Field(description="How many bytes its file has; 0 if unknown.")
 
 
 class ImagePage(Answer):

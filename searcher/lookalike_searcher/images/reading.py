@@ -173,6 +173,7 @@ def _images(rows: Sequence[asyncpg.Record]) -> list[Image]:
             references=tuple(reference_of(row) for row in group),
             reference_count=group[0]["reference_count"],
             featureless=group[0]["featureless"],
+            file_size=group[0]["file_size"],
         )
         for image_id, group in of_image.items()
     ]
