@@ -4,7 +4,7 @@ import { $, el, load } from "./dom.js";
 
 const LONGER = 640, EDGE = 10; // of a canvas; the edge is for outlines along the picture's sides
 const WHOLE = [{ x: 0, y: 0 }, { x: 1, y: 0 }, { x: 1, y: 1 }, { x: 0, y: 1 }];
-let timer = 0;
+let timer = 0, latest = null;
 
 // What was done to the photo, in words.
 export function done({ mirrored, turned, cropped, bordered, stretched, ofImage, recoloured, covered }) {
@@ -25,12 +25,13 @@ export const button = (result, name, shown, names = ["Your picture", "The photo"
 
 async function open(result, name, shown, names) {
   const dialog = $("proof");
+  latest = result;
   $("proof-title").textContent = `A copy of ${name}`;
   $("proof-words").textContent = done(result.proof) || "recompressed or resized";
   $("proof-sides").replaceChildren();
   if (!dialog.open) dialog.showModal();
   const [picture, photo] = await Promise.all([shown(), loaded(result)]);
-  $("proof-sides").replaceChildren(...sides(result.proof, picture, photo, names));
+  if (latest === result) $("proof-sides").replaceChildren(...sides(result.proof, picture, photo, names));
 }
 
 // The largest picture of an image that can be had, or null.
