@@ -1,5 +1,6 @@
 """Collect what a projection is learned from: vectors, their products, and users' feedback, as arrays."""
 
+import asyncio
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -84,6 +85,10 @@ async def collect(
         judgements.add(search)
     parts.append(np.array(judgements.queries, np.float32).reshape(-1, dimensions))
     labels += [""] * len(judgements.queries)
+    return await asyncio.to_thread(_sample, parts, labels, judgements)
+
+
+def _sample(parts: Sequence[np.ndarray], labels: Sequence[str], judgements: "_Judgements") -> Sample:
     return Sample(np.concatenate(parts), _group_numbers(labels), _pairs(judgements.right), _pairs(judgements.wrong))
 
 

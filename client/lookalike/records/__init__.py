@@ -37,6 +37,7 @@ from lookalike.records.project import (
 from lookalike.records.proof import MatchBasis, Point, Proof, Region
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchReason, SearchResult
 from lookalike.records.suspect import Suspect
+from lookalike.records.tuning import Learning, MeasuredGain, Tuning, TuningPolicy, TuningStage
 
 __all__ = [
     "END_MISSING",
@@ -64,9 +65,11 @@ __all__ = [
     "IndexState",
     "Interval",
     "Item",
+    "Learning",
     "Limits",
     "Match",
     "MatchBasis",
+    "MeasuredGain",
     "Model",
     "Origin",
     "Outcome",
@@ -89,5 +92,8 @@ __all__ = [
     "Status",
     "Suspect",
     "SyncResult",
+    "Tuning",
+    "TuningPolicy",
+    "TuningStage",
     "Verdict",
 ]
