@@ -50,7 +50,10 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
         (DuplicateImage, f"{_SHOWN} createTime similarity"),
         (Cluster, "imageCount images"),
         (Progress, "imagesExamined images resumeToken"),
-        (Project, "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces tuningPolicy tuning"),
+        (
+            Project,
+            "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces tuningPolicy tuning",
+        ),
         (Limits, "maxImages maxHits searchesPerSecond maxBatch"),
         (Space, "name dimensions serves vectors index learning"),
         (Index, "state progress phase recall"),
