@@ -52,7 +52,8 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
         (Progress, "imagesExamined images resumeToken"),
         (
             Project,
-            "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces tuningPolicy tuning",
+            "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces tuningPolicy"
+            " tuning",
         ),
         (Limits, "maxImages maxHits searchesPerSecond maxBatch"),
         (Space, "name dimensions serves vectors index learning"),
