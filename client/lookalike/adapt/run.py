@@ -10,11 +10,12 @@ import numpy as np
 from lookalike._operations import feedback, projects, vectors
 from lookalike._transport.call import Call
 from lookalike.adapt import measure, sample
+from lookalike.adapt.choose import PRODUCTS
 from lookalike.adapt.learning import Projection, learn
 from lookalike.adapt.sample import NO_PAIRS, Sample
 from lookalike.adapt.space_name import space_name
 from lookalike.errors import AlreadyExistsError, PreconditionError
-from lookalike.records import Adaptation, Gain, Project, Space
+from lookalike.records import Adaptation, Gain, Learning, MeasuredGain, Project, Space
 from lookalike.records import Projection as Published
 
 _MIN_PRODUCTS: Final = 20
@@ -40,7 +41,7 @@ async def adapt(call: Call, project_name: str, *, unlabelled: bool, publish: boo
     space = ""
     if publish and (gain is None or gain.helps):
         learned = await asyncio.to_thread(_learn_from, examples)
-        space = await _publish(call, project_name, source.name, learned)
+        space = await _publish(call, project_name, source.name, learned, _learning(examples, gain))
     return Adaptation(source.name, len(examples.vectors), examples.products, gain, space)
 
 
@@ -87,10 +88,19 @@ def _learn_from(examples: Sample) -> Projection:
     return learn(examples.vectors, examples.groups, examples.pairs, examples.apart)
 
 
-async def _publish(call: Call, project_name: str, source: str, learned: Projection) -> str:
+def _learning(examples: Sample, gain: Gain | None) -> Learning:
+    images = len(examples.vectors)
+    if gain is None:
+        return Learning("unlabelled", images, 0, 0)
+    before, after, difference = gain.before.value, gain.after.value, gain.difference
+    measured = MeasuredGain(gain.products, gain.queries, before, after, difference.low, difference.high)
+    return Learning(PRODUCTS, images, examples.products, len(examples.pairs) + len(examples.apart), measured)
+
+
+async def _publish(call: Call, project_name: str, source: str, learned: Projection, learning: Learning) -> str:
     """Create the space, unless an earlier run has created the same one, and return its name."""
     name = space_name(source, learned, "adapted")
-    projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist())
+    projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist(), learning)
     with suppress(AlreadyExistsError):  # the name is a digest, so a space of this name is the same
         await projects.create_space(call, project_name, name, projection=projection)
     return name

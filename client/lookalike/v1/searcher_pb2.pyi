@@ -474,7 +474,7 @@ class Learning(_message.Message):
     GAIN_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """`mean`: the mean of the project's vectors is taken out. `products`: it was learned which images show the same product.
-    At most 40 characters.
+    `unlabelled`: from the vectors alone. 1 to 40 letters of a to z, `-` or `_`.
     """
     image_count: _builtins.int
     """From so many images."""
