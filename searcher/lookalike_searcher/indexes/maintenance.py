@@ -27,8 +27,6 @@ from lookalike_serving.errors import DomainError
 
 logger = logging.getLogger(__name__)
 
-_MOST_WITHOUT_INDEX: Final = 200_000
-"""With so many images, the index is built in any case."""
 _DEAD_SHARE: Final = 0.05
 """With this share of deleted vectors, their places in the index are cleaned: each costs a step in every search."""
 _MIN_DEAD: Final = 1_000
@@ -93,7 +91,7 @@ class Maintenance:
 
     def _is_import(self, due: asyncpg.Record) -> bool:
         """Return whether the job is an index build that should wait: importing is faster without an index."""
-        if due["job"] != "build" or due["image_count"] >= _MOST_WITHOUT_INDEX:
+        if due["job"] != "build":
             return False
         return self._imports.is_import(due["space_id"], due["idle_seconds"], due["image_count"])
 
