@@ -34,6 +34,13 @@ def _flag(text: object) -> object:
     return text
 
 
+def _time(text: object) -> object:
+    """Read a time as RFC 3339 writes it: pydantic also takes the seconds since 1970."""
+    if isinstance(text, str) and "T" not in text.upper():
+        raise PydanticCustomError("time", "must be a time of RFC 3339, for example 2026-01-02T03:04:05Z")
+    return text
+
+
 Absent = SkipJsonSchema[None]
 """It may be left out, but nobody can say null in a query."""
 
@@ -45,6 +52,7 @@ ImageHash = Annotated[
 ]
 Integer = BeforeValidator(_integer)
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Label = Annotated[str, Field(pattern="^[^=]+=", max_length=321)]
 Token = Annotated[str, Field(max_length=8192)]
@@ -163,7 +171,7 @@ class Duplicates(Filters):
     )
     rest: Flag = Field(False, description="Only pairs of an image that passes the filter with one that does not.")
     across_products: Flag = Field(False, description="Only pairs of images that show different products.")
-    newer_than: AwareDatetime | Absent = Field(
+    newer_than: Time | Absent = Field(
         None, description="Only pairs of which one was first indexed at this time or later."
     )
     keep: Literal["largest", "oldest", "most-used"] = Field(
