@@ -26,6 +26,7 @@ from lookalike import (
     MergeResult,
     NotFoundError,
     PairCounts,
+    Status,
 )
 from lookalike_searcher.copies import verification
 from lookalike_searcher.copies.comparison_threads import ComparisonThreads
@@ -33,6 +34,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.duplicates import survey
 from lookalike_searcher.duplicates.duplicates import Duplicates
 from lookalike_searcher.duplicates.query import DuplicateQuery
+from lookalike_searcher.projects import registry
 from tests.command_line import CommandLine, Done
 from tests.pictures import encoded, shipped
 
@@ -210,6 +212,18 @@ async def test_what_to_keep_is_told_by_a_rule(client: Client, project: str, rule
     [cluster] = await found(client, project, keep=rule)
     assert (names([cluster])[0][0], cluster.keep) == (first, rule)
     assert {NAMES[m.image.sha256]: m.product_count for m in cluster.images} == {"small": 0, "crop": 1, "cat": 0}
+
+
+async def test_sizes_of_files_that_were_indexed_before_are_filled_in(
+    client: Client, project: str, database: Database
+) -> None:
+    await filled(client, project, [item("cat"), item("small")])
+    async with registry.writing(database, project) as (connection, found_project):
+        await connection.execute(f"UPDATE p{found_project.id}.image SET file_size = 0")  # noqa: S608
+    again = [outcome async for outcome in client.index(project, [item("cat")], fetch=FetchSettings(reread=True))]
+    assert [outcome.status for outcome in again] == [Status.UNCHANGED]
+    sizes = [image.file_size async for image in client.list_images(project)]
+    assert sizes == [len(photos()["cat"]), 0]
 
 
 async def test_merging_moves_every_reference_once_and_again_changes_nothing(client: Client, project: str) -> None:
