@@ -276,6 +276,41 @@ async def test_a_projects_writes_go_on_beside_more_searches_of_it_than_can_be_an
         assert all([(await search).hits for search in searches])
 
 
+async def test_a_call_that_would_wait_too_long_for_any_connection_is_refused_whatever_it_asks(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls on many projects, and on none, share the connections: here others have them all."""
+    clock = Clock()
+    monkeypatch.setattr(admission, "time", clock)
+    async with searching(database_url, pool_size=2) as searcher:
+        writer = await searcher.project()
+        async with searcher.database.connection(), searcher.database.connection():
+            clock.now += 10  # in which no call ended
+            for call in (
+                searcher.search(writer.project),
+                searcher.stub.Search(wire.SearchRequest(project=writer.project, limit=-1)),  # before it is looked at
+                searcher.stub.ListProjects(wire.ListProjectsRequest()),
+                delete(writer),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call
+                assert errors.from_rpc(caught.value, "").retry_after
+                assert errors.from_rpc(caught.value, "").reason == "OVERLOADED"
+            waiting = searcher.search(writer.project, timeout=60)  # 20 s are assumed at most
+            assert await code_of(waiting) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await searcher.search(writer.project)).hits
+
+
+@dataclass
+class Clock:
+    """What time it is for those who admit calls."""
+
+    now: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 def assert_busy(error: grpc.aio.AioRpcError, project: str) -> None:
     status = rpc_status.from_call(error)
     info, quota, retry = error_details_pb2.ErrorInfo(), error_details_pb2.QuotaFailure(), error_details_pb2.RetryInfo()
