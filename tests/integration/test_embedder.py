@@ -33,8 +33,8 @@ from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security.config import Security
 from lookalike_serving.server import Server
 from tests.pictures import encoded, jpeg
-from tests.refused_stream import refused_stream
 from tests.polling import until
+from tests.refused_stream import refused_stream
 from tests.signing import Signer, jwks
 
 if TYPE_CHECKING:
