@@ -9,6 +9,7 @@ from enum import StrEnum
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike_embedder.image import Info, Pixels
 from lookalike_serving.fingerprint import Fingerprint
+from lookalike_serving.patience import acceptable_wait
 
 
 class Lane(StrEnum):
@@ -98,3 +99,7 @@ class Job:
     def is_late(self) -> bool:
         """Return whether the deadline has passed."""
         return time.monotonic() >= self.deadline
+
+    def is_overdue(self) -> bool:
+        """Return whether it has waited for longer than it was expected to when it was admitted."""
+        return time.monotonic() - self.entered > acceptable_wait(self.deadline - self.entered)
