@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-import numpy as np
-
 from lookalike_searcher.copies import alignment, evidence, overlay
 from lookalike_searcher.copies.alignment import Alignment
 from lookalike_searcher.copies.frames import Frames
@@ -27,8 +25,7 @@ def verify(query: Side, image: Side) -> Proof:
         InvalidPicture: one of the small pictures is broken.
     """
     for found, mirrored in _alignments(query, image):
-        picture = np.ascontiguousarray(query.picture[:, ::-1]) if mirrored else query.picture
-        laid = overlay.lay(picture, image.picture, found.affine)
+        laid = overlay.lay(query.seen.mirrored if mirrored else query.seen, image.seen, found.affine)
         if laid:
             confidence = evidence.confidence(evidence.agreement(laid), found.inliers)
             if confidence >= _LEAST_CONFIDENCE:
