@@ -86,6 +86,14 @@ def test_a_crop_is_told_with_its_corners() -> None:
     assert proof.overlap > 0.97
 
 
+def test_a_framed_crop_is_told_though_its_corners_lie_without() -> None:
+    proof = proof_of(lambda photo: ImageOps.expand(photo.crop((50, 50, 462, 462)), 40, "white"))
+    assert (proof.cropped, proof.bordered) == (True, True)
+    assert abs(proof.of_image - (412 / 512) ** 2) < 0.03
+    margins = ImageOps.expand(ASTRONAUT, 60, "white")
+    assert not verify(side(margins), side(margins.resize((300, 300)))).cropped, "both have the same margins"
+
+
 def test_a_border_is_told_with_its_corners_and_nothing_is_covered() -> None:
     proof = proof_of(lambda photo: ImageOps.mirror(ImageOps.expand(photo, (128, 0, 0, 64), "black")))
     assert (proof.cropped, proof.bordered, proof.mirrored, proof.covered) == (False, True, True, None)

@@ -45,6 +45,10 @@ def copies(
     candidates: Annotated[
         int, typer.Option(min=1, max=100, help="Nearest photos that each picture is compared with.")
     ] = 20,
+    thorough: Annotated[
+        bool,
+        typer.Option(help="Compare what is nearest to views of each picture too: turned, its middle, its quarters."),
+    ] = True,
     results: Annotated[
         Path | None,
         typer.Option(help="File to which results are added as lines of JSON; pictures in it are not looked for again."),
@@ -66,7 +70,8 @@ def copies(
         with ExitStack() as stack:
             report = _Report(stack, results, as_json=as_json)
             client = Client(embedder, searcher, timeout=timeout)
-            async with client, aclosing(client.find_copies(project, report.new(named), candidates=candidates)) as found:
+            suspects = client.find_copies(project, report.new(named), candidates=candidates, thorough=thorough)
+            async with client, aclosing(suspects) as found:
                 async for suspect in found:
                     report.add(suspect)
             for failure in named.findings.failures:

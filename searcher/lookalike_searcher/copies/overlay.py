@@ -44,7 +44,8 @@ class Overlay:
         in_one: whether that is the one picture's frame.
         common: where both are.
         likeness: how well their detail agrees around each pixel, in [-1, 1].
-        texture: how much detail there is around each pixel, in levels.
+        texture: how much detail there is around each pixel in the one that has more, in levels.
+        shared: how much there is in both: their geometric mean.
         one: the one's lightness and colours, in CIELAB.
         other: the other's.
     """
@@ -53,6 +54,7 @@ class Overlay:
     common: Mask
     likeness: Plane
     texture: Plane
+    shared: Plane
     one: Plane
     other: Plane
 
@@ -76,8 +78,15 @@ class Seen:
 
     @cached_property
     def mirrored(self) -> "Seen":
-        """Return its mirror image."""
+        """Return the mirror image, seen the same way."""
         return Seen(np.ascontiguousarray(self.picture[:, ::-1]), np.ascontiguousarray(self.whole[:, ::-1]))
+
+    @cached_property
+    def corners(self) -> NDArray[np.float64]:
+        """Return the corners of what is within its frame, from the upper left one clockwise, in pixels."""
+        rows, columns = (np.flatnonzero(self.whole.any(axis=axis)) for axis in (1, 0))
+        (left, right), (top, bottom) = ((lines[0], lines[-1] + 1) for lines in (columns, rows))
+        return np.array(((left, top), (right, top), (right, bottom), (left, bottom)), np.float64)
 
     @cached_property
     def lab(self) -> Plane:
@@ -94,8 +103,8 @@ def lay(one: Seen, other: Seen, affine: Affine) -> Overlay | None:
     if common.sum() < LEAST_AREA:
         return None
     below, upon = base.lab, _lab(warped)
-    likeness, texture = _compared(below[..., 0] * _LEVELS, upon[..., 0] * _LEVELS, common)
-    return Overlay(in_one, common, likeness, texture, *((below, upon) if in_one else (upon, below)))
+    compared = _compared(below[..., 0] * _LEVELS, upon[..., 0] * _LEVELS, common)
+    return Overlay(in_one, common, *compared, *((below, upon) if in_one else (upon, below)))
 
 
 def prepare() -> None:
@@ -139,14 +148,14 @@ def _frame(lines: Plane) -> int:
     return len(first) if plain.all() else int(plain.argmin())
 
 
-def _compared(one: Plane, other: Plane, common: Mask) -> tuple[Plane, Plane]:
-    """Return the local correlation of both pictures' detail, and how much of it there is."""
+def _compared(one: Plane, other: Plane, common: Mask) -> tuple[Plane, Plane, Plane]:
+    """Return the local correlation of both pictures' detail, how much of it there is, and how much in both."""
     mean = _Mean(common)
     here, there = _detail(one, mean), _detail(other, mean)
     of_one, of_other = (np.maximum(mean(detail * detail), 0) for detail in (here, there))  # sums drift below 0
     of_both = mean(here * there)
     likeness = of_both / np.sqrt((of_one + _NOISE) * (of_other + _NOISE))
-    return np.asarray(likeness, np.float32), np.asarray(np.sqrt(np.maximum(of_one, of_other)), np.float32)
+    return likeness, np.sqrt(np.maximum(of_one, of_other)), np.sqrt(np.sqrt(of_one * of_other))
 
 
 def _detail(plane: Plane, mean: "_Mean") -> Plane:

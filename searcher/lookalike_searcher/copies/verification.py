@@ -25,11 +25,13 @@ def verify(query: Side, image: Side) -> Proof:
         InvalidPicture: one of the small pictures is broken.
     """
     for found, mirrored in _alignments(query, image):
-        laid = overlay.lay(query.seen.mirrored if mirrored else query.seen, image.seen, found.affine)
+        seen = query.seen.mirrored if mirrored else query.seen
+        laid = overlay.lay(seen, image.seen, found.affine)
         if laid:
             confidence = evidence.confidence(evidence.agreement(laid), found.inliers)
             if confidence >= _LEAST_CONFIDENCE:
-                return _proof(query, image, found, laid, confidence, mirrored=mirrored)
+                frames = Frames(seen, image.seen, found.affine, mirrored=mirrored)
+                return _proof(frames, found, laid, confidence, mirrored=mirrored)
     few = min(len(query.keypoints), len(image.keypoints)) < _FEW_KEYPOINTS
     return TOO_LITTLE if few else SIMILAR
 
@@ -51,10 +53,9 @@ def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:
         yield plain, False
 
 
-def _proof(query: Side, image: Side, found: Alignment, laid: Overlay, confidence: float, *, mirrored: bool) -> Proof:
+def _proof(frames: Frames, found: Alignment, laid: Overlay, confidence: float, *, mirrored: bool) -> Proof:
     differs = evidence.differing(laid)
     covered, (colours, recoloured) = evidence.covered(laid, differs), evidence.colour_distance(laid, differs)
-    frames = Frames(query.keypoints, image.keypoints, found.affine, mirrored=mirrored)
     turned = alignment.turn(found.affine)
     return Proof(
         kind=Kind.RECOLOURED if recoloured else Kind.NEAR_DUPLICATE,

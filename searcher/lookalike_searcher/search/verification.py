@@ -26,7 +26,8 @@ Proofs = Mapping[bytes, Proof]
 """What is proven of an image, by its hash."""
 
 _AT_ONCE: Final = 4
-"""So many searches for each thread have their fingerprints in memory, of at most 3 MB each. The others wait."""
+"""So many searches for each thread have their fingerprints in memory, of at most 3 MB each, or 8 MB with views.
+The others wait."""
 
 
 class Verifier:
