@@ -8,20 +8,17 @@ from PIL import Image
 
 from lookalike_embedder.image import Pixels, is_featureless
 
-_TURNS: Final = (
-    Image.Transpose.FLIP_LEFT_RIGHT,
-    Image.Transpose.ROTATE_90,
-    Image.Transpose.ROTATE_180,
-    Image.Transpose.ROTATE_270,
-)
+_TURNS: Final = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 _PARTS: Final = (
-    (0.115, 0.115, 0.885, 0.885),
+    (0.2, 0.2, 0.8, 0.8),
     (0.0, 0.0, 0.5, 0.5),
     (0.5, 0.0, 1.0, 0.5),
     (0.0, 0.5, 0.5, 1.0),
     (0.5, 0.5, 1.0, 1.0),
 )
-"""Left, top, right and bottom, in shares of the sides: the middle without a frame, and the quarters."""
+"""Left, top, right and bottom, in shares of the sides: the middle, and the quarters.
+
+Found as many originals as sixteen views did; a mirror image's vector is near to that of the picture anyway."""
 
 
 def of(pixels: Pixels) -> list[Pixels]:
