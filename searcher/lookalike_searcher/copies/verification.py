@@ -12,7 +12,7 @@ from lookalike_searcher.copies.proof import SIMILAR, TOO_LITTLE, Kind, Proof
 from lookalike_searcher.copies.sides import Side
 
 _FEW_KEYPOINTS: Final = 16
-"""A picture that has fewer keypoints shows too little to be told from others."""
+"""A picture that has fewer keypoints shows too little to be told from others: two lamps of one outline, say."""
 _LEAST_CONFIDENCE: Final = 0.5
 _PLAIN_INLIERS: Final = 15
 """A picture that agrees in so many places is looked at before its mirror image is."""
@@ -24,6 +24,8 @@ def verify(query: Side, image: Side) -> Proof:
     Raises:
         InvalidPicture: one of the small pictures is broken.
     """
+    if min(len(query.keypoints), len(image.keypoints)) < _FEW_KEYPOINTS:
+        return TOO_LITTLE
     for found, mirrored in _alignments(query, image):
         seen = query.seen.mirrored if mirrored else query.seen
         laid = overlay.lay(seen, image.seen, found.affine)
@@ -32,8 +34,7 @@ def verify(query: Side, image: Side) -> Proof:
             if confidence >= _LEAST_CONFIDENCE:
                 frames = Frames(seen, image.seen, found.affine, mirrored=mirrored)
                 return _proof(frames, found, laid, confidence, mirrored=mirrored)
-    few = min(len(query.keypoints), len(image.keypoints)) < _FEW_KEYPOINTS
-    return TOO_LITTLE if few else SIMILAR
+    return SIMILAR
 
 
 def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:

@@ -11,8 +11,8 @@ from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Ranking, Search
 
-_NEAREST_TO_QUERY: Final = 100
-_NEAREST_TO_VIEW: Final = 20
+NEAREST_TO_QUERY: Final = 100
+NEAREST_TO_VIEW: Final = 20
 """So many of the nearest to the query itself, and to each view, are compared."""
 
 
@@ -23,9 +23,9 @@ async def candidates(database: Database, search: Search, ranking: Ranking) -> li
     """
     known = {hit.image_id for hit in ranking.hits}
     nearest: dict[int, Hit] = {}
-    wider = replace(search, limit=_NEAREST_TO_QUERY, views=())
+    wider = replace(search, limit=NEAREST_TO_QUERY, views=())
     queries = (Query((Example(embedding=view),)) for view in search.views)
-    for near in (wider, *(replace(wider, query=query, limit=_NEAREST_TO_VIEW) for query in queries)):
+    for near in (wider, *(replace(wider, query=query, limit=NEAREST_TO_VIEW) for query in queries)):
         for hit in (await rank.rank(database, near)).hits:
             if hit.image_id not in known and (
                 hit.image_id not in nearest or hit.similarity > nearest[hit.image_id].similarity
