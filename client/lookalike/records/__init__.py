@@ -1,7 +1,16 @@
 """Records are what goes in and what comes out: frozen dataclasses, each field with its unit or range."""
 
 from lookalike.records.adaptation import Adaptation, Gain, Interval
-from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress
+from lookalike.records.duplicate import (
+    Dismissal,
+    DismissalPage,
+    DuplicateCluster,
+    DuplicateImage,
+    DuplicateProgress,
+    KeepRule,
+    MergeResult,
+    PairCounts,
+)
 from lookalike.records.feedback import Feedback, HitFeedback, HitVerdict, SearchQuality, Verdict
 from lookalike.records.image import (
     END_MISSING,
@@ -37,6 +46,7 @@ from lookalike.records.project import (
 from lookalike.records.proof import MatchBasis, Point, Proof, Region
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchReason, SearchResult
 from lookalike.records.suspect import Suspect
+from lookalike.records.tuning import Learning, MeasuredGain, Tuning, TuningPolicy, TuningStage
 
 __all__ = [
     "END_MISSING",
@@ -44,6 +54,8 @@ __all__ = [
     "Calibration",
     "Curve",
     "DeleteResult",
+    "Dismissal",
+    "DismissalPage",
     "DuplicateCluster",
     "DuplicateImage",
     "DuplicateProgress",
@@ -64,12 +76,17 @@ __all__ = [
     "IndexState",
     "Interval",
     "Item",
+    "KeepRule",
+    "Learning",
     "Limits",
     "Match",
     "MatchBasis",
+    "MeasuredGain",
+    "MergeResult",
     "Model",
     "Origin",
     "Outcome",
+    "PairCounts",
     "Point",
     "Project",
     "ProjectPage",
@@ -89,5 +106,8 @@ __all__ = [
     "Status",
     "Suspect",
     "SyncResult",
+    "Tuning",
+    "TuningPolicy",
+    "TuningStage",
     "Verdict",
 ]
