@@ -68,6 +68,7 @@ from lookalike.records import (
     SpaceComparison,
     Suspect,
     SyncResult,
+    TuningPolicy,
 )
 from lookalike.records.search import DEFAULT_LIMIT
 
@@ -155,22 +156,29 @@ class Client:
         """Return the embedder's model: its space, limits and precision."""
         return await embedding.model(self._call())
 
-    async def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
+    async def embed(self, image: bytes | Path, *, fingerprint: bool = False, views: bool = False) -> Embedding:
         """Return the vector of one image.
 
         Args:
             image: the bytes of an image file, or the path of one.
             fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
+            views: whether to embed views of it too, ten times the work: see `thorough` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         data = await asyncio.to_thread(photo.read, image)
-        return decode.embedded(await embedding.embed(self._call(), data, fingerprint=fingerprint))
+        return decode.embedded(await embedding.embed(self._call(), data, fingerprint=fingerprint, views=views))
 
     async def create_project(
-        self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
+        self,
+        name: str,
+        *,
+        space: str | None = None,
+        dimensions: int | None = None,
+        limits: Limits | None = None,
+        tuning_policy: TuningPolicy | None = None,
     ) -> Project:
         """Create a project, empty at first.
 
@@ -180,12 +188,13 @@ class Client:
             dimensions: how many numbers each vector of the space has, 1 to 4,000; if it is left out, as many as the
                 embedder's, or 512 if a space is given.
             limits: what it may hold and ask for; the server's own limits if it is left out.
+            tuning_policy: how far the searcher may tune it by itself; the searcher's own if it is left out.
 
         Raises:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name, the space, its dimensions or a limit breaks a rule.
         """
-        return await projects.create(self._call(), name, space, dimensions, limits)
+        return await projects.create(self._call(), name, space, dimensions, limits, tuning_policy)
 
     async def get_project(self, name: str) -> Project:
         """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
@@ -215,6 +224,8 @@ class Client:
         limits: Limits | None = None,
         search_enabled: bool | None = None,
         fingerprints_enabled: bool | None = None,
+        tuning_policy: TuningPolicy | None = None,
+        accept_space: str = "",
     ) -> Project:
         """Change a project: what is left out stays.
 
@@ -223,12 +234,17 @@ class Client:
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
             fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
+            tuning_policy: how far the searcher may tune it by itself.
+            accept_space: the space that the searcher proposes, see `Tuning.space`: it is built, and serves then.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
+            PreconditionError: the space is not proposed.
         """
-        return await projects.update(self._call(), name, limits, search_enabled, fingerprints_enabled)
+        return await projects.update(
+            self._call(), name, limits, search_enabled, fingerprints_enabled, tuning_policy, accept_space
+        )
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
@@ -578,6 +594,7 @@ class Client:
         space: str | None = None,
         rerank: int = 0,
         verify: int = 0,
+        thorough: bool = False,
     ) -> SearchResult:
         """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
@@ -606,6 +623,7 @@ class Client:
             space=space,
             rerank=rerank,
             verify=verify,
+            thorough=thorough,
         )
         async with aclosing(search.pages(self._call(), project, query)) as pages:
             return await anext(pages)
@@ -630,7 +648,7 @@ class Client:
         return await search.batch(self._call(), project, queries)
 
     async def find_copies(
-        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+        self, project: str, items: Items, *, candidates: int = 20, thorough: bool = True, fetch: Settings = _FETCH
     ) -> AsyncGenerator[Suspect, None]:
         """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
 
@@ -641,6 +659,7 @@ class Client:
             project: the project's name.
             items: the suspicious pictures.
             candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            thorough: whether what is nearest to views of each one is compared too; see `Query`.
             fetch: how pictures are fetched.
 
         Raises:
@@ -648,7 +667,9 @@ class Client:
             PreconditionError: the embedder's space is none of the project's.
             LookalikeError: a server stayed away, or failed.
         """
-        async with aclosing(copies.find(self._call(), project, items, fetch, candidates)) as suspects:
+        async with aclosing(
+            copies.find(self._call(), project, items, fetch, candidates, thorough=thorough)
+        ) as suspects:
             async for suspect in suspects:
                 yield suspect
 

@@ -50,6 +50,7 @@ from lookalike.records import (
     SpaceComparison,
     Suspect,
     SyncResult,
+    TuningPolicy,
 )
 from lookalike.records.search import DEFAULT_LIMIT
 
@@ -133,22 +134,29 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.model())
 
-    def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
+    def embed(self, image: bytes | Path, *, fingerprint: bool = False, views: bool = False) -> Embedding:
         """Return the vector of one image.
 
         Args:
             image: the bytes of an image file, or the path of one.
             fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
+            views: whether to embed views of it too, ten times the work: see `thorough` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         loop, client = self._client()
-        return loop.call(client.embed(image, fingerprint=fingerprint))
+        return loop.call(client.embed(image, fingerprint=fingerprint, views=views))
 
     def create_project(
-        self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
+        self,
+        name: str,
+        *,
+        space: str | None = None,
+        dimensions: int | None = None,
+        limits: Limits | None = None,
+        tuning_policy: TuningPolicy | None = None,
     ) -> Project:
         """Create a project, empty at first.
 
@@ -158,13 +166,16 @@ class SyncClient:
             dimensions: how many numbers each vector of the space has, 1 to 4,000; if it is left out, as many as the
                 embedder's, or 512 if a space is given.
             limits: what it may hold and ask for; the server's own limits if it is left out.
+            tuning_policy: how far the searcher may tune it by itself; the searcher's own if it is left out.
 
         Raises:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name, the space, its dimensions or a limit breaks a rule.
         """
         loop, client = self._client()
-        return loop.call(client.create_project(name, space=space, dimensions=dimensions, limits=limits))
+        return loop.call(
+            client.create_project(name, space=space, dimensions=dimensions, limits=limits, tuning_policy=tuning_policy)
+        )
 
     def get_project(self, name: str) -> Project:
         """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
@@ -196,6 +207,8 @@ class SyncClient:
         limits: Limits | None = None,
         search_enabled: bool | None = None,
         fingerprints_enabled: bool | None = None,
+        tuning_policy: TuningPolicy | None = None,
+        accept_space: str = "",
     ) -> Project:
         """Change a project: what is left out stays.
 
@@ -204,15 +217,23 @@ class SyncClient:
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
             fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
+            tuning_policy: how far the searcher may tune it by itself.
+            accept_space: the space that the searcher proposes, see `Tuning.space`: it is built, and serves then.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
+            PreconditionError: the space is not proposed.
         """
         loop, client = self._client()
         return loop.call(
             client.update_project(
-                name, limits=limits, search_enabled=search_enabled, fingerprints_enabled=fingerprints_enabled
+                name,
+                limits=limits,
+                search_enabled=search_enabled,
+                fingerprints_enabled=fingerprints_enabled,
+                tuning_policy=tuning_policy,
+                accept_space=accept_space,
             )
         )
 
@@ -540,6 +561,7 @@ class SyncClient:
         space: str | None = None,
         rerank: int = 0,
         verify: int = 0,
+        thorough: bool = False,
     ) -> SearchResult:
         """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
@@ -571,6 +593,7 @@ class SyncClient:
                 space=space,
                 rerank=rerank,
                 verify=verify,
+                thorough=thorough,
             )
         )
 
@@ -594,7 +617,7 @@ class SyncClient:
         return loop.call(client.search_batch(project, queries))
 
     def find_copies(
-        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+        self, project: str, items: Items, *, candidates: int = 20, thorough: bool = True, fetch: Settings = _FETCH
     ) -> Generator[Suspect, None, None]:
         """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
 
@@ -605,6 +628,7 @@ class SyncClient:
             project: the project's name.
             items: the suspicious pictures.
             candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            thorough: whether what is nearest to views of each one is compared too; see `Query`.
             fetch: how pictures are fetched.
 
         Raises:
@@ -613,7 +637,9 @@ class SyncClient:
             LookalikeError: a server stayed away, or failed.
         """
         loop, client = self._client()
-        return loop.iterate(lambda: client.find_copies(project, items, candidates=candidates, fetch=fetch))
+        return loop.iterate(
+            lambda: client.find_copies(project, items, candidates=candidates, thorough=thorough, fetch=fetch)
+        )
 
     def record_feedback(
         self,

@@ -20,11 +20,12 @@ from lookalike.demo import sheet, stolen
 from lookalike.demo.copies import ALTERATIONS, make_copies
 from lookalike.demo.web import serve_page
 from lookalike.processes import ServerProcess, running
-from lookalike.records import Hit, Item, Match, SearchResult, Status
+from lookalike.records import Hit, Item, Match, SearchResult, Status, TuningPolicy
 
 PROJECT: Final = "demo"
 FAMILY: Final = 1 + len(ALTERATIONS)
 """The number of images in a family, which is a photo with its copies; a query should find its family first."""
+_HITS: Final = FAMILY + 1
 
 _Servers = tuple[ServerProcess, ServerProcess, IO[bytes]]
 _OTHER: Final = "another photo"
@@ -82,13 +83,15 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
             _servers(Path(scratch, "data"), output / "servers.log", timer) as (embedder, searcher, log),
             Client(embedder.address, searcher.address) as client,
         ):
-            await client.create_project(PROJECT)
+            await client.create_project(PROJECT, tuning_policy=TuningPolicy.AUTO)
             outcomes = [outcome async for outcome in client.index(PROJECT, _catalogue(families))]
             counts = Counter(outcome.status for outcome in outcomes)
             timer.print_step("index", ", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
             failed = {outcome.uri for outcome in outcomes if outcome.error}
             answers = [
-                Answer(photo, str(photo), await client.search(PROJECT, image=photo, limit=FAMILY + 1))
+                Answer(
+                    photo, str(photo), await client.search(PROJECT, image=photo, limit=FAMILY + 1, verify=FAMILY + 1)
+                )
                 for photo in families
                 if photo.resolve().as_uri() not in failed
             ]
