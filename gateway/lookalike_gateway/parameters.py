@@ -214,7 +214,7 @@ class DismissalList(Parameters):
 
 
 class DismissedImages(Parameters):
-    """A request that deletes dismissals takes these parameters."""
+    """A deletion of dismissals takes these parameters."""
 
     image: list[Annotated[str, Field(pattern=SHA256)]] = Field(
         min_length=1,
