@@ -126,6 +126,11 @@ class Search(Filters):
         0,
         description="Prove whether so many of the first results are copies. Where a photo was sent, on its first page.",
     )
+    thorough: Flag = Field(
+        False,
+        description="With `verify` and a photo: compare what is nearest to views of it too, such as its mirror image"
+        " and its quarters. It finds copies that were altered much, and takes ten times as long. There is one page.",
+    )
 
 
 class ImageSearch(Search):
@@ -142,6 +147,11 @@ class CopySearch(Filters):
 
     candidates: Annotated[int, Field(ge=1, le=100), Integer] = Field(
         20, description="Nearest photos that the picture is compared with."
+    )
+    thorough: Flag = Field(
+        True,
+        description="Compare what is nearest to views of the picture too, such as its quarters: it finds copies that"
+        " were altered much, and takes ten times as long.",
     )
 
 
