@@ -54,4 +54,4 @@ const photo = (body, signal) =>
 export const search = (project, query, body, signal) =>
   call(`/${project}/image-search`, query, body ? photo(body, signal) : { signal });
 
-export const copies = (project, body, signal) => call(`/${project}/copies`, {}, photo(body, signal));
+export const copies = (project, query, body, signal) => call(`/${project}/copies`, query, photo(body, signal));
