@@ -75,6 +75,7 @@ from lookalike.records import (
     Status,
     Suspect,
     SyncResult,
+    TextEncoder,
     Verdict,
 )
 from lookalike.sync_client import SyncClient
@@ -143,6 +144,7 @@ __all__ = [
     "Suspect",
     "SyncClient",
     "SyncResult",
+    "TextEncoder",
     "UnauthenticatedError",
     "UnavailableError",
     "UnreadableImageError",

@@ -74,13 +74,16 @@ class _RequestBuilder:
         if query.image is not None:
             to_embed.append((query.image, request.embedding))
         started = time.perf_counter()
+        if query.text is not None:
+            request.embedding.CopyFrom((await embedding.embed_text(self._call, query.text)).embedding)
         wanted = query.verify > 0
         embedded = await _all(self._embed(image, target, fingerprint=wanted) for image, target in to_embed)
         if query.image is not None:
             request.sha256, fingerprint = embedded[-1]
             if fingerprint:
                 request.fingerprint.CopyFrom(fingerprint)
-        return request, time.perf_counter() - started if to_embed else 0.0
+        asked = to_embed or query.text is not None
+        return request, time.perf_counter() - started if asked else 0.0
 
     async def request_or_error(
         self, project_name: str, query: Query
