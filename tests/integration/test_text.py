@@ -12,7 +12,9 @@ import httpx
 import numpy as np
 import onnx
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from onnx import TensorProto
+from playwright.async_api import expect
 
 from lookalike import Client, InvalidRequestError, Item, PreconditionError, Query, TextEncoder
 from lookalike_embedder import loading
@@ -23,8 +25,10 @@ from lookalike_embedder.metrics import Metrics
 from lookalike_gateway.app import application
 from lookalike_gateway.config import Config as GatewayConfig
 from lookalike_gateway.metrics import Metrics as GatewayMetrics
+from lookalike_gateway.server import serving
 from lookalike_serving.server import Server
 from tests import onnx_files
+from tests.browser import browser
 from tests.command_line import CommandLine
 from tests.integration.conftest import address
 from tests.onnx_files import WORDS, write_text_encoder, write_tokenizer, write_with_text
@@ -155,6 +159,29 @@ async def test_http_searches_with_words_page_after_page(shop: Shop) -> None:
         assert (after["offset"], after["results"][0]["rank"]) == (1, 2)
         refused = (await http.get(path, params={"text": "red", "uri": "red.jpg"})).json()
         assert refused["detail"].startswith("sha256: exactly one of sha256, uri, text and page_token is required")
+
+
+async def test_the_page_has_a_box_for_words_where_the_model_knows_some(shop: Shop, embedder: Server) -> None:
+    async with browser() as chromium, await chromium.new_context() as context:
+        page = await context.new_page()
+        for server, has_words in ((embedder, False), (shop.embedder, True)):
+            config = GatewayConfig(embedder=address(server), searcher=address(shop.searcher), port=0, grace=5)
+            async with serving(config) as url:
+                async with page.expect_response("**/v1/model"):
+                    await page.goto(f"{url}/#search/{shop.project}")
+                await expect(page.locator("#results .card")).to_have_count(3)
+                await expect(page.locator("#words")).to_be_visible(visible=has_words)
+                if has_words:
+                    await page.get_by_label("Search with words").fill("blue boots")
+                    await page.keyboard.press("Enter")
+                    await expect(page.locator("#status")).to_contain_text("embedded in")
+                    await expect(page.locator("#results .card").first).to_have_attribute("title", "blue.jpg")
+                    assert page.url.endswith(f"#search/{shop.project}?text=blue+boots")
+                    await page.reload()
+                    await expect(page.get_by_label("Search with words")).to_have_value("blue boots")
+                    await expect(page.locator("#results .card").first).to_have_attribute("title", "blue.jpg")
+                    assert not (await Axe().run(page)).response["violations"]
+                await page.goto("about:blank")  # so that no connection is left open
 
 
 def no_encoder(folder: Path) -> None:
