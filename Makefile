@@ -36,8 +36,8 @@ lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code
 	$(BIN)/python tools/protos.py --check
 	$(BIN)/python tools/sync_client.py --check
 
-screenshot: $(VENV)/.dev  ## Make the README's screenshot anew, by the page's test; needs chromium.
-	LOOKALIKE_SCREENSHOTS=docs $(BIN)/pytest tests/e2e/test_page.py -k copies_come_first
+screenshot: $(VENV)/.dev  ## Make the screenshots in docs anew, by the tests of the page and of the report; needs chromium.
+	LOOKALIKE_SCREENSHOTS=docs $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -k "copies_come_first or proven or of_copies"
 
 format: $(VENV)/.dev  ## Format the code and mend what can be mended.
 	$(BIN)/ruff format .

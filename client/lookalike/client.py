@@ -12,6 +12,8 @@ from typing import Final, Self
 from lookalike._operations import (
     copies,
     decode,
+    decode_duplicates,
+    dismissals,
     duplicates,
     embedding,
     encode,
@@ -37,6 +39,8 @@ from lookalike.indexing.run import index, run_calls
 from lookalike.records import (
     Adaptation,
     DeleteResult,
+    Dismissal,
+    DismissalPage,
     DuplicateCluster,
     DuplicateProgress,
     Embedding,
@@ -49,7 +53,9 @@ from lookalike.records import (
     ImagePage,
     ImageVector,
     Item,
+    KeepRule,
     Limits,
+    MergeResult,
     Model,
     Outcome,
     Project,
@@ -376,6 +382,16 @@ class Client:
         if (sha256 is None) == (uri is None):
             raise ValueError("get_image takes exactly one of sha256 and uri")
         return await images.get(self._call(), project, sha256, uri)
+
+    async def get_thumbnail(self, project: str, sha256: str) -> bytes:
+        """Return a small picture of the image with this hash, a WebP of at most 160 pixels a side: its fingerprint's.
+
+        It is empty if the image has no fingerprint.
+
+        Raises:
+            NotFoundError: there is no such project, or no such image in it.
+        """
+        return await images.thumbnail(self._call(), project, sha256)
 
     async def list_images(
         self,
@@ -720,18 +736,38 @@ class Client:
         *,
         min_similarity: float | None = None,
         same_file_only: bool = False,
+        verify: bool = True,
+        filter: Filter | None = None,  # noqa: A002 - what else
+        other: Filter | None = None,
+        rest: bool = False,
+        across_products: bool = False,
+        newer_than: datetime | None = None,
+        keep: KeepRule = KeepRule.LARGEST,
+        recoloured: bool = False,
         resume_token: str = "",
         on_progress: Callable[[DuplicateProgress], object] | None = None,
     ) -> AsyncGenerator[DuplicateCluster, None]:
         """Yield clusters of the project's images that are duplicates of one another, by their earliest image.
 
-        The searcher may be away for a minute: the search goes on where it was. To go on in another process, keep the
-        last cluster's `progress.resume_token`. One who stops early closes the generator (`contextlib.aclosing`).
+        A cluster is what near pairs connect: those whose fingerprints prove it, or, where there are none, whose cosine
+        tells. Clusters come once all pairs are known. The searcher may be away for a minute: the search goes on where
+        it was. To go on in another process, keep the last cluster's `progress.resume_token`. One who stops early closes
+        the generator (`contextlib.aclosing`).
 
         Args:
             project: the project's name.
-            min_similarity: of near duplicates, 0.5 to 1; None: the threshold of `Match.NEAR_DUPLICATE`.
+            min_similarity: of near duplicates, 0.5 to 1; None: the threshold of `Match.NEAR_DUPLICATE` where the cosine
+                alone tells, and 0.9 for pairs that are verified.
             same_file_only: only files that are used in several places: no vectors are compared.
+            verify: whether fingerprints are compared, so that only proven copies are duplicates.
+            filter: only images that pass.
+            other: only pairs of an image that passes `filter` with one that passes this.
+            rest: only pairs of an image that passes `filter`, which is required then, with one that does not.
+            across_products: only pairs of images that show different products.
+            newer_than: only pairs of which at least one was first indexed at this time or later. A time without a zone
+                is in UTC.
+            keep: by which rule each cluster's first image is suggested to be kept.
+            recoloured: whether the same photo in other colours is a duplicate, too, where pairs are verified.
             resume_token: where to go on; all else stays the same. Empty: at the beginning.
             on_progress: is told how far it has come, also while nothing is found.
 
@@ -740,10 +776,90 @@ class Client:
             InvalidRequestError: min_similarity is out of range, or resume_token is of another search.
             LookalikeError: the searcher stayed away, or failed.
         """
-        request = duplicates.request(project, min_similarity, resume_token, same_file_only=same_file_only)
+        request = duplicates.request(
+            project,
+            min_similarity=min_similarity,
+            same_file_only=same_file_only,
+            verify=verify,
+            chosen=filter,
+            other=other,
+            rest=rest,
+            across_products=across_products,
+            newer_than=newer_than,
+            keep=keep,
+            recoloured=recoloured,
+            resume_token=resume_token,
+        )
         async with aclosing(duplicates.answers(self._call(), request)) as answers:
             async for answer in answers:
                 if on_progress:
-                    on_progress(decode.duplicate_progress(answer))
+                    on_progress(decode_duplicates.progress(answer))
                 if answer.HasField("cluster"):
-                    yield decode.cluster(answer)
+                    yield decode_duplicates.cluster(answer)
+
+    async def merge_duplicates(
+        self, project: str, keep: str, sha256s: Sequence[str], *, dry_run: bool = False
+    ) -> MergeResult:
+        """Move the references of duplicates to the image that is kept, and delete the duplicates, in one transaction.
+
+        Sent again, it changes nothing more.
+
+        Args:
+            project: the project's name.
+            keep: the hash of the image that is kept, in hexadecimal.
+            sha256s: the hashes of its duplicates: 1 to 1,000.
+            dry_run: only say what would be done.
+
+        Raises:
+            NotFoundError: there is no such project, or the image that is to be kept is not in it.
+            InvalidRequestError: a hash is none, or the kept image is among the duplicates.
+        """
+        return await duplicates.merge(self._call(), project, keep, sha256s, dry_run=dry_run)
+
+    async def dismiss_duplicates(self, project: str, sha256s: Sequence[str]) -> int:
+        """Say that images are no duplicates of one another; of how many pairs that is new.
+
+        `find_duplicates` never puts the two of a pair in one cluster again.
+
+        Args:
+            project: the project's name.
+            sha256s: their hashes, in hexadecimal: 2 to 100, all different.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: a hash is none, or there are too few or too many.
+        """
+        return await dismissals.dismiss(self._call(), project, sha256s)
+
+    async def list_dismissals(self, project: str) -> AsyncGenerator[Dismissal, None]:
+        """Yield the pairs that were said to be no duplicates, oldest first. Raises NotFoundError."""
+        async with aclosing(dismissals.list_all(self._call(), project)) as records:
+            async for record in records:
+                yield record
+
+    async def dismissal_page(self, project: str, *, size: int = 100, page_token: str = "") -> DismissalPage:
+        """Return one page of the pairs that were said to be no duplicates; see `list_dismissals`.
+
+        Args:
+            project: the project's name.
+            size: the most dismissals, 1 to 1,000.
+            page_token: `next_page_token` of the page before.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: size is out of range, or page_token is of another list.
+        """
+        return await dismissals.page(self._call(), project, size, page_token)
+
+    async def delete_dismissals(self, project: str, sha256s: Sequence[str]) -> int:
+        """Take back that images are no duplicates; of how many pairs.
+
+        Args:
+            project: the project's name.
+            sha256s: the hashes of the images whose pairs are meant, or of one image, for all its pairs.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: a hash is none, or there are too many.
+        """
+        return await dismissals.delete(self._call(), project, sha256s)

@@ -14,6 +14,7 @@ from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
 from lookalike_searcher.config import Config
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.database import pool, startup
 from lookalike_searcher.database import replica as replicas
 from lookalike_searcher.database.migration import UnusableDatabase
@@ -164,7 +165,7 @@ async def serving(
     recall = Recall(primary, metrics, share=config.recall_sample, target=config.recall_target)
     own_limits = Limits(0, config.max_hits, config.searches_per_second, config.max_batch)
     impressions = Impressions(primary)
-    verifier = Verifier(config.verify_threads, metrics)
+    threads = ComparisonThreads(config.verify_threads)
     searching = Searching(
         Reads(primary, metrics, replica),
         Rates(own_limits),
@@ -173,13 +174,13 @@ async def serving(
         metrics,
         config.slow_query_seconds,
         config.exact_threshold,
-        verifier,
+        Verifier(threads, metrics),
     )
-    service = SearcherService(config, primary, searching, impressions, draining, metrics)
+    service = SearcherService(config, primary, searching, impressions, draining, metrics, threads)
     maintenance = Maintenance(config, primary, metrics)
     async with (
         trimmed(SMALL_BLOCKS),
-        verifier,
+        threads,
         impressions.flushed_regularly(),
         running(retention.run(primary, config.feedback_kept)),
         running(recall.run()),

@@ -1,6 +1,7 @@
 """Fingerprints and proofs through all servers: made, stored, checked, filled in later, and compared."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -307,6 +308,34 @@ async def test_http_answers_with_the_proof_on_the_first_page(client: Client, sho
     assert refused.status_code == 400
 
 
+async def test_http_tells_what_a_picture_is_a_copy_of_and_shows_the_photo(client: Client, shop: str) -> None:
+    """The photo's address is a shop's, so what is shown of it is its fingerprint's picture."""
+    embedder, searcher = client._servers._addresses.values()
+    body, headers, path = framed_crop(), {"content-type": "image/jpeg"}, f"/v1/projects/{shop}"
+    other = encoded(shipped("retina.jpg"), "JPEG")
+    async with (
+        serving(GatewayConfig(embedder=embedder, searcher=searcher, port=0)) as url,
+        httpx.AsyncClient(base_url=url, timeout=60, headers=headers) as http,
+    ):
+        found = (await http.post(f"{path}/copies", content=body)).json()
+        none = (await http.post(f"{path}/copies", params={"candidates": 2}, content=other)).json()
+        chosen = (await http.post(f"{path}/copies", params={"product": NAMES[1]}, content=body)).json()
+        refused = await http.post(f"{path}/copies", content=b"no picture")
+        [copy] = found["copies"]
+        shown = await http.get(copy["thumbnailUrl"])
+        again = await http.get(copy["thumbnailUrl"], headers={"if-none-match": shown.headers["etag"]})
+    assert (copy["productVariants"][0]["product"], copy["match"]) == (NAMES[0], "near-duplicate")
+    assert copy["proof"]["mirrored"] is True
+    assert (found["candidates"], found["unverified"]) == (len(NAMES), 0)
+    assert (none["copies"], none["candidates"]) == ([], 2)
+    assert (chosen["copies"], chosen["candidates"]) == ([], 1)
+    assert refused.json()["reason"] == "UNSUPPORTED_FORMAT"
+    assert (shown.status_code, shown.headers["content-type"], again.status_code) == (200, "image/webp", 304)
+    assert shown.content == await client.get_thumbnail(shop, copy["sha256"])
+    with Image.open(io.BytesIO(shown.content)) as picture:
+        assert (picture.format, max(picture.size)) == ("WEBP", 160)
+
+
 async def test_the_command_line_says_what_was_done_and_what_was_not_verified(
     client: Client, shop: str, commands: CommandLine, tmp_path: Path
 ) -> None:
@@ -343,14 +372,17 @@ async def test_suspicious_pictures_are_looked_for_once_and_copies_are_reported(
     (folder / "broken.jpg").write_text("no picture")
     results = tmp_path / "results.jsonl"
 
+    report = tmp_path / "report.html"
+
     async def run(*arguments: str) -> Done:
-        words = ("copies", shop, str(folder), "--results", str(results), *arguments)
+        words = ("copies", shop, str(folder), "--results", str(results), "--report", str(report), *arguments)
         return await asyncio.to_thread(commands.run, *words, environment=environment)
 
     found = await run()
     assert found.code == 3, found.errors
-    [line] = found.output.splitlines()
-    uri, match, product, where, done = line.split("\t")
+    titles, row = (line.split("\t") for line in found.output.splitlines())
+    assert titles == ["picture", "match", "what was done", "product", "where"]
+    uri, match, done, product, where = row
     assert uri.endswith("/stolen.jpg")
     assert (match, product, where) == ("near-duplicate", NAMES[0], f"https://shop/{NAMES[0]}")
     assert done.startswith("mirrored, ")
@@ -363,3 +395,7 @@ async def test_suspicious_pictures_are_looked_for_once_and_copies_are_reported(
     assert [Path(line["uri"]).name for line in again.events] == ["broken.jpg"], "what failed is tried again"
     assert again.code == 1
     assert "2 known from the file" in again.errors
+    page = report.read_text()
+    assert page.count("data:image/webp;base64,") == 2, "what the file knows is in the report, with both pictures"
+    for said in ("stolen.jpg", f"https://shop/{NAMES[0]}", "mirrored, ", "1 picture is a copy, 1 is not, 1 could not"):
+        assert said in page

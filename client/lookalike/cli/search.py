@@ -20,10 +20,10 @@ from lookalike.cli.common import (
     run,
 )
 from lookalike.cli.json_output import print_json
-from lookalike.cli.proof_words import words
 from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.constants import NEAR_DUPLICATE
+from lookalike.proofs.words import words
 from lookalike.records import Match, MatchBasis, SearchReason, SearchResult
 from lookalike.records.search import DEFAULT_LIMIT
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from lookalike import atomic_file
 from lookalike.client import Client
-from lookalike.demo import sheet
+from lookalike.demo import sheet, stolen
 from lookalike.demo.copies import ALTERATIONS, make_copies
 from lookalike.demo.web import serve_page
 from lookalike.processes import ServerProcess, running
@@ -69,7 +69,7 @@ class StepTimer:
 
 
 async def show(photos: Sequence[Path], output: Path, console: Console, *, web: bool = False) -> list[Answer]:
-    """Copy, index, search, and print the results; the contact sheet and the servers' log are left in `output`.
+    """Copy, index, search, prove, and print the results; `output` keeps contact sheet, report, and the servers' log.
 
     With `web`, the web page is served until SIGINT or SIGTERM.
     """
@@ -97,6 +97,7 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
                 picture = output / "contact-sheet.png"
                 sheet.draw([sheet.Row(answer.photo, answer.result.hits) for answer in answers], picture)
                 timer.print_step("sheet", str(picture))
+                timer.print_step("proof", await stolen.prove(client, PROJECT, answers[0].photo, output))
             if web:
                 _print(answers, console)
                 folders = (path.resolve().parent for family in families.values() for path in family.values())

@@ -1,7 +1,16 @@
 """Records are what goes in and what comes out: frozen dataclasses, each field with its unit or range."""
 
 from lookalike.records.adaptation import Adaptation, Gain, Interval
-from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress
+from lookalike.records.duplicate import (
+    Dismissal,
+    DismissalPage,
+    DuplicateCluster,
+    DuplicateImage,
+    DuplicateProgress,
+    KeepRule,
+    MergeResult,
+    PairCounts,
+)
 from lookalike.records.feedback import Feedback, HitFeedback, HitVerdict, SearchQuality, Verdict
 from lookalike.records.image import (
     END_MISSING,
@@ -45,6 +54,8 @@ __all__ = [
     "Calibration",
     "Curve",
     "DeleteResult",
+    "Dismissal",
+    "DismissalPage",
     "DuplicateCluster",
     "DuplicateImage",
     "DuplicateProgress",
@@ -65,12 +76,15 @@ __all__ = [
     "IndexState",
     "Interval",
     "Item",
+    "KeepRule",
     "Limits",
     "Match",
     "MatchBasis",
+    "MergeResult",
     "Model",
     "Origin",
     "Outcome",
+    "PairCounts",
     "Point",
     "Project",
     "ProjectPage",

@@ -189,6 +189,7 @@ class Image:
         references: where it is used, oldest first: at most 100. In an answer to a filter, only those that pass it.
         reference_count: in how many such places it is used.
         featureless: whether it shows nothing but one colour, so that it is a near duplicate of nothing.
+        file_size: how many bytes its file has; 0 if unknown.
     """
 
     sha256: str
@@ -198,6 +199,7 @@ class Image:
     references: tuple[Reference, ...]
     reference_count: int
     featureless: bool = False
+    file_size: int = 0
 
 
 @dataclass(frozen=True)

@@ -199,6 +199,16 @@ class Hit:
     match_basis: MatchBasis = MatchBasis.OTHER
     proof: Proof | None = None
 
+    @property
+    def is_copy(self) -> bool:
+        """Return whether the query is a copy of it for certain: the same file, or proven to be the same photo."""
+        return self.proof is not None or self.match_basis is MatchBasis.FILE
+
+    @property
+    def is_compared(self) -> bool:
+        """Return whether both pictures were compared, or are one file; else the match is what the cosine says."""
+        return self.match_basis in (MatchBasis.FILE, MatchBasis.FINGERPRINT)
+
 
 @dataclass(frozen=True)
 class SearchResult:

@@ -153,16 +153,47 @@ class SearcherServiceStub:
     Errors: INVALID_ARGUMENT (project or days), NOT_FOUND (the project), UNAVAILABLE.
     """
     FindDuplicates: _aio.UnaryStreamMultiCallable[_searcher_pb2.FindDuplicatesRequest, _searcher_pb2.FindDuplicatesResponse]
-    """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
-    duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
-    image is in one cluster at most, and is a near duplicate of at least one other image there. A featureless image is a
-    near duplicate of none.
+    """Finds the duplicates of a whole project: clusters of references that show the same file, or of images that are near
+    duplicates. All pairs of images at or above the least similarity are found. With `verify`, both images' fingerprints are
+    compared, the most similar pairs first; else the cosine alone tells. A cluster is what such pairs connect: each image is
+    in one cluster at most, and is a near duplicate of at least one other image there, but perhaps not of all. The clusters
+    are the same in whatever order the images were indexed. A featureless image is a near duplicate of none. Two images that
+    were dismissed (see DismissDuplicates) are never in one cluster.
 
-    Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
-    on where a stream ended. Images that change meanwhile may or may not be seen.
+    Clusters come once all pairs are known, by their earliest-indexed image; until then come signs of progress. Each answer
+    bears a `resume_token`: the same request with the last one goes on where a stream ended, without finding the pairs
+    again as long as the searcher that it reaches remembers them: it keeps its last four searches. Images that change
+    meanwhile may or may not be seen.
 
     Errors: INVALID_ARGUMENT (a field, or resume_token is of another search), NOT_FOUND (the project or the space),
     RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
+    """
+    MergeDuplicates: _aio.UnaryUnaryMultiCallable[_searcher_pb2.MergeDuplicatesRequest, _searcher_pb2.MergeDuplicatesResponse]
+    """Merges duplicates into the image that is kept: their references are moved to it, and they are deleted with their vectors
+    and fingerprints, in one transaction. A reference keeps its stamp, so that a run of indexing reads its file again only
+    once that changes. Sending it again changes nothing more: duplicates that are not there are no error.
+
+    Errors: INVALID_ARGUMENT (a field, or the kept image is among the duplicates), NOT_FOUND (the project, or the image that
+    is to be kept), UNAVAILABLE.
+    """
+    DismissDuplicates: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DismissDuplicatesRequest, _searcher_pb2.DismissDuplicatesResponse]
+    """Remembers that images are no duplicates of one another: every pair of those that are named. FindDuplicates never puts
+    the two of a pair in one cluster again. Sending it again changes nothing. Images are named by their hashes, which
+    outlives their deletion; it is not checked whether the project holds them.
+
+    Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
+    """
+    ListDismissals: _aio.UnaryUnaryMultiCallable[_searcher_pb2.ListDismissalsRequest, _searcher_pb2.ListDismissalsResponse]
+    """Lists the pairs that were dismissed page by page, in the order in which that was said. Pairs that are dismissed meanwhile
+    come on later pages; none is listed twice.
+
+    Errors: INVALID_ARGUMENT (project, page_size or page_token), NOT_FOUND (the project), UNAVAILABLE.
+    """
+    DeleteDismissals: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteDismissalsRequest, _searcher_pb2.DeleteDismissalsResponse]
+    """Takes dismissals back: those of the pairs of the images that are named, or, if one image is named, of all its pairs. What
+    is not there is no error.
+
+    Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
     """
     CreateSpace: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CreateSpaceRequest, _searcher_pb2.CreateSpaceResponse]
     """Adds a second space to a project, beside the one that serves: for a new model, to be filled by IndexImages with
@@ -463,16 +494,71 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_pb2.FindDuplicatesRequest,
         context: _aio.ServicerContext[_searcher_pb2.FindDuplicatesRequest, _abc.AsyncIterator[_searcher_pb2.FindDuplicatesResponse]],
     ) -> _abc.AsyncIterator[_searcher_pb2.FindDuplicatesResponse]:
-        """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
-        duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
-        image is in one cluster at most, and is a near duplicate of at least one other image there. A featureless image is a
-        near duplicate of none.
+        """Finds the duplicates of a whole project: clusters of references that show the same file, or of images that are near
+        duplicates. All pairs of images at or above the least similarity are found. With `verify`, both images' fingerprints are
+        compared, the most similar pairs first; else the cosine alone tells. A cluster is what such pairs connect: each image is
+        in one cluster at most, and is a near duplicate of at least one other image there, but perhaps not of all. The clusters
+        are the same in whatever order the images were indexed. A featureless image is a near duplicate of none. Two images that
+        were dismissed (see DismissDuplicates) are never in one cluster.
 
-        Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
-        on where a stream ended. Images that change meanwhile may or may not be seen.
+        Clusters come once all pairs are known, by their earliest-indexed image; until then come signs of progress. Each answer
+        bears a `resume_token`: the same request with the last one goes on where a stream ended, without finding the pairs
+        again as long as the searcher that it reaches remembers them: it keeps its last four searches. Images that change
+        meanwhile may or may not be seen.
 
         Errors: INVALID_ARGUMENT (a field, or resume_token is of another search), NOT_FOUND (the project or the space),
         RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def MergeDuplicates(
+        self,
+        request: _searcher_pb2.MergeDuplicatesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.MergeDuplicatesRequest, _abc.Awaitable[_searcher_pb2.MergeDuplicatesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.MergeDuplicatesResponse]:
+        """Merges duplicates into the image that is kept: their references are moved to it, and they are deleted with their vectors
+        and fingerprints, in one transaction. A reference keeps its stamp, so that a run of indexing reads its file again only
+        once that changes. Sending it again changes nothing more: duplicates that are not there are no error.
+
+        Errors: INVALID_ARGUMENT (a field, or the kept image is among the duplicates), NOT_FOUND (the project, or the image that
+        is to be kept), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DismissDuplicates(
+        self,
+        request: _searcher_pb2.DismissDuplicatesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.DismissDuplicatesRequest, _abc.Awaitable[_searcher_pb2.DismissDuplicatesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.DismissDuplicatesResponse]:
+        """Remembers that images are no duplicates of one another: every pair of those that are named. FindDuplicates never puts
+        the two of a pair in one cluster again. Sending it again changes nothing. Images are named by their hashes, which
+        outlives their deletion; it is not checked whether the project holds them.
+
+        Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDismissals(
+        self,
+        request: _searcher_pb2.ListDismissalsRequest,
+        context: _aio.ServicerContext[_searcher_pb2.ListDismissalsRequest, _abc.Awaitable[_searcher_pb2.ListDismissalsResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.ListDismissalsResponse]:
+        """Lists the pairs that were dismissed page by page, in the order in which that was said. Pairs that are dismissed meanwhile
+        come on later pages; none is listed twice.
+
+        Errors: INVALID_ARGUMENT (project, page_size or page_token), NOT_FOUND (the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteDismissals(
+        self,
+        request: _searcher_pb2.DeleteDismissalsRequest,
+        context: _aio.ServicerContext[_searcher_pb2.DeleteDismissalsRequest, _abc.Awaitable[_searcher_pb2.DeleteDismissalsResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.DeleteDismissalsResponse]:
+        """Takes dismissals back: those of the pairs of the images that are named, or, if one image is named, of all its pairs. What
+        is not there is no error.
+
+        Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -29,8 +29,10 @@ logger = logging.getLogger(__name__)
 
 _IMPORTING: Final = 0.01
 """A project that grows by this share during `build_patience` is being imported, which is faster without an index."""
-_MOST_WITHOUT_INDEX: Final = 200_000
-"""With so many images, the index is built in any case."""
+_LONGEST_IMPORT: Final = 300.0
+"""After so many seconds of an import, the index is built in any case, as searches are exact until then. What is imported
+during the build is added to the index image by image, by one process: a million images were imported in a minute, and
+an index that was begun at 200,000 of them was not ready after 25, on a busy machine."""
 _DEAD_SHARE: Final = 0.05
 """With this share of deleted vectors, their places in the index are cleaned: each costs a step in every search."""
 _MIN_DEAD: Final = 1_000
@@ -43,6 +45,14 @@ _FAILURES: Final = (DomainError, *FAILURES)
 
 Job = Callable[[Connection, asyncpg.Record], Awaitable[bool]]
 """Does due work on a connection for long statements. Returns whether there was something to do."""
+
+
+class _Growth(NamedTuple):
+    """The growth of a project says when it was first seen without an index, and when last counted, with the count then."""
+
+    first: float
+    last: float
+    image_count: int
 
 
 class Maintenance:
@@ -66,7 +76,7 @@ class Maintenance:
             "vacuum": self._vacuum,
             "drop": self._drop,
         }
-        self._seen: dict[int, tuple[float, int]] = {}  # by space without an index: the time, and the image count then
+        self._growths: dict[int, _Growth] = {}  # by space without an index
 
     async def run(self) -> None:
         """Check for due work at each interval, until cancelled."""
@@ -95,16 +105,16 @@ class Maintenance:
 
     def _is_import(self, due: asyncpg.Record) -> bool:
         """Return whether the job is an index build that should wait, since the project still grows fast."""
-        if due["job"] != "build" or due["image_count"] >= _MOST_WITHOUT_INDEX:
+        if due["job"] != "build":
             return False
         now, patience = time.monotonic(), self._config.build_patience
-        since, count = self._seen.setdefault(due["space_id"], (now, due["image_count"]))
-        if due["idle_seconds"] >= patience:
+        seen = self._growths.setdefault(due["space_id"], _Growth(now, now, due["image_count"]))
+        if due["idle_seconds"] >= patience or now - seen.first >= _LONGEST_IMPORT:
             return False
-        if now - since < patience:
+        if now - seen.last < patience:
             return True
-        self._seen[due["space_id"]] = (now, due["image_count"])
-        return bool(due["image_count"] > count * (1 + _IMPORTING))
+        self._growths[due["space_id"]] = seen._replace(last=now, image_count=due["image_count"])
+        return bool(due["image_count"] > seen.image_count * (1 + _IMPORTING))
 
     async def _attempt(self, due: asyncpg.Record) -> bool:
         """Do a job, unless another searcher does it.

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Self
+from functools import partial
+from typing import Final
 
-from lookalike_searcher.copies import overlay, verification
+from lookalike_searcher.copies import verification
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.copies.proof import Proof
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.database.pool import Database
@@ -29,26 +30,17 @@ _AT_ONCE: Final = 4
 
 
 class Verifier:
-    """The verifier compares fingerprints in its threads, within its context. Whoever is cancelled leaves them free.
+    """The verifier compares the fingerprints of hits with those of their queries.
 
     Args:
-        threads: how many.
+        threads: compare them.
         metrics: measures verifications.
     """
 
-    def __init__(self, threads: int, metrics: Metrics) -> None:
+    def __init__(self, threads: ComparisonThreads, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._executor = ThreadPoolExecutor(threads, "verifier")
-        self._places = asyncio.Semaphore(_AT_ONCE * threads)
-
-    async def __aenter__(self) -> Self:
-        """Begin, and prepare for the first comparison in the background."""
-        self._executor.submit(overlay.prepare)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Let the threads end after what they are comparing."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads = threads
+        self._places = asyncio.Semaphore(_AT_ONCE * threads.count)
 
     async def proofs(self, search: Search, ranking: Ranking, reads: Reads) -> Proofs:
         """Return what is proven of the first hits that have a fingerprint; of the query's own file, nothing need be.
@@ -76,15 +68,15 @@ class Verifier:
 
     async def _compared(self, query: Fingerprint, images: Mapping[bytes, Fingerprint], *, given: bool) -> Proofs:
         """Compare all images with the query; if that was `given`, and is broken, say so."""
-        run = asyncio.get_running_loop().run_in_executor
+        run = self._threads.run
         try:
-            side = await run(self._executor, _seen, query)
+            side = await run(partial(_seen, query))
         except fingerprint_rules.BROKEN as error:
             if not given:
                 logger.warning("the query's stored fingerprint is broken: %s", error)
                 return {}
             raise fingerprint_rules.refusal("fingerprint.picture", error) from error
-        found = await asyncio.gather(*(run(self._executor, _proof, side, image) for image in images.values()))
+        found = await asyncio.gather(*(run(partial(_proof, side, image)) for image in images.values()))
         return {sha256: proof for sha256, proof in zip(images, found, strict=True) if proof}
 
 

@@ -1,11 +1,9 @@
-"""Parse searches, their queries and filters, and searches for duplicates."""
+"""Parse searches, their queries and filters."""
 
 from typing import Final
 
-from lookalike.constants import NEAR_DUPLICATE
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
-from lookalike_searcher.duplicates.duplicates import PLACE_TYPES, DuplicateQuery, Place
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.rpc import page_token
@@ -85,18 +83,18 @@ def limit(value: int) -> int:
     return value or validation.DEFAULT_LIMIT
 
 
-def filter_(message: wire.Filter) -> Filter:
-    """Return the filter, in which empty fields mean no condition."""
-    validation.at_most("filter.products", message.products, validation.MAX_NAMED)
-    validation.at_most("filter.variants", message.variants, validation.MAX_NAMED)
-    validation.at_most("filter.labels", message.labels, validation.MAX_LABEL_GROUPS)
+def filter_(message: wire.Filter, field: str = "filter") -> Filter:
+    """Return the filter, in which empty fields mean no condition; `field` is what the request calls it."""
+    validation.at_most(f"{field}.products", message.products, validation.MAX_NAMED)
+    validation.at_most(f"{field}.variants", message.variants, validation.MAX_NAMED)
+    validation.at_most(f"{field}.labels", message.labels, validation.MAX_LABEL_GROUPS)
     prefix = message.uri_prefix
     return Filter(
-        products=tuple(validation.product(f"filter.products[{n}]", value) for n, value in enumerate(message.products)),
-        variants=tuple(validation.product(f"filter.variants[{n}]", value) for n, value in enumerate(message.variants)),
+        products=tuple(validation.product(f"{field}.products[{n}]", value) for n, value in enumerate(message.products)),
+        variants=tuple(validation.product(f"{field}.variants[{n}]", value) for n, value in enumerate(message.variants)),
         staged=message.staged if message.HasField("staged") else None,
-        uri_prefix=validation.uri("filter.uri_prefix", prefix) if prefix else "",
-        labels=tuple(_group(f"filter.labels[{n}].any_of", group) for n, group in enumerate(message.labels)),
+        uri_prefix=validation.uri(f"{field}.uri_prefix", prefix) if prefix else "",
+        labels=tuple(_group(f"{field}.labels[{n}].any_of", group) for n, group in enumerate(message.labels)),
     )
 
 
@@ -144,18 +142,3 @@ def _example(field: str, message: wire.Example) -> Example:
             return Example(uri=validation.uri(f"{field}.uri", message.uri))
         case _:
             raise InvalidField(field, "must be an embedding, a sha256 or a uri")
-
-
-def duplicates(request: wire.FindDuplicatesRequest) -> tuple[DuplicateQuery, str]:
-    """Return the query for duplicates, and the request's digest for resume tokens. Raises InvalidField."""
-    request_digest, after = page_token.digest(request, "resume_token"), None
-    if request.resume_token:
-        after = Place(*page_token.decode(request.resume_token, request_digest, PLACE_TYPES, "resume_token"))
-    similarity = request.min_similarity if request.HasField("min_similarity") else NEAR_DUPLICATE
-    query = DuplicateQuery(
-        project_name=validation.project_name(request.project, "project"),
-        min_similarity=validation.between("min_similarity", similarity, 0.5, 1),
-        same_file_only=request.same_file_only,
-        after=after,
-    )
-    return query, request_digest
