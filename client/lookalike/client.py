@@ -68,6 +68,7 @@ from lookalike.records import (
     SpaceComparison,
     Suspect,
     SyncResult,
+    TuningPolicy,
 )
 from lookalike.records.search import DEFAULT_LIMIT
 
@@ -180,7 +181,13 @@ class Client:
         return decode.embedding((await embedding.embed_text(self._call(), text)).embedding)
 
     async def create_project(
-        self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
+        self,
+        name: str,
+        *,
+        space: str | None = None,
+        dimensions: int | None = None,
+        limits: Limits | None = None,
+        tuning_policy: TuningPolicy | None = None,
     ) -> Project:
         """Create a project, empty at first.
 
@@ -190,12 +197,13 @@ class Client:
             dimensions: how many numbers each vector of the space has, 1 to 4,000; if it is left out, as many as the
                 embedder's, or 512 if a space is given.
             limits: what it may hold and ask for; the server's own limits if it is left out.
+            tuning_policy: how far the searcher may tune it by itself; the searcher's own if it is left out.
 
         Raises:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name, the space, its dimensions or a limit breaks a rule.
         """
-        return await projects.create(self._call(), name, space, dimensions, limits)
+        return await projects.create(self._call(), name, space, dimensions, limits, tuning_policy)
 
     async def get_project(self, name: str) -> Project:
         """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
@@ -225,6 +233,8 @@ class Client:
         limits: Limits | None = None,
         search_enabled: bool | None = None,
         fingerprints_enabled: bool | None = None,
+        tuning_policy: TuningPolicy | None = None,
+        accept_space: str = "",
     ) -> Project:
         """Change a project: what is left out stays.
 
@@ -233,12 +243,17 @@ class Client:
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
             fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
+            tuning_policy: how far the searcher may tune it by itself.
+            accept_space: the space that the searcher proposes, see `Tuning.space`: it is built, and serves then.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
+            PreconditionError: the space is not proposed.
         """
-        return await projects.update(self._call(), name, limits, search_enabled, fingerprints_enabled)
+        return await projects.update(
+            self._call(), name, limits, search_enabled, fingerprints_enabled, tuning_policy, accept_space
+        )
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""

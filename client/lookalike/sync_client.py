@@ -50,6 +50,7 @@ from lookalike.records import (
     SpaceComparison,
     Suspect,
     SyncResult,
+    TuningPolicy,
 )
 from lookalike.records.search import DEFAULT_LIMIT
 
@@ -159,7 +160,13 @@ class SyncClient:
         return loop.call(client.embed_text(text))
 
     def create_project(
-        self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
+        self,
+        name: str,
+        *,
+        space: str | None = None,
+        dimensions: int | None = None,
+        limits: Limits | None = None,
+        tuning_policy: TuningPolicy | None = None,
     ) -> Project:
         """Create a project, empty at first.
 
@@ -169,13 +176,16 @@ class SyncClient:
             dimensions: how many numbers each vector of the space has, 1 to 4,000; if it is left out, as many as the
                 embedder's, or 512 if a space is given.
             limits: what it may hold and ask for; the server's own limits if it is left out.
+            tuning_policy: how far the searcher may tune it by itself; the searcher's own if it is left out.
 
         Raises:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name, the space, its dimensions or a limit breaks a rule.
         """
         loop, client = self._client()
-        return loop.call(client.create_project(name, space=space, dimensions=dimensions, limits=limits))
+        return loop.call(
+            client.create_project(name, space=space, dimensions=dimensions, limits=limits, tuning_policy=tuning_policy)
+        )
 
     def get_project(self, name: str) -> Project:
         """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
@@ -207,6 +217,8 @@ class SyncClient:
         limits: Limits | None = None,
         search_enabled: bool | None = None,
         fingerprints_enabled: bool | None = None,
+        tuning_policy: TuningPolicy | None = None,
+        accept_space: str = "",
     ) -> Project:
         """Change a project: what is left out stays.
 
@@ -215,15 +227,23 @@ class SyncClient:
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
             fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
+            tuning_policy: how far the searcher may tune it by itself.
+            accept_space: the space that the searcher proposes, see `Tuning.space`: it is built, and serves then.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
+            PreconditionError: the space is not proposed.
         """
         loop, client = self._client()
         return loop.call(
             client.update_project(
-                name, limits=limits, search_enabled=search_enabled, fingerprints_enabled=fingerprints_enabled
+                name,
+                limits=limits,
+                search_enabled=search_enabled,
+                fingerprints_enabled=fingerprints_enabled,
+                tuning_policy=tuning_policy,
+                accept_space=accept_space,
             )
         )
 

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from lookalike.constants import MAX_TEXT_CHARACTERS
 from lookalike.labels import values_by_name
-from lookalike.records import Filter, KeepRule
+from lookalike.records import Filter
 from lookalike_gateway.models.answer import SHA256
 from lookalike_gateway.problems import invalid
 from lookalike_gateway.thumbnail import Size
@@ -172,8 +172,8 @@ class Duplicates(Filters):
     newer_than: AwareDatetime | Absent = Field(
         None, description="Only pairs of which one was first indexed at this time or later."
     )
-    keep: KeepRule = Field(
-        KeepRule.LARGEST, description="By which rule each cluster's first image is suggested to be kept."
+    keep: Literal["largest", "oldest", "most-used"] = Field(
+        "largest", description="By which rule each cluster's first image is suggested to be kept."
     )
     recoloured: Flag = Field(
         False, description="Where pairs are verified: the same photo in other colours is a duplicate, too."

@@ -5,7 +5,7 @@ DomainError
 ├── NotFound              PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND
 ├── AlreadyExists         PROJECT_EXISTS, SPACE_EXISTS
 ├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED, SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED,
-│                         SOURCE_IS_DERIVED, SEARCH_DISABLED
+│                         SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED
 ├── QuotaExceeded         IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, SEARCH_QUOTA_EXCEEDED,
 │                         PROJECT_BUSY, FEEDBACK_QUOTA_EXCEEDED
 ├── DatabaseTimeout       DATABASE_TIMEOUT
@@ -177,6 +177,13 @@ class FailedPrecondition(DomainError):
     def search_disabled(cls, project_name: str) -> "FailedPrecondition":
         """The searches of the project are switched off."""
         return cls("SEARCH_DISABLED", f"searches of project {project_name!r} are switched off", project=project_name)
+
+    @classmethod
+    def not_proposed(cls, project_name: str, space: str, proposed: str) -> "FailedPrecondition":
+        """The project has no proposal of the space that is to be accepted."""
+        what = f"{proposed!r} is" if proposed else "none is"
+        message = f"accept_space: space {space!r} is not proposed for project {project_name!r}: {what}"
+        return cls("NOT_PROPOSED", message, space=space, proposed=proposed)
 
 
 class DatabaseTimeout(DomainError):

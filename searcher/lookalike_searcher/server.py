@@ -33,6 +33,8 @@ from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
 from lookalike_searcher.search.verification import Verifier
+from lookalike_searcher.tuning.load import Load
+from lookalike_searcher.tuning.tuner import Tuner
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running
 from lookalike_serving.listening import address_of
@@ -178,6 +180,8 @@ async def serving(
     )
     service = SearcherService(config, primary, searching, impressions, draining, metrics, threads)
     maintenance = Maintenance(config, primary, metrics)
+    load = Load(primary)
+    tuner = Tuner(config, primary, metrics, load)
     async with (
         trimmed(SMALL_BLOCKS),
         threads,
@@ -185,7 +189,9 @@ async def serving(
         running(retention.run(primary, config.feedback_kept)),
         running(recall.run()),
         running(maintenance.run()),
+        running(tuner.run()),
         running(loop_lag.watch(metrics.loop_lag.observe)),
+        running(loop_lag.watch(load.observe)),
         Server(
             SERVICE,
             lambda grpc_server: add_SearcherServiceServicer_to_server(service, grpc_server),

@@ -108,7 +108,9 @@ async def test_a_project_comes_back_as_it_was(
     writer: Writer, copy: str, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     await backfill.fill(database, writer.project, OWN)
-    await writer.stub.UpdateProject(wire.UpdateProjectRequest(name=writer.project, search_disabled=True))
+    await writer.stub.UpdateProject(
+        wire.UpdateProjectRequest(name=writer.project, search_disabled=True, tuning_policy=wire.TUNING_POLICY_AUTO)
+    )
     async with connected(database_url) as connection:
         await connection.execute(
             "INSERT INTO lookalike_impression SELECT id, '2026-01-02', 77 FROM lookalike_project WHERE name = $1",

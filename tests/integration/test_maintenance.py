@@ -107,7 +107,7 @@ async def test_an_index_waits_for_an_import_but_not_for_a_trickle_nor_for_ever(
     builds: bool,
 ) -> None:
     clock = iter([1000.0, 1000.0 + seconds])
-    monkeypatch.setattr("lookalike_searcher.indexes.maintenance.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("lookalike_searcher.indexes.import_watch.time", SimpleNamespace(monotonic=lambda: next(clock)))
     metrics = Metrics()
     task = Maintenance(replace(CONFIG, exact_threshold=IMAGES, build_patience=30), database, metrics)
     await task.once()

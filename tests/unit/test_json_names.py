@@ -58,9 +58,13 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
         (Merged, "referencesMoved imagesDeleted"),
         (DismissalPage, "dismissals nextPageToken"),
         (Dismissal, "sha256 otherSha256 createTime"),
-        (Project, "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces"),
+        (
+            Project,
+            "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces tuningPolicy"
+            " tuning",
+        ),
         (Limits, "maxImages maxHits searchesPerSecond maxBatch"),
-        (Space, "name dimensions serves vectors index"),
+        (Space, "name dimensions serves vectors index learning"),
         (Index, "state progress phase recall"),
         (ProjectChange, "searchEnabled"),
         (

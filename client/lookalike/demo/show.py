@@ -20,7 +20,7 @@ from lookalike.demo import sheet, stolen
 from lookalike.demo.copies import ALTERATIONS, make_copies
 from lookalike.demo.web import serve_page
 from lookalike.processes import ServerProcess, running
-from lookalike.records import Hit, Item, Match, SearchResult, Status
+from lookalike.records import Hit, Item, Match, SearchResult, Status, TuningPolicy
 
 PROJECT: Final = "demo"
 FAMILY: Final = 1 + len(ALTERATIONS)
@@ -82,7 +82,7 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
             _servers(Path(scratch, "data"), output / "servers.log", timer) as (embedder, searcher, log),
             Client(embedder.address, searcher.address) as client,
         ):
-            await client.create_project(PROJECT)
+            await client.create_project(PROJECT, tuning_policy=TuningPolicy.AUTO)
             outcomes = [outcome async for outcome in client.index(PROJECT, _catalogue(families))]
             counts = Counter(outcome.status for outcome in outcomes)
             timer.print_step("index", ", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))

@@ -47,6 +47,7 @@ from lookalike.records.project import (
 from lookalike.records.proof import MatchBasis, Point, Proof, Region
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchReason, SearchResult
 from lookalike.records.suspect import Suspect
+from lookalike.records.tuning import Learning, MeasuredGain, Tuning, TuningPolicy, TuningStage
 
 __all__ = [
     "END_MISSING",
@@ -77,9 +78,11 @@ __all__ = [
     "Interval",
     "Item",
     "KeepRule",
+    "Learning",
     "Limits",
     "Match",
     "MatchBasis",
+    "MeasuredGain",
     "MergeResult",
     "Model",
     "Origin",
@@ -105,5 +108,8 @@ __all__ = [
     "Suspect",
     "SyncResult",
     "TextEncoder",
+    "Tuning",
+    "TuningPolicy",
+    "TuningStage",
     "Verdict",
 ]

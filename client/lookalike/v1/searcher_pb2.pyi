@@ -21,6 +21,66 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _TuningPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TuningPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TuningPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TUNING_POLICY_UNSPECIFIED: _TuningPolicy.ValueType  # 0
+    """In a request: what the searcher is configured for."""
+    TUNING_POLICY_OFF: _TuningPolicy.ValueType  # 1
+    """It does nothing."""
+    TUNING_POLICY_PROPOSE: _TuningPolicy.ValueType  # 2
+    """It learns and measures, and proposes what helps. Nothing is built before the proposal is accepted; see UpdateProject."""
+    TUNING_POLICY_AUTO: _TuningPolicy.ValueType  # 3
+    """It also builds what helps, cuts over to it, and goes back if the live quality becomes worse."""
+
+class TuningPolicy(_TuningPolicy, metaclass=_TuningPolicyEnumTypeWrapper):
+    """How far the searcher may tune a project by itself: learn a derived space from its images, products and feedback."""
+
+TUNING_POLICY_UNSPECIFIED: TuningPolicy.ValueType  # 0
+"""In a request: what the searcher is configured for."""
+TUNING_POLICY_OFF: TuningPolicy.ValueType  # 1
+"""It does nothing."""
+TUNING_POLICY_PROPOSE: TuningPolicy.ValueType  # 2
+"""It learns and measures, and proposes what helps. Nothing is built before the proposal is accepted; see UpdateProject."""
+TUNING_POLICY_AUTO: TuningPolicy.ValueType  # 3
+"""It also builds what helps, cuts over to it, and goes back if the live quality becomes worse."""
+Global___TuningPolicy: _TypeAlias = TuningPolicy  # noqa: Y015
+
+class _TuningStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TuningStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TuningStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TUNING_STAGE_UNSPECIFIED: _TuningStage.ValueType  # 0
+    """Never sent."""
+    TUNING_STAGE_IDLE: _TuningStage.ValueType  # 1
+    """Nothing is under way."""
+    TUNING_STAGE_PROPOSED: _TuningStage.ValueType  # 2
+    """A space is proposed, and waits to be accepted."""
+    TUNING_STAGE_BUILDING: _TuningStage.ValueType  # 3
+    """A space is being filled, and will serve."""
+    TUNING_STAGE_WATCHING: _TuningStage.ValueType  # 4
+    """A space serves, and its live quality is watched."""
+
+class TuningStage(_TuningStage, metaclass=_TuningStageEnumTypeWrapper):
+    """How far the tuning of a project has come."""
+
+TUNING_STAGE_UNSPECIFIED: TuningStage.ValueType  # 0
+"""Never sent."""
+TUNING_STAGE_IDLE: TuningStage.ValueType  # 1
+"""Nothing is under way."""
+TUNING_STAGE_PROPOSED: TuningStage.ValueType  # 2
+"""A space is proposed, and waits to be accepted."""
+TUNING_STAGE_BUILDING: TuningStage.ValueType  # 3
+"""A space is being filled, and will serve."""
+TUNING_STAGE_WATCHING: TuningStage.ValueType  # 4
+"""A space serves, and its live quality is watched."""
+Global___TuningStage: _TypeAlias = TuningStage  # noqa: Y015
+
 class _IndexState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -321,6 +381,8 @@ class Project(_message.Message):
     SPACES_FIELD_NUMBER: _builtins.int
     SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
     FINGERPRINTS_DISABLED_FIELD_NUMBER: _builtins.int
+    TUNING_POLICY_FIELD_NUMBER: _builtins.int
+    TUNING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: 1 to 63 characters, lower-case letters, digits, `-` and `_`, beginning with a letter or digit."""
     space: _builtins.str
@@ -337,6 +399,8 @@ class Project(_message.Message):
     """Whether fingerprints of its images are not stored, though they are sent; see IndexImagesRequest. Those of before stay,
     and are compared.
     """
+    tuning_policy: Global___TuningPolicy.ValueType
+    """How far the searcher may tune the project by itself."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -353,6 +417,10 @@ class Project(_message.Message):
     def spaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Space]:
         """Its spaces, the serving one first. Only GetProject, and the RPCs that change a space, fill it in."""
 
+    @_builtins.property
+    def tuning(self) -> Global___Tuning:
+        """How far it has come with that. Only GetProject, and the RPCs that change a project or a space, fill it in."""
+
     def __init__(
         self,
         *,
@@ -366,14 +434,148 @@ class Project(_message.Message):
         spaces: _abc.Iterable[Global___Space] | None = ...,
         search_disabled: _builtins.bool = ...,
         fingerprints_disabled: _builtins.bool = ...,
+        tuning_policy: Global___TuningPolicy.ValueType = ...,
+        tuning: Global___Tuning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "tuning", b"tuning", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fingerprints_disabled", b"fingerprints_disabled", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fingerprints_disabled", b"fingerprints_disabled", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "tuning", b"tuning", "tuning_policy", b"tuning_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Project: _TypeAlias = Project  # noqa: Y015
+
+@_typing.final
+class Tuning(_message.Message):
+    """What the searcher has done to tune a project."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    STEP_TIME_FIELD_NUMBER: _builtins.int
+    stage: Global___TuningStage.ValueType
+    """How far it has come."""
+    space: _builtins.str
+    """The space that is proposed, built or watched; empty if nothing is under way."""
+    step: _builtins.str
+    """The last step, for example `proposed`, `cut over`, `went back`; empty before the first. docs/searcher.md has the list."""
+    detail: _builtins.str
+    """Why, for people."""
+    @_builtins.property
+    def learning(self) -> Global___Learning:
+        """What that space was learned from; left out if nothing is under way."""
+
+    @_builtins.property
+    def step_time(self) -> _timestamp_pb2.Timestamp:
+        """When; left out before the first step."""
+
+    def __init__(
+        self,
+        *,
+        stage: Global___TuningStage.ValueType = ...,
+        space: _builtins.str = ...,
+        learning: Global___Learning | None = ...,
+        step: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        step_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["learning", b"learning", "step_time", b"step_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "learning", b"learning", "space", b"space", "stage", b"stage", "step", b"step", "step_time", b"step_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tuning: _TypeAlias = Tuning  # noqa: Y015
+
+@_typing.final
+class Learning(_message.Message):
+    """What a derived space was learned from, and what it was measured to gain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
+    JUDGEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """`mean`: the mean of the project's vectors is taken out. `products`: it was learned which images show the same product.
+    `unlabelled`: from the vectors alone. 1 to 40 letters of a to z, `-` or `_`.
+    """
+    image_count: _builtins.int
+    """From so many images."""
+    product_count: _builtins.int
+    """From so many products of two or more images."""
+    judgement_count: _builtins.int
+    """From so many pairs of images that users judged."""
+    @_builtins.property
+    def gain(self) -> Global___MeasuredGain:
+        """The gain on products that were held out; left out if there were too few to measure it."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        image_count: _builtins.int = ...,
+        product_count: _builtins.int = ...,
+        judgement_count: _builtins.int = ...,
+        gain: Global___MeasuredGain | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "gain", b"gain"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "gain", b"gain", "image_count", b"image_count", "judgement_count", b"judgement_count", "method", b"method", "product_count", b"product_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gain: _TypeAlias = _typing.Literal["gain"]  # noqa: Y015
+    _WhichOneofArgType__gain: _TypeAlias = _typing.Literal["_gain", b"_gain"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gain) -> _WhichOneofReturnType__gain | None: ...
+
+Global___Learning: _TypeAlias = Learning  # noqa: Y015
+
+@_typing.final
+class MeasuredGain(_message.Message):
+    """What a space gains on held-out products over the one that served: mean average precision, 0 to 1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
+    QUERY_COUNT_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    product_count: _builtins.int
+    """How many products were held out, each once."""
+    query_count: _builtins.int
+    """How many of their images were searched for."""
+    before: _builtins.float
+    """In the space that served."""
+    after: _builtins.float
+    """In the new one."""
+    low: _builtins.float
+    """The difference of both is at least this, with 99 % confidence."""
+    high: _builtins.float
+    """The difference of both is at most this, with 99 % confidence."""
+    def __init__(
+        self,
+        *,
+        product_count: _builtins.int = ...,
+        query_count: _builtins.int = ...,
+        before: _builtins.float = ...,
+        after: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "high", b"high", "low", b"low", "product_count", b"product_count", "query_count", b"query_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasuredGain: _TypeAlias = MeasuredGain  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
@@ -424,6 +626,7 @@ class Space(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The embedding space; see Embedding."""
     serves: _builtins.bool
@@ -444,6 +647,10 @@ class Space(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
+    @_builtins.property
+    def learning(self) -> Global___Learning:
+        """What it was learned from; left out if it is not derived, or if nobody said so."""
+
     def __init__(
         self,
         *,
@@ -454,10 +661,11 @@ class Space(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
         dimensions: _builtins.int = ...,
+        learning: Global___Learning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index", "learning", b"learning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "learning", b"learning", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -687,6 +895,7 @@ class CreateProjectRequest(_message.Message):
     SPACE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
+    TUNING_POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name; see Project."""
     space: _builtins.str
@@ -695,6 +904,8 @@ class CreateProjectRequest(_message.Message):
     """How many numbers each vector of the space has: 1 to 4,000, as an index over them takes no more. 0 means 512.
     EmbedderService.GetModel names it.
     """
+    tuning_policy: Global___TuningPolicy.ValueType
+    """How far the searcher may tune it."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """Its limits; left out, the server's."""
@@ -706,10 +917,11 @@ class CreateProjectRequest(_message.Message):
         space: _builtins.str = ...,
         limits: Global___Limits | None = ...,
         dimensions: _builtins.int = ...,
+        tuning_policy: Global___TuningPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "limits", b"limits", "name", b"name", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "limits", b"limits", "name", b"name", "space", b"space", "tuning_policy", b"tuning_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -849,12 +1061,18 @@ class UpdateProjectRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
     FINGERPRINTS_DISABLED_FIELD_NUMBER: _builtins.int
+    TUNING_POLICY_FIELD_NUMBER: _builtins.int
+    ACCEPT_SPACE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The project's name."""
     search_disabled: _builtins.bool
     """Whether searches are to be refused; see Project."""
     fingerprints_disabled: _builtins.bool
     """Whether fingerprints are not to be stored; see Project."""
+    tuning_policy: Global___TuningPolicy.ValueType
+    """How far the searcher may tune it."""
+    accept_space: _builtins.str
+    """Accepts the proposal of this space: it is built, and serves once it is filled. See Tuning.space."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """The new limits: all of them are replaced."""
@@ -866,19 +1084,25 @@ class UpdateProjectRequest(_message.Message):
         limits: Global___Limits | None = ...,
         search_disabled: _builtins.bool | None = ...,
         fingerprints_disabled: _builtins.bool | None = ...,
+        tuning_policy: Global___TuningPolicy.ValueType | None = ...,
+        accept_space: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "search_disabled", b"search_disabled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "_tuning_policy", b"_tuning_policy", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "search_disabled", b"search_disabled", "tuning_policy", b"tuning_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "_tuning_policy", b"_tuning_policy", "accept_space", b"accept_space", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled", "tuning_policy", b"tuning_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fingerprints_disabled: _TypeAlias = _typing.Literal["fingerprints_disabled"]  # noqa: Y015
     _WhichOneofArgType__fingerprints_disabled: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled"]  # noqa: Y015
     _WhichOneofReturnType__search_disabled: _TypeAlias = _typing.Literal["search_disabled"]  # noqa: Y015
     _WhichOneofArgType__search_disabled: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled"]  # noqa: Y015
+    _WhichOneofReturnType__tuning_policy: _TypeAlias = _typing.Literal["tuning_policy"]  # noqa: Y015
+    _WhichOneofArgType__tuning_policy: _TypeAlias = _typing.Literal["_tuning_policy", b"_tuning_policy"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fingerprints_disabled) -> _WhichOneofReturnType__fingerprints_disabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__search_disabled) -> _WhichOneofReturnType__search_disabled | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tuning_policy) -> _WhichOneofReturnType__tuning_policy | None: ...
 
 Global___UpdateProjectRequest: _TypeAlias = UpdateProjectRequest  # noqa: Y015
 
@@ -3362,6 +3586,7 @@ class Projection(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     MATRIX_FIELD_NUMBER: _builtins.int
     CENTRE_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The space of x: one of the project that is not derived itself."""
     @_builtins.property
@@ -3375,16 +3600,21 @@ class Projection(_message.Message):
     def centre(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """c: a finite number for each dimension of x, at most of length 1, as the mean of vectors is."""
 
+    @_builtins.property
+    def learning(self) -> Global___Learning:
+        """What it was learned from, to be shown; left out, nothing is shown."""
+
     def __init__(
         self,
         *,
         source: _builtins.str = ...,
         matrix: _abc.Iterable[_builtins.float] | None = ...,
         centre: _abc.Iterable[_builtins.float] | None = ...,
+        learning: Global___Learning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["learning", b"learning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "matrix", b"matrix", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "learning", b"learning", "matrix", b"matrix", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

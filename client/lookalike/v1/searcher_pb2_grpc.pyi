@@ -18,7 +18,7 @@ class SearcherServiceStub:
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED (FAILED_PRECONDITION),
     IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo),
     DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL
@@ -48,9 +48,10 @@ class SearcherServiceStub:
     Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
     """
     UpdateProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.UpdateProjectRequest, _searcher_pb2.UpdateProjectResponse]
-    """Replaces a project's limits, switches its searches off or on, or both.
+    """Replaces a project's limits, switches what it does off or on, or accepts what the searcher proposes to tune it.
 
-    Errors: INVALID_ARGUMENT (name or limits, or nothing is to be changed), NOT_FOUND, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (name, limits, tuning_policy or accept_space, or nothing is to be changed), NOT_FOUND,
+    FAILED_PRECONDITION (accept_space is not proposed: NOT_PROPOSED), UNAVAILABLE.
     """
     DeleteProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteProjectRequest, _searcher_pb2.DeleteProjectResponse]
     """Deletes a project with all its images. It cannot be undone.
@@ -241,7 +242,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED (FAILED_PRECONDITION),
     IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo),
     DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL
@@ -293,9 +294,10 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_pb2.UpdateProjectRequest,
         context: _aio.ServicerContext[_searcher_pb2.UpdateProjectRequest, _abc.Awaitable[_searcher_pb2.UpdateProjectResponse]],
     ) -> _abc.Awaitable[_searcher_pb2.UpdateProjectResponse]:
-        """Replaces a project's limits, switches its searches off or on, or both.
+        """Replaces a project's limits, switches what it does off or on, or accepts what the searcher proposes to tune it.
 
-        Errors: INVALID_ARGUMENT (name or limits, or nothing is to be changed), NOT_FOUND, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name, limits, tuning_policy or accept_space, or nothing is to be changed), NOT_FOUND,
+        FAILED_PRECONDITION (accept_space is not proposed: NOT_PROPOSED), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

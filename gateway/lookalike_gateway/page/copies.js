@@ -49,6 +49,7 @@ async function work(signal) {
     const file = waiting.shift();
     try {
       const { copies: found } = await patiently(file, signal);
+      if (signal.aborted) return;
       counts[found.length ? "copies" : "others"] += 1;
       note(verdict(file, found), found.length);
     } catch (error) {

@@ -4,7 +4,7 @@ import { $, el, load } from "./dom.js";
 
 const LONGER = 640, EDGE = 10; // of a canvas; the edge is for outlines along the picture's sides
 const WHOLE = [{ x: 0, y: 0 }, { x: 1, y: 0 }, { x: 1, y: 1 }, { x: 0, y: 1 }];
-let timer = 0;
+let timer = 0, latest = null;
 
 // What was done to the photo, in words.
 export function done({ mirrored, turned, cropped, bordered, stretched, ofImage, recoloured, covered }) {
@@ -19,21 +19,23 @@ export function done({ mirrored, turned, cropped, bordered, stretched, ofImage, 
   ].filter(Boolean).join(", ");
 }
 
-// A button that shows the proof of a result; `shown` gives the picture that was searched with, or null.
-export const button = (result, name, shown) =>
-  el("button", { type: "button", className: "prove", "aria-label": `Proof: ${name}`, onclick: () => open(result, name, shown) }, "Proof");
+// A button that shows the proof of a result; `shown` gives the picture that is the copy, or null. Both have names there.
+export const button = (result, name, shown, names = ["Your picture", "The photo"]) =>
+  el("button", { type: "button", className: "prove", "aria-label": `Proof: ${name}`, onclick: () => open(result, name, shown, names) }, "Proof");
 
-async function open(result, name, shown) {
+async function open(result, name, shown, names) {
   const dialog = $("proof");
+  latest = result;
   $("proof-title").textContent = `A copy of ${name}`;
   $("proof-words").textContent = done(result.proof) || "recompressed or resized";
   $("proof-sides").replaceChildren();
   if (!dialog.open) dialog.showModal();
   const [picture, photo] = await Promise.all([shown(), loaded(result)]);
-  $("proof-sides").replaceChildren(...sides(result.proof, picture, photo));
+  if (latest === result) $("proof-sides").replaceChildren(...sides(result.proof, picture, photo, names));
 }
 
-function loaded(result) {
+// The largest picture of an image that can be had, or null.
+export function loaded(result) {
   const image = new Image();
   return new Promise((found) => {
     image.onload = () => found(image);
@@ -41,8 +43,8 @@ function loaded(result) {
   });
 }
 
-function sides(proof, picture, photo) {
-  const [one, other] = [picture && new Sheet(picture, "Your picture"), photo && new Sheet(photo, "The photo")];
+function sides(proof, picture, photo, [its, theirs]) {
+  const [one, other] = [picture && new Sheet(picture, its), photo && new Sheet(photo, theirs)];
   one?.outline(proof.cornersInQuery);
   if (one && proof.covered) {
     const { left, top, right, bottom } = proof.covered;
@@ -51,23 +53,25 @@ function sides(proof, picture, photo) {
   other?.outline(proof.cornersInImage);
   const none = (label) => el("p", { className: "blank" }, `${label} cannot be shown.`);
   return [
-    figure(one?.canvas ?? none("Your picture"), "Your picture: the photo is outlined in it"),
-    figure(other?.canvas ?? none("The photo"), "The photo: your picture is outlined in it"),
-    ...(one && other ? [overlay(proof, picture, photo)] : []),
+    figure(one?.canvas ?? none(its), `${its}, and where ${lower(theirs)} lies in it`),
+    figure(other?.canvas ?? none(theirs), `${theirs}, and where ${lower(its)} lies in it`),
+    ...(one && other ? [overlay(proof, picture, photo, [its, theirs])] : []),
   ];
 }
+
+const lower = (text) => text[0].toLowerCase() + text.slice(1);
 
 const figure = (shown, caption, ...more) => el("figure", {}, shown, el("figcaption", {}, caption, ...more));
 
 // The photo over the picture. In a copy everything stays in its place.
-function overlay(proof, picture, photo) {
-  const sheet = new Sheet(picture, "The photo laid over your picture");
+function overlay(proof, picture, photo, [its, theirs]) {
+  const sheet = new Sheet(picture, `${theirs} laid over ${lower(its)}`);
   const draw = (share) => {
     sheet.pen.clearRect(-EDGE, -EDGE, sheet.canvas.width, sheet.canvas.height);
     sheet.lay(picture, WHOLE, 1);
     sheet.lay(photo, proof.cornersInQuery, share);
   };
-  const slider = el("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Fade from your picture to the photo" });
+  const slider = el("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": `Fade from ${lower(its)} to ${lower(theirs)}` });
   const blink = el("button", { type: "button", "aria-pressed": "false" }, "Blink");
   slider.oninput = () => {
     still(blink);

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from lookalike.errors import LookalikeError
-from lookalike.records import DuplicateCluster, DuplicateProgress
+from lookalike.records import DuplicateCluster, DuplicateProgress, KeepRule
 from lookalike_gateway import openapi, problems
 from lookalike_gateway.auth import Permission
 from lookalike_gateway.models.duplicates import Cluster, DuplicateLine, DuplicatePage, Progress
@@ -107,7 +107,7 @@ def _find(
         rest=query.rest,
         across_products=query.across_products,
         newer_than=query.newer_than,
-        keep=query.keep,
+        keep=KeepRule(query.keep),
         recoloured=query.recoloured,
         resume_token=query.resume_token,
         on_progress=note,

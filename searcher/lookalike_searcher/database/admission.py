@@ -70,6 +70,11 @@ class Admission:
         self._pace = _FIRST_GUESS_SECONDS
         self._projects: dict[str, _Places] = {}
 
+    @property
+    def calls_wait(self) -> bool:
+        """Say whether any call waits for a place of its project."""
+        return any(places.waiting for places in self._projects.values())
+
     def check(self, project_name: str, remaining: float) -> None:
         """Refuse a call that `take` would refuse, before any work is done for it.
 

@@ -172,6 +172,11 @@ class Database:
         """
         self._readers.check(project_name, time_remaining())
 
+    @property
+    def calls_wait(self) -> bool:
+        """Say whether any call that reads waits for its project's share of the connections."""
+        return self._readers.calls_wait
+
     async def _begin(self, connection: Connection, kind: str, settings: str = "", condition: str = "") -> bool:
         seconds = min(self._command_timeout, time_remaining())
         return await transaction.begin(connection, kind, self._topology, seconds, settings, condition)

@@ -6,10 +6,9 @@ searcher that is killed leaves nothing but work for the next one.
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 import asyncpg
 
@@ -21,18 +20,13 @@ from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
 from lookalike_searcher.indexes import backfill, calibration, index
 from lookalike_searcher.indexes.calibration import Calibration
 from lookalike_searcher.indexes.curve import EXACT
+from lookalike_searcher.indexes.import_watch import ImportWatch
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_serving.errors import DomainError
 
 logger = logging.getLogger(__name__)
 
-_IMPORTING: Final = 0.01
-"""A project that grows by this share during `build_patience` is being imported, which is faster without an index."""
-_LONGEST_IMPORT: Final = 300.0
-"""After so many seconds of an import, the index is built in any case, as searches are exact until then. What is imported
-during the build is added to the index image by image, by one process: a million images were imported in a minute, and
-an index that was begun at 200,000 of them was not ready after 25, on a busy machine."""
 _DEAD_SHARE: Final = 0.05
 """With this share of deleted vectors, their places in the index are cleaned: each costs a step in every search."""
 _MIN_DEAD: Final = 1_000
@@ -45,14 +39,6 @@ _FAILURES: Final = (DomainError, *FAILURES)
 
 Job = Callable[[Connection, asyncpg.Record], Awaitable[bool]]
 """Does due work on a connection for long statements. Returns whether there was something to do."""
-
-
-class _Growth(NamedTuple):
-    """The growth of a project says when it was first seen without an index, and when last counted, with the count then."""
-
-    first: float
-    last: float
-    image_count: int
 
 
 class Maintenance:
@@ -76,7 +62,7 @@ class Maintenance:
             "vacuum": self._vacuum,
             "drop": self._drop,
         }
-        self._growths: dict[int, _Growth] = {}  # by space without an index
+        self._imports = ImportWatch(config.build_patience)  # of spaces without an index
 
     async def run(self) -> None:
         """Check for due work at each interval, until cancelled."""
@@ -104,17 +90,10 @@ class Maintenance:
         return sum([await self._attempt(row) for row in due_rows if not self._is_import(row)])
 
     def _is_import(self, due: asyncpg.Record) -> bool:
-        """Return whether the job is an index build that should wait, since the project still grows fast."""
+        """Return whether the job is an index build that should wait: importing is faster without an index."""
         if due["job"] != "build":
             return False
-        now, patience = time.monotonic(), self._config.build_patience
-        seen = self._growths.setdefault(due["space_id"], _Growth(now, now, due["image_count"]))
-        if due["idle_seconds"] >= patience or now - seen.first >= _LONGEST_IMPORT:
-            return False
-        if now - seen.last < patience:
-            return True
-        self._growths[due["space_id"]] = seen._replace(last=now, image_count=due["image_count"])
-        return bool(due["image_count"] > seen.image_count * (1 + _IMPORTING))
+        return self._imports.is_import(due["space_id"], due["idle_seconds"], due["image_count"])
 
     async def _attempt(self, due: asyncpg.Record) -> bool:
         """Do a job, unless another searcher does it.

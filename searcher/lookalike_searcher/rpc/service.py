@@ -19,6 +19,7 @@ from lookalike_searcher.rpc import page_token, parse, respond
 from lookalike_searcher.rpc.duplicate_service import DuplicateService
 from lookalike_searcher.rpc.index_handler import Indexing
 from lookalike_searcher.rpc.search_handler import Searching
+from lookalike_searcher.tuning import state
 from lookalike_serving.errors import Context
 from lookalike_serving.security.caller import CALLER
 from lookalike_serving.server import Draining
@@ -52,7 +53,8 @@ class SearcherService(DuplicateService):
         """Create a project; see the proto."""
         name, space = validation.project_name(request.name), validation.space(request.space)
         limits, dimensions = parse.limits(request.limits), parse.dimensions(request.dimensions)
-        created = await registry.create(self._database, name, space, limits, dimensions)
+        policy = parse.tuning_policy(request.tuning_policy, self._config.tuning_policy)
+        created = await registry.create(self._database, name, space, limits, dimensions, policy)
         return wire.CreateProjectResponse(project=await self.project(created))
 
     async def GetProject(self, request: wire.GetProjectRequest, context: Context) -> wire.GetProjectResponse:
@@ -70,10 +72,14 @@ class SearcherService(DuplicateService):
         return wire.ListProjectsResponse(projects=map(respond.project, projects[:size]), next_page_token=more)
 
     async def UpdateProject(self, request: wire.UpdateProjectRequest, context: Context) -> wire.UpdateProjectResponse:
-        """Change a project's limits and switches; see the proto."""
+        """Change a project's limits, switches and policy, or accept a proposal; see the proto."""
         name = validation.project_name(request.name)
-        limits, switches = parse.update(request)
-        updated = await registry.update(self._database, name, limits, **switches)
+        change = parse.update(request)
+        if change.accepted:
+            await state.accept(self._database, name, change.accepted)
+        updated = await registry.update(
+            self._database, name, change.limits, **change.switches, tuning_policy=change.policy
+        )
         return wire.UpdateProjectResponse(project=await self.project(updated))
 
     async def DeleteProject(self, request: wire.DeleteProjectRequest, context: Context) -> wire.DeleteProjectResponse:

@@ -3,7 +3,7 @@
 from lookalike_searcher.rpc.parse.duplicates import dismissed, duplicates, merged
 from lookalike_searcher.rpc.parse.entry import entries, one_project, synced
 from lookalike_searcher.rpc.parse.feedback import deleted_feedback, feedback
-from lookalike_searcher.rpc.parse.project import derivation, dimensions, export, limits, update
+from lookalike_searcher.rpc.parse.project import derivation, dimensions, export, limits, tuning_policy, update
 from lookalike_searcher.rpc.parse.reference import after, hashes, names, possible
 from lookalike_searcher.rpc.parse.search import filter_, limit, search
 
@@ -27,5 +27,6 @@ __all__ = [
     "possible",
     "search",
     "synced",
+    "tuning_policy",
     "update",
 ]
