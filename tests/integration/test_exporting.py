@@ -106,8 +106,8 @@ def test_the_command_writes_a_pair_that_is_served(tmp_path: Path, photos: Path) 
     assert done.exit_code == 0, done.output
     for said in (f"{file}, {tmp_path / 'net.toml'}\n", "1024 dimensions, licence CC0-1.0", "over 4 photos: 1.0000"):
         assert said in done.output
-    said = load_model(Config(cache_dir=tmp_path, model=file, max_batch_size=1)).description
-    assert (said.architecture, said.dimensions) == ("mobilenet_v3_small", 1024)
+    served = load_model(Config(cache_dir=tmp_path, model=file, max_batch_size=1)).description
+    assert (served.architecture, served.dimensions) == ("mobilenet_v3_small", 1024)
 
 
 @pytest.mark.parametrize(
