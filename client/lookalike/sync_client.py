@@ -134,19 +134,20 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.model())
 
-    def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
+    def embed(self, image: bytes | Path, *, fingerprint: bool = False, views: bool = False) -> Embedding:
         """Return the vector of one image.
 
         Args:
             image: the bytes of an image file, or the path of one.
             fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
+            views: whether to embed views of it too, ten times the work: see `thorough` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         loop, client = self._client()
-        return loop.call(client.embed(image, fingerprint=fingerprint))
+        return loop.call(client.embed(image, fingerprint=fingerprint, views=views))
 
     def embed_text(self, text: str) -> Embedding:
         """Return the vector of a text, which lives in the space of the images; see `Model.text_encoder`.
@@ -572,6 +573,7 @@ class SyncClient:
         space: str | None = None,
         rerank: int = 0,
         verify: int = 0,
+        thorough: bool = False,
     ) -> SearchResult:
         """Find the project's images most similar to an image, a text, an image of the project, a vector, or examples.
 
@@ -604,6 +606,7 @@ class SyncClient:
                 space=space,
                 rerank=rerank,
                 verify=verify,
+                thorough=thorough,
             )
         )
 
@@ -627,7 +630,7 @@ class SyncClient:
         return loop.call(client.search_batch(project, queries))
 
     def find_copies(
-        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+        self, project: str, items: Items, *, candidates: int = 20, thorough: bool = True, fetch: Settings = _FETCH
     ) -> Generator[Suspect, None, None]:
         """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
 
@@ -638,6 +641,7 @@ class SyncClient:
             project: the project's name.
             items: the suspicious pictures.
             candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            thorough: whether what is nearest to views of each one is compared too; see `Query`.
             fetch: how pictures are fetched.
 
         Raises:
@@ -646,7 +650,9 @@ class SyncClient:
             LookalikeError: a server stayed away, or failed.
         """
         loop, client = self._client()
-        return loop.iterate(lambda: client.find_copies(project, items, candidates=candidates, fetch=fetch))
+        return loop.iterate(
+            lambda: client.find_copies(project, items, candidates=candidates, thorough=thorough, fetch=fetch)
+        )
 
     def record_feedback(
         self,

@@ -125,19 +125,27 @@ class Engine:
         if stuck:
             raise Stuck(f"{len(stuck)} threads are still at work {_END_SECONDS:g} s after the end")
 
-    async def embed(self, data: bytes, *, seconds: float | None = None, fingerprint: bool = False) -> Job:
-        """Return the finished job of one interactive image.
+    async def embed(
+        self, data: bytes, *, seconds: float | None = None, fingerprint: bool = False, views: bool = False
+    ) -> Job:
+        """Return the finished job of one image for which a caller waits. With views it is bulk work, as it takes long.
 
         Args:
             data: the image file.
             seconds: how long the caller will wait; None: without limit.
             fingerprint: whether to make a fingerprint, too.
+            views: whether to embed views, too.
 
         Raises:
             Overloaded: too much is in flight, or the caller would give up before it is done.
             DomainError: the image is not accepted, or the model failed on it.
         """
-        return await self._interactive(data, seconds, fingerprint=fingerprint)
+        lane = Lane.BULK if views else Lane.INTERACTIVE
+        if views:
+            await self._bulk_room(len(data))
+        else:
+            self._admit(len(data), math.inf if seconds is None else seconds)
+        return await self._answered(data, lane, seconds, fingerprint=fingerprint, views=views)
 
     async def embed_text(self, text: str, *, seconds: float | None = None) -> Job:
         """Return the finished job of one text, which has a text encoder to go to; see `embed`.
@@ -150,12 +158,22 @@ class Engine:
             check(text)
         except DomainError as error:
             raise self._metrics.refusing(Lane.INTERACTIVE, error) from None
-        return await self._interactive(text.encode(), seconds, is_text=True)
-
-    async def _interactive(
-        self, data: bytes, seconds: float | None, *, fingerprint: bool = False, is_text: bool = False
-    ) -> Job:
+        data = text.encode()
         self._admit(len(data), math.inf if seconds is None else seconds)
+        self._texts += 1
+        return await self._answered(data, Lane.INTERACTIVE, seconds, is_text=True)
+
+    async def _answered(
+        self,
+        data: bytes,
+        lane: Lane,
+        seconds: float | None,
+        *,
+        fingerprint: bool = False,
+        views: bool = False,
+        is_text: bool = False,
+    ) -> Job:
+        """Return the finished job of what has been admitted."""
         answered = self._loop.create_future()
 
         def done(_: Job) -> None:
@@ -163,8 +181,7 @@ class Engine:
                 answered.set_result(None)
 
         deadline = math.inf if seconds is None else time.monotonic() + seconds
-        job = Job(data, Lane.INTERACTIVE, done, deadline, fingerprint, is_text)
-        self._texts += is_text
+        job = Job(data, lane, done, deadline, fingerprint, views, is_text)
         self._begin(job)
         try:
             await answered
@@ -180,9 +197,7 @@ class Engine:
         Raises:
             DeviceLost: nothing will be computed any more.
         """
-        if self._batcher.device_lost:
-            raise self._metrics.refusing(Lane.BULK, DeviceLost())
-        await self._budgets[Lane.BULK].acquire(len(data))
+        await self._bulk_room(len(data))
         job = Job(data, Lane.BULK, done, wants_fingerprint=fingerprint)
         self._begin(job)
         return job
@@ -197,6 +212,12 @@ class Engine:
             raise DeviceLost
         if time.monotonic() - self._batcher.last_success > fresh_seconds:
             await self.embed(_probe_photo())
+
+    async def _bulk_room(self, size: int) -> None:
+        """Wait until there is room for a bulk image. Raises DeviceLost."""
+        if self._batcher.device_lost:
+            raise self._metrics.refusing(Lane.BULK, DeviceLost())
+        await self._budgets[Lane.BULK].acquire(size)
 
     def _admit(self, size: int, seconds: float) -> None:
         """Admit an interactive image or text, or raise its refusal."""
@@ -234,7 +255,7 @@ class Engine:
 
     def _finish(self, job: Job, failure: Exception | None) -> None:
         """End a job, from any thread. The event loop is woken once for all jobs that end before it runs."""
-        job.data, job.pixels, job.tokens, job.ended = b"", None, None, True
+        job.data, job.pixels, job.views, job.tokens, job.ended = b"", None, (), None, True
         job.failure = failure or (TooLate(job.what) if job.result is None and job.is_late() else None)
         if job.failure:
             _forget_frames(job.failure)

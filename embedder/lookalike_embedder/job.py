@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ from lookalike._transport.call_context import REQUEST_ID
 from lookalike_embedder.image import Info, Pixels
 from lookalike_embedder.text import Tokens
 from lookalike_serving.fingerprint import Fingerprint
+from lookalike_serving.patience import acceptable_wait
 
 
 class Lane(StrEnum):
@@ -28,12 +29,14 @@ class Embedded:
         sha256: the hash of the file, or of the text in UTF-8.
         info: the file's format, size and orientation; None of a text.
         fingerprint: the picture's fingerprint, if it was asked for.
+        views: the vectors of its views, if they were asked for.
     """
 
     vector: bytes
     sha256: bytes
     info: Info | None
     fingerprint: Fingerprint | None = None
+    views: tuple[bytes, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -46,12 +49,13 @@ class Job:
         done: is called once on the event loop, when `result` or `failure` is set; never after `cancel`.
         deadline: when the answer is of no use any more.
         wants_fingerprint: whether a fingerprint is made, too.
+        wants_views: whether views are embedded, too.
         is_text: whether it is a text, which is always interactive.
         request_id: the id of the call that brought it.
         entered: when the job was created.
         cancelled: whether the caller does not wait any more.
         ended: whether `result` or `failure` is final.
-        sha256, info, pixels, fingerprint: what decoding an image has set.
+        sha256, info, pixels, fingerprint, views: what decoding an image has set.
         tokens: what decoding a text has set, beside its hash.
         result: the result, if there is one.
         failure: why there is none.
@@ -65,6 +69,7 @@ class Job:
     done: "Callable[[Job], None]"
     deadline: float = math.inf
     wants_fingerprint: bool = False
+    wants_views: bool = False
     is_text: bool = False
     size: int = field(init=False)
     request_id: str = field(default_factory=REQUEST_ID.get)
@@ -76,6 +81,7 @@ class Job:
     pixels: Pixels | None = None
     tokens: Tokens | None = None
     fingerprint: Fingerprint | None = None
+    views: Sequence[Pixels] = ()
     result: Embedded | None = None
     failure: Exception | None = None
     cached: bool = False
@@ -93,6 +99,11 @@ class Job:
         """Return what it is, in words."""
         return "text" if self.is_text else "image"
 
+    @property
+    def images(self) -> Sequence[Pixels]:
+        """Return what is computed: the picture and its views."""
+        return () if self.pixels is None else (self.pixels, *self.views)
+
     def __post_init__(self) -> None:
         """Note the size of the file, which is dropped later."""
         self.size = len(self.data)
@@ -108,3 +119,7 @@ class Job:
     def is_late(self) -> bool:
         """Return whether the deadline has passed."""
         return time.monotonic() >= self.deadline
+
+    def is_overdue(self) -> bool:
+        """Return whether it has waited for longer than it was expected to when it was admitted."""
+        return time.monotonic() - self.entered > acceptable_wait(self.deadline - self.entered)

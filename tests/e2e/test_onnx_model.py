@@ -10,6 +10,7 @@ from PIL import Image
 
 from lookalike import Client, Item
 from lookalike.processes import running
+from tests.data_dir import initialised
 from tests.onnx_files import write
 from tests.pictures import encoded
 
@@ -43,7 +44,7 @@ async def check(client: Client, project: str, space: str) -> None:
 
 @pytest.mark.timeout(300)
 async def test_models_of_384_and_1024_dimensions_beside_vgg16(tmp_path: Path) -> None:
-    data = ["--port", "0", "--data-dir", str(tmp_path / "data")]
+    data = ["--port", "0", "--data-dir", str(initialised(tmp_path / "data"))]
     embedder = ["--port", "0", "--model"]
     async with (
         running("lookalike_searcher", data) as searcher,
@@ -83,6 +84,8 @@ async def test_models_of_384_and_1024_dimensions_beside_vgg16(tmp_path: Path) ->
             subprocess.run([*program, *command], cwd=tmp_path, check=True, capture_output=True)  # noqa: ASYNC221
         await check(second, "copy", new)
         assert len((await second.get_project("copy")).spaces) == 5
+    ended = [server.process.returncode for server in (vgg16, small, large)]
+    assert ended == [0, 0, 0], "one that is told to end ends cleanly"
 
 
 def test_what_is_wrong_with_a_model_is_said_at_start(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def embedding(message: common.Embedding) -> Embedding:
 
 
 def embedded(message: embedder_pb2.EmbedResponse) -> Embedding:
-    """Return the record of an image's vector, with its fingerprint if there is one."""
-    record = embedding(message.embedding)
+    """Return the record of an image's vector, with its fingerprint and its views if there are any."""
+    record = replace(embedding(message.embedding), views=tuple(map(embedding, message.views)))
     if not message.HasField("fingerprint"):
         return record
     held = message.fingerprint

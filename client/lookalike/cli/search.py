@@ -66,6 +66,13 @@ def search(
     verify: Annotated[
         int, typer.Option(min=0, max=100, help="Prove whether this number of first hits are copies; 0: none.")
     ] = _VERIFIED,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Verify what is nearest to views of the image too: copies that were altered much are found.",
+        ),
+    ] = False,
     space: Annotated[
         str | None, typer.Option(help="The project's space to search in; by default the serving space.")
     ] = None,
@@ -80,6 +87,8 @@ def search(
     if text is not None:
         verify = 0  # words have no copies
     chosen = filters.filter_of(product, variant, staged, uri_prefix, label)
+    if thorough and not verify:
+        raise typer.BadParameter("a thorough search verifies: --verify must be more than 0", param_hint="--thorough")
 
     async def work() -> None:
         async with Client(embedder, searcher, timeout=timeout) as client:
@@ -95,6 +104,7 @@ def search(
                 space=space,
                 rerank=rerank,
                 verify=verify,
+                thorough=thorough,
             )
         if as_json:
             print_json(result, indent=2)

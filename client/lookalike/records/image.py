@@ -133,12 +133,14 @@ class Embedding:
         featureless: whether the picture shows nothing but one colour, so that likeness to it means
             nothing.
         fingerprint: the picture's fingerprint, if it was asked for.
+        views: the vectors of views of the picture, if they were asked for.
     """
 
     space: str
     values: tuple[float, ...]
     featureless: bool = False
     fingerprint: Fingerprint | None = None
+    views: "tuple[Embedding, ...]" = ()
 
 
 @dataclass(frozen=True)
