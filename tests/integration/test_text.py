@@ -138,6 +138,8 @@ async def test_the_command_line_searches_with_words(shop: Shop, commands: Comman
     assert json.loads(done.output)["results"][0]["references"][0]["uri"] == "red.jpg"
     plain = await commands.ask("search", shop.project, "--text", "red rain boots", *servers)
     assert "could not be verified" not in plain.errors
+    thorough = await commands.ask("search", shop.project, "--text", "red", "--thorough", *servers)
+    assert (thorough.code, "words have no copies" in thorough.errors) == (2, True)
     both = await commands.ask("search", shop.project, "photo.jpg", "--text", "red", *servers)
     assert (both.code, "exactly one of an image and --text" in both.errors) == (2, True)
 

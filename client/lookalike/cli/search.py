@@ -85,7 +85,9 @@ def search(
     if (image is None) == (text is None):
         raise typer.BadParameter("needs exactly one of an image and --text", param_hint="IMAGE")
     if text is not None:
-        verify = 0  # words have no copies
+        if thorough:
+            raise typer.BadParameter("needs an image: words have no copies", param_hint="--thorough")
+        verify = 0
     chosen = filters.filter_of(product, variant, staged, uri_prefix, label)
     if thorough and not verify:
         raise typer.BadParameter("a thorough search verifies: --verify must be more than 0", param_hint="--thorough")
