@@ -19,6 +19,9 @@ export async function call(path, query = {}, options = {}) {
   return body;
 }
 
+// The embedder's model; null where it cannot be asked.
+export const model = () => send("v1/model").then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+
 // The token that the servers ask for stays in this tab, and is asked for when there is none that they accept.
 const token = () => sessionStorage.getItem("token");
 
