@@ -156,19 +156,30 @@ class Client:
         """Return the embedder's model: its space, limits and precision."""
         return await embedding.model(self._call())
 
-    async def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
+    async def embed(self, image: bytes | Path, *, fingerprint: bool = False, views: bool = False) -> Embedding:
         """Return the vector of one image.
 
         Args:
             image: the bytes of an image file, or the path of one.
             fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
+            views: whether to embed views of it too, ten times the work: see `thorough` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         data = await asyncio.to_thread(photo.read, image)
-        return decode.embedded(await embedding.embed(self._call(), data, fingerprint=fingerprint))
+        return decode.embedded(await embedding.embed(self._call(), data, fingerprint=fingerprint, views=views))
+
+    async def embed_text(self, text: str) -> Embedding:
+        """Return the vector of a text, which lives in the space of the images; see `Model.text_encoder`.
+
+        Raises:
+            PreconditionError: the embedder's model has no text encoder.
+            InvalidRequestError: the text is empty or too long; `reason` says which.
+            OverloadedError: the embedder's queue is full.
+        """
+        return decode.embedding((await embedding.embed_text(self._call(), text)).embedding)
 
     async def create_project(
         self,
@@ -579,6 +590,7 @@ class Client:
         project: str,
         *,
         image: bytes | Path | None = None,
+        text: str | None = None,
         sha256: str | None = None,
         uri: str | None = None,
         embedding: Embedding | None = None,
@@ -593,20 +605,22 @@ class Client:
         space: str | None = None,
         rerank: int = 0,
         verify: int = 0,
+        thorough: bool = False,
     ) -> SearchResult:
-        """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
+        """Find the project's images most similar to an image, a text, an image of the project, a vector, or examples.
 
         The arguments are those of `Query`, which has their ranges.
 
         Raises:
             NotFoundError: there is no such project or space, or an image that the query names is not in it.
             InvalidRequestError: an image is not accepted, or a field breaks a rule.
-            PreconditionError: the vector is of another space than the searched one.
+            PreconditionError: the vector is of another space than the searched one, or the model has no text encoder.
             QuotaExceededError: the project's searches come too fast, or ask for too many hits.
             ValueError: not exactly one query was given, or negatives without positives.
         """
         query = Query(
             image=image,
+            text=text,
             sha256=sha256,
             uri=uri,
             embedding=embedding,
@@ -621,6 +635,7 @@ class Client:
             space=space,
             rerank=rerank,
             verify=verify,
+            thorough=thorough,
         )
         async with aclosing(search.pages(self._call(), project, query)) as pages:
             return await anext(pages)
@@ -645,7 +660,7 @@ class Client:
         return await search.batch(self._call(), project, queries)
 
     async def find_copies(
-        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+        self, project: str, items: Items, *, candidates: int = 20, thorough: bool = True, fetch: Settings = _FETCH
     ) -> AsyncGenerator[Suspect, None]:
         """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
 
@@ -656,6 +671,7 @@ class Client:
             project: the project's name.
             items: the suspicious pictures.
             candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            thorough: whether what is nearest to views of each one is compared too; see `Query`.
             fetch: how pictures are fetched.
 
         Raises:
@@ -663,7 +679,9 @@ class Client:
             PreconditionError: the embedder's space is none of the project's.
             LookalikeError: a server stayed away, or failed.
         """
-        async with aclosing(copies.find(self._call(), project, items, fetch, candidates)) as suspects:
+        async with aclosing(
+            copies.find(self._call(), project, items, fetch, candidates, thorough=thorough)
+        ) as suspects:
             async for suspect in suspects:
                 yield suspect
 

@@ -134,19 +134,31 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.model())
 
-    def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
+    def embed(self, image: bytes | Path, *, fingerprint: bool = False, views: bool = False) -> Embedding:
         """Return the vector of one image.
 
         Args:
             image: the bytes of an image file, or the path of one.
             fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
+            views: whether to embed views of it too, ten times the work: see `thorough` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         loop, client = self._client()
-        return loop.call(client.embed(image, fingerprint=fingerprint))
+        return loop.call(client.embed(image, fingerprint=fingerprint, views=views))
+
+    def embed_text(self, text: str) -> Embedding:
+        """Return the vector of a text, which lives in the space of the images; see `Model.text_encoder`.
+
+        Raises:
+            PreconditionError: the embedder's model has no text encoder.
+            InvalidRequestError: the text is empty or too long; `reason` says which.
+            OverloadedError: the embedder's queue is full.
+        """
+        loop, client = self._client()
+        return loop.call(client.embed_text(text))
 
     def create_project(
         self,
@@ -546,6 +558,7 @@ class SyncClient:
         project: str,
         *,
         image: bytes | Path | None = None,
+        text: str | None = None,
         sha256: str | None = None,
         uri: str | None = None,
         embedding: Embedding | None = None,
@@ -560,15 +573,16 @@ class SyncClient:
         space: str | None = None,
         rerank: int = 0,
         verify: int = 0,
+        thorough: bool = False,
     ) -> SearchResult:
-        """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
+        """Find the project's images most similar to an image, a text, an image of the project, a vector, or examples.
 
         The arguments are those of `Query`, which has their ranges.
 
         Raises:
             NotFoundError: there is no such project or space, or an image that the query names is not in it.
             InvalidRequestError: an image is not accepted, or a field breaks a rule.
-            PreconditionError: the vector is of another space than the searched one.
+            PreconditionError: the vector is of another space than the searched one, or the model has no text encoder.
             QuotaExceededError: the project's searches come too fast, or ask for too many hits.
             ValueError: not exactly one query was given, or negatives without positives.
         """
@@ -577,6 +591,7 @@ class SyncClient:
             client.search(
                 project,
                 image=image,
+                text=text,
                 sha256=sha256,
                 uri=uri,
                 embedding=embedding,
@@ -591,6 +606,7 @@ class SyncClient:
                 space=space,
                 rerank=rerank,
                 verify=verify,
+                thorough=thorough,
             )
         )
 
@@ -614,7 +630,7 @@ class SyncClient:
         return loop.call(client.search_batch(project, queries))
 
     def find_copies(
-        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+        self, project: str, items: Items, *, candidates: int = 20, thorough: bool = True, fetch: Settings = _FETCH
     ) -> Generator[Suspect, None, None]:
         """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
 
@@ -625,6 +641,7 @@ class SyncClient:
             project: the project's name.
             items: the suspicious pictures.
             candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            thorough: whether what is nearest to views of each one is compared too; see `Query`.
             fetch: how pictures are fetched.
 
         Raises:
@@ -633,7 +650,9 @@ class SyncClient:
             LookalikeError: a server stayed away, or failed.
         """
         loop, client = self._client()
-        return loop.iterate(lambda: client.find_copies(project, items, candidates=candidates, fetch=fetch))
+        return loop.iterate(
+            lambda: client.find_copies(project, items, candidates=candidates, thorough=thorough, fetch=fetch)
+        )
 
     def record_feedback(
         self,

@@ -1,6 +1,6 @@
 """Serve the embedder's RPCs: parse the request, call the engine, answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from lookalike.constants import ENTRIES_METADATA
@@ -8,7 +8,7 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
 from lookalike_embedder.engine import Engine
-from lookalike_embedder.errors import STATUS, Overloaded
+from lookalike_embedder.errors import STATUS, NoTextEncoder, Overloaded
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.message_limits import MAX_ENTRIES
 from lookalike_embedder.metrics import Metrics
@@ -66,10 +66,31 @@ class EmbedderService(EmbedderServiceServicer):
         if self._draining.has_begun():
             raise self._metrics.refusing(Lane.INTERACTIVE, ShuttingDown())
         wanted = request.fingerprint and self._fingerprints
-        job = await self._engine.embed(request.image, seconds=context.time_remaining(), fingerprint=wanted)
+        job = await self._engine.embed(
+            request.image, seconds=context.time_remaining(), fingerprint=wanted, views=request.views
+        )
         tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
         embedding, info, timings = self._messages(job)
-        return wire.EmbedResponse(embedding=embedding, image_info=info, timings=timings, fingerprint=_fingerprint(job))
+        return wire.EmbedResponse(
+            embedding=embedding,
+            image_info=info,
+            timings=timings,
+            fingerprint=_fingerprint(job),
+            views=self._views(job) if request.views else (),
+        )
+
+    async def EmbedText(self, request: wire.EmbedTextRequest, context: Context) -> wire.EmbedTextResponse:
+        """Embed one text in the interactive lane; see the proto."""
+        if self._draining.has_begun():
+            raise self._metrics.refusing(Lane.INTERACTIVE, ShuttingDown())
+        if not self._description.HasField("text_encoder"):
+            raise self._metrics.refusing(Lane.INTERACTIVE, NoTextEncoder(self._description.space))
+        job = await self._engine.embed_text(request.text, seconds=context.time_remaining())
+        tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
+        assert job.result  # noqa: S101 - it succeeded
+        return wire.EmbedTextResponse(
+            embedding=common.Embedding.FromString(self._embedding_head + job.result.vector), timings=_timings(job)
+        )
 
     async def EmbedStream(
         self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context
@@ -90,6 +111,10 @@ class EmbedderService(EmbedderServiceServicer):
             self._streams -= 1
             self._metrics.streams.set(self._streams)
 
+    def _views(self, job: Job) -> Iterator[common.Embedding]:
+        assert isinstance(job.result, Embedded)  # noqa: S101 - it succeeded
+        return (common.Embedding.FromString(self._embedding_head + vector) for vector in job.result.views)
+
     def _answer(self, sequence: int, job: Job) -> wire.EmbedStreamResponse:
         if job.failure:
             failure = job.failure if isinstance(job.failure, DomainError) else InternalError()
@@ -106,7 +131,7 @@ class EmbedderService(EmbedderServiceServicer):
     def _messages(self, job: Job) -> tuple[common.Embedding, wire.ImageInfo, wire.Timings]:
         """Return the messages of a job that succeeded: its embedding, image info and timings."""
         result = job.result
-        assert isinstance(result, Embedded)  # noqa: S101 - it succeeded
+        assert isinstance(result, Embedded) and result.info  # noqa: S101, PT018 - it succeeded, and is an image
         tail = _FEATURELESS if result.info.featureless else b""
         return (
             common.Embedding.FromString(self._embedding_head + result.vector + tail),
@@ -118,13 +143,17 @@ class EmbedderService(EmbedderServiceServicer):
                 orientation=result.info.orientation,
                 end_missing=result.info.end_missing,
             ),
-            wire.Timings(
-                decode_microseconds=round(job.decode_seconds * 1e6),
-                compute_microseconds=round(job.compute_seconds * 1e6),
-                queue_microseconds=round(job.queue_seconds * 1e6),
-                cached=job.cached,
-            ),
+            _timings(job),
         )
+
+
+def _timings(job: Job) -> wire.Timings:
+    return wire.Timings(
+        decode_microseconds=round(job.decode_seconds * 1e6),
+        compute_microseconds=round(job.compute_seconds * 1e6),
+        queue_microseconds=round(job.queue_seconds * 1e6),
+        cached=job.cached,
+    )
 
 
 def _fingerprint(job: Job) -> common.Fingerprint | None:

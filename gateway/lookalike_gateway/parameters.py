@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from lookalike.constants import MAX_TEXT_CHARACTERS
 from lookalike.labels import values_by_name
 from lookalike.records import Filter
 from lookalike_gateway.models.answer import SHA256
@@ -34,6 +35,13 @@ def _flag(text: object) -> object:
     return text
 
 
+def _time(text: object) -> object:
+    """Read a time as RFC 3339 writes it: pydantic also takes the seconds since 1970."""
+    if isinstance(text, str) and "T" not in text.upper():
+        raise PydanticCustomError("time", "must be a time of RFC 3339, for example 2026-01-02T03:04:05Z")
+    return text
+
+
 Absent = SkipJsonSchema[None]
 """It may be left out, but nobody can say null in a query."""
 
@@ -45,6 +53,7 @@ ImageHash = Annotated[
 ]
 Integer = BeforeValidator(_integer)
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Label = Annotated[str, Field(pattern="^[^=]+=", max_length=321)]
 Token = Annotated[str, Field(max_length=8192)]
@@ -118,14 +127,24 @@ class Search(Filters):
         0,
         description="Prove whether so many of the first results are copies. Where a photo was sent, on its first page.",
     )
+    thorough: Flag = Field(
+        False,
+        description="With `verify` and a photo: compare what is nearest to views of it too, such as its mirror image"
+        " and its quarters. It finds copies that were altered much, and takes ten times as long. There is one page.",
+    )
 
 
 class ImageSearch(Search):
-    """A search with an image of the project takes these parameters."""
+    """A search with an image of the project, or with words, takes these parameters."""
 
     sha256: Annotated[str, Field(pattern=SHA256)] | Absent = Field(None, description="The image with this hash.")
     uri: Uri | Absent = Field(
         None, description="The image that is used at this URI; of several, the newest reference's."
+    )
+    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)] | Absent = Field(
+        None,
+        description="What images show, in words, if the model has a text encoder: `getModel` says.",
+        examples=["red rain boots"],
     )
 
 
@@ -134,6 +153,11 @@ class CopySearch(Filters):
 
     candidates: Annotated[int, Field(ge=1, le=100), Integer] = Field(
         20, description="Nearest photos that the picture is compared with."
+    )
+    thorough: Flag = Field(
+        True,
+        description="Compare what is nearest to views of the picture too, such as its quarters: it finds copies that"
+        " were altered much, and takes ten times as long.",
     )
 
 
@@ -163,7 +187,7 @@ class Duplicates(Filters):
     )
     rest: Flag = Field(False, description="Only pairs of an image that passes the filter with one that does not.")
     across_products: Flag = Field(False, description="Only pairs of images that show different products.")
-    newer_than: AwareDatetime | Absent = Field(
+    newer_than: Time | Absent = Field(
         None, description="Only pairs of which one was first indexed at this time or later."
     )
     keep: Literal["largest", "oldest", "most-used"] = Field(
@@ -196,7 +220,7 @@ class DismissalList(Parameters):
 
 
 class DismissedImages(Parameters):
-    """A request that deletes dismissals takes these parameters."""
+    """A deletion of dismissals takes these parameters."""
 
     image: list[Annotated[str, Field(pattern=SHA256)]] = Field(
         min_length=1,

@@ -118,6 +118,7 @@ def search(project_name: str, query: Query) -> wire.SearchRequest:
             rerank=query.rerank,
             verify=query.verify,
             fingerprint=_fingerprint(query),
+            views=map(embedding, query.embedding.views) if query.thorough and query.embedding else (),
         )
 
 

@@ -46,6 +46,10 @@ def copies(
     candidates: Annotated[
         int, typer.Option(min=1, max=100, help="Nearest photos that each picture is compared with.")
     ] = 20,
+    thorough: Annotated[
+        bool,
+        typer.Option(help="Compare what is nearest to views of each picture too: turned, its middle, its quarters."),
+    ] = True,
     results: Annotated[
         Path | None,
         typer.Option(help="File to which results are added as lines of JSON; pictures in it are not looked for again."),
@@ -75,7 +79,8 @@ def copies(
         async with Client(embedder, searcher, timeout=timeout) as client:
             with _Findings(results, as_json=as_json, kept=report is not None) as findings:
                 pictures = findings.new(named)
-                async with aclosing(client.find_copies(project, pictures, candidates=candidates)) as found:
+                found = client.find_copies(project, pictures, candidates=candidates, thorough=thorough)
+                async with aclosing(found):
                     async for suspect in found:
                         findings.add(suspect)
                 for failure in named.findings.failures:

@@ -25,6 +25,7 @@ from lookalike.records import Hit, Item, Match, SearchResult, Status, TuningPoli
 PROJECT: Final = "demo"
 FAMILY: Final = 1 + len(ALTERATIONS)
 """The number of images in a family, which is a photo with its copies; a query should find its family first."""
+_HITS: Final = FAMILY + 1
 
 _Servers = tuple[ServerProcess, ServerProcess, IO[bytes]]
 _OTHER: Final = "another photo"
@@ -88,7 +89,9 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
             timer.print_step("index", ", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
             failed = {outcome.uri for outcome in outcomes if outcome.error}
             answers = [
-                Answer(photo, str(photo), await client.search(PROJECT, image=photo, limit=FAMILY + 1))
+                Answer(
+                    photo, str(photo), await client.search(PROJECT, image=photo, limit=FAMILY + 1, verify=FAMILY + 1)
+                )
                 for photo in families
                 if photo.resolve().as_uri() not in failed
             ]

@@ -2160,6 +2160,7 @@ class SearchRequest(_message.Message):
     RERANK_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    VIEWS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     sha256: _builtins.bytes
@@ -2219,6 +2220,13 @@ class SearchRequest(_message.Message):
         the hash `sha256`.
         """
 
+    @_builtins.property
+    def views(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Embedding]:
+        """Vectors of views of the query's picture, as `Embed` returns them: at most 16, with `verify`. What is nearest to each
+        of them is compared too, so that copies are found that were altered much. Those that are proven take the place of the
+        last hits that are not. There is one page: next_page_token is empty, and page_token is refused.
+        """
+
     def __init__(
         self,
         *,
@@ -2238,10 +2246,11 @@ class SearchRequest(_message.Message):
         rerank: _builtins.int = ...,
         verify: _builtins.int = ...,
         fingerprint: _common_pb2.Fingerprint | None = ...,
+        views: _abc.Iterable[_common_pb2.Embedding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "filter", b"filter", "fingerprint", b"fingerprint", "min_similarity", b"min_similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "fingerprint", b"fingerprint", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "fingerprint", b"fingerprint", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri", "verify", b"verify", "views", b"views"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_similarity: _TypeAlias = _typing.Literal["min_similarity"]  # noqa: Y015
     _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015

@@ -30,7 +30,7 @@ async def find_copies(
     """Search with the picture in the body, and return what it is a copy of."""
     async with state.uploads.photo(request) as data:
         started = time.perf_counter()
-        embedding = await state.client.embed(data, fingerprint=True)
+        embedding = await state.client.embed(data, fingerprint=True, views=query.thorough)
         seconds = time.perf_counter() - started
         sha256 = hashlib.sha256(data).hexdigest()
     found = await state.client.search(
@@ -39,6 +39,7 @@ async def find_copies(
         sha256=sha256,
         limit=query.candidates,
         verify=query.candidates,
+        thorough=query.thorough,
         filter=query.filter(),
     )
     results = [Result.model_validate(hit, context=state.thumbnails.url(project)) for hit in found.hits]

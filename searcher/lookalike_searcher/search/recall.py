@@ -29,8 +29,8 @@ _MEMORY: Final = 100
 _TRUSTED: Final = 30
 """After so many samples, a mean that is clearly below the target makes searches walk the index deeper."""
 _RESTS: Final = 19
-"""After a sample, the next one waits for so many times as long as it took: so samples take a twentieth of a processor at
-most. Without rests, those of 700 searches a second in 100,000 images took a quarter of one."""
+"""After a sample, the next one waits for so many times as long as it took: so samples take a twentieth of a processor
+at most. Without rests, those of 700 searches a second in 100,000 images took a quarter of one."""
 _LEAST_EF_SEARCH: Final = min(LADDER)
 """Where recall is far better than the target, searches walk less deep, but not less than this."""
 

@@ -6,6 +6,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.images.filter import Filter
+from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector
 from lookalike_searcher.rpc.parse.fingerprint import fingerprint
@@ -21,6 +22,7 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
     """Return the search, and the request's digest for page tokens. Raises InvalidField."""
     if request.group_by not in _GROUPINGS:
         raise InvalidField("group_by", "must be a known value", request.group_by)
+    views = _views(request)
     verify, given = _taken_out(request)
     request_digest, after, issued_id = page_token.digest(request, "page_token", "limit"), None, ""
     if request.page_token:
@@ -42,8 +44,25 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
         search_id=issued_id,
         verify=verify,
         fingerprint=given,
+        views=views,
     )
     return parsed, request_digest
+
+
+def _views(request: wire.SearchRequest) -> tuple[Embedding, ...]:
+    """Return the vectors of the query's views, which go with few other fields."""
+    if not request.views:
+        return ()
+    if not request.verify:
+        raise InvalidField("views", "needs verify", len(request.views))
+    if request.page_token:
+        raise InvalidField("page_token", "must be empty with views: there is one page", request.page_token)
+    if request.rerank:
+        raise InvalidField("rerank", "must be 0 with views", request.rerank)
+    if request.group_by:
+        raise InvalidField("group_by", "must be left out with views", request.group_by)
+    validation.at_most("views", request.views, validation.MAX_VIEWS)
+    return tuple(vector.embedding(view, f"views[{n}]") for n, view in enumerate(request.views))
 
 
 def _taken_out(request: wire.SearchRequest) -> tuple[int, Fingerprint | None]:
