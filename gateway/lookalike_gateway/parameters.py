@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from lookalike.constants import MAX_TEXT_CHARACTERS
 from lookalike.labels import values_by_name
 from lookalike.records import Filter
 from lookalike_gateway.models.answer import SHA256
@@ -34,6 +35,13 @@ def _flag(text: object) -> object:
     return text
 
 
+def _time(text: object) -> object:
+    """Read a time as RFC 3339 writes it: pydantic also takes the seconds since 1970."""
+    if isinstance(text, str) and "T" not in text.upper():
+        raise PydanticCustomError("time", "must be a time of RFC 3339, for example 2026-01-02T03:04:05Z")
+    return text
+
+
 Absent = SkipJsonSchema[None]
 """It may be left out, but nobody can say null in a query."""
 
@@ -45,6 +53,7 @@ ImageHash = Annotated[
 ]
 Integer = BeforeValidator(_integer)
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Label = Annotated[str, Field(pattern="^[^=]+=", max_length=321)]
 Token = Annotated[str, Field(max_length=8192)]
@@ -126,11 +135,16 @@ class Search(Filters):
 
 
 class ImageSearch(Search):
-    """A search with an image of the project takes these parameters."""
+    """A search with an image of the project, or with words, takes these parameters."""
 
     sha256: Annotated[str, Field(pattern=SHA256)] | Absent = Field(None, description="The image with this hash.")
     uri: Uri | Absent = Field(
         None, description="The image that is used at this URI; of several, the newest reference's."
+    )
+    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)] | Absent = Field(
+        None,
+        description="What images show, in words, if the model has a text encoder: `getModel` says.",
+        examples=["red rain boots"],
     )
 
 
@@ -173,7 +187,7 @@ class Duplicates(Filters):
     )
     rest: Flag = Field(False, description="Only pairs of an image that passes the filter with one that does not.")
     across_products: Flag = Field(False, description="Only pairs of images that show different products.")
-    newer_than: AwareDatetime | Absent = Field(
+    newer_than: Time | Absent = Field(
         None, description="Only pairs of which one was first indexed at this time or later."
     )
     keep: Literal["largest", "oldest", "most-used"] = Field(
@@ -206,7 +220,7 @@ class DismissalList(Parameters):
 
 
 class DismissedImages(Parameters):
-    """A request that deletes dismissals takes these parameters."""
+    """A deletion of dismissals takes these parameters."""
 
     image: list[Annotated[str, Field(pattern=SHA256)]] = Field(
         min_length=1,

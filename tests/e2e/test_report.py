@@ -10,11 +10,14 @@ from axe_playwright_python.async_playwright import Axe
 from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
-from lookalike.evaluation.report import render
 from lookalike.proofs import report as copies_report
 from tests.browser import browser
 from tests.evaluations import evaluated
+from tests.lazily import Lazily
 from tests.proofs import stolen
+
+report = Lazily("lookalike.evaluation.report")
+"""It draws with matplotlib."""
 
 
 async def opened(chromium: Browser, path: Path, scheme: Any, width: int) -> Page:  # noqa: ANN401 - one of its words
@@ -30,7 +33,7 @@ async def opened(chromium: Browser, path: Path, scheme: Any, width: int) -> Page
 async def test_the_evaluations_report_shuts_nobody_out(tmp_path: Path) -> None:
     """Axe finds nothing, light and dark, and nothing is wider than a phone; all pictures are shown."""
     path = tmp_path / "report.html"
-    path.write_text(render(evaluated(tmp_path, "space-a", "space-b")), encoding="utf-8")
+    path.write_text(report.render(evaluated(tmp_path, "space-a", "space-b")), encoding="utf-8")
     async with browser() as chromium:
         for scheme, width in (("light", 1280), ("dark", 390)):
             page = await opened(chromium, path, scheme, width)

@@ -28,6 +28,7 @@ from lookalike_searcher.database.statement import Connection, schema_of, vectors
 from lookalike_searcher.errors import AlreadyExists
 from lookalike_searcher.indexes import backfill
 from lookalike_searcher.projects import registry
+from tests.binary_copy import copied, rows
 from tests.indexer import Writer, fingerprint, sha256, vector
 from tests.lock_holder import LockHolder
 from tests.polling import until
@@ -41,7 +42,7 @@ Rows = dict[str, list[str]]
 async def writer(searcher_channel: grpc.aio.Channel) -> AsyncIterator[Writer]:
     """A project that has of everything: a derived space, one that is half filled, feedback, limits, a deleted image.
 
-    One image is featureless, and one has a fingerprint.
+    One image is featureless, one has a fingerprint, and two were said to be no duplicates.
     """
     stub, name = SearcherServiceStub(searcher_channel), f"backup-{uuid.uuid4().hex[:12]}"
     limits = wire.Limits(max_images=1000, max_hits=50, searches_per_second=7.3, max_batch=9)
@@ -49,10 +50,12 @@ async def writer(searcher_channel: grpc.aio.Channel) -> AsyncIterator[Writer]:
     writer = Writer(stub, name, BASE)
     requests = [writer.request(seed, product="shoe", labels={"größe": "a\tb\\"}) for seed in range(IMAGES + 1)]
     requests[4].embedding.featureless = True
+    requests[5].file_size = 12_345
     for number in (2, IMAGES):
         requests[number].fingerprint.CopyFrom(fingerprint())
     await writer.send(*requests)
     await stub.DeleteImages(wire.DeleteImagesRequest(project=name, sha256s=[sha256(IMAGES)]))
+    await stub.DismissDuplicates(wire.DismissDuplicatesRequest(project=name, sha256s=[sha256(1), sha256(2)]))
     matrix = np.eye(512, dtype=np.float32)[::-1]
     projection = wire.Projection(source=BASE, matrix=matrix.ravel(), centre=0.1 * vector(900))
     await stub.CreateSpace(wire.CreateSpaceRequest(project=name, space=OWN, projection=projection))
@@ -274,21 +277,28 @@ async def test_a_backup_of_an_older_version_is_brought_up_to_date(
         assert await connection.fetchval(version, copy) == added.number
 
 
-async def test_a_backup_from_before_there_were_fingerprints_is_restored(
+async def test_a_backup_from_before_there_were_fingerprints_and_dismissals_is_restored(
     writer: Writer, copy: str, database: Database, tmp_path: Path
 ) -> None:
     await back_up(database, writer.project, tmp_path / "b")
+    later = ("fingerprint", "dismissal")
     with zipfile.ZipFile(tmp_path / "b") as archive:
-        members = {name: archive.read(name) for name in archive.namelist() if name != "fingerprint"}
+        members = {name: archive.read(name) for name in archive.namelist() if name not in later}
     manifest = json.loads(members["manifest.json"])
     manifest["project"]["schema_version"] = 6
-    del manifest["tables"]["fingerprint"]
+    for table in later:
+        del manifest["tables"][table]
+    columns = manifest["tables"]["image"]["columns"]
+    size = columns.index("file_size")
+    del columns[size]
+    members["image"] = copied([row[:size] + row[size + 1 :] for row in rows(members["image"])])
     with zipfile.ZipFile(tmp_path / "b", "w") as archive:
         for name, data in (members | {"manifest.json": json.dumps(manifest).encode()}).items():
             archive.writestr(name, data)
     await restore(database, tmp_path / "b", copy)
     restored, before = await contents(database, copy), await contents(database, writer.project)
-    assert (restored.pop("fingerprint"), len(before.pop("fingerprint"))) == ([], 1)
+    assert [(len(before.pop(table)), restored.pop(table)) for table in later] == [(1, []), (1, [])]
+    before["image"] = [row.replace(",12345)", ",0)") for row in before["image"]]  # sizes of files are of version 8, too
     assert restored == before
 
 

@@ -37,6 +37,17 @@ def test_each_product_is_held_out_once_and_what_gains_beyond_doubt_is_chosen() -
     assert choice.learning.gain.low > 0
 
 
+def test_what_is_learned_is_as_narrow_as_loses_next_to_nothing() -> None:
+    """These vectors fill 120 of 512 dimensions."""
+    vectors, groups = clusters(80, noise=0.7)
+    vectors[:, 80:400] = 0
+    groups[groups >= 24] = -1
+    lean = Sample(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), groups, NO_PAIRS, NO_PAIRS)
+    projection = chosen(lean).projection
+    assert projection
+    assert projection.matrix.shape == (128, 512)
+
+
 def test_what_is_not_certain_is_not_chosen() -> None:
     assert chosen(shop(24, noise=0.01)).projection is None
 
@@ -108,12 +119,10 @@ def test_searches_are_worse_only_beyond_doubt(after: LiveQuality, loss: str) -> 
 def test_the_load_is_high_while_the_loop_is_late_or_calls_wait() -> None:
     database = SimpleNamespace(calls_wait=False)
     load = Load(database)
-    assert not load.is_high
-    for _ in range(10):
-        load.observe(0.1)
-    assert load.is_high
-    for _ in range(30):
-        load.observe(0)
-    assert not load.is_high
+    found = [load.is_high]
+    for lag, count in ((0.1, 10), (0.0, 30)):
+        for _ in range(count):
+            load.observe(lag)
+        found.append(load.is_high)
     database.calls_wait = True
-    assert load.is_high
+    assert [*found, load.is_high] == [False, True, False, True]

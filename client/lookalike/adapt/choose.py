@@ -3,14 +3,14 @@
 What is chosen helps beyond doubt, on products that it was not learned from; see `choose`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from lookalike.adapt import measure
-from lookalike.adapt.learning import Projection, learn, mean_taken_out
+from lookalike.adapt.learning import Projection, learn, mean_taken_out, narrowed
 from lookalike.adapt.sample import Sample
 from lookalike.records import Learning, MeasuredGain
 
@@ -19,8 +19,20 @@ _LEAST_PRODUCTS: Final = 2 * _PARTS
 """With fewer products of two or more images, nothing can be measured: each part needs two, to tell one from another."""
 _ENOUGH_PRODUCTS: Final = 20
 """From so many on, what is not certain is left. With fewer, hardly any gain is."""
+_WIDTHS: Final = (128, 256)
+"""What is learned from products is also tried with so many dimensions, if that is at most half: an index takes half of
+the memory then."""
+_LOST: Final = 0.005
+"""The narrowest is taken whose mean average precision is lower by this share at most."""
 MEAN: Final = "mean"
 PRODUCTS: Final = "products"
+
+
+class _Kind(NamedTuple):
+    """The kind of a projection is its method, and how many dimensions it leads to."""
+
+    method: str
+    dimensions: int
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     nothing else serves, unless that seems to be worse: it gained 0 to 7 % on four sets of photos, and lost .3 % at
     worst; see docs/quality.md.
 
+    What is learned from products has the fewest dimensions that lose next to nothing; see _WIDTHS.
+
     Args:
         sample: the vectors, with what they show.
         serving: what serves now; None if that is the vectors themselves.
@@ -50,16 +64,28 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     judged = np.isin(sample.groups, stale, invert=True) & (sample.groups >= 0)
     products = len(np.unique(sample.groups[judged]))
     gains = _gains(sample, judged, serving, seed) if products >= _LEAST_PRODUCTS else {}
-    certain = {name: gain for name, gain in gains.items() if gain.helps}
+    certain = {kind: gain for kind, gain in gains.items() if gain.helps}
     if not certain and products < _ENOUGH_PRODUCTS:
-        return _by_the_mean(sample, serving, gains.get(MEAN))
-    method = max(certain or gains, key=lambda name: gains[name].after)
-    learning = _learning(method, sample, gains[method])
-    if not certain:
-        return Choice(None, learning)
-    if method == MEAN:
-        return Choice(mean_taken_out(sample.vectors), learning)
-    return Choice(learn(sample.vectors, sample.groups, sample.pairs, sample.apart), learning)
+        return _by_the_mean(sample, serving, gains.get(_Kind(MEAN, sample.vectors.shape[1])))
+    kind = _best(certain or gains)
+    projection = _projections(sample)[kind] if certain else None
+    return Choice(projection, _learning(kind.method, sample, gains[kind]))
+
+
+def _best(gains: Mapping[_Kind, MeasuredGain]) -> _Kind:
+    """Return the kind that gains most, with as few dimensions as lose next to nothing."""
+    method, _ = max(gains, key=lambda kind: gains[kind].after)
+    enough = (1 - _LOST) * max(gain.after for gain in gains.values())
+    return min(kind for kind, gain in gains.items() if kind.method == method and gain.after >= enough)
+
+
+def _projections(sample: Sample) -> dict[_Kind, Projection]:
+    """Return what can be learned from the sample, by its kind."""
+    learned = learn(sample.vectors, sample.groups, sample.pairs, sample.apart)
+    size = sample.vectors.shape[1]
+    narrow = {width: narrowed(learned, sample.vectors, width) for width in _WIDTHS if width <= size / 2}
+    by_products = {_Kind(PRODUCTS, width): projection for width, projection in {**narrow, size: learned}.items()}
+    return {_Kind(MEAN, size): mean_taken_out(sample.vectors), **by_products}
 
 
 def _by_the_mean(sample: Sample, serving: Projection | None, gain: MeasuredGain | None) -> Choice:
@@ -74,24 +100,21 @@ def _learning(method: str, sample: Sample, gain: MeasuredGain | None = None) -> 
     return Learning(method, len(sample.vectors), sample.products, len(sample.pairs) + len(sample.apart), gain)
 
 
-def _gains(sample: Sample, judged: np.ndarray, serving: Projection | None, seed: int) -> dict[str, MeasuredGain]:
-    """Return what each method gains over what serves, on the judged images, part by part."""
+def _gains(sample: Sample, judged: np.ndarray, serving: Projection | None, seed: int) -> dict[_Kind, MeasuredGain]:
+    """Return what each kind gains over what serves, on the judged images, part by part."""
     before: list[np.ndarray] = []
     groups: list[np.ndarray] = []
-    after: dict[str, list[np.ndarray]] = {MEAN: [], PRODUCTS: []}
+    after: dict[_Kind, list[np.ndarray]] = {}
     for part in measure.parts(sample.groups, _PARTS, seed):
-        rest = sample.only(~part)
-        learned = learn(rest.vectors, rest.groups, rest.pairs, rest.apart)
-        projections = {MEAN: mean_taken_out(rest.vectors), PRODUCTS: learned}
         vectors, shown = measure.limited(sample.vectors[part & judged], sample.groups[part & judged], seed)
         if len(np.unique(shown)) < 2:  # there is nothing else to find
             continue
         queries = measure.drawn(len(vectors), seed)
         groups.append(shown[queries])
         before.append(measure.precisions(serving.apply(vectors) if serving else vectors, shown, queries))
-        for name, projection in projections.items():
-            after[name].append(measure.precisions(projection.apply(vectors), shown, queries))
-    return {name: _gain(before, found, groups, seed) for name, found in after.items()}
+        for kind, projection in _projections(sample.only(~part)).items():
+            after.setdefault(kind, []).append(measure.precisions(projection.apply(vectors), shown, queries))
+    return {kind: _gain(before, found, groups, seed) for kind, found in after.items()}
 
 
 def _gain(

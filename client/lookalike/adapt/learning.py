@@ -21,7 +21,7 @@ class Projection:
     """A projection takes a vector x to matrix · (x - centre), normalised to length 1.
 
     Attributes:
-        matrix: float32 of shape (d, d).
+        matrix: float32 of shape (k, d).
         centre: float32 of shape (d,).
     """
 
@@ -38,6 +38,13 @@ class Projection:
 def mean_taken_out(vectors: np.ndarray) -> Projection:
     """Return the projection that only takes out the mean of the vectors, float32 of shape (n, d)."""
     return Projection(np.eye(vectors.shape[1], dtype=np.float32), _mean(vectors))
+
+
+def narrowed(projection: Projection, vectors: np.ndarray, dimensions: int) -> Projection:
+    """Return the projection followed by that to so many dimensions that keeps most of these vectors (PCA)."""
+    projected = projection.apply(vectors).astype(np.float64)
+    _, axes = np.linalg.eigh(projected.T @ projected)
+    return Projection((axes[:, -dimensions:].T @ projection.matrix).astype(np.float32), projection.centre)
 
 
 def learn(vectors: np.ndarray, groups: np.ndarray, pairs: np.ndarray, apart: np.ndarray) -> Projection:

@@ -41,7 +41,7 @@ def _described(suspect: Suspect, photo: Path) -> str:
     original = next((hit for hit in suspect.copies if _is(hit, photo)), None)
     if not (original and original.proof):
         return f"{_NAME} is not proven to be a copy of {photo.stem}"
-    return f"{_NAME} is {photo.stem}, {words(original.proof)}: {original.proof.confidence:.0%} sure"
+    return f"{_NAME} is {photo.stem} ({original.proof.confidence:.0%} sure): {words(original.proof)}"
 
 
 def _is(hit: Hit, photo: Path) -> bool:

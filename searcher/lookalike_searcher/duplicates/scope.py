@@ -53,13 +53,11 @@ class Scope:
         self, connection: Connection, project_id: int, after: int, size: int
     ) -> tuple[list[int], list[int]]:
         """Return the next images after an id, and the seeds among them: each pair that is meant has one at least."""
-        conditions = self._conditions(3)
-        seed = conditions.one
+        seed, arguments = self._of_reference(self.filter, 3)
         if self.newer_than:
-            seed = f"{conditions.newer} AND (({conditions.one}) OR ({conditions.other}))"
-        rows = await connection.fetch(
-            statement("duplicate_block", project_id, seed=seed), after, size, *conditions.arguments
-        )
+            one, other, newer, arguments = self._conditions(3)
+            seed = f"{newer} AND (({one}) OR ({other}))"
+        rows = await connection.fetch(statement("duplicate_block", project_id, seed=seed), after, size, *arguments)
         return [row["id"] for row in rows], [row["id"] for row in rows if row["seed"]]
 
     async def used(self, connection: Connection, project_id: int, first: int, last: int) -> list[int]:

@@ -89,8 +89,11 @@ async def _fill_in_sizes(
 ) -> None:
     """Store how large the files of images are that were stored without it."""
     sizes = {stored_ids[entry.sha256]: entry.file_size for entry in entries if entry.sha256 in stored_ids}
-    if known := {image_id: size for image_id, size in sizes.items() if size}:
-        await connection.execute(statement("image_size", project.id), list(known), list(known.values()))
+    if known := [image_id for image_id, size in sizes.items() if size]:
+        rows = await connection.fetch(statement("image_sizeless", project.id), known)
+        await connection.executemany(
+            statement("image_size", project.id), [(row["id"], sizes[row["id"]]) for row in rows]
+        )
 
 
 async def _insert_vectors(

@@ -16,7 +16,7 @@ from lookalike_searcher.config import Config
 from lookalike_searcher.database.connection import FAILURES
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
+from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable, Overloaded
 from lookalike_searcher.indexes import backfill, calibration, index
 from lookalike_searcher.indexes.calibration import Calibration
 from lookalike_searcher.indexes.curve import EXACT
@@ -69,7 +69,7 @@ class Maintenance:
         while True:
             try:
                 await self.once()
-            except (DatabaseTimeout, DatabaseUnavailable) as error:
+            except (DatabaseTimeout, DatabaseUnavailable, Overloaded) as error:
                 logger.debug("maintenance could not look for work, and will look again: %s", error)
             except Exception:  # of any kind: the indexes of all projects depend on this task
                 logger.exception("maintenance found no work, and will look again")

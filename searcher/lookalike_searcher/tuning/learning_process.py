@@ -8,7 +8,6 @@ import io
 import os
 import signal
 import sys
-from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -28,7 +27,13 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def question(sample: Sample, serving: Projection | None, fresh: np.ndarray) -> bytes:
     """Return what the process is to be given; see `choose`."""
-    arrays = {**asdict(sample), "vectors": sample.vectors.astype(np.float16), "fresh": fresh}
+    arrays = {
+        "vectors": sample.vectors.astype(np.float16),  # as they are stored
+        "groups": sample.groups,
+        "pairs": sample.pairs,
+        "apart": sample.apart,
+        "fresh": fresh,
+    }
     if serving:
         arrays |= {"matrix": serving.matrix, "centre": serving.centre}
     file = io.BytesIO()

@@ -18,8 +18,9 @@ from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.tuning.load import Load
 
-_MOST_IMAGES: Final = 50_000
-"""Of a larger project, a share of the products is read. So many vectors of 512 dimensions take 100 MB here."""
+_MOST_IMAGES: Final = 20_000
+"""Of a larger project, a share of the products is read. So many vectors of 512 dimensions take 40 MB here, and several
+times as much in the learning process: both fit into a searcher's container of 1 GiB."""
 _PAGE_SIZE: Final = 500
 _VERDICTS: Final = {True: Verdict.RIGHT, False: Verdict.WRONG, None: None}
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from lookalike.records import Learning, Tuning, TuningStage
+from lookalike.records import Learning, Tuning, TuningPolicy, TuningStage
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import FailedPrecondition
@@ -104,10 +104,11 @@ async def write(connection: Connection, project_id: int, state: State) -> None:
 
 
 async def accept(database: Database, project_name: str, space: str) -> None:
-    """Let the proposed space be built, and serve then. Raises NotFound, or FailedPrecondition if it is not proposed."""
+    """Let the proposed space be built, and serve then. Raises NotFound, or FailedPrecondition if it is not."""
     async with registry.writing(database, project_name) as (connection, project):
         state = await _read(connection, project.id)
-        proposed = state.space if state.stage is TuningStage.PROPOSED else ""
+        waits = state.stage is TuningStage.PROPOSED and project.tuning_policy is not TuningPolicy.OFF
+        proposed = state.space if waits else ""
         if space != proposed:
             raise FailedPrecondition.not_proposed(project_name, space, proposed)
         accepted = state.after("accepted", "the proposal was accepted", TuningStage.BUILDING)

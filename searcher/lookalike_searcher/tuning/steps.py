@@ -17,7 +17,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.errors import FailedPrecondition, NotFound
 from lookalike_searcher.projects import projection as projections
-from lookalike_searcher.projects import spaces
+from lookalike_searcher.projects import registry, spaces
 from lookalike_searcher.projects.projection import FLOATS, projections_of
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
@@ -68,6 +68,9 @@ class Steps:
         if source.dimensions > _MAX_DIMENSIONS:
             return before.ended("not learned", f"space {source.name!r} has more than {_MAX_DIMENSIONS:,} dimensions")
         choice = await self._choose(project, serving, source)
+        project = await registry.get(self._database, project.name)
+        if project.space != serving.name or project.tuning_policy is TuningPolicy.OFF:
+            return None  # it was changed meanwhile
         gain = _told(choice.learning)
         if choice.projection is None:
             return before.ended("nothing helps", gain)

@@ -8,7 +8,9 @@ kill, and is written to the audit log.
 import asyncio
 import logging
 import math
+import socket
 import time
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -42,6 +44,8 @@ _MIN_FEEDBACK: Final = 50
 """And at least so many searches with feedback are added."""
 _AGAIN_SECONDS: Final = 600.0
 """So long after the quality was looked at, or after a step has failed, it is tried again."""
+_MACHINE: Final = zlib.crc32(socket.gethostname().encode()) - 2**31
+"""The machine, or container, as a number for a lock: several processes of one machine learn one after the other."""
 _FAILURES: Final = (DomainError, LearningFailed, OSError, *FAILURES)
 
 
@@ -106,10 +110,10 @@ class Tuner:
 
     @asynccontextmanager
     async def _alone(self, project_id: int) -> AsyncIterator[bool]:
-        """Yield whether no other searcher tunes the project, and keep others from it within the block."""
+        """Yield whether nobody else tunes the project, nor any on this machine; keep others from both in the block."""
         async with self._database.own_connection() as lock:
             await lock.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
-            locked = await lock.execute(statement("tuning_lock", key=str(project_id)))
+            locked = await lock.execute(statement("tuning_lock", key=str(project_id), machine=str(_MACHINE)))
             try:
                 yield locked == "SELECT 1"
             finally:
