@@ -339,7 +339,8 @@ async def test_http_answers_with_the_proof_on_the_first_page(client: Client, sho
         serving(GatewayConfig(embedder=embedder, searcher=searcher, port=0)) as url,
         httpx.AsyncClient(base_url=url, timeout=60) as http,
     ):
-        path, asked = f"/v1/projects/{shop}/image-search", {"verify": 2, "limit": 2}
+        path = f"/v1/projects/{shop}/image-search"
+        asked: dict[str, int | str] = {"verify": 2, "limit": 2}
         body, headers = framed_crop(), {"content-type": "image/jpeg"}
         page = (await http.post(path, params=asked, content=body, headers=headers)).json()
         proven = {result["productVariants"][0]["product"]: result for result in page["results"] if result["proof"]}
