@@ -27,6 +27,7 @@ from lookalike.records.image import (
     Reference,
     Status,
     SyncResult,
+    TextEncoder,
 )
 from lookalike.records.project import (
     Calibration,
@@ -106,6 +107,7 @@ __all__ = [
     "Status",
     "Suspect",
     "SyncResult",
+    "TextEncoder",
     "Tuning",
     "TuningPolicy",
     "TuningStage",
