@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from lookalike.adapt.choose import choose
+from lookalike.adapt.choose import MIN_IMAGES, choose
 from lookalike.adapt.sample import NO_PAIRS, Sample
 from lookalike.evaluation.ranking import Vectors, leave_one_out, retrieval
 from lookalike.ranking_metrics import Counts
@@ -40,6 +40,8 @@ def measure(own: Set) -> list[Figure]:
 
 def _gain(vectors: Vectors, labels: Counts, shop: Counts, seed: int) -> tuple[float, str]:
     sample = Sample(vectors[shop], labels[shop], NO_PAIRS, NO_PAIRS)
+    if len(sample.vectors) < MIN_IMAGES:
+        return 1.0, "nothing"
     choice = choose(sample, None, np.ones(len(sample.vectors), bool), seed)
     if choice.projection is None:
         return 1.0, "nothing"

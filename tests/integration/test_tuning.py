@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lookalike import Client, PreconditionError, TuningPolicy, TuningStage
+from lookalike.adapt.choose import MIN_IMAGES
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
@@ -22,7 +23,7 @@ from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.search.search_id import SearchId, text
 from lookalike_searcher.tuning.load import Load
-from lookalike_searcher.tuning.tuner import MIN_IMAGES, Tuner
+from lookalike_searcher.tuning.tuner import Tuner
 from lookalike_serving.server import Server
 from tests.command_line import CommandLine
 from tests.indexer import INDEXED, Writer, sha256

@@ -45,7 +45,7 @@ def test_what_is_learned_is_as_narrow_as_loses_next_to_nothing() -> None:
     lean = Sample(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), groups, NO_PAIRS, NO_PAIRS)
     projection = chosen(lean).projection
     assert projection
-    assert projection.matrix.shape == (128, 512)
+    assert projection.matrix.shape == (256, 512)
 
 
 def test_what_is_not_certain_is_not_chosen() -> None:

@@ -18,6 +18,7 @@ from typing import Final
 
 import asyncpg
 
+from lookalike.adapt.choose import MIN_IMAGES
 from lookalike.records import TuningStage
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.connection import FAILURES
@@ -36,8 +37,6 @@ from lookalike_serving.security import audit
 
 logger = logging.getLogger(__name__)
 
-MIN_IMAGES: Final = 500
-"""So many images are needed: the mean of fewer is not the shop's."""
 _GROWTH: Final = 1.25
 """A project's images, or searches with feedback, grow by this factor before it is learned again."""
 _MIN_FEEDBACK: Final = 50
