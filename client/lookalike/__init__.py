@@ -75,6 +75,7 @@ from lookalike.records import (
     Status,
     Suspect,
     SyncResult,
+    Trial,
     Verdict,
 )
 from lookalike.sync_client import SyncClient
@@ -143,6 +144,7 @@ __all__ = [
     "Suspect",
     "SyncClient",
     "SyncResult",
+    "Trial",
     "UnauthenticatedError",
     "UnavailableError",
     "UnreadableImageError",

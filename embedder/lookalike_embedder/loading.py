@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from lookalike.v1 import embedder_pb2 as wire
-from lookalike_embedder import batch_size, calibration, projection, space, weights
+from lookalike_embedder import autotuning, batch_size, calibration, projection, space, weights
+from lookalike_embedder.autotuning import Trials
 from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config
 from lookalike_embedder.errors import Unsupported
@@ -31,12 +33,14 @@ class Model(Compute, Protocol):
         precision: how it computes.
         preprocessing: what it sees of a picture.
         largest_batch: the most images that it computes at once.
+        trials: what was measured to choose how to compute; empty where there was nothing to choose.
     """
 
     device: str
     precision: str
     preprocessing: Preprocessing
     largest_batch: int
+    trials: Trials
 
     def warm(self, limit: int, bulk_workers: int) -> int:
         """Prepare for batches of up to `limit` images. Returns how many there is memory for."""
@@ -84,9 +88,28 @@ def vgg16(
     """Load VGG16 with these weights, warm it up, and describe it; see `load_model`."""
     from lookalike_embedder import model
 
-    loaded = model.load(trunk.tensors, device=config.device, precision=config.precision, growth=growth, projection=head)
+    loaded = model.load(
+        trunk.tensors,
+        device=config.device,
+        precision=config.precision,
+        growth=growth,
+        projection=head,
+        measure=partial(measured, config, trunk),
+    )
     int8, projected = calibration.digest(growth) if growth else "", head.sha256 if head else ""
     return warmed(config, loaded, space.vgg16(trunk.sha256, int8, projected))
+
+
+def measured(config: Config, trunk: weights.Weights, *, anew: bool = False) -> Trials:
+    """Return how fast this processor is in each way to compute; measured at the first start, or `anew`."""
+    from lookalike_embedder.model import trials
+
+    try:
+        growth = calibration.find(config.cache_dir, trunk.sha256)
+    except calibration.Uncalibrated:  # without int8, then
+        growth = ()
+    key = autotuning.key(trunk.sha256, trials.available(growth), calibration.digest(growth) if growth else "")
+    return autotuning.find(config.cache_dir, key, lambda: trials.measure(trunk.tensors, growth), anew=anew)
 
 
 def onnx(config: Config, file: Path) -> Loaded:
@@ -119,12 +142,12 @@ def warmed(config: Config, model: Model, identity: Identity) -> Loaded:
     max_batch_size = model.warm(config.max_batch_size or knee_of(model), config.workers_on(model.device))
     size = model.preprocessing.size
     model([np.zeros((size, size, 3), np.uint8)], Lane.INTERACTIVE, lambda: None)  # on all cores
-    description = describe(config, identity, model.device, model.precision, max_batch_size)
+    description = describe(config, identity, model.device, model.precision, max_batch_size, model.trials)
     return Loaded(model, description, model.preprocessing, model.jpegs(config.decode_threads))
 
 
 def describe(
-    config: Config, identity: Identity, device: str, precision: str, max_batch_size: int
+    config: Config, identity: Identity, device: str, precision: str, max_batch_size: int, trials: Trials = ()
 ) -> wire.GetModelResponse:
     """Return the answer to GetModel for the model that was loaded."""
     return wire.GetModelResponse(
@@ -138,6 +161,7 @@ def describe(
         max_image_bytes=config.max_image_bytes,
         max_image_pixels=config.max_image_pixels,
         formats=FORMATS,
+        trials=[wire.Trial(way=one.way, seconds=one.seconds, cosine=one.cosine, chosen=one.chosen) for one in trials],
     )
 
 

@@ -23,6 +23,7 @@ from lookalike.records import (
     SearchQuality,
     SearchReason,
     SearchResult,
+    Trial,
     Verdict,
 )
 from lookalike.v1 import common_pb2 as common
@@ -66,6 +67,7 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
         max_image_bytes=message.max_image_bytes,
         max_image_pixels=message.max_image_pixels,
         formats=tuple(message.formats),
+        trials=tuple(Trial(one.way, one.seconds, one.cosine, one.chosen) for one in message.trials),
     )
 
 

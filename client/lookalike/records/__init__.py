@@ -18,6 +18,7 @@ from lookalike.records.image import (
     Reference,
     Status,
     SyncResult,
+    Trial,
 )
 from lookalike.records.project import (
     Calibration,
@@ -89,5 +90,6 @@ __all__ = [
     "Status",
     "Suspect",
     "SyncResult",
+    "Trial",
     "Verdict",
 ]
