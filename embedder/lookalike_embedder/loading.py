@@ -76,6 +76,8 @@ def load_model(config: Config) -> Loaded:
         raise Unsupported("fingerprints: need OpenCV, the package opencv-python-headless; or use --no-fingerprints")
     if config.model:
         return onnx(config, config.model)
+    if config.device == "openvino":
+        raise Unsupported("device: 'openvino' is for the ONNX file of --model; VGG16 is as fast without it, take 'cpu'")
     trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
     logger.info("weights from %s", trunk.source)
     growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
