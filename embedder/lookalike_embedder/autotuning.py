@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from lookalike_embedder import processor
-from lookalike_embedder.config import CORES
 from lookalike_embedder.errors import Unsupported
+from lookalike_embedder.processor import CORES
 
 logger = logging.getLogger(__name__)
 
 
 class Way(NamedTuple):
-    """A way to compute the trunk on a CPU.
+    """A way is how the trunk is computed on a CPU.
 
     Attributes:
         precision: `fp32`, `bf16`, `fp16` or `int8`.
@@ -54,7 +54,7 @@ WORTH: Final = 0.95
 
 @dataclass(frozen=True)
 class Trial:
-    """A way was measured.
+    """A trial says what a way was measured to take.
 
     Attributes:
         way: its name in WAYS.

@@ -1,17 +1,14 @@
 """Every setting of the embedder is here, with its flag, environment variable, range and help."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal
 
 from lookalike.constants import EMBEDDER_PORT, MAX_IMAGE_BYTES
+from lookalike_embedder.processor import CORES
 from lookalike_embedder.weights import PUBLISHED_SHA256
 from lookalike_serving.options import Option
 from lookalike_serving.settings import GrpcSettings, Port, ProbeInterval
-
-CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-"""This process may run on so many processors."""
 
 Device = Literal["auto", "cpu", "cuda", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]

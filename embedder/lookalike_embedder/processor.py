@@ -1,4 +1,4 @@
-"""Say what processor this is: its model, and the instructions that it has. No torch is needed."""
+"""Say what processor this is: how many cores, its model, and its instructions. Neither torch nor gRPC is needed."""
 
 import hashlib
 import os
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""This process may run on so many processors."""
 CPUINFO: Final = Path("/proc/cpuinfo")
 _MODEL: Final = (
     *("vendor_id", "cpu family", "model", "model name", "stepping"),  # of x86

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from lookalike_embedder.autotuning import OWN_SPACE, WAYS, Trial, Trials, Way
-from lookalike_embedder.config import CORES
 from lookalike_embedder.image import SIZE, Pixels
 from lookalike_embedder.model import hardware, onednn
 from lookalike_embedder.model.head import rmac
+from lookalike_embedder.processor import CORES
 
 _AT_ONCE: Final = min(CORES, 8)
 """So many cores compute side by side, as bulk work does: they share what memory can deliver."""

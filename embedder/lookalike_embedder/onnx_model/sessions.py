@@ -8,9 +8,9 @@ from typing import Any, Final
 import onnxruntime
 from onnxruntime import InferenceSession as Session
 
-from lookalike_embedder.config import CORES
 from lookalike_embedder.errors import InvalidModel, Unsupported
 from lookalike_embedder.job import Lane
+from lookalike_embedder.processor import CORES
 
 logger = logging.getLogger(__name__)
 
