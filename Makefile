@@ -2,15 +2,20 @@
 # Each target sets up .venv by itself; the second time that takes no time.
 PYTHON ?= python3
 VENV   := .venv
-# Much of a test is waiting: for processes, for the database.
-TESTS_AT_ONCE ?= 4
-LONG_TESTS := $(patsubst %,tests/e2e/test_%.py,crash demo documents gpu_check indexing_chaos page pods) \
-	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency duplicates fuzz http_schema model restore)
+# Much of a test is waiting, for processes and for the database: two at once on each processor, as far as memory suffices.
+TESTS_AT_ONCE ?= $(shell $(PYTHON) -c "import os; print(min(8, 2 * (os.cpu_count() or 1)))")
+# Those that look for rare events do so for about so many seconds each in `make test-long`, and for one in `make test`.
+TEST_SECONDS ?= 60
+RARE_TESTS := tests/e2e/test_crash.py tests/e2e/test_indexing_chaos.py \
+	$(patsubst %,tests/integration/test_%.py,catalogue_model concurrency fuzz restore)
+# And those that take all photos with the real model.
+LONG_TESTS ?= $(RARE_TESTS) $(patsubst %,tests/e2e/test_%.py,demo documents gpu_check page pods) \
+	$(patsubst %,tests/integration/test_%.py,duplicates http_schema model)
 BIN    := $(VENV)/bin
 # Tests start some hundred processes of ours: they must not compile our modules again each time, whatever the shell says.
-test test-long: export PYTHONDONTWRITEBYTECODE =
+test test-long test-rare: export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long lint screenshot format protos bench-attack bench-calibration bench-copies bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher bench-tenants clean help
+.PHONY: audit demo sync-client gpu-wheels licences lock locked sbom test test-long test-rare lint screenshot format protos bench-attack bench-calibration bench-copies bench-embedder bench-gpu bench-graph bench-http bench-load bench-overload bench-path bench-indexing bench-quality bench-searcher bench-tenants clean help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,7 +29,10 @@ test: $(VENV)/.dev  ## Run all tests: unit, integration, end to end; TESTS_AT_ON
 
 test-long: $(VENV)/.dev  ## Run the tests that look for rare events for longer: crashes, chaos, fuzz; and all photos.
 	@$(BIN)/lookalike-embedder weights >/dev/null
-	LOOKALIKE_TEST_SECONDS=60 $(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(LONG_TESTS)
+	LOOKALIKE_TEST_SECONDS=$(TEST_SECONDS) $(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(LONG_TESTS)
+
+test-rare: LONG_TESTS = $(RARE_TESTS)
+test-rare: test-long  ## Run those alone that look for rare events; TEST_SECONDS=4 for a few seconds each.
 
 lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code is fresh.
 	$(BIN)/ruff format --check .
@@ -36,8 +44,8 @@ lint: $(VENV)/.dev  ## Check style, types, the wire, and that the generated code
 	$(BIN)/python tools/protos.py --check
 	$(BIN)/python tools/sync_client.py --check
 
-screenshot: $(VENV)/.dev  ## Make the README's screenshot anew, by the page's test; needs chromium.
-	LOOKALIKE_SCREENSHOTS=docs $(BIN)/pytest tests/e2e/test_page.py -k copies_come_first
+screenshot: $(VENV)/.dev  ## Make the screenshots in docs anew, by the tests of the page and of the report; needs chromium.
+	LOOKALIKE_SCREENSHOTS=docs $(BIN)/pytest tests/e2e/test_page.py tests/e2e/test_report.py -k "copies_come_first or proven or of_copies"
 
 format: $(VENV)/.dev  ## Format the code and mend what can be mended.
 	$(BIN)/ruff format .

@@ -5,33 +5,24 @@ does itself is tested by `test_embedded_postgres`, and by those who start `looka
 """
 
 import asyncio
-import fcntl
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from lookalike_searcher.database import pool, postgres
+from tests.once import made_once
 
 
 def initialised(data: Path) -> Path:
     """Put a PostgreSQL into `data`, which may not be there yet, as a searcher leaves it that is stopped at once."""
     data.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", _original() / "postgres", data], check=True)  # noqa: S607
+    subprocess.run(["cp", "-a", made_once("initialised", _make) / "postgres", data], check=True)  # noqa: S607
     return data
 
 
-def _original() -> Path:
-    """The one that is copied. All processes that test at once share it; the first of them makes it."""
-    folder = Path(os.environ["PYTEST_DEBUG_TEMPROOT"], "initialised")
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "made").exists():
-            # in a process of its own, as gRPC's threads do not like how PostgreSQL is started as another user
-            subprocess.run([sys.executable, "-m", __name__, folder], cwd=_ROOT, check=True, capture_output=True)
-            (folder / "made").touch()
-    return folder
+def _make(folder: Path) -> None:
+    # in a process of its own, as gRPC's threads do not like how PostgreSQL is started as another user
+    subprocess.run([sys.executable, "-m", __name__, folder], cwd=_ROOT, check=True, capture_output=True)
 
 
 async def _migrated(url: str) -> None:

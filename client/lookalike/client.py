@@ -12,6 +12,8 @@ from typing import Final, Self
 from lookalike._operations import (
     copies,
     decode,
+    decode_duplicates,
+    dismissals,
     duplicates,
     embedding,
     encode,
@@ -37,6 +39,8 @@ from lookalike.indexing.run import index, run_calls
 from lookalike.records import (
     Adaptation,
     DeleteResult,
+    Dismissal,
+    DismissalPage,
     DuplicateCluster,
     DuplicateProgress,
     Embedding,
@@ -49,7 +53,9 @@ from lookalike.records import (
     ImagePage,
     ImageVector,
     Item,
+    KeepRule,
     Limits,
+    MergeResult,
     Model,
     Outcome,
     Project,
@@ -62,6 +68,7 @@ from lookalike.records import (
     SpaceComparison,
     Suspect,
     SyncResult,
+    TuningPolicy,
 )
 from lookalike.records.search import DEFAULT_LIMIT
 
@@ -149,22 +156,29 @@ class Client:
         """Return the embedder's model: its space, limits and precision."""
         return await embedding.model(self._call())
 
-    async def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
+    async def embed(self, image: bytes | Path, *, fingerprint: bool = False, views: bool = False) -> Embedding:
         """Return the vector of one image.
 
         Args:
             image: the bytes of an image file, or the path of one.
             fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
+            views: whether to embed views of it too, ten times the work: see `thorough` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         data = await asyncio.to_thread(photo.read, image)
-        return decode.embedded(await embedding.embed(self._call(), data, fingerprint=fingerprint))
+        return decode.embedded(await embedding.embed(self._call(), data, fingerprint=fingerprint, views=views))
 
     async def create_project(
-        self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
+        self,
+        name: str,
+        *,
+        space: str | None = None,
+        dimensions: int | None = None,
+        limits: Limits | None = None,
+        tuning_policy: TuningPolicy | None = None,
     ) -> Project:
         """Create a project, empty at first.
 
@@ -174,12 +188,13 @@ class Client:
             dimensions: how many numbers each vector of the space has, 1 to 4,000; if it is left out, as many as the
                 embedder's, or 512 if a space is given.
             limits: what it may hold and ask for; the server's own limits if it is left out.
+            tuning_policy: how far the searcher may tune it by itself; the searcher's own if it is left out.
 
         Raises:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name, the space, its dimensions or a limit breaks a rule.
         """
-        return await projects.create(self._call(), name, space, dimensions, limits)
+        return await projects.create(self._call(), name, space, dimensions, limits, tuning_policy)
 
     async def get_project(self, name: str) -> Project:
         """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
@@ -209,6 +224,8 @@ class Client:
         limits: Limits | None = None,
         search_enabled: bool | None = None,
         fingerprints_enabled: bool | None = None,
+        tuning_policy: TuningPolicy | None = None,
+        accept_space: str = "",
     ) -> Project:
         """Change a project: what is left out stays.
 
@@ -217,12 +234,17 @@ class Client:
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
             fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
+            tuning_policy: how far the searcher may tune it by itself.
+            accept_space: the space that the searcher proposes, see `Tuning.space`: it is built, and serves then.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
+            PreconditionError: the space is not proposed.
         """
-        return await projects.update(self._call(), name, limits, search_enabled, fingerprints_enabled)
+        return await projects.update(
+            self._call(), name, limits, search_enabled, fingerprints_enabled, tuning_policy, accept_space
+        )
 
     async def delete_project(self, name: str) -> None:
         """Delete a project with all its images. It cannot be undone. Raises NotFoundError."""
@@ -366,6 +388,16 @@ class Client:
         if (sha256 is None) == (uri is None):
             raise ValueError("get_image takes exactly one of sha256 and uri")
         return await images.get(self._call(), project, sha256, uri)
+
+    async def get_thumbnail(self, project: str, sha256: str) -> bytes:
+        """Return a small picture of the image with this hash, a WebP of at most 160 pixels a side: its fingerprint's.
+
+        It is empty if the image has no fingerprint.
+
+        Raises:
+            NotFoundError: there is no such project, or no such image in it.
+        """
+        return await images.thumbnail(self._call(), project, sha256)
 
     async def list_images(
         self,
@@ -562,6 +594,7 @@ class Client:
         space: str | None = None,
         rerank: int = 0,
         verify: int = 0,
+        thorough: bool = False,
     ) -> SearchResult:
         """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
@@ -590,6 +623,7 @@ class Client:
             space=space,
             rerank=rerank,
             verify=verify,
+            thorough=thorough,
         )
         async with aclosing(search.pages(self._call(), project, query)) as pages:
             return await anext(pages)
@@ -614,7 +648,7 @@ class Client:
         return await search.batch(self._call(), project, queries)
 
     async def find_copies(
-        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+        self, project: str, items: Items, *, candidates: int = 20, thorough: bool = True, fetch: Settings = _FETCH
     ) -> AsyncGenerator[Suspect, None]:
         """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
 
@@ -625,6 +659,7 @@ class Client:
             project: the project's name.
             items: the suspicious pictures.
             candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            thorough: whether what is nearest to views of each one is compared too; see `Query`.
             fetch: how pictures are fetched.
 
         Raises:
@@ -632,7 +667,9 @@ class Client:
             PreconditionError: the embedder's space is none of the project's.
             LookalikeError: a server stayed away, or failed.
         """
-        async with aclosing(copies.find(self._call(), project, items, fetch, candidates)) as suspects:
+        async with aclosing(
+            copies.find(self._call(), project, items, fetch, candidates, thorough=thorough)
+        ) as suspects:
             async for suspect in suspects:
                 yield suspect
 
@@ -708,18 +745,38 @@ class Client:
         *,
         min_similarity: float | None = None,
         same_file_only: bool = False,
+        verify: bool = True,
+        filter: Filter | None = None,  # noqa: A002 - what else
+        other: Filter | None = None,
+        rest: bool = False,
+        across_products: bool = False,
+        newer_than: datetime | None = None,
+        keep: KeepRule = KeepRule.LARGEST,
+        recoloured: bool = False,
         resume_token: str = "",
         on_progress: Callable[[DuplicateProgress], object] | None = None,
     ) -> AsyncGenerator[DuplicateCluster, None]:
         """Yield clusters of the project's images that are duplicates of one another, by their earliest image.
 
-        The searcher may be away for a minute: the search goes on where it was. To go on in another process, keep the
-        last cluster's `progress.resume_token`. One who stops early closes the generator (`contextlib.aclosing`).
+        A cluster is what near pairs connect: those whose fingerprints prove it, or, where there are none, whose cosine
+        tells. Clusters come once all pairs are known. The searcher may be away for a minute: the search goes on where
+        it was. To go on in another process, keep the last cluster's `progress.resume_token`. One who stops early closes
+        the generator (`contextlib.aclosing`).
 
         Args:
             project: the project's name.
-            min_similarity: of near duplicates, 0.5 to 1; None: the threshold of `Match.NEAR_DUPLICATE`.
+            min_similarity: of near duplicates, 0.5 to 1; None: the threshold of `Match.NEAR_DUPLICATE` where the cosine
+                alone tells, and 0.9 for pairs that are verified.
             same_file_only: only files that are used in several places: no vectors are compared.
+            verify: whether fingerprints are compared, so that only proven copies are duplicates.
+            filter: only images that pass.
+            other: only pairs of an image that passes `filter` with one that passes this.
+            rest: only pairs of an image that passes `filter`, which is required then, with one that does not.
+            across_products: only pairs of images that show different products.
+            newer_than: only pairs of which at least one was first indexed at this time or later. A time without a zone
+                is in UTC.
+            keep: by which rule each cluster's first image is suggested to be kept.
+            recoloured: whether the same photo in other colours is a duplicate, too, where pairs are verified.
             resume_token: where to go on; all else stays the same. Empty: at the beginning.
             on_progress: is told how far it has come, also while nothing is found.
 
@@ -728,10 +785,90 @@ class Client:
             InvalidRequestError: min_similarity is out of range, or resume_token is of another search.
             LookalikeError: the searcher stayed away, or failed.
         """
-        request = duplicates.request(project, min_similarity, resume_token, same_file_only=same_file_only)
+        request = duplicates.request(
+            project,
+            min_similarity=min_similarity,
+            same_file_only=same_file_only,
+            verify=verify,
+            chosen=filter,
+            other=other,
+            rest=rest,
+            across_products=across_products,
+            newer_than=newer_than,
+            keep=keep,
+            recoloured=recoloured,
+            resume_token=resume_token,
+        )
         async with aclosing(duplicates.answers(self._call(), request)) as answers:
             async for answer in answers:
                 if on_progress:
-                    on_progress(decode.duplicate_progress(answer))
+                    on_progress(decode_duplicates.progress(answer))
                 if answer.HasField("cluster"):
-                    yield decode.cluster(answer)
+                    yield decode_duplicates.cluster(answer)
+
+    async def merge_duplicates(
+        self, project: str, keep: str, sha256s: Sequence[str], *, dry_run: bool = False
+    ) -> MergeResult:
+        """Move the references of duplicates to the image that is kept, and delete the duplicates, in one transaction.
+
+        Sent again, it changes nothing more.
+
+        Args:
+            project: the project's name.
+            keep: the hash of the image that is kept, in hexadecimal.
+            sha256s: the hashes of its duplicates: 1 to 1,000.
+            dry_run: only say what would be done.
+
+        Raises:
+            NotFoundError: there is no such project, or the image that is to be kept is not in it.
+            InvalidRequestError: a hash is none, or the kept image is among the duplicates.
+        """
+        return await duplicates.merge(self._call(), project, keep, sha256s, dry_run=dry_run)
+
+    async def dismiss_duplicates(self, project: str, sha256s: Sequence[str]) -> int:
+        """Say that images are no duplicates of one another; of how many pairs that is new.
+
+        `find_duplicates` never puts the two of a pair in one cluster again.
+
+        Args:
+            project: the project's name.
+            sha256s: their hashes, in hexadecimal: 2 to 100, all different.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: a hash is none, or there are too few or too many.
+        """
+        return await dismissals.dismiss(self._call(), project, sha256s)
+
+    async def list_dismissals(self, project: str) -> AsyncGenerator[Dismissal, None]:
+        """Yield the pairs that were said to be no duplicates, oldest first. Raises NotFoundError."""
+        async with aclosing(dismissals.list_all(self._call(), project)) as records:
+            async for record in records:
+                yield record
+
+    async def dismissal_page(self, project: str, *, size: int = 100, page_token: str = "") -> DismissalPage:
+        """Return one page of the pairs that were said to be no duplicates; see `list_dismissals`.
+
+        Args:
+            project: the project's name.
+            size: the most dismissals, 1 to 1,000.
+            page_token: `next_page_token` of the page before.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: size is out of range, or page_token is of another list.
+        """
+        return await dismissals.page(self._call(), project, size, page_token)
+
+    async def delete_dismissals(self, project: str, sha256s: Sequence[str]) -> int:
+        """Take back that images are no duplicates; of how many pairs.
+
+        Args:
+            project: the project's name.
+            sha256s: the hashes of the images whose pairs are meant, or of one image, for all its pairs.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: a hash is none, or there are too many.
+        """
+        return await dismissals.delete(self._call(), project, sha256s)

@@ -21,6 +21,8 @@ from lookalike.indexing import Items, Plan, Seen, Shard, Watch
 from lookalike.records import (
     Adaptation,
     DeleteResult,
+    Dismissal,
+    DismissalPage,
     DuplicateCluster,
     DuplicateProgress,
     Embedding,
@@ -33,7 +35,9 @@ from lookalike.records import (
     ImagePage,
     ImageVector,
     Item,
+    KeepRule,
     Limits,
+    MergeResult,
     Model,
     Outcome,
     Project,
@@ -46,6 +50,7 @@ from lookalike.records import (
     SpaceComparison,
     Suspect,
     SyncResult,
+    TuningPolicy,
 )
 from lookalike.records.search import DEFAULT_LIMIT
 
@@ -129,22 +134,29 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.model())
 
-    def embed(self, image: bytes | Path, *, fingerprint: bool = False) -> Embedding:
+    def embed(self, image: bytes | Path, *, fingerprint: bool = False, views: bool = False) -> Embedding:
         """Return the vector of one image.
 
         Args:
             image: the bytes of an image file, or the path of one.
             fingerprint: whether to make a fingerprint too, with which copies are proven: see `verify` of `search`.
+            views: whether to embed views of it too, ten times the work: see `thorough` of `search`.
 
         Raises:
             InvalidRequestError: the image is not one that the embedder accepts; `reason` says why.
             OverloadedError: the embedder's queue is full.
         """
         loop, client = self._client()
-        return loop.call(client.embed(image, fingerprint=fingerprint))
+        return loop.call(client.embed(image, fingerprint=fingerprint, views=views))
 
     def create_project(
-        self, name: str, *, space: str | None = None, dimensions: int | None = None, limits: Limits | None = None
+        self,
+        name: str,
+        *,
+        space: str | None = None,
+        dimensions: int | None = None,
+        limits: Limits | None = None,
+        tuning_policy: TuningPolicy | None = None,
     ) -> Project:
         """Create a project, empty at first.
 
@@ -154,13 +166,16 @@ class SyncClient:
             dimensions: how many numbers each vector of the space has, 1 to 4,000; if it is left out, as many as the
                 embedder's, or 512 if a space is given.
             limits: what it may hold and ask for; the server's own limits if it is left out.
+            tuning_policy: how far the searcher may tune it by itself; the searcher's own if it is left out.
 
         Raises:
             AlreadyExistsError: there is one of that name.
             InvalidRequestError: the name, the space, its dimensions or a limit breaks a rule.
         """
         loop, client = self._client()
-        return loop.call(client.create_project(name, space=space, dimensions=dimensions, limits=limits))
+        return loop.call(
+            client.create_project(name, space=space, dimensions=dimensions, limits=limits, tuning_policy=tuning_policy)
+        )
 
     def get_project(self, name: str) -> Project:
         """Return the project of that name, with the state of its spaces. Raises NotFoundError."""
@@ -192,6 +207,8 @@ class SyncClient:
         limits: Limits | None = None,
         search_enabled: bool | None = None,
         fingerprints_enabled: bool | None = None,
+        tuning_policy: TuningPolicy | None = None,
+        accept_space: str = "",
     ) -> Project:
         """Change a project: what is left out stays.
 
@@ -200,15 +217,23 @@ class SyncClient:
             limits: its new limits, all of them.
             search_enabled: whether it can be searched; if not, searches raise PreconditionError, SEARCH_DISABLED.
             fingerprints_enabled: whether fingerprints of its images are made and stored; those of before stay.
+            tuning_policy: how far the searcher may tune it by itself.
+            accept_space: the space that the searcher proposes, see `Tuning.space`: it is built, and serves then.
 
         Raises:
             NotFoundError: there is no such project.
             InvalidRequestError: a limit is out of range, or nothing is to be changed.
+            PreconditionError: the space is not proposed.
         """
         loop, client = self._client()
         return loop.call(
             client.update_project(
-                name, limits=limits, search_enabled=search_enabled, fingerprints_enabled=fingerprints_enabled
+                name,
+                limits=limits,
+                search_enabled=search_enabled,
+                fingerprints_enabled=fingerprints_enabled,
+                tuning_policy=tuning_policy,
+                accept_space=accept_space,
             )
         )
 
@@ -352,6 +377,17 @@ class SyncClient:
         """
         loop, client = self._client()
         return loop.call(client.get_image(project, sha256=sha256, uri=uri))
+
+    def get_thumbnail(self, project: str, sha256: str) -> bytes:
+        """Return a small picture of the image with this hash, a WebP of at most 160 pixels a side: its fingerprint's.
+
+        It is empty if the image has no fingerprint.
+
+        Raises:
+            NotFoundError: there is no such project, or no such image in it.
+        """
+        loop, client = self._client()
+        return loop.call(client.get_thumbnail(project, sha256))
 
     def list_images(
         self, project: str, *, filter: Filter | None = None, missing_in_space: str | None = None
@@ -525,6 +561,7 @@ class SyncClient:
         space: str | None = None,
         rerank: int = 0,
         verify: int = 0,
+        thorough: bool = False,
     ) -> SearchResult:
         """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
 
@@ -556,6 +593,7 @@ class SyncClient:
                 space=space,
                 rerank=rerank,
                 verify=verify,
+                thorough=thorough,
             )
         )
 
@@ -579,7 +617,7 @@ class SyncClient:
         return loop.call(client.search_batch(project, queries))
 
     def find_copies(
-        self, project: str, items: Items, *, candidates: int = 20, fetch: Settings = _FETCH
+        self, project: str, items: Items, *, candidates: int = 20, thorough: bool = True, fetch: Settings = _FETCH
     ) -> Generator[Suspect, None, None]:
         """Yield, for each of these pictures and in their order, which of the project's photos it is a copy of.
 
@@ -590,6 +628,7 @@ class SyncClient:
             project: the project's name.
             items: the suspicious pictures.
             candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            thorough: whether what is nearest to views of each one is compared too; see `Query`.
             fetch: how pictures are fetched.
 
         Raises:
@@ -598,7 +637,9 @@ class SyncClient:
             LookalikeError: a server stayed away, or failed.
         """
         loop, client = self._client()
-        return loop.iterate(lambda: client.find_copies(project, items, candidates=candidates, fetch=fetch))
+        return loop.iterate(
+            lambda: client.find_copies(project, items, candidates=candidates, thorough=thorough, fetch=fetch)
+        )
 
     def record_feedback(
         self,
@@ -675,18 +716,38 @@ class SyncClient:
         *,
         min_similarity: float | None = None,
         same_file_only: bool = False,
+        verify: bool = True,
+        filter: Filter | None = None,
+        other: Filter | None = None,
+        rest: bool = False,
+        across_products: bool = False,
+        newer_than: datetime | None = None,
+        keep: KeepRule = KeepRule.LARGEST,
+        recoloured: bool = False,
         resume_token: str = "",
         on_progress: Callable[[DuplicateProgress], object] | None = None,
     ) -> Generator[DuplicateCluster, None, None]:
         """Yield clusters of the project's images that are duplicates of one another, by their earliest image.
 
-        The searcher may be away for a minute: the search goes on where it was. To go on in another process, keep the
-        last cluster's `progress.resume_token`. One who stops early closes the generator (`contextlib.aclosing`).
+        A cluster is what near pairs connect: those whose fingerprints prove it, or, where there are none, whose cosine
+        tells. Clusters come once all pairs are known. The searcher may be away for a minute: the search goes on where
+        it was. To go on in another process, keep the last cluster's `progress.resume_token`. One who stops early closes
+        the generator (`contextlib.aclosing`).
 
         Args:
             project: the project's name.
-            min_similarity: of near duplicates, 0.5 to 1; None: the threshold of `Match.NEAR_DUPLICATE`.
+            min_similarity: of near duplicates, 0.5 to 1; None: the threshold of `Match.NEAR_DUPLICATE` where the cosine
+                alone tells, and 0.9 for pairs that are verified.
             same_file_only: only files that are used in several places: no vectors are compared.
+            verify: whether fingerprints are compared, so that only proven copies are duplicates.
+            filter: only images that pass.
+            other: only pairs of an image that passes `filter` with one that passes this.
+            rest: only pairs of an image that passes `filter`, which is required then, with one that does not.
+            across_products: only pairs of images that show different products.
+            newer_than: only pairs of which at least one was first indexed at this time or later. A time without a zone
+                is in UTC.
+            keep: by which rule each cluster's first image is suggested to be kept.
+            recoloured: whether the same photo in other colours is a duplicate, too, where pairs are verified.
             resume_token: where to go on; all else stays the same. Empty: at the beginning.
             on_progress: is told how far it has come, also while nothing is found.
 
@@ -701,7 +762,85 @@ class SyncClient:
                 project,
                 min_similarity=min_similarity,
                 same_file_only=same_file_only,
+                verify=verify,
+                filter=filter,
+                other=other,
+                rest=rest,
+                across_products=across_products,
+                newer_than=newer_than,
+                keep=keep,
+                recoloured=recoloured,
                 resume_token=resume_token,
                 on_progress=on_progress,
             )
         )
+
+    def merge_duplicates(
+        self, project: str, keep: str, sha256s: Sequence[str], *, dry_run: bool = False
+    ) -> MergeResult:
+        """Move the references of duplicates to the image that is kept, and delete the duplicates, in one transaction.
+
+        Sent again, it changes nothing more.
+
+        Args:
+            project: the project's name.
+            keep: the hash of the image that is kept, in hexadecimal.
+            sha256s: the hashes of its duplicates: 1 to 1,000.
+            dry_run: only say what would be done.
+
+        Raises:
+            NotFoundError: there is no such project, or the image that is to be kept is not in it.
+            InvalidRequestError: a hash is none, or the kept image is among the duplicates.
+        """
+        loop, client = self._client()
+        return loop.call(client.merge_duplicates(project, keep, sha256s, dry_run=dry_run))
+
+    def dismiss_duplicates(self, project: str, sha256s: Sequence[str]) -> int:
+        """Say that images are no duplicates of one another; of how many pairs that is new.
+
+        `find_duplicates` never puts the two of a pair in one cluster again.
+
+        Args:
+            project: the project's name.
+            sha256s: their hashes, in hexadecimal: 2 to 100, all different.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: a hash is none, or there are too few or too many.
+        """
+        loop, client = self._client()
+        return loop.call(client.dismiss_duplicates(project, sha256s))
+
+    def list_dismissals(self, project: str) -> Generator[Dismissal, None, None]:
+        """Yield the pairs that were said to be no duplicates, oldest first. Raises NotFoundError."""
+        loop, client = self._client()
+        return loop.iterate(lambda: client.list_dismissals(project))
+
+    def dismissal_page(self, project: str, *, size: int = 100, page_token: str = "") -> DismissalPage:
+        """Return one page of the pairs that were said to be no duplicates; see `list_dismissals`.
+
+        Args:
+            project: the project's name.
+            size: the most dismissals, 1 to 1,000.
+            page_token: `next_page_token` of the page before.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: size is out of range, or page_token is of another list.
+        """
+        loop, client = self._client()
+        return loop.call(client.dismissal_page(project, size=size, page_token=page_token))
+
+    def delete_dismissals(self, project: str, sha256s: Sequence[str]) -> int:
+        """Take back that images are no duplicates; of how many pairs.
+
+        Args:
+            project: the project's name.
+            sha256s: the hashes of the images whose pairs are meant, or of one image, for all its pairs.
+
+        Raises:
+            NotFoundError: there is no such project.
+            InvalidRequestError: a hash is none, or there are too many.
+        """
+        loop, client = self._client()
+        return loop.call(client.delete_dismissals(project, sha256s))

@@ -119,35 +119,46 @@ class Batcher:
         return ModelFailure()
 
     def _run(self, lane: Lane, jobs: list[Job]) -> NDArray[np.float32]:
-        pixels = [job.pixels for job in jobs if job.pixels is not None]
+        pixels = [image for job in jobs for image in job.images]
         started, paused = time.monotonic(), 0.0
         if lane is Lane.INTERACTIVE:
             with self._gate.urgent():
-                vectors = self._compute(pixels, lane, _never)
+                vectors = self._compute_in_parts(pixels, lane, _never)
         else:
-            pauses = _Pauses(self._gate, STAND_ASIDE * len(jobs) * self.seconds_per_image[Lane.BULK])
-            vectors = self._compute(pixels, lane, pauses)
+            pauses = _Pauses(self._gate, STAND_ASIDE * len(pixels) * self.seconds_per_image[Lane.BULK])
+            vectors = self._compute_in_parts(pixels, lane, pauses)
             paused = pauses.waited
             self._metrics.stood_aside.inc(paused)
         seconds = time.monotonic() - started
-        self._metrics.batch(lane, len(jobs), seconds)
+        self._metrics.batch(lane, len(pixels), seconds)
         for job in jobs:
             job.compute_seconds = seconds
         # Without the pauses: their limit is derived from this pace, and would grow without bound.
-        self.seconds_per_image[lane] = smoothed(self.seconds_per_image[lane], (seconds - paused) / len(jobs))
+        self.seconds_per_image[lane] = smoothed(self.seconds_per_image[lane], (seconds - paused) / len(pixels))
         return vectors
+
+    def _compute_in_parts(self, pixels: list[Pixels], lane: Lane, pause: Callable[[], None]) -> NDArray[np.float32]:
+        """Compute all images; with views, they may be more than a batch."""
+        most = self.max_batch_size
+        parts = [pixels[first : first + most] for first in range(0, len(pixels), most)]
+        computed = [self._compute(part, lane, pause) for part in parts]
+        return computed[0] if len(computed) == 1 else np.concatenate(computed)
 
     def _succeed(self, jobs: list[Job], vectors: NDArray[np.float32]) -> None:
         sums = vectors.sum(axis=1).tolist()  # one call for all: each call of numpy releases the interpreter's lock
-        for job, vector, total in zip(jobs, vectors, sums, strict=True):
+        first = 0
+        for job in jobs:
+            own = slice(first, first + len(job.images))
+            first = own.stop
             assert isinstance(job.info, Info)  # noqa: S101 - it was decoded
-            if not math.isfinite(total):
+            if not math.isfinite(sum(sums[own])):
                 logger.error("the model answered with what is no number", extra={"request_id": job.request_id})
                 self._finish(job, ModelFailure())
                 continue
             if job.lane is Lane.INTERACTIVE:
                 self.last_success = time.monotonic()
-            job.result = Embedded(vector.tobytes(), job.sha256, job.info, job.fingerprint)
+            vector, *views = (one.tobytes() for one in vectors[own])
+            job.result = Embedded(vector, job.sha256, job.info, job.fingerprint, tuple(views))
             self._cache.put(job.result)
             self._finish(job, None)
 

@@ -1,7 +1,7 @@
 """Keep recent results by the hash of the file, so that no file is embedded twice.
 
-One process computes in one space, so that the hash alone is the key. A result without a fingerprint is none for those
-who ask for one: the file is embedded again.
+One process computes in one space, so that the hash alone is the key. A result without a fingerprint, or without views,
+is none for those who ask for them: the file is embedded again.
 """
 
 import hashlib
@@ -14,7 +14,8 @@ from lookalike_embedder.job import Embedded, Job
 class Cache:
     """The cache keeps the results used last, at most `size` of them; 0: none.
 
-    Each has 2 KiB of vector, and 5 to 8 kB of fingerprint. It is thread-safe.
+    Each has 2 KiB of vector; where they were asked for, 5 to 8 kB of fingerprint, and 2 KiB for each view. It is
+    thread-safe.
     """
 
     def __init__(self, size: int) -> None:
@@ -31,7 +32,7 @@ class Cache:
         job.sha256 = hashlib.sha256(job.data).digest()
         with self._lock:
             result = self._entries.get(job.sha256)
-            if result and (result.fingerprint or not job.wants_fingerprint):
+            if result and _is_enough(result, job):
                 self._entries.move_to_end(job.sha256)
                 job.result, job.cached = result, True
         return job.cached
@@ -45,3 +46,8 @@ class Cache:
             self._entries.move_to_end(embedded.sha256)
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
+
+
+def _is_enough(result: Embedded, job: Job) -> bool:
+    """Return whether the result has all that the job wants."""
+    return bool((result.fingerprint or not job.wants_fingerprint) and (result.views or not job.wants_views))

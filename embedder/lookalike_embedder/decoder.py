@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from lookalike_embedder import views
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.ewma import smoothed
 from lookalike_embedder.image import Info, Pixels, Room
@@ -103,6 +104,8 @@ class Decoder:
                 from lookalike_serving.fingerprint import making
 
                 job.fingerprint = making.make(job.pixels, job.info.width, job.info.height)
+            if job.wants_views:
+                job.views = views.of(job.pixels)
         finally:
             job.decode_seconds = time.monotonic() - started
             if job.lane is Lane.INTERACTIVE:

@@ -119,19 +119,26 @@ class Engine:
         if stuck:
             raise Stuck(f"{len(stuck)} threads are still at work {_END_SECONDS:g} s after the end")
 
-    async def embed(self, data: bytes, *, seconds: float | None = None, fingerprint: bool = False) -> Job:
-        """Return the finished job of one interactive image.
+    async def embed(
+        self, data: bytes, *, seconds: float | None = None, fingerprint: bool = False, views: bool = False
+    ) -> Job:
+        """Return the finished job of one image for which a caller waits. With views it is bulk work, as it takes long.
 
         Args:
             data: the image file.
             seconds: how long the caller will wait; None: without limit.
             fingerprint: whether to make a fingerprint, too.
+            views: whether to embed views, too.
 
         Raises:
             Overloaded: too much is in flight, or the caller would give up before it is done.
             DomainError: the image is not accepted, or the model failed on it.
         """
-        self._admit(len(data), math.inf if seconds is None else seconds)
+        lane = Lane.BULK if views else Lane.INTERACTIVE
+        if views:
+            await self._bulk_room(len(data))
+        else:
+            self._admit(len(data), math.inf if seconds is None else seconds)
         answered = self._loop.create_future()
 
         def done(_: Job) -> None:
@@ -139,7 +146,7 @@ class Engine:
                 answered.set_result(None)
 
         deadline = math.inf if seconds is None else time.monotonic() + seconds
-        job = Job(data, Lane.INTERACTIVE, done, deadline, fingerprint)
+        job = Job(data, lane, done, deadline, fingerprint, views)
         self._begin(job)
         try:
             await answered
@@ -155,9 +162,7 @@ class Engine:
         Raises:
             DeviceLost: nothing will be computed any more.
         """
-        if self._batcher.device_lost:
-            raise self._metrics.refusing(Lane.BULK, DeviceLost())
-        await self._budgets[Lane.BULK].acquire(len(data))
+        await self._bulk_room(len(data))
         job = Job(data, Lane.BULK, done, wants_fingerprint=fingerprint)
         self._begin(job)
         return job
@@ -172,6 +177,12 @@ class Engine:
             raise DeviceLost
         if time.monotonic() - self._batcher.last_success > fresh_seconds:
             await self.embed(_probe_photo())
+
+    async def _bulk_room(self, size: int) -> None:
+        """Wait until there is room for a bulk image. Raises DeviceLost."""
+        if self._batcher.device_lost:
+            raise self._metrics.refusing(Lane.BULK, DeviceLost())
+        await self._budgets[Lane.BULK].acquire(size)
 
     def _admit(self, size: int, seconds: float) -> None:
         """Admit an interactive image, or raise its refusal."""
@@ -208,7 +219,7 @@ class Engine:
 
     def _finish(self, job: Job, failure: Exception | None) -> None:
         """End a job, from any thread. The event loop is woken once for all jobs that end before it runs."""
-        job.data, job.pixels, job.ended = b"", None, True
+        job.data, job.pixels, job.views, job.ended = b"", None, (), True
         job.failure = failure or (TooLate() if job.result is None and job.is_late() else None)
         if job.failure:
             _forget_frames(job.failure)

@@ -125,10 +125,10 @@ def decode(
     if orientation in _TRANSPOSITIONS:  # after the resize, which costs a fraction and gives the same picture
         small = small.transpose(_TRANSPOSITIONS[orientation])
     width, height = reversed(size) if orientation in _TURNED else size
-    return Info(image.format or "", width, height, orientation, end_missing, _is_featureless(small)), np.asarray(small)
+    return Info(image.format or "", width, height, orientation, end_missing, is_featureless(small)), np.asarray(small)
 
 
-def _is_featureless(small: Image.Image) -> bool:
+def is_featureless(small: Image.Image) -> bool:
     """Return whether the picture that the model sees has as good as one colour, or a faint gradient."""
     span = max(high - low for low, high in small.getextrema())  # type: ignore[misc]
     if not _BLANK_SPAN <= span <= _SMOOTH_SPAN:

@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike_embedder.image import Info, Pixels
 from lookalike_serving.fingerprint import Fingerprint
+from lookalike_serving.patience import acceptable_wait
 
 
 class Lane(StrEnum):
@@ -27,12 +28,14 @@ class Embedded:
         sha256: the hash of the file.
         info: the file's format, size and orientation.
         fingerprint: the picture's fingerprint, if it was asked for.
+        views: the vectors of its views, if they were asked for.
     """
 
     vector: bytes
     sha256: bytes
     info: Info
     fingerprint: Fingerprint | None = None
+    views: tuple[bytes, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -45,11 +48,12 @@ class Job:
         done: is called once on the event loop, when `result` or `failure` is set; never after `cancel`.
         deadline: when the answer is of no use any more.
         wants_fingerprint: whether a fingerprint is made, too.
+        wants_views: whether views are embedded, too.
         request_id: the id of the call that brought the image.
         entered: when the job was created.
         cancelled: whether the caller does not wait any more.
         ended: whether `result` or `failure` is final.
-        sha256, info, pixels, fingerprint: what decoding has set.
+        sha256, info, pixels, fingerprint, views: what decoding has set.
         result: the result, if there is one.
         failure: why there is none.
         cached: whether the result came from the cache.
@@ -62,6 +66,7 @@ class Job:
     done: "Callable[[Job], None]"
     deadline: float = math.inf
     wants_fingerprint: bool = False
+    wants_views: bool = False
     size: int = field(init=False)
     request_id: str = field(default_factory=REQUEST_ID.get)
     entered: float = field(default_factory=time.monotonic)
@@ -71,6 +76,7 @@ class Job:
     info: Info | None = None
     pixels: Pixels | None = None
     fingerprint: Fingerprint | None = None
+    views: Sequence[Pixels] = ()
     result: Embedded | None = None
     failure: Exception | None = None
     cached: bool = False
@@ -82,6 +88,11 @@ class Job:
     def queue_seconds(self) -> float:
         """Return how long the job waited to be decoded and computed."""
         return max(0.0, self.total_seconds - self.decode_seconds - self.compute_seconds)
+
+    @property
+    def images(self) -> Sequence[Pixels]:
+        """Return what is computed: the picture and its views."""
+        return () if self.pixels is None else (self.pixels, *self.views)
 
     def __post_init__(self) -> None:
         """Note the size of the file, which is dropped later."""
@@ -98,3 +109,7 @@ class Job:
     def is_late(self) -> bool:
         """Return whether the deadline has passed."""
         return time.monotonic() >= self.deadline
+
+    def is_overdue(self) -> bool:
+        """Return whether it has waited for longer than it was expected to when it was admitted."""
+        return time.monotonic() - self.entered > acceptable_wait(self.deadline - self.entered)

@@ -2,6 +2,9 @@
 
 Interactive jobs go first. Bulk jobs are decoded no further ahead than the next batches need, so that pixels do not pile
 up. They get every ninth turn of the decoders at least, so that they never starve.
+
+Within a lane the oldest goes first. But where calls take longer than was expected when they were admitted, the newest
+interactive job does, as it can still be answered in time (adaptive LIFO; Maurer: "Fail at scale", ACM Queue 2015).
 """
 
 import threading
@@ -15,7 +18,7 @@ MAX_IN_A_ROW: Final = 8
 
 
 class Lanes:
-    """The lanes hold jobs that wait, in the order of their arrival within a lane.
+    """The lanes hold jobs that wait.
 
     Args:
         max_decoded: the most bulk images that are being decoded, or are decoded and wait.
@@ -54,7 +57,7 @@ class Lanes:
                     self._in_a_row = self._in_a_row + 1 if lane is Lane.INTERACTIVE else 0
                     self._bulk_ahead += lane is Lane.BULK
                     self._bulk_decoding += lane is Lane.BULK
-                    return self._encoded[lane].popleft()
+                    return _next(self._encoded[lane])
                 self._decodable.wait()
         return None
 
@@ -82,7 +85,7 @@ class Lanes:
         with waiting:
             while not jobs and not self._closed:
                 waiting.wait()
-            batch = [jobs.popleft() for _ in range(min(limit, len(jobs)))]
+            batch = [_next(jobs) for _ in range(min(limit, len(jobs)))]
             if lane is Lane.BULK:
                 self._bulk_ahead -= len(batch)
                 self._decodable.notify(len(batch))
@@ -106,3 +109,10 @@ class Lanes:
         if self._encoded[Lane.INTERACTIVE] and not (bulk and self._in_a_row >= MAX_IN_A_ROW):
             return Lane.INTERACTIVE
         return Lane.BULK if bulk else None
+
+
+def _next(jobs: deque[Job]) -> Job:
+    """Take the job whose turn it is. One that nobody waits for is taken out, too."""
+    oldest = jobs[0]
+    serves_newest = oldest.lane is Lane.INTERACTIVE and oldest.is_wanted() and oldest.is_overdue()
+    return jobs.pop() if serves_newest else jobs.popleft()

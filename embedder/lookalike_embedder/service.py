@@ -1,6 +1,6 @@
 """Serve the embedder's RPCs: parse the request, call the engine, answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from lookalike.constants import ENTRIES_METADATA
@@ -66,10 +66,18 @@ class EmbedderService(EmbedderServiceServicer):
         if self._draining.has_begun():
             raise self._metrics.refusing(Lane.INTERACTIVE, ShuttingDown())
         wanted = request.fingerprint and self._fingerprints
-        job = await self._engine.embed(request.image, seconds=context.time_remaining(), fingerprint=wanted)
+        job = await self._engine.embed(
+            request.image, seconds=context.time_remaining(), fingerprint=wanted, views=request.views
+        )
         tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
         embedding, info, timings = self._messages(job)
-        return wire.EmbedResponse(embedding=embedding, image_info=info, timings=timings, fingerprint=_fingerprint(job))
+        return wire.EmbedResponse(
+            embedding=embedding,
+            image_info=info,
+            timings=timings,
+            fingerprint=_fingerprint(job),
+            views=self._views(job) if request.views else (),
+        )
 
     async def EmbedStream(
         self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context
@@ -89,6 +97,10 @@ class EmbedderService(EmbedderServiceServicer):
         finally:
             self._streams -= 1
             self._metrics.streams.set(self._streams)
+
+    def _views(self, job: Job) -> Iterator[common.Embedding]:
+        assert isinstance(job.result, Embedded)  # noqa: S101 - it succeeded
+        return (common.Embedding.FromString(self._embedding_head + vector) for vector in job.result.views)
 
     def _answer(self, sequence: int, job: Job) -> wire.EmbedStreamResponse:
         if job.failure:

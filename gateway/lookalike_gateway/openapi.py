@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from lookalike_gateway.models.curation import Dismiss, Merge
 from lookalike_gateway.models.feedback import Feedback
 from lookalike_gateway.models.problem import Problem
 from lookalike_gateway.models.project import ProjectChange
@@ -54,17 +55,14 @@ _FORM: Final[Json] = {
     "properties": {"image": {**BINARY, "description": "The photo."}},
     "required": ["image"],
 }
-PHOTO: Final[Json] = {
-    "requestBody": {
-        "required": False,
-        "content": {
-            "image/*": {"schema": BINARY},
-            "application/octet-stream": {"schema": BINARY},
-            "multipart/form-data": {"schema": _FORM},
-        },
-    }
+_PHOTO: Final[Json] = {
+    "image/*": {"schema": BINARY},
+    "application/octet-stream": {"schema": BINARY},
+    "multipart/form-data": {"schema": _FORM},
 }
+PHOTO: Final[Json] = {"requestBody": {"required": False, "content": _PHOTO}}
 """The body of a search: a photo, or nothing where a page token carries the query."""
+PHOTO_NEEDED: Final[Json] = {"requestBody": {"required": True, "content": _PHOTO}}
 
 
 def takes(model: type[BaseModel]) -> Json:
@@ -73,9 +71,9 @@ def takes(model: type[BaseModel]) -> Json:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def gives(media: str) -> Responses:
+def gives(*media: str) -> Responses:
     """Return how an answer is described that is no JSON."""
-    return {200: {"content": {media: {"schema": BINARY}}}}
+    return {200: {"content": {kind: {"schema": BINARY} for kind in media}}}
 
 
 def refusals(*statuses: int) -> Responses:
@@ -102,6 +100,10 @@ COMMON: Final[Responses] = {**PROBE, **refusals(401, 403, 429, 502, 503, 504)}
 """What any operation under /v1 may answer."""
 
 
+_BODIES: Final = (Dismiss, Feedback, Merge, ProjectChange)
+"""What is sent as JSON: FastAPI does not read it, so it does not know these models."""
+
+
 def document(app: FastAPI) -> Json:
     """Return the whole OpenAPI document of the routes."""
     openapi_document = get_openapi(
@@ -120,7 +122,7 @@ def document(app: FastAPI) -> Json:
     schemas = openapi_document["components"]["schemas"]
     del schemas["HTTPValidationError"], schemas["ValidationError"]
     ours = models_json_schema(
-        [(Feedback, "validation"), (ProjectChange, "validation"), (Problem, "serialization")], ref_template=_REFERENCE
+        [*((model, "validation") for model in _BODIES), (Problem, "serialization")], ref_template=_REFERENCE
     )
     schemas |= ours[1]["$defs"]
     return openapi_document

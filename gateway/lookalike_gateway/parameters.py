@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Path, Query, Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -34,6 +34,13 @@ def _flag(text: object) -> object:
     return text
 
 
+def _time(text: object) -> object:
+    """Read a time as RFC 3339 writes it: pydantic also takes the seconds since 1970."""
+    if isinstance(text, str) and "T" not in text.upper():
+        raise PydanticCustomError("time", "must be a time of RFC 3339, for example 2026-01-02T03:04:05Z")
+    return text
+
+
 Absent = SkipJsonSchema[None]
 """It may be left out, but nobody can say null in a query."""
 
@@ -45,6 +52,7 @@ ImageHash = Annotated[
 ]
 Integer = BeforeValidator(_integer)
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Label = Annotated[str, Field(pattern="^[^=]+=", max_length=321)]
 Token = Annotated[str, Field(max_length=8192)]
@@ -118,6 +126,11 @@ class Search(Filters):
         0,
         description="Prove whether so many of the first results are copies. Where a photo was sent, on its first page.",
     )
+    thorough: Flag = Field(
+        False,
+        description="With `verify` and a photo: compare what is nearest to views of it too, such as its mirror image"
+        " and its quarters. It finds copies that were altered much, and takes ten times as long. There is one page.",
+    )
 
 
 class ImageSearch(Search):
@@ -129,20 +142,59 @@ class ImageSearch(Search):
     )
 
 
+class CopySearch(Filters):
+    """A search for copies takes these parameters."""
+
+    candidates: Annotated[int, Field(ge=1, le=100), Integer] = Field(
+        20, description="Nearest photos that the picture is compared with."
+    )
+    thorough: Flag = Field(
+        True,
+        description="Compare what is nearest to views of the picture too, such as its quarters: it finds copies that"
+        " were altered much, and takes ten times as long.",
+    )
+
+
 class Thumbnail(Parameters):
     """A thumbnail takes these parameters."""
 
     size: Annotated[Size, Integer] = Field(320, description="The longer side, in pixels.")
 
 
-class Duplicates(Parameters):
+class Duplicates(Filters):
     """A search for duplicates takes these parameters."""
 
     min_similarity: Annotated[float, Field(ge=0.5, le=1, allow_inf_nan=False)] | Absent = Field(
-        None, description="Of near duplicates."
+        None, description="Of near duplicates: by default 0.95 where the cosine alone tells, 0.9 for verified ones."
     )
     same_file_only: Flag = Field(False, description="Only files that are used in several places.")
+    verify: Flag = Field(
+        True,
+        description="Compare fingerprints, so that only proven copies are duplicates; where there are none, the cosine"
+        " tells.",
+    )
+    other_label: list[Label] = Field(
+        [],
+        max_length=64,
+        description="Only pairs of an image that passes the filter with one that has this label, `name=value`;"
+        " several: as `label`.",
+    )
+    rest: Flag = Field(False, description="Only pairs of an image that passes the filter with one that does not.")
+    across_products: Flag = Field(False, description="Only pairs of images that show different products.")
+    newer_than: Time | Absent = Field(
+        None, description="Only pairs of which one was first indexed at this time or later."
+    )
+    keep: Literal["largest", "oldest", "most-used"] = Field(
+        "largest", description="By which rule each cluster's first image is suggested to be kept."
+    )
+    recoloured: Flag = Field(
+        False, description="Where pairs are verified: the same photo in other colours is a duplicate, too."
+    )
     resume_token: Token = Field("", description="Where to go on: `resumeToken` of an answer; all else stays the same.")
+
+    def other(self) -> Filter | None:
+        """Return what the other image of each pair must pass; None: the same as the one."""
+        return Filter(labels=values_by_name(self.other_label)) if self.other_label else None
 
 
 class SomeDuplicates(Duplicates):
@@ -154,12 +206,32 @@ class SomeDuplicates(Duplicates):
     )
 
 
+class DismissalList(Parameters):
+    """A list of dismissals takes these parameters."""
+
+    limit: Annotated[int, Field(ge=1, le=1000), Integer] = Field(100, description="The most dismissals.")
+    page_token: NextPage = ""
+
+
+class DismissedImages(Parameters):
+    """A request that deletes dismissals takes these parameters."""
+
+    image: list[Annotated[str, Field(pattern=SHA256)]] = Field(
+        min_length=1,
+        max_length=100,
+        description="The hash of an image; several: of the pairs of these images; one: of all its pairs.",
+    )
+
+
 class Days(Parameters):
     """The quality of searches is asked for with these parameters."""
 
     days: Annotated[int, Field(ge=1, le=365), Integer] = Field(
         7, description="How many days, in UTC, the present one included."
     )
+
+
+_LISTS: Final = frozenset({"product", "variant", "label", "other_label", "image"})
 
 
 async def _nothing(_: Annotated[Parameters, Query()]) -> None:
@@ -169,7 +241,7 @@ async def _nothing(_: Annotated[Parameters, Query()]) -> None:
 async def _given_once(request: Request) -> None:
     """Refuse a parameter that is there twice and is no list: FastAPI would take the last one."""
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
-        if count > 1 and name not in ("product", "variant", "label"):
+        if count > 1 and name not in _LISTS:
             raise invalid(name, "must be given once", count)
 
 

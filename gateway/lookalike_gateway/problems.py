@@ -21,7 +21,7 @@ from lookalike_serving.security.errors import REFUSALS
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-_METHODS: Final = ("GET", "HEAD", "POST", "PATCH")
+_METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 
 STATUS: Final[Mapping[grpc.StatusCode, HTTPStatus]] = {
     grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,

@@ -1,4 +1,4 @@
-"""Make small pictures of indexed local files.
+"""Make small pictures of indexed local files; the searcher has smaller ones of others, in their fingerprints.
 
 Nobody names a file here, but an image of the project by its hash. It is looked for where the index says that it is
 used, and shown only if that is a regular file below one of the configured roots, and holds the very bytes that were
@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,7 +19,6 @@ from PIL import ExifTags, Image, ImageOps
 
 from lookalike import records
 from lookalike.fetch import Failed, local
-from lookalike_gateway.problems import Refused
 from lookalike_serving import jpeg_end, rgb
 from lookalike_serving.image_formats import FORMATS
 
@@ -53,30 +51,20 @@ class Thumbnails:
         path = _path(uri)
         return path is not None and ".." not in path.parts and any(map(path.is_relative_to, self._named))
 
-    def url(self, project_name: str) -> Callable[[str, Sequence[records.Reference]], str | None]:
-        """Return what makes the URL of an image's thumbnail of its hash and references; None if there is none."""
+    @staticmethod
+    def url(project_name: str) -> Callable[[str], str]:
+        """Return what makes the URL of an image's thumbnail of its hash."""
+        return f"/v1/projects/{project_name}/images/{{}}/thumbnail".format
 
-        def thumbnail_url(sha256: str, references: Sequence[records.Reference]) -> str | None:
-            if not any(self.likely(reference.uri) for reference in references):
-                return None
-            return f"/v1/projects/{project_name}/images/{sha256}/thumbnail"
-
-        return thumbnail_url
-
-    async def make(self, image: records.Image, size: int) -> bytes:
-        """Return a JPEG of the image, at most `size` pixels wide and high.
-
-        Raises:
-            Refused: there is no such file that may be shown, whatever the reason.
-        """
+    async def make(self, image: records.Image, size: int) -> bytes | None:
+        """Return a JPEG of the image, at most `size` pixels wide and high; None if no file of it may be shown."""
         async with self._places:
             for reference in image.references:
                 if self.likely(reference.uri) and (
                     thumbnail := await asyncio.to_thread(self._thumbnail, reference.uri, image, size)
                 ):
                     return thumbnail
-        detail = f"image {image.sha256} has no thumbnail: it is used in no file, below no root, or has changed since"
-        raise Refused(HTTPStatus.NOT_FOUND, "THUMBNAIL_NOT_FOUND", detail)
+        return None
 
     def _thumbnail(self, uri: str, image: records.Image, size: int) -> bytes | None:
         """The thumbnail of the file at this URI, if it is the image's and may be shown."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 import platformdirs
 
@@ -63,6 +63,10 @@ class Config(GrpcSettings):
         Option("Seconds without much growth before a project's index is built.", min=0),
     ] = 10.0
     build_memory_mb: Annotated[int, Option("Memory of PostgreSQL to build an index in, in MiB.", min=16)] = 1024
+    tuning_policy: Annotated[
+        Literal["off", "propose", "auto"],
+        Option("How far new projects that name no policy are tuned.", name="tuning"),
+    ] = "propose"
     slow_query_seconds: Annotated[float, Option("Searches that take longer are logged with plan.", min=0)] = 1.0
     verify_threads: Annotated[int, Option("Threads that compare fingerprints.", min=1, max=64)] = 2
     max_images: Annotated[int, Option("Most images of a project without a limit; 0: any.", min=0)] = 0

@@ -5,9 +5,10 @@ DomainError
 ├── NotFound              PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND
 ├── AlreadyExists         PROJECT_EXISTS, SPACE_EXISTS
 ├── FailedPrecondition    WRONG_SPACE, EMBEDDING_NEEDED, SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED,
-│                         SOURCE_IS_DERIVED, SEARCH_DISABLED
+│                         SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED
 ├── QuotaExceeded         IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, SEARCH_QUOTA_EXCEEDED,
 │                         PROJECT_BUSY, FEEDBACK_QUOTA_EXCEEDED
+├── Overloaded            OVERLOADED
 ├── DatabaseTimeout       DATABASE_TIMEOUT
 ├── DatabaseUnavailable   DATABASE_UNAVAILABLE
 └── DatabaseError         DATABASE_ERROR
@@ -23,7 +24,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
 from lookalike_searcher.quota import QuotaExceeded
-from lookalike_serving.errors import DomainError, StatusTable
+from lookalike_serving.errors import DomainError, StatusTable, retry_info
 from lookalike_serving.security.errors import REFUSALS
 
 _MAX_NAMED: Final = 50
@@ -178,6 +179,39 @@ class FailedPrecondition(DomainError):
         """The searches of the project are switched off."""
         return cls("SEARCH_DISABLED", f"searches of project {project_name!r} are switched off", project=project_name)
 
+    @classmethod
+    def not_proposed(cls, project_name: str, space: str, proposed: str) -> "FailedPrecondition":
+        """The project has no proposal of the space that is to be accepted."""
+        what = f"{proposed!r} is" if proposed else "none is"
+        message = f"accept_space: space {space!r} is not proposed for project {project_name!r}: {what}"
+        return cls("NOT_PROPOSED", message, space=space, proposed=proposed)
+
+
+class Overloaded(DomainError):
+    """All connections are in use, and a call that waited for one would wait too long for its deadline.
+
+    Args:
+        waiting: how many calls wait.
+        wait_seconds: how long one more would wait.
+        retry_seconds: seconds until the client should try again.
+    """
+
+    def __init__(self, waiting: int, wait_seconds: float, retry_seconds: float) -> None:
+        super().__init__(
+            "OVERLOADED",
+            f"this searcher is overloaded: {waiting} calls wait for a connection to the database already, and one more"
+            f" would wait for {wait_seconds:.3f} s: too long for its deadline; try again in {retry_seconds:.3f} s, or"
+            " ask another searcher",
+            waiting=waiting,
+            wait_seconds=f"{wait_seconds:.3f}",
+            retry_seconds=f"{retry_seconds:.3f}",
+        )
+        self._retry_seconds = retry_seconds
+
+    def details(self) -> Iterable[Message]:
+        """Yield when to try again."""
+        yield retry_info(self._retry_seconds)
+
 
 class DatabaseTimeout(DomainError):
     """The caller's deadline, or the searcher's limit for one statement, has passed in PostgreSQL."""
@@ -209,6 +243,7 @@ STATUS = StatusTable(
         AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
         FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
         QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+        Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
         DatabaseTimeout: grpc.StatusCode.DEADLINE_EXCEEDED,
         DatabaseUnavailable: grpc.StatusCode.UNAVAILABLE,
         DatabaseError: grpc.StatusCode.INTERNAL,

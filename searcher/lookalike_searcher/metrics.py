@@ -45,6 +45,8 @@ class Metrics:
         self.pool_connections = self._gauge("pool_connections", "Connections to PostgreSQL.", "state")
         self.index_progress = self._gauge("index_progress", "Progress of an index build here, 0 to 1.", "project")
         self.maintenance = self._counter("maintenance", "Jobs of the maintenance task done.", "task", "result")
+        self.tuning = self._counter("tuning", "Steps of projects' tuning taken.", "step")
+        self._tuned = self._gauge("tuned_projects", "Projects by how they are tuned.", "policy", "stage")
         self.recall = self._gauge("recall", "Share of the true nearest found, over the last samples.", "project")
         self.calibrated_recall = self._gauge(
             "calibrated_recall", "Share of the nearest ten found, by calibration.", "project", "depth"
@@ -92,6 +94,12 @@ class Metrics:
             self.refused.labels(outcome.reason).inc()
         self.stored.labels(result).inc()
         return result
+
+    def tuned_projects(self, counts: Iterable[tuple[str, str, int]]) -> None:
+        """Set how many projects there are of each policy and stage."""
+        self._tuned.clear()
+        for policy, stage, count in counts:
+            self._tuned.labels(policy, stage).set(count)
 
     def calibrated(self, project: str, rungs: Iterable[tuple[int, float, float]], exact_seconds: float) -> None:
         """Set what a calibration of the project measured: hnsw.ef_search, recall and seconds of each rung."""

@@ -14,6 +14,7 @@ from lookalike.signals import until_signalled
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import add_SearcherServiceServicer_to_server
 from lookalike_searcher.config import Config
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.database import pool, startup
 from lookalike_searcher.database import replica as replicas
 from lookalike_searcher.database.migration import UnusableDatabase
@@ -32,6 +33,8 @@ from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
 from lookalike_searcher.search.verification import Verifier
+from lookalike_searcher.tuning.load import Load
+from lookalike_searcher.tuning.tuner import Tuner
 from lookalike_serving import loop_lag
 from lookalike_serving.background import running
 from lookalike_serving.listening import address_of
@@ -164,7 +167,7 @@ async def serving(
     recall = Recall(primary, metrics, share=config.recall_sample, target=config.recall_target)
     own_limits = Limits(0, config.max_hits, config.searches_per_second, config.max_batch)
     impressions = Impressions(primary)
-    verifier = Verifier(config.verify_threads, metrics)
+    threads = ComparisonThreads(config.verify_threads)
     searching = Searching(
         Reads(primary, metrics, replica),
         Rates(own_limits),
@@ -173,18 +176,22 @@ async def serving(
         metrics,
         config.slow_query_seconds,
         config.exact_threshold,
-        verifier,
+        Verifier(threads, metrics),
     )
-    service = SearcherService(config, primary, searching, impressions, draining, metrics)
+    service = SearcherService(config, primary, searching, impressions, draining, metrics, threads)
     maintenance = Maintenance(config, primary, metrics)
+    load = Load(primary)
+    tuner = Tuner(config, primary, metrics, load)
     async with (
         trimmed(SMALL_BLOCKS),
-        verifier,
+        threads,
         impressions.flushed_regularly(),
         running(retention.run(primary, config.feedback_kept)),
         running(recall.run()),
         running(maintenance.run()),
+        running(tuner.run()),
         running(loop_lag.watch(metrics.loop_lag.observe)),
+        running(loop_lag.watch(load.observe)),
         Server(
             SERVICE,
             lambda grpc_server: add_SearcherServiceServicer_to_server(service, grpc_server),

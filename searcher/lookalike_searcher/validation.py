@@ -21,13 +21,16 @@ MAX_ENTRIES: Final = 512
 MAX_SYNCED: Final = 1_000
 MAX_FURTHER_EMBEDDINGS: Final = 4
 MAX_VERIFIED: Final = 100
+MAX_VIEWS: Final = 16
 MAX_JUDGED: Final = 100
 MAX_VERDICTS: Final = 100
+MAX_DISMISSED: Final = 100
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SPACE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 MAX_SIDE: Final = 1_000_000
 MAX_RANK: Final = 1_000_000
+MAX_FILE_SIZE: Final = 1 << 40
 
 
 def project_name(value: str, field: str = "name") -> str:
@@ -77,6 +80,13 @@ def side(field: str, value: int) -> int:
     """Return a width or height in pixels. Raises InvalidField."""
     if not 0 <= value <= MAX_SIDE:
         raise InvalidField(field, f"must be 0 to {MAX_SIDE} pixels", value)
+    return value
+
+
+def file_size(field: str, value: int) -> int:
+    """Return how many bytes a file has. Raises InvalidField."""
+    if not 0 <= value <= MAX_FILE_SIZE:
+        raise InvalidField(field, f"must be 0 to {MAX_FILE_SIZE} bytes", value)
     return value
 
 

@@ -1,4 +1,4 @@
-"""How long the duplicates of a whole project take to find, and whether all are: by comparing, and through the index."""
+"""How long the duplicates of a project take to find, and whether all are: compared, verified, through the index."""
 
 import argparse
 import asyncio
@@ -9,17 +9,23 @@ from typing import Final
 
 import numpy as np
 import psutil
+from PIL import Image
 
 from lookalike_searcher.config import Config
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.database import halfvec, postgres
 from lookalike_searcher.database import pool as databases
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import schema_of, vectors_of
-from lookalike_searcher.duplicates.duplicates import DuplicateQuery, Duplicates
+from lookalike_searcher.duplicates.duplicates import Duplicates
+from lookalike_searcher.duplicates.query import DuplicateQuery
+from lookalike_searcher.duplicates.survey import Counts
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Limits
+from lookalike_serving.fingerprint import NAME, Fingerprint, making
+from tests.pictures import shipped
 
 _COPIES: Final = 0.05
 """Share of the images that are near duplicates of another."""
@@ -29,21 +35,22 @@ Pair = tuple[int, int]
 
 
 async def measure(database: Database, project: str, images: int) -> float:
-    """Seconds that all clusters of the project take to find, which has so many images."""
-    seconds, _ = await _found(Duplicates(database), project, images)
+    """Seconds that all clusters of the project take to find by the cosine, which has so many images."""
+    seconds, _, _ = await _found(Duplicates(database, ComparisonThreads(2)), DuplicateQuery(project), images)
     return seconds
 
 
-async def _found(duplicates: Duplicates, project: str, images: int) -> tuple[float, set[Pair]]:
-    """The seconds, and the pairs of the first image of a cluster with another."""
-    began, pairs, examined = time.perf_counter(), set(), 0
-    async for progress in duplicates.find(DuplicateQuery(project)):
-        examined = progress.place.examined
-        if progress.cluster:
-            first, *others = (member.image.id for member in progress.cluster.members)
-            pairs |= {(first, other) for other in others}
+async def _found(duplicates: Duplicates, query: DuplicateQuery, images: int) -> tuple[float, set[Pair], Counts | None]:
+    """The seconds, the pairs of an image with its nearest fellow, and what became of the near pairs."""
+    began, pairs, examined, counts = time.perf_counter(), set[Pair](), 0, None
+    async for progress in duplicates.find(query):
+        examined, counts = progress.place.examined, progress.counts
+        for member in progress.cluster.members if progress.cluster else ():
+            if member.fellow:
+                one, other = sorted((member.image.id, member.fellow.image_id))
+                pairs.add((one, other))
     assert examined == images, f"examined {examined} of {images} images"
-    return time.perf_counter() - began, pairs
+    return time.perf_counter() - began, pairs, counts
 
 
 async def fill(database: Database, project: str, images: int) -> set[Pair]:
@@ -103,20 +110,51 @@ def _near(rng: np.random.Generator, original: np.ndarray) -> np.ndarray:
     return np.asarray(cosine * original + np.sqrt(1 - cosine**2) * aside / np.linalg.norm(aside))
 
 
+async def fingerprint(database: Database, project: str, planted: set[Pair]) -> None:
+    """Give every other planted pair the fingerprints of a photo and its copy, and the rest those of two photos."""
+    found = await registry.get(database, project)
+    names = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
+    photos = [shipped(name) for name in names]
+    made = [_made(photo) for photo in photos]
+    copies = [_made(photo.resize((photo.width // 2, photo.height // 2))) for photo in photos]
+    records: list[tuple[object, ...]] = []
+    for number, (one, other) in enumerate(sorted(planted)):
+        theirs = copies[(number // 2 + number % 2) % len(names)]  # of each second pair, it is the next photo's
+        own = made[number // 2 % len(names)]
+        records += [(image, NAME, kept.picture, kept.keypoints) for image, kept in ((one, own), (other, theirs))]
+    async with database.writing() as connection:
+        columns = ["image_id", "version", "picture", "keypoints"]
+        await connection.copy_records_to_table(
+            "fingerprint", schema_name=schema_of(found.id), columns=columns, records=records
+        )
+
+
+def _made(photo: Image.Image) -> Fingerprint:
+    return making.make(np.asarray(photo), *photo.size)
+
+
 async def main(images: int, data: Path) -> None:
-    """Fill a database of its own, measure both ways, print."""
+    """Fill a database of its own, measure all ways, print."""
     with postgres.embedded(data) as embedded:
         async with databases.connect(embedded.url, pool_size=4, command_timeout=600) as database:
             planted = await fill(database, "bench", images)
-            await _show("compared", Duplicates(database, exact_up_to=images), images, planted)
-            began = time.perf_counter()
-            await Maintenance(Config(data_dir=data, exact_threshold=1, build_patience=0), database, Metrics()).once()
-            ef_search = (await registry.get(database, "bench")).serving.ef_search(10)
-            print(f"index built in {time.perf_counter() - began:.1f} s; hnsw.ef_search {ef_search} for ten hits")
-            await _show("through the index", Duplicates(database, exact_up_to=0), images, planted)
+            async with ComparisonThreads(2) as threads:
+                compared = Duplicates(database, threads, exact_up_to=images)
+                await _show("compared", compared, DuplicateQuery("bench"), images, planted)
+                await fingerprint(database, "bench", planted)
+                verified = {pair for number, pair in enumerate(sorted(planted)) if not number % 2}
+                await _show("verified", compared, DuplicateQuery("bench", verify=True), images, verified)
+                began = time.perf_counter()
+                config = Config(data_dir=data, exact_threshold=1, build_patience=0)
+                await Maintenance(config, database, Metrics()).once()
+                ef_search = (await registry.get(database, "bench")).serving.ef_search(10)
+                seconds = time.perf_counter() - began
+                print(f"index built in {seconds:.1f} s; hnsw.ef_search {ef_search} for ten hits")
+                walked = Duplicates(database, threads, exact_up_to=0)
+                await _show("through the index", walked, DuplicateQuery("bench"), images, planted)
 
 
-async def _show(way: str, duplicates: Duplicates, images: int, planted: set[Pair]) -> None:
+async def _show(way: str, duplicates: Duplicates, query: DuplicateQuery, images: int, planted: set[Pair]) -> None:
     process, before = psutil.Process(), psutil.Process().memory_info().rss
     most = before
 
@@ -127,10 +165,10 @@ async def _show(way: str, duplicates: Duplicates, images: int, planted: set[Pair
             await asyncio.sleep(0.02)
 
     watching = asyncio.create_task(watch())
-    seconds, found = await _found(duplicates, "bench", images)
+    seconds, found, counts = await _found(duplicates, query, images)
     watching.cancel()
     pairs = f"{len(found & planted):,} of {len(planted):,} planted pairs, {len(found - planted):,} others"
-    print(f"{way}: {seconds:.1f} s, {pairs}; {(most - before) / 1e6:.0f} MB more than before at the most")
+    print(f"{way}: {seconds:.1f} s, {pairs}; {(most - before) / 1e6:.0f} MB more than before at the most; {counts}")
 
 
 if __name__ == "__main__":

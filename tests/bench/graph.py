@@ -24,8 +24,10 @@ from tests.bench.pgvector import Graph, Tables, recall_and_milliseconds, tables
 from tests.bench.scratch import run
 from tests.bench.synthetic_vectors import Vectors
 
-_SETTINGS: Final = "16/64,16/128,24/96,32/128"
+_SETTINGS: Final = "32/256,16/64,16/128,24/96,32/128"
 _DEPTHS: Final = "40,100,200,400"
+_LOOKED_AT: Final = 20_000
+"""A walk to so many of the images is tried, with their own vectors, at the first depth."""
 
 
 class Setting(NamedTuple):
@@ -44,6 +46,7 @@ class Measured:
     """What was found with one setting, or after something was done: a value, or a pair of a depth, for each seed."""
 
     builds: list[Graph] = field(default_factory=list)
+    unreached: list[float] = field(default_factory=list)
     recall: dict[int, list[float]] = field(default_factory=dict)
     pace: dict[int, list[float]] = field(default_factory=dict)
 
@@ -78,8 +81,13 @@ class Bench:
 
     async def _built(self, name: str, setting: Setting, expert: Tables, asked: Vectors, truth: Truth) -> None:
         graph = await expert.build(*setting, memory_mb=self.options.memory_mb)
-        self.found.setdefault(name, Measured()).builds.append(graph)
+        measured = self.found.setdefault(name, Measured())
+        measured.builds.append(graph)
         await self._walked(name, expert, asked, truth)
+        await expert.depth(self.options.depths[0])
+        looked_at = range(min(_LOOKED_AT, self.options.images))
+        measured.unreached.append(await expert.unreached(looked_at) / len(looked_at))
+        print(f"{name}: unreached {measured.unreached[-1]:.3%}", flush=True)
 
     async def _degraded(self, expert: Tables, dataset: Dataset, asked: Vectors, rng: np.random.Generator) -> None:
         """Delete a share of the images, anywhere, and vacuum; what should be found is among the others."""
@@ -114,6 +122,7 @@ def figures(found: dict[str, Measured]) -> Iterator[Figure]:
         if measured.builds:
             yield _median(f"build_seconds.{name}", [graph.seconds for graph in measured.builds])
             yield _median(f"index_bytes.{name}", [graph.bytes for graph in measured.builds])
+            yield _median(f"unreached.{name}", measured.unreached)
         for depth, shares in measured.recall.items():
             yield _median(f"recall_at_10.{name} ef {depth}", shares)
             yield _median(f"search_ms.{name} ef {depth}", measured.pace[depth])

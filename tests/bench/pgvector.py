@@ -35,6 +35,11 @@ FROM (SELECT id, sha256, vector <=> $1 AS distance FROM by_hand.image ORDER BY v
 JOIN by_hand.reference ON reference.image_id = nearest.id
 ORDER BY nearest.distance
 """
+_UNREACHED: Final = """
+SELECT count(*) FROM by_hand.image AS own WHERE id = ANY ($1::bigint[]) AND (
+    SELECT other.vector <=> own.vector FROM by_hand.image AS other ORDER BY other.vector <=> own.vector LIMIT 1
+) > 0.001
+"""
 _MEMORY: Final = "SET maintenance_work_mem = '{megabytes}MB'"
 
 
@@ -96,6 +101,10 @@ class Tables:
     async def search(self, vector: bytes) -> list[asyncpg.Record]:
         """The ten nearest images with their references."""
         return list(await self._search.fetch(vector))
+
+    async def unreached(self, rows: Sequence[int]) -> int:
+        """How many of these images a walk with their own vectors does not find, nor any that is as near."""
+        return int(await self._connection.fetchval(_UNREACHED, list(rows)))
 
     async def warm(self, queries: Vectors) -> None:
         """Search for all, so that the index is in memory."""

@@ -21,7 +21,7 @@ from lookalike.evaluation.ranking import leave_one_out as searched
 from lookalike_embedder.model import load
 from lookalike_embedder.projection import Projection
 from lookalike_searcher.database.halfvec import encode
-from tests.bench import ablation, adaptation, copy_detection, leave_one_out, reranking
+from tests.bench import ablation, adaptation, copy_detection, leave_one_out, reranking, self_tuning
 from tests.bench.figures import Figure, show
 from tests.bench.labelled_photos import Model, Set, described, features_of, pixels_of, read
 from tests.bench.leave_one_out import GRID, projection_for
@@ -38,6 +38,8 @@ NAMES: Final = (
     "map_over_flatten",
     "bytes_per_image",
     "adapted_map_gain",
+    "tuned_gain",
+    "tuned_worst_gain",
     "near_duplicate_auc",
     "near_duplicate_precision_at_recall_95",
     "imagehash_auc",
@@ -45,6 +47,10 @@ NAMES: Final = (
     f"{GRID}_compute_over_trunk",
 )
 _TURNS: Final = 30
+_PARTS: Final = ("map", "tuned", "copies", "cost")
+"""What can be measured by itself: rankings, spaces learned from a shop, copies, and times."""
+_PHOTOS_TO_A_COPIED: Final = 10
+"""Of so many photos one is copied at most: 27 altered pictures of each go through the trunk, most of the time."""
 
 
 def of_set(own: Set, projection: Projection | None) -> list[Figure]:
@@ -73,6 +79,7 @@ def summary(figures: Sequence[Figure]) -> list[Figure]:
     found += [Figure("bytes_per_image", vector_bytes, "halfvec(512), as it is stored")]
     held_out = "mean over sets, on labels that were not learned from"
     found += [Figure("adapted_map_gain", _mean(figures, "adapted_gain"), held_out, least=1.12)]
+    found += self_tuning.summary(figures)
     for name in ("near_duplicate_auc", "near_duplicate_precision_at_recall_95", "imagehash_auc"):
         found.append(Figure(name, _mean(figures, f"{name}_of"), "mean over sets"))
     return found
@@ -82,8 +89,9 @@ def _of(figures: Sequence[Figure], name: str) -> list[float]:
     return [one.value for one in figures if one.name.startswith(f"{name}.") and one.value is not None]
 
 
-def _ratio(figures: Sequence[Figure], name: str) -> float:
-    return sum(_of(figures, name)) / sum(_of(figures, "map_flattened"))
+def _ratio(figures: Sequence[Figure], name: str) -> float | None:
+    beside = sum(_of(figures, "map_flattened"))
+    return sum(_of(figures, name)) / beside if beside else None
 
 
 def _mean(figures: Sequence[Figure], name: str) -> float | None:
@@ -107,12 +115,36 @@ def compute(own: Set, model: Model, name: str = "compute_over_trunk") -> Figure:
     return Figure(name, ratio, on, most=1.15)
 
 
+def _measured(own: Set, sets: Sequence[Set], model: Model, options: argparse.Namespace) -> list[Figure]:
+    """All figures of a set that were asked for."""
+    figures: list[Figure] = []
+    projection = projection_for(own, sets) if {"map", "copies"} & {*options.only} else None
+    if "map" in options.only:
+        figures += of_set(own, projection)
+        figures += ablation.measure(own, model) if options.study else []
+    if "tuned" in options.only:
+        figures += [*adaptation.measure(own), *self_tuning.measure(own)]
+    if "copies" in options.only:
+        copied = min(options.copied, max(1, len(own.files) // _PHOTOS_TO_A_COPIED))
+        figures += copy_detection.measure(own, model, copied, projection)
+    return figures
+
+
+def _costs(own: Set, sets: Sequence[Set], model: Model, folder: Path) -> list[Figure]:
+    """Times of descriptors, and of a search that is re-ranked."""
+    costs = [compute(own, model)]
+    if projection := projection_for(own, sets):
+        costs.append(compute(own, load(trunk().tensors, projection=projection), f"{GRID}_compute_over_trunk"))
+    return [*costs, *reranking.run(own, folder)]
+
+
 def main() -> None:
     """Measure, print a table, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="*", help="with labels.csv; none: windows of the demo's photos")
     parser.add_argument("--most", type=int, help="most photos of a label")
     parser.add_argument("--copied", type=int, default=40, help="photos of a set of which altered copies are made")
+    parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="measure these parts, not all")
     parser.add_argument("--study", action="store_true", help="also what was tried instead, through the trunk again")
     options = parser.parse_args()
     model = load(trunk().tensors)
@@ -123,15 +155,9 @@ def main() -> None:
             sets.append(described(chosen, model))
             print(f"{sets[-1].name}: {len(sets[-1].vectors):,} photos described")
         for own in sets:
-            projection = projection_for(own, sets)
-            figures += [*of_set(own, projection), *adaptation.measure(own)]
-            figures += copy_detection.measure(own, model, options.copied, projection)
-            figures += ablation.measure(own, model) if options.study else []
-        served = reranking.run(own, Path(scratch, "searcher"))
-        costs = [compute(own, model)]
-        if projection:
-            costs.append(compute(own, load(trunk().tensors, projection=projection), f"{GRID}_compute_over_trunk"))
-        figures = [*summary(figures), *costs, *served, *figures]
+            figures += _measured(own, sets, model, options)
+        costs = _costs(own, sets, model, Path(scratch, "searcher")) if "cost" in options.only else []
+        figures = [*summary(figures), *costs, *figures]
     show("Quality", NAMES, figures)
 
 

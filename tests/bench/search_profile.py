@@ -20,6 +20,7 @@ import uvloop
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.config import Config
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.database import pool
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
@@ -98,7 +99,7 @@ async def of_handler(url: str, requests: list[wire.SearchRequest]) -> tuple[floa
             metrics,
             1.0,
             Config.exact_threshold,
-            Verifier(1, metrics),
+            Verifier(ComparisonThreads(1), metrics),
         )
 
         async def ask() -> None:

@@ -39,6 +39,11 @@ async def test_every_photo_finds_its_copies_and_a_person_can_see_it(photos: list
     assert f"{len(photos)} of {len(photos)} queries find all 6 copies before anything else." in said
     for kind in ("exact", "near-duplicate", "similar"):
         assert kind in said
+    stolen = tmp_path / "out" / "copies.html"
+    assert re.search(
+        rf"^proof +stolen\.jpg is {photos[0].stem} \(\d+% sure\): mirrored, .*; {stolen} ", said, re.MULTILINE
+    )
+    assert "data:image/webp;base64," in stolen.read_text()
     with Image.open(tmp_path / "out" / "contact-sheet.png") as sheet:
         assert sheet.width > 1000
         assert sheet.height > 100 * len(photos)

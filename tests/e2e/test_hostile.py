@@ -11,13 +11,11 @@ from playwright.async_api import Browser, Page, expect
 
 from lookalike import Client, Item
 from lookalike.evaluation.labels import LeftOut
-from lookalike.evaluation.report import render
 from lookalike.processes import running
 from lookalike_gateway.config import Config
 from lookalike_gateway.server import serving
 from tests.browser import browser
 from tests.data_dir import initialised
-from tests.evaluations import evaluated
 from tests.pictures import jpeg
 
 CODE: Final = "document.title = 'owned'; alert('owned')"
@@ -151,6 +149,9 @@ async def test_what_an_address_or_a_field_says_is_text(page: Page, url: str) -> 
 
 async def test_names_in_the_report_are_text(page: Page, tmp_path: Path) -> None:
     """Labels, files and sides, and why a photo was left out."""
+    from lookalike.evaluation.report import render  # which draws with matplotlib
+    from tests.evaluations import evaluated
+
     made = evaluated(tmp_path, *NAMES[:2])
     photos = [
         replace(photo, label=NAMES[number % len(NAMES)], name=f"{NAMES[number % len(NAMES)]}.jpg")

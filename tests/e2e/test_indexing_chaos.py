@@ -33,7 +33,7 @@ from tests.pictures import encoded
 from tests.polling import until
 from tests.supervisor import SupervisedProcess, kill_postgres
 
-IMAGES, DUPLICATES, BROKEN = (2_000, 200, 40) if LONG else (800, 80, 40)
+IMAGES, DUPLICATES, BROKEN = (2_000, 200, 40) if LONG else (500, 50, 40)
 KILLS = max(5, round(SECONDS))
 _REFERENCES = (
     "SELECT reference.uri, image.sha256, vector.vector::text AS vector FROM {schema}.image_reference AS reference"
@@ -182,7 +182,7 @@ async def storm(site: Site, indexer: Indexer, host: FaultyHost, dice: random.Ran
     dice.shuffle(victims)
     running_ = asyncio.create_task(indexer.repeat())
     for kill in victims:
-        enough = host.requests + dice.randint(50, 600 if LONG else 200)
+        enough = host.requests + dice.randint(50, 600 if LONG else 120)
         await until(partial(served, host, enough))
         await kill()
     running_.cancel()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lookalike import Client, Item
 from lookalike.processes import running
+from tests.data_dir import initialised
 from tests.onnx_files import write
 from tests.pictures import jpeg
 
@@ -34,7 +35,7 @@ async def found(client: Client) -> list[float]:
 
 async def test_a_model_of_384_dimensions_beside_vgg16(tmp_path: Path) -> None:
     model = write(tmp_path, 384)
-    data = ["--port", "0", "--data-dir", str(tmp_path / "data")]
+    data = ["--port", "0", "--data-dir", str(initialised(tmp_path / "data"))]
     async with (
         running("lookalike_searcher", data) as searcher,
         running("lookalike_embedder", ["--port", "0"]) as vgg16,
@@ -52,6 +53,7 @@ async def test_a_model_of_384_dimensions_beside_vgg16(tmp_path: Path) -> None:
         for client, space in ((after, new), (before, old)):
             await client.cut_over_space("shop", space)
             assert min(await found(client)) > 0.999
+    assert [server.process.returncode for server in (vgg16, other)] == [0, 0], "one that is told to end ends cleanly"
 
 
 def test_what_is_wrong_with_a_model_is_said_at_start(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from lookalike.processes import ServerFailed, ServerProcess, running
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
+from tests.data_dir import initialised
 from tests.polling import until
 
 
@@ -50,7 +51,7 @@ async def all_serve(server: ServerProcess) -> bool:
 
 
 async def test_each_serves_and_is_replaced_when_killed_and_ends_with_the_first(tmp_path: Path) -> None:
-    flags = ["--port", "0", "--data-dir", str(tmp_path), "--processes", "2"]
+    flags = ["--port", "0", "--data-dir", str(initialised(tmp_path)), "--processes", "2"]
     async with running("lookalike_searcher", flags) as server:
         await until(lambda: all_serve(server))
         killed, kept = children(server).values()
@@ -78,7 +79,7 @@ async def gone(processes: list[psutil.Process]) -> bool:
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    flags = ["--data-dir", str(tmp_path), "--processes", "2"]
+    flags = ["--data-dir", str(initialised(tmp_path)), "--processes", "2"]
     async with running("lookalike_searcher", ["--port", "0", *flags]) as server:
         port = server.address.rpartition(":")[2]
         with (tmp_path / "log").open("w+b") as log, pytest.raises(ServerFailed, match=f"cannot listen on .*:{port}"):

@@ -303,7 +303,7 @@ def test_nothing_to_index_is_an_error(lookalike: Run, tmp_path: Path) -> None:
 
 
 async def test_up_that_is_terminated_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
-    process = await up(tmp_path, stderr=asyncio.subprocess.PIPE)
+    process = await up(initialised(tmp_path), stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None
     while b"embedded PostgreSQL runs" not in await process.stderr.readline():
         pass
@@ -312,12 +312,6 @@ async def test_up_that_is_terminated_while_it_starts_leaves_nothing_behind(tmp_p
     await process.communicate()
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert not [found for found in postgres_of(tmp_path) if found.status() != psutil.STATUS_ZOMBIE]
-
-
-async def test_a_server_that_is_told_to_end_ends_cleanly(tmp_path: Path) -> None:
-    async with running("lookalike_embedder", ["--port", "0"]) as server:
-        await stop(server.process)
-        assert server.process.returncode == 0
 
 
 async def test_a_taken_port_is_a_clear_error(searcher: ServerProcess, tmp_path: Path) -> None:
@@ -341,7 +335,7 @@ async def test_an_embedder_says_that_a_port_is_taken_before_it_looks_for_weights
 
 
 async def test_up_runs_both_until_it_is_interrupted(tmp_path: Path) -> None:
-    process = await up(tmp_path, stderr=asyncio.subprocess.DEVNULL)
+    process = await up(initialised(tmp_path), stderr=asyncio.subprocess.DEVNULL)
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode() for _ in range(3)]
     assert "Ready." in lines[2]

@@ -41,7 +41,7 @@ Rows = dict[str, list[str]]
 async def writer(searcher_channel: grpc.aio.Channel) -> AsyncIterator[Writer]:
     """A project that has of everything: a derived space, one that is half filled, feedback, limits, a deleted image.
 
-    One image is featureless, and one has a fingerprint.
+    One image is featureless, one has a fingerprint, and two were said to be no duplicates.
     """
     stub, name = SearcherServiceStub(searcher_channel), f"backup-{uuid.uuid4().hex[:12]}"
     limits = wire.Limits(max_images=1000, max_hits=50, searches_per_second=7.3, max_batch=9)
@@ -49,10 +49,12 @@ async def writer(searcher_channel: grpc.aio.Channel) -> AsyncIterator[Writer]:
     writer = Writer(stub, name, BASE)
     requests = [writer.request(seed, product="shoe", labels={"größe": "a\tb\\"}) for seed in range(IMAGES + 1)]
     requests[4].embedding.featureless = True
+    requests[5].file_size = 12_345
     for number in (2, IMAGES):
         requests[number].fingerprint.CopyFrom(fingerprint())
     await writer.send(*requests)
     await stub.DeleteImages(wire.DeleteImagesRequest(project=name, sha256s=[sha256(IMAGES)]))
+    await stub.DismissDuplicates(wire.DismissDuplicatesRequest(project=name, sha256s=[sha256(1), sha256(2)]))
     matrix = np.eye(512, dtype=np.float32)[::-1]
     projection = wire.Projection(source=BASE, matrix=matrix.ravel(), centre=0.1 * vector(900))
     await stub.CreateSpace(wire.CreateSpaceRequest(project=name, space=OWN, projection=projection))
@@ -108,7 +110,9 @@ async def test_a_project_comes_back_as_it_was(
     writer: Writer, copy: str, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     await backfill.fill(database, writer.project, OWN)
-    await writer.stub.UpdateProject(wire.UpdateProjectRequest(name=writer.project, search_disabled=True))
+    await writer.stub.UpdateProject(
+        wire.UpdateProjectRequest(name=writer.project, search_disabled=True, tuning_policy=wire.TUNING_POLICY_AUTO)
+    )
     async with connected(database_url) as connection:
         await connection.execute(
             "INSERT INTO lookalike_impression SELECT id, '2026-01-02', 77 FROM lookalike_project WHERE name = $1",

@@ -1,6 +1,7 @@
 """Fingerprints and proofs through all servers: made, stored, checked, filled in later, and compared."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -278,6 +279,54 @@ async def test_a_stored_fingerprint_that_is_broken_fails_no_search_and_a_query_t
         await client.search(shop, embedding=replace(embedding, fingerprint=cut), verify=10)
 
 
+def in_collage() -> bytes:
+    """The coffee beside three pictures that are not the shop's."""
+    sheet = Image.new("RGB", (600, 600))
+    for place, name in enumerate(("retina.jpg", "page.png", "motorcycle_left.png", NAMES[1])):
+        sheet.paste(ImageOps.fit(shipped(name).convert("RGB"), (300, 300)), (place % 2 * 300, place // 2 * 300))
+    return encoded(sheet, "JPEG", quality=90)
+
+
+async def test_a_thorough_search_finds_copies_that_are_near_to_no_photo_as_a_whole(client: Client, shop: str) -> None:
+    plain = await client.search(shop, image=in_collage(), limit=1, verify=1)
+    assert not plain.hits[0].proof
+    thorough = await client.search(shop, image=in_collage(), limit=1, verify=1, thorough=True)
+    [hit] = thorough.hits
+    assert hit.references[0].product == NAMES[1]
+    assert hit.proof
+    assert hit.proof.bordered
+    assert hit.similarity > plain.hits[0].similarity
+    assert not thorough.next_page_token
+    wider = (await client.search(shop, image=in_collage(), limit=4, verify=4, thorough=True)).hits
+    assert len({hit.sha256 for hit in wider}) == len(wider) == 4
+    unlike = {"image": in_collage(), "limit": 1, "verify": 1, "thorough": True, "min_similarity": 0.999}
+    assert not (await client.search(shop, **unlike)).hits
+    picture = Item(in_collage(), "https://elsewhere/collage.jpg")
+    found = {
+        wanted: [suspect async for suspect in client.find_copies(shop, [picture], candidates=1, thorough=wanted)]
+        for wanted in (False, True)
+    }
+    assert [[len(suspect.copies) for suspect in suspects] for suspects in found.values()] == [[0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"rerank": 5}, "rerank: must be 0 with views, got 5"),
+        ({"group_by_product": True}, "group_by: must be left out with views, got 1"),
+        ({"page_token": "x"}, "page_token: must be empty with views: there is one page, got 'x'"),
+    ],
+)
+async def test_a_thorough_search_refuses_what_does_not_go_with_it(
+    client: Client, shop: str, query: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=told):
+        await client.search(shop, image=framed_crop(), verify=5, thorough=True, **query)
+    for misfit in ({"sha256": "00" * 32, "verify": 5}, {"image": framed_crop(), "verify": 0}):
+        with pytest.raises(ValueError, match="a thorough search takes verify, and an image or an embedding"):
+            await client.search(shop, **misfit, thorough=True)
+
+
 @pytest.mark.parametrize("verify", [-1, 101])
 async def test_more_than_a_hundred_are_not_compared(client: Client, project: str, verify: int) -> None:
     with pytest.raises(InvalidRequestError, match=f"verify: must be 0 to 100, got {verify}"):
@@ -297,6 +346,12 @@ async def test_http_answers_with_the_proof_on_the_first_page(client: Client, sho
         again = await http.post(path, params=asked | {"page_token": page["nextPageToken"]})
         later = again.json()
         refused = await http.post(path, params={"verify": 101}, content=body, headers=headers)
+        asked = {"verify": 1, "limit": 1, "thorough": "true"}
+        thorough = (await http.post(path, params=asked, content=in_collage(), headers=headers)).json()
+        unfit = [
+            await http.post(path, params={"thorough": "true"}, content=body, headers=headers),
+            await http.get(path, params=asked | {"sha256": "00" * 32}),
+        ]
     assert {result["matchBasis"] for result in page["results"]} == {"fingerprint"}
     assert proven.keys() == {NAMES[0]}
     assert proven[NAMES[0]]["match"] == "near-duplicate"
@@ -305,6 +360,36 @@ async def test_http_answers_with_the_proof_on_the_first_page(client: Client, sho
     assert again.status_code == 200, later
     assert {result["matchBasis"] for result in later["results"]} == {"cosine"}
     assert refused.status_code == 400
+    assert [result["productVariants"][0]["product"] for result in thorough["results"]] == [NAMES[1]]
+    assert [answer.status_code for answer in unfit] == [400, 400]
+
+
+async def test_http_tells_what_a_picture_is_a_copy_of_and_shows_the_photo(client: Client, shop: str) -> None:
+    """The photo's address is a shop's, so what is shown of it is its fingerprint's picture."""
+    embedder, searcher = client._servers._addresses.values()
+    body, headers, path = framed_crop(), {"content-type": "image/jpeg"}, f"/v1/projects/{shop}"
+    other = encoded(shipped("retina.jpg"), "JPEG")
+    async with (
+        serving(GatewayConfig(embedder=embedder, searcher=searcher, port=0)) as url,
+        httpx.AsyncClient(base_url=url, timeout=60, headers=headers) as http,
+    ):
+        found = (await http.post(f"{path}/copies", content=body)).json()
+        none = (await http.post(f"{path}/copies", params={"candidates": 2}, content=other)).json()
+        chosen = (await http.post(f"{path}/copies", params={"product": NAMES[1]}, content=body)).json()
+        refused = await http.post(f"{path}/copies", content=b"no picture")
+        [copy] = found["copies"]
+        shown = await http.get(copy["thumbnailUrl"])
+        again = await http.get(copy["thumbnailUrl"], headers={"if-none-match": shown.headers["etag"]})
+    assert (copy["productVariants"][0]["product"], copy["match"]) == (NAMES[0], "near-duplicate")
+    assert copy["proof"]["mirrored"] is True
+    assert (found["candidates"], found["unverified"]) == (len(NAMES), 0)
+    assert (none["copies"], none["candidates"]) == ([], 2)
+    assert (chosen["copies"], chosen["candidates"]) == ([], 1)
+    assert refused.json()["reason"] == "UNSUPPORTED_FORMAT"
+    assert (shown.status_code, shown.headers["content-type"], again.status_code) == (200, "image/webp", 304)
+    assert shown.content == await client.get_thumbnail(shop, copy["sha256"])
+    with Image.open(io.BytesIO(shown.content)) as picture:
+        assert (picture.format, max(picture.size)) == ("WEBP", 160)
 
 
 async def test_the_command_line_says_what_was_done_and_what_was_not_verified(
@@ -323,6 +408,11 @@ async def test_the_command_line_says_what_was_done_and_what_was_not_verified(
     assert "could not be verified" not in shown.errors
     unverified = await asyncio.to_thread(run, "search", shop, str(file), "--verify", "0")
     assert "what was done" not in unverified.output
+    (tmp_path / "collage.jpg").write_bytes(in_collage())
+    arguments = ("search", shop, str(tmp_path / "collage.jpg"), "--limit", "1", "--thorough")
+    thorough = await asyncio.to_thread(run, *arguments)
+    assert "framed or pasted" in thorough.output
+    assert (await asyncio.to_thread(run, *arguments, "--verify", "0")).code == 2
     switched = await asyncio.to_thread(run, "project", "fingerprints", shop, "--off")
     assert switched.code == 0, switched.errors
     await client.delete_images(shop, products=NAMES[0])
@@ -343,14 +433,17 @@ async def test_suspicious_pictures_are_looked_for_once_and_copies_are_reported(
     (folder / "broken.jpg").write_text("no picture")
     results = tmp_path / "results.jsonl"
 
+    report = tmp_path / "report.html"
+
     async def run(*arguments: str) -> Done:
-        words = ("copies", shop, str(folder), "--results", str(results), *arguments)
+        words = ("copies", shop, str(folder), "--results", str(results), "--report", str(report), *arguments)
         return await asyncio.to_thread(commands.run, *words, environment=environment)
 
     found = await run()
     assert found.code == 3, found.errors
-    [line] = found.output.splitlines()
-    uri, match, product, where, done = line.split("\t")
+    titles, row = (line.split("\t") for line in found.output.splitlines())
+    assert titles == ["picture", "match", "what was done", "product", "where"]
+    uri, match, done, product, where = row
     assert uri.endswith("/stolen.jpg")
     assert (match, product, where) == ("near-duplicate", NAMES[0], f"https://shop/{NAMES[0]}")
     assert done.startswith("mirrored, ")
@@ -363,3 +456,7 @@ async def test_suspicious_pictures_are_looked_for_once_and_copies_are_reported(
     assert [Path(line["uri"]).name for line in again.events] == ["broken.jpg"], "what failed is tried again"
     assert again.code == 1
     assert "2 known from the file" in again.errors
+    page = report.read_text()
+    assert page.count("data:image/webp;base64,") == 2, "what the file knows is in the report, with both pictures"
+    for said in ("stolen.jpg", f"https://shop/{NAMES[0]}", "mirrored, ", "1 picture is a copy, 1 is not, 1 could not"):
+        assert said in page

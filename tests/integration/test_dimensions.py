@@ -17,10 +17,12 @@ from lookalike_searcher.backup import archive
 from lookalike_searcher.backup.backup import back_up
 from lookalike_searcher.backup.restore import restore
 from lookalike_searcher.config import Config
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.database.halfvec import encode
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import schema_of, statement, vectors_of
-from lookalike_searcher.duplicates.duplicates import DuplicateQuery, Duplicates
+from lookalike_searcher.duplicates.duplicates import Duplicates
+from lookalike_searcher.duplicates.query import DuplicateQuery
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
@@ -157,7 +159,7 @@ async def test_duplicates_are_found_in_it(shop: Shop, database: Database) -> Non
     products = [{sha256(seed) for seed in range(start, start + 4)} for start in range(0, IMAGES, 4)]
     assert await shop.clusters() == products
     await maintained(database)
-    walked = Duplicates(database, exact_up_to=0).find(DuplicateQuery(shop.project, 0.9))
+    walked = Duplicates(database, ComparisonThreads(1), exact_up_to=0).find(DuplicateQuery(shop.project, 0.9))
     found = [progress.cluster async for progress in walked if progress.cluster]
     assert [{member.image.sha256 for member in cluster.members} for cluster in found] == products
 

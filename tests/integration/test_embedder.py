@@ -33,6 +33,7 @@ from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security.config import Security
 from lookalike_serving.server import Server
 from tests.pictures import encoded, jpeg
+from tests.polling import until
 from tests.refused_stream import refused_stream
 from tests.signing import Signer, jwks
 
@@ -278,9 +279,10 @@ async def test_who_is_not_let_in_is_counted_by_reason(tmp_path: Path) -> None:
 
 
 async def test_a_full_server_refuses_at_once_and_says_when_to_come_back(tmp_path: Path) -> None:
-    model = HeldModel()
+    """It stays SERVING, and measures its event loop."""
+    model, metrics = HeldModel(), Metrics()
     config = Config(cache_dir=tmp_path, port=0, max_waiting=2, workers=1)
-    async with serving(model, config) as (_, stub):
+    async with serving(model, config, metrics) as (server, stub):
         model.go_on.clear()
         calls = [asyncio.ensure_future(stub.Embed(wire.EmbedRequest(image=jpeg()))) for _ in range(5)]
         waiting = set(calls)
@@ -292,6 +294,11 @@ async def test_a_full_server_refuses_at_once_and_says_when_to_come_back(tmp_path
                 assert refused.reason == "OVERLOADED"
                 assert refused.retry_after is not None
                 assert refused.retry_after > 0
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=""))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        lags = "lookalike_embedder_loop_lag_seconds_count"
+        await until(lambda: asyncio.sleep(0, metrics.registry.get_sample_value(lags)))
         model.go_on.set()
         await asyncio.gather(*waiting)
 

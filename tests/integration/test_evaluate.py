@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from lookalike import Client, Item, LookalikeError
+from lookalike._transport import retry
 from lookalike.evaluation import labels
 from lookalike.evaluation.served import Served
 from lookalike.evaluation.settings import Settings
@@ -115,12 +116,13 @@ async def test_options_of_a_search_are_passed_through(bench: Bench) -> None:
     assert strict < every
 
 
-async def test_what_is_not_there_is_a_clear_failure(bench: Bench) -> None:
+async def test_what_is_not_there_is_a_clear_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     labelled = labels.read(bench.file)
     with pytest.raises(LookalikeError, match="nowhere"):
         await evaluate(labelled, served=[Served(bench.clients[0], "nowhere")])
     with pytest.raises(ValueError, match="name an embedder or a project"):
         await evaluate(labelled)
+    monkeypatch.setattr(retry, "RETRY_SECONDS", 0.5)
     async with Client("127.0.0.1:1", timeout=0.5) as nobody:
         with pytest.raises(LookalikeError):
             await evaluate(labelled, [nobody])

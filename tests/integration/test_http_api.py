@@ -300,7 +300,10 @@ async def test_duplicates_come_some_at_a_time_or_as_a_stream(http: httpx.AsyncCl
     page = (await http.get(path, params={"min_similarity": 0.5, "limit": 1})).json()
     [cluster] = page["clusters"]
     assert cluster["imageCount"] == len(cluster["images"]) >= 2
-    assert cluster["images"][0]["similarity"] == 1
+    first, second = cluster["images"][:2]
+    assert second["nearestSha256"] in {image["sha256"] for image in cluster["images"]}
+    assert (first["matchBasis"], first["proof"], cluster["keep"]) == ("cosine", None, "largest")
+    assert page["progress"]["pairs"]["byCosine"] >= 1
     token = page["progress"]["resumeToken"]
     rest = (await http.get(path, params={"min_similarity": 0.5, "resume_token": token})).json()
     assert rest["complete"] is True
@@ -311,6 +314,33 @@ async def test_duplicates_come_some_at_a_time_or_as_a_stream(http: httpx.AsyncCl
     assert [line["cluster"] for line in lines] == [cluster, *rest["clusters"]]
     problem(await http.get("/v1/projects/nowhere/duplicates.ndjson"), 404, "PROJECT_NOT_FOUND")
     problem(await http.get(path, params={"resume_token": "x"}), 400, "INVALID_FIELD")
+
+
+async def test_duplicates_are_dismissed_and_merged(http: httpx.AsyncClient, colour_client: Client) -> None:
+    shop = f"http-{uuid.uuid4().hex[:12]}"
+    await colour_client.create_project(shop)
+    items = [Item(RED, "red", "bag"), Item(ORANGE, "orange", "bag"), Item(YELLOW, "yellow", "hat")]
+    assert [outcome.error async for outcome in colour_client.index(shop, items)] == [None] * 3
+    path = f"/v1/projects/{shop}/duplicates"
+    find = {"min_similarity": 0.5, "verify": "false", "keep": "oldest"}
+    [cluster] = (await http.get(path, params=find)).json()["clusters"]
+    one, *others = (image["sha256"] for image in cluster["images"])
+    assert (await http.post(f"{path}/dismissals", json={"images": [one, *others]})).json()["dismissed"] > 0
+    assert (await http.get(path, params=find)).json()["clusters"] == []
+    listed = (await http.get(f"{path}/dismissals")).json()["dismissals"]
+    assert {pair[name] for pair in listed for name in ("sha256", "otherSha256")} == {one, *others}
+    taken_back = await http.delete(f"{path}/dismissals", params={"image": [one, *others]})
+    assert taken_back.json() == {"deleted": len(listed)}
+    body = {"keep": one, "duplicates": others, "dryRun": True}
+    would = (await http.post(f"{path}/merge", json=body)).json()
+    assert would == {"referencesMoved": len(others), "imagesDeleted": len(others)}
+    assert (await http.post(f"{path}/merge", json=body | {"dryRun": False})).json() == would
+    [kept] = (await http.get(path, params=find)).json()["clusters"]
+    assert (kept["imageCount"], kept["images"][0]["sha256"]) == (1, one), "one file, in several places"
+    problem(await http.post(f"{path}/merge", json=body | {"keep": "0" * 64}), 404, "IMAGE_NOT_FOUND")
+    problem(await http.post(f"{path}/merge", json=body | {"duplicates": []}), 400, "INVALID_BODY")
+    problem(await http.get(path, params={"rest": "true"}), 400, "INVALID_FIELD")
+    await colour_client.delete_project(shop)
 
 
 async def test_health_is_ours_and_theirs(http: httpx.AsyncClient, config: Config) -> None:
@@ -367,8 +397,7 @@ async def test_thumbnails_are_of_indexed_files_below_the_roots_alone(http: httpx
     )
     assert (again.status_code, again.content) == (304, b"")
     remote = (await http.get(f"{path}/{red}")).json()
-    assert remote["thumbnailUrl"] is None
-    problem(await http.get(f"{path}/{red}/thumbnail"), 404, "THUMBNAIL_NOT_FOUND")
+    assert (await http.get(remote["thumbnailUrl"])).headers["content-type"] == "image/webp"  # its fingerprint's
     problem(await http.get(f"{path}/{'0' * 64}/thumbnail"), 404, "IMAGE_NOT_FOUND")
     problem(await http.get(image["thumbnailUrl"], params={"size": 99}), 400, "INVALID_PARAMETER")
     for attempt in ("../../../../etc/passwd", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/etc/passwd"):
@@ -398,6 +427,7 @@ async def test_no_uri_leads_out_of_the_roots(
     }
     items = [Item(pictures[name], uri) for name, uri in uris.items()] + [Item(jpeg(70), changed.as_uri())]
     await colour_client.create_project("http-files")
+    await colour_client.update_project("http-files", fingerprints_enabled=False)  # which have pictures of their own
     assert not [o.error async for o in colour_client.index("http-files", items) if o.error]
     for data in [*pictures.values(), jpeg(70)]:
         path = f"/v1/projects/http-files/images/{hashlib.sha256(data).hexdigest()}/thumbnail"

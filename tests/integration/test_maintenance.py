@@ -93,13 +93,21 @@ async def test_a_large_project_gets_an_index_and_a_small_one_none(
 
 
 @pytest.mark.parametrize(
-    ("growth", "pause", "builds"), [(50, 0, False), (1, 0, True), (50, 60, True), (200_000, 0, True)]
+    ("growth", "pause", "seconds", "builds"),
+    [(50, 0, 30.0, False), (1, 0, 30.0, True), (50, 60, 30.0, True), (50, 0, 300.0, True)],
 )
 async def test_an_index_waits_for_an_import_but_not_for_a_trickle_nor_for_ever(
-    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch, growth: int, pause: int, *, builds: bool
+    writer: Writer,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    growth: int,
+    pause: int,
+    seconds: float,
+    *,
+    builds: bool,
 ) -> None:
-    clock = iter([1000.0, 1030.0])
-    monkeypatch.setattr("lookalike_searcher.indexes.maintenance.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    clock = iter([1000.0, 1000.0 + seconds])
+    monkeypatch.setattr("lookalike_searcher.indexes.import_watch.time", SimpleNamespace(monotonic=lambda: next(clock)))
     metrics = Metrics()
     task = Maintenance(replace(CONFIG, exact_threshold=IMAGES, build_patience=30), database, metrics)
     await task.once()

@@ -26,6 +26,8 @@ from tests.pictures import encoded
 from tests.threads import in_a_thread
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     import torch
 
     from lookalike_embedder import model as models
@@ -48,6 +50,25 @@ def pixels(photos: list[Path]) -> Pixels:
 def vectors(model: CpuModel | CudaModel, pixels: Pixels) -> np.ndarray:
     """Those of all pixels, computed at once."""
     return model(pixels)
+
+
+@pytest.fixture(scope="module")
+def fp32(trunk: Weights, first_worker: ThreadPoolExecutor) -> CpuModel | CudaModel:
+    """What the other precisions are held against."""
+    return first_worker.submit(models.load, trunk.tensors, device="cpu", precision="fp32").result()
+
+
+@pytest.fixture(scope="module")
+def extreme(pixels: Pixels) -> Pixels:
+    """Photos, and pictures that are flat, dark or noise, whose activations are unlike those of photos."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    return np.concatenate([pixels, noise, noise // 16, np.full_like(noise, 255), np.zeros_like(noise)])
+
+
+@pytest.fixture(scope="module")
+def expected(fp32: CpuModel | CudaModel, extreme: Pixels, first_worker: ThreadPoolExecutor) -> np.ndarray:
+    """The vectors of all of `extreme`."""
+    return first_worker.submit(fp32, extreme).result()
 
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -89,14 +110,14 @@ def test_a_vector_is_the_same_on_one_core_and_on_all(
 
 
 @in_a_thread
-def test_int8_and_fp32_agree(trunk: Weights, pixels: Pixels) -> None:
+def test_int8_and_fp32_agree(trunk: Weights, pixels: Pixels, fp32: CpuModel | CudaModel) -> None:
     """Over photos that were altered: those as they are were calibrated on."""
     try:
         int8 = models.load(trunk.tensors, device="cpu", precision="int8", growth=calibration.find(Path(), trunk.sha256))
     except Unsupported as reason:
         pytest.skip(str(reason))
     altered = np.ascontiguousarray(pixels[:, ::-1, ::-1] // 4 * 3 + 30)
-    assert cosines(models.load(trunk.tensors, device="cpu", precision="fp32")(altered), int8(altered)).min() >= 0.998
+    assert cosines(fp32(altered), int8(altered)).min() >= 0.998
 
 
 @in_a_thread
@@ -115,12 +136,13 @@ def test_the_shipped_calibration_is_what_its_command_measures(
 
 
 @in_a_thread
-def test_the_cpus_trunk_computes_what_torchvisions_does(trunk: Weights, pixels: Pixels) -> None:
+def test_the_cpus_trunk_computes_what_torchvisions_does(
+    trunk: Weights, pixels: Pixels, fp32: CpuModel | CudaModel
+) -> None:
     """The GPU's model is torchvision's VGG16: here on the CPU, without streams and graphs, but with its batches."""
     plain = models.CudaModel(trunk.tensors, "fp32", device="cpu")
-    fused = models.load(trunk.tensors, device="cpu", precision="fp32")
     found = plain(pixels[:3])
-    assert cosines(found, fused(pixels[:3])).min() >= 0.9999
+    assert cosines(found, fp32(pixels[:3])).min() >= 0.9999
     assert found.shape == (3, 512)  # computed as four
 
 
@@ -150,22 +172,16 @@ def test_a_transformed_convolution_computes_what_torchs_does(images: int, inputs
 @pytest.mark.parametrize("faster", [False, True])
 @in_a_thread
 def test_the_trunk_in_bf16_agrees_with_fp32_whichever_way_it_is_convolved(
-    trunk: Weights, pixels: Pixels, faster: bool
+    trunk: Weights, extreme: Pixels, expected: np.ndarray, faster: bool
 ) -> None:
-    """Also of pictures that are flat, dark or noise, whose activations are unlike those of photos."""
     measured = (Trial("bf16", 1.0, 1.0), Trial("bf16-winograd", 0.5 if faster else 1.5, 1.0))
-    noise = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
-    extreme = np.concatenate([pixels, noise, noise // 16, np.full_like(noise, 255), np.zeros_like(noise)])
     try:
-        fp32, bf16 = (
-            models.load(trunk.tensors, device="cpu", precision=precision, measure=lambda: measured)
-            for precision in ("fp32", "bf16")
-        )
+        bf16 = models.load(trunk.tensors, device="cpu", precision="bf16", measure=lambda: measured)
     except Unsupported as reason:
         pytest.skip(str(reason))
     pauses: list[int] = []
     found = bf16(extreme, Lane.BULK, lambda: pauses.append(1))
-    assert cosines(fp32(extreme), found).min() >= 0.9998
+    assert cosines(expected, found).min() >= 0.9998
     assert len(pauses) == (13 + 1 if faster else 13 + 4)  # before each layer; a transformed one pools as well
 
 

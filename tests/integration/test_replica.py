@@ -206,15 +206,14 @@ async def test_a_search_that_replay_ends_is_made_on_the_primary(
         await copy.close()
 
 
-async def test_what_is_no_replica_of_the_primary_is_refused_at_the_start(primary: Postgres, replica: Postgres) -> None:
+async def test_what_is_no_replica_of_the_primary_is_refused_at_the_start(
+    primary: Postgres, replica: Postgres, database: Database
+) -> None:
     config = Config(data_dir=Path("unused"), read_database_url=primary.url)
-    async with database_module.connect(primary.url, pool_size=2, command_timeout=30) as database:
+    async with database_module.connect(primary.url, pool_size=2, command_timeout=30) as own:
         with pytest.raises(UnusableDatabase, match="not in recovery"):
-            async with following(config, database, Metrics()):
+            async with following(config, own, Metrics()):
                 pass
-    with postgres.primary() as stranger:
-        config = replace(config, read_database_url=replica.url)
-        async with database_module.connect(stranger.url, pool_size=2, command_timeout=30) as database:
-            with pytest.raises(UnusableDatabase, match="of another server"):
-                async with following(config, database, Metrics()):
-                    pass
+    with pytest.raises(UnusableDatabase, match="of another server"):
+        async with following(replace(config, read_database_url=replica.url), database, Metrics()):
+            pass

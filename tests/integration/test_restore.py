@@ -58,6 +58,8 @@ async def members(
         verdicts=[verdict],
     )
     await stub.RecordFeedback(wire.RecordFeedbackRequest(project=name, searches=[said]))
+    dismissed = [bytes([number]) * 32 for number in (1, 2)]
+    await stub.DismissDuplicates(wire.DismissDuplicatesRequest(project=name, sha256s=dismissed))
     file = tmp_path_factory.mktemp("backup") / "b"
     await back_up(database, name, file)
     await stub.DeleteProject(wire.DeleteProjectRequest(name=name))
@@ -167,6 +169,8 @@ def halves(values: np.ndarray) -> bytes:
         ("feedback", "space", None, "must have both"),
         ("verdict", "rank", struct.pack(">i", 2**30), "must be 1 to 1e\\+06"),
         ("verdict", "is_right", b"yes", "got 3"),
+        ("image", "file_size", struct.pack(">q", -1), "must be 0 to"),
+        ("dismissal", "other_sha256", bytes(32), "check constraint"),
         ("fingerprint", "version", b"", "must be 1 to 128 letters"),
         ("fingerprint", "picture", b"GIF89a", "fingerprint.picture: must be a lossy WebP"),
         ("fingerprint", "keypoints", b"\0\0\0", "fingerprint.keypoints: must be a picture of 1 to 160 pixels"),

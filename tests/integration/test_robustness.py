@@ -222,7 +222,7 @@ async def test_a_call_waits_for_a_connection_no_longer_than_its_deadline(databas
         assert (searcher.metrics.registry.get_sample_value(waits) or 0) >= before + 2
 
 
-async def test_the_pool_is_measured(database_url: str) -> None:
+async def test_the_pool_and_the_event_loop_are_measured(database_url: str) -> None:
     async with searching(database_url, pool_size=3) as searcher:
 
         def connections(state: str) -> float | None:
@@ -231,6 +231,8 @@ async def test_the_pool_is_measured(database_url: str) -> None:
 
         async with searcher.database.connection(), searcher.database.connection(), searcher.database.connection():
             assert (connections("open"), connections("idle")) == (3, 0)
+        lags = "lookalike_searcher_loop_lag_seconds_count"
+        await until(lambda: asyncio.sleep(0, searcher.metrics.registry.get_sample_value(lags)))
 
 
 async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_refused_more(
@@ -274,6 +276,42 @@ async def test_a_projects_writes_go_on_beside_more_searches_of_it_than_can_be_an
             assert await writer.send(*map(writer.request, range(1, 30))) == [INDEXED] * 29
             assert not any(search.done() for search in searches)
         assert all([(await search).hits for search in searches])
+
+
+async def test_a_call_that_would_wait_too_long_for_any_connection_is_refused_whatever_it_asks(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls on many projects, and on none, share the connections: here others have them all."""
+    clock = Clock()
+    monkeypatch.setattr(admission, "time", clock)
+    async with searching(database_url, pool_size=2) as searcher:
+        writer = await searcher.project()
+        async with searcher.database.connection(), searcher.database.connection():
+            clock.now += 10  # in which no call ended
+            for call in (
+                searcher.search(writer.project),
+                searcher.stub.Search(wire.SearchRequest(project=writer.project, limit=-1)),  # before it is looked at
+                searcher.stub.ListProjects(wire.ListProjectsRequest()),
+                delete(writer),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call
+                assert errors.from_rpc(caught.value, "").retry_after
+                assert errors.from_rpc(caught.value, "").reason == "OVERLOADED"
+            assert await searcher.serves(), "to be overloaded is no outage"
+            waiting = searcher.search(writer.project, timeout=60)  # 20 s are assumed at most
+            assert await code_of(waiting) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await searcher.search(writer.project)).hits
+
+
+@dataclass
+class Clock:
+    """What time it is for those who admit calls."""
+
+    now: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 def assert_busy(error: grpc.aio.AioRpcError, project: str) -> None:

@@ -387,6 +387,25 @@ async def test_a_sample_of_approximate_searches_is_ranked_exactly_again(indexed:
     task.cancel()
 
 
+async def test_samples_of_recall_leave_the_processor_to_searches(
+    indexed: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the recall is known, a sample is followed by a rest: here by one that does not end."""
+    monkeypatch.setattr("lookalike_searcher.search.recall._RESTS", 1e6)
+    metrics = Metrics()
+    recall = Recall(database, metrics, share=1, target=0.95)
+    wanted = Search(indexed.project, query_of(indexed), 10)
+    known = replace(await rank.rank(database, wanted), recall_count=30)
+    task = asyncio.create_task(recall.run())
+    for _ in range(2):
+        recall.offer(wanted, known)
+    await until_measured(metrics, 1)
+    for _ in range(20):
+        await rank.rank(database, replace(wanted, exact=True))
+    assert metrics.recall_samples.labels("measured")._value.get() == 1
+    task.cancel()
+
+
 def query_of(writer: Writer) -> Query:
     message = wire.SearchRequest(project=writer.project, embedding=common.Embedding(space=writer.space, values=QUERY))
     return parse.search(message)[0].query

@@ -177,6 +177,31 @@ def said(query: str, hits: dict[str, Verdict | None], embedding: Embedding | Non
     return Feedback("id", now, query, False, embedding, judged)
 
 
+def test_a_project_without_products_is_learned_from_feedback() -> None:
+    """Each query, with its right hits, shows something of its own; one with hits of two products shows neither."""
+
+    async def vectors() -> AsyncIterator[ImageVector]:
+        for sha256, products in {
+            "a": (),
+            "b": (),
+            "c": (),
+            "p1": ("p",),
+            "p2": ("p",),
+            "q1": ("q",),
+            "q2": ("q",),
+        }.items():
+            yield ImageVector(sha256, products, np.zeros(512, "<f2").tobytes())
+
+    async def feedback() -> AsyncIterator[Feedback]:
+        yield said("a", {"b": Verdict.RIGHT, "p1": Verdict.WRONG})
+        yield said("c", {"p1": Verdict.RIGHT, "q1": Verdict.RIGHT})
+
+    groups = asyncio.run(collect(vectors(), feedback(), SPACE, 512)).groups.tolist()
+    a, b, c, p1, p2, q1, q2 = groups
+    assert (a, c, p1, q1) == (b, -1, p2, q2)
+    assert len({a, c, p1, q1}) == 4
+
+
 def test_feedback_says_what_is_alike_and_what_is_not() -> None:
     """Where the query has a vector of the space, and the hit is there; a click says nothing."""
 
@@ -193,7 +218,7 @@ def test_feedback_says_what_is_alike_and_what_is_not() -> None:
     found = asyncio.run(collect(vectors(), feedback(), SPACE, 512))
     assert found.pairs.tolist() == [[0, 1], [4, 3]]
     assert found.apart.tolist() == [[0, 2]]
-    assert (len(set(found.groups[:4])), found.groups[4]) == (1, -1)
+    assert len(set(found.groups)) == 1, "the query from outside shows what its right hit shows"
     assert found.vectors[4].tolist() == [1.0] * 512
     part = found.only(np.array([True, False, True, True, True]))
     assert (part.pairs.tolist(), part.apart.tolist()) == ([[3, 2]], [[0, 1]])

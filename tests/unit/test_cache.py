@@ -1,6 +1,7 @@
 """The cache: by the file's bytes, bounded, the unused go first."""
 
 import hashlib
+from dataclasses import replace
 
 from lookalike_embedder.cache import Cache
 from lookalike_embedder.image import Info
@@ -12,8 +13,8 @@ def embedded(data: bytes, fingerprint: Fingerprint | None = None) -> Embedded:
     return Embedded(data, hashlib.sha256(data).digest(), Info("JPEG", 1, 1, 1), fingerprint)
 
 
-def found(cache: Cache, data: bytes, *, fingerprint: bool = False) -> bool:
-    job = Job(data, Lane.BULK, lambda _: None, wants_fingerprint=fingerprint)
+def found(cache: Cache, data: bytes, *, fingerprint: bool = False, views: bool = False) -> bool:
+    job = Job(data, Lane.BULK, lambda _: None, wants_fingerprint=fingerprint, wants_views=views)
     answered = cache.answers(job)
     assert answered == job.cached == (job.result is not None)
     assert job.sha256 == hashlib.sha256(data).digest()
@@ -33,6 +34,15 @@ def test_a_result_without_a_fingerprint_does_not_answer_who_asks_for_one() -> No
     assert not found(cache, b"one", fingerprint=True)
     cache.put(embedded(b"one", Fingerprint(b"picture", b"keypoints")))
     assert found(cache, b"one", fingerprint=True)
+    assert found(cache, b"one")
+
+
+def test_a_result_without_views_does_not_answer_who_asks_for_them() -> None:
+    cache = Cache(10)
+    cache.put(embedded(b"one"))
+    assert not found(cache, b"one", views=True)
+    cache.put(replace(embedded(b"one"), views=(b"view",)))
+    assert found(cache, b"one", views=True)
     assert found(cache, b"one")
 
 

@@ -1,11 +1,11 @@
 """Copies are proven, with what was done to them; other photos are not, however much they look alike."""
 
 from functools import cache
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lookalike.evaluation.alterations import ALTERATIONS, Alteration
 from lookalike_searcher.copies.proof import Kind, Proof
@@ -86,6 +86,14 @@ def test_a_crop_is_told_with_its_corners() -> None:
     assert proof.overlap > 0.97
 
 
+def test_a_framed_crop_is_told_though_its_corners_lie_without() -> None:
+    proof = proof_of(lambda photo: ImageOps.expand(photo.crop((50, 50, 462, 462)), 40, "white"))
+    assert (proof.cropped, proof.bordered) == (True, True)
+    assert abs(proof.of_image - (412 / 512) ** 2) < 0.03
+    margins = ImageOps.expand(ASTRONAUT, 60, "white")
+    assert not verify(side(margins), side(margins.resize((300, 300)))).cropped, "both have the same margins"
+
+
 def test_a_border_is_told_with_its_corners_and_nothing_is_covered() -> None:
     proof = proof_of(lambda photo: ImageOps.mirror(ImageOps.expand(photo, (128, 0, 0, 64), "black")))
     assert (proof.cropped, proof.bordered, proof.mirrored, proof.covered) == (False, True, True, None)
@@ -147,6 +155,75 @@ def test_where_there_is_too_little_to_see_the_answer_says_so(colour: str) -> Non
         proof = verify(*pair)
         assert proof.kind is Kind.TOO_LITTLE
         assert not proof.is_copy
+
+
+def text(seed: int) -> Image.Image:
+    """Ten lines of the same few words in another order, as care labels and price tags have them."""
+    picture = Image.new("RGB", (500, 400), "white")
+    words = ["wash", "cold", "iron", "low", "cotton", "size", "40", "sale", "new", "price", "100 %", "polyester"]
+    lines = (" ".join(np.random.default_rng((seed, line)).choice(words, 6)) for line in range(10))
+    ImageDraw.Draw(picture).multiline_text((20, 15), "\n".join(lines), "black", ImageFont.load_default(26))
+    return picture
+
+
+def drawing(seed: int) -> Image.Image:
+    """Lines and circles."""
+    picture, numbers = Image.new("RGB", (400, 400), "white"), np.random.default_rng(seed)
+    pen = ImageDraw.Draw(picture)
+    for x, y, *end in numbers.integers(20, 380, (14, 4)).tolist():
+        pen.line((x, y, *end), "black", 3)
+        pen.ellipse((x, y, x + 40, y + 40), outline="black", width=3)
+    return picture
+
+
+def dotted(step: int, shift: int = 0) -> Image.Image:
+    """Cloth with dots."""
+    picture = Image.new("RGB", (400, 400), "navy")
+    pen = ImageDraw.Draw(picture)
+    for x, y in product(range(-step + shift, 400, step), repeat=2):
+        pen.ellipse((x, y, x + step / 3, y + step / 3), "white")
+    return picture
+
+
+def checked(step: int, light: str) -> Image.Image:
+    """Checked cloth, with half-transparent stripes."""
+    picture = Image.new("RGB", (400, 400), light)
+    pen = ImageDraw.Draw(picture, "RGBA")
+    for start in range(0, 400, step):
+        pen.rectangle((start, 0, start + step / 3, 400), (200, 40, 40, 120))
+        pen.rectangle((0, start, 400, start + step / 4), (30, 60, 120, 120))
+    return picture
+
+
+def lamp(colour: str) -> Image.Image:
+    """A cut-out of one colour."""
+    picture = Image.new("RGB", (400, 500), "white")
+    ImageDraw.Draw(picture).ellipse((80, 100, 320, 340), colour)
+    ImageDraw.Draw(picture).rectangle((150, 300, 250, 450), colour)
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kind"),
+    [
+        (text(0), text(1), Kind.SIMILAR),
+        (drawing(0), drawing(1), Kind.SIMILAR),
+        (dotted(40), dotted(40, 15), Kind.SIMILAR),
+        (dotted(40), dotted(50), Kind.SIMILAR),
+        (checked(40, "linen"), checked(55, "linen"), Kind.SIMILAR),
+        (lamp("olive"), lamp("purple"), Kind.TOO_LITTLE),
+        (lamp("olive"), lamp("olive"), Kind.TOO_LITTLE),
+    ],
+    ids=["text", "drawings", "shifted dots", "larger dots", "larger checks", "cut-outs", "one cut-out"],
+)
+def test_hard_pictures_are_never_proven_falsely(one: Image.Image, other: Image.Image, kind: Kind) -> None:
+    assert verify(side(one), side(other)).kind is kind
+
+
+@pytest.mark.parametrize("picture", [text(0), drawing(0)], ids=["text", "drawing"])
+def test_a_crop_of_a_hard_picture_is_proven(picture: Image.Image) -> None:
+    crop = picture.crop((40, 40, picture.width - 40, picture.height - 40))
+    assert verify(side(crop), side(picture)).kind is Kind.NEAR_DUPLICATE
 
 
 def test_keypoints_of_another_picture_prove_nothing() -> None:

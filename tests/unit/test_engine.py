@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from lookalike_embedder import views
 from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.decoder import PixelRoom
 from lookalike_embedder.engine import Engine
@@ -106,6 +107,29 @@ async def test_a_fingerprint_is_made_for_those_who_ask_and_kept_for_them() -> No
         jobs = [await engine.embed(b"\7", fingerprint=wanted) for wanted in (False, True, True, False)]
     assert [job.result.fingerprint is not None for job in jobs if job.result] == [False, True, True, True]
     assert len(model.batches) == 2, "one without it, and one with it"
+
+
+async def test_views_are_bulk_work_in_batches_of_the_usual_size_beside_other_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cut(pixels: Pixels) -> list[Pixels]:
+        return [np.full_like(pixels, 100 + number) for number in range(5)]
+
+    monkeypatch.setattr(views, "of", cut)
+    model = FakeModel()
+    async with running(model) as (engine, _):
+        model.go_on[Lane.BULK].clear()
+        thorough = asyncio.create_task(engine.embed(b"\x07", views=True))
+        await model.has_started(Lane.BULK)
+        assert value(await engine.embed(b"\x08")) == 8, "others do not wait for it"
+        model.go_on[Lane.BULK].set()
+        job = await thorough
+        again = await engine.embed(b"\x07", views=True)
+    assert value(job) == 7
+    assert isinstance(job.result, Embedded)
+    assert [float(np.frombuffer(view, "<f4")[0]) for view in job.result.views] == [100, 101, 102, 103, 104]
+    assert [values for lane, values in model.batches if lane is Lane.BULK] == [[7, 100, 101, 102], [103, 104]]
+    assert again.cached
 
 
 async def test_an_image_becomes_a_vector_and_says_where_the_time_went() -> None:
@@ -224,6 +248,20 @@ async def test_nothing_is_accepted_that_would_come_too_late() -> None:
         model.go_on[Lane.INTERACTIVE].set()
         await ahead
         assert value(await engine.embed(b"\4", seconds=30)) == 4
+
+
+async def test_callers_without_a_deadline_are_taken_to_wait_for_twenty_seconds() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, _):
+        engine._batcher.seconds_per_image[Lane.INTERACTIVE] = 7.0
+        model.go_on[Lane.INTERACTIVE].clear()
+        ahead = [asyncio.create_task(engine.embed(bytes([number]))) for number in (1, 2)]
+        await model.has_started(Lane.INTERACTIVE)
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):  # behind 14 s, which is more than 0.4 of 20
+            await engine.embed(b"\3")
+        model.go_on[Lane.INTERACTIVE].set()
+        await asyncio.gather(*ahead)
 
 
 async def test_a_caller_who_has_gone_is_not_computed_for() -> None:

@@ -16,7 +16,6 @@ from PIL import Image
 from lookalike import records
 from lookalike_embedder.image import SIZE, Limits, decode
 from lookalike_gateway import thumbnail
-from lookalike_gateway.problems import Refused
 from lookalike_gateway.thumbnail import Thumbnails
 from lookalike_serving.image_formats import FORMATS
 from tests.pictures import encoded
@@ -32,7 +31,15 @@ def shown(data: bytes, folder: Path, size: int = 160) -> Image.Image:
     file = folder / "a photo #1.bin"
     file.write_bytes(data)
     made = asyncio.run(Thumbnails([folder]).make(indexed(data, "https://shop/a", file.as_uri()), size))
+    assert made, "there is none"
     return Image.open(io.BytesIO(made))
+
+
+def unshown(data: bytes, folder: Path) -> bool:
+    """Whether there is no thumbnail of a file with these bytes."""
+    file = folder / "unshown.bin"
+    file.write_bytes(data)
+    return asyncio.run(Thumbnails([folder]).make(indexed(data, file.as_uri()), 160)) is None
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
@@ -79,23 +86,20 @@ def test_a_jpeg_without_its_last_marker_is_shown_and_one_without_rows_is_not(tmp
     data = encoded(Image.fromarray(noise), "JPEG")
     assert shown(data[:-2], tmp_path).tobytes() == shown(data, tmp_path).tobytes()
     for cut in (data[: len(data) // 2], data[: len(data) // 2] + bytes(99_999)):
-        with pytest.raises(Refused):
-            shown(cut, tmp_path)
+        assert unshown(cut, tmp_path)
 
 
 def test_what_is_no_photo_or_has_too_many_pixels_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thumbnail, "_MAX_PIXELS", 10_000)
     for data in (b"<svg/>", b"", encoded(Image.new("RGB", (101, 100)), "PNG")):
-        with pytest.raises(Refused):
-            shown(data, tmp_path)
+        assert unshown(data, tmp_path)
     assert shown(encoded(Image.new("RGB", (100, 100)), "PNG"), tmp_path).size == (100, 100)
 
 
 def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.new("RGB", (100, 100)), "BMP")
     monkeypatch.setattr(thumbnail, "_MAX_BYTES", len(data) - 1)
-    with pytest.raises(Refused):
-        shown(data, tmp_path)
+    assert unshown(data, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -129,17 +133,13 @@ def test_a_root_may_be_a_link(tmp_path: Path) -> None:
     made = Thumbnails([tmp_path / "link"])
     for folder in ("link", "real"):
         image = indexed(data, (tmp_path / folder / "a.png").as_uri())
-        assert asyncio.run(made.make(image, 160)).startswith(b"\xff\xd8")
+        assert (asyncio.run(made.make(image, 160)) or b"").startswith(b"\xff\xd8")
 
 
 def refused(roots: Path, data: bytes, *paths: Path) -> bool:
     """Whether none of these files, all said to be this image, is shown."""
     image = indexed(data, *(f"file://{path}" for path in paths))
-    try:
-        asyncio.run(Thumbnails([roots]).make(image, 160))
-    except Refused:
-        return True
-    return False
+    return asyncio.run(Thumbnails([roots]).make(image, 160)) is None
 
 
 def test_no_link_leads_out_of_the_root(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ The tests have all extras installed, so that a missing one would be noticed by t
 
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions, requires
 
 import pytest
@@ -43,6 +44,12 @@ def brought(extras: Iterable[str], name: str = "lookalike") -> set[tuple[str, st
     return found
 
 
+@cache
+def owners_of_modules() -> Mapping[str, list[str]]:
+    """Which distributions bring each top-level module."""
+    return packages_distributions()
+
+
 def installed(name: str) -> list[str]:
     """What a distribution requires; nothing, if it is not installed, as it is for another system."""
     try:
@@ -69,7 +76,7 @@ def test_a_program_starts_with_nothing_but_its_extras(module: str, extras: list[
     present = {name for name, _ in brought(extras)}
     absent = [
         top
-        for top, owners in packages_distributions().items()
+        for top, owners in owners_of_modules().items()
         if top not in sys.stdlib_module_names and not {canonicalize_name(owner) for owner in owners} & present
     ]
     assert "pytest" in absent

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from lookalike import records
 from lookalike.cli.json_output import document
-from lookalike_gateway.models.duplicates import Cluster, DuplicateImage, Progress
+from lookalike_gateway.models.curation import Dismissal, DismissalPage, Merged
+from lookalike_gateway.models.duplicates import Cluster, DuplicateImage, Pairs, Progress
 from lookalike_gateway.models.feedback import Feedback, SearchQuality
 from lookalike_gateway.models.image import Image, ImagePage, Reference
 from lookalike_gateway.models.problem import Problem
@@ -34,7 +35,7 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
     ("model", "names"),
     [
         (Reference, "uri product variantId staged labels"),
-        (Image, f"{_SHOWN} createTime"),
+        (Image, f"{_SHOWN} createTime fileSize"),
         (ImagePage, "images nextPageToken"),
         (Result, f"{_SHOWN} rank similarity score match matchBasis proof product"),
         (
@@ -47,12 +48,23 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
             "count offset total results nextPageToken mode reason queryFeatureless imagesRanked space searchId timing",
         ),
         (Timing, "embedMs searchMs"),
-        (DuplicateImage, f"{_SHOWN} createTime similarity"),
-        (Cluster, "imageCount images"),
-        (Progress, "imagesExamined images resumeToken"),
-        (Project, "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces"),
+        (
+            DuplicateImage,
+            f"{_SHOWN} createTime fileSize similarity nearestSha256 match matchBasis proof productCount",
+        ),
+        (Cluster, "imageCount keep images"),
+        (Progress, "imagesExamined images resumeToken pairs"),
+        (Pairs, "near verified proven recoloured byCosine unverified dismissed"),
+        (Merged, "referencesMoved imagesDeleted"),
+        (DismissalPage, "dismissals nextPageToken"),
+        (Dismissal, "sha256 otherSha256 createTime"),
+        (
+            Project,
+            "name searchEnabled imagesIndexed references lastIndexedAt createTime space limits spaces tuningPolicy"
+            " tuning",
+        ),
         (Limits, "maxImages maxHits searchesPerSecond maxBatch"),
-        (Space, "name dimensions serves vectors index"),
+        (Space, "name dimensions serves vectors index learning"),
         (Index, "state progress phase recall"),
         (ProjectChange, "searchEnabled"),
         (
@@ -80,7 +92,7 @@ def test_feedback_names_the_query_only_if_it_likes() -> None:
         (IMAGE, Image),
         (HIT, Result),
         (replace(HIT, proof=PROOF), Result),
-        (records.DuplicateImage(IMAGE, 0.75), DuplicateImage),
+        (records.DuplicateImage(IMAGE, 0.75, "1" * 64, proof=PROOF, product_count=1), DuplicateImage),
         (records.DuplicateProgress(1, 2, "token"), Progress),
     ],
 )

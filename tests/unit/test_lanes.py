@@ -1,5 +1,7 @@
 """The lanes: interactive first, bulk never starved, nothing decoded too far ahead, and an end for all who wait."""
 
+import math
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,6 +77,32 @@ def test_a_batch_has_what_is_there_in_order_and_of_its_lane_alone() -> None:
     assert lanes.batch(Lane.BULK, 2) == jobs[:2]
     assert lanes.batch(Lane.BULK, 2) == jobs[2:]
     assert lanes.waiting(Lane.INTERACTIVE) == (0, 1)
+
+
+def test_where_interactive_jobs_wait_for_longer_than_expected_the_newest_is_next_and_who_has_gone_is_let_go() -> None:
+    """The oldest has waited for 5 of its 10 seconds; callers without a deadline are taken to wait for 20."""
+    began = time.monotonic() - 5
+    gone, old, patient, new = (
+        Job(b"", Lane.INTERACTIVE, lambda _: None, deadline, entered=entered)
+        for entered, deadline in ((began, began + 1), (began, began + 10), (began, math.inf), (began + 5, began + 15))
+    )
+    for order, expected in (
+        ((gone, old, new), [gone, new, old]),
+        ((patient, old, new), [patient, new, old]),
+    ):
+        lanes = Lanes(10, decoders=9)
+        for each in order:
+            lanes.put(each)
+            lanes.pass_on(each)
+        assert [lanes.take() for _ in order] == expected
+        assert lanes.batch(Lane.INTERACTIVE, len(order)) == expected
+
+
+def test_bulk_jobs_stay_in_order_however_long_they_wait() -> None:
+    lanes, began = Lanes(10, decoders=9), time.monotonic() - 60
+    jobs = [Job(b"", Lane.BULK, lambda _: None, entered=began) for _ in range(2)]
+    lanes.put(*jobs)
+    assert [lanes.take() for _ in jobs] == jobs
 
 
 @pytest.mark.parametrize("wait", [Lanes.take, lambda lanes: lanes.batch(Lane.BULK, 1)])

@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import numpy as np
 import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
@@ -58,7 +57,7 @@ def text(size: int, number: int = 0) -> str:
 
 
 EMBEDDING = common.Embedding(space=text(128), values=vector(1))
-LONGEST = common.Embedding(space=text(128), values=np.eye(MAX_DIMENSIONS)[7])
+LONGEST = common.Embedding(space=text(128), values=[0.0, 1.0, *[0.0] * (MAX_DIMENSIONS - 2)])
 LABELS = {text(64, number): text(256) for number in range(validation.MAX_LABELS)}
 SHORT = {str(number): "v" for number in range(validation.MAX_LABELS)}
 GROUPS = [

@@ -58,7 +58,7 @@ def test_what_changes_something_is_never_for_readers_and_always_written_down() -
     for name, permission in PERMISSIONS.items():
         verb = re.match("[A-Z][a-z]+", name.partition("/")[2])
         assert verb
-        changes = verb[0] in ("Create", "Update", "Delete", "Index", "Sync", "Cut", "Record")
+        changes = verb[0] in ("Create", "Update", "Delete", "Index", "Sync", "Cut", "Record", "Merge", "Dismiss")
         assert permission.audited == changes
         assert not changes or permission.scopes <= {WRITE, ADMIN}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lookalike import Point, Proof, Region
-from lookalike.cli.proof_words import words
+from lookalike.proofs.words import words
 
 CORNERS = (Point(0, 0),) * 4
 NOTHING = Proof(

@@ -27,10 +27,10 @@ from lookalike_serving.server import Draining, Server
 from tests.memory import resident
 
 MEBIBYTES = 1024 * 1024
-LARGE = 8 * MEBIBYTES
+LARGE = 4 * MEBIBYTES
 CALLS = 24
-IMAGE = b"\x0a\x80\x80\x80\x04" + bytes(LARGE)
-UNKNOWN = b"\xfa\x7f\x80\x80\x80\x04" + bytes(LARGE)
+IMAGE = b"\x0a\x80\x80\x80\x02" + bytes(LARGE)
+UNKNOWN = b"\xfa\x7f\x80\x80\x80\x02" + bytes(LARGE)
 
 
 class Verifier:

@@ -9,9 +9,12 @@ import pytest
 
 from lookalike.evaluation import figures
 from lookalike.evaluation.document import document
-from lookalike.evaluation.report import render
 from lookalike.evaluation.study import Evaluation
 from tests.evaluations import evaluated
+from tests.lazily import Lazily
+
+report = Lazily("lookalike.evaluation.report")
+"""It draws with matplotlib."""
 
 
 class Read(HTMLParser):
@@ -40,7 +43,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def page(both: Evaluation) -> str:
-    return render(both)
+    return report.render(both)
 
 
 def test_every_figure_of_every_space_is_there_and_its_difference(both: Evaluation, page: str) -> None:
@@ -122,4 +125,4 @@ def test_the_document_is_json_and_has_the_same_figures(both: Evaluation) -> None
 def test_a_photo_that_cannot_be_decoded_here_is_named_in_its_place(tmp_path: Path) -> None:
     evaluation = evaluated(tmp_path, "space")
     (tmp_path / "red.jpg").write_bytes(b"no longer a photo")
-    assert "cannot be shown" in render(evaluation)
+    assert "cannot be shown" in report.render(evaluation)

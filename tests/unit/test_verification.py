@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lookalike_searcher.copies import verification
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.copies.proof import SIMILAR, Proof
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.metrics import Metrics
@@ -63,7 +64,8 @@ def asked(verifier: Verifier, fingerprints: dict[bytes, Fingerprint], verify: in
 
 async def test_who_leaves_frees_the_threads_for_others(held: Held) -> None:
     metrics = Metrics()
-    async with Verifier(1, metrics) as verifier:
+    async with ComparisonThreads(1) as threads:
+        verifier = Verifier(threads, metrics)
         left = asked(verifier, dict.fromkeys(HASHES, PRINT), 5)
         assert await asyncio.to_thread(held.started.wait, 60)
         left.cancel()
@@ -78,6 +80,7 @@ async def test_who_leaves_frees_the_threads_for_others(held: Held) -> None:
 
 async def test_a_stored_fingerprint_that_is_broken_has_no_proof(held: Held) -> None:
     held.go_on.set()
-    async with Verifier(2, Metrics()) as verifier:
+    async with ComparisonThreads(2) as threads:
+        verifier = Verifier(threads, Metrics())
         broken = Fingerprint(PRINT.picture, b"")
         assert await asked(verifier, {HASHES[0]: broken, HASHES[1]: PRINT}, 2) == {HASHES[1]: SIMILAR}

@@ -6,9 +6,6 @@ from typing import Final
 
 from lookalike._operations import decode_proof
 from lookalike.records import (
-    DuplicateCluster,
-    DuplicateImage,
-    DuplicateProgress,
     Embedding,
     Feedback,
     Fingerprint,
@@ -16,7 +13,6 @@ from lookalike.records import (
     HitFeedback,
     Image,
     ImageVector,
-    Match,
     Model,
     Reference,
     SearchMode,
@@ -29,12 +25,6 @@ from lookalike.records import (
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2, searcher_pb2
 
-_MATCHES: Final = {
-    searcher_pb2.MATCH_EXACT: Match.EXACT,
-    searcher_pb2.MATCH_NEAR_DUPLICATE: Match.NEAR_DUPLICATE,
-    searcher_pb2.MATCH_SIMILAR: Match.SIMILAR,
-    searcher_pb2.MATCH_RECOLOURED: Match.RECOLOURED,
-}
 _MODES: Final = {
     searcher_pb2.SEARCH_MODE_EXACT: SearchMode.EXACT,
     searcher_pb2.SEARCH_MODE_APPROXIMATE: SearchMode.APPROXIMATE,
@@ -77,8 +67,8 @@ def embedding(message: common.Embedding) -> Embedding:
 
 
 def embedded(message: embedder_pb2.EmbedResponse) -> Embedding:
-    """Return the record of an image's vector, with its fingerprint if there is one."""
-    record = embedding(message.embedding)
+    """Return the record of an image's vector, with its fingerprint and its views if there are any."""
+    record = replace(embedding(message.embedding), views=tuple(map(embedding, message.views)))
     if not message.HasField("fingerprint"):
         return record
     held = message.fingerprint
@@ -95,26 +85,13 @@ def image(message: searcher_pb2.Image) -> Image:
         references=tuple(map(reference, message.references)),
         reference_count=message.reference_count,
         featureless=message.featureless,
+        file_size=message.file_size,
     )
 
 
 def image_vector(message: searcher_pb2.ImageVector) -> ImageVector:
     """Return the record of an image's vector."""
     return ImageVector(message.sha256.hex(), tuple(message.products), message.values, message.featureless)
-
-
-def duplicate_progress(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateProgress:
-    """Return how far a search for duplicates has come."""
-    return DuplicateProgress(message.examined_count, message.image_count, message.resume_token)
-
-
-def cluster(message: searcher_pb2.FindDuplicatesResponse) -> DuplicateCluster:
-    """Return the record of a cluster of duplicates."""
-    return DuplicateCluster(
-        images=tuple(DuplicateImage(image(member.image), member.similarity) for member in message.cluster.images),
-        image_count=message.cluster.image_count,
-        progress=duplicate_progress(message),
-    )
 
 
 def search_result(message: searcher_pb2.SearchResponse, embed_seconds: float, search_seconds: float) -> SearchResult:
@@ -136,7 +113,7 @@ def search_result(message: searcher_pb2.SearchResponse, embed_seconds: float, se
 def _hit(message: searcher_pb2.Hit) -> Hit:
     return Hit(
         similarity=message.similarity,
-        match=_MATCHES.get(message.match, Match.SIMILAR),
+        match=decode_proof.match(message.match),
         sha256=message.sha256.hex(),
         width=message.width,
         height=message.height,

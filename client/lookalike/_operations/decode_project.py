@@ -3,6 +3,7 @@
 from datetime import UTC
 from typing import Final
 
+from lookalike._operations import learning
 from lookalike.constants import DEFAULT_DIMENSIONS
 from lookalike.records import (
     Calibration,
@@ -15,6 +16,9 @@ from lookalike.records import (
     Space,
     SpaceComparison,
     SpaceFigures,
+    Tuning,
+    TuningPolicy,
+    TuningStage,
 )
 from lookalike.v1 import searcher_pb2
 
@@ -23,6 +27,18 @@ _INDEX_STATES: Final = {
     searcher_pb2.INDEX_STATE_PENDING: IndexState.PENDING,
     searcher_pb2.INDEX_STATE_BUILDING: IndexState.BUILDING,
     searcher_pb2.INDEX_STATE_READY: IndexState.READY,
+}
+
+_POLICIES: Final = {
+    searcher_pb2.TUNING_POLICY_OFF: TuningPolicy.OFF,
+    searcher_pb2.TUNING_POLICY_PROPOSE: TuningPolicy.PROPOSE,
+    searcher_pb2.TUNING_POLICY_AUTO: TuningPolicy.AUTO,
+}
+_STAGES: Final = {
+    searcher_pb2.TUNING_STAGE_IDLE: TuningStage.IDLE,
+    searcher_pb2.TUNING_STAGE_PROPOSED: TuningStage.PROPOSED,
+    searcher_pb2.TUNING_STAGE_BUILDING: TuningStage.BUILDING,
+    searcher_pb2.TUNING_STAGE_WATCHING: TuningStage.WATCHING,
 }
 
 
@@ -39,6 +55,19 @@ def project(message: searcher_pb2.Project) -> Project:
         search_enabled=not message.search_disabled,
         fingerprints_enabled=not message.fingerprints_disabled,
         spaces=tuple(map(_space, message.spaces)),
+        tuning_policy=_POLICIES.get(message.tuning_policy, TuningPolicy.OFF),  # of a searcher that does not say
+        tuning=_tuning(message.tuning) if message.HasField("tuning") else None,
+    )
+
+
+def _tuning(message: searcher_pb2.Tuning) -> Tuning:
+    return Tuning(
+        stage=_STAGES.get(message.stage, TuningStage.OTHER),
+        space=message.space,
+        learning=learning.decode(message.learning) if message.HasField("learning") else None,
+        step=message.step,
+        detail=message.detail,
+        step_time=message.step_time.ToDatetime(tzinfo=UTC) if message.HasField("step_time") else None,
     )
 
 
@@ -57,7 +86,10 @@ def _space(message: searcher_pb2.Space) -> Space:
     )
     created = message.create_time.ToDatetime(tzinfo=UTC)
     dimensions = message.dimensions or DEFAULT_DIMENSIONS  # of a searcher that does not say
-    return Space(message.name, message.serves, message.vector_count, index, created, message.source, dimensions)
+    learned = learning.decode(message.learning) if message.HasField("learning") else None
+    return Space(
+        message.name, message.serves, message.vector_count, index, created, message.source, dimensions, learned
+    )
 
 
 def _calibration(message: searcher_pb2.Calibration) -> Calibration:

@@ -1,16 +1,27 @@
-"""Turn the wire's proofs into the library's records."""
+"""Turn the wire's matches and proofs into the library's records."""
 
 from typing import Final
 
-from lookalike.records import MatchBasis, Point, Proof, Region
+from lookalike.records import Match, MatchBasis, Point, Proof, Region
 from lookalike.v1 import searcher_pb2
 
+_MATCHES: Final = {
+    searcher_pb2.MATCH_EXACT: Match.EXACT,
+    searcher_pb2.MATCH_NEAR_DUPLICATE: Match.NEAR_DUPLICATE,
+    searcher_pb2.MATCH_SIMILAR: Match.SIMILAR,
+    searcher_pb2.MATCH_RECOLOURED: Match.RECOLOURED,
+}
 _BASES: Final = {
     searcher_pb2.MATCH_BASIS_FILE: MatchBasis.FILE,
     searcher_pb2.MATCH_BASIS_COSINE: MatchBasis.COSINE,
     searcher_pb2.MATCH_BASIS_FINGERPRINT: MatchBasis.FINGERPRINT,
     searcher_pb2.MATCH_BASIS_TOO_LITTLE: MatchBasis.TOO_LITTLE,
 }
+
+
+def match(value: "searcher_pb2.Match.ValueType") -> Match:
+    """Return what kind of likeness it is."""
+    return _MATCHES.get(value, Match.SIMILAR)
 
 
 def basis(value: "searcher_pb2.MatchBasis.ValueType") -> MatchBasis:

@@ -17,9 +17,10 @@ async def model(call: Call) -> Model:
     return decode.model(await call.ask(EMBEDDER, call.embedder.GetModel, request))
 
 
-async def embed(call: Call, data: bytes, *, fingerprint: bool = False) -> wire.EmbedResponse:
-    """Return the vector of an image file, by the interactive lane, which does not wait for bulk work."""
-    return await call.ask(EMBEDDER, call.embedder.Embed, wire.EmbedRequest(image=data, fingerprint=fingerprint))
+async def embed(call: Call, data: bytes, *, fingerprint: bool = False, views: bool = False) -> wire.EmbedResponse:
+    """Return the vector of an image file, by the interactive lane, which does not wait for bulk work; views do."""
+    request = wire.EmbedRequest(image=data, fingerprint=fingerprint, views=views)
+    return await call.ask(EMBEDDER, call.embedder.Embed, request)
 
 
 def bulk(

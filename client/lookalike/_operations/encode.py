@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import grpc
 
+from lookalike._operations import learning
 from lookalike.errors import InvalidRequestError
 from lookalike.records import (
     Embedding,
@@ -17,9 +19,16 @@ from lookalike.records import (
     Projection,
     Query,
     Reference,
+    TuningPolicy,
 )
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
+
+_POLICIES: Final[Mapping[TuningPolicy, "wire.TuningPolicy.ValueType"]] = {
+    TuningPolicy.OFF: wire.TUNING_POLICY_OFF,
+    TuningPolicy.PROPOSE: wire.TUNING_POLICY_PROPOSE,
+    TuningPolicy.AUTO: wire.TUNING_POLICY_AUTO,
+}
 
 
 @contextmanager
@@ -109,6 +118,7 @@ def search(project_name: str, query: Query) -> wire.SearchRequest:
             rerank=query.rerank,
             verify=query.verify,
             fingerprint=_fingerprint(query),
+            views=map(embedding, query.embedding.views) if query.thorough and query.embedding else (),
         )
 
 
@@ -134,4 +144,14 @@ def _example(record: Example) -> wire.Example:
 
 def projection(record: Projection) -> wire.Projection:
     """Return the message of what a space is derived by."""
-    return wire.Projection(source=record.source, matrix=record.matrix, centre=record.centre)
+    return wire.Projection(
+        source=record.source,
+        matrix=record.matrix,
+        centre=record.centre,
+        learning=learning.encode(record.learning) if record.learning else None,
+    )
+
+
+def tuning_policy(record: TuningPolicy) -> "wire.TuningPolicy.ValueType":
+    """Return the wire's value of how far a project may be tuned."""
+    return _POLICIES[TuningPolicy(record)]

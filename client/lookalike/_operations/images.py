@@ -39,6 +39,14 @@ async def get(call: Call, project_name: str, sha256: str | None, uri: str | None
     return decode.image(response.image)
 
 
+async def thumbnail(call: Call, project_name: str, sha256: str) -> bytes:
+    """Return the small picture of an image's fingerprint; empty if it has none."""
+    with encode.sendable():
+        request = wire.GetImageRequest(project=project_name, sha256=bytes.fromhex(sha256), thumbnail=True)
+    response = await call.ask(SEARCHER, call.searcher.GetImage, request)
+    return bytes(response.thumbnail)
+
+
 async def list_all(
     call: Call, project_name: str, chosen: Filter | None, missing_in_space: str | None
 ) -> AsyncGenerator[Image, None]:

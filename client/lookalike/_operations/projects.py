@@ -12,19 +12,39 @@ from lookalike._operations.paging import pages
 from lookalike._transport.call import Call
 from lookalike._transport.channel import SEARCHER
 from lookalike.errors import NotFoundError, PreconditionError
-from lookalike.records import Filling, IndexState, Limits, Project, Projection, ProjectPage, SpaceComparison
+from lookalike.records import (
+    Filling,
+    IndexState,
+    Limits,
+    Project,
+    Projection,
+    ProjectPage,
+    SpaceComparison,
+    TuningPolicy,
+)
 from lookalike.v1 import searcher_pb2 as wire
 
 _LOOK_SECONDS: Final = 0.5
 """Between two looks at a space that is being filled."""
 
 
-async def create(call: Call, name: str, space: str | None, dimensions: int | None, limits: Limits | None) -> Project:
+async def create(
+    call: Call,
+    name: str,
+    space: str | None,
+    dimensions: int | None,
+    limits: Limits | None,
+    tuning_policy: TuningPolicy | None,
+) -> Project:
     """Create a project, in the embedder's space if none is given."""
     space, dimensions = await _space(call, space, dimensions)
     with encode.sendable():
         request = wire.CreateProjectRequest(
-            name=name, space=space, dimensions=dimensions, limits=encode.limits(limits or Limits())
+            name=name,
+            space=space,
+            dimensions=dimensions,
+            limits=encode.limits(limits or Limits()),
+            tuning_policy=encode.tuning_policy(tuning_policy) if tuning_policy else wire.TUNING_POLICY_UNSPECIFIED,
         )
     response = await call.ask(SEARCHER, call.searcher.CreateProject, request)
     return decode_project.project(response.project)
@@ -55,15 +75,24 @@ async def page(call: Call, page_size: int, page_token: str) -> ProjectPage:
 
 
 async def update(
-    call: Call, name: str, limits: Limits | None, search_enabled: bool | None, fingerprints_enabled: bool | None
+    call: Call,
+    name: str,
+    limits: Limits | None,
+    search_enabled: bool | None,
+    fingerprints_enabled: bool | None,
+    tuning_policy: TuningPolicy | None,
+    accept_space: str,
 ) -> Project:
-    """Replace a project's limits, and switch its searches and fingerprints on or off; None changes nothing."""
-    request = wire.UpdateProjectRequest(
-        name=name,
-        limits=encode.limits(limits) if limits is not None else None,
-        search_disabled=None if search_enabled is None else not search_enabled,
-        fingerprints_disabled=None if fingerprints_enabled is None else not fingerprints_enabled,
-    )
+    """Replace a project's limits, switch what it does on or off, or accept a proposal; None changes nothing."""
+    with encode.sendable():
+        request = wire.UpdateProjectRequest(
+            name=name,
+            limits=encode.limits(limits) if limits is not None else None,
+            search_disabled=None if search_enabled is None else not search_enabled,
+            fingerprints_disabled=None if fingerprints_enabled is None else not fingerprints_enabled,
+            tuning_policy=encode.tuning_policy(tuning_policy) if tuning_policy else None,
+            accept_space=accept_space,
+        )
     response = await call.ask(SEARCHER, call.searcher.UpdateProject, request)
     return decode_project.project(response.project)
 

@@ -15,6 +15,7 @@ from lookalike.errors import LookalikeError, from_item
 from lookalike.records import Query, SearchResult
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
+from lookalike.v1.embedder_pb2 import EmbedResponse
 
 T = TypeVar("T")
 
@@ -71,16 +72,16 @@ class _RequestBuilder:
         examples = [*zip(query.positives, request.positives, strict=True)]
         examples += zip(query.negatives, request.negatives, strict=True)
         to_embed = [(example.image, message.embedding) for example, message in examples if example.image is not None]
-        if query.image is not None:
-            to_embed.append((query.image, request.embedding))
         started = time.perf_counter()
-        wanted = query.verify > 0
-        embedded = await _all(self._embed(image, target, fingerprint=wanted) for image, target in to_embed)
+        await _all(self._embed(image, target) for image, target in to_embed)
         if query.image is not None:
-            request.sha256, fingerprint = embedded[-1]
-            if fingerprint:
-                request.fingerprint.CopyFrom(fingerprint)
-        return request, time.perf_counter() - started if to_embed else 0.0
+            request.sha256, answer = await self._embed(
+                query.image, request.embedding, fingerprint=query.verify > 0, views=query.thorough
+            )
+            if answer.HasField("fingerprint"):
+                request.fingerprint.CopyFrom(answer.fingerprint)
+            request.views.extend(answer.views)
+        return request, time.perf_counter() - started if to_embed or query.image is not None else 0.0
 
     async def request_or_error(
         self, project_name: str, query: Query
@@ -92,14 +93,14 @@ class _RequestBuilder:
             return error
 
     async def _embed(
-        self, image: bytes | Path, target: common.Embedding, *, fingerprint: bool
-    ) -> tuple[bytes, common.Fingerprint | None]:
-        """Put the image's vector where it belongs; the hash of its file, and the fingerprint if there is one."""
+        self, image: bytes | Path, target: common.Embedding, *, fingerprint: bool = False, views: bool = False
+    ) -> tuple[bytes, EmbedResponse]:
+        """Put the image's vector where it belongs; the hash of its file, and the embedder's answer."""
         async with self._places:
             data = await asyncio.to_thread(photo.read, image)
-            answer = await embedding.embed(self._call, data, fingerprint=fingerprint)
+            answer = await embedding.embed(self._call, data, fingerprint=fingerprint, views=views)
             target.CopyFrom(answer.embedding)
-        return hashlib.sha256(data).digest(), answer.fingerprint if answer.HasField("fingerprint") else None
+        return hashlib.sha256(data).digest(), answer
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

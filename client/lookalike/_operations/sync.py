@@ -122,10 +122,10 @@ async def _entry(item: Item) -> wire.ImageEntry:
     """The item for the wire, but for its vector; the image's bytes are let go of."""
     try:
         reference = source.reference(item)
-        _, sha256 = await asyncio.to_thread(source.read_and_hash, item)
+        data, sha256 = await asyncio.to_thread(source.read_and_hash, item)
     except LookalikeError as error:
         raise _of(item, error) from error.__cause__
-    return wire.ImageEntry(sha256=sha256, reference=reference)
+    return wire.ImageEntry(sha256=sha256, reference=reference, file_size=len(data))
 
 
 def _read_again(item: Item, sha256: bytes) -> bytes:

@@ -17,6 +17,7 @@ _IDEMPOTENT: Final = {
         *("GetProject", "ListProjects", "UpdateProject", "CompareSpaces"),
         *("CheckImages", "CheckReferences", "GetImage", "ListImages", "ListReferences", "SyncProduct", "DeleteImages"),
         *("Search", "SearchBatch", "RecordFeedback", "ListFeedback", "DeleteFeedback", "GetSearchQuality"),
+        *("MergeDuplicates", "DismissDuplicates", "ListDismissals", "DeleteDismissals"),
     ),
 }
 """Unary RPCs that gRPC may try again by itself. Streams are resumed by `stream`, with what is unanswered."""

@@ -21,7 +21,7 @@ class Projection:
     """A projection takes a vector x to matrix · (x - centre), normalised to length 1.
 
     Attributes:
-        matrix: float32 of shape (d, d).
+        matrix: float32 of shape (k, d).
         centre: float32 of shape (d,).
     """
 
@@ -33,6 +33,18 @@ class Projection:
         projected = (vectors - self.centre) @ self.matrix.T
         lengths = np.linalg.norm(projected, axis=1, keepdims=True)
         return np.asarray(projected / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def mean_taken_out(vectors: np.ndarray) -> Projection:
+    """Return the projection that only takes out the mean of the vectors, float32 of shape (n, d)."""
+    return Projection(np.eye(vectors.shape[1], dtype=np.float32), _mean(vectors))
+
+
+def narrowed(projection: Projection, vectors: np.ndarray, dimensions: int) -> Projection:
+    """Return the projection followed by that to so many dimensions that keeps most of these vectors (PCA)."""
+    projected = projection.apply(vectors).astype(np.float64)
+    _, axes = np.linalg.eigh(projected.T @ projected)
+    return Projection((axes[:, -dimensions:].T @ projection.matrix).astype(np.float32), projection.centre)
 
 
 def learn(vectors: np.ndarray, groups: np.ndarray, pairs: np.ndarray, apart: np.ndarray) -> Projection:
@@ -53,7 +65,7 @@ def learn(vectors: np.ndarray, groups: np.ndarray, pairs: np.ndarray, apart: np.
     Returns:
         The projection. It is the same for the same arguments, and its numbers are always finite.
     """
-    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centre = _mean(vectors)
     labelled = vectors[groups >= 0], groups[groups >= 0]
     scatter, count = _within_products(*labelled)
     if len(pairs):
@@ -66,6 +78,10 @@ def learn(vectors: np.ndarray, groups: np.ndarray, pairs: np.ndarray, apart: np.
     whitened /= max(float(np.linalg.norm(whitened, axis=1).mean()), 1e-12)
     moved = contrast.move(whitened, PositivePairs(groups, pairs, apart))
     return Projection(((np.eye(len(moved), dtype=np.float32) + moved).T @ whitening).astype(np.float32), centre)
+
+
+def _mean(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors.mean(axis=0, dtype=np.float64), np.float32)
 
 
 def _within_products(vectors: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, int]:

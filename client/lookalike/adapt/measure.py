@@ -29,26 +29,62 @@ def held_out(groups: np.ndarray, seed: int) -> np.ndarray:
     return np.isin(groups, chosen)
 
 
+def parts(groups: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
+    """Return for each of so many parts whether each image's product is in it; each product is in one of them."""
+    products = np.random.default_rng(seed).permutation(np.unique(groups[groups >= 0]))
+    return [np.isin(groups, part) for part in np.array_split(products, count)]
+
+
 def gain(vectors: np.ndarray, groups: np.ndarray, projection: Projection, seed: int) -> Gain:
     """Measure what the projection changes for held-out products, each with two images or more.
 
     Each image is searched for among all others. The confidence intervals come from a bootstrap over products, because
     the results of the images of one product depend on each other.
     """
-    random = np.random.default_rng(seed)
-    vectors, groups = _limited(vectors, groups, random)
-    queries = np.sort(random.permutation(len(vectors))[:_MAX_QUERIES])
+    vectors, groups = limited(vectors, groups, seed)
+    queries = drawn(len(vectors), seed)
     before = precisions(vectors, groups, queries)
     after = precisions(projection.apply(vectors), groups, queries)
-    products, of_product = np.unique(groups[queries], return_inverse=True)
-    weights = random.multinomial(len(products), np.full(len(products), 1 / len(products)), _RESAMPLES)
+    intervals = [bootstrapped(values, groups[queries], seed) for values in (before, after, after - before)]
+    return Gain(len(np.unique(groups)), len(queries), *intervals)
 
-    def interval(values: np.ndarray) -> Interval:
-        sums, counts = np.bincount(of_product, values), np.bincount(of_product)
-        low, high = np.quantile(weights @ sums / (weights @ counts), (0.005, 0.995))
-        return Interval(float(values.mean()), float(low), float(high))
 
-    return Gain(len(np.unique(groups)), len(queries), interval(before), interval(after), interval(after - before))
+def drawn(count: int, seed: int) -> np.ndarray:
+    """Return the places of some of so many images, in rising order, that are searched for."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:_MAX_QUERIES])
+
+
+def bootstrapped(values: np.ndarray, groups: np.ndarray, seed: int) -> Interval:
+    """Return the mean of the queries' values, with its interval from a bootstrap over the products that they show.
+
+    A bootstrap over n products is too narrow where n is small. So it is widened about the mean as Student's
+    distribution of n - 1 degrees of freedom is wider than the normal one.
+    """
+    products, of_product = np.unique(groups, return_inverse=True)
+    weights = np.random.default_rng(seed).multinomial(
+        len(products), np.full(len(products), 1 / len(products)), _RESAMPLES
+    )
+    sums, counts = np.bincount(of_product, values), np.bincount(of_product)
+    ends = np.quantile(weights @ sums / (weights @ counts), (0.005, 0.995))
+    mean = float(values.mean())
+    low, high = mean + (ends - mean) * _widening(len(products))
+    return Interval(mean, float(low), float(high))
+
+
+def _widening(products: int) -> float:
+    """Return by how much an interval of 99 % from so many products, at least two, must be wider.
+
+    The quantile of Student's distribution is expanded in the inverse degrees of freedom (Abramowitz and Stegun,
+    26.7.5).
+    """
+    z, freedom = 2.5758, products - 1
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    student = z + sum(term / freedom**power for power, term in enumerate(terms, 1))
+    return float(student / z * np.sqrt(products / freedom))
 
 
 def precisions(vectors: np.ndarray, groups: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -70,10 +106,10 @@ def precisions(vectors: np.ndarray, groups: np.ndarray, queries: np.ndarray) -> 
     return np.concatenate(blocks)
 
 
-def _limited(vectors: np.ndarray, groups: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def limited(vectors: np.ndarray, groups: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Keep whole products at random, with at most `_MAX_IMAGES` images, but at least two products."""
     products, sizes = np.unique(groups, return_counts=True)
-    order = random.permutation(len(products))
+    order = np.random.default_rng(seed).permutation(len(products))
     fits = np.cumsum(sizes[order]) <= _MAX_IMAGES
     fits[:2] = True
     of_chosen = np.isin(groups, products[order[fits]])

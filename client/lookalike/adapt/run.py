@@ -1,7 +1,6 @@
 """Run one adaptation: read vectors, learn, measure, and publish the space, which the searcher then fills."""
 
 import asyncio
-import hashlib
 from contextlib import aclosing, suppress
 from typing import Final
 
@@ -11,18 +10,18 @@ import numpy as np
 from lookalike._operations import feedback, projects, vectors
 from lookalike._transport.call import Call
 from lookalike.adapt import measure, sample
+from lookalike.adapt.choose import PRODUCTS
 from lookalike.adapt.learning import Projection, learn
 from lookalike.adapt.sample import NO_PAIRS, Sample
+from lookalike.adapt.space_name import space_name
 from lookalike.errors import AlreadyExistsError, PreconditionError
-from lookalike.records import Adaptation, Gain, Project, Space
+from lookalike.records import Adaptation, Gain, Learning, MeasuredGain, Project, Space
 from lookalike.records import Projection as Published
 
 _MIN_PRODUCTS: Final = 20
 """The number of products with two or more images that a measurement needs at least."""
 _MAX_DIMENSIONS: Final = 2048
 """The most dimensions of which a space is derived with as many of its own; see Projection in the proto."""
-_MAX_NAME_LENGTH: Final = 128
-"""The most characters of a space's name."""
 
 
 async def adapt(call: Call, project_name: str, *, unlabelled: bool, publish: bool, seed: int) -> Adaptation:
@@ -42,7 +41,7 @@ async def adapt(call: Call, project_name: str, *, unlabelled: bool, publish: boo
     space = ""
     if publish and (gain is None or gain.helps):
         learned = await asyncio.to_thread(_learn_from, examples)
-        space = await _publish(call, project_name, source.name, learned)
+        space = await _publish(call, project_name, source.name, learned, _learning(examples, gain))
     return Adaptation(source.name, len(examples.vectors), examples.products, gain, space)
 
 
@@ -89,19 +88,19 @@ def _learn_from(examples: Sample) -> Projection:
     return learn(examples.vectors, examples.groups, examples.pairs, examples.apart)
 
 
-async def _publish(call: Call, project_name: str, source: str, learned: Projection) -> str:
+def _learning(examples: Sample, gain: Gain | None) -> Learning:
+    images = len(examples.vectors)
+    if gain is None:
+        return Learning("unlabelled", images, 0, 0)
+    before, after, difference = gain.before.value, gain.after.value, gain.difference
+    measured = MeasuredGain(gain.products, gain.queries, before, after, difference.low, difference.high)
+    return Learning(PRODUCTS, images, examples.products, len(examples.pairs) + len(examples.apart), measured)
+
+
+async def _publish(call: Call, project_name: str, source: str, learned: Projection, learning: Learning) -> str:
     """Create the space, unless an earlier run has created the same one, and return its name."""
-    name = _name(source, learned)
-    projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist())
+    name = space_name(source, learned, "adapted")
+    projection = Published(source, learned.matrix.ravel().tolist(), learned.centre.tolist(), learning)
     with suppress(AlreadyExistsError):  # the name is a digest, so a space of this name is the same
         await projects.create_space(call, project_name, name, projection=projection)
     return name
-
-
-def _name(source: str, learned: Projection) -> str:
-    """Return the space's name, `<source's architecture>-adapted-<12 hex>`, with a digest of source and projection."""
-    parts = (source.encode(), learned.matrix.astype("<f4").tobytes(), learned.centre.astype("<f4").tobytes())
-    ending = f"-adapted-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
-    return (
-        source.rpartition("-")[0][: _MAX_NAME_LENGTH - len(ending)] + ending if "-" in source else source[:64] + ending
-    )

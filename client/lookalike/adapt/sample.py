@@ -1,5 +1,6 @@
 """Collect what a projection is learned from: vectors, their products, and users' feedback, as arrays."""
 
+import asyncio
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,7 +26,7 @@ class Sample:
 
     An image belongs to a group if it shows a single product that another image shows too. An image of several products,
     such as a size chart or a logo, belongs to no group, because it does not look like one product; a featureless one
-    belongs to none either.
+    belongs to none either. A query without a group joins that of the hits that users judged right.
 
     Attributes:
         vectors: float32 of shape (n, d).
@@ -84,7 +85,12 @@ async def collect(
         judgements.add(search)
     parts.append(np.array(judgements.queries, np.float32).reshape(-1, dimensions))
     labels += [""] * len(judgements.queries)
-    return Sample(np.concatenate(parts), _group_numbers(labels), _pairs(judgements.right), _pairs(judgements.wrong))
+    return await asyncio.to_thread(_sample, parts, labels, judgements)
+
+
+def _sample(parts: Sequence[np.ndarray], labels: Sequence[str], judgements: "_Judgements") -> Sample:
+    groups = _joined(_group_numbers(labels), judgements.right)
+    return Sample(np.concatenate(parts), groups, _pairs(judgements.right), _pairs(judgements.wrong))
 
 
 class _Judgements:
@@ -115,6 +121,27 @@ class _Judgements:
             place = self._places.get(hit.sha256)
             if hit.verdict and place is not None and place != query:
                 (self.right if hit.verdict is Verdict.RIGHT else self.wrong).append((query, place))
+
+
+def _joined(groups: np.ndarray, right: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Return the groups, joined by queries without one, of which users judged hits right: such a query shows the same.
+
+    So a project without products is learned from, and measured, by feedback. A query whose right hits show several
+    products joins none.
+    """
+    joined, fresh = groups.copy(), int(groups.max(initial=-1)) + 1
+    hits_of: dict[int, list[int]] = {}
+    for query, hit in right:
+        hits_of.setdefault(query, []).append(hit)
+    for query, hits in hits_of.items():
+        shown = {int(joined[place]) for place in hits if joined[place] >= 0}
+        if joined[query] >= 0 or len(shown) > 1:
+            continue
+        group = shown.pop() if shown else fresh
+        fresh += group == fresh
+        places = np.array([query, *hits])
+        joined[places[joined[places] < 0]] = group
+    return joined
 
 
 def _pairs(places: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -13,6 +13,7 @@ from lookalike.cli import (
     copies,
     delete,
     demo,
+    dismissals,
     duplicates,
     evaluate,
     feedback,
@@ -32,6 +33,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 app.add_typer(project.app, name="project")
 app.add_typer(space.app, name="space")
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(dismissals.app, name="dismissals")
 app.add_typer(token.app, name="token")
 app.command("index")(index.index)
 app.command("search")(search.search)

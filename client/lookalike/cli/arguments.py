@@ -1,4 +1,4 @@
-"""Read what arguments name: a photo wherever it is, and the URIs under which `index` stores local files."""
+"""Read what arguments name: a photo wherever it is, URIs by which `index` stores local files, where a report goes."""
 
 import asyncio
 import os
@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+import typer
+
+from lookalike import atomic_file
 from lookalike._concurrency.budget import Budget, Room
 from lookalike.constants import MAX_IMAGE_BYTES
 from lookalike.fetch import Fetcher, Settings
@@ -62,3 +65,13 @@ def local_uri(text: str) -> str:
         return text
     path = os.path.realpath(os.path.expanduser(text))
     return uri_of(path.rstrip("/") + "/" if text.endswith("/") else path)
+
+
+def check_report(report: Path) -> None:
+    """Check before the work that its report can be written. Raises typer.BadParameter."""
+    if not report.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
+    try:
+        atomic_file.check(report)
+    except OSError as error:
+        raise typer.BadParameter(str(error), param_hint="--report") from error

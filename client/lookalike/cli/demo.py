@@ -16,16 +16,16 @@ def demo(
             exists=True, file_okay=False, help="Folder of your own photos; without it, the photos of the extra `demo`."
         ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder for the contact sheet and the servers' log.")] = Path(
-        "lookalike-demo"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="Folder for the contact sheet, the report of a stolen photo, and the servers' log.")
+    ] = Path("lookalike-demo"),
     most: Annotated[int, typer.Option(min=1, help="The most photos to use from the folder.")] = 24,
     web: Annotated[bool, typer.Option("--web", help="Serve the web page with these photos until Ctrl-C.")] = False,
 ) -> None:
-    """Make altered copies of photos, index them, and find the copies again.
+    """Make altered copies of photos, index them, find the copies again, and prove that one photo was stolen.
 
-    Everything runs on free ports of this machine and is deleted at the end, except the contact sheet and the servers'
-    log. With --web, it runs until Ctrl-C; the address of the web page is printed last.
+    Everything runs on free ports of this machine and is deleted at the end, except the contact sheet, the stolen photo
+    with its report, and the servers' log. With --web, it runs until Ctrl-C; the web page's address is printed last.
     Exit codes: 0: every photo found all its copies first; 1: some photo did not; 2: the command could not run.
     """
 

@@ -1,24 +1,21 @@
 """Implement `lookalike duplicates`, which finds images of a project that are the same or nearly the same."""
 
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lookalike.cli.common import (
-    DEFAULT_SEARCHER,
-    Searcher,
-    console,
-    errors,
-    format_places,
-    format_products,
-    run,
-)
-from lookalike.cli.json_output import print_json
-from lookalike.cli.table import print_table, table
+from lookalike.cli import filter as filters
+from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Yes, run
+from lookalike.cli.duplicates_screen import Screen
 from lookalike.client import Client
-from lookalike.records import DuplicateCluster, DuplicateProgress
+from lookalike.records import DuplicateCluster, DuplicateImage, DuplicateProgress, KeepRule, Match, MatchBasis
+
+_TOLD_BY_COSINE = (MatchBasis.COSINE, MatchBasis.TOO_LITTLE, MatchBasis.OTHER)
+
+Find = Callable[[Client, Callable[[DuplicateProgress], object]], AsyncGenerator[DuplicateCluster, None]]
 
 
 def duplicates(
@@ -26,96 +23,122 @@ def duplicates(
     min_similarity: Annotated[
         float | None,
         typer.Option(
-            min=0.5, max=1, help="The lowest similarity of near duplicates; by default the searcher's threshold."
+            min=0.5,
+            max=1,
+            help="The lowest similarity of near duplicates; by default 0.9 for verified ones, else 0.95.",
         ),
     ] = None,
     same_file: Annotated[
-        bool, typer.Option("--same-file", help="Show only files that are used in several places.")
+        bool, typer.Option("--same-file", help="Show only files that are used in several places, one line each.")
     ] = False,
+    verify: Annotated[
+        bool, typer.Option(help="Compare fingerprints, so that only proven copies are duplicates; or trust the cosine.")
+    ] = True,
+    product: filters.Products = None,
+    variant: filters.Variants = None,
+    staged: filters.Staged = None,
+    uri_prefix: filters.UriPrefix = "",
+    label: filters.Labels = None,
+    other_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Only pairs of an image that the other options choose with one that has this label. Can be repeated.",
+        ),
+    ] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Only pairs of an image that the other options choose with one of the rest.")
+    ] = False,
+    across_products: Annotated[
+        bool, typer.Option("--across-products", help="Only pairs of images that show different products.")
+    ] = False,
+    newer_than: Annotated[
+        datetime | None, typer.Option(help="Only pairs of which one was first indexed at this time, in UTC, or later.")
+    ] = None,
+    keep: Annotated[
+        KeepRule, typer.Option(help="Which image of a cluster to keep: it comes first.")
+    ] = KeepRule.LARGEST,
+    recoloured: Annotated[
+        bool, typer.Option("--recoloured", help="The same photo in other colours is a duplicate, too.")
+    ] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Keep one image of each cluster: it gets the references of the others.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what --delete would do.")] = False,
     resume: Annotated[
         str, typer.Option(metavar="TOKEN", help="Resume an earlier search from the token that it printed.")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print each cluster as a line of JSON.")] = False,
     searcher: Searcher = DEFAULT_SEARCHER,
+    yes: Yes = False,
 ) -> None:
-    """Show the clusters of a project's images that are duplicates of one another."""
+    """Show the clusters of a project's images that are duplicates of one another, or merge them."""
+    chosen = filters.filter_of(product, variant, staged, uri_prefix, label)
+    other = filters.filter_of(None, None, None, "", other_label)
+    if dry_run and not delete:
+        raise typer.BadParameter("is only for --delete", param_hint="--dry-run")
+    if delete and (recoloured or same_file):
+        name = "--recoloured: a colour variant is to be kept" if recoloured else "--same-file: there is one image only"
+        raise typer.BadParameter(f"cannot be used with {name}", param_hint="--delete")
+    if delete and not dry_run and not yes:
+        typer.confirm(f"Merge the duplicates of project {project!r}?", abort=True)
 
-    async def work() -> None:
-        screen = _Screen(as_json=as_json)
-        async with Client(searcher=searcher) as client:
-            duplicate_clusters = client.find_duplicates(
-                project,
-                min_similarity=min_similarity,
-                same_file_only=same_file,
-                resume_token=resume,
-                on_progress=screen.progress,
-            )
-            with screen:
-                async with aclosing(duplicate_clusters) as clusters:
-                    async for cluster in clusters:
-                        screen.cluster(cluster)
-
-    run(work())
-
-
-class _Screen:
-    """Print the clusters, and below them, on standard error, the progress of the search."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
-        self._count = 0
-        self._last: DuplicateProgress | None = None
-        self._bar = Progress(
-            TextColumn("examining"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=errors,
-            disable=not errors.is_terminal,
-            transient=True,
-            redirect_stdout=False,
+    def find(client: Client, progress: Callable[[DuplicateProgress], object]) -> AsyncGenerator[DuplicateCluster, None]:
+        return client.find_duplicates(
+            project,
+            min_similarity=min_similarity,
+            same_file_only=same_file,
+            verify=verify,
+            filter=chosen,
+            other=other,
+            rest=rest,
+            across_products=across_products,
+            newer_than=newer_than.replace(tzinfo=UTC) if newer_than else None,
+            keep=keep,
+            recoloured=recoloured,
+            resume_token=resume,
+            on_progress=progress,
         )
-        self._task = self._bar.add_task("examining", total=None)
 
-    def __enter__(self) -> None:
-        """Start to show the progress."""
-        self._bar.start()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Print a summary; if the search did not end, print how to resume it."""
-        self._bar.stop()
-        if kind is not None and self._last:
-            errors.print(f"to go on from here: --resume {self._last.resume_token}", soft_wrap=True)
-        elif kind is None and not self._as_json:
-            images = f" among {self._last.image_count:,} images" if self._last else ""
-            console.print(f"{self._count:,} clusters{images}")
-
-    def progress(self, progress: DuplicateProgress) -> None:
-        self._last = progress
-        self._bar.update(self._task, completed=progress.examined_count, total=progress.image_count)
-
-    def cluster(self, cluster: DuplicateCluster) -> None:
-        self._count += 1
-        self._bar.stop()  # standard output and standard error may be the same terminal
-        if self._as_json:
-            print_json(cluster)
-        else:
-            _print(cluster)
-        self._bar.start()
+    screen = Screen(as_json=as_json, verify=verify and not same_file)
+    merging = _Merging(project, by_cosine=not verify, dry_run=dry_run) if delete else None
+    run(_show(searcher, find, screen, merging))
 
 
-def _print(cluster: DuplicateCluster) -> None:
-    first = cluster.images[0].image
-    shown = table(("similarity", "product", "where"))
-    shown.show_header = False
-    if cluster.image_count == 1:
-        console.print(f"1 image in {first.reference_count:,} places", style="bold")
-        for reference in first.references:
-            shown.add_row("", reference.product, reference.uri)
-    else:
-        console.print(f"{cluster.image_count:,} images", style="bold")
-        for member in cluster.images:
-            references = member.image.references
-            place = format_places(references, member.image.reference_count)
-            shown.add_row(f"{member.similarity:.4f}", format_products(references), place)
-    print_table(shown)
+class _Merging:
+    """Merge the duplicates of clusters, one after the other.
+
+    Args:
+        project: the project's name.
+        by_cosine: whether the cosine is enough to tell a duplicate; else it must have been proven.
+        dry_run: only say what would be done.
+    """
+
+    def __init__(self, project: str, *, by_cosine: bool, dry_run: bool) -> None:
+        self._project = project
+        self._by_cosine = by_cosine
+        self._dry_run = dry_run
+
+    async def merge(self, client: Client, screen: Screen, cluster: DuplicateCluster) -> None:
+        """Merge the cluster's other images into its first one."""
+        first, *others = cluster.images
+        proven = [member.image.sha256 for member in others if self._may_go(member)]
+        screen.not_merged += cluster.image_count - 1 - len(proven)
+        if proven:
+            merged = await client.merge_duplicates(self._project, first.image.sha256, proven, dry_run=self._dry_run)
+            screen.merged(merged, dry_run=self._dry_run)
+
+    def _may_go(self, member: DuplicateImage) -> bool:
+        if self._by_cosine:
+            return True
+        return member.match is Match.NEAR_DUPLICATE and member.match_basis not in _TOLD_BY_COSINE
+
+
+async def _show(searcher: str, find: Find, screen: Screen, merging: _Merging | None) -> None:
+    async with Client(searcher=searcher) as client:
+        with screen:
+            async with aclosing(find(client, screen.progress)) as clusters:
+                async for cluster in clusters:
+                    screen.cluster(cluster)
+                    if merging and len(cluster.images) > 1:
+                        await merging.merge(client, screen, cluster)

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lookalike import atomic_file
+from lookalike.cli.arguments import check_report
 from lookalike.cli.columns import Columns, parsed_columns
 from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, run
 from lookalike.cli.table import print_table, table
@@ -84,7 +85,7 @@ def evaluate(
     if space and not project:
         raise typer.BadParameter("needs --project, because it names a space of a project", param_hint="--space")
     if report:
-        _check(report)
+        check_report(report)
 
     columns = parsed_columns(column)
 
@@ -109,16 +110,6 @@ def evaluate(
             errors.print(f"report: {report}", soft_wrap=True)
 
     run(work())
-
-
-def _check(report: Path) -> None:
-    """Check before the evaluation that the report can be written."""
-    if not report.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
-    try:
-        atomic_file.check(report)
-    except OSError as error:
-        raise typer.BadParameter(str(error), param_hint="--report") from error
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import typer
 
-from lookalike.records import DuplicateImage, DuplicateProgress, Hit, SearchResult
+from lookalike.records import DuplicateImage, DuplicateProgress, Hit, PairCounts, SearchResult
 
 _NAMES: Final[Mapping[str, str]] = {"variant": "variantId"}
 """HTTP calls these fields something else than their names in camel case."""
@@ -72,7 +72,8 @@ def _(hit: Hit) -> dict[str, Any]:
 
 @document.register
 def _(duplicate: DuplicateImage) -> dict[str, Any]:
-    return {"similarity": duplicate.similarity, **document(duplicate.image)}
+    own = _named(duplicate)
+    return {**own.pop("image"), **own, "nearestSha256": duplicate.nearest_sha256 or None}
 
 
 @document.register
@@ -81,4 +82,18 @@ def _(progress: DuplicateProgress) -> dict[str, Any]:
         "imagesExamined": progress.examined_count,
         "images": progress.image_count,
         "resumeToken": progress.resume_token,
+        "pairs": document(progress.pairs),
+    }
+
+
+@document.register
+def _(pairs: PairCounts) -> dict[str, Any]:
+    return {
+        "near": pairs.near_count,
+        "verified": pairs.verified_count,
+        "proven": pairs.proven_count,
+        "recoloured": pairs.recoloured_count,
+        "byCosine": pairs.cosine_count,
+        "unverified": pairs.unverified_count,
+        "dismissed": pairs.dismissed_count,
     }

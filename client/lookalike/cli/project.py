@@ -10,9 +10,9 @@ from lookalike.cli.search_time import search_time
 from lookalike.cli.space import Dimensions, show_spaces
 from lookalike.cli.table import print_table, table
 from lookalike.client import Client
-from lookalike.records import Limits, Project, SearchQuality
+from lookalike.records import Limits, Project, SearchQuality, TuningPolicy, TuningStage
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, show, limit, enable, disable and delete projects.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, limit, enable, disable, tune and delete projects.")
 
 _WINDOWS: Final = (7, 30)
 """The quality of searches is shown over these numbers of days."""
@@ -33,6 +33,9 @@ def create(
     name: Name,
     space: Annotated[str | None, typer.Option(help="The project's embedding space; by default the embedder's.")] = None,
     dimensions: Dimensions = None,
+    tuning: Annotated[
+        TuningPolicy | None, typer.Option(help="How far the searcher may tune it; by default as the searcher says.")
+    ] = None,
     embedder: Embedder = DEFAULT_EMBEDDER,
     searcher: Searcher = DEFAULT_SEARCHER,
 ) -> None:
@@ -40,7 +43,7 @@ def create(
 
     async def work() -> None:
         async with Client(embedder, searcher) as client:
-            _show([await client.create_project(name, space=space, dimensions=dimensions)])
+            _show([await client.create_project(name, space=space, dimensions=dimensions, tuning_policy=tuning)])
 
     run(work())
 
@@ -70,6 +73,7 @@ def show(name: Name, searcher: Searcher = DEFAULT_SEARCHER) -> None:
         for space in project.spaces:
             if space.serves:
                 console.print(search_time(project, space), soft_wrap=True)
+        show_tuning(project)
         _show_quality(qualities)
 
     run(work())
@@ -140,6 +144,29 @@ def fingerprints(
 
 
 @app.command()
+def tuning(
+    name: Name,
+    policy: Annotated[
+        TuningPolicy | None, typer.Argument(help="off; propose what helps; or auto: cut over to it, and go back.")
+    ] = None,
+    accept: Annotated[
+        str, typer.Option(metavar="SPACE", help="Build the proposed space, and search in it once it is filled.")
+    ] = "",
+    searcher: Searcher = DEFAULT_SEARCHER,
+) -> None:
+    """Show how a project is tuned, set how far the searcher may tune it by itself, or accept what it proposes."""
+
+    async def work() -> None:
+        async with Client(searcher=searcher) as client:
+            project = await client.get_project(name)
+            if policy or accept:
+                project = await client.update_project(name, tuning_policy=policy, accept_space=accept)
+        show_tuning(project)
+
+    run(work())
+
+
+@app.command()
 def delete(
     name: Name,
     searcher: Searcher = DEFAULT_SEARCHER,
@@ -165,6 +192,19 @@ def _show(projects: list[Project]) -> None:
         counts = (f"{project.image_count:,}", f"{project.reference_count:,}")
         shown.add_row(project.name, *counts, "on" if project.search_enabled else "off", changed, project.space)
     print_table(shown)
+
+
+def show_tuning(project: Project) -> None:
+    """Print how far the searcher may tune a project by itself, how far it has come, and how a proposal is accepted."""
+    console.print(f"tuning: {project.tuning_policy}", soft_wrap=True)
+    tuning = project.tuning
+    if tuning and tuning.step_time:
+        when = tuning.step_time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        what = f" {tuning.space}" if tuning.space else ""
+        console.print(f"{when} {tuning.step}{what}: {tuning.detail}", soft_wrap=True, markup=False)
+        if tuning.stage is TuningStage.PROPOSED:
+            accept = f"lookalike project tuning {project.name} --accept {tuning.space}"
+            console.print(f"to accept it: {accept}", soft_wrap=True)
 
 
 def _show_quality(qualities: dict[int, SearchQuality]) -> None:

@@ -20,10 +20,10 @@ from lookalike.cli.common import (
     run,
 )
 from lookalike.cli.json_output import print_json
-from lookalike.cli.proof_words import words
 from lookalike.cli.table import print_table, table
 from lookalike.client import Client
 from lookalike.constants import NEAR_DUPLICATE
+from lookalike.proofs.words import words
 from lookalike.records import Match, MatchBasis, SearchReason, SearchResult
 from lookalike.records.search import DEFAULT_LIMIT
 
@@ -57,6 +57,13 @@ def search(
     verify: Annotated[
         int, typer.Option(min=0, max=100, help="Prove whether this number of first hits are copies; 0: none.")
     ] = _VERIFIED,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Verify what is nearest to views of the image too: copies that were altered much are found.",
+        ),
+    ] = False,
     space: Annotated[
         str | None, typer.Option(help="The project's space to search in; by default the serving space.")
     ] = None,
@@ -67,6 +74,8 @@ def search(
 ) -> None:
     """Show the images that are most similar to an image."""
     chosen = filters.filter_of(product, variant, staged, uri_prefix, label)
+    if thorough and not verify:
+        raise typer.BadParameter("a thorough search verifies: --verify must be more than 0", param_hint="--thorough")
 
     async def work() -> None:
         async with Client(embedder, searcher, timeout=timeout) as client:
@@ -81,6 +90,7 @@ def search(
                 space=space,
                 rerank=rerank,
                 verify=verify,
+                thorough=thorough,
             )
         if as_json:
             print_json(result, indent=2)

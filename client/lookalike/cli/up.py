@@ -31,7 +31,7 @@ def up(
         data = ["--data-dir", str(data_dir)] if data_dir else []
         async with AsyncExitStack() as stack:
             searcher = await stack.enter_async_context(
-                running("lookalike_searcher", ["--port", str(searcher_port), *data])
+                running("lookalike_searcher", ["--port", str(searcher_port), "--tuning", "auto", *data])
             )
             embedder = await stack.enter_async_context(running("lookalike_embedder", ["--port", str(embedder_port)]))
             console.print(f"searcher  {searcher.address}  {searcher.description}", soft_wrap=True)

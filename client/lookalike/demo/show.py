@@ -16,15 +16,16 @@ from rich.text import Text
 
 from lookalike import atomic_file
 from lookalike.client import Client
-from lookalike.demo import sheet
+from lookalike.demo import sheet, stolen
 from lookalike.demo.copies import ALTERATIONS, make_copies
 from lookalike.demo.web import serve_page
 from lookalike.processes import ServerProcess, running
-from lookalike.records import Hit, Item, Match, SearchResult, Status
+from lookalike.records import Hit, Item, Match, SearchResult, Status, TuningPolicy
 
 PROJECT: Final = "demo"
 FAMILY: Final = 1 + len(ALTERATIONS)
 """The number of images in a family, which is a photo with its copies; a query should find its family first."""
+_HITS: Final = FAMILY + 1
 
 _Servers = tuple[ServerProcess, ServerProcess, IO[bytes]]
 _OTHER: Final = "another photo"
@@ -69,7 +70,7 @@ class StepTimer:
 
 
 async def show(photos: Sequence[Path], output: Path, console: Console, *, web: bool = False) -> list[Answer]:
-    """Copy, index, search, and print the results; the contact sheet and the servers' log are left in `output`.
+    """Copy, index, search, prove, and print the results; `output` keeps contact sheet, report, and the servers' log.
 
     With `web`, the web page is served until SIGINT or SIGTERM.
     """
@@ -82,13 +83,15 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
             _servers(Path(scratch, "data"), output / "servers.log", timer) as (embedder, searcher, log),
             Client(embedder.address, searcher.address) as client,
         ):
-            await client.create_project(PROJECT)
+            await client.create_project(PROJECT, tuning_policy=TuningPolicy.AUTO)
             outcomes = [outcome async for outcome in client.index(PROJECT, _catalogue(families))]
             counts = Counter(outcome.status for outcome in outcomes)
             timer.print_step("index", ", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
             failed = {outcome.uri for outcome in outcomes if outcome.error}
             answers = [
-                Answer(photo, str(photo), await client.search(PROJECT, image=photo, limit=FAMILY + 1))
+                Answer(
+                    photo, str(photo), await client.search(PROJECT, image=photo, limit=FAMILY + 1, verify=FAMILY + 1)
+                )
                 for photo in families
                 if photo.resolve().as_uri() not in failed
             ]
@@ -97,6 +100,7 @@ async def show(photos: Sequence[Path], output: Path, console: Console, *, web: b
                 picture = output / "contact-sheet.png"
                 sheet.draw([sheet.Row(answer.photo, answer.result.hits) for answer in answers], picture)
                 timer.print_step("sheet", str(picture))
+                timer.print_step("proof", await stolen.prove(client, PROJECT, answers[0].photo, output))
             if web:
                 _print(answers, console)
                 folders = (path.resolve().parent for family in families.values() for path in family.values())

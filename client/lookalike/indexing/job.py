@@ -58,6 +58,7 @@ class Job:
         stage: where it is.
         sha256: the image's hash, once it is known.
         data: the image.
+        size: how many bytes it has; 0 where it was not read.
         note: what is to be said of the image; see `Outcome`.
     """
 
@@ -70,6 +71,7 @@ class Job:
     stage: Stage | None = None
     sha256: bytes = b""
     data: bytes = b""
+    size: int = 0
     note: str = ""
 
     @property

@@ -160,7 +160,7 @@ class Pipeline:
             return
         self._watch.fetched += 1
         job.room.settle(len(fetched.data))
-        job.data, job.stamp = fetched.data, fetched.stamp
+        job.data, job.size, job.stamp = fetched.data, len(fetched.data), fetched.stamp
         job.sha256 = fetched.sha256 or await sha256_of(job.data)
         self._move(job, Stage.CHECKING)
         self._to_check.put_nowait(job)

@@ -44,7 +44,7 @@ class Storing:
 
     def put(self, job: Job, answer: embedder.EmbedStreamResponse | None) -> None:
         """Store a job's reference; with its image, if the embedder's answer comes with it."""
-        entry = wire.ImageEntry(sha256=job.sha256, reference=job.reference, stamp=job.stamp)
+        entry = wire.ImageEntry(sha256=job.sha256, reference=job.reference, stamp=job.stamp, file_size=job.size)
         if answer is not None:
             entry.embedding.CopyFrom(answer.embedding)
             entry.width, entry.height = answer.image_info.width, answer.image_info.height

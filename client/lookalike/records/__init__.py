@@ -1,7 +1,16 @@
 """Records are what goes in and what comes out: frozen dataclasses, each field with its unit or range."""
 
 from lookalike.records.adaptation import Adaptation, Gain, Interval
-from lookalike.records.duplicate import DuplicateCluster, DuplicateImage, DuplicateProgress
+from lookalike.records.duplicate import (
+    Dismissal,
+    DismissalPage,
+    DuplicateCluster,
+    DuplicateImage,
+    DuplicateProgress,
+    KeepRule,
+    MergeResult,
+    PairCounts,
+)
 from lookalike.records.feedback import Feedback, HitFeedback, HitVerdict, SearchQuality, Verdict
 from lookalike.records.image import (
     END_MISSING,
@@ -38,6 +47,7 @@ from lookalike.records.project import (
 from lookalike.records.proof import MatchBasis, Point, Proof, Region
 from lookalike.records.search import Example, Filter, Hit, Match, Query, SearchMode, SearchReason, SearchResult
 from lookalike.records.suspect import Suspect
+from lookalike.records.tuning import Learning, MeasuredGain, Tuning, TuningPolicy, TuningStage
 
 __all__ = [
     "END_MISSING",
@@ -45,6 +55,8 @@ __all__ = [
     "Calibration",
     "Curve",
     "DeleteResult",
+    "Dismissal",
+    "DismissalPage",
     "DuplicateCluster",
     "DuplicateImage",
     "DuplicateProgress",
@@ -65,12 +77,17 @@ __all__ = [
     "IndexState",
     "Interval",
     "Item",
+    "KeepRule",
+    "Learning",
     "Limits",
     "Match",
     "MatchBasis",
+    "MeasuredGain",
+    "MergeResult",
     "Model",
     "Origin",
     "Outcome",
+    "PairCounts",
     "Point",
     "Project",
     "ProjectPage",
@@ -91,5 +108,8 @@ __all__ = [
     "Suspect",
     "SyncResult",
     "Trial",
+    "Tuning",
+    "TuningPolicy",
+    "TuningStage",
     "Verdict",
 ]

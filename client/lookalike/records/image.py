@@ -133,12 +133,14 @@ class Embedding:
         featureless: whether the picture shows nothing but one colour, so that likeness to it means
             nothing.
         fingerprint: the picture's fingerprint, if it was asked for.
+        views: the vectors of views of the picture, if they were asked for.
     """
 
     space: str
     values: tuple[float, ...]
     featureless: bool = False
     fingerprint: Fingerprint | None = None
+    views: "tuple[Embedding, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,7 @@ class Image:
         references: where it is used, oldest first: at most 100. In an answer to a filter, only those that pass it.
         reference_count: in how many such places it is used.
         featureless: whether it shows nothing but one colour, so that it is a near duplicate of nothing.
+        file_size: how many bytes its file has; 0 if unknown.
     """
 
     sha256: str
@@ -208,6 +211,7 @@ class Image:
     references: tuple[Reference, ...]
     reference_count: int
     featureless: bool = False
+    file_size: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lookalike.constants import DEFAULT_DIMENSIONS
+from lookalike.records.tuning import Learning, Tuning, TuningPolicy
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class Space:
         create_time: when it was created.
         source: the space that it is derived from; empty if writers fill it themselves.
         dimensions: how many numbers each of its vectors has.
+        learning: what it was learned from; None if it is not derived, or if nobody said so.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Space:
     create_time: datetime
     source: str = ""
     dimensions: int = DEFAULT_DIMENSIONS
+    learning: Learning | None = None
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,13 @@ class Projection:
         source: that space, which is not derived itself.
         matrix: M row by row: a row for each dimension of y, of one number for each dimension of x.
         centre: c: a number for each dimension of x, at most of length 1.
+        learning: what it was learned from, to be shown.
     """
 
     source: str
     matrix: Sequence[float]
     centre: Sequence[float]
+    learning: Learning | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,8 @@ class Project:
         search_enabled: whether it can be searched; if not, searches are refused with `SEARCH_DISABLED`.
         spaces: the serving one first; empty in a list of projects.
         fingerprints_enabled: whether fingerprints of its images are made and stored, by which copies are proven.
+        tuning_policy: how far the searcher may tune it by itself.
+        tuning: how far that has come; None in lists of projects.
     """
 
     name: str
@@ -183,6 +190,8 @@ class Project:
     search_enabled: bool
     spaces: tuple[Space, ...]
     fingerprints_enabled: bool = True
+    tuning_policy: TuningPolicy = TuningPolicy.OFF
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,14 @@ class Query:
         verify: prove whether so many of the page's first hits are copies: 0 for none, to 100. It takes some
             milliseconds, and changes what is said of hits, not which there are. An embedding needs its fingerprint for
             it, or the hash of an image of the project.
+        thorough: compare what is nearest to views of the picture too, such as its mirror image and its quarters, with
+            `verify`: it finds copies that were altered much, and takes ten times as long, nearly all of it on the
+            embedder. Those that are proven take the place of the last hits that are not; their similarity is that to
+            the view. For an image, or an embedding with views; not with grouping or re-ranking. There is one page.
 
     Raises:
-        ValueError: not exactly one query was given, or negatives without positives.
+        ValueError: not exactly one query was given, or negatives without positives, or it is to be thorough without
+            `verify`, or for neither an image nor an embedding.
     """
 
     image: bytes | Path | None = None
@@ -108,6 +113,7 @@ class Query:
     space: str | None = None
     rerank: int = 0
     verify: int = 0
+    thorough: bool = False
 
     def __post_init__(self) -> None:
         """Check that there is one way to ask."""
@@ -117,6 +123,8 @@ class Query:
             raise ValueError("a search takes exactly one of image, sha256, uri, embedding and positives")
         if self.negatives and not self.positives:
             raise ValueError("a search takes negatives only with positives")
+        if self.thorough and not (self.verify and (self.image is not None or self.embedding)):
+            raise ValueError("a thorough search takes verify, and an image or an embedding")
 
 
 class Match(StrEnum):
@@ -196,6 +204,16 @@ class Hit:
     featureless: bool = False
     match_basis: MatchBasis = MatchBasis.OTHER
     proof: Proof | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Return whether the query is a copy of it for certain: the same file, or proven to be the same photo."""
+        return self.proof is not None or self.match_basis is MatchBasis.FILE
+
+    @property
+    def is_compared(self) -> bool:
+        """Return whether both pictures were compared, or are one file; else the match is what the cosine says."""
+        return self.match_basis in (MatchBasis.FILE, MatchBasis.FINGERPRINT)
 
 
 @dataclass(frozen=True)

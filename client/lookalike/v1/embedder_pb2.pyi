@@ -228,19 +228,25 @@ class EmbedRequest(_message.Message):
 
     IMAGE_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    VIEWS_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """The bytes of the image file, as it is. Resizing beforehand is allowed and changes the vector slightly."""
     fingerprint: _builtins.bool
     """Whether to make a fingerprint too, for some milliseconds."""
+    views: _builtins.bool
+    """Whether to embed views of the picture too, such as its mirror image and its quarters. Each takes as long as the
+    picture itself, so that all of it is bulk work, which gives way to images without. See SearchRequest.views.
+    """
     def __init__(
         self,
         *,
         image: _builtins.bytes = ...,
         fingerprint: _builtins.bool = ...,
+        views: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "image", b"image"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "image", b"image", "views", b"views"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -256,6 +262,7 @@ class EmbedResponse(_message.Message):
     IMAGE_INFO_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    VIEWS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The vector."""
@@ -272,6 +279,10 @@ class EmbedResponse(_message.Message):
     def fingerprint(self) -> _common_pb2.Fingerprint:
         """The fingerprint, if it was asked for, and unless the server is told to make none."""
 
+    @_builtins.property
+    def views(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Embedding]:
+        """The vectors of the views, if they were asked for: some ten of them."""
+
     def __init__(
         self,
         *,
@@ -279,10 +290,11 @@ class EmbedResponse(_message.Message):
         image_info: Global___ImageInfo | None = ...,
         timings: Global___Timings | None = ...,
         fingerprint: _common_pb2.Fingerprint | None = ...,
+        views: _abc.Iterable[_common_pb2.Embedding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "image_info", b"image_info", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "image_info", b"image_info", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "image_info", b"image_info", "timings", b"timings", "views", b"views"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,66 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _TuningPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TuningPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TuningPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TUNING_POLICY_UNSPECIFIED: _TuningPolicy.ValueType  # 0
+    """In a request: what the searcher is configured for."""
+    TUNING_POLICY_OFF: _TuningPolicy.ValueType  # 1
+    """It does nothing."""
+    TUNING_POLICY_PROPOSE: _TuningPolicy.ValueType  # 2
+    """It learns and measures, and proposes what helps. Nothing is built before the proposal is accepted; see UpdateProject."""
+    TUNING_POLICY_AUTO: _TuningPolicy.ValueType  # 3
+    """It also builds what helps, cuts over to it, and goes back if the live quality becomes worse."""
+
+class TuningPolicy(_TuningPolicy, metaclass=_TuningPolicyEnumTypeWrapper):
+    """How far the searcher may tune a project by itself: learn a derived space from its images, products and feedback."""
+
+TUNING_POLICY_UNSPECIFIED: TuningPolicy.ValueType  # 0
+"""In a request: what the searcher is configured for."""
+TUNING_POLICY_OFF: TuningPolicy.ValueType  # 1
+"""It does nothing."""
+TUNING_POLICY_PROPOSE: TuningPolicy.ValueType  # 2
+"""It learns and measures, and proposes what helps. Nothing is built before the proposal is accepted; see UpdateProject."""
+TUNING_POLICY_AUTO: TuningPolicy.ValueType  # 3
+"""It also builds what helps, cuts over to it, and goes back if the live quality becomes worse."""
+Global___TuningPolicy: _TypeAlias = TuningPolicy  # noqa: Y015
+
+class _TuningStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TuningStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TuningStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TUNING_STAGE_UNSPECIFIED: _TuningStage.ValueType  # 0
+    """Never sent."""
+    TUNING_STAGE_IDLE: _TuningStage.ValueType  # 1
+    """Nothing is under way."""
+    TUNING_STAGE_PROPOSED: _TuningStage.ValueType  # 2
+    """A space is proposed, and waits to be accepted."""
+    TUNING_STAGE_BUILDING: _TuningStage.ValueType  # 3
+    """A space is being filled, and will serve."""
+    TUNING_STAGE_WATCHING: _TuningStage.ValueType  # 4
+    """A space serves, and its live quality is watched."""
+
+class TuningStage(_TuningStage, metaclass=_TuningStageEnumTypeWrapper):
+    """How far the tuning of a project has come."""
+
+TUNING_STAGE_UNSPECIFIED: TuningStage.ValueType  # 0
+"""Never sent."""
+TUNING_STAGE_IDLE: TuningStage.ValueType  # 1
+"""Nothing is under way."""
+TUNING_STAGE_PROPOSED: TuningStage.ValueType  # 2
+"""A space is proposed, and waits to be accepted."""
+TUNING_STAGE_BUILDING: TuningStage.ValueType  # 3
+"""A space is being filled, and will serve."""
+TUNING_STAGE_WATCHING: TuningStage.ValueType  # 4
+"""A space serves, and its live quality is watched."""
+Global___TuningStage: _TypeAlias = TuningStage  # noqa: Y015
+
 class _IndexState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -275,6 +335,36 @@ VERDICT_CLICKED: Verdict.ValueType  # 3
 """Somebody had a look at it."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
+class _KeepRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeepRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeepRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEEP_RULE_UNSPECIFIED: _KeepRule.ValueType  # 0
+    """The same as KEEP_RULE_LARGEST."""
+    KEEP_RULE_LARGEST: _KeepRule.ValueType  # 1
+    """The one with most pixels; of those, the one with most bytes."""
+    KEEP_RULE_OLDEST: _KeepRule.ValueType  # 2
+    """The one that was first indexed first."""
+    KEEP_RULE_MOST_USED: _KeepRule.ValueType  # 3
+    """The one with most references."""
+
+class KeepRule(_KeepRule, metaclass=_KeepRuleEnumTypeWrapper):
+    """Which image of a cluster is suggested to be kept. Where two are equal, the other rules decide in the order of their numbers,
+    then the hash.
+    """
+
+KEEP_RULE_UNSPECIFIED: KeepRule.ValueType  # 0
+"""The same as KEEP_RULE_LARGEST."""
+KEEP_RULE_LARGEST: KeepRule.ValueType  # 1
+"""The one with most pixels; of those, the one with most bytes."""
+KEEP_RULE_OLDEST: KeepRule.ValueType  # 2
+"""The one that was first indexed first."""
+KEEP_RULE_MOST_USED: KeepRule.ValueType  # 3
+"""The one with most references."""
+Global___KeepRule: _TypeAlias = KeepRule  # noqa: Y015
+
 @_typing.final
 class Project(_message.Message):
     """A set of images that are searched together, for example a shop's catalogue."""
@@ -291,6 +381,8 @@ class Project(_message.Message):
     SPACES_FIELD_NUMBER: _builtins.int
     SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
     FINGERPRINTS_DISABLED_FIELD_NUMBER: _builtins.int
+    TUNING_POLICY_FIELD_NUMBER: _builtins.int
+    TUNING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name: 1 to 63 characters, lower-case letters, digits, `-` and `_`, beginning with a letter or digit."""
     space: _builtins.str
@@ -307,6 +399,8 @@ class Project(_message.Message):
     """Whether fingerprints of its images are not stored, though they are sent; see IndexImagesRequest. Those of before stay,
     and are compared.
     """
+    tuning_policy: Global___TuningPolicy.ValueType
+    """How far the searcher may tune the project by itself."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -323,6 +417,10 @@ class Project(_message.Message):
     def spaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Space]:
         """Its spaces, the serving one first. Only GetProject, and the RPCs that change a space, fill it in."""
 
+    @_builtins.property
+    def tuning(self) -> Global___Tuning:
+        """How far it has come with that. Only GetProject, and the RPCs that change a project or a space, fill it in."""
+
     def __init__(
         self,
         *,
@@ -336,14 +434,148 @@ class Project(_message.Message):
         spaces: _abc.Iterable[Global___Space] | None = ...,
         search_disabled: _builtins.bool = ...,
         fingerprints_disabled: _builtins.bool = ...,
+        tuning_policy: Global___TuningPolicy.ValueType = ...,
+        tuning: Global___Tuning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "tuning", b"tuning", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fingerprints_disabled", b"fingerprints_disabled", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "fingerprints_disabled", b"fingerprints_disabled", "image_count", b"image_count", "limits", b"limits", "name", b"name", "reference_count", b"reference_count", "search_disabled", b"search_disabled", "space", b"space", "spaces", b"spaces", "tuning", b"tuning", "tuning_policy", b"tuning_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Project: _TypeAlias = Project  # noqa: Y015
+
+@_typing.final
+class Tuning(_message.Message):
+    """What the searcher has done to tune a project."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    STEP_TIME_FIELD_NUMBER: _builtins.int
+    stage: Global___TuningStage.ValueType
+    """How far it has come."""
+    space: _builtins.str
+    """The space that is proposed, built or watched; empty if nothing is under way."""
+    step: _builtins.str
+    """The last step, for example `proposed`, `cut over`, `went back`; empty before the first. docs/searcher.md has the list."""
+    detail: _builtins.str
+    """Why, for people."""
+    @_builtins.property
+    def learning(self) -> Global___Learning:
+        """What that space was learned from; left out if nothing is under way."""
+
+    @_builtins.property
+    def step_time(self) -> _timestamp_pb2.Timestamp:
+        """When; left out before the first step."""
+
+    def __init__(
+        self,
+        *,
+        stage: Global___TuningStage.ValueType = ...,
+        space: _builtins.str = ...,
+        learning: Global___Learning | None = ...,
+        step: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        step_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["learning", b"learning", "step_time", b"step_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "learning", b"learning", "space", b"space", "stage", b"stage", "step", b"step", "step_time", b"step_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tuning: _TypeAlias = Tuning  # noqa: Y015
+
+@_typing.final
+class Learning(_message.Message):
+    """What a derived space was learned from, and what it was measured to gain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
+    JUDGEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """`mean`: the mean of the project's vectors is taken out. `products`: it was learned which images show the same product.
+    `unlabelled`: from the vectors alone. 1 to 40 letters of a to z, `-` or `_`.
+    """
+    image_count: _builtins.int
+    """From so many images."""
+    product_count: _builtins.int
+    """From so many products of two or more images."""
+    judgement_count: _builtins.int
+    """From so many pairs of images that users judged."""
+    @_builtins.property
+    def gain(self) -> Global___MeasuredGain:
+        """The gain on products that were held out; left out if there were too few to measure it."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        image_count: _builtins.int = ...,
+        product_count: _builtins.int = ...,
+        judgement_count: _builtins.int = ...,
+        gain: Global___MeasuredGain | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "gain", b"gain"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "gain", b"gain", "image_count", b"image_count", "judgement_count", b"judgement_count", "method", b"method", "product_count", b"product_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gain: _TypeAlias = _typing.Literal["gain"]  # noqa: Y015
+    _WhichOneofArgType__gain: _TypeAlias = _typing.Literal["_gain", b"_gain"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gain) -> _WhichOneofReturnType__gain | None: ...
+
+Global___Learning: _TypeAlias = Learning  # noqa: Y015
+
+@_typing.final
+class MeasuredGain(_message.Message):
+    """What a space gains on held-out products over the one that served: mean average precision, 0 to 1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
+    QUERY_COUNT_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    product_count: _builtins.int
+    """How many products were held out, each once."""
+    query_count: _builtins.int
+    """How many of their images were searched for."""
+    before: _builtins.float
+    """In the space that served."""
+    after: _builtins.float
+    """In the new one."""
+    low: _builtins.float
+    """The difference of both is at least this, with 99 % confidence."""
+    high: _builtins.float
+    """The difference of both is at most this, with 99 % confidence."""
+    def __init__(
+        self,
+        *,
+        product_count: _builtins.int = ...,
+        query_count: _builtins.int = ...,
+        before: _builtins.float = ...,
+        after: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "high", b"high", "low", b"low", "product_count", b"product_count", "query_count", b"query_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasuredGain: _TypeAlias = MeasuredGain  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
@@ -394,6 +626,7 @@ class Space(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The embedding space; see Embedding."""
     serves: _builtins.bool
@@ -414,6 +647,10 @@ class Space(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
+    @_builtins.property
+    def learning(self) -> Global___Learning:
+        """What it was learned from; left out if it is not derived, or if nobody said so."""
+
     def __init__(
         self,
         *,
@@ -424,10 +661,11 @@ class Space(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         source: _builtins.str = ...,
         dimensions: _builtins.int = ...,
+        learning: Global___Learning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index", "learning", b"learning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "learning", b"learning", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -657,6 +895,7 @@ class CreateProjectRequest(_message.Message):
     SPACE_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
+    TUNING_POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name; see Project."""
     space: _builtins.str
@@ -665,6 +904,8 @@ class CreateProjectRequest(_message.Message):
     """How many numbers each vector of the space has: 1 to 4,000, as an index over them takes no more. 0 means 512.
     EmbedderService.GetModel names it.
     """
+    tuning_policy: Global___TuningPolicy.ValueType
+    """How far the searcher may tune it."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """Its limits; left out, the server's."""
@@ -676,10 +917,11 @@ class CreateProjectRequest(_message.Message):
         space: _builtins.str = ...,
         limits: Global___Limits | None = ...,
         dimensions: _builtins.int = ...,
+        tuning_policy: Global___TuningPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "limits", b"limits", "name", b"name", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "limits", b"limits", "name", b"name", "space", b"space", "tuning_policy", b"tuning_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -819,12 +1061,18 @@ class UpdateProjectRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     SEARCH_DISABLED_FIELD_NUMBER: _builtins.int
     FINGERPRINTS_DISABLED_FIELD_NUMBER: _builtins.int
+    TUNING_POLICY_FIELD_NUMBER: _builtins.int
+    ACCEPT_SPACE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The project's name."""
     search_disabled: _builtins.bool
     """Whether searches are to be refused; see Project."""
     fingerprints_disabled: _builtins.bool
     """Whether fingerprints are not to be stored; see Project."""
+    tuning_policy: Global___TuningPolicy.ValueType
+    """How far the searcher may tune it."""
+    accept_space: _builtins.str
+    """Accepts the proposal of this space: it is built, and serves once it is filled. See Tuning.space."""
     @_builtins.property
     def limits(self) -> Global___Limits:
         """The new limits: all of them are replaced."""
@@ -836,19 +1084,25 @@ class UpdateProjectRequest(_message.Message):
         limits: Global___Limits | None = ...,
         search_disabled: _builtins.bool | None = ...,
         fingerprints_disabled: _builtins.bool | None = ...,
+        tuning_policy: Global___TuningPolicy.ValueType | None = ...,
+        accept_space: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "search_disabled", b"search_disabled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "_tuning_policy", b"_tuning_policy", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "search_disabled", b"search_disabled", "tuning_policy", b"tuning_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled", "_search_disabled", b"_search_disabled", "_tuning_policy", b"_tuning_policy", "accept_space", b"accept_space", "fingerprints_disabled", b"fingerprints_disabled", "limits", b"limits", "name", b"name", "search_disabled", b"search_disabled", "tuning_policy", b"tuning_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fingerprints_disabled: _TypeAlias = _typing.Literal["fingerprints_disabled"]  # noqa: Y015
     _WhichOneofArgType__fingerprints_disabled: _TypeAlias = _typing.Literal["_fingerprints_disabled", b"_fingerprints_disabled"]  # noqa: Y015
     _WhichOneofReturnType__search_disabled: _TypeAlias = _typing.Literal["search_disabled"]  # noqa: Y015
     _WhichOneofArgType__search_disabled: _TypeAlias = _typing.Literal["_search_disabled", b"_search_disabled"]  # noqa: Y015
+    _WhichOneofReturnType__tuning_policy: _TypeAlias = _typing.Literal["tuning_policy"]  # noqa: Y015
+    _WhichOneofArgType__tuning_policy: _TypeAlias = _typing.Literal["_tuning_policy", b"_tuning_policy"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fingerprints_disabled) -> _WhichOneofReturnType__fingerprints_disabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__search_disabled) -> _WhichOneofReturnType__search_disabled | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tuning_policy) -> _WhichOneofReturnType__tuning_policy | None: ...
 
 Global___UpdateProjectRequest: _TypeAlias = UpdateProjectRequest  # noqa: Y015
 
@@ -932,6 +1186,7 @@ class IndexImagesRequest(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     STAMP_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    FILE_SIZE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The client's number for this request, unique in the stream; the answer carries it."""
     project: _builtins.str
@@ -946,6 +1201,8 @@ class IndexImagesRequest(_message.Message):
     """What tells later whether the file has changed, for example its ETag, or its time and size: at most 256 bytes. It is
     kept with the reference. Where it is empty, the stamp that is there is kept as long as the image stays the same.
     """
+    file_size: _builtins.int
+    """How many bytes the image file has, up to 1 TiB; 0 if unknown. An image that is stored without it gets it."""
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The image's vector; may be left out if the image is stored already (see CheckImages). For an image that is not, it
@@ -987,10 +1244,11 @@ class IndexImagesRequest(_message.Message):
         entries: _abc.Iterable[Global___ImageEntry] | None = ...,
         stamp: _builtins.str = ...,
         fingerprint: _common_pb2.Fingerprint | None = ...,
+        file_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "fingerprint", b"fingerprint", "further_embeddings", b"further_embeddings", "height", b"height", "project", b"project", "reference", b"reference", "sequence", b"sequence", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "entries", b"entries", "file_size", b"file_size", "fingerprint", b"fingerprint", "further_embeddings", b"further_embeddings", "height", b"height", "project", b"project", "reference", b"reference", "sequence", b"sequence", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1010,6 +1268,7 @@ class ImageEntry(_message.Message):
     FURTHER_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     STAMP_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    FILE_SIZE_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     width: _builtins.int
@@ -1018,6 +1277,8 @@ class ImageEntry(_message.Message):
     """Height in pixels."""
     stamp: _builtins.str
     """What tells whether the file has changed."""
+    file_size: _builtins.int
+    """How many bytes the image file has."""
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The image's vector."""
@@ -1045,10 +1306,11 @@ class ImageEntry(_message.Message):
         further_embeddings: _abc.Iterable[_common_pb2.Embedding] | None = ...,
         stamp: _builtins.str = ...,
         fingerprint: _common_pb2.Fingerprint | None = ...,
+        file_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "fingerprint", b"fingerprint", "further_embeddings", b"further_embeddings", "height", b"height", "reference", b"reference", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "file_size", b"file_size", "fingerprint", b"fingerprint", "further_embeddings", b"further_embeddings", "height", b"height", "reference", b"reference", "sha256", b"sha256", "stamp", b"stamp", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1561,22 +1823,26 @@ class GetImageRequest(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     URI_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     sha256: _builtins.bytes
     """The one with this SHA-256 (32 bytes)."""
     uri: _builtins.str
     """The one that is used at this URI; of several, the one of the newest reference."""
+    thumbnail: _builtins.bool
+    """Return the small picture of its fingerprint, too."""
     def __init__(
         self,
         *,
         project: _builtins.str = ...,
         sha256: _builtins.bytes = ...,
         uri: _builtins.str = ...,
+        thumbnail: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "project", b"project", "sha256", b"sha256", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "project", b"project", "sha256", b"sha256", "thumbnail", b"thumbnail", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_image: _TypeAlias = _typing.Literal["sha256", "uri"]  # noqa: Y015
     _WhichOneofArgType_image: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
@@ -1591,6 +1857,11 @@ class GetImageResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGE_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
+    thumbnail: _builtins.bytes
+    """The small picture of its fingerprint, where that was asked for: a lossy WebP of at most 160 pixels a side and 24,576
+    bytes. Empty if the image has no fingerprint.
+    """
     @_builtins.property
     def image(self) -> Global___Image:
         """The image."""
@@ -1599,10 +1870,11 @@ class GetImageResponse(_message.Message):
         self,
         *,
         image: Global___Image | None = ...,
+        thumbnail: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1621,6 +1893,7 @@ class Image(_message.Message):
     REFERENCES_FIELD_NUMBER: _builtins.int
     REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
     FEATURELESS_FIELD_NUMBER: _builtins.int
+    FILE_SIZE_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     width: _builtins.int
@@ -1631,6 +1904,8 @@ class Image(_message.Message):
     """How many such references it has; it may be more than `references` lists."""
     featureless: _builtins.bool
     """Whether it shows nothing but one colour: a vector that was stored for it said so; see Embedding."""
+    file_size: _builtins.int
+    """How many bytes its file has; 0 if unknown."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was first indexed."""
@@ -1651,10 +1926,11 @@ class Image(_message.Message):
         references: _abc.Iterable[Global___Reference] | None = ...,
         reference_count: _builtins.int = ...,
         featureless: _builtins.bool = ...,
+        file_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "featureless", b"featureless", "height", b"height", "reference_count", b"reference_count", "references", b"references", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "featureless", b"featureless", "file_size", b"file_size", "height", b"height", "reference_count", b"reference_count", "references", b"references", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1884,6 +2160,7 @@ class SearchRequest(_message.Message):
     RERANK_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    VIEWS_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     sha256: _builtins.bytes
@@ -1943,6 +2220,13 @@ class SearchRequest(_message.Message):
         the hash `sha256`.
         """
 
+    @_builtins.property
+    def views(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Embedding]:
+        """Vectors of views of the query's picture, as `Embed` returns them: at most 16, with `verify`. What is nearest to each
+        of them is compared too, so that copies are found that were altered much. Those that are proven take the place of the
+        last hits that are not. There is one page: next_page_token is empty, and page_token is refused.
+        """
+
     def __init__(
         self,
         *,
@@ -1962,10 +2246,11 @@ class SearchRequest(_message.Message):
         rerank: _builtins.int = ...,
         verify: _builtins.int = ...,
         fingerprint: _common_pb2.Fingerprint | None = ...,
+        views: _abc.Iterable[_common_pb2.Embedding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "filter", b"filter", "fingerprint", b"fingerprint", "min_similarity", b"min_similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "fingerprint", b"fingerprint", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "fingerprint", b"fingerprint", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri", "verify", b"verify", "views", b"views"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_similarity: _TypeAlias = _typing.Literal["min_similarity"]  # noqa: Y015
     _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015
@@ -2764,16 +3049,49 @@ class FindDuplicatesRequest(_message.Message):
     MIN_SIMILARITY_FIELD_NUMBER: _builtins.int
     SAME_FILE_ONLY_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    REST_FIELD_NUMBER: _builtins.int
+    ACROSS_PRODUCTS_FIELD_NUMBER: _builtins.int
+    NEWER_THAN_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    RECOLOURED_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     min_similarity: _builtins.float
-    """The least similarity of near duplicates, 0.5 to 1; left out, the threshold of MATCH_NEAR_DUPLICATE. Where a derived
-    space serves, similarities are those of its source.
+    """The least similarity of near duplicates, 0.5 to 1. Left out: the threshold of MATCH_NEAR_DUPLICATE where the cosine alone
+    tells, and 0.9 for pairs whose fingerprints are compared. Where a derived space serves, similarities are those of its
+    source.
     """
     same_file_only: _builtins.bool
     """Only files that are used in several places, byte for byte the same: no vectors are compared."""
     resume_token: _builtins.str
     """Where to go on: the `resume_token` of the last answer that was received; empty to begin. All else stays the same."""
+    verify: _builtins.bool
+    """Whether the fingerprints of each pair are compared, so that only proven copies are duplicates. Where one of the two has
+    none, or shows too little, the cosine tells; see DuplicateImage.match_basis.
+    """
+    rest: _builtins.bool
+    """Only pairs of an image that passes `filter`, which is required then, with one that does not. Not with `other`."""
+    across_products: _builtins.bool
+    """Only pairs of images that show different products: each shows one, and both together more than one."""
+    keep: Global___KeepRule.ValueType
+    """By which rule an image of each cluster is suggested to be kept; left out, KEEP_RULE_LARGEST."""
+    recoloured: _builtins.bool
+    """With `verify`: whether the same photo in other colours is a duplicate, too: a colour variant or a retouched copy."""
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Only images that pass; left out, all. A cluster's images show all their references all the same."""
+
+    @_builtins.property
+    def other(self) -> Global___Filter:
+        """Only pairs of an image that passes `filter` with one that passes this: for example of one label's value with another."""
+
+    @_builtins.property
+    def newer_than(self) -> _timestamp_pb2.Timestamp:
+        """Only pairs of which at least one image was first indexed at this time or later."""
+
     def __init__(
         self,
         *,
@@ -2781,10 +3099,18 @@ class FindDuplicatesRequest(_message.Message):
         min_similarity: _builtins.float | None = ...,
         same_file_only: _builtins.bool = ...,
         resume_token: _builtins.str = ...,
+        verify: _builtins.bool = ...,
+        filter: Global___Filter | None = ...,
+        other: Global___Filter | None = ...,
+        rest: _builtins.bool = ...,
+        across_products: _builtins.bool = ...,
+        newer_than: _timestamp_pb2.Timestamp | None = ...,
+        keep: Global___KeepRule.ValueType = ...,
+        recoloured: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "min_similarity", b"min_similarity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "filter", b"filter", "min_similarity", b"min_similarity", "newer_than", b"newer_than", "other", b"other"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "min_similarity", b"min_similarity", "project", b"project", "resume_token", b"resume_token", "same_file_only", b"same_file_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "across_products", b"across_products", "filter", b"filter", "keep", b"keep", "min_similarity", b"min_similarity", "newer_than", b"newer_than", "other", b"other", "project", b"project", "recoloured", b"recoloured", "rest", b"rest", "resume_token", b"resume_token", "same_file_only", b"same_file_only", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_similarity: _TypeAlias = _typing.Literal["min_similarity"]  # noqa: Y015
     _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015
@@ -2802,15 +3128,20 @@ class FindDuplicatesResponse(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     EXAMINED_COUNT_FIELD_NUMBER: _builtins.int
     IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
     """Where to go on if the stream ends here."""
     examined_count: _builtins.int
-    """How many images were examined since the beginning."""
+    """How many images were examined since the beginning. Once these are all, pairs are verified."""
     image_count: _builtins.int
     """How many there are."""
     @_builtins.property
     def cluster(self) -> Global___DuplicateCluster:
         """The cluster; left out in a sign of progress."""
+
+    @_builtins.property
+    def pairs(self) -> Global___PairCounts:
+        """What became of the pairs so far; left out where only the same files are looked for."""
 
     def __init__(
         self,
@@ -2819,14 +3150,65 @@ class FindDuplicatesResponse(_message.Message):
         resume_token: _builtins.str = ...,
         examined_count: _builtins.int = ...,
         image_count: _builtins.int = ...,
+        pairs: Global___PairCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "pairs", b"pairs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "examined_count", b"examined_count", "image_count", b"image_count", "resume_token", b"resume_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "examined_count", b"examined_count", "image_count", b"image_count", "pairs", b"pairs", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindDuplicatesResponse: _TypeAlias = FindDuplicatesResponse  # noqa: Y015
+
+@_typing.final
+class PairCounts(_message.Message):
+    """What became of the pairs of images at or above the least similarity. Those that are not counted below were not needed: both
+    images are in one cluster, and each has a fellow there that is at least as near.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEAR_COUNT_FIELD_NUMBER: _builtins.int
+    VERIFIED_COUNT_FIELD_NUMBER: _builtins.int
+    PROVEN_COUNT_FIELD_NUMBER: _builtins.int
+    RECOLOURED_COUNT_FIELD_NUMBER: _builtins.int
+    COSINE_COUNT_FIELD_NUMBER: _builtins.int
+    UNVERIFIED_COUNT_FIELD_NUMBER: _builtins.int
+    DISMISSED_COUNT_FIELD_NUMBER: _builtins.int
+    near_count: _builtins.int
+    """How many there are."""
+    verified_count: _builtins.int
+    """How many were verified: their fingerprints were compared."""
+    proven_count: _builtins.int
+    """How many of these were proven to be copies."""
+    recoloured_count: _builtins.int
+    """How many of these were proven to be the same photo in other colours."""
+    cosine_count: _builtins.int
+    """How many the cosine told, as it was not to be verified, or one of the two has no fingerprint or shows too little."""
+    unverified_count: _builtins.int
+    """How many should have been verified and were not, as there are limits: 200,000 comparisons in one search, 32 in vain for
+    each image, and 1,000,000 pairs, the most similar ones. They count as no duplicates.
+    """
+    dismissed_count: _builtins.int
+    """How many would have put images in one cluster that were dismissed."""
+    def __init__(
+        self,
+        *,
+        near_count: _builtins.int = ...,
+        verified_count: _builtins.int = ...,
+        proven_count: _builtins.int = ...,
+        recoloured_count: _builtins.int = ...,
+        cosine_count: _builtins.int = ...,
+        unverified_count: _builtins.int = ...,
+        dismissed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosine_count", b"cosine_count", "dismissed_count", b"dismissed_count", "near_count", b"near_count", "proven_count", b"proven_count", "recoloured_count", b"recoloured_count", "unverified_count", b"unverified_count", "verified_count", b"verified_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PairCounts: _TypeAlias = PairCounts  # noqa: Y015
 
 @_typing.final
 class DuplicateCluster(_message.Message):
@@ -2836,21 +3218,25 @@ class DuplicateCluster(_message.Message):
 
     IMAGES_FIELD_NUMBER: _builtins.int
     IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
     image_count: _builtins.int
     """How many images the cluster has; it may be more than `images` lists."""
+    keep: Global___KeepRule.ValueType
+    """The rule by which the first image is suggested."""
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___DuplicateImage]:
-        """The images, the earliest-indexed first, then by similarity to it. At most 1,000."""
+        """The images: first the one that is suggested to be kept, then by their similarity to their nearest fellow. At most 1,000."""
 
     def __init__(
         self,
         *,
         images: _abc.Iterable[Global___DuplicateImage] | None = ...,
         image_count: _builtins.int = ...,
+        keep: Global___KeepRule.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_count", b"image_count", "images", b"images"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_count", b"image_count", "images", b"images", "keep", b"keep"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2858,31 +3244,309 @@ Global___DuplicateCluster: _TypeAlias = DuplicateCluster  # noqa: Y015
 
 @_typing.final
 class DuplicateImage(_message.Message):
-    """An image of a cluster."""
+    """An image of a cluster. The nearest fellow is the image of the cluster with the highest cosine among those that it was found
+    to be a duplicate of.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGE_FIELD_NUMBER: _builtins.int
     SIMILARITY_FIELD_NUMBER: _builtins.int
+    NEAREST_SHA256_FIELD_NUMBER: _builtins.int
+    MATCH_FIELD_NUMBER: _builtins.int
+    MATCH_BASIS_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
     similarity: _builtins.float
-    """The cosine of the angle to the cluster's first image, in [-1, 1]; 1 for the first itself."""
+    """The cosine of the angle to the nearest fellow, in [-1, 1]; 1 for an image that is a cluster by itself."""
+    nearest_sha256: _builtins.bytes
+    """SHA-256 of the nearest fellow's file; empty for an image that is a cluster by itself."""
+    match: Global___Match.ValueType
+    """What the image is to its nearest fellow; MATCH_EXACT for an image that is a cluster by itself."""
+    match_basis: Global___MatchBasis.ValueType
+    """How that was found out."""
+    product_count: _builtins.int
+    """How many different products show the image."""
     @_builtins.property
     def image(self) -> Global___Image:
         """The image."""
+
+    @_builtins.property
+    def proof(self) -> Global___Proof:
+        """What was done to the nearest fellow (the proof's image) so that it became this image (the proof's query). Set where
+        `match_basis` is MATCH_BASIS_FINGERPRINT; left out in the rare case that only the opposite direction can be proven.
+        """
 
     def __init__(
         self,
         *,
         image: Global___Image | None = ...,
         similarity: _builtins.float = ...,
+        nearest_sha256: _builtins.bytes = ...,
+        match: Global___Match.ValueType = ...,
+        match_basis: Global___MatchBasis.ValueType = ...,
+        proof: Global___Proof | None = ...,
+        product_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "similarity", b"similarity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "match", b"match", "match_basis", b"match_basis", "nearest_sha256", b"nearest_sha256", "product_count", b"product_count", "proof", b"proof", "similarity", b"similarity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DuplicateImage: _TypeAlias = DuplicateImage  # noqa: Y015
+
+@_typing.final
+class MergeDuplicatesRequest(_message.Message):
+    """Merges images into one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    KEEP_SHA256_FIELD_NUMBER: _builtins.int
+    DUPLICATE_SHA256S_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    keep_sha256: _builtins.bytes
+    """SHA-256 of the image that is kept (32 bytes)."""
+    dry_run: _builtins.bool
+    """Only say what would be done."""
+    @_builtins.property
+    def duplicate_sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """SHA-256 of its duplicates (32 bytes each): 1 to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        keep_sha256: _builtins.bytes = ...,
+        duplicate_sha256s: _abc.Iterable[_builtins.bytes] | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "duplicate_sha256s", b"duplicate_sha256s", "keep_sha256", b"keep_sha256", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeDuplicatesRequest: _TypeAlias = MergeDuplicatesRequest  # noqa: Y015
+
+@_typing.final
+class MergeDuplicatesResponse(_message.Message):
+    """What was done, or would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_REFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    DELETED_IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    moved_reference_count: _builtins.int
+    """How many references were moved to the kept image."""
+    deleted_image_count: _builtins.int
+    """How many images were deleted."""
+    def __init__(
+        self,
+        *,
+        moved_reference_count: _builtins.int = ...,
+        deleted_image_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_image_count", b"deleted_image_count", "moved_reference_count", b"moved_reference_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeDuplicatesResponse: _TypeAlias = MergeDuplicatesResponse  # noqa: Y015
+
+@_typing.final
+class DismissDuplicatesRequest(_message.Message):
+    """Says that images are no duplicates of one another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SHA256S_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    @_builtins.property
+    def sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """SHA-256 of the images (32 bytes each): 2 to 100, all different."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        sha256s: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "sha256s", b"sha256s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DismissDuplicatesRequest: _TypeAlias = DismissDuplicatesRequest  # noqa: Y015
+
+@_typing.final
+class DismissDuplicatesResponse(_message.Message):
+    """What was remembered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISMISSED_COUNT_FIELD_NUMBER: _builtins.int
+    dismissed_count: _builtins.int
+    """How many pairs had not been dismissed before."""
+    def __init__(
+        self,
+        *,
+        dismissed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dismissed_count", b"dismissed_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DismissDuplicatesResponse: _TypeAlias = DismissDuplicatesResponse  # noqa: Y015
+
+@_typing.final
+class ListDismissalsRequest(_message.Message):
+    """Asks for a page of dismissals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    page_size: _builtins.int
+    """The most dismissals to return: 0 means 100; more than 1,000 means 1,000; negative is an error."""
+    page_token: _builtins.str
+    """Where to go on: `next_page_token` of the page before; empty for the first page. All else stays the same."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDismissalsRequest: _TypeAlias = ListDismissalsRequest  # noqa: Y015
+
+@_typing.final
+class ListDismissalsResponse(_message.Message):
+    """A page of dismissals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISMISSALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty on the last one."""
+    @_builtins.property
+    def dismissals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dismissal]:
+        """The dismissals."""
+
+    def __init__(
+        self,
+        *,
+        dismissals: _abc.Iterable[Global___Dismissal] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dismissals", b"dismissals", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDismissalsResponse: _TypeAlias = ListDismissalsResponse  # noqa: Y015
+
+@_typing.final
+class Dismissal(_message.Message):
+    """Somebody said that two images are no duplicates of one another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHA256_FIELD_NUMBER: _builtins.int
+    OTHER_SHA256_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.bytes
+    """SHA-256 of the one, the lower hash."""
+    other_sha256: _builtins.bytes
+    """SHA-256 of the other."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was said."""
+
+    def __init__(
+        self,
+        *,
+        sha256: _builtins.bytes = ...,
+        other_sha256: _builtins.bytes = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "other_sha256", b"other_sha256", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dismissal: _TypeAlias = Dismissal  # noqa: Y015
+
+@_typing.final
+class DeleteDismissalsRequest(_message.Message):
+    """Takes dismissals back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SHA256S_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    @_builtins.property
+    def sha256s(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """SHA-256 of the images (32 bytes each): 1 to 100, all different."""
+
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        sha256s: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "sha256s", b"sha256s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteDismissalsRequest: _TypeAlias = DeleteDismissalsRequest  # noqa: Y015
+
+@_typing.final
+class DeleteDismissalsResponse(_message.Message):
+    """What was taken back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_COUNT_FIELD_NUMBER: _builtins.int
+    deleted_count: _builtins.int
+    """How many pairs."""
+    def __init__(
+        self,
+        *,
+        deleted_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_count", b"deleted_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteDismissalsResponse: _TypeAlias = DeleteDismissalsResponse  # noqa: Y015
 
 @_typing.final
 class CreateSpaceRequest(_message.Message):
@@ -2931,6 +3595,7 @@ class Projection(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     MATRIX_FIELD_NUMBER: _builtins.int
     CENTRE_FIELD_NUMBER: _builtins.int
+    LEARNING_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The space of x: one of the project that is not derived itself."""
     @_builtins.property
@@ -2944,16 +3609,21 @@ class Projection(_message.Message):
     def centre(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """c: a finite number for each dimension of x, at most of length 1, as the mean of vectors is."""
 
+    @_builtins.property
+    def learning(self) -> Global___Learning:
+        """What it was learned from, to be shown; left out, nothing is shown."""
+
     def __init__(
         self,
         *,
         source: _builtins.str = ...,
         matrix: _abc.Iterable[_builtins.float] | None = ...,
         centre: _abc.Iterable[_builtins.float] | None = ...,
+        learning: Global___Learning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["learning", b"learning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "matrix", b"matrix", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "learning", b"learning", "matrix", b"matrix", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,7 @@ class SearcherServiceStub(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED (FAILED_PRECONDITION),
     IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo),
     DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL
@@ -150,6 +150,26 @@ class SearcherServiceStub(object):
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesResponse.FromString,
                 _registered_method=True)
+        self.MergeDuplicates = channel.unary_unary(
+                '/lookalike.v1.SearcherService/MergeDuplicates',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.MergeDuplicatesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.MergeDuplicatesResponse.FromString,
+                _registered_method=True)
+        self.DismissDuplicates = channel.unary_unary(
+                '/lookalike.v1.SearcherService/DismissDuplicates',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.DismissDuplicatesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.DismissDuplicatesResponse.FromString,
+                _registered_method=True)
+        self.ListDismissals = channel.unary_unary(
+                '/lookalike.v1.SearcherService/ListDismissals',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.ListDismissalsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListDismissalsResponse.FromString,
+                _registered_method=True)
+        self.DeleteDismissals = channel.unary_unary(
+                '/lookalike.v1.SearcherService/DeleteDismissals',
+                request_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteDismissalsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteDismissalsResponse.FromString,
+                _registered_method=True)
         self.CreateSpace = channel.unary_unary(
                 '/lookalike.v1.SearcherService/CreateSpace',
                 request_serializer=lookalike_dot_v1_dot_searcher__pb2.CreateSpaceRequest.SerializeToString,
@@ -183,7 +203,7 @@ class SearcherServiceServicer(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED (FAILED_PRECONDITION),
     IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo),
     DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL
@@ -224,9 +244,10 @@ class SearcherServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProject(self, request, context):
-        """Replaces a project's limits, switches its searches off or on, or both.
+        """Replaces a project's limits, switches what it does off or on, or accepts what the searcher proposes to tune it.
 
-        Errors: INVALID_ARGUMENT (name or limits, or nothing is to be changed), NOT_FOUND, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name, limits, tuning_policy or accept_space, or nothing is to be changed), NOT_FOUND,
+        FAILED_PRECONDITION (accept_space is not proposed: NOT_PROPOSED), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -393,16 +414,63 @@ class SearcherServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FindDuplicates(self, request, context):
-        """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
-        duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
-        image is in one cluster at most, and is a near duplicate of at least one other image there. A featureless image is a
-        near duplicate of none.
+        """Finds the duplicates of a whole project: clusters of references that show the same file, or of images that are near
+        duplicates. All pairs of images at or above the least similarity are found. With `verify`, both images' fingerprints are
+        compared, the most similar pairs first; else the cosine alone tells. A cluster is what such pairs connect: each image is
+        in one cluster at most, and is a near duplicate of at least one other image there, but perhaps not of all. The clusters
+        are the same in whatever order the images were indexed. A featureless image is a near duplicate of none. Two images that
+        were dismissed (see DismissDuplicates) are never in one cluster.
 
-        Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
-        on where a stream ended. Images that change meanwhile may or may not be seen.
+        Clusters come once all pairs are known, by their earliest-indexed image; until then come signs of progress. Each answer
+        bears a `resume_token`: the same request with the last one goes on where a stream ended, without finding the pairs
+        again as long as the searcher that it reaches remembers them: it keeps its last four searches. Images that change
+        meanwhile may or may not be seen.
 
         Errors: INVALID_ARGUMENT (a field, or resume_token is of another search), NOT_FOUND (the project or the space),
         RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeDuplicates(self, request, context):
+        """Merges duplicates into the image that is kept: their references are moved to it, and they are deleted with their vectors
+        and fingerprints, in one transaction. A reference keeps its stamp, so that a run of indexing reads its file again only
+        once that changes. Sending it again changes nothing more: duplicates that are not there are no error.
+
+        Errors: INVALID_ARGUMENT (a field, or the kept image is among the duplicates), NOT_FOUND (the project, or the image that
+        is to be kept), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DismissDuplicates(self, request, context):
+        """Remembers that images are no duplicates of one another: every pair of those that are named. FindDuplicates never puts
+        the two of a pair in one cluster again. Sending it again changes nothing. Images are named by their hashes, which
+        outlives their deletion; it is not checked whether the project holds them.
+
+        Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDismissals(self, request, context):
+        """Lists the pairs that were dismissed page by page, in the order in which that was said. Pairs that are dismissed meanwhile
+        come on later pages; none is listed twice.
+
+        Errors: INVALID_ARGUMENT (project, page_size or page_token), NOT_FOUND (the project), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteDismissals(self, request, context):
+        """Takes dismissals back: those of the pairs of the images that are named, or, if one image is named, of all its pairs. What
+        is not there is no error.
+
+        Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -570,6 +638,26 @@ def add_SearcherServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesResponse.SerializeToString,
             ),
+            'MergeDuplicates': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeDuplicates,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.MergeDuplicatesRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.MergeDuplicatesResponse.SerializeToString,
+            ),
+            'DismissDuplicates': grpc.unary_unary_rpc_method_handler(
+                    servicer.DismissDuplicates,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.DismissDuplicatesRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.DismissDuplicatesResponse.SerializeToString,
+            ),
+            'ListDismissals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDismissals,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.ListDismissalsRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.ListDismissalsResponse.SerializeToString,
+            ),
+            'DeleteDismissals': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteDismissals,
+                    request_deserializer=lookalike_dot_v1_dot_searcher__pb2.DeleteDismissalsRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_searcher__pb2.DeleteDismissalsResponse.SerializeToString,
+            ),
             'CreateSpace': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSpace,
                     request_deserializer=lookalike_dot_v1_dot_searcher__pb2.CreateSpaceRequest.FromString,
@@ -609,7 +697,7 @@ class SearcherService(object):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED (FAILED_PRECONDITION),
     IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo),
     DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL
@@ -1152,6 +1240,114 @@ class SearcherService(object):
             '/lookalike.v1.SearcherService/FindDuplicates',
             lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesRequest.SerializeToString,
             lookalike_dot_v1_dot_searcher__pb2.FindDuplicatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeDuplicates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/MergeDuplicates',
+            lookalike_dot_v1_dot_searcher__pb2.MergeDuplicatesRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.MergeDuplicatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DismissDuplicates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/DismissDuplicates',
+            lookalike_dot_v1_dot_searcher__pb2.DismissDuplicatesRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.DismissDuplicatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDismissals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/ListDismissals',
+            lookalike_dot_v1_dot_searcher__pb2.ListDismissalsRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.ListDismissalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteDismissals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.SearcherService/DeleteDismissals',
+            lookalike_dot_v1_dot_searcher__pb2.DeleteDismissalsRequest.SerializeToString,
+            lookalike_dot_v1_dot_searcher__pb2.DeleteDismissalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,7 +18,7 @@ class SearcherServiceStub:
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED (FAILED_PRECONDITION),
     IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo),
     DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL
@@ -48,9 +48,10 @@ class SearcherServiceStub:
     Errors: INVALID_ARGUMENT (page_size is negative, page_token is not one of ours), UNAVAILABLE.
     """
     UpdateProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.UpdateProjectRequest, _searcher_pb2.UpdateProjectResponse]
-    """Replaces a project's limits, switches its searches off or on, or both.
+    """Replaces a project's limits, switches what it does off or on, or accepts what the searcher proposes to tune it.
 
-    Errors: INVALID_ARGUMENT (name or limits, or nothing is to be changed), NOT_FOUND, UNAVAILABLE.
+    Errors: INVALID_ARGUMENT (name, limits, tuning_policy or accept_space, or nothing is to be changed), NOT_FOUND,
+    FAILED_PRECONDITION (accept_space is not proposed: NOT_PROPOSED), UNAVAILABLE.
     """
     DeleteProject: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteProjectRequest, _searcher_pb2.DeleteProjectResponse]
     """Deletes a project with all its images. It cannot be undone.
@@ -153,16 +154,47 @@ class SearcherServiceStub:
     Errors: INVALID_ARGUMENT (project or days), NOT_FOUND (the project), UNAVAILABLE.
     """
     FindDuplicates: _aio.UnaryStreamMultiCallable[_searcher_pb2.FindDuplicatesRequest, _searcher_pb2.FindDuplicatesResponse]
-    """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
-    duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
-    image is in one cluster at most, and is a near duplicate of at least one other image there. A featureless image is a
-    near duplicate of none.
+    """Finds the duplicates of a whole project: clusters of references that show the same file, or of images that are near
+    duplicates. All pairs of images at or above the least similarity are found. With `verify`, both images' fingerprints are
+    compared, the most similar pairs first; else the cosine alone tells. A cluster is what such pairs connect: each image is
+    in one cluster at most, and is a near duplicate of at least one other image there, but perhaps not of all. The clusters
+    are the same in whatever order the images were indexed. A featureless image is a near duplicate of none. Two images that
+    were dismissed (see DismissDuplicates) are never in one cluster.
 
-    Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
-    on where a stream ended. Images that change meanwhile may or may not be seen.
+    Clusters come once all pairs are known, by their earliest-indexed image; until then come signs of progress. Each answer
+    bears a `resume_token`: the same request with the last one goes on where a stream ended, without finding the pairs
+    again as long as the searcher that it reaches remembers them: it keeps its last four searches. Images that change
+    meanwhile may or may not be seen.
 
     Errors: INVALID_ARGUMENT (a field, or resume_token is of another search), NOT_FOUND (the project or the space),
     RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
+    """
+    MergeDuplicates: _aio.UnaryUnaryMultiCallable[_searcher_pb2.MergeDuplicatesRequest, _searcher_pb2.MergeDuplicatesResponse]
+    """Merges duplicates into the image that is kept: their references are moved to it, and they are deleted with their vectors
+    and fingerprints, in one transaction. A reference keeps its stamp, so that a run of indexing reads its file again only
+    once that changes. Sending it again changes nothing more: duplicates that are not there are no error.
+
+    Errors: INVALID_ARGUMENT (a field, or the kept image is among the duplicates), NOT_FOUND (the project, or the image that
+    is to be kept), UNAVAILABLE.
+    """
+    DismissDuplicates: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DismissDuplicatesRequest, _searcher_pb2.DismissDuplicatesResponse]
+    """Remembers that images are no duplicates of one another: every pair of those that are named. FindDuplicates never puts
+    the two of a pair in one cluster again. Sending it again changes nothing. Images are named by their hashes, which
+    outlives their deletion; it is not checked whether the project holds them.
+
+    Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
+    """
+    ListDismissals: _aio.UnaryUnaryMultiCallable[_searcher_pb2.ListDismissalsRequest, _searcher_pb2.ListDismissalsResponse]
+    """Lists the pairs that were dismissed page by page, in the order in which that was said. Pairs that are dismissed meanwhile
+    come on later pages; none is listed twice.
+
+    Errors: INVALID_ARGUMENT (project, page_size or page_token), NOT_FOUND (the project), UNAVAILABLE.
+    """
+    DeleteDismissals: _aio.UnaryUnaryMultiCallable[_searcher_pb2.DeleteDismissalsRequest, _searcher_pb2.DeleteDismissalsResponse]
+    """Takes dismissals back: those of the pairs of the images that are named, or, if one image is named, of all its pairs. What
+    is not there is no error.
+
+    Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
     """
     CreateSpace: _aio.UnaryUnaryMultiCallable[_searcher_pb2.CreateSpaceRequest, _searcher_pb2.CreateSpaceResponse]
     """Adds a second space to a project, beside the one that serves: for a new model, to be filled by IndexImages with
@@ -210,7 +242,7 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons: INVALID_FIELD
     (INVALID_ARGUMENT, with BadRequest), PROJECT_NOT_FOUND, IMAGE_NOT_FOUND, SPACE_NOT_FOUND (NOT_FOUND, with
     ResourceInfo), PROJECT_EXISTS, SPACE_EXISTS (ALREADY_EXISTS, with ResourceInfo), WRONG_SPACE, EMBEDDING_NEEDED,
-    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED (FAILED_PRECONDITION),
+    SPACE_INCOMPLETE, SPACE_SERVES, SPACE_HAS_DERIVED, SOURCE_IS_DERIVED, SEARCH_DISABLED, NOT_PROPOSED (FAILED_PRECONDITION),
     IMAGE_QUOTA_EXCEEDED, HIT_QUOTA_EXCEEDED, BATCH_QUOTA_EXCEEDED, FEEDBACK_QUOTA_EXCEEDED (RESOURCE_EXHAUSTED, with QuotaFailure), SEARCH_QUOTA_EXCEEDED,
     PROJECT_BUSY (RESOURCE_EXHAUSTED, with QuotaFailure and RetryInfo), OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo),
     DATABASE_TIMEOUT (DEADLINE_EXCEEDED), DATABASE_UNAVAILABLE, SHUTTING_DOWN (UNAVAILABLE), DATABASE_ERROR, INTERNAL
@@ -262,9 +294,10 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_pb2.UpdateProjectRequest,
         context: _aio.ServicerContext[_searcher_pb2.UpdateProjectRequest, _abc.Awaitable[_searcher_pb2.UpdateProjectResponse]],
     ) -> _abc.Awaitable[_searcher_pb2.UpdateProjectResponse]:
-        """Replaces a project's limits, switches its searches off or on, or both.
+        """Replaces a project's limits, switches what it does off or on, or accepts what the searcher proposes to tune it.
 
-        Errors: INVALID_ARGUMENT (name or limits, or nothing is to be changed), NOT_FOUND, UNAVAILABLE.
+        Errors: INVALID_ARGUMENT (name, limits, tuning_policy or accept_space, or nothing is to be changed), NOT_FOUND,
+        FAILED_PRECONDITION (accept_space is not proposed: NOT_PROPOSED), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -463,16 +496,71 @@ class SearcherServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _searcher_pb2.FindDuplicatesRequest,
         context: _aio.ServicerContext[_searcher_pb2.FindDuplicatesRequest, _abc.AsyncIterator[_searcher_pb2.FindDuplicatesResponse]],
     ) -> _abc.AsyncIterator[_searcher_pb2.FindDuplicatesResponse]:
-        """Finds the duplicates of a whole project: clusters of references that show the same file, or files that are near
-        duplicates. An image belongs to the cluster of the earliest-indexed image that it is a near duplicate of; so each
-        image is in one cluster at most, and is a near duplicate of at least one other image there. A featureless image is a
-        near duplicate of none.
+        """Finds the duplicates of a whole project: clusters of references that show the same file, or of images that are near
+        duplicates. All pairs of images at or above the least similarity are found. With `verify`, both images' fingerprints are
+        compared, the most similar pairs first; else the cosine alone tells. A cluster is what such pairs connect: each image is
+        in one cluster at most, and is a near duplicate of at least one other image there, but perhaps not of all. The clusters
+        are the same in whatever order the images were indexed. A featureless image is a near duplicate of none. Two images that
+        were dismissed (see DismissDuplicates) are never in one cluster.
 
-        Clusters come by their earliest image. Each answer bears a `resume_token`: the same request with the last one goes
-        on where a stream ended. Images that change meanwhile may or may not be seen.
+        Clusters come once all pairs are known, by their earliest-indexed image; until then come signs of progress. Each answer
+        bears a `resume_token`: the same request with the last one goes on where a stream ended, without finding the pairs
+        again as long as the searcher that it reaches remembers them: it keeps its last four searches. Images that change
+        meanwhile may or may not be seen.
 
         Errors: INVALID_ARGUMENT (a field, or resume_token is of another search), NOT_FOUND (the project or the space),
         RESOURCE_EXHAUSTED (too many calls at once on the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def MergeDuplicates(
+        self,
+        request: _searcher_pb2.MergeDuplicatesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.MergeDuplicatesRequest, _abc.Awaitable[_searcher_pb2.MergeDuplicatesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.MergeDuplicatesResponse]:
+        """Merges duplicates into the image that is kept: their references are moved to it, and they are deleted with their vectors
+        and fingerprints, in one transaction. A reference keeps its stamp, so that a run of indexing reads its file again only
+        once that changes. Sending it again changes nothing more: duplicates that are not there are no error.
+
+        Errors: INVALID_ARGUMENT (a field, or the kept image is among the duplicates), NOT_FOUND (the project, or the image that
+        is to be kept), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DismissDuplicates(
+        self,
+        request: _searcher_pb2.DismissDuplicatesRequest,
+        context: _aio.ServicerContext[_searcher_pb2.DismissDuplicatesRequest, _abc.Awaitable[_searcher_pb2.DismissDuplicatesResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.DismissDuplicatesResponse]:
+        """Remembers that images are no duplicates of one another: every pair of those that are named. FindDuplicates never puts
+        the two of a pair in one cluster again. Sending it again changes nothing. Images are named by their hashes, which
+        outlives their deletion; it is not checked whether the project holds them.
+
+        Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDismissals(
+        self,
+        request: _searcher_pb2.ListDismissalsRequest,
+        context: _aio.ServicerContext[_searcher_pb2.ListDismissalsRequest, _abc.Awaitable[_searcher_pb2.ListDismissalsResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.ListDismissalsResponse]:
+        """Lists the pairs that were dismissed page by page, in the order in which that was said. Pairs that are dismissed meanwhile
+        come on later pages; none is listed twice.
+
+        Errors: INVALID_ARGUMENT (project, page_size or page_token), NOT_FOUND (the project), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteDismissals(
+        self,
+        request: _searcher_pb2.DeleteDismissalsRequest,
+        context: _aio.ServicerContext[_searcher_pb2.DeleteDismissalsRequest, _abc.Awaitable[_searcher_pb2.DeleteDismissalsResponse]],
+    ) -> _abc.Awaitable[_searcher_pb2.DeleteDismissalsResponse]:
+        """Takes dismissals back: those of the pairs of the images that are named, or, if one image is named, of all its pairs. What
+        is not there is no error.
+
+        Errors: INVALID_ARGUMENT (project, or hashes), NOT_FOUND (the project), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

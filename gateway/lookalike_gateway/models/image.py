@@ -12,9 +12,8 @@ from lookalike_gateway.models.answer import Answer, Count, PageToken, Sha256, ro
 Similarity = Annotated[float, Field(ge=-1.001, le=1.001), rounded(6)]
 
 
-def _thumbnail_url(references: Sequence[records.Reference], info: ValidationInfo) -> str | None:
-    url: str | None = info.context(info.data["sha256"], references) if info.context else None
-    return url
+def _thumbnail_url(sha256: str, info: ValidationInfo) -> str:
+    return str(info.context(sha256)) if info.context else ""
 
 
 def _products(references: Sequence[records.Reference]) -> list[records.Reference]:
@@ -44,16 +43,17 @@ class Reference(ProductVariant):
 
 
 class ShownImage(Answer):
-    """Hits and images have this in common. The context makes a thumbnail's URL of a hash and references."""
+    """Hits and images have this in common. The context makes a thumbnail's URL of a hash."""
 
     sha256: Sha256
     image_url: str = Field(
         validation_alias=AliasPath("references", 0, "uri"),
         description="Where the image is used: the URI of its oldest reference.",
     )
-    thumbnail_url: Annotated[str | None, BeforeValidator(_thumbnail_url)] = Field(
-        validation_alias="references",
-        description="A small JPEG, if the image is a local file below a configured root; see `size` there.",
+    thumbnail_url: Annotated[str, BeforeValidator(_thumbnail_url)] = Field(
+        validation_alias="sha256",
+        description="A small picture: of a local file below a configured root, or the fingerprint's, of at most 160"
+        " pixels; 404 if there is neither.",
     )
     width: Count = Field(description="In pixels; 0 if unknown.")
     height: Count = Field(description="In pixels; 0 if unknown.")
@@ -73,6 +73,7 @@ class Image(ShownImage):
     """An image belongs to a project."""
 
     create_time: datetime = Field(description="When it was first indexed.")
+    file_size: Count = Field(description="How many bytes its file has; 0 if unknown.")
 
 
 class ImagePage(Answer):

@@ -35,6 +35,27 @@ class Index(Answer):
     recall: float | None = Field(description="Share of the true nearest found recently; null before the first sample.")
 
 
+class MeasuredGain(Answer):
+    """A space was measured to gain this on products that were held out, by mean average precision."""
+
+    products: Count = Field(description="How many products were held out, each once.")
+    queries: Count = Field(description="How many of their images were searched for.")
+    before: float = Field(description="In the space that served.")
+    after: float = Field(description="In the new one.")
+    low: float = Field(description="The difference is at least this, with 99 % confidence.")
+    high: float = Field(description="The difference is at most this, with 99 % confidence.")
+
+
+class Learning(Answer):
+    """A derived space was learned from this."""
+
+    method: str = Field(description="`mean`: the mean is taken out; `products`: which images show the same product.")
+    images: Count = Field(description="From so many images.")
+    products: Count = Field(description="From so many products of two or more images.")
+    judgements: Count = Field(description="From so many pairs of images that users judged.")
+    gain: MeasuredGain | None = Field(description="Null where it could not be measured.")
+
+
 class Space(Answer):
     """An embedding space holds a vector for each of a project's images."""
 
@@ -43,6 +64,20 @@ class Space(Answer):
     serves: bool = Field(description="Whether searches are made in it.")
     vectors: Count = Field(validation_alias="vector_count", description="How many images have a vector in it.")
     index: Index
+    learning: Learning | None = Field(description="What it was learned from; null if it is not derived.")
+
+
+class Tuning(Answer):
+    """The searcher tunes a project by itself, and has come so far."""
+
+    stage: Literal["idle", "proposed", "building", "watching", "other"] = Field(
+        description="`proposed`: waits to be accepted; `building`: is filled, and will serve; `watching`: serves."
+    )
+    space: str = Field(description="What is proposed, built or watched; empty if nothing is.")
+    learning: Learning | None = Field(description="What that was learned from.")
+    step: str = Field(description="The last step; empty before the first.")
+    detail: str = Field(description="Why, for people.")
+    step_time: datetime | None = Field(description="When; null before the first.")
 
 
 class Project(Answer):
@@ -60,6 +95,8 @@ class Project(Answer):
     space: str = Field(description="The embedding space that serves.")
     limits: Limits
     spaces: list[Space] = Field(description="The serving one first; empty in a list of projects.")
+    tuning_policy: Literal["off", "propose", "auto"] = Field(description="How far the searcher may tune it by itself.")
+    tuning: Tuning | None = Field(description="How far that has come; null in a list of projects.")
 
 
 class ProjectPage(Answer):

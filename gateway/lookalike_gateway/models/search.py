@@ -1,11 +1,12 @@
 """Searches are answered as these models say."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from lookalike_gateway.models.answer import Answer, Count, PageToken, rounded
 from lookalike_gateway.models.image import ShownImage, Similarity
+from lookalike_gateway.models.match import Basis, Match
 from lookalike_gateway.models.proof import Proof
 
 Milliseconds = Annotated[float, rounded(3)]
@@ -19,15 +20,8 @@ class Result(ShownImage):
     score: Annotated[float, rounded(6)] = Field(
         description="What results are ordered by: the similarity, unless they were re-ranked."
     )
-    match: Literal["exact", "near-duplicate", "recoloured", "similar"] = Field(
-        description="`exact`: the same file; `near-duplicate`: the same photo; `recoloured`: the same photo in other"
-        " colours, told only by `verify`; `similar`: another."
-    )
-    match_basis: Literal["file", "cosine", "fingerprint", "too-little", "other"] = Field(
-        description="How the match was found out: `file`, by its hash; `cosine`, by the similarity alone, as it was not"
-        " to be verified, or there is no fingerprint; `fingerprint`, by both pictures, laid over each other;"
-        " `too-little`, by the similarity, as one shows too little to tell; `other`, the searcher is older or newer."
-    )
+    match: Match
+    match_basis: Basis
     proof: Proof | None = Field(description="What was done to the image; null unless it was proven to be the photo.")
     product: Annotated[str | None, BeforeValidator(lambda product: product or None)] = Field(
         description="Grouped by product, the one that the result stands for."
@@ -67,4 +61,17 @@ class SearchResult(Answer):
     )
     space: str = Field(description="The embedding space that was searched.")
     search_id: str = Field(description="What feedback calls the search: the same on all its pages.")
+    timing: Timing
+
+
+class CopyResult(Answer):
+    """The answer for a suspicious picture is what it is a copy of."""
+
+    copies: list[Result] = Field(
+        description="The photos that it is a copy of: the same file, or proven by both pictures; most similar first."
+    )
+    candidates: Count = Field(description="How many of the nearest photos were looked at.")
+    unverified: Count = Field(
+        description="How many of them could not be compared: there is no fingerprint, or too little to see."
+    )
     timing: Timing

@@ -40,15 +40,18 @@ async function reach(url, options) {
   }
 }
 
-// Where an element may load a picture of ours from: it sends no token itself.
+// Where an element may load a picture from: it sends no token itself, which nobody else gets.
 export async function source(url) {
-  if (!token()) return url;
+  if (!token() || /^https?:/.test(url)) return url;
   const answer = await send(url);
   if (!answer.ok) throw new Problem({ detail: answer.statusText, status: answer.status });
   return URL.createObjectURL(await answer.blob());
 }
 
+const photo = (body, signal) =>
+  ({ method: "POST", body, signal, headers: { "content-type": body.type.startsWith("image/") ? body.type : "application/octet-stream" } });
+
 export const search = (project, query, body, signal) =>
-  call(`/${project}/image-search`, query, body
-    ? { method: "POST", body, signal, headers: { "content-type": body.type.startsWith("image/") ? body.type : "application/octet-stream" } }
-    : { signal });
+  call(`/${project}/image-search`, query, body ? photo(body, signal) : { signal });
+
+export const copies = (project, body, signal) => call(`/${project}/copies`, {}, photo(body, signal));

@@ -3,10 +3,12 @@
 import { $, el, trouble } from "./dom.js";
 import { call } from "./api.js";
 import * as search from "./search.js";
+import * as copies from "./copies.js";
 import * as duplicates from "./duplicates.js";
 import * as projects from "./projects.js";
+import * as proof from "./proof.js";
 
-const views = { search, duplicates, projects };
+const views = { search, copies, duplicates, projects };
 const select = $("project");
 let current = "";
 
@@ -40,7 +42,7 @@ async function route() {
   current = view;
   document.title = `${view[0].toUpperCase()}${view.slice(1)} · Lookalike`;
   if (view === "projects") return projects.show();
-  const place = $(view === "search" ? "trouble" : "duplicates-trouble");
+  const place = $(view === "search" ? "trouble" : `${view}-trouble`);
   try {
     const known = select.options.length ? [...select.options].map((one) => one.value) : await names();
     const named = project || select.value;
@@ -56,5 +58,5 @@ async function route() {
 
 select.addEventListener("change", () => (location.hash = `${current === "projects" ? "search" : current}/${select.value}`));
 addEventListener("hashchange", route);
-for (const view of Object.values(views)) view.listen();
+for (const part of [...Object.values(views), proof]) part.listen();
 names().catch(() => {}).finally(route);

@@ -23,7 +23,8 @@ export function trouble(place, error, again) {
   place.replaceChildren(el("div", { className: "state bad" }, el("p", {}, words(error)), id, button));
 }
 
-function words(error) {
+// What went wrong, in a sentence.
+export function words(error) {
   const known = {
     SEARCH_DISABLED: "Searches of this project are switched off. They can be switched on under Projects.",
     UNSUPPORTED_FORMAT: "That is no photo of a kind that can be read here: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.",
@@ -36,19 +37,27 @@ function words(error) {
   return error.message || "Something went wrong.";
 }
 
-// Where a picture of an image is: our thumbnail, or where the image lives, if that is on the web; or nowhere.
-export const place = async (image, size = 320) =>
-  image.thumbnailUrl ? source(`${image.thumbnailUrl.slice(1)}?size=${size}`) : elsewhere(image);
+// Whether an image is a file on the server's machine, of which it may have a large picture.
+export const local = (image) => image.references.some(({ uri }) => uri.startsWith("file:"));
 
-const elsewhere = (image) => (/^https?:/.test(image.imageUrl) ? image.imageUrl : "");
+// Show an image by the first of its pictures that loads: the file's, the one where it lives, its fingerprint's.
+export function load(shown, image, size, none) {
+  const small = `${image.thumbnailUrl.slice(1)}?size=${size}`;
+  const web = /^https?:/.test(image.imageUrl) ? [image.imageUrl] : [];
+  const left = local(image) ? [small, ...web] : [...web, small];
+  const next = () => {
+    if (left.length) return source(left.shift()).then((url) => (shown.src = url), next);
+    shown.onerror = null;
+    none();
+  };
+  shown.onerror = next;
+  next();
+}
 
 // An image of a project.
 export function picture(image, size = 320) {
-  const none = () => el("span", { className: "blank" }, "no preview");
-  if (!image.thumbnailUrl && !elsewhere(image)) return none();
   const shown = el("img", { alt: "", loading: "lazy", decoding: "async" });
-  shown.onerror = () => shown.replaceWith(none());
-  place(image, size).then((url) => (shown.src = url), shown.onerror);
+  load(shown, image, size, () => shown.replaceWith(el("span", { className: "blank" }, "no preview")));
   return shown;
 }
 

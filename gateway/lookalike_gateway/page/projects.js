@@ -86,6 +86,7 @@ class Card {
     const index = project.spaces[0]?.index;
     this.index.textContent = index ? STATES[index.state] + (index.state === "building" ? ` (${index.phase || "starting"})` : "") : "";
     if (index?.recall) this.index.textContent += `, recall ${index.recall.toFixed(3)}`;
+    this.index.textContent += `, tuning ${project.tuning?.space ? project.tuning.stage : project.tuningPolicy}`;
     this.bar.hidden = index?.state !== "building";
     this.bar.value = index?.progress ?? 0;
   }

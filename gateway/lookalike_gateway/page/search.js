@@ -1,14 +1,15 @@
 // The search view. The address says what is searched for: `like` is an image's hash, `photo` one that was dropped here.
 
-import { $, el, number, picture, place, plural, title, trouble } from "./dom.js";
+import { $, el, load, local, number, picture, plural, title, trouble } from "./dom.js";
 import { call, search as ask } from "./api.js";
 import { Crop, cut } from "./crop.js";
+import { button as proofButton, done } from "./proof.js";
 
 const PAGE = 24;
 const MATCHES = { exact: "Same file", "near-duplicate": "Near duplicate", recoloured: "Recoloured", similar: "Similar" };
 const photos = new Map(); // what was dropped since the page was opened, for going back to
 
-let project = "", asked = {}, more = null, pending = null;
+let project = "", asked = {}, more = null, pending = null, region = null;
 const form = $("filters");
 const crop = new Crop($("stage"), $("crop"), () => run());
 
@@ -86,25 +87,26 @@ async function stage(signal) {
   image.removeAttribute("src");
   image.classList.remove("unseen");
   if (asked.photo) {
+    image.onerror = () => image.classList.add("unseen"); // it is sent all the same; the embedder may know more formats
     image.src = photos.get(asked.photo).url;
     image.alt = "Your photo";
     crop.enabled = true;
   } else if (asked.like) {
     const found = await call(`/${project}/images/${asked.like}`, {}, { signal });
-    image.src = (await place(found, 1280).catch(() => "")) || "assets/icon.svg";
+    load(image, found, 1280, () => (image.src = "assets/icon.svg"));
     image.alt = title(found);
-    crop.enabled = Boolean(found.thumbnailUrl); // pixels of other sites cannot be read
+    crop.enabled = local(found); // pixels of other sites cannot be read
   }
-  image.onerror = () => image.classList.add("unseen"); // it is sent all the same; the embedder may know more formats
   $("cut").disabled = !crop.enabled;
   $("crop-help").hidden = !crop.enabled;
 }
 
 async function first(signal) {
   const query = { ...ranking(), limit: PAGE, verify: PAGE };
-  if (crop.region) {
+  region = crop.region;
+  if (region) {
     await $("query").decode();
-    return ask(project, query, await cut($("query"), crop.region), signal);
+    return ask(project, query, await cut($("query"), region), signal);
   }
   if (asked.photo) return ask(project, query, photos.get(asked.photo).file, signal);
   return ask(project, { ...query, sha256: asked.like }, null, signal);
@@ -157,18 +159,19 @@ function card(result) {
     el("span", { className: "name" }, name),
     el("span", { className: "detail" }, [variants, staged, places, blank, altered].filter(Boolean).join(" · ")));
   button.title = result.imageUrl;
-  return el("li", {}, button);
+  return el("li", {}, button, result.proof ? proofButton(result, name, shown) : null);
 }
 
-// What was done to the photo, in words.
-function done({ mirrored, turned, cropped, bordered, ofImage, covered }) {
-  return [
-    mirrored && "mirrored",
-    Math.abs(turned) >= 2 && `turned by ${Math.abs(turned).toFixed(0)}°`,
-    cropped && `cropped to ${(100 * ofImage).toFixed(0)} %`,
-    bordered && "framed",
-    covered && "partly covered",
-  ].filter(Boolean).join(", ");
+// The picture that was searched with, if it can be shown.
+async function shown() {
+  const picture = $("query");
+  await picture.decode().catch(() => {});
+  if (!picture.naturalWidth || !region) return picture.naturalWidth ? picture : null;
+  const part = new Image();
+  part.src = URL.createObjectURL(await cut(picture, region));
+  await part.decode();
+  URL.revokeObjectURL(part.src);
+  return part;
 }
 
 export function like(sha256) {

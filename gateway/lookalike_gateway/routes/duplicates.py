@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from lookalike.errors import LookalikeError
-from lookalike.records import DuplicateCluster, DuplicateProgress
+from lookalike.records import DuplicateCluster, DuplicateProgress, KeepRule
 from lookalike_gateway import openapi, problems
 from lookalike_gateway.auth import Permission
 from lookalike_gateway.models.duplicates import Cluster, DuplicateLine, DuplicatePage, Progress
@@ -101,6 +101,14 @@ def _find(
         project_name,
         min_similarity=query.min_similarity,
         same_file_only=query.same_file_only,
+        verify=query.verify,
+        filter=query.filter(),
+        other=query.other(),
+        rest=query.rest,
+        across_products=query.across_products,
+        newer_than=query.newer_than,
+        keep=KeepRule(query.keep),
+        recoloured=query.recoloured,
         resume_token=query.resume_token,
         on_progress=note,
     )

@@ -31,11 +31,13 @@ async def by_photo(
     project: Project, query: Annotated[Search, Query()], request: Request, state: GatewayState
 ) -> SearchResult:
     """Search with the photo in the body, or go on with a search."""
+    if query.thorough and (query.page_token or not query.verify):
+        raise invalid("thorough", "needs verify and a photo, as views are cut from it", query.thorough)
     if query.page_token:
         return await _answer(state, project, query, _continued(query))
     async with state.uploads.photo(request) as data:
         started = time.perf_counter()
-        embedding = await state.client.embed(data, fingerprint=query.verify > 0)
+        embedding = await state.client.embed(data, fingerprint=query.verify > 0, views=query.thorough)
         seconds = time.perf_counter() - started
         sha256 = hashlib.sha256(data).hexdigest()
     page = Page({"embedding": embedding, "sha256": sha256}, query.offset)
@@ -54,6 +56,8 @@ async def by_image(project: Project, query: Annotated[ImageSearch, Query()], sta
     named = query.model_dump(include={"sha256", "uri", "page_token"}, exclude_defaults=True)
     if len(named) != 1:
         raise invalid("sha256", "exactly one of sha256, uri and page_token is required", sorted(named))
+    if query.thorough:
+        raise invalid("thorough", "needs verify and a photo, as views are cut from it", query.thorough)
     page = _continued(query) if query.page_token else Page(named, query.offset)
     return await _answer(state, project, query, page)
 
@@ -83,6 +87,7 @@ async def _answer(
         exact=query.exact,
         rerank=query.rerank,
         verify=query.verify,
+        thorough=query.thorough,
     )
     last = page.offset - skipped + len(response.hits)
     context = state.thumbnails.url(project_name)

@@ -15,9 +15,9 @@ from lookalike_searcher.database.statement import Connection, schema_of, stateme
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.registry import Project
 
-TABLES: Final = ("image", "image_reference", "feedback", "verdict", "fingerprint")
+TABLES: Final = ("image", "image_reference", "feedback", "verdict", "fingerprint", "dismissal")
 """A project's tables other than those of vectors, each after the tables that it refers to."""
-_SINCE: Final = {"fingerprint": 7}
+_SINCE: Final = {"fingerprint": 7, "dismissal": 8}
 """Tables that not all versions of a project's schema have, with the first that has them."""
 PATIENCE_SECONDS: Final = 86_400.0
 """One statement may take so long here: it copies a whole table."""

@@ -1,11 +1,14 @@
 """Check a backup's manifest, which is not trusted, by the rules of the wire."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
 
+from lookalike._operations import learning as learnings
+from lookalike.records import TuningPolicy
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.backup.archive import Manifest
@@ -14,6 +17,7 @@ from lookalike_searcher.backup.row_rules import MAX_KEY
 from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.database.statement import vectors_of
 from lookalike_searcher.errors import InvalidField
+from lookalike_searcher.projects import learning
 from lookalike_searcher.projects.projection import FLOATS
 from lookalike_searcher.rpc.parse import project as projects
 
@@ -79,6 +83,17 @@ def _floats(field: str, value: str) -> np.ndarray:
     return np.frombuffer(data[: len(data) // FLOATS.itemsize * FLOATS.itemsize], FLOATS)
 
 
+def _policy(field: str, value: str) -> None:
+    if value not in tuple(TuningPolicy):
+        raise InvalidField(field, f"must be {', '.join(TuningPolicy)}", value)
+
+
+def _learning(field: str, value: Mapping[str, Any]) -> None:
+    """Check what a space was learned from by the wire's own parser."""
+    if learned := learning.of_json(json.dumps(value)):
+        projects.learning(learnings.encode(learned), field)
+
+
 def _id(field: str, value: object) -> None:
     _whole(field, value, 1)
 
@@ -91,6 +106,7 @@ _PROJECT: Final[Mapping[str, Rule]] = {
     "update_time": _time,
     "search_disabled": _flag,
     "fingerprints_disabled": _flag,
+    "tuning_policy": _policy,
     **dict.fromkeys(("image_count", "reference_count", "feedback_count"), _whole),
     **dict.fromkeys(("deleted_since_vacuum", "deleted_since_index"), _whole),
     **dict.fromkeys(("max_images", "max_hits", "searches_per_second", "max_batch"), _limit),
@@ -109,9 +125,21 @@ _PROJECTION: Final[Mapping[str, Rule]] = {
     "centre": _floats,
     "filled_to": _whole,
     "filled": _flag,
+    "learning": _learning,
+    "learned_to": _whole,
 }
 _IMPRESSION: Final[Mapping[str, Rule]] = {"day": _day, "count": _whole}
-_OPTIONAL: Final = frozenset({"feedback_count", "search_disabled", "fingerprints_disabled", "dimensions"})
+_OPTIONAL: Final = frozenset(
+    {
+        "feedback_count",
+        "search_disabled",
+        "fingerprints_disabled",
+        "dimensions",
+        "tuning_policy",
+        "learning",
+        "learned_to",
+    }
+)
 """Registries of older versions do not have these columns."""
 
 

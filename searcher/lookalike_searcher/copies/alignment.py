@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -91,18 +92,33 @@ def _of_best_pair(to: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[n
 
     In place of x and y there are complex numbers, which turn and scale as they are multiplied.
     """
-    here, there = to @ (1, 1j), of @ (1, 1j)
-    some = np.linspace(0, len(to) - 1, min(len(to), _PAIRED)).astype(np.intp)
-    first, second = (some[chosen] for chosen in np.triu_indices(len(some), 1))
+    here, there = _complex(to), _complex(of)
+    first, second = _pairs(len(to))
     base, laid = there[second] - there[first], here[second] - here[first]
     long = np.minimum(np.abs(base), np.abs(laid)) >= _LEAST_BASE
-    if not long.any():
+    first, factors = first[long], laid[long] / base[long]
+    if not len(first):
         return np.zeros(len(to), np.bool_)
-    first, factors = first[long], (laid[long] / base[long])[:, None]
-    away = factors * (there - there[first][:, None]) - (here - here[first][:, None])
-    close = away.real**2 + away.imag**2 <= (_FIRST_TOLERANCE * np.clip(np.abs(factors), 0.5, 1)) ** 2
+    shifts = here[first] - factors * there[first]
+    away = factors[:, None] * there
+    away += shifts[:, None]
+    away -= here
+    allowed = _FIRST_TOLERANCE * np.clip(np.abs(factors), 0.5, 1)
+    close = np.abs(away) <= allowed[:, None]
     best: NDArray[np.bool_] = close[close.sum(axis=1).argmax()]
     return best
+
+
+def _complex(places: NDArray[np.float64]) -> NDArray[np.complex64]:
+    return places.astype(np.float32).view(np.complex64)[:, 0]
+
+
+@cache
+def _pairs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return each pair of so many matches, or of some of them."""
+    some = np.linspace(0, count - 1, min(count, _PAIRED)).astype(np.intp)
+    first, second = np.triu_indices(len(some), 1)
+    return some[first], some[second]
 
 
 def _fitted(to: NDArray[np.float64], of: NDArray[np.float64]) -> Affine:

@@ -17,7 +17,10 @@ Warmer colours reach half of it, and colours that are gone, or turned on the whe
 _NEARLY_ALIKE: Final = 0.88
 _ALIKE: Final = 0.96
 """Local likeness from where on detail counts, and from where on it counts in full."""
-_AGREED: Final = 0.38
+_COMPRESSION: Final = 25.0
+"""Detail of this variance, in levels, is but half as alike in a copy, as compression adds noise to it."""
+_LEAST: Final = 1e-6
+_AGREED: Final = 0.54
 _STEEPNESS: Final = 40.0
 _ENOUGH_INLIERS: Final = 10
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half."""
@@ -33,12 +36,14 @@ _SURROUNDINGS: Final = np.ones((9, 9), np.uint8)
 def agreement(overlay: Overlay) -> float:
     """Return the share of detail that agrees in both pictures, with that counted in part which agrees nearly.
 
-    In a copy, that is most of it but for what is covered. In two shots of a scene it is less than a third, as what is
-    near has moved against what is far, so that they agree only here and there.
+    In a copy, that is most of it. In two shots of a scene it is much less, as what is near has moved against what is
+    far, so that they agree only here and there. What is plain in one of them, as it is covered, says little.
     """
-    texture = overlay.texture[overlay.common]
-    agreed = np.interp(overlay.likeness[overlay.common], (_NEARLY_ALIKE, _ALIKE), (0, 1))
-    return float((texture * agreed).sum() / max(texture.sum(), _DETAIL))
+    shared = overlay.shared[overlay.common]
+    variance = shared * shared
+    of_copy = np.maximum(variance / (variance + _COMPRESSION), _LEAST)
+    agreed = np.interp(overlay.likeness[overlay.common] / of_copy, (_NEARLY_ALIKE, _ALIKE), (0, 1))
+    return float((shared * agreed).sum() / max(shared.sum(), _DETAIL))
 
 
 def confidence(agreed: float, inliers: int) -> float:

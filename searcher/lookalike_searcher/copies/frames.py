@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from lookalike_searcher.copies import alignment
 from lookalike_searcher.copies.alignment import Affine
-from lookalike_searcher.copies.overlay import Mask
+from lookalike_searcher.copies.overlay import Mask, Seen
 from lookalike_searcher.copies.proof import Corners, Region
-from lookalike_serving.fingerprint.keypoints import Keypoints
 
 _SQUARE: Final = np.array(((0, 0), (1, 0), (1, 1), (0, 1)), np.float64)
 _DIGITS: Final = 4
@@ -21,15 +20,15 @@ class Frames:
     """These are the frames of the query and the image.
 
     Args:
-        query: says how large the query's small picture is.
-        image: says how large the image's is.
+        query: the query's small picture, or its mirror image.
+        image: the image's.
         affine: takes places of the image to places of the query, or of its mirror image.
         mirrored: whether it is the mirror image's.
     """
 
-    def __init__(self, query: Keypoints, image: Keypoints, affine: Affine, *, mirrored: bool) -> None:
-        self._query = np.array((query.width, query.height), np.float64)
-        self._image = np.array((image.width, image.height), np.float64)
+    def __init__(self, query: Seen, image: Seen, affine: Affine, *, mirrored: bool) -> None:
+        self._query, self._image = (np.array(seen.whole.shape[::-1], np.float64) for seen in (query, image))
+        self._within = query.corners, image.corners
         self._to_seen = affine
         self._mirrored = mirrored
 
@@ -47,12 +46,19 @@ class Frames:
     @cached_property
     def of_query(self) -> float:
         """Return the share of the query that shows the image."""
-        return _share_of_square(self.corners_in_query)
+        return self._seen / float(self._query.prod())
 
     @cached_property
     def of_image(self) -> float:
         """Return the share of the image that the query shows."""
-        return _share_of_square(self.corners_in_image)
+        return self._seen / float(self._image.prod() * alignment.scale(self._to_seen) ** 2)
+
+    @cached_property
+    def _seen(self) -> float:
+        """Return how many of the query's pixels show the image: not its frame, where the image is more than a frame."""
+        query = _SQUARE * self._query
+        image, within = (alignment.apply(self._to_seen, places) for places in (_SQUARE * self._image, self._within[1]))
+        return _common(query, image) - _common(query, within) + _common(self._within[0], within)
 
     def region(self, mask: Mask, *, in_query: bool) -> Region:
         """Return the rectangle of the query that holds a region.
@@ -81,6 +87,6 @@ def _rounded(places: NDArray[np.float64]) -> Corners:
     return tuple((round(float(x), _DIGITS), round(float(y), _DIGITS)) for x, y in places)
 
 
-def _share_of_square(corners: Corners) -> float:
-    shape, square = (np.asarray(places, np.float32) for places in (corners, _SQUARE))
-    return min(1.0, float(cv2.intersectConvexConvex(shape, square)[0]))
+def _common(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the area of what two convex shapes have in common."""
+    return float(cv2.intersectConvexConvex(one.astype(np.float32), other.astype(np.float32))[0])

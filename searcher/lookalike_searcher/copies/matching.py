@@ -84,7 +84,8 @@ def _agreeing(turns: NDArray[np.float32], octaves: NDArray[np.float32]) -> NDArr
     """Return which matches are about as turned and scaled as the match that has most others on its side."""
     if not len(turns):
         return np.zeros(0, np.bool_)
-    turned = np.abs((turns[:, None] - turns + 0.5) % 1 - 0.5) <= _TURN_TOLERANCE
-    together = turned & (np.abs(octaves[:, None] - octaves) <= _OCTAVE_TOLERANCE)
+    turned = turns[:, None] - turns
+    turned -= np.rint(turned)  # a whole turn is none
+    together = (np.abs(turned) <= _TURN_TOLERANCE) & (np.abs(octaves[:, None] - octaves) <= _OCTAVE_TOLERANCE)
     best: NDArray[np.bool_] = together[together.sum(axis=1).argmax()]
     return best

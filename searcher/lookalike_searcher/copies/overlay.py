@@ -1,7 +1,8 @@
 """Lay a picture over another, and see where they show the same."""
 
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Final, Self
 
 import cv2
 import numpy as np
@@ -43,7 +44,8 @@ class Overlay:
         in_one: whether that is the one picture's frame.
         common: where both are.
         likeness: how well their detail agrees around each pixel, in [-1, 1].
-        texture: how much detail there is around each pixel, in levels.
+        texture: how much detail there is around each pixel in the one that has more, in levels.
+        shared: how much there is in both: their geometric mean.
         one: the one's lightness and colours, in CIELAB.
         other: the other's.
     """
@@ -52,21 +54,57 @@ class Overlay:
     common: Mask
     likeness: Plane
     texture: Plane
+    shared: Plane
     one: Plane
     other: Plane
 
 
-def lay(one: Picture, other: Picture, affine: Affine) -> Overlay | None:
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture is seen with what is known of it alone, which is found once, however often it is laid over others.
+
+    Attributes:
+        picture: its pixels.
+        whole: 255 where it is, and 0 where lines of one colour frame it: what is behind a frame is not seen.
+    """
+
+    picture: Picture
+    whole: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, picture: Picture) -> Self:
+        """Return the picture with what is known of it."""
+        return cls(picture, _within_frame(picture))
+
+    @cached_property
+    def mirrored(self) -> "Seen":
+        """Return the mirror image, seen the same way."""
+        return Seen(np.ascontiguousarray(self.picture[:, ::-1]), np.ascontiguousarray(self.whole[:, ::-1]))
+
+    @cached_property
+    def corners(self) -> NDArray[np.float64]:
+        """Return the corners of what is within its frame, from the upper left one clockwise, in pixels."""
+        rows, columns = (np.flatnonzero(self.whole.any(axis=axis)) for axis in (1, 0))
+        (left, right), (top, bottom) = ((lines[0], lines[-1] + 1) for lines in (columns, rows))
+        return np.array(((left, top), (right, top), (right, bottom), (left, bottom)), np.float64)
+
+    @cached_property
+    def lab(self) -> Plane:
+        """Return its lightness and colours, in CIELAB."""
+        return _lab(self.picture)
+
+
+def lay(one: Seen, other: Seen, affine: Affine) -> Overlay | None:
     """Lay the other picture over the one; None if they have too little in common."""
     in_one = alignment.scale(affine) <= 1
     base, above, transform = (one, other, affine) if in_one else (other, one, alignment.inverse(affine))
-    warped, common = _warped(above, transform, base.shape[:2])
-    common &= _eroded(_within_frame(base))
+    warped, common = _warped(above, transform, base.whole.shape)
+    common &= _eroded(base.whole)
     if common.sum() < LEAST_AREA:
         return None
-    below, upon = _lab(base), _lab(warped)
-    likeness, texture = _compared(below[..., 0] * _LEVELS, upon[..., 0] * _LEVELS, common)
-    return Overlay(in_one, common, likeness, texture, *((below, upon) if in_one else (upon, below)))
+    below, upon = base.lab, _lab(warped)
+    compared = _compared(below[..., 0] * _LEVELS, upon[..., 0] * _LEVELS, common)
+    return Overlay(in_one, common, *compared, *((below, upon) if in_one else (upon, below)))
 
 
 def prepare() -> None:
@@ -78,16 +116,16 @@ def _lab(picture: Picture) -> Plane:
     return np.asarray(cv2.cvtColor(picture.astype(np.float32) / np.float32(255), cv2.COLOR_BGR2Lab), np.float32)
 
 
-def _warped(picture: Picture, transform: Affine, shape: tuple[int, int]) -> tuple[Picture, Mask]:
+def _warped(seen: Seen, transform: Affine, shape: tuple[int, ...]) -> tuple[Picture, Mask]:
     """Return the picture in a frame of this shape, and where it is whole there."""
-    scale = alignment.scale(transform)
+    picture, scale = seen.picture, alignment.scale(transform)
     if scale < 1:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), _BLUR_WHEN_SHRUNK / scale), np.uint8)
     by_centres = transform.copy()  # OpenCV counts from the centre of the first pixel, we from its corner
     by_centres[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
     size = shape[::-1]
     warped = cv2.warpAffine(picture, by_centres, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    there = cv2.warpAffine(_within_frame(picture), by_centres, size, flags=cv2.INTER_LINEAR)
+    there = cv2.warpAffine(seen.whole, by_centres, size, flags=cv2.INTER_LINEAR)
     return np.asarray(warped, np.uint8), _eroded(np.asarray(there, np.uint8))
 
 
@@ -96,29 +134,28 @@ def _eroded(whole: NDArray[np.uint8]) -> Mask:
 
 
 def _within_frame(picture: Picture) -> NDArray[np.uint8]:
-    """Return 255 where the picture is, and 0 where lines of one colour frame it: what is behind a frame is not seen."""
-    light = picture.mean(axis=2)
+    light = picture.sum(axis=2, dtype=np.float32) / picture.shape[2]
     whole = np.full(light.shape, 255, np.uint8)
     for lines, seen in ((light, whole), (light[::-1], whole[::-1]), (light.T, whole.T), (light.T[::-1], whole.T[::-1])):
         seen[: _frame(lines)] = 0
     return whole
 
 
-def _frame(lines: NDArray[np.float64]) -> int:
+def _frame(lines: Plane) -> int:
     """Return how many of the first lines are all of one colour."""
     first = lines[: int(len(lines) * _WIDEST_FRAME)]
     plain = (first.std(axis=1) <= _PLAIN) & (np.abs(first.mean(axis=1) - first[0].mean()) <= _PLAIN)
     return len(first) if plain.all() else int(plain.argmin())
 
 
-def _compared(one: Plane, other: Plane, common: Mask) -> tuple[Plane, Plane]:
-    """Return the local correlation of both pictures' detail, and how much of it there is."""
+def _compared(one: Plane, other: Plane, common: Mask) -> tuple[Plane, Plane, Plane]:
+    """Return the local correlation of both pictures' detail, how much of it there is, and how much in both."""
     mean = _Mean(common)
     here, there = _detail(one, mean), _detail(other, mean)
     of_one, of_other = (np.maximum(mean(detail * detail), 0) for detail in (here, there))  # sums drift below 0
     of_both = mean(here * there)
     likeness = of_both / np.sqrt((of_one + _NOISE) * (of_other + _NOISE))
-    return np.asarray(likeness, np.float32), np.asarray(np.sqrt(np.maximum(of_one, of_other)), np.float32)
+    return likeness, np.sqrt(np.maximum(of_one, of_other)), np.sqrt(np.sqrt(of_one * of_other))
 
 
 def _detail(plane: Plane, mean: "_Mean") -> Plane:

@@ -5,9 +5,10 @@ from functools import cached_property
 from typing import Self
 
 from lookalike_searcher.copies.matching import mirrored
+from lookalike_searcher.copies.overlay import Seen
 from lookalike_serving.fingerprint import Fingerprint, picture
 from lookalike_serving.fingerprint.keypoints import Keypoints
-from lookalike_serving.fingerprint.picture import InvalidPicture, Picture
+from lookalike_serving.fingerprint.picture import InvalidPicture
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +37,9 @@ class Side:
         return cls(keypoints, fingerprint.picture)
 
     @cached_property
-    def picture(self) -> Picture:
-        """Return the pixels of the small picture. Raises InvalidPicture."""
-        return picture.decode(self.encoded)
+    def seen(self) -> Seen:
+        """Return the small picture as it is laid over others. Raises InvalidPicture."""
+        return Seen.of(picture.decode(self.encoded))
 
     @cached_property
     def mirrored(self) -> Keypoints:

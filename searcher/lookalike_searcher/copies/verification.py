@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-import numpy as np
-
 from lookalike_searcher.copies import alignment, evidence, overlay
 from lookalike_searcher.copies.alignment import Alignment
 from lookalike_searcher.copies.frames import Frames
@@ -14,7 +12,7 @@ from lookalike_searcher.copies.proof import SIMILAR, TOO_LITTLE, Kind, Proof
 from lookalike_searcher.copies.sides import Side
 
 _FEW_KEYPOINTS: Final = 16
-"""A picture that has fewer keypoints shows too little to be told from others."""
+"""A picture that has fewer keypoints shows too little to be told from others: two lamps of one outline, say."""
 _LEAST_CONFIDENCE: Final = 0.5
 _PLAIN_INLIERS: Final = 15
 """A picture that agrees in so many places is looked at before its mirror image is."""
@@ -26,15 +24,17 @@ def verify(query: Side, image: Side) -> Proof:
     Raises:
         InvalidPicture: one of the small pictures is broken.
     """
+    if min(len(query.keypoints), len(image.keypoints)) < _FEW_KEYPOINTS:
+        return TOO_LITTLE
     for found, mirrored in _alignments(query, image):
-        picture = np.ascontiguousarray(query.picture[:, ::-1]) if mirrored else query.picture
-        laid = overlay.lay(picture, image.picture, found.affine)
+        seen = query.seen.mirrored if mirrored else query.seen
+        laid = overlay.lay(seen, image.seen, found.affine)
         if laid:
             confidence = evidence.confidence(evidence.agreement(laid), found.inliers)
             if confidence >= _LEAST_CONFIDENCE:
-                return _proof(query, image, found, laid, confidence, mirrored=mirrored)
-    few = min(len(query.keypoints), len(image.keypoints)) < _FEW_KEYPOINTS
-    return TOO_LITTLE if few else SIMILAR
+                frames = Frames(seen, image.seen, found.affine, mirrored=mirrored)
+                return _proof(frames, found, laid, confidence, mirrored=mirrored)
+    return SIMILAR
 
 
 def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:
@@ -54,10 +54,9 @@ def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:
         yield plain, False
 
 
-def _proof(query: Side, image: Side, found: Alignment, laid: Overlay, confidence: float, *, mirrored: bool) -> Proof:
+def _proof(frames: Frames, found: Alignment, laid: Overlay, confidence: float, *, mirrored: bool) -> Proof:
     differs = evidence.differing(laid)
     covered, (colours, recoloured) = evidence.covered(laid, differs), evidence.colour_distance(laid, differs)
-    frames = Frames(query.keypoints, image.keypoints, found.affine, mirrored=mirrored)
     turned = alignment.turn(found.affine)
     return Proof(
         kind=Kind.RECOLOURED if recoloured else Kind.NEAR_DUPLICATE,

@@ -1,5 +1,8 @@
 """Admit calls to connections: fairly between projects, and only calls that can be answered in time.
 
+A call needs a place in its project's share, and then a connection, of which all projects have the same ones: with many
+busy projects, the connections are the limit, and with one, its share is.
+
 A queue that is long helps nobody: what leaves it late is answered to callers who have gone. So a call may wait only if
 the pace at which calls now end says that it will not wait long, measured by its own deadline; otherwise it is refused
 at once. Nichols and Jacobson ("Controlling queue delay", ACM Queue 2012) bound a queue by time in this way, not by
@@ -10,17 +13,22 @@ length. Where the estimate was wrong, and calls wait longer, the newest are serv
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from lookalike_searcher.quota import QuotaExceeded
+from lookalike_serving.errors import DomainError
 from lookalike_serving.patience import acceptable_wait, retry_after
 
 MAX_WAITING: Final = 200
-"""So many calls on one project may wait at most, however quick they are, as each needs memory."""
+"""So many calls may wait for one share at most, however quick they are, as each needs memory."""
 _WEIGHT: Final = 0.1
 """The weight of the last call in the mean time between two ends."""
 _FIRST_GUESS_SECONDS: Final = 0.002
+
+Refuse = Callable[[str, int, float, float], DomainError]
+"""Makes the refusal of a call: of its project's name, how many calls wait, and the seconds to wait and to stay away."""
 
 
 @dataclass(eq=False)
@@ -62,13 +70,20 @@ class Admission:
     Args:
         share: places of one project.
         patience: seconds that callers without a deadline are taken to wait for their answer.
+        refuse: makes refusals.
     """
 
-    def __init__(self, share: int, patience: float) -> None:
+    def __init__(self, share: int, patience: float, refuse: Refuse = QuotaExceeded.busy) -> None:
         self._share = share
         self._patience = patience
+        self._refuse = refuse
         self._pace = _FIRST_GUESS_SECONDS
         self._projects: dict[str, _Places] = {}
+
+    @property
+    def calls_wait(self) -> bool:
+        """Say whether any call waits for a place of its project."""
+        return any(places.waiting for places in self._projects.values())
 
     def check(self, project_name: str, remaining: float) -> None:
         """Refuse a call that `take` would refuse, before any work is done for it.
@@ -78,7 +93,7 @@ class Admission:
             remaining: seconds until the caller's deadline; infinite if there is none.
 
         Raises:
-            QuotaExceeded: the call would wait too long.
+            DomainError: the call would wait too long; see `refuse`.
         """
         places = self._projects.get(project_name)
         if places and not places.free:
@@ -92,7 +107,7 @@ class Admission:
             remaining: seconds until the caller's deadline; infinite if there is none.
 
         Raises:
-            QuotaExceeded: the call would wait too long, or has.
+            DomainError: the call would wait too long, or has; see `refuse`.
         """
         places = self._projects.get(project_name)
         if places is None:
@@ -118,7 +133,7 @@ class Admission:
     def _check(self, places: _Places, project_name: str, acceptable: float) -> None:
         expected = places.expected_wait(time.monotonic())
         if expected > acceptable or len(places.waiting) >= MAX_WAITING:
-            raise _refusal(project_name, places, expected)
+            raise self._refusal(project_name, places, expected)
 
     def give_back(self, project_name: str) -> None:
         """Give a place of the project back."""
@@ -142,7 +157,7 @@ class Admission:
             if waiter.admitted.done():  # it was cancelled just now
                 continue
             if waiter.deadline < needed:
-                waiter.admitted.set_exception(_refusal(project_name, places, places.expected_wait(now)))
+                waiter.admitted.set_exception(self._refusal(project_name, places, places.expected_wait(now)))
                 continue
             waiter.admitted.set_result(None)
             return
@@ -150,6 +165,5 @@ class Admission:
         if places.free == self._share:
             del self._projects[project_name]
 
-
-def _refusal(project_name: str, places: _Places, expected: float) -> QuotaExceeded:
-    return QuotaExceeded.busy(project_name, len(places.waiting), expected, retry_after(expected))
+    def _refusal(self, project_name: str, places: _Places, expected: float) -> DomainError:
+        return self._refuse(project_name, len(places.waiting), expected, retry_after(expected))

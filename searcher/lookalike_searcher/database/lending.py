@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lookalike_searcher.database.admission import Admission
 from lookalike_searcher.database.connection import FAILURES, NET_SECONDS
+from lookalike_searcher.errors import Overloaded
 from lookalike_searcher.metrics import Metrics
+from lookalike_serving.patience import PATIENCE_SECONDS
 from lookalike_serving.rpc import time_remaining
 
 if TYPE_CHECKING:
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
 
     Lent: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
+_ALL: Final = ""
+"""This is no project's name: all calls share the pool's connections."""
 _REST_SECONDS: Final = 1.0
 """A connection is kept from the pool for so long at most. The pool closes those that are old, or that nobody uses."""
 
 
 class Lender:
-    """The lender lends a pool's connections, to each project its share.
+    """The lender lends a pool's connections, to each project its share, and only to calls that need not wait too long.
 
     A connection that is given back in order rests here, and the next borrower gets it. To go through the pool each time
     takes two tasks and a timer, which was a fifteenth of the processor time of a search.
@@ -34,20 +38,35 @@ class Lender:
 
     def __init__(self, pool: "asyncpg.Pool[Any]", seconds: float, metrics: Metrics) -> None:
         self._pool, self._seconds, self._metrics = pool, seconds, metrics
+        self._all = Admission(
+            pool.get_max_size(), PATIENCE_SECONDS, lambda _, waiting, wait, retry: Overloaded(waiting, wait, retry)
+        )
         self._resting: list[Lent] = []
         self._waiting = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         metrics.watch_pool(pool.get_size, lambda: pool.get_idle_size() + len(self._resting))
 
+    def check(self, admission: Admission, project_name: str) -> None:
+        """Refuse a call that `borrow` would refuse. Raises QuotaExceeded, Overloaded."""
+        remaining = time_remaining()
+        admission.check(project_name, remaining)
+        self._all.check(_ALL, remaining)
+
     async def borrow(self, admission: Admission | None, project_name: str) -> "Lent":
-        """Return a connection, when the project's share has a place. Raises QuotaExceeded, and asyncpg's errors."""
+        """Return a connection, when the project's share has a place, and the pool has one.
+
+        Raises:
+            QuotaExceeded: the call would wait too long for the project's share.
+            Overloaded: the call would wait too long for any connection.
+            Exception: asyncpg's own errors.
+        """
         began = time.perf_counter()
         try:
             if admission and project_name:
                 await admission.take(project_name, time_remaining())
             try:
-                return self._rested() or await self._acquired()
+                return await self._lent()
             except BaseException:
                 if admission and project_name:
                     admission.give_back(project_name)
@@ -72,6 +91,7 @@ class Lender:
                 self._timer = asyncio.get_running_loop().call_later(_REST_SECONDS, self._release_rested)
         else:
             self._release(connection)
+        self._all.give_back(_ALL)
         if admission and project_name:
             admission.give_back(project_name)
 
@@ -89,6 +109,18 @@ class Lender:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _lent(self) -> "Lent":
+        self._waiting += 1
+        try:
+            await self._all.take(_ALL, time_remaining())
+            try:
+                return self._rested() or await self._acquired()
+            except BaseException:
+                self._all.give_back(_ALL)
+                raise
+        finally:
+            self._waiting -= 1
+
     def _rested(self) -> "Lent | None":
         while self._resting:
             connection = self._resting.pop()
@@ -98,12 +130,8 @@ class Lender:
         return None
 
     async def _acquired(self) -> "Lent":
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._seconds):  # the pool's own timeout needs a task
-                return await self._pool.acquire()
-        finally:
-            self._waiting -= 1
+        async with asyncio.timeout(self._seconds):  # the pool's own timeout needs a task
+            return await self._pool.acquire()
 
     def _release(self, connection: "Lent") -> None:
         self.do_later(self._released(connection))

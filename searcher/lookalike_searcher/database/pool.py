@@ -85,6 +85,7 @@ class Database:
 
         Raises:
             QuotaExceeded: the call would wait too long for the project's share.
+            Overloaded: it would wait too long for any connection.
             DatabaseTimeout: the caller's deadline, or the limit for one statement, has passed.
             DatabaseUnavailable: PostgreSQL cannot be reached, or the connection is lost; uncommitted changes are
                 undone.
@@ -169,8 +170,14 @@ class Database:
 
         Raises:
             QuotaExceeded: the call would wait too long for the project's share.
+            Overloaded: it would wait too long for any connection.
         """
-        self._readers.check(project_name, time_remaining())
+        self._lender.check(self._readers, project_name)
+
+    @property
+    def calls_wait(self) -> bool:
+        """Say whether any call that reads waits for its project's share of the connections."""
+        return self._readers.calls_wait
 
     async def _begin(self, connection: Connection, kind: str, settings: str = "", condition: str = "") -> bool:
         seconds = min(self._command_timeout, time_remaining())

@@ -1,14 +1,15 @@
 """Find neighbours through the index of the space."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
 from lookalike_searcher.database import walking
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.duplicates.exact import Scan
-from lookalike_searcher.duplicates.neighbours import TOLERANCE
+from lookalike_searcher.duplicates.neighbours import TOLERANCE, Pairs
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 AT_ONCE: Final = 500
@@ -27,7 +28,8 @@ _STATEMENT_ROWS: Final = 50_000
 class _LookedUp:
     """Pairs of near images, the queried one first, and queried ones that the index may not have answered in full."""
 
-    pairs: set[tuple[int, int]] = field(default_factory=set)
+    pairs: dict[tuple[int, int], float] = field(default_factory=dict)
+    """With their cosines."""
     crowded: list[int] = field(default_factory=list)
     """All images that it found for these are near, so there may be more."""
     astray: list[int] = field(default_factory=list)
@@ -48,23 +50,17 @@ class Lookup:
         self._distance = 1 - min_similarity + TOLERANCE
         self._scan = Scan(source, min_similarity, dimensions)
 
-    async def later(self, ids: Iterable[int], skip: Collection[int]) -> dict[int, int]:
-        """Look the images up in the index; see `Neighbours`."""
-        looked_up = await self._look_up(sorted(ids))
-        firsts = await self._scan.later(looked_up.crowded, skip)
-        for queried, near in looked_up.pairs:
-            if near > queried and near not in skip:
-                firsts[near] = min(queried, firsts.get(near, queried))
-        return firsts
+    async def pairs(self, ids: Sequence[int], *, later_only: bool) -> AsyncGenerator[Pairs, None]:
+        """Look the images up in the index; see `Neighbours`.
 
-    async def earlier(self, ids: Iterable[int], up_to: int) -> dict[int, int]:
-        """Look the images up in the index; see `Neighbours`."""
-        looked_up = await self._look_up(sorted(ids))
-        firsts = await self._scan.earlier(looked_up.crowded, up_to)
-        for queried, near in looked_up.pairs:
-            if near < queried and near <= up_to:
-                firsts[queried] = min(near, firsts.get(queried, near))
-        return firsts
+        Earlier images count too: of two images, the index may lead from only one to the other.
+        """
+        looked_up = await self._look_up(ids)
+        if near := [(one, other, cosine) for (one, other), cosine in looked_up.pairs.items() if one != other]:
+            yield Pairs.of(near)
+        async with aclosing(self._scan.pairs(sorted(looked_up.crowded), later_only=False)) as compared:
+            async for pairs in compared:
+                yield pairs
 
     async def _look_up(self, ids: Sequence[int]) -> _LookedUp:
         """Return the neighbours of the images, looked up deeper and deeper."""
@@ -86,10 +82,12 @@ class Lookup:
             await connection.execute(walking.settings(ef_search))
             sql = statement("neighbour_nearest", project.id, space.id)
             rows = await connection.fetch(sql, ids, depth, self._distance)
-        counts = Counter(queried for queried, _, _ in rows)
+        counts = Counter(row["asked_id"] for row in rows)
         looked_up.crowded.extend(image for image in ids if counts[image] == depth)
         looked_up.pairs.update(
-            (queried, near) for queried, near, featureless in rows if counts[queried] < depth and not featureless
+            ((asked, near), 1 - distance)
+            for asked, near, featureless, distance in rows
+            if counts[asked] < depth and not featureless
         )
         looked_up.astray.extend(
             image for image in ids if counts[image] < depth and (image, image) not in looked_up.pairs

@@ -1,91 +1,123 @@
 """Read clusters from the database, once the ids of their images are known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.duplicates import sketch
+from lookalike_searcher.copies.proof import Kind, Proof
+from lookalike_searcher.database.statement import statement
+from lookalike_searcher.duplicates.clustering import Fellow
+from lookalike_searcher.duplicates.keep_rule import KeepRule, Worth
+from lookalike_searcher.duplicates.verification import PairVerifier
 from lookalike_searcher.images import reading
 from lookalike_searcher.images.image import Image
-from lookalike_searcher.projects.space import Space
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 LISTED_IMAGES: Final = 1_000
 """A cluster lists so many images at most, and says how many it has."""
-_PAGE: Final = 1_000
-"""So many vectors are read at a time."""
+_PROVEN: Final = (Kind.NEAR_DUPLICATE, Kind.RECOLOURED)
 
 
 @dataclass(frozen=True)
 class Member:
-    """A member is an image of a cluster, with its cosine to the cluster's first image."""
+    """A member is an image of a cluster, with its nearest fellow there; an image by itself has none.
+
+    Attributes:
+        nearest: the hash of the nearest fellow; empty if there is none, or it has been deleted.
+        proof: what was done to the nearest fellow so that it became this image, if that is proven.
+    """
 
     image: Image
-    similarity: float
+    product_count: int
+    fellow: Fellow | None
+    nearest: bytes
+    proof: Proof | None
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster has its first image first, then the most similar ones. It counts all its images."""
+    """A cluster has the image first that is suggested to be kept, then the most similar ones. It counts them all."""
 
     members: list[Member]
     image_count: int
+    keep: KeepRule
 
 
-async def read(source: SpaceReader, clusters: Sequence[Sequence[int]]) -> list[Cluster | None]:
-    """Return the clusters with these images, each in order of id; None for a cluster that has too few images left.
+class ClusterReader:
+    """The reader reads clusters as they are now.
 
-    Raises:
-        NotFound: the project or the space has been deleted.
+    Args:
+        source: reads the project.
+        verifier: proves what was done to images.
+        keep: by which rule an image is suggested to be kept.
     """
-    async with source.reading() as (connection, project, space):
-        cosines = await _cosines(connection, project.id, space, clusters)
-        listed = [image for ids in clusters for image in _listed(ids, cosines)]
-        images = {image.id: image for image in await reading.of_ids(connection, project, listed)}
-    return [_cluster(ids, cosines, images) for ids in clusters]
+
+    def __init__(self, source: SpaceReader, verifier: PairVerifier, keep: KeepRule) -> None:
+        self._source = source
+        self._verifier = verifier
+        self._keep = keep
+
+    async def read(self, groups: Sequence[Sequence[int]], fellows: Mapping[int, Fellow]) -> list[Cluster | None]:
+        """Return the clusters with these images; None for a cluster that has too few images left.
+
+        Raises:
+            NotFound: the project or the space has been deleted.
+        """
+        ids = [image for group in groups for image in group]
+        async with self._source.reading() as (connection, project, _):
+            rows = await connection.fetch(statement("duplicate_members", project.id), ids)
+            worths = {row["id"]: Worth(**row) for row in rows}
+            listings = [self._listed(group, fellows, worths) for group in groups]
+            listed = [worth.id for listing in listings for worth in listing]
+            images = {image.id: image for image in await reading.of_ids(connection, project, listed)}
+        proofs = await self._proofs(listed, fellows)
+        clusters: list[Cluster | None] = []
+        for group, listing in zip(groups, listings, strict=True):
+            members = [
+                Member(
+                    images[worth.id],
+                    worth.product_count,
+                    fellow := fellows.get(worth.id),
+                    worths[fellow.image_id].sha256 if fellow and fellow.image_id in worths else b"",
+                    proofs.get(worth.id),
+                )
+                for worth in listing
+                if worth.id in images
+            ]
+            count = sum(image in worths for image in group)
+            clusters.append(Cluster(members, count, self._keep) if _is_left(group, members) else None)
+        return clusters
+
+    def _listed(self, group: Iterable[int], fellows: Mapping[int, Fellow], worths: Mapping[int, Worth]) -> list[Worth]:
+        """Return the images that the cluster lists: the one to keep, then those that are most similar to a fellow."""
+        present = [worths[image] for image in group if image in worths]
+        if not present:
+            return []
+        first = min(present, key=lambda worth: worth.place(self._keep))
+        others = (worth for worth in present if worth is not first)
+        return [first, *sorted(others, key=lambda worth: (-fellows[worth.id].cosine, worth.sha256))][:LISTED_IMAGES]
+
+    async def _proofs(self, images: Iterable[int], fellows: Mapping[int, Fellow]) -> dict[int, Proof]:
+        pairs = [(image, fellows[image].image_id) for image in images if _is_proven(fellows.get(image))]
+        proofs: dict[int, Proof] = {}
+        for start in range(0, len(pairs), _AT_ONCE):
+            part = pairs[start : start + _AT_ONCE]
+            for (image, _), proof in zip(part, await self._verifier.proofs(part), strict=True):
+                if proof and proof.is_copy:
+                    proofs[image] = proof
+        return proofs
 
 
-async def _cosines(
-    connection: Connection, project_id: int, space: Space, clusters: Sequence[Sequence[int]]
-) -> dict[int, float]:
-    """Return the cosine of each image to the first image of its cluster, if both still exist."""
-    cosines = {ids[0]: 1.0 for ids in clusters if len(ids) == 1}  # an image alone may have no vector
-    compared = [ids for ids in clusters if len(ids) > 1]
-    firsts = await _vectors(connection, project_id, space, [ids[0] for ids in compared])
-    pairs = [(image, ids[0]) for ids in compared for image in ids]
-    for start in range(0, len(pairs), _PAGE):
-        page = pairs[start : start + _PAGE]
-        vectors = await _vectors(connection, project_id, space, [image for image, _ in page])
-        for image, first in page:
-            if image in vectors and first in firsts:
-                cosine = 1.0 if image == first else float(vectors[image] @ firsts[first])
-                cosines[image] = max(-1.0, min(1.0, cosine))  # rounding may exceed 1
-    return cosines
+_AT_ONCE: Final = 128
+"""So many pairs are proven at a time, as their fingerprints take a megabyte or two."""
 
 
-async def _vectors(
-    connection: Connection, project_id: int, space: Space, ids: Sequence[int]
-) -> Mapping[int, np.ndarray]:
-    """Return vectors of length 1 by the ids of their images."""
-    rows = await connection.fetch(statement("neighbour_vectors", project_id, space.id), ids)
-    decoded = sketch.decoded([row["vector"] for row in rows], space.dimensions)
-    return dict(zip((row["image_id"] for row in rows), decoded, strict=True))
+def _is_proven(fellow: Fellow | None) -> bool:
+    return fellow is not None and fellow.kind in _PROVEN
 
 
-def _listed(ids: Sequence[int], cosines: Mapping[int, float]) -> list[int]:
-    """Return the images that the cluster lists: the first, then the most similar ones. None without the first."""
-    present = (image for image in ids if image in cosines)
-    return sorted(present, key=lambda image: (image != ids[0], -cosines[image]))[:LISTED_IMAGES]
-
-
-def _cluster(ids: Sequence[int], cosines: Mapping[int, float], images: Mapping[int, Image]) -> Cluster | None:
-    """Return the cluster; None if it lost its first image or all others, or, with one image, its second reference."""
-    members = [Member(images[image], cosines[image]) for image in _listed(ids, cosines) if image in images]
-    if not members or members[0].image.id != ids[0]:
-        return None
-    if len(members) == 1 and (len(ids) > 1 or members[0].image.reference_count == 1):
-        return None
-    return Cluster(members, sum(image in cosines for image in ids))
+def _is_left(group: Sequence[int], members: Sequence[Member]) -> bool:
+    """Return whether there is a cluster still: several images, or one that is used in several places."""
+    if len(group) > 1:
+        return len(members) > 1
+    return bool(members) and members[0].image.reference_count > 1

@@ -1,69 +1,79 @@
-"""Cluster images that are near one another.
+"""Cluster images: those that are connected by duplicates are one cluster, unless somebody said that they are none."""
 
-An image's leader is the first image that is near it and comes before it. An image without a leader is a root. The
-others lead to one root, leader by leader, and all images that lead to a root are its cluster. So clusters are disjoint,
-each image of a cluster is near another one of it, and the root is its first. A cluster is found from its root alone.
-"""
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from collections.abc import Collection, Sequence
-
-from lookalike_searcher.duplicates.neighbours import Neighbours
-
-_ANY = 2**63 - 1
+from lookalike_searcher.copies.proof import Kind
 
 
-class Forest:
-    """The forest finds the clusters of all images after a given one, block by block.
+class Fellow(NamedTuple):
+    """The nearest fellow of an image is the most similar one that it was found to be a duplicate of.
 
-    Args:
-        neighbours: finds near images.
-        began: the id of the image after which it begins. Clusters whose roots come up to there are left out.
+    `kind` says what its fingerprint showed; None if none was compared, so that the cosine told.
     """
 
-    def __init__(self, neighbours: Neighbours, began: int) -> None:
-        self._neighbours = neighbours
-        self._began = began
-        self._claimed: set[int] = set()
-        """Images after the current block, in clusters whose roots have been seen already."""
-
-    async def clusters(self, block: Sequence[int], alone: Collection[int]) -> list[list[int]]:
-        """Return the clusters whose roots are in the block, in order of their roots, each in order.
-
-        Args:
-            block: the ids of the next images, in order, at least one.
-            alone: the ids among them that are clusters also without others.
-        """
-        unclaimed = set(block) - self._claimed
-        leaders = await self._neighbours.later(unclaimed, self._claimed)
-        members = {*leaders, *leaders.values(), *unclaimed.intersection(alone)}
-        # An image whose leader comes up to `began` belongs to an earlier cluster. An image that follows one between
-        # `began` and this block is claimed already.
-        elders = await self._neighbours.earlier(members, self._began) if self._began else {}
-        leaders = {image: leader for image, leader in leaders.items() if image not in elders}
-        leaders |= await self._followers([image for image in members if image > block[-1]], {*members, *self._claimed})
-        clusters = _clusters(members | leaders.keys(), leaders)
-        self._claimed = {image for image in {*self._claimed, *leaders, *elders} if image > block[-1]}
-        ours = (of_root for of_root in clusters if of_root[0] not in elders)
-        return [of_root for of_root in ours if len(of_root) > 1 or of_root[0] in alone]
-
-    async def _followers(self, images: Collection[int], skip: set[int]) -> dict[int, int]:
-        """Return the images that these images lead, and those that they lead, and so on, with their leaders."""
-        leaders: dict[int, int] = {}
-        while images:
-            near = await self._neighbours.later(images, skip)
-            first = await self._neighbours.earlier(near, _ANY)
-            led = {image: leader for image, leader in near.items() if first.get(image, leader) >= leader}
-            leaders |= led
-            skip |= led.keys()
-            images = led.keys()
-        return leaders
+    image_id: int
+    cosine: float
+    kind: Kind | None
 
 
-def _clusters(images: Collection[int], leaders: dict[int, int]) -> list[list[int]]:
-    """Return the clusters in order of their roots, each in order."""
-    roots: dict[int, int] = {}
-    of_root: dict[int, list[int]] = {}
-    for image in sorted(images):  # after its leader
-        root = roots[image] = roots[leaders[image]] if image in leaders else image
-        of_root.setdefault(root, []).append(image)
-    return list(of_root.values())
+class Clusters:
+    """The clusters grow as pairs are joined.
+
+    Args:
+        dismissed: pairs of images that are no duplicates. The two of a pair are never in one cluster.
+    """
+
+    def __init__(self, dismissed: Iterable[tuple[int, int]] = ()) -> None:
+        self.fellows: dict[int, Fellow] = {}
+        """The nearest fellow of each image that has one."""
+        self._parents: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}
+        self._apart: dict[int, set[int]] = defaultdict(set)
+        """For the root of a cluster, the roots of those that it must not be joined with."""
+        for one, other in dismissed:
+            self._apart[one].add(other)
+            self._apart[other].add(one)
+
+    def are_settled(self, one: int, other: int, cosine: float) -> bool:
+        """Return whether joining the pair would change nothing: they are in one cluster, with fellows as near."""
+        if self.root(one) != self.root(other):
+            return False
+        return self.fellows[one].cosine >= cosine and self.fellows[other].cosine >= cosine
+
+    def are_apart(self, one: int, other: int) -> bool:
+        """Return whether joining the pair would put images in one cluster that were dismissed."""
+        return self.root(other) in self._apart.get(self.root(one), ())
+
+    def join(self, one: int, other: int, cosine: float, kind: Kind | None = None) -> None:
+        """Put two images, which must not be apart, in one cluster."""
+        for image, fellow in ((one, other), (other, one)):
+            if image not in self.fellows or self.fellows[image].cosine < cosine:
+                self.fellows[image] = Fellow(fellow, cosine, kind)
+        larger, smaller = self.root(one), self.root(other)
+        if larger == smaller:
+            return
+        if self._sizes.get(larger, 1) < self._sizes.get(smaller, 1):
+            larger, smaller = smaller, larger
+        self._parents[smaller] = larger
+        self._sizes[larger] = self._sizes.get(larger, 1) + self._sizes.pop(smaller, 1)
+        for apart in self._apart.pop(smaller, ()):
+            self._apart[apart].discard(smaller)
+            self._apart[apart].add(larger)
+            self._apart[larger].add(apart)
+
+    def root(self, image: int) -> int:
+        """Return the image that stands for the cluster of an image."""
+        parents = self._parents
+        while (parent := parents.get(image, image)) != image:
+            parents[image] = parents.get(parent, parent)
+            image = parent
+        return image
+
+    def groups(self) -> list[list[int]]:
+        """Return the clusters in order of their first images, each in order."""
+        groups: dict[int, list[int]] = {}
+        for image in sorted(self.fellows):
+            groups.setdefault(self.root(image), []).append(image)
+        return list(groups.values())

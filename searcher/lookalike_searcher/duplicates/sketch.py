@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from lookalike_searcher.database import halfvec
+from lookalike_searcher.duplicates.neighbours import Pairs
 
 _FIRST: Final = 95
 """With the length of the others, a sketch has 96 numbers. Of photos of clothing and groceries, with vgg16-rmac512, they
@@ -22,7 +23,7 @@ _WORTH_ROTATING: Final = 1000
 """With so many vectors or more, a rotation is computed, which takes a quarter of a second."""
 _SLACK: Final = 1e-5
 """Rounding may lower a product by so much."""
-_TILE: Final = 1024
+TILE: Final = 1024
 """So many candidates are compared at a time. With some thousand seekers, the products take 16 MB."""
 _DENSE: Final = 0.01
 """If sketches leave this share of pairs or more, a tile is compared in full: that is faster than picking pairs."""
@@ -77,23 +78,27 @@ def decoded(halfvecs: Sequence[bytes], dimensions: int) -> np.ndarray:
     return matrix
 
 
-def earliest_near(seekers: Vectors, candidates: Vectors, min_similarity: float) -> dict[int, int]:
-    """Return for each seeker the first candidate before it whose cosine to it is at least `min_similarity`.
+def near_pairs(seekers: Vectors, candidates: Vectors, min_similarity: float, *, later_only: bool) -> Pairs:
+    """Return the pairs of a candidate and a seeker whose cosine is at least `min_similarity`.
 
-    Returns:
-        The candidates' ids by the seekers' ids, without seekers that have no such candidate.
+    Args:
+        seekers: the ones, in order of their ids.
+        candidates: the others, at most TILE, at least one.
+        min_similarity: the least cosine.
+        later_only: whether only seekers after their candidate count; else all but the candidate itself.
     """
-    firsts: dict[int, int] = {}
-    for start in range(0, len(candidates), _TILE):
-        tile = candidates[start : start + _TILE]
-        seekers = seekers[np.searchsorted(seekers.ids, tile.ids[0], side="right") :]
-        if not len(seekers):
-            break
-        rows, columns = _earliest_of_tile(seekers, tile, min_similarity)
-        if len(rows):
-            firsts.update(zip(seekers.ids[rows].tolist(), tile.ids[columns].tolist(), strict=True))
-            seekers = without(seekers, rows)
-    return firsts
+    if later_only:
+        seekers = seekers[np.searchsorted(seekers.ids, candidates.ids[0], side="right") :]
+    possible = seekers.sketches @ candidates.sketches.T >= min_similarity - _SLACK
+    if np.count_nonzero(possible) > _DENSE * possible.size:
+        possible &= seekers.full @ candidates.full.T >= min_similarity - _SLACK
+    rows, columns = np.divmod(np.flatnonzero(possible), len(candidates))
+    ones, others = candidates.ids[columns], seekers.ids[rows]
+    meant = ones < others if later_only else ones != others
+    rows, columns, ones, others = rows[meant], columns[meant], ones[meant], others[meant]
+    cosines = _cosines(seekers.full, candidates.full, rows, columns)
+    near = cosines >= min_similarity
+    return Pairs(ones[near], others[near], cosines[near])
 
 
 def joined(parts: Sequence[Vectors]) -> Vectors:
@@ -103,28 +108,6 @@ def joined(parts: Sequence[Vectors]) -> Vectors:
         np.concatenate([part.full for part in parts]),
         np.concatenate([part.sketches for part in parts]),
     )
-
-
-def without(vectors: Vectors, rows: np.ndarray) -> Vectors:
-    """Return all vectors but those of these rows."""
-    is_left_in = np.ones(len(vectors), bool)
-    is_left_in[rows] = False
-    return vectors[is_left_in]
-
-
-def _earliest_of_tile(seekers: Vectors, tile: Vectors, min_similarity: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of the seekers that have a near candidate in the tile, and the rows of their first ones."""
-    possible = seekers.sketches @ tile.sketches.T >= min_similarity - _SLACK
-    if tile.ids[-1] >= seekers.ids[0]:
-        possible &= tile.ids < seekers.ids[:, np.newaxis]
-    if np.count_nonzero(possible) > _DENSE * possible.size:
-        possible &= seekers.full @ tile.full.T >= min_similarity
-        rows = np.flatnonzero(possible.any(axis=1))
-        return rows, possible[rows].argmax(axis=1)
-    rows, columns = np.divmod(np.flatnonzero(possible), len(tile))  # row by row
-    near = _cosines(seekers.full, tile.full, rows, columns) >= min_similarity
-    rows, first = np.unique(rows[near], return_index=True)
-    return rows, columns[near][first]
 
 
 def _cosines(first: np.ndarray, second: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

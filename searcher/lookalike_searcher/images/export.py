@@ -44,8 +44,9 @@ class ExportQuery:
 
 
 class Exported(NamedTuple):
-    """The exported image has its hash, its first products, and its vector as little-endian halves."""
+    """The exported image has its id and hash, its first products, and its vector as little-endian halves."""
 
+    image_id: int
     sha256: bytes
     products: Sequence[str]
     values: bytes
@@ -87,7 +88,7 @@ async def blocks(database: Database, query: ExportQuery) -> AsyncGenerator[Block
         place = place._replace(image_id=end)
         values = halfvec.decode((row["vector"] for row in rows[:-1]), space.dimensions).astype(_HALVES)
         exported = [
-            Exported(row["sha256"], row["products"] or (), vector.tobytes(), row["featureless"])
+            Exported(row["image_id"], row["sha256"], row["products"] or (), vector.tobytes(), row["featureless"])
             for row, vector in zip(rows[:-1], values, strict=True)
         ]
         yield Block(exported, place)

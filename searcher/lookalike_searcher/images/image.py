@@ -68,7 +68,7 @@ class Listed(NamedTuple):
 class Entry(NamedTuple):
     """An entry is an image and one reference to it, to be stored, with vectors in any number of spaces.
 
-    It may have the image's fingerprint.
+    It may have the image's fingerprint, and its file's size in bytes, 0 if unknown.
 
     The stamp tells an indexer whether the file has changed. If it is empty, the stored stamp stays while the image
     does.
@@ -81,11 +81,12 @@ class Entry(NamedTuple):
     reference: Reference
     stamp: str = ""
     fingerprint: Fingerprint | None = None
+    file_size: int = 0
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image of a project has its first references, and its size in pixels, 0 if unknown.
+    """An image of a project has its first references, and its sizes in pixels and bytes, 0 if unknown.
 
     It is featureless if one of its vectors was said to be.
     """
@@ -98,6 +99,7 @@ class Image:
     references: tuple[Reference, ...]
     reference_count: int
     featureless: bool
+    file_size: int
 
 
 def reference_of(row: "asyncpg.Record") -> Reference:

@@ -53,6 +53,7 @@ async def write(
             new.setdefault(entry.sha256, entry)
     ids = {**stored_ids, **await _insert_images(connection, project, list(new.values()))}
     written.images += len(new)
+    await _fill_in_sizes(connection, project, entries, stored_ids)
     for space in project.spaces:
         embeddings: _Embeddings = {}
         for place, entry in enumerate(entries):
@@ -78,8 +79,21 @@ async def _insert_images(connection: Connection, project: Project, entries: Sequ
         [entry.sha256 for entry in entries],
         [entry.width for entry in entries],
         [entry.height for entry in entries],
+        [entry.file_size for entry in entries],
     )
     return {row["sha256"]: row["id"] for row in rows}
+
+
+async def _fill_in_sizes(
+    connection: Connection, project: Project, entries: Sequence[Entry], stored_ids: Mapping[bytes, int]
+) -> None:
+    """Store how large the files of images are that were stored without it."""
+    sizes = {stored_ids[entry.sha256]: entry.file_size for entry in entries if entry.sha256 in stored_ids}
+    if known := [image_id for image_id, size in sizes.items() if size]:
+        rows = await connection.fetch(statement("image_sizeless", project.id), known)
+        await connection.executemany(
+            statement("image_size", project.id), [(row["id"], sizes[row["id"]]) for row in rows]
+        )
 
 
 async def _insert_vectors(

@@ -93,6 +93,13 @@ async def get(database: Database, project_name: str, *, sha256: bytes = b"", uri
         return image
 
 
+async def thumbnail(database: Database, project_name: str, sha256: bytes) -> bytes:
+    """Return the small picture of the image's fingerprint; empty if it has none. Raises NotFound for the project."""
+    async with registry.reading(database, project_name) as (connection, project):
+        rows = await connection.fetch(statement("fingerprint_of_sha256", project.id), [sha256], NAME)
+        return rows[0]["picture"] if rows else b""
+
+
 async def of_ids(
     connection: Connection, project: Project, ids: Sequence[int], chosen: Filter | None = None
 ) -> list[Image]:
@@ -166,6 +173,7 @@ def _images(rows: Sequence[asyncpg.Record]) -> list[Image]:
             references=tuple(reference_of(row) for row in group),
             reference_count=group[0]["reference_count"],
             featureless=group[0]["featureless"],
+            file_size=group[0]["file_size"],
         )
         for image_id, group in of_image.items()
     ]

@@ -55,7 +55,7 @@ async def store(database: Database, project_name: str, entries: Sequence[Entry],
         accepted = [entry for entry, refusal in zip(entries, refusals, strict=True) if refusal is None]
         written = Written()
         await write(connection, project, accepted, stored_ids, written, projections_of(database))
-        await _settle(connection, project, written)
+        await settle(connection, project, written)
     changed = iter(_changed(accepted, written))
     return [refusal or next(changed) for refusal in refusals]
 
@@ -83,7 +83,7 @@ async def sync(
         written = Written()
         await write(connection, project, entries, stored_ids, written, projections_of(database))
         deleted_references = await _delete_others(connection, project, product, entries, written)
-        deleted_images = await _settle(connection, project, written)
+        deleted_images = await settle(connection, project, written)
     return _changed(entries, written), Deleted(deleted_references, deleted_images)
 
 
@@ -98,7 +98,7 @@ async def delete(database: Database, project_name: str, names: Names) -> Deleted
             *columns(names.references),
         )
         written = Written(unreferenced={row["image_id"] for row in rows}, references=-len(rows))
-        return Deleted(len(rows), await _settle(connection, project, written))
+        return Deleted(len(rows), await settle(connection, project, written))
 
 
 def _changed(entries: Sequence[Entry], written: Written) -> list[bool]:
@@ -189,8 +189,8 @@ async def _delete_others(
     return len(others)
 
 
-async def _settle(connection: Connection, project: Project, written: Written) -> int:
-    """Delete the images that have lost their last reference, and update the counts. Returns how many images."""
+async def settle(connection: Connection, project: Project, written: Written) -> int:
+    """Delete the images that have lost their last reference, and update the counts; of how many images."""
     deleted = 0
     if written.unreferenced:
         rows = await connection.fetch(statement("image_delete_unreferenced", project.id), list(written.unreferenced))

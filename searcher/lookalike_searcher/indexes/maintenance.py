@@ -6,7 +6,6 @@ searcher that is killed leaves nothing but work for the next one.
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -17,20 +16,17 @@ from lookalike_searcher.config import Config
 from lookalike_searcher.database.connection import FAILURES
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
+from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable, Overloaded
 from lookalike_searcher.indexes import backfill, calibration, index
 from lookalike_searcher.indexes.calibration import Calibration
 from lookalike_searcher.indexes.curve import EXACT
+from lookalike_searcher.indexes.import_watch import ImportWatch
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_serving.errors import DomainError
 
 logger = logging.getLogger(__name__)
 
-_IMPORTING: Final = 0.01
-"""A project that grows by this share during `build_patience` is being imported, which is faster without an index."""
-_MOST_WITHOUT_INDEX: Final = 200_000
-"""With so many images, the index is built in any case."""
 _DEAD_SHARE: Final = 0.05
 """With this share of deleted vectors, their places in the index are cleaned: each costs a step in every search."""
 _MIN_DEAD: Final = 1_000
@@ -66,14 +62,14 @@ class Maintenance:
             "vacuum": self._vacuum,
             "drop": self._drop,
         }
-        self._seen: dict[int, tuple[float, int]] = {}  # by space without an index: the time, and the image count then
+        self._imports = ImportWatch(config.build_patience)  # of spaces without an index
 
     async def run(self) -> None:
         """Check for due work at each interval, until cancelled."""
         while True:
             try:
                 await self.once()
-            except (DatabaseTimeout, DatabaseUnavailable) as error:
+            except (DatabaseTimeout, DatabaseUnavailable, Overloaded) as error:
                 logger.debug("maintenance could not look for work, and will look again: %s", error)
             except Exception:  # of any kind: the indexes of all projects depend on this task
                 logger.exception("maintenance found no work, and will look again")
@@ -94,17 +90,10 @@ class Maintenance:
         return sum([await self._attempt(row) for row in due_rows if not self._is_import(row)])
 
     def _is_import(self, due: asyncpg.Record) -> bool:
-        """Return whether the job is an index build that should wait, since the project still grows fast."""
-        if due["job"] != "build" or due["image_count"] >= _MOST_WITHOUT_INDEX:
+        """Return whether the job is an index build that should wait: importing is faster without an index."""
+        if due["job"] != "build":
             return False
-        now, patience = time.monotonic(), self._config.build_patience
-        since, count = self._seen.setdefault(due["space_id"], (now, due["image_count"]))
-        if due["idle_seconds"] >= patience:
-            return False
-        if now - since < patience:
-            return True
-        self._seen[due["space_id"]] = (now, due["image_count"])
-        return bool(due["image_count"] > count * (1 + _IMPORTING))
+        return self._imports.is_import(due["space_id"], due["idle_seconds"], due["image_count"])
 
     async def _attempt(self, due: asyncpg.Record) -> bool:
         """Do a job, unless another searcher does it.

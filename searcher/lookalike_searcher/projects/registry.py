@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from lookalike.constants import DEFAULT_DIMENSIONS
+from lookalike.records import TuningPolicy
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, fragment, schema_of, statement
@@ -56,6 +57,7 @@ class Project:
     limits: Limits
     search_disabled: bool
     fingerprints_disabled: bool
+    tuning_policy: TuningPolicy
     spaces: tuple[Space, ...] = ()
     versions: tuple[RowVersion, ...] = ()
 
@@ -99,6 +101,7 @@ def _project(row: asyncpg.Record, spaces: tuple[Space, ...] = (), versions: tupl
         limits=limits,
         search_disabled=row["search_disabled"],
         fingerprints_disabled=row["fingerprints_disabled"],
+        tuning_policy=TuningPolicy(row["tuning_policy"]),
         spaces=spaces,
         versions=versions,
     )
@@ -113,7 +116,12 @@ def _only_project(name: str, rows: Sequence[asyncpg.Record]) -> Project:
 
 
 async def create(
-    database: Database, name: str, space: str, limits: Limits, dimensions: int = DEFAULT_DIMENSIONS
+    database: Database,
+    name: str,
+    space: str,
+    limits: Limits,
+    dimensions: int = DEFAULT_DIMENSIONS,
+    tuning_policy: TuningPolicy = TuningPolicy.PROPOSE,
 ) -> Project:
     """Register a project and create its schema, both or neither.
 
@@ -123,6 +131,7 @@ async def create(
         space: the name of its first space.
         limits: the limits of the project.
         dimensions: how many dimensions the space has.
+        tuning_policy: how far the searcher may tune it.
 
     Raises:
         AlreadyExists: the name is taken.
@@ -134,6 +143,7 @@ async def create(
             space,
             migration.latest_project_version(),
             *astuple(limits),
+            tuning_policy,
         )
         if project_id is None:
             raise AlreadyExists.project(name)
@@ -232,8 +242,9 @@ async def update(
     *,
     search_disabled: bool | None = None,
     fingerprints_disabled: bool | None = None,
+    tuning_policy: TuningPolicy | None = None,
 ) -> Project:
-    """Replace the limits, and switch searches or fingerprints off or on; None changes nothing. Raises NotFound."""
+    """Replace the limits and the policy, switch searches or fingerprints; None changes nothing. Raises NotFound."""
     async with writing(database, name) as (connection, project):
         limits = limits or project.limits
         await connection.execute(
@@ -242,6 +253,7 @@ async def update(
             *astuple(limits),
             project.search_disabled if search_disabled is None else search_disabled,
             project.fingerprints_disabled if fingerprints_disabled is None else fingerprints_disabled,
+            tuning_policy or project.tuning_policy,
         )
         return await read(connection, name)
 

@@ -7,8 +7,10 @@ from typing import Final
 
 import asyncpg
 
+from lookalike.records import Learning
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.errors import InvalidField, Measure
+from lookalike_searcher.projects import learning
 
 MAX_EF_SEARCH: Final = 1000
 """The maximum of hnsw.ef_search in pgvector."""
@@ -31,6 +33,8 @@ class Space:
     recall_count: int
     source_id: int | None = None
     """The id of the space that this one is derived from, if any."""
+    learning: Learning | None = None
+    """What it was learned from, if it is derived, and somebody said so."""
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> "Space":
@@ -48,6 +52,7 @@ class Space:
             recall=row["recall"],
             recall_count=row["recall_count"],
             source_id=row["source_id"],
+            learning=learning.of_json(row["learning"]),
         )
 
     def misfit(self, size: int) -> InvalidField | None:

@@ -3,21 +3,23 @@
 from dataclasses import dataclass
 
 from lookalike.constants import DEFAULT_DIMENSIONS
+from lookalike.records import Learning
 from lookalike_searcher.database import migration
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.errors import AlreadyExists, FailedPrecondition
-from lookalike_searcher.projects import registry
+from lookalike_searcher.projects import learning, registry
 from lookalike_searcher.projects.projection import Projection
 from lookalike_searcher.projects.registry import Project
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """A derivation has the name of the source space, and the projection from it."""
+    """A derivation has the name of the source space, the projection from it, and what that was learned from."""
 
     source: str
     projection: Projection
+    learning: Learning | None = None
 
 
 async def create(
@@ -56,7 +58,8 @@ async def create(
         if derivation and source:
             projection = derivation.projection
             stored = (projection.matrix.tobytes(), projection.centre.tobytes())
-            await connection.execute(statement("projection_insert"), space_id, source.id, *stored)
+            learned = learning.to_json(derivation.learning)
+            await connection.execute(statement("projection_insert", project.id), space_id, source.id, *stored, learned)
         return await registry.read(connection, project_name)
 
 

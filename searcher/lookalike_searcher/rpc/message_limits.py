@@ -9,7 +9,7 @@ from lookalike_searcher.projects.projection import MAX_NUMBERS
 from lookalike_serving.parsing import Limits
 
 _NAMES: Final = 64 * 1024
-"""A thousand search ids have 24 bytes each."""
+"""A thousand search ids have 24 bytes each, as many hashes 34."""
 _HASHES: Final = 512 * 1024
 """Ten thousand hashes have 34 bytes each."""
 _FILTER: Final = 1024 * 1024
@@ -43,6 +43,8 @@ LIMITS: Final = Limits(
             "RecordFeedback": _FEEDBACK,
             "DeleteFeedback": _NAMES,
             "CreateSpace": _PROJECTION,
+            "FindDuplicates": 2 * _FILTER,
+            "MergeDuplicates": _NAMES,
         }.items()
     },
     entries={
@@ -70,6 +72,9 @@ LIMITS: Final = Limits(
             "RecordFeedbackRequest.searches": validation.MAX_JUDGED,
             "SearchFeedback.verdicts": validation.MAX_VERDICTS,
             "DeleteFeedbackRequest.search_ids": validation.MAX_NAMED,
+            "MergeDuplicatesRequest.duplicate_sha256s": validation.MAX_NAMED,
+            "DismissDuplicatesRequest.sha256s": validation.MAX_DISMISSED,
+            "DeleteDismissalsRequest.sha256s": validation.MAX_DISMISSED,
             "Projection.matrix": MAX_NUMBERS,
             "Projection.centre": MAX_DIMENSIONS,
         }.items()

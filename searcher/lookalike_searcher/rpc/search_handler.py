@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
@@ -12,11 +13,12 @@ from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.registry import Limits, Project
 from lookalike_searcher.rpc import page_token, parse, respond
-from lookalike_searcher.search import rank, search_id
+from lookalike_searcher.search import rank, search_id, views
 from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads
 from lookalike_searcher.search.recall import Recall
-from lookalike_searcher.search.verification import Verifier
+from lookalike_searcher.search.types import Ranking, Search
+from lookalike_searcher.search.verification import Proofs, Verifier
 from lookalike_serving.errors import DomainError
 
 _AT_ONCE: Final = 4
@@ -90,9 +92,20 @@ class Searching:
         issued_id = search.search_id or search_id.issue(ranking.project_id)
         if search.after is None:
             self._impressions.count(ranking.project_id)
-        proofs = await self._verifier.proofs(search, ranking, self._reads) if search.verify else {}
+        proofs: Proofs = {}
+        if search.views:
+            ranking, proofs = await self._thorough(search, ranking)
+        elif search.verify:
+            proofs = await self._verifier.proofs(search, ranking, self._reads)
         more = page_token.encode(request_digest, *ranking.last, issued_id) if ranking.last else ""
         return respond.ranking(ranking, more, issued_id, proofs)
+
+    async def _thorough(self, search: Search, ranking: Ranking) -> tuple[Ranking, Proofs]:
+        """Return the ranking with copies that only the query's views have found, and what is proven of all."""
+        found = await self._reads.ask(lambda database: views.candidates(database, search, ranking))
+        first = replace(ranking, hits=[*ranking.hits[: search.verify], *found])
+        proofs = await self._verifier.proofs(replace(search, verify=len(first.hits)), first, self._reads)
+        return views.with_proven(ranking, found, proofs, search.limit), proofs
 
     async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
         """Answer several searches, in their order. A search that fails does not fail the others."""

@@ -7,8 +7,8 @@ from typing import Final
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.config import Config
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.duplicates.duplicates import Duplicates
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.feedback import feedback, quality
 from lookalike_searcher.feedback.impressions import Impressions
@@ -16,11 +16,11 @@ from lookalike_searcher.images import reading, writing
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.rpc import page_token, parse, respond
+from lookalike_searcher.rpc.duplicate_service import DuplicateService
 from lookalike_searcher.rpc.index_handler import Indexing
 from lookalike_searcher.rpc.search_handler import Searching
-from lookalike_searcher.rpc.space_service import SpaceService
-from lookalike_serving.errors import Context, ShuttingDown
-from lookalike_serving.security import audit
+from lookalike_searcher.tuning import state
+from lookalike_serving.errors import Context
 from lookalike_serving.security.caller import CALLER
 from lookalike_serving.server import Draining
 
@@ -28,8 +28,11 @@ _PROJECTS: Final = "projects"
 """The page tokens of ListProjects are bound to this."""
 
 
-class SearcherService(SpaceService):
-    """The service answers from `database`. Streams end when `draining` begins; `metrics` counts images."""
+class SearcherService(DuplicateService):
+    """The service answers from `database`. Streams end when `draining` begins; `metrics` counts images.
+
+    `threads` compare fingerprints.
+    """
 
     def __init__(
         self,
@@ -39,19 +42,19 @@ class SearcherService(SpaceService):
         impressions: Impressions,
         draining: Draining,
         metrics: Metrics,
+        threads: ComparisonThreads,
     ) -> None:
-        super().__init__(config, database, draining)
-        self._metrics = metrics
+        super().__init__(config, database, draining, metrics, threads)
         self._searching = searching
         self._impressions = impressions
         self._indexing = Indexing(config, database, metrics)
-        self._duplicates = Duplicates(database)
 
     async def CreateProject(self, request: wire.CreateProjectRequest, context: Context) -> wire.CreateProjectResponse:
         """Create a project; see the proto."""
         name, space = validation.project_name(request.name), validation.space(request.space)
         limits, dimensions = parse.limits(request.limits), parse.dimensions(request.dimensions)
-        created = await registry.create(self._database, name, space, limits, dimensions)
+        policy = parse.tuning_policy(request.tuning_policy, self._config.tuning_policy)
+        created = await registry.create(self._database, name, space, limits, dimensions, policy)
         return wire.CreateProjectResponse(project=await self.project(created))
 
     async def GetProject(self, request: wire.GetProjectRequest, context: Context) -> wire.GetProjectResponse:
@@ -69,10 +72,14 @@ class SearcherService(SpaceService):
         return wire.ListProjectsResponse(projects=map(respond.project, projects[:size]), next_page_token=more)
 
     async def UpdateProject(self, request: wire.UpdateProjectRequest, context: Context) -> wire.UpdateProjectResponse:
-        """Change a project's limits and switches; see the proto."""
+        """Change a project's limits, switches and policy, or accept a proposal; see the proto."""
         name = validation.project_name(request.name)
-        limits, switches = parse.update(request)
-        updated = await registry.update(self._database, name, limits, **switches)
+        change = parse.update(request)
+        if change.accepted:
+            await state.accept(self._database, name, change.accepted)
+        updated = await registry.update(
+            self._database, name, change.limits, **change.switches, tuning_policy=change.policy
+        )
         return wire.UpdateProjectResponse(project=await self.project(updated))
 
     async def DeleteProject(self, request: wire.DeleteProjectRequest, context: Context) -> wire.DeleteProjectResponse:
@@ -95,7 +102,7 @@ class SearcherService(SpaceService):
         entries = parse.synced(request, product)
         changed, deleted = await writing.sync(self._database, project_name, product, entries, self._config.max_images)
         self._indexing.note(changed)
-        self._note_deleted(deleted)
+        self.note_deleted(deleted.references, deleted.images)
         return wire.SyncProductResponse(
             statuses=[respond.index_status(changed=status) for status in changed],
             deleted_reference_count=deleted.references,
@@ -106,7 +113,7 @@ class SearcherService(SpaceService):
         """Delete images and references by name; see the proto."""
         project_name, names = validation.project_name(request.project, "project"), parse.names(request)
         deleted = await writing.delete(self._database, project_name, names)
-        self._note_deleted(deleted)
+        self.note_deleted(deleted.references, deleted.images)
         return wire.DeleteImagesResponse(deleted_reference_count=deleted.references, deleted_image_count=deleted.images)
 
     async def CheckImages(self, request: wire.CheckImagesRequest, context: Context) -> wire.CheckImagesResponse:
@@ -142,7 +149,7 @@ class SearcherService(SpaceService):
         return wire.ListReferencesResponse(references=map(respond.listed, references[:size]), next_page_token=more)
 
     async def GetImage(self, request: wire.GetImageRequest, context: Context) -> wire.GetImageResponse:
-        """Return one image by hash or URI; see the proto."""
+        """Return one image by hash or URI, with its thumbnail where asked; see the proto."""
         project_name = validation.project_name(request.project, "project")
         match request.WhichOneof("image"):
             case "uri":
@@ -152,7 +159,9 @@ class SearcherService(SpaceService):
             case _:
                 raise InvalidField("sha256", "is required, or else uri")
         [image] = respond.images([stored])
-        return wire.GetImageResponse(image=image)
+        wanted = request.thumbnail
+        thumbnail = await reading.thumbnail(self._database, project_name, stored.sha256) if wanted else b""
+        return wire.GetImageResponse(image=image, thumbnail=thumbnail)
 
     async def ListImages(self, request: wire.ListImagesRequest, context: Context) -> wire.ListImagesResponse:
         """List images page by page; see the proto."""
@@ -216,18 +225,3 @@ class SearcherService(SpaceService):
         days = int(validation.between("days", request.days, 0, 365)) or 7
         await self._impressions.flush()  # so that this searcher's counts are complete
         return respond.quality(await quality.measure(self._database, project_name, days))
-
-    async def FindDuplicates(
-        self, request: wire.FindDuplicatesRequest, context: Context
-    ) -> AsyncIterator[wire.FindDuplicatesResponse]:
-        """Find all duplicates of a project; see the proto."""
-        query, digest = parse.duplicates(request)
-        async with aclosing(self._duplicates.find(query)) as progress:
-            async for step in progress:
-                yield respond.duplicates(step, page_token.encode(digest, *step.place))
-                if self._draining.has_begun():
-                    raise ShuttingDown
-
-    def _note_deleted(self, deleted: writing.Deleted) -> None:
-        self._metrics.deleted.inc(deleted.images)
-        audit.count(deleted_references=deleted.references, deleted_images=deleted.images)

@@ -15,6 +15,7 @@ from lookalike_searcher.projects import spaces
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.rpc import page_token, parse, respond
 from lookalike_searcher.search import space_comparison
+from lookalike_searcher.tuning import state
 from lookalike_serving.errors import Context, ShuttingDown
 from lookalike_serving.server import Draining
 
@@ -76,4 +77,5 @@ class SpaceService(SearcherServiceServicer):
     async def project(self, project: Project) -> wire.Project:
         """Return the project with the states of its indexes, and what calibrations measured."""
         states = await index.states(self._database, project, threshold=self._config.exact_threshold)
-        return respond.project(project, states, await calibration.stored(self._database, project))
+        stored = await state.read(self._database, project.id)
+        return respond.project(project, states, await calibration.stored(self._database, project), stored.shown)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.replica import Replica
+from lookalike_searcher.errors import Overloaded
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.errors import DomainError
@@ -26,11 +27,11 @@ class Reads:
         """Refuse a search of the project that neither the replica nor the primary has room for.
 
         Raises:
-            QuotaExceeded: the search would wait too long.
+            QuotaExceeded, Overloaded: the search would wait too long.
         """
         replica = self._replica.fresh() if self._replica else None
         if replica:
-            with suppress(QuotaExceeded):
+            with suppress(QuotaExceeded, Overloaded):
                 replica.check_room(project_name)
                 return
         self._primary.check_room(project_name)

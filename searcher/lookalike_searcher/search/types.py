@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from lookalike_searcher.images.filter import Filter
+from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.search.hit import Hit
 from lookalike_searcher.search.query import Query, Resolved
 from lookalike_serving.fingerprint import Fingerprint
@@ -44,6 +45,7 @@ class Search:
         search_id: the id of the search of which this is a later page; empty for a new search.
         verify: how many of the first hits are compared with the query by their fingerprints.
         fingerprint: the query's; None: that of the image of the project that is the query, if there is one.
+        views: the vectors of views of the query's picture, the nearest to which are compared too.
     """
 
     project_name: str
@@ -59,6 +61,7 @@ class Search:
     search_id: str = ""
     verify: int = 0
     fingerprint: Fingerprint | None = None
+    views: tuple[Embedding, ...] = ()
 
     @property
     def shortlist(self) -> int:

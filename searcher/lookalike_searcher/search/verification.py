@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Self
+from functools import partial
+from typing import Final
 
-from lookalike_searcher.copies import overlay, verification
+from lookalike_searcher.copies import verification
+from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.copies.proof import Proof
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.database.pool import Database
@@ -25,30 +27,22 @@ Proofs = Mapping[bytes, Proof]
 """What is proven of an image, by its hash."""
 
 _AT_ONCE: Final = 4
-"""So many searches for each thread have their fingerprints in memory, of at most 3 MB each. The others wait."""
+"""So many searches for each thread have their fingerprints in memory, of at most 3 MB each, or 8 MB with views.
+The others wait."""
 
 
 class Verifier:
-    """The verifier compares fingerprints in its threads, within its context. Whoever is cancelled leaves them free.
+    """The verifier compares the fingerprints of hits with those of their queries.
 
     Args:
-        threads: how many.
+        threads: compare them.
         metrics: measures verifications.
     """
 
-    def __init__(self, threads: int, metrics: Metrics) -> None:
+    def __init__(self, threads: ComparisonThreads, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._executor = ThreadPoolExecutor(threads, "verifier")
-        self._places = asyncio.Semaphore(_AT_ONCE * threads)
-
-    async def __aenter__(self) -> Self:
-        """Begin, and prepare for the first comparison in the background."""
-        self._executor.submit(overlay.prepare)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Let the threads end after what they are comparing."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads = threads
+        self._places = asyncio.Semaphore(_AT_ONCE * threads.count)
 
     async def proofs(self, search: Search, ranking: Ranking, reads: Reads) -> Proofs:
         """Return what is proven of the first hits that have a fingerprint; of the query's own file, nothing need be.
@@ -76,16 +70,16 @@ class Verifier:
 
     async def _compared(self, query: Fingerprint, images: Mapping[bytes, Fingerprint], *, given: bool) -> Proofs:
         """Compare all images with the query; if that was `given`, and is broken, say so."""
-        run = asyncio.get_running_loop().run_in_executor
+        left = threading.Event()
         try:
-            side = await run(self._executor, _seen, query)
+            return await self._threads.run(partial(_proofs, query, images, left))
         except fingerprint_rules.BROKEN as error:
             if not given:
                 logger.warning("the query's stored fingerprint is broken: %s", error)
                 return {}
             raise fingerprint_rules.refusal("fingerprint.picture", error) from error
-        found = await asyncio.gather(*(run(self._executor, _proof, side, image) for image in images.values()))
-        return {sha256: proof for sha256, proof in zip(images, found, strict=True) if proof}
+        finally:
+            left.set()
 
 
 async def _held(database: Database, name: str, project_id: int, sha256s: list[bytes]) -> dict[bytes, Fingerprint]:
@@ -96,11 +90,23 @@ async def _held(database: Database, name: str, project_id: int, sha256s: list[by
     return {row["sha256"]: Fingerprint(row["picture"], row["keypoints"]) for row in rows}
 
 
-def _seen(query: Fingerprint) -> Side:
-    """Return the query's side with its picture decoded, and its mirror image: all comparisons use them."""
+def _proofs(query: Fingerprint, images: Mapping[bytes, Fingerprint], left: threading.Event) -> Proofs:
+    """Compare the images with the query one after another, until the caller has `left`.
+
+    One thread does it all: what is compared is so small that threads beside it would mostly wait for the interpreter.
+
+    Raises:
+        InvalidKeypoints, InvalidPicture: the query is broken.
+    """
     side = Side.of(query)
-    _ = side.picture, side.mirrored
-    return side
+    _ = side.seen  # a broken picture is the query's fault, and no image's
+    proofs = {}
+    for sha256, image in images.items():
+        if left.is_set():
+            break
+        if proof := _proof(side, image):
+            proofs[sha256] = proof
+    return proofs
 
 
 def _proof(query: Side, image: Fingerprint) -> Proof | None:

@@ -1,5 +1,7 @@
 """Make a fingerprint from decoded pixels."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -17,6 +19,13 @@ _CONTRAST: Final = 0.01
 larger pictures, or cropped, without being found again."""
 _EDGE: Final = 12.0
 _WHOLE_TURN: Final = 360.0
+_FOUND: Final = 300
+"""Of so many keypoints, the strongest ones, those are chosen that are kept."""
+_PARTS: Final = 8
+"""The picture has so many parts in each direction."""
+_OF_PART: Final = 3
+"""So many keypoints of each part are kept before stronger ones of others: in half as many copies that are pasted beside
+something of more contrast, too few would be left."""
 
 
 def make(pixels: RGB, width: int, height: int) -> Fingerprint:
@@ -34,12 +43,13 @@ def make(pixels: RGB, width: int, height: int) -> Fingerprint:
 
 
 def keypoints(small: picture.Picture) -> Keypoints:
-    """Return the picture's strongest keypoints."""
+    """Return the picture's strongest keypoints, and the strongest of each part of it."""
     height, width = small.shape[:2]
-    sift = cv2.SIFT.create(MAX_KEYPOINTS, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE, enable_precise_upscale=True)
+    sift = cv2.SIFT.create(_FOUND, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE, enable_precise_upscale=True)
     found, descriptors = sift.detectAndCompute(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), None)
-    found = found[:MAX_KEYPOINTS]  # of equally strong ones, OpenCV returns more
-    numbers = np.zeros((0, BITS), np.float32) if descriptors is None else descriptors[:MAX_KEYPOINTS]
+    chosen = _chosen(found, width, height)
+    found = [found[number] for number in chosen]
+    numbers = np.zeros((0, BITS), np.float32) if descriptors is None else descriptors[chosen]
     return Keypoints(
         width,
         height,
@@ -50,9 +60,22 @@ def keypoints(small: picture.Picture) -> Keypoints:
     )
 
 
+def _chosen(found: Sequence[cv2.KeyPoint], width: int, height: int) -> list[int]:
+    """Return the numbers of the keypoints that are kept: first the strongest of each part, then those of all."""
+    in_part: Counter[tuple[int, int]] = Counter()
+    first, others = [], []
+    for number in sorted(range(len(found)), key=lambda number: -found[number].response):
+        x, y = found[number].pt
+        part = int(x * _PARTS / width), int(y * _PARTS / height)
+        in_part[part] += 1
+        (first if in_part[part] <= _OF_PART else others).append(number)
+    return [*first, *others][:MAX_KEYPOINTS]
+
+
 def _bits(descriptors: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return a bit for each number: whether it is above the median of its descriptor.
 
     Compared by Hamming distance, these bits tell copies as well as the numbers do, in an eighth of the bytes.
     """
-    return np.packbits(descriptors > np.median(descriptors, axis=1, keepdims=True), axis=1)
+    middle = np.sort(descriptors, axis=1)[:, BITS // 2 - 1 : BITS // 2 + 1]  # `np.median` takes five times as long
+    return np.packbits(descriptors > middle.mean(axis=1, keepdims=True), axis=1)

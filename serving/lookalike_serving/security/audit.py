@@ -46,6 +46,13 @@ class Record:
         logger.info("%s", shown, extra=fields)  # `repr` escapes line breaks, so that no value begins a line of its own
 
 
+def event(name: str, project: str, **fields: str) -> None:
+    """Write one line to the audit log about what a server did to a project by itself."""
+    told: dict[str, object] = {"method": name, "code": "OK", "subject": "", "projects": [project], **fields}
+    shown = ", ".join(f"{field} {value!r}" for field, value in told.items() if value)
+    logger.info("%s", shown, extra=told)
+
+
 def count(**numbers: int) -> None:
     """Add to the counts of the RPC that this task serves; outside of an RPC, do nothing."""
     counts = _COUNTS.get()

@@ -48,25 +48,39 @@ class Described:
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """The photos of a set, all of which are ranked."""
+    """The photos of a set, all of which are ranked, with those of the other sets.
+
+    Attributes:
+        others: the photos of the other sets: their rows follow those of its own.
+    """
 
     name: str
     paths: Sequence[Path]
     labels: Sequence[str]
     photos: Sequence[Described]
+    others: Sequence[Described] = ()
+
+    @cached_property
+    def ranked(self) -> Sequence[Described]:
+        """All that are ranked."""
+        return [*self.photos, *self.others]
 
     @cached_property
     def vectors(self) -> Vector:
-        """A row for each photo."""
-        return np.array([photo.vector for photo in self.photos], np.float32)
+        """A row for each photo that is ranked."""
+        return np.array([photo.vector for photo in self.ranked], np.float32)
 
     def nearest(self, vector: Vector, count: int) -> list[int]:
         """The rows of the nearest photos, nearest first."""
         return [int(row) for row in np.argsort(-(self.vectors @ vector))[:count]]
 
-    def sample(self, count: int) -> list[int]:
+    def is_of_label(self, row: int, label: str) -> bool:
+        """Whether the photo is of this set and shows this."""
+        return row < len(self.labels) and self.labels[row] == label
+
+    def sample(self, count: int, seed: int = 0) -> list[int]:
         """Rows of which copies are made: the same each time."""
-        return random.Random(0).sample(range(len(self.photos)), min(count, len(self.photos)))  # noqa: S311 - no secret
+        return random.Random(seed).sample(range(len(self.photos)), min(count, len(self.photos)))  # noqa: S311 - no secret
 
     def companions(self, row: int) -> list[int]:
         """Rows of three photos of other labels, to be put beside this one."""

@@ -1,1 +1,2 @@
-SELECT id FROM {schema}.image WHERE id > $1 ORDER BY id LIMIT $2
+-- The next $2 images after $1, and whether near ones are looked for.
+SELECT image.id, {seed} AS seed FROM {schema}.image WHERE image.id > $1 ORDER BY image.id LIMIT $2

@@ -1,6 +1,6 @@
--- The next $3 vectors of images after $1 and up to $2 that may be near duplicates.
+-- The next $2 vectors of images after $1 that may be near duplicates.
 SELECT image_id, vector
 FROM {vectors}
-WHERE image_id > $1 AND image_id <= $2 AND NOT EXISTS (SELECT FROM {schema}.image WHERE id = image_id AND featureless)
+WHERE image_id > $1 AND NOT EXISTS (SELECT FROM {schema}.image WHERE id = image_id AND featureless)
 ORDER BY image_id
-LIMIT $3
+LIMIT $2

@@ -1,4 +1,5 @@
-SELECT image.id AS image_id, image.sha256, image.width, image.height, image.create_time, image.featureless, listed.*
+SELECT image.id AS image_id, image.sha256, image.width, image.height, image.create_time, image.featureless,
+       image.file_size, listed.*
 FROM {schema}.image
 CROSS JOIN LATERAL (
     SELECT uri, product, variant, staged, labels, count(*) OVER () AS reference_count

@@ -1,6 +1,6 @@
 -- Of each of the images $1 that may be near duplicates, those at a distance of at most $3 among its nearest $2, itself
--- included, and whether they may not: the index knows nothing of that.
-SELECT asked.image_id AS asked_id, nearest.image_id, image.featureless
+-- included, whether they may not (the index knows nothing of that), and their distance.
+SELECT asked.image_id AS asked_id, nearest.image_id, image.featureless, nearest.distance
 FROM {schema}.image AS own
 JOIN {vectors} AS asked ON asked.image_id = own.id
 CROSS JOIN LATERAL (

@@ -1,16 +1,18 @@
 """Parse requests into the domain's types. Every request is checked here, field by field, and nowhere else."""
 
+from lookalike_searcher.rpc.parse.duplicates import dismissed, duplicates, merged
 from lookalike_searcher.rpc.parse.entry import entries, one_project, synced
 from lookalike_searcher.rpc.parse.feedback import deleted_feedback, feedback
-from lookalike_searcher.rpc.parse.project import derivation, dimensions, export, limits, update
+from lookalike_searcher.rpc.parse.project import derivation, dimensions, export, limits, tuning_policy, update
 from lookalike_searcher.rpc.parse.reference import after, hashes, names, possible
-from lookalike_searcher.rpc.parse.search import duplicates, filter_, limit, search
+from lookalike_searcher.rpc.parse.search import filter_, limit, search
 
 __all__ = [
     "after",
     "deleted_feedback",
     "derivation",
     "dimensions",
+    "dismissed",
     "duplicates",
     "entries",
     "export",
@@ -19,10 +21,12 @@ __all__ = [
     "hashes",
     "limit",
     "limits",
+    "merged",
     "names",
     "one_project",
     "possible",
     "search",
     "synced",
+    "tuning_policy",
     "update",
 ]

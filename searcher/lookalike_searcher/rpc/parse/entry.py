@@ -73,4 +73,5 @@ def _entry(message: AnEntry) -> Entry:
         reference=reference(message.reference),
         stamp=validation.stamp("stamp", message.stamp) if message.stamp else "",
         fingerprint=fingerprint(message.fingerprint) if message.HasField("fingerprint") else None,
+        file_size=validation.file_size("file_size", message.file_size),
     )

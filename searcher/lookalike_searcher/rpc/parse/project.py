@@ -1,11 +1,15 @@
 """Parse projects and their spaces."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 
+from lookalike._operations import learning as learnings
 from lookalike.constants import DEFAULT_DIMENSIONS
+from lookalike.records import Learning, TuningPolicy
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
 from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
@@ -26,6 +30,12 @@ _SWITCHES: Final[tuple[Literal["search_disabled", "fingerprints_disabled"], ...]
     "search_disabled",
     "fingerprints_disabled",
 )
+_OF_TUNING: Final = ("tuning_policy", "accept_space")
+_POLICIES: Final[Mapping["wire.TuningPolicy.ValueType", TuningPolicy]] = {
+    wire.TUNING_POLICY_OFF: TuningPolicy.OFF,
+    wire.TUNING_POLICY_PROPOSE: TuningPolicy.PROPOSE,
+    wire.TUNING_POLICY_AUTO: TuningPolicy.AUTO,
+}
 
 
 def limits(message: wire.Limits, field: str = "limits") -> Limits:
@@ -40,13 +50,51 @@ def limits(message: wire.Limits, field: str = "limits") -> Limits:
     )
 
 
-def update(request: wire.UpdateProjectRequest) -> tuple[Limits | None, dict[str, bool]]:
-    """Return a project's new limits, None for the old ones, and its switches that are to change, by name."""
-    limits_given = request.HasField("limits")
+@dataclass(frozen=True)
+class Update:
+    """An update has a project's new limits and policy, None for the old ones, its switches, and what it accepts."""
+
+    limits: Limits | None
+    switches: Mapping[str, bool]
+    policy: TuningPolicy | None
+    accepted: str
+
+
+def update(request: wire.UpdateProjectRequest) -> Update:
+    """Return what is to change in a project."""
+    limits_given, policy_given = request.HasField("limits"), request.HasField("tuning_policy")
     switches: dict[str, bool] = {name: getattr(request, name) for name in _SWITCHES if request.HasField(name)}
-    if not limits_given and not switches:
-        raise InvalidField("limits", f"is required, or else {' or '.join(_SWITCHES)}")
-    return limits(request.limits) if limits_given else None, switches
+    if not limits_given and not policy_given and not switches and not request.accept_space:
+        raise InvalidField("limits", f"is required, or else {' or '.join((*_SWITCHES, *_OF_TUNING))}")
+    return Update(
+        limits(request.limits) if limits_given else None,
+        switches,
+        tuning_policy(request.tuning_policy) if policy_given else None,
+        validation.space(request.accept_space, "accept_space") if request.accept_space else "",
+    )
+
+
+def tuning_policy(value: "wire.TuningPolicy.ValueType", default: str = "") -> TuningPolicy:
+    """Return a policy; unspecified stands for the default, if there is one. Raises InvalidField."""
+    if value in _POLICIES:
+        return _POLICIES[value]
+    if value != wire.TUNING_POLICY_UNSPECIFIED or not default:
+        raise InvalidField("tuning_policy", "must be TUNING_POLICY_OFF, _PROPOSE or _AUTO", value)
+    return TuningPolicy(default)
+
+
+def learning(message: wire.Learning, field: str) -> Learning:
+    """Return what a space was learned from. Raises InvalidField."""
+    if not re.fullmatch(r"[a-z_-]{1,40}", message.method):
+        raise InvalidField(f"{field}.method", "must be 1 to 40 letters of a to z, `-` or `_`", message.method)
+    for name in ("image_count", "product_count", "judgement_count"):
+        validation.between(f"{field}.{name}", getattr(message, name), 0, 2**53)
+    if message.HasField("gain"):
+        for name in ("product_count", "query_count"):
+            validation.between(f"{field}.gain.{name}", getattr(message.gain, name), 0, 2**53)
+        for name in ("before", "after", "low", "high"):
+            validation.between(f"{field}.gain.{name}", getattr(message.gain, name), -1, 1)
+    return learnings.decode(message)
 
 
 def dimensions(value: int) -> int:
@@ -65,7 +113,8 @@ def derivation(request: wire.CreateSpaceRequest) -> Derivation:
     if request.dimensions not in (0, parsed.dimensions):
         rule = f"must be 0 or {parsed.dimensions}, as projection.matrix has so many rows"
         raise InvalidField("dimensions", rule, request.dimensions)
-    return Derivation(source, parsed)
+    given = message.HasField("learning")
+    return Derivation(source, parsed, learning(message.learning, "projection.learning") if given else None)
 
 
 def projection(matrix_given: Sequence[float] | np.ndarray, centre_given: Sequence[float] | np.ndarray) -> Projection:

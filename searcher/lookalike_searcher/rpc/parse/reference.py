@@ -67,7 +67,10 @@ def names(request: wire.DeleteImagesRequest) -> Names:
 
 
 def after(
-    request: wire.ListImagesRequest | wire.ListReferencesRequest | wire.ListFeedbackRequest,
+    request: wire.ListImagesRequest
+    | wire.ListReferencesRequest
+    | wire.ListFeedbackRequest
+    | wire.ListDismissalsRequest,
 ) -> tuple[str, tuple[int, int] | None]:
     """Return the request's digest for page tokens, and the ids of the project and of the last item before."""
     request_digest = page_token.digest(request, "page_token", "page_size")

@@ -1,13 +1,12 @@
-"""Parse searches, their queries and filters, and searches for duplicates."""
+"""Parse searches, their queries and filters."""
 
 from typing import Final
 
-from lookalike.constants import NEAR_DUPLICATE
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher import validation
-from lookalike_searcher.duplicates.duplicates import PLACE_TYPES, DuplicateQuery, Place
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.images.filter import Filter
+from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector
 from lookalike_searcher.rpc.parse.fingerprint import fingerprint
@@ -23,6 +22,7 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
     """Return the search, and the request's digest for page tokens. Raises InvalidField."""
     if request.group_by not in _GROUPINGS:
         raise InvalidField("group_by", "must be a known value", request.group_by)
+    views = _views(request)
     verify, given = _taken_out(request)
     request_digest, after, issued_id = page_token.digest(request, "page_token", "limit"), None, ""
     if request.page_token:
@@ -44,8 +44,25 @@ def search(request: wire.SearchRequest) -> tuple[Search, str]:
         search_id=issued_id,
         verify=verify,
         fingerprint=given,
+        views=views,
     )
     return parsed, request_digest
+
+
+def _views(request: wire.SearchRequest) -> tuple[Embedding, ...]:
+    """Return the vectors of the query's views, which go with few other fields."""
+    if not request.views:
+        return ()
+    if not request.verify:
+        raise InvalidField("views", "needs verify", len(request.views))
+    if request.page_token:
+        raise InvalidField("page_token", "must be empty with views: there is one page", request.page_token)
+    if request.rerank:
+        raise InvalidField("rerank", "must be 0 with views", request.rerank)
+    if request.group_by:
+        raise InvalidField("group_by", "must be left out with views", request.group_by)
+    validation.at_most("views", request.views, validation.MAX_VIEWS)
+    return tuple(vector.embedding(view, f"views[{n}]") for n, view in enumerate(request.views))
 
 
 def _taken_out(request: wire.SearchRequest) -> tuple[int, Fingerprint | None]:
@@ -85,18 +102,18 @@ def limit(value: int) -> int:
     return value or validation.DEFAULT_LIMIT
 
 
-def filter_(message: wire.Filter) -> Filter:
-    """Return the filter, in which empty fields mean no condition."""
-    validation.at_most("filter.products", message.products, validation.MAX_NAMED)
-    validation.at_most("filter.variants", message.variants, validation.MAX_NAMED)
-    validation.at_most("filter.labels", message.labels, validation.MAX_LABEL_GROUPS)
+def filter_(message: wire.Filter, field: str = "filter") -> Filter:
+    """Return the filter, in which empty fields mean no condition; `field` is what the request calls it."""
+    validation.at_most(f"{field}.products", message.products, validation.MAX_NAMED)
+    validation.at_most(f"{field}.variants", message.variants, validation.MAX_NAMED)
+    validation.at_most(f"{field}.labels", message.labels, validation.MAX_LABEL_GROUPS)
     prefix = message.uri_prefix
     return Filter(
-        products=tuple(validation.product(f"filter.products[{n}]", value) for n, value in enumerate(message.products)),
-        variants=tuple(validation.product(f"filter.variants[{n}]", value) for n, value in enumerate(message.variants)),
+        products=tuple(validation.product(f"{field}.products[{n}]", value) for n, value in enumerate(message.products)),
+        variants=tuple(validation.product(f"{field}.variants[{n}]", value) for n, value in enumerate(message.variants)),
         staged=message.staged if message.HasField("staged") else None,
-        uri_prefix=validation.uri("filter.uri_prefix", prefix) if prefix else "",
-        labels=tuple(_group(f"filter.labels[{n}].any_of", group) for n, group in enumerate(message.labels)),
+        uri_prefix=validation.uri(f"{field}.uri_prefix", prefix) if prefix else "",
+        labels=tuple(_group(f"{field}.labels[{n}].any_of", group) for n, group in enumerate(message.labels)),
     )
 
 
@@ -144,18 +161,3 @@ def _example(field: str, message: wire.Example) -> Example:
             return Example(uri=validation.uri(f"{field}.uri", message.uri))
         case _:
             raise InvalidField(field, "must be an embedding, a sha256 or a uri")
-
-
-def duplicates(request: wire.FindDuplicatesRequest) -> tuple[DuplicateQuery, str]:
-    """Return the query for duplicates, and the request's digest for resume tokens. Raises InvalidField."""
-    request_digest, after = page_token.digest(request, "resume_token"), None
-    if request.resume_token:
-        after = Place(*page_token.decode(request.resume_token, request_digest, PLACE_TYPES, "resume_token"))
-    similarity = request.min_similarity if request.HasField("min_similarity") else NEAR_DUPLICATE
-    query = DuplicateQuery(
-        project_name=validation.project_name(request.project, "project"),
-        min_similarity=validation.between("min_similarity", similarity, 0.5, 1),
-        same_file_only=request.same_file_only,
-        after=after,
-    )
-    return query, request_digest

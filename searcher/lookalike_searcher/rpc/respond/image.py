@@ -52,6 +52,7 @@ def images(stored: Iterable[Image]) -> list[wire.Image]:
             height=image.height,
             reference_count=image.reference_count,
             featureless=image.featureless,
+            file_size=image.file_size,
         )
         message.create_time.FromDatetime(image.create_time)
         room = add_references(message.references, image.references, room)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from lookalike._operations import learning
+from lookalike.records import Tuning, TuningPolicy, TuningStage
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.indexes.calibration import Calibration
 from lookalike_searcher.indexes.curve import Curve
@@ -18,11 +20,24 @@ _INDEX_STATES: Final[Mapping[IndexState, "wire.IndexState.ValueType"]] = {
     IndexState.READY: wire.INDEX_STATE_READY,
 }
 
+_POLICIES: Final[Mapping[TuningPolicy, "wire.TuningPolicy.ValueType"]] = {
+    TuningPolicy.OFF: wire.TUNING_POLICY_OFF,
+    TuningPolicy.PROPOSE: wire.TUNING_POLICY_PROPOSE,
+    TuningPolicy.AUTO: wire.TUNING_POLICY_AUTO,
+}
+_STAGES: Final[Mapping[TuningStage, "wire.TuningStage.ValueType"]] = {
+    TuningStage.IDLE: wire.TUNING_STAGE_IDLE,
+    TuningStage.PROPOSED: wire.TUNING_STAGE_PROPOSED,
+    TuningStage.BUILDING: wire.TUNING_STAGE_BUILDING,
+    TuningStage.WATCHING: wire.TUNING_STAGE_WATCHING,
+}
+
 
 def project(
     stored: Project,
     indexes: Mapping[int, IndexStatus] | None = None,
     calibrations: Mapping[int, Calibration] | None = None,
+    tuning: Tuning | None = None,
 ) -> wire.Project:
     """Return the message about a project, with its spaces.
 
@@ -30,6 +45,7 @@ def project(
         stored: the project.
         indexes: the states of its spaces' indexes by the spaces' ids; without them, the answer has no spaces.
         calibrations: the calibrations of these indexes, by the spaces' ids.
+        tuning: how far its tuning has come.
     """
     message = wire.Project(
         name=stored.name,
@@ -39,6 +55,8 @@ def project(
         limits=_limits(stored.limits),
         search_disabled=stored.search_disabled,
         fingerprints_disabled=stored.fingerprints_disabled,
+        tuning_policy=_POLICIES[stored.tuning_policy],
+        tuning=_tuning(tuning) if tuning else None,
     )
     message.create_time.FromDatetime(stored.create_time)
     message.update_time.FromDatetime(stored.update_time)
@@ -47,6 +65,19 @@ def project(
         in_order = sorted(spaces, key=lambda space: space.name != stored.space)
         measured = calibrations or {}
         message.spaces.extend(_space(space, stored, indexes[space.id], measured.get(space.id)) for space in in_order)
+    return message
+
+
+def _tuning(tuning: Tuning) -> wire.Tuning:
+    message = wire.Tuning(
+        stage=_STAGES[tuning.stage],
+        space=tuning.space,
+        learning=learning.encode(tuning.learning) if tuning.learning else None,
+        step=tuning.step,
+        detail=tuning.detail,
+    )
+    if tuning.step_time:
+        message.step_time.FromDatetime(tuning.step_time)
     return message
 
 
@@ -66,6 +97,7 @@ def _space(space: Space, project: Project, index: IndexStatus, calibration: Cali
         dimensions=space.dimensions,
         source=project.base(space).name if space.source_id else "",
         vector_count=index.vector_count,
+        learning=learning.encode(space.learning) if space.learning else None,
         index=wire.Index(
             state=_INDEX_STATES[index.state],
             progress=index.progress,

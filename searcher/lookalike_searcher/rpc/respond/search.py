@@ -1,11 +1,9 @@
-"""Build responses about searches and duplicates."""
+"""Build responses about searches."""
 
 from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
-from lookalike_searcher.duplicates.cluster import Cluster
-from lookalike_searcher.duplicates.duplicates import Progress
-from lookalike_searcher.rpc.respond.image import MAX_REFERENCE_BYTES, add_references, images
+from lookalike_searcher.rpc.respond.image import MAX_REFERENCE_BYTES, add_references
 from lookalike_searcher.rpc.respond.proof import match, proof
 from lookalike_searcher.search.types import Ranking, Reason
 from lookalike_searcher.search.verification import Proofs
@@ -40,26 +38,3 @@ def ranking(answer: Ranking, next_page_token: str, search_id: str, proofs: Proof
             message.proof.CopyFrom(proof(proven))
         room = add_references(message.references, hit.references, room)
     return response
-
-
-def duplicates(progress: Progress, resume_token: str) -> wire.FindDuplicatesResponse:
-    """Return a cluster of duplicates, or a sign of progress."""
-    return wire.FindDuplicatesResponse(
-        cluster=_cluster(progress.cluster) if progress.cluster else None,
-        resume_token=resume_token,
-        examined_count=progress.place.examined,
-        image_count=progress.image_count,
-    )
-
-
-def _cluster(cluster: Cluster) -> wire.DuplicateCluster:
-    listed = images(member.image for member in cluster.members)
-    similarities = (member.similarity for member in cluster.members)
-    return wire.DuplicateCluster(
-        images=map(_duplicate, listed, similarities),
-        image_count=cluster.image_count,
-    )
-
-
-def _duplicate(image: wire.Image, similarity: float) -> wire.DuplicateImage:
-    return wire.DuplicateImage(image=image, similarity=similarity)

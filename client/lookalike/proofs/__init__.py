@@ -1,0 +1,1 @@
+"""Show proofs to people: what was done to a photo, in words and in pictures."""

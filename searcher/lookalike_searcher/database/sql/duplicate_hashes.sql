@@ -1,0 +1,1 @@
+SELECT id, sha256 FROM {schema}.image WHERE id = ANY ($1::bigint[])
