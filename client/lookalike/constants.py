@@ -32,6 +32,10 @@ MAX_IMAGE_BYTES: Final = 16 * 1024 * 1024
 """The largest image file that travels, unless the embedder is told otherwise (gRPC's own default of 4 MiB is less than
 many a camera's photo)."""
 
+MAX_TEXT_CHARACTERS: Final = 1000
+"""The longest text that is embedded, in code points. Text encoders of today read 64 or 77 tokens, which is less; this
+bounds what a tokenizer is given."""
+
 MESSAGE_OVERHEAD_BYTES: Final = 64 * 1024
 """What a message may hold beside the image."""
 

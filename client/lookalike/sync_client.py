@@ -149,6 +149,17 @@ class SyncClient:
         loop, client = self._client()
         return loop.call(client.embed(image, fingerprint=fingerprint, views=views))
 
+    def embed_text(self, text: str) -> Embedding:
+        """Return the vector of a text, which lives in the space of the images; see `Model.text_encoder`.
+
+        Raises:
+            PreconditionError: the embedder's model has no text encoder.
+            InvalidRequestError: the text is empty or too long; `reason` says which.
+            OverloadedError: the embedder's queue is full.
+        """
+        loop, client = self._client()
+        return loop.call(client.embed_text(text))
+
     def create_project(
         self,
         name: str,
@@ -547,6 +558,7 @@ class SyncClient:
         project: str,
         *,
         image: bytes | Path | None = None,
+        text: str | None = None,
         sha256: str | None = None,
         uri: str | None = None,
         embedding: Embedding | None = None,
@@ -563,14 +575,14 @@ class SyncClient:
         verify: int = 0,
         thorough: bool = False,
     ) -> SearchResult:
-        """Find the project's images most similar to an image, an image of the project, a vector, or several examples.
+        """Find the project's images most similar to an image, a text, an image of the project, a vector, or examples.
 
         The arguments are those of `Query`, which has their ranges.
 
         Raises:
             NotFoundError: there is no such project or space, or an image that the query names is not in it.
             InvalidRequestError: an image is not accepted, or a field breaks a rule.
-            PreconditionError: the vector is of another space than the searched one.
+            PreconditionError: the vector is of another space than the searched one, or the model has no text encoder.
             QuotaExceededError: the project's searches come too fast, or ask for too many hits.
             ValueError: not exactly one query was given, or negatives without positives.
         """
@@ -579,6 +591,7 @@ class SyncClient:
             client.search(
                 project,
                 image=image,
+                text=text,
                 sha256=sha256,
                 uri=uri,
                 embedding=embedding,

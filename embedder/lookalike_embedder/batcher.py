@@ -1,4 +1,4 @@
-"""Run the second stage: threads that make batches of decoded images and compute them.
+"""Run the second stage: threads that make batches of decoded images, or of texts, and compute them.
 
 There is no timer: a batch holds the images that have arrived while the last batch was computed. So an idle embedder
 answers a single image at once, and a busy one fills its batches.
@@ -26,6 +26,7 @@ from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_embedder.metrics import Metrics
 from lookalike_embedder.preemption import Gate
+from lookalike_embedder.text import TextEncoder
 from lookalike_serving.errors import DomainError, InternalError
 
 logger = logging.getLogger(__name__)
@@ -59,16 +60,26 @@ class Batcher:
         finish: ends a job.
         metrics: counts batches and failures.
         max_batch_size: the most images in one batch; it is halved when memory runs out.
+        text: computes texts; None where there are none.
     """
 
     def __init__(
-        self, compute: Compute, lanes: Lanes, cache: Cache, finish: Finish, metrics: Metrics, max_batch_size: int
+        self,
+        compute: Compute,
+        lanes: Lanes,
+        cache: Cache,
+        finish: Finish,
+        metrics: Metrics,
+        max_batch_size: int,
+        text: TextEncoder | None = None,
     ) -> None:
+        self._text = text
         self._compute, self._lanes, self._cache, self._finish = compute, lanes, cache, finish
         self._metrics = metrics
         self._gate = Gate()
         self.max_batch_size = max_batch_size
         self.seconds_per_image = dict.fromkeys(Lane, 0.0)
+        self.seconds_per_text = 0.0
         self.last_success = -float("inf")
         self.device_lost = False
 
@@ -76,9 +87,9 @@ class Batcher:
         """Compute batch after batch of a lane until the lanes are closed; no failure ends this loop."""
         while batch := self._lanes.batch(lane, self.max_batch_size):
             try:
-                wanted_jobs = [job for job in batch if job.is_wanted()]
-                if wanted_jobs:
-                    self._answer(lane, wanted_jobs)
+                for is_text in (True, False):
+                    if wanted := [job for job in batch if job.is_text is is_text and job.is_wanted()]:
+                        self._answer(lane, wanted)
             except Exception:
                 logger.exception("unexpected failure of a worker")
             for job in batch:
@@ -86,10 +97,10 @@ class Batcher:
                     self._finish(job, InternalError() if job.is_wanted() else None)
 
     def _answer(self, lane: Lane, jobs: list[Job]) -> None:
-        """Compute a batch. If that fails, bisection finds the image at fault, so that only this one fails."""
+        """Compute a batch. If that fails, bisection finds the one at fault, so that only this one fails."""
         failure = None
         try:
-            vectors = self._run(lane, jobs)
+            vectors = self._run_texts(jobs) if jobs[0].is_text else self._run(lane, jobs)
         except Exception as error:
             failure = self._note_failure(error, jobs)
         # Not within `except`: until that block is left, the failed call holds the activations of all its layers.
@@ -116,7 +127,7 @@ class Batcher:
         else:
             extra = {"request_id": jobs[0].request_id} if len(jobs) == 1 else None
             logger.error("the model failed on a batch of %d", len(jobs), exc_info=error, extra=extra)
-        return ModelFailure()
+        return ModelFailure(jobs[0].what)
 
     def _run(self, lane: Lane, jobs: list[Job]) -> NDArray[np.float32]:
         pixels = [image for job in jobs for image in job.images]
@@ -137,6 +148,19 @@ class Batcher:
         self.seconds_per_image[lane] = smoothed(self.seconds_per_image[lane], (seconds - paused) / len(pixels))
         return vectors
 
+    def _run_texts(self, jobs: list[Job]) -> NDArray[np.float32]:
+        assert self._text  # noqa: S101 - the engine admits no text without it
+        tokens = [job.tokens for job in jobs if job.tokens is not None]
+        started = time.monotonic()
+        with self._gate.urgent():
+            vectors = self._text(tokens)
+        seconds = time.monotonic() - started
+        self._metrics.text_batch(seconds)
+        for job in jobs:
+            job.compute_seconds = seconds
+        self.seconds_per_text = smoothed(self.seconds_per_text, seconds / len(jobs))
+        return vectors
+
     def _compute_in_parts(self, pixels: list[Pixels], lane: Lane, pause: Callable[[], None]) -> NDArray[np.float32]:
         """Compute all images; with views, they may be more than a batch."""
         most = self.max_batch_size
@@ -148,14 +172,14 @@ class Batcher:
         sums = vectors.sum(axis=1).tolist()  # one call for all: each call of numpy releases the interpreter's lock
         first = 0
         for job in jobs:
-            own = slice(first, first + len(job.images))
+            own = slice(first, first + (1 if job.is_text else len(job.images)))
             first = own.stop
-            assert isinstance(job.info, Info)  # noqa: S101 - it was decoded
+            assert job.is_text or isinstance(job.info, Info)  # noqa: S101 - it was decoded
             if not math.isfinite(sum(sums[own])):
                 logger.error("the model answered with what is no number", extra={"request_id": job.request_id})
-                self._finish(job, ModelFailure())
+                self._finish(job, ModelFailure(job.what))
                 continue
-            if job.lane is Lane.INTERACTIVE:
+            if job.lane is Lane.INTERACTIVE and not job.is_text:  # a text proves nothing of images
                 self.last_success = time.monotonic()
             vector, *views = (one.tobytes() for one in vectors[own])
             job.result = Embedded(vector, job.sha256, job.info, job.fingerprint, tuple(views))

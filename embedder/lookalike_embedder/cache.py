@@ -1,7 +1,7 @@
-"""Keep recent results by the hash of the file, so that no file is embedded twice.
+"""Keep recent results by the hash of the file or the text, so that none is embedded twice.
 
-One process computes in one space, so that the hash alone is the key. A result without a fingerprint, or without views,
-is none for those who ask for them: the file is embedded again.
+One process computes in one space, so that the hash is the key; texts have keys of their own. A result without a
+fingerprint, or without views, is none for those who ask for them: the file is embedded again.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ class Cache:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: OrderedDict[bytes, Embedded] = OrderedDict()
+        self._entries: OrderedDict[tuple[bool, bytes], Embedded] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -30,10 +30,11 @@ class Cache:
     def answers(self, job: Job) -> bool:
         """Set the job's hash, and its result if that is kept. Returns whether it is."""
         job.sha256 = hashlib.sha256(job.data).digest()
+        key = (job.is_text, job.sha256)
         with self._lock:
-            result = self._entries.get(job.sha256)
+            result = self._entries.get(key)
             if result and _is_enough(result, job):
-                self._entries.move_to_end(job.sha256)
+                self._entries.move_to_end(key)
                 job.result, job.cached = result, True
         return job.cached
 
@@ -41,9 +42,10 @@ class Cache:
         """Keep a result; if the cache is full, the result that was used longest ago is dropped."""
         if not self._size:
             return
+        key = (embedded.info is None, embedded.sha256)
         with self._lock:
-            self._entries[embedded.sha256] = embedded
-            self._entries.move_to_end(embedded.sha256)
+            self._entries[key] = embedded
+            self._entries.move_to_end(key)
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 

@@ -48,7 +48,7 @@ class Config(GrpcSettings):
         Option("Bulk batches computed at once; 0: 2 on a GPU, one per CPU core.", min=0),
     ] = 0
     max_batch_size: Annotated[int, Option("Most images per batch; 0 measures the best at start.", min=0)] = 0
-    max_waiting: Annotated[int, Option("Most Embed calls in flight; more are refused.", min=1)] = 256
+    max_waiting: Annotated[int, Option("Most Embed and EmbedText calls in flight; more are refused.", min=1)] = 256
     max_streams: Annotated[int, Option("Most EmbedStream calls in flight; more are refused.", min=1)] = 64
     max_in_flight_bytes: Annotated[
         int,

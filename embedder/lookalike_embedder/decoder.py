@@ -1,4 +1,7 @@
-"""Run the first stage: threads that hash, look up, admit, decode and fingerprint images, off the event loop."""
+"""Run the first stage: threads that hash, look up, admit, decode and fingerprint images, off the event loop.
+
+Of a text, they make tokens.
+"""
 
 import logging
 import threading
@@ -13,6 +16,7 @@ from lookalike_embedder.ewma import smoothed
 from lookalike_embedder.image import Info, Pixels, Room
 from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
+from lookalike_embedder.text import TextEncoder
 from lookalike_serving.errors import DomainError, InternalError, ShuttingDown
 
 logger = logging.getLogger(__name__)
@@ -72,10 +76,13 @@ class PixelRoom:
 
 
 class Decoder:
-    """The decoder takes jobs from bytes to pixels, or ends them: with a cached result, or with a failure."""
+    """The decoder takes jobs from bytes to pixels or tokens, or ends them: with a cached result, or with a failure."""
 
-    def __init__(self, lanes: Lanes, decode: Decode, cache: Cache, room: PixelRoom, finish: Finish) -> None:
+    def __init__(
+        self, lanes: Lanes, decode: Decode, cache: Cache, room: PixelRoom, finish: Finish, text: TextEncoder | None
+    ) -> None:
         self._lanes, self._decode, self._cache, self._room, self._finish = lanes, decode, cache, room, finish
+        self._text = text
         self.seconds_per_image = 0.0  # of one thread, in the interactive lane
 
     def work(self) -> None:
@@ -98,6 +105,10 @@ class Decoder:
     def _fill(self, job: Job) -> None:
         started = time.monotonic()
         try:
+            if job.is_text:
+                assert self._text  # noqa: S101 - the engine admits no text without it
+                job.tokens = self._text.tokenise(job.data.decode())
+                return
             job.info, job.pixels = self._decode(job.data, partial(self._room.hold, job.lane))
             if job.wants_fingerprint:
                 # here, as it needs OpenCV, which is missing where no fingerprints are made
@@ -108,6 +119,6 @@ class Decoder:
                 job.views = views.of(job.pixels)
         finally:
             job.decode_seconds = time.monotonic() - started
-            if job.lane is Lane.INTERACTIVE:
+            if job.lane is Lane.INTERACTIVE and not job.is_text:
                 self.seconds_per_image = smoothed(self.seconds_per_image, job.decode_seconds)
             job.data = b""

@@ -1,7 +1,9 @@
-"""Turn the bytes of an image into its vector, over both lanes.
+"""Turn the bytes of an image, or a text, into its vector, over both lanes.
 
     bytes ─ admit ─ [lanes] ─ hash, known?, decode ─ [lanes] ─ batch, compute ─ answer
             event loop         decoder threads                 worker threads    event loop
+
+A text takes the way of an interactive image: a decoder makes its tokens, and the interactive worker its vector.
 
 Work in flight is limited: bulk callers wait for room, interactive ones are refused at once and told when to try again.
 """
@@ -26,6 +28,7 @@ from lookalike_embedder.errors import DeviceLost, Overloaded, Stuck, TooLate
 from lookalike_embedder.job import Job, Lane
 from lookalike_embedder.lanes import Lanes
 from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.text import TextEncoder, check
 from lookalike_serving.errors import DomainError
 from lookalike_serving.patience import acceptable_wait, retry_after
 
@@ -52,6 +55,7 @@ class Engine:
         bulk_workers: how many batches of the bulk lane are computed at once.
         decode_threads: how many images are decoded at once.
         max_batch_size: the most images in one batch.
+        text: makes vectors of texts; None where there is no text encoder.
         lost: is set once the device is lost, and nothing will be computed any more.
     """
 
@@ -66,6 +70,7 @@ class Engine:
         bulk_workers: int,
         decode_threads: int,
         max_batch_size: int,
+        text: TextEncoder | None = None,
         lost: asyncio.Event | None = None,
     ) -> None:
         interactive_bytes = int(bounds.in_flight_bytes * _INTERACTIVE_SHARE)
@@ -78,8 +83,9 @@ class Engine:
         self._metrics = metrics
         self._cache, self._room = Cache(bounds.cached), PixelRoom(bounds.decoding_pixels)
         self._lanes = Lanes(decode_threads + 2 * bulk_workers * max_batch_size, decode_threads)
-        self._decoder = Decoder(self._lanes, decode, self._cache, self._room, self._finish)
-        self._batcher = Batcher(compute, self._lanes, self._cache, self._finish, metrics, max_batch_size)
+        self._decoder = Decoder(self._lanes, decode, self._cache, self._room, self._finish, text)
+        self._batcher = Batcher(compute, self._lanes, self._cache, self._finish, metrics, max_batch_size, text)
+        self._texts = 0  # in flight
         self._first = first
         self._bulk_workers, self._decode_threads = bulk_workers, decode_threads
         self._begun: list[Job] = []
@@ -139,6 +145,35 @@ class Engine:
             await self._bulk_room(len(data))
         else:
             self._admit(len(data), math.inf if seconds is None else seconds)
+        return await self._answered(data, lane, seconds, fingerprint=fingerprint, views=views)
+
+    async def embed_text(self, text: str, *, seconds: float | None = None) -> Job:
+        """Return the finished job of one text, which has a text encoder to go to; see `embed`.
+
+        Raises:
+            InvalidText: the text is not accepted.
+            Overloaded, DomainError: as `embed`.
+        """
+        try:
+            check(text)
+        except DomainError as error:
+            raise self._metrics.refusing(Lane.INTERACTIVE, error) from None
+        data = text.encode()
+        self._admit(len(data), math.inf if seconds is None else seconds)
+        self._texts += 1
+        return await self._answered(data, Lane.INTERACTIVE, seconds, is_text=True)
+
+    async def _answered(
+        self,
+        data: bytes,
+        lane: Lane,
+        seconds: float | None,
+        *,
+        fingerprint: bool = False,
+        views: bool = False,
+        is_text: bool = False,
+    ) -> Job:
+        """Return the finished job of what has been admitted."""
         answered = self._loop.create_future()
 
         def done(_: Job) -> None:
@@ -146,7 +181,7 @@ class Engine:
                 answered.set_result(None)
 
         deadline = math.inf if seconds is None else time.monotonic() + seconds
-        job = Job(data, lane, done, deadline, fingerprint, views)
+        job = Job(data, lane, done, deadline, fingerprint, views, is_text)
         self._begin(job)
         try:
             await answered
@@ -185,11 +220,12 @@ class Engine:
         await self._budgets[Lane.BULK].acquire(size)
 
     def _admit(self, size: int, seconds: float) -> None:
-        """Admit an interactive image, or raise its refusal."""
+        """Admit an interactive image or text, or raise its refusal."""
         if self._batcher.device_lost:
             raise self._metrics.refusing(Lane.INTERACTIVE, DeviceLost())
         budget = self._budgets[Lane.INTERACTIVE]
-        drained = budget.items * self._seconds_per_image()
+        images = (budget.items - self._texts) * self._seconds_per_image()
+        drained = images + self._texts * self._batcher.seconds_per_text
         if drained > acceptable_wait(seconds) or not budget.try_acquire(size):
             retry = retry_after(drained)
             raise self._metrics.refusing(Lane.INTERACTIVE, Overloaded(budget.items, retry, deadline_seconds=seconds))
@@ -219,8 +255,8 @@ class Engine:
 
     def _finish(self, job: Job, failure: Exception | None) -> None:
         """End a job, from any thread. The event loop is woken once for all jobs that end before it runs."""
-        job.data, job.pixels, job.views, job.ended = b"", None, (), True
-        job.failure = failure or (TooLate() if job.result is None and job.is_late() else None)
+        job.data, job.pixels, job.views, job.tokens, job.ended = b"", None, (), None, True
+        job.failure = failure or (TooLate(job.what) if job.result is None and job.is_late() else None)
         if job.failure:
             _forget_frames(job.failure)
         job.total_seconds = time.monotonic() - job.entered
@@ -234,6 +270,7 @@ class Engine:
         while self._finished:
             job = self._finished.popleft()
             self._budgets[job.lane].release(job.size)
+            self._texts -= job.is_text
             if isinstance(job.failure, DeviceLost):
                 self._lost.set()
             if job.cancelled and not isinstance(job.failure, TooLate):

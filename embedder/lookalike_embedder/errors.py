@@ -2,6 +2,8 @@
 
 DomainError
 ├── InvalidImage     EMPTY_IMAGE, IMAGE_TOO_LARGE, UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE
+├── InvalidText      EMPTY_TEXT, TEXT_TOO_LONG, TOO_MANY_TOKENS
+├── NoTextEncoder    NO_TEXT_ENCODER
 ├── TooManyEntries   TOO_MANY_ENTRIES
 ├── Overloaded       OVERLOADED
 ├── TooLate          DEADLINE_EXCEEDED
@@ -41,6 +43,21 @@ class InvalidImage(_OfField):
     field = "image"
 
 
+class InvalidText(_OfField):
+    """The text is none that we accept; `reason` says which rule it breaks."""
+
+    field = "text"
+
+
+class NoTextEncoder(DomainError):
+    """The model embeds images alone."""
+
+    def __init__(self, space: str) -> None:
+        super().__init__(
+            "NO_TEXT_ENCODER", f"text: the model of this embedder, {space}, embeds images alone; it has no text encoder"
+        )
+
+
 class TooManyEntries(_OfField):
     """A message of a stream has more images than allowed."""
 
@@ -77,17 +94,17 @@ class Overloaded(DomainError):
 
 
 class TooLate(DomainError):
-    """The deadline has passed while the image waited; nothing was computed."""
+    """The deadline has passed while the image, or the text, waited; nothing was computed."""
 
-    def __init__(self) -> None:
-        super().__init__("DEADLINE_EXCEEDED", "the deadline passed while the image waited; it was not computed")
+    def __init__(self, what: str = "image") -> None:
+        super().__init__("DEADLINE_EXCEEDED", f"the deadline passed while the {what} waited; it was not computed")
 
 
 class ModelFailure(DomainError):
-    """The model has failed on this image, and not because of others in its batch."""
+    """The model has failed on this image, or text, and not because of others in its batch."""
 
-    def __init__(self) -> None:
-        super().__init__("MODEL_FAILURE", "the model failed on this image; the embedder's log has the cause")
+    def __init__(self, what: str = "image") -> None:
+        super().__init__("MODEL_FAILURE", f"the model failed on this {what}; the embedder's log has the cause")
 
 
 class DeviceLost(DomainError):
@@ -118,6 +135,8 @@ class OutOfMemory(MemoryError):
 STATUS = StatusTable(
     {
         InvalidImage: grpc.StatusCode.INVALID_ARGUMENT,
+        InvalidText: grpc.StatusCode.INVALID_ARGUMENT,
+        NoTextEncoder: grpc.StatusCode.FAILED_PRECONDITION,
         TooManyEntries: grpc.StatusCode.INVALID_ARGUMENT,
         Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
         TooLate: grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -1,4 +1,4 @@
-"""Follow one image on its way through the embedder."""
+"""Follow one image, or one text, on its way through the embedder."""
 
 import math
 import time
@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike_embedder.image import Info, Pixels
+from lookalike_embedder.text import Tokens
 from lookalike_serving.fingerprint import Fingerprint
 from lookalike_serving.patience import acceptable_wait
 
@@ -21,39 +22,41 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The result of an image is its vector, with what is known of the file.
+    """The result of an image or a text is its vector, with what is known of the file.
 
     Attributes:
         vector: little-endian float32 of length 1, as on the wire.
-        sha256: the hash of the file.
-        info: the file's format, size and orientation.
+        sha256: the hash of the file, or of the text in UTF-8.
+        info: the file's format, size and orientation; None of a text.
         fingerprint: the picture's fingerprint, if it was asked for.
         views: the vectors of its views, if they were asked for.
     """
 
     vector: bytes
     sha256: bytes
-    info: Info
+    info: Info | None
     fingerprint: Fingerprint | None = None
     views: tuple[bytes, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A job is one image, from the request to the answer. Points in time are those of `time.monotonic`.
+    """A job is one image or one text, from the request to the answer. Points in time are those of `time.monotonic`.
 
     Attributes:
-        data: the image file, of `size` bytes; dropped as soon as it is decoded.
+        data: the image file, or the text in UTF-8, of `size` bytes; dropped as soon as it is decoded.
         lane: who waits.
         done: is called once on the event loop, when `result` or `failure` is set; never after `cancel`.
         deadline: when the answer is of no use any more.
         wants_fingerprint: whether a fingerprint is made, too.
         wants_views: whether views are embedded, too.
-        request_id: the id of the call that brought the image.
+        is_text: whether it is a text, which is always interactive.
+        request_id: the id of the call that brought it.
         entered: when the job was created.
         cancelled: whether the caller does not wait any more.
         ended: whether `result` or `failure` is final.
-        sha256, info, pixels, fingerprint, views: what decoding has set.
+        sha256, info, pixels, fingerprint, views: what decoding an image has set.
+        tokens: what decoding a text has set, beside its hash.
         result: the result, if there is one.
         failure: why there is none.
         cached: whether the result came from the cache.
@@ -67,6 +70,7 @@ class Job:
     deadline: float = math.inf
     wants_fingerprint: bool = False
     wants_views: bool = False
+    is_text: bool = False
     size: int = field(init=False)
     request_id: str = field(default_factory=REQUEST_ID.get)
     entered: float = field(default_factory=time.monotonic)
@@ -75,6 +79,7 @@ class Job:
     sha256: bytes = b""
     info: Info | None = None
     pixels: Pixels | None = None
+    tokens: Tokens | None = None
     fingerprint: Fingerprint | None = None
     views: Sequence[Pixels] = ()
     result: Embedded | None = None
@@ -88,6 +93,11 @@ class Job:
     def queue_seconds(self) -> float:
         """Return how long the job waited to be decoded and computed."""
         return max(0.0, self.total_seconds - self.decode_seconds - self.compute_seconds)
+
+    @property
+    def what(self) -> str:
+        """Return what it is, in words."""
+        return "text" if self.is_text else "image"
 
     @property
     def images(self) -> Sequence[Pixels]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from lookalike.constants import MAX_TEXT_CHARACTERS
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike_embedder import autotuning, batch_size, calibration, projection, space, weights
 from lookalike_embedder.autotuning import Trials
@@ -21,6 +22,11 @@ from lookalike_embedder.job import Lane
 from lookalike_embedder.preprocessing import VGG16, Preprocessing
 from lookalike_embedder.projection import Projection
 from lookalike_embedder.space import Identity
+from lookalike_embedder.text import TextEncoder
+
+if TYPE_CHECKING:
+    from lookalike_embedder.onnx_model.compute import OnnxModel
+    from lookalike_embedder.onnx_model.text import OnnxTextEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +59,15 @@ class Model(Compute, Protocol):
 class Loaded:
     """The model is loaded and warm.
 
-    With it come its description, what it sees of a picture, and a decoder for large JPEGs if it is not Pillow's.
+    With it come its description, what it sees of a picture, a decoder for large JPEGs if it is not Pillow's, and its
+    text encoder if it has one.
     """
 
     compute: Compute
     description: wire.GetModelResponse
     preprocessing: Preprocessing = VGG16
     jpegs: JpegDecoder | None = None
+    text: TextEncoder | None = None
 
 
 def load_model(config: Config) -> Loaded:
@@ -134,22 +142,46 @@ def onnx(config: Config, file: Path) -> Loaded:
             f"max-batch-size: must be at most {model.largest_batch} for {file}, got {config.max_batch_size}; see"
             f" {model.said.place('limits.max_batch_size')}"
         )
-    identity = model.identity(proof.dimensions(model))
-    logger.info("%s: %d dimensions, licence %s", file, identity.dimensions, model.said.licence)
-    return warmed(config, model, identity)
+    dimensions = proof.dimensions(model)
+    encoder = _text_encoder(model, dimensions)
+    identity = model.identity(dimensions, encoder.recipe if encoder else "")
+    logger.info("%s: %d dimensions, licence %s", file, dimensions, model.said.licence)
+    return warmed(config, model, identity, encoder)
 
 
-def warmed(config: Config, model: Model, identity: Identity) -> Loaded:
+def _text_encoder(model: "OnnxModel", dimensions: int) -> "OnnxTextEncoder | None":
+    """Return the text encoder that the model's TOML names, if it names one."""
+    if not (said := model.said.text_encoder):
+        return None
+    try:
+        from lookalike_embedder.onnx_model import text
+    except ImportError as error:
+        raise Unsupported(
+            f"{model.said.place('text.tokenizer')}: the library tokenizers is needed, by the extra onnx, onnx-cuda or"
+            f" onnx-openvino: {error}"
+        ) from error
+    encoder = text.load(model.said, said, model.device)
+    encoder.check(dimensions)
+    return encoder
+
+
+def warmed(config: Config, model: Model, identity: Identity, text: TextEncoder | None = None) -> Loaded:
     """Warm a model up, and describe it."""
     max_batch_size = model.warm(config.max_batch_size or knee_of(model), config.workers_on(model.device))
     size = model.preprocessing.size
     model([np.zeros((size, size, 3), np.uint8)], Lane.INTERACTIVE, lambda: None)  # on all cores
-    description = describe(config, identity, model.device, model.precision, max_batch_size, model.trials)
-    return Loaded(model, description, model.preprocessing, model.jpegs(config.decode_threads))
+    description = describe(config, identity, model.device, model.precision, max_batch_size, text, model.trials)
+    return Loaded(model, description, model.preprocessing, model.jpegs(config.decode_threads), text)
 
 
 def describe(
-    config: Config, identity: Identity, device: str, precision: str, max_batch_size: int, trials: Trials = ()
+    config: Config,
+    identity: Identity,
+    device: str,
+    precision: str,
+    max_batch_size: int,
+    text: TextEncoder | None = None,
+    trials: Trials = (),
 ) -> wire.GetModelResponse:
     """Return the answer to GetModel for the model that was loaded."""
     return wire.GetModelResponse(
@@ -163,6 +195,7 @@ def describe(
         max_image_bytes=config.max_image_bytes,
         max_image_pixels=config.max_image_pixels,
         formats=FORMATS,
+        text_encoder=wire.TextEncoder(max_characters=MAX_TEXT_CHARACTERS, max_tokens=text.max_tokens) if text else None,
         trials=[wire.Trial(way=one.way, seconds=one.seconds, cosine=one.cosine, chosen=one.chosen) for one in trials],
     )
 

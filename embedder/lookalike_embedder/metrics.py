@@ -29,11 +29,19 @@ class Metrics:
         images = self._counter("images", "Images answered with a vector.", "lane", "source")
         self._computed = {lane: images.labels(lane, "computed") for lane in Lane}
         self._cached = {lane: images.labels(lane, "cache") for lane in Lane}
+        texts = self._counter("texts", "Texts answered with a vector.", "source")
+        self._texts = {cached: texts.labels("cache" if cached else "computed") for cached in (False, True)}
         self._errors = self._counter("errors", "Images and calls refused or failed.", "lane", "reason")
         self._refused = self._counter("refused", "Calls that ended with a refusal or a failure.", "reason")
         self._wait = self._histogram("queue_wait_seconds", "Time from arrival to answer, less work.", _SECONDS)
         self._decode = self._histogram("decode_seconds", "Decoding one image.", _SECONDS)
         self._compute = self._histogram("compute_seconds", "Computing one batch.", _SECONDS)
+        self._text_compute = Histogram(
+            f"{_PREFIX}_text_compute_seconds",
+            "Computing one batch of texts.",
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
         self._batch = self._histogram("batch_size", "Images in one batch.", _BATCHES)
         self.stood_aside = self._counter("stood_aside_seconds", "Time that bulk work stood aside for interactive work.")
         self.out_of_memory = self._counter("out_of_memory", "Batches halved as memory ran out.")
@@ -55,9 +63,12 @@ class Metrics:
         self._max_batch_size = self._gauge("max_batch_size", "Most images in a batch: the knee, or as told.")
 
     def answered(self, job: Job) -> None:
-        """Count an image that has a result, and observe its times."""
+        """Count an image or a text that has a result, and observe its times."""
         lane = job.lane
         if job.result is None:
+            return
+        if job.is_text:
+            self._texts[job.cached].inc()
             return
         (self._cached if job.cached else self._computed)[lane].inc()
         (self._hit if job.cached else self._miss).inc()
@@ -83,6 +94,10 @@ class Metrics:
         """Observe a computed batch: its images and its seconds."""
         self._batch[lane].observe(images)
         self._compute[lane].observe(seconds)
+
+    def text_batch(self, seconds: float) -> None:
+        """Observe the seconds of a computed batch of texts."""
+        self._text_compute.observe(seconds)
 
     def describe(self, **labels: str) -> None:
         """Set the labels of the model that is served."""

@@ -121,6 +121,7 @@ async def serving(
             bulk_workers=config.workers_on(description.device),
             decode_threads=config.decode_threads,
             max_batch_size=description.max_batch_size,
+            text=loaded.text,
             lost=lost,
         ) as engine,
     ):

@@ -8,7 +8,7 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
 from lookalike_embedder.engine import Engine
-from lookalike_embedder.errors import STATUS, Overloaded
+from lookalike_embedder.errors import STATUS, NoTextEncoder, Overloaded
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.message_limits import MAX_ENTRIES
 from lookalike_embedder.metrics import Metrics
@@ -79,6 +79,19 @@ class EmbedderService(EmbedderServiceServicer):
             views=self._views(job) if request.views else (),
         )
 
+    async def EmbedText(self, request: wire.EmbedTextRequest, context: Context) -> wire.EmbedTextResponse:
+        """Embed one text in the interactive lane; see the proto."""
+        if self._draining.has_begun():
+            raise self._metrics.refusing(Lane.INTERACTIVE, ShuttingDown())
+        if not self._description.HasField("text_encoder"):
+            raise self._metrics.refusing(Lane.INTERACTIVE, NoTextEncoder(self._description.space))
+        job = await self._engine.embed_text(request.text, seconds=context.time_remaining())
+        tracing.stages(decode=job.decode_seconds, queue=job.queue_seconds, compute=job.compute_seconds)
+        assert job.result  # noqa: S101 - it succeeded
+        return wire.EmbedTextResponse(
+            embedding=common.Embedding.FromString(self._embedding_head + job.result.vector), timings=_timings(job)
+        )
+
     async def EmbedStream(
         self, request_iterator: AsyncIterator[wire.EmbedStreamRequest], context: Context
     ) -> AsyncIterator[wire.EmbedStreamResponse]:
@@ -118,7 +131,7 @@ class EmbedderService(EmbedderServiceServicer):
     def _messages(self, job: Job) -> tuple[common.Embedding, wire.ImageInfo, wire.Timings]:
         """Return the messages of a job that succeeded: its embedding, image info and timings."""
         result = job.result
-        assert isinstance(result, Embedded)  # noqa: S101 - it succeeded
+        assert isinstance(result, Embedded) and result.info  # noqa: S101, PT018 - it succeeded, and is an image
         tail = _FEATURELESS if result.info.featureless else b""
         return (
             common.Embedding.FromString(self._embedding_head + result.vector + tail),
@@ -130,13 +143,17 @@ class EmbedderService(EmbedderServiceServicer):
                 orientation=result.info.orientation,
                 end_missing=result.info.end_missing,
             ),
-            wire.Timings(
-                decode_microseconds=round(job.decode_seconds * 1e6),
-                compute_microseconds=round(job.compute_seconds * 1e6),
-                queue_microseconds=round(job.queue_seconds * 1e6),
-                cached=job.cached,
-            ),
+            _timings(job),
         )
+
+
+def _timings(job: Job) -> wire.Timings:
+    return wire.Timings(
+        decode_microseconds=round(job.decode_seconds * 1e6),
+        compute_microseconds=round(job.compute_seconds * 1e6),
+        queue_microseconds=round(job.queue_seconds * 1e6),
+        cached=job.cached,
+    )
 
 
 def _fingerprint(job: Job) -> common.Fingerprint | None:

@@ -17,7 +17,7 @@ from lookalike_gateway.config import Config
 from lookalike_gateway.metrics import Metrics
 from lookalike_gateway.middleware import RequestMiddleware
 from lookalike_gateway.problems import Refused
-from lookalike_gateway.routes import copies, curation, duplicates, feedback, health, images, projects, search
+from lookalike_gateway.routes import copies, curation, duplicates, feedback, health, images, model, projects, search
 from lookalike_gateway.state import State
 from lookalike_gateway.thumbnail import Thumbnails
 from lookalike_gateway.upload import Uploads
@@ -50,7 +50,7 @@ def application(config: Config, metrics: Metrics) -> FastAPI:
         lifespan=lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # the middleware has our own
     )
-    for room in (search, copies, images, duplicates, curation, projects, feedback, health):
+    for room in (search, copies, images, duplicates, curation, projects, feedback, model, health):
         app.include_router(room.router)
     document = openapi.document(app)
     documents = {

@@ -17,11 +17,11 @@ from lookalike_serving.security.permissions import PERMISSIONS
 
 
 class Permission(HTTPBearer):
-    """The permission of one of the searcher's RPCs lets a caller in; as a dependency, it is in the document too."""
+    """The permission of one of the servers' RPCs lets a caller in; as a dependency, it is in the document too."""
 
-    def __init__(self, rpc: str) -> None:
+    def __init__(self, rpc: str, service: str = SEARCHER) -> None:
         super().__init__(bearerFormat="JWT", scheme_name="token", auto_error=False)
-        self._scopes = PERMISSIONS[f"{SEARCHER}/{rpc}"].scopes
+        self._scopes = PERMISSIONS[f"{service}/{rpc}"].scopes
 
     async def __call__(self, request: HTTPConnection) -> None:
         """Let a request in; from now on its token is TOKEN.

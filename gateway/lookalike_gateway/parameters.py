@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from lookalike.constants import MAX_TEXT_CHARACTERS
 from lookalike.labels import values_by_name
 from lookalike.records import Filter
 from lookalike_gateway.models.answer import SHA256
@@ -134,11 +135,16 @@ class Search(Filters):
 
 
 class ImageSearch(Search):
-    """A search with an image of the project takes these parameters."""
+    """A search with an image of the project, or with words, takes these parameters."""
 
     sha256: Annotated[str, Field(pattern=SHA256)] | Absent = Field(None, description="The image with this hash.")
     uri: Uri | Absent = Field(
         None, description="The image that is used at this URI; of several, the newest reference's."
+    )
+    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)] | Absent = Field(
+        None,
+        description="What images show, in words, if the model has a text encoder: `getModel` says.",
+        examples=["red rain boots"],
     )
 
 
@@ -214,7 +220,7 @@ class DismissalList(Parameters):
 
 
 class DismissedImages(Parameters):
-    """A request that deletes dismissals takes these parameters."""
+    """A deletion of dismissals takes these parameters."""
 
     image: list[Annotated[str, Field(pattern=SHA256)]] = Field(
         min_length=1,

@@ -27,7 +27,8 @@ from tests.bench.synthetic_vectors import Vectors
 _SETTINGS: Final = "32/256,16/64,16/128,24/96,32/128"
 _DEPTHS: Final = "40,100,200,400"
 _LOOKED_AT: Final = 20_000
-"""A walk to so many of the images is tried, with their own vectors, at the first depth."""
+"""A walk to about so many of the images is tried, with their own vectors, at the first depth; evenly over
+the order of insertion, as those that were inserted last are reached less."""
 
 
 class Setting(NamedTuple):
@@ -85,7 +86,7 @@ class Bench:
         measured.builds.append(graph)
         await self._walked(name, expert, asked, truth)
         await expert.depth(self.options.depths[0])
-        looked_at = range(min(_LOOKED_AT, self.options.images))
+        looked_at = range(0, self.options.images, max(1, self.options.images // _LOOKED_AT))
         measured.unreached.append(await expert.unreached(looked_at) / len(looked_at))
         print(f"{name}: unreached {measured.unreached[-1]:.3%}", flush=True)
 

@@ -37,7 +37,7 @@ async def measure(setting: Setting) -> list[Figure]:
         before, started = await _settled(process), time.perf_counter()
         refused = await _send(server.address, itertools.islice(images, setting.mixed))
         seconds, after = time.perf_counter() - started, await _settled(process)
-    peak = _peak(process)
+        peak = _peak(process)
     on = (
         f"{setting.mixed:,} images in {seconds:.0f} s after {warm_up:,} of warm-up: JPEG, PNG, WebP, GIF, TIFF, BMP in"
         f" several modes and sizes, 1 % of 12 megapixels, {refused:,} refused; no model (its memory is constant), no"

@@ -28,6 +28,8 @@ LEFT_OUT: Final = (
     "docker ",  # there is no engine
     "lookalike-embedder export ",  # there is no hub of models
     "lookalike-embedder --model dinov2.onnx",
+    "lookalike search shop --text ",  # VGG16 knows no words
+    "curl -s -G --data-urlencode 'text=",
 )
 PAGES: Final = sorted(
     str(path.relative_to(ROOT))

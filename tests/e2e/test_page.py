@@ -307,6 +307,7 @@ async def test_a_copy_is_proven_by_both_pictures_laid_over_each_other(page: Page
 async def test_many_suspicious_files_are_dropped_and_each_has_its_verdict(page: Page, site: Site) -> None:
     """They are searched for a few at a time, what is left can be cancelled, and a copy leads to its proof and photo."""
     await page.get_by_role("link", name="Copies").click()
+    await page.get_by_label("Thorough").uncheck()
     other = encoded(shipped("retina.jpg"), "JPEG")
     await drop_all(page, other, b"no photo", site.families["chelsea"]["mirror"].read_bytes())
     count = page.locator("#copies-count")
@@ -326,6 +327,7 @@ async def test_many_suspicious_files_are_dropped_and_each_has_its_verdict(page: 
     await page.get_by_role("button", name="Cancel").click()
     await expect(count).to_contain_text("3 of 3 files")
     assert len(asked) == 3, "at once"
+    assert all(route.request.url.endswith("/copies?thorough=false") for route in asked)
     for route in asked:
         await route.abort()
     await page.unroute("**/copies*")

@@ -28,6 +28,7 @@ from lookalike_searcher.database.statement import Connection, schema_of, vectors
 from lookalike_searcher.errors import AlreadyExists
 from lookalike_searcher.indexes import backfill
 from lookalike_searcher.projects import registry
+from tests.binary_copy import copied, rows
 from tests.indexer import Writer, fingerprint, sha256, vector
 from tests.lock_holder import LockHolder
 from tests.polling import until
@@ -276,21 +277,28 @@ async def test_a_backup_of_an_older_version_is_brought_up_to_date(
         assert await connection.fetchval(version, copy) == added.number
 
 
-async def test_a_backup_from_before_there_were_fingerprints_is_restored(
+async def test_a_backup_from_before_there_were_fingerprints_and_dismissals_is_restored(
     writer: Writer, copy: str, database: Database, tmp_path: Path
 ) -> None:
     await back_up(database, writer.project, tmp_path / "b")
+    later = ("fingerprint", "dismissal")
     with zipfile.ZipFile(tmp_path / "b") as archive:
-        members = {name: archive.read(name) for name in archive.namelist() if name != "fingerprint"}
+        members = {name: archive.read(name) for name in archive.namelist() if name not in later}
     manifest = json.loads(members["manifest.json"])
     manifest["project"]["schema_version"] = 6
-    del manifest["tables"]["fingerprint"]
+    for table in later:
+        del manifest["tables"][table]
+    columns = manifest["tables"]["image"]["columns"]
+    size = columns.index("file_size")
+    del columns[size]
+    members["image"] = copied([row[:size] + row[size + 1 :] for row in rows(members["image"])])
     with zipfile.ZipFile(tmp_path / "b", "w") as archive:
         for name, data in (members | {"manifest.json": json.dumps(manifest).encode()}).items():
             archive.writestr(name, data)
     await restore(database, tmp_path / "b", copy)
     restored, before = await contents(database, copy), await contents(database, writer.project)
-    assert (restored.pop("fingerprint"), len(before.pop("fingerprint"))) == ([], 1)
+    assert [(len(before.pop(table)), restored.pop(table)) for table in later] == [(1, []), (1, [])]
+    before["image"] = [row.replace(",12345)", ",0)") for row in before["image"]]  # sizes of files are of version 8, too
     assert restored == before
 
 

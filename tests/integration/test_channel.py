@@ -127,7 +127,7 @@ async def served(notes: Notes) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def noting() -> AsyncIterator[tuple[Client, Embedder, Searcher]]:
-    embedder = Embedder(EMBEDDER)
+    embedder = Embedder(EMBEDDER)  # type: ignore[abstract] # EmbedText is not called here
     searcher = Searcher(SEARCHER)  # type: ignore[abstract] # the other methods are not called here
     async with (
         served(embedder) as embedder_address,
@@ -160,7 +160,7 @@ async def test_the_webs_proxy_gets_no_calls_but_grpcs_own_does(
 
 
 async def test_a_pod_that_says_it_is_not_serving_gets_no_calls_until_it_serves_again() -> None:
-    pods = Embedder(EMBEDDER), Embedder(EMBEDDER)
+    pods = Embedder(EMBEDDER), Embedder(EMBEDDER)  # type: ignore[abstract] # EmbedText is not called here
     async with AsyncExitStack() as stack:
         addresses = [await stack.enter_async_context(served(pod)) for pod in pods]
         client = await stack.enter_async_context(Client(f"ipv4:{','.join(addresses)}"))

@@ -346,11 +346,11 @@ async def test_http_answers_with_the_proof_on_the_first_page(client: Client, sho
         again = await http.post(path, params=asked | {"page_token": page["nextPageToken"]})
         later = again.json()
         refused = await http.post(path, params={"verify": 101}, content=body, headers=headers)
-        asked = {"verify": 1, "limit": 1, "thorough": "true"}
-        thorough = (await http.post(path, params=asked, content=in_collage(), headers=headers)).json()
+        deep: dict[str, str | int] = {"verify": 1, "limit": 1, "thorough": "true"}
+        thorough = (await http.post(path, params=deep, content=in_collage(), headers=headers)).json()
         unfit = [
             await http.post(path, params={"thorough": "true"}, content=body, headers=headers),
-            await http.get(path, params=asked | {"sha256": "00" * 32}),
+            await http.get(path, params=deep | {"sha256": "00" * 32}),
         ]
     assert {result["matchBasis"] for result in page["results"]} == {"fingerprint"}
     assert proven.keys() == {NAMES[0]}

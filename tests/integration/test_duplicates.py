@@ -429,8 +429,7 @@ async def test_the_index_is_asked_only_from_so_many_images_on(
 def asked_instead(asked: list[object]) -> Callable[..., AsyncIterator[Pairs]]:
     async def pairs(_: object, ids: object, *, later_only: bool) -> AsyncIterator[Pairs]:
         asked.append(ids)
-        return
-        yield
+        yield Pairs.of([])
 
     return pairs
 

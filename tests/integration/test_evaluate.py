@@ -11,6 +11,7 @@ import pytest
 from lookalike import Client, Item, LookalikeError
 from lookalike._transport import retry
 from lookalike.evaluation import labels
+from lookalike.evaluation.change import bytes_per_image
 from lookalike.evaluation.served import Served
 from lookalike.evaluation.settings import Settings
 from lookalike.evaluation.study import evaluate
@@ -82,6 +83,11 @@ async def test_two_embedders_and_a_project_side_by_side(bench: Bench, commands: 
     assert "left out  broken.jpg" in done.errors
     assert "warm" in (tmp_path / "report.html").read_text()
     assert (await bench.clients[0].get_project(bench.project)).image_count == 9
+    assert [side["figures"]["images_to_change"] for side in found["sides"]] == [0, 9, 0]
+    assert others["hours_to_change"] == pytest.approx(9 / others["embed_images_per_second"] / 3600)
+    dimensions = (await bench.clients[1].model()).dimensions
+    assert (others["dimensions"], others["bytes_to_change"]) == (dimensions, 9 * bytes_per_image(dimensions))
+    assert (ours["bytes_to_change"], "hours_to_change" in served) == (0, False)
 
 
 async def test_the_table_names_what_was_measured_and_a_broken_photo_is_not_fatal(
@@ -89,7 +95,15 @@ async def test_the_table_names_what_was_measured_and_a_broken_photo_is_not_fatal
 ) -> None:
     done = await commands.ask("evaluate", bench.file, "--embedder", bench.addresses[0], "--copied", "0")
     assert done.code == 0, done.errors
-    for said in ("mAP", "P@1", "recall@10", "nDCG@10", "embedding, p50, ms", "8 photos of 2 labels"):
+    for said in (
+        "mAP",
+        "P@1",
+        "recall@10",
+        "nDCG@10",
+        "embedding, p50, ms",
+        "hours, a million images",
+        "8 photos of 2 labels",
+    ):
         assert said in done.output
     assert "Near duplicates" not in done.output
     assert "left out  broken.jpg: " in done.errors

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
 from lookalike_embedder import exporting
+from lookalike_embedder.__main__ import app
 from lookalike_embedder.config import Config
 from lookalike_embedder.errors import InvalidModel, Unsupported
 from lookalike_embedder.image import Limits
@@ -92,3 +94,37 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_source_is_refused(source: str) -> None:
     with pytest.raises(Unsupported, match="must be timm:NAME, torchvision:NAME or vgg16"):
         exporting.source_of(source)
+
+
+def export(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["export", *map(str, arguments)])
+
+
+def test_the_command_writes_a_pair_that_is_served(tmp_path: Path, photos: Path) -> None:
+    file = tmp_path / "net.onnx"
+    done = export("torchvision:mobilenet_v3_small", file, photos, "--random", "--licence", "CC0-1.0")
+    assert done.exit_code == 0, done.output
+    for said in (f"{file}, {tmp_path / 'net.toml'}\n", "1024 dimensions, licence CC0-1.0", "over 4 photos: 1.0000"):
+        assert said in done.output
+    served = load_model(Config(cache_dir=tmp_path, model=file, max_batch_size=1)).description
+    assert (served.architecture, served.dimensions) == ("mobilenet_v3_small", 1024)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("vgg16", "net.bin", "photos"), "file: must end in .onnx, got net.bin"),
+        (("timm:resnet18", "net.onnx", "photos"), "one of --pretrained, --state FILE and --random is needed"),
+        (("torchvision:resnet0", "net.onnx", "photos", "--random"), "resnet0"),
+        (("torchvision:alexnet", "net.onnx", "empty", "--random"), "there is no photo in empty"),
+    ],
+)
+def test_the_command_says_what_is_wrong_and_writes_nothing(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = export(*arguments)
+    assert done.exit_code == 1
+    assert said in done.output
+    assert {file.name for file in tmp_path.iterdir()} == {photos.name, "empty"}

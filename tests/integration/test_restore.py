@@ -28,6 +28,7 @@ from lookalike_searcher.backup.row_rules import column
 from lookalike_searcher.database import halfvec as vectors
 from lookalike_searcher.database.connection import connected
 from lookalike_searcher.database.pool import Database
+from tests.binary_copy import copied, rows
 from tests.duration import SECONDS
 from tests.indexer import Writer, fingerprint, vector
 
@@ -87,31 +88,6 @@ async def refusal(database: Database, database_url: str, file: Path) -> str:
             await restore(database, file, f"alien-{uuid.uuid4().hex[:12]}")
         assert await connection.fetchval("SELECT count(*) FROM pg_namespace") == before
     return str(caught.value)
-
-
-Row = list[bytes | None]
-
-
-def rows(data: bytes) -> list[Row]:
-    """The rows of a binary COPY."""
-    at, found = 19, []
-    while (count := struct.unpack_from(">h", data, at)[0]) >= 0:
-        at, row = at + 2, list[bytes | None]()
-        for _ in range(count):
-            size = struct.unpack_from(">i", data, at)[0]
-            row.append(data[at + 4 : at + 4 + size] if size >= 0 else None)
-            at += 4 + max(0, size)
-        found.append(row)
-    return found
-
-
-def copied(found: list[Row]) -> bytes:
-    body = b"".join(
-        struct.pack(">h", len(row))
-        + b"".join(struct.pack(">i", -1) if one is None else struct.pack(">i", len(one)) + one for one in row)
-        for row in found
-    )
-    return b"PGCOPY\n\xff\r\n\0" + bytes(8) + body + b"\xff\xff"
 
 
 def changed(members: Members, table: str, name: str, value: bytes | None) -> Members:

@@ -2,8 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import numpy as np
@@ -27,6 +29,9 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
+from lookalike_searcher.images import writing
+from lookalike_searcher.images.image import Entry
+from lookalike_searcher.rpc import index_handler
 from tests.indexer import INDEXED, UNCHANGED, Writer, refused, sha256, vector
 from tests.pictures import jpeg
 from tests.polling import until
@@ -109,6 +114,27 @@ async def test_errors_carry_google_rpc_details(stub: SearcherServiceStub) -> Non
     assert status.details[1].Unpack(resource)
     assert (info.domain, info.reason, dict(info.metadata)) == ("lookalike", "PROJECT_NOT_FOUND", {"project": "nowhere"})
     assert (resource.resource_type, resource.resource_name) == ("lookalike.project", "nowhere")
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.05, 20), (0.0001, 300)])
+async def test_images_that_take_long_are_stored_and_acknowledged_fewer_at_once(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, seconds: float, most: int
+) -> None:
+    """As many as take a second; the first transaction of a stream does not know yet."""
+    now, sizes, store = 1000.0, list[int](), writing.store
+
+    async def slow(database: Database, project: str, entries: Sequence[Entry], max_images: int) -> Any:  # noqa: ANN401
+        nonlocal now
+        sizes.append(len(entries))
+        now += seconds * len(entries)
+        return await store(database, project, entries, max_images)
+
+    monkeypatch.setattr(index_handler, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(writing, "store", slow)
+    assert await writer.send(*map(writer.request, range(300))) == [INDEXED] * 300
+    assert sizes[0] <= 128
+    assert max(sizes[1:]) <= most
+    assert len(sizes) > 3 or most == 300
 
 
 async def test_indexing_again_changes_nothing(writer: Writer) -> None:

@@ -67,7 +67,7 @@ async def serving(security: Security) -> AsyncIterator[Server]:
 
     async with Server(
         SERVICE,
-        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),
+        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # EmbedText is not called here
         address="127.0.0.1:0",
         table=STATUS,
         probe=probe,

@@ -104,6 +104,28 @@ async def test_a_call_that_is_cancelled_gives_its_place_back_waiting_or_not() ->
         await calls.end("a4")
 
 
+async def test_a_place_that_was_given_to_a_call_as_it_was_cancelled_goes_to_the_next() -> None:
+    asked = Admission(1, patience=20)
+    await asked.take("a", math.inf)
+    waiting = asyncio.create_task(asked.take("a", math.inf))
+    await asyncio.sleep(0)
+    asked.give_back("a")
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    async with asyncio.timeout(60):
+        await asked.take("a", math.inf)
+
+
+async def test_a_call_that_was_cancelled_does_not_count_as_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_WAITING", 1)
+    async with Calls(1) as calls:
+        _, gone = await calls.begin("a1", "a2")
+        gone.cancel()
+        await calls.settle()
+        assert not (await calls.begin("a3"))[0].done()
+
+
 async def test_more_than_may_wait_are_refused_and_only_of_that_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "MAX_WAITING", 3)
     async with Calls(2) as calls:

@@ -37,6 +37,16 @@ def test_a_result_without_a_fingerprint_does_not_answer_who_asks_for_one() -> No
     assert found(cache, b"one")
 
 
+def test_a_text_is_not_a_file_of_the_same_bytes() -> None:
+    cache = Cache(10)
+    cache.put(embedded(b"one"))
+    text = Job(b"one", Lane.INTERACTIVE, lambda _: None, is_text=True)
+    assert not cache.answers(text)
+    cache.put(Embedded(b"vector", text.sha256, None))
+    assert cache.answers(text)
+    assert found(cache, b"one")
+
+
 def test_a_result_without_views_does_not_answer_who_asks_for_them() -> None:
     cache = Cache(10)
     cache.put(embedded(b"one"))

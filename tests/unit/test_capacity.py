@@ -5,6 +5,7 @@ from math import ceil, log
 
 import pytest
 
+from lookalike.evaluation.change import bytes_per_image
 from lookalike_searcher.config import Config
 from tests.deployment import ROOT
 
@@ -53,6 +54,13 @@ def test_a_row_follows_from_the_formulas(row: list[str]) -> None:
         round(BUILD * largest / 1e5 * depth / 60),
         round(images / PACE / 3600),
     ]
+
+
+def test_an_evaluation_reckons_with_the_same_bytes() -> None:
+    others = re.findall(r"^\| ([\d,]+)(?: \(VGG16\))? \| \d+ \| [\d½]+ \| ([\d,]+) \|", PAGE, re.MULTILINE)
+    assert len(others) == 7
+    for dimensions, memory in others:
+        assert round(bytes_per_image(number(dimensions))) == number(memory)
 
 
 @pytest.mark.parametrize(("row", "sizes"), [*zip(rows(6), rows(11), strict=True)], ids=lambda row: str(row[0]))

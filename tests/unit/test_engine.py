@@ -14,10 +14,11 @@ from lookalike_embedder import views
 from lookalike_embedder.bounds import Bounds
 from lookalike_embedder.decoder import PixelRoom
 from lookalike_embedder.engine import Engine
-from lookalike_embedder.errors import DeviceLost, InvalidImage, Overloaded
+from lookalike_embedder.errors import DeviceLost, InvalidImage, InvalidText, ModelFailure, Overloaded
 from lookalike_embedder.image import Info, Pixels, Room
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.text import Tokens
 from lookalike_serving.errors import ShuttingDown
 
 BOUNDS = Bounds(interactive=4, in_flight_bytes=4000, decoding_pixels=100, cached=10)
@@ -51,6 +52,28 @@ class FakeModel:
         assert await asyncio.to_thread(self.started[lane].acquire, timeout=30)
 
 
+class FakeTextEncoder:
+    """Answers each text with its number; it can be held."""
+
+    max_tokens = 2
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.started, self.go_on = threading.Semaphore(0), threading.Event()
+        self.go_on.set()
+
+    def tokenise(self, text: str) -> Tokens:
+        if not text.isdecimal():
+            raise InvalidText("TOO_MANY_TOKENS", "text: too many")
+        return np.array([int(text)])
+
+    def __call__(self, texts: Sequence[Tokens]) -> np.ndarray:
+        self.batches.append([int(text[0]) for text in texts])
+        self.started.release()
+        assert self.go_on.wait(30)
+        return np.array([[number if number < 100 else np.nan] for number in self.batches[-1]], np.float32)
+
+
 def decode(data: bytes, room: Room) -> tuple[Info, Pixels]:
     """The first byte is the picture; 0 is no picture."""
     if not data[0]:
@@ -60,11 +83,21 @@ def decode(data: bytes, room: Room) -> tuple[Info, Pixels]:
 
 
 @asynccontextmanager
-async def running(model: FakeModel, bounds: Bounds = BOUNDS, *, size: int = 4) -> AsyncIterator[tuple[Engine, Metrics]]:
+async def running(
+    model: FakeModel, bounds: Bounds = BOUNDS, *, size: int = 4, text: FakeTextEncoder | None = None
+) -> AsyncIterator[tuple[Engine, Metrics]]:
     metrics = Metrics()
     with ThreadPoolExecutor(1) as first:
         engine = Engine(
-            model, decode, metrics, bounds, first=first, bulk_workers=1, decode_threads=1, max_batch_size=size
+            model,
+            decode,
+            metrics,
+            bounds,
+            first=first,
+            bulk_workers=1,
+            decode_threads=1,
+            max_batch_size=size,
+            text=text,
         )
         async with engine:
             yield engine, metrics
@@ -197,6 +230,64 @@ async def test_a_broken_image_fails_alone_and_is_counted_by_reason() -> None:
         assert isinstance(failed.failure, InvalidImage)
         assert value(good) == 5
         assert sample(metrics, "errors_total", lane="bulk", reason="CORRUPT_IMAGE") == 1
+
+
+async def test_texts_go_before_bulk_images_in_batches_of_their_own() -> None:
+    model, text = FakeModel(), FakeTextEncoder()
+    async with running(model, text=text) as (engine, metrics):
+        model.go_on[Lane.BULK].clear()
+        bulk = Bulk(engine)
+        await bulk.send(b"\1")
+        await model.has_started(Lane.BULK)
+        text.go_on.clear()
+        first = asyncio.create_task(engine.embed_text("3"))
+        assert await asyncio.to_thread(text.started.acquire, timeout=30)
+        mixed = [engine.embed_text("4"), engine.embed(b"\7"), engine.embed_text("5")]
+        calls = [asyncio.create_task(call) for call in mixed]
+        await until(lambda: sample(metrics, "queue_depth", lane="interactive", stage="compute") == 3)
+        text.go_on.set()
+        assert [value(job) for job in await asyncio.gather(first, *calls)] == [3, 4, 7, 5]
+        assert bulk.answered.empty()
+        model.go_on[Lane.BULK].set()
+        assert await bulk.values(1) == [1]
+    assert text.batches == [[3], [4, 5]]
+    assert (Lane.INTERACTIVE, [7]) in model.batches
+
+
+async def test_a_text_that_fails_fails_alone_and_proves_nothing_of_images() -> None:
+    model, text = FakeModel(), FakeTextEncoder()
+    async with running(model, text=text) as (engine, metrics):
+        for words, reason in ((" ", "EMPTY_TEXT"), ("a" * 1001, "TEXT_TOO_LONG"), ("many", "TOO_MANY_TOKENS")):
+            with pytest.raises(InvalidText):
+                await engine.embed_text(words)
+            assert sample(metrics, "errors_total", lane="interactive", reason=reason) == 1
+        with pytest.raises(ModelFailure, match="on this text"):
+            await engine.embed_text("100")
+        assert value(await engine.embed_text("6")) == 6
+        await engine.probe(fresh_seconds=60)
+        assert len(model.batches) == 1, "the probe has embedded a picture"
+        assert sample(metrics, "in_flight_bytes", lane="interactive") == 0
+
+
+async def test_texts_ahead_are_counted_at_their_own_pace() -> None:
+    """Where a picture takes minutes and a text no time, a text behind another one is not refused."""
+    text = FakeTextEncoder()
+    async with running(FakeModel(), text=text) as (engine, _):
+        await engine.embed_text("1")
+        engine._batcher.seconds_per_image[Lane.INTERACTIVE] = 600
+        engine._batcher.seconds_per_text = 0
+        text.go_on.clear()
+        ahead = asyncio.create_task(engine.embed_text("2"))
+        assert await asyncio.to_thread(text.started.acquire, timeout=30)
+        assert await asyncio.to_thread(text.started.acquire, timeout=30)
+        after = asyncio.create_task(engine.embed_text("3", seconds=30))
+        await asyncio.sleep(0)
+        picture = asyncio.create_task(engine.embed(b"\7"))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await engine.embed_text("4", seconds=30)
+        text.go_on.set()
+        assert [value(job) for job in await asyncio.gather(ahead, after, picture)] == [2, 3, 7]
 
 
 async def test_what_is_in_flight_is_bounded_and_a_full_engine_refuses_and_says_when_to_return() -> None:

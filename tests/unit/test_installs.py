@@ -66,7 +66,7 @@ def installed(name: str) -> list[str]:
         ("lookalike.sources.web", ["index"]),
         ("lookalike.evaluation", ["evaluate"]),
         ("lookalike_embedder.__main__", ["embedder"]),
-        ("lookalike_embedder.onnx_model.compute", ["embedder", "onnx"]),
+        ("lookalike_embedder.onnx_model.text", ["embedder", "onnx"]),
         ("lookalike_gateway.__main__", ["http"]),
         ("lookalike_searcher.__main__", ["searcher-slim"]),
         ("lookalike_searcher.database.postgres", ["searcher"]),

@@ -88,7 +88,7 @@ async def serving(*, by_token: bool = False) -> AsyncIterator[Server]:
 
     async with Server(
         EMBEDDER,
-        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),
+        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # EmbedText is not called here
         address="127.0.0.1:0",
         table=STATUS,
         probe=probe,

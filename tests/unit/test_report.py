@@ -43,7 +43,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def page(both: Evaluation) -> str:
-    return report.render(both)
+    text: str = report.render(both)
+    return text
 
 
 def test_every_figure_of_every_space_is_there_and_its_difference(both: Evaluation, page: str) -> None:

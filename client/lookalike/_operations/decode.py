@@ -19,6 +19,7 @@ from lookalike.records import (
     SearchQuality,
     SearchReason,
     SearchResult,
+    TextEncoder,
     Trial,
     Verdict,
 )
@@ -57,8 +58,13 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
         max_image_bytes=message.max_image_bytes,
         max_image_pixels=message.max_image_pixels,
         formats=tuple(message.formats),
+        text_encoder=_text_encoder(message.text_encoder) if message.HasField("text_encoder") else None,
         trials=tuple(Trial(one.way, one.seconds, one.cosine, one.chosen) for one in message.trials),
     )
+
+
+def _text_encoder(message: embedder_pb2.TextEncoder) -> TextEncoder:
+    return TextEncoder(message.max_characters, message.max_tokens)
 
 
 def embedding(message: common.Embedding) -> Embedding:

@@ -3,6 +3,7 @@
 import asyncio
 
 from lookalike._operations import decode
+from lookalike._operations.encode import sendable
 from lookalike._transport.call import Call
 from lookalike._transport.channel import EMBEDDER
 from lookalike._transport.message_batches import IMAGES
@@ -21,6 +22,13 @@ async def embed(call: Call, data: bytes, *, fingerprint: bool = False, views: bo
     """Return the vector of an image file, by the interactive lane, which does not wait for bulk work; views do."""
     request = wire.EmbedRequest(image=data, fingerprint=fingerprint, views=views)
     return await call.ask(EMBEDDER, call.embedder.Embed, request)
+
+
+async def embed_text(call: Call, text: str) -> wire.EmbedTextResponse:
+    """Return the vector of a text. Raises InvalidRequestError if it cannot be sent."""
+    with sendable("text"):
+        request = wire.EmbedTextRequest(text=text)
+    return await call.ask(EMBEDDER, call.embedder.EmbedText, request)
 
 
 def bulk(

@@ -73,6 +73,8 @@ class _RequestBuilder:
         examples += zip(query.negatives, request.negatives, strict=True)
         to_embed = [(example.image, message.embedding) for example, message in examples if example.image is not None]
         started = time.perf_counter()
+        if query.text is not None:
+            request.embedding.CopyFrom((await embedding.embed_text(self._call, query.text)).embedding)
         await _all(self._embed(image, target) for image, target in to_embed)
         if query.image is not None:
             request.sha256, answer = await self._embed(
@@ -81,7 +83,8 @@ class _RequestBuilder:
             if answer.HasField("fingerprint"):
                 request.fingerprint.CopyFrom(answer.fingerprint)
             request.views.extend(answer.views)
-        return request, time.perf_counter() - started if to_embed or query.image is not None else 0.0
+        asked = to_embed or query.image is not None or query.text is not None
+        return request, time.perf_counter() - started if asked else 0.0
 
     async def request_or_error(
         self, project_name: str, query: Query

@@ -12,7 +12,7 @@ EMBEDDER: Final = "lookalike.v1.EmbedderService"
 SEARCHER: Final = "lookalike.v1.SearcherService"
 
 _IDEMPOTENT: Final = {
-    EMBEDDER: ("GetModel", "Embed"),
+    EMBEDDER: ("GetModel", "Embed", "EmbedText"),
     SEARCHER: (
         *("GetProject", "ListProjects", "UpdateProject", "CompareSpaces"),
         *("CheckImages", "CheckReferences", "GetImage", "ListImages", "ListReferences", "SyncProduct", "DeleteImages"),

@@ -65,7 +65,7 @@ class Screen:
         self._bar.update(self._task, description=what, completed=progress.examined_count, total=progress.image_count)
 
     def cluster(self, cluster: DuplicateCluster) -> None:
-        """Print a cluster."""
+        """Print a cluster that was found."""
         self._count += 1
         self._bar.stop()  # standard output and standard error may be the same terminal
         if self._as_json:

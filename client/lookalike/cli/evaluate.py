@@ -76,6 +76,8 @@ def evaluate(
 ) -> None:
     """Search for each photo among all others, and measure how often photos with its label come first.
 
+    Several embedders and spaces are compared side by side, with what it would take to change to each.
+
     Nothing is written to any server. An embedder that this command starts is stopped at the end.
     """
     require("numpy", "PIL", "matplotlib", "jinja2", extras="`evaluate`")

@@ -40,8 +40,17 @@ _SLOW: Final = {
 def search(
     project: Annotated[str, typer.Argument(help="The name of the project to search in.")],
     image: Annotated[
-        str, typer.Argument(help="The image to search with: a file, a URL, or - for standard input.", metavar="IMAGE")
-    ],
+        str | None,
+        typer.Argument(
+            help="The image to search with: a file, a URL, or - for standard input.",
+            metavar="IMAGE",
+            show_default=False,
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Search with words instead, where the embedder's model has a text encoder."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The most hits to show.")] = DEFAULT_LIMIT,
     product: filters.Products = None,
     variant: filters.Variants = None,
@@ -72,7 +81,13 @@ def search(
     searcher: Searcher = DEFAULT_SEARCHER,
     timeout: Timeout = 30,
 ) -> None:
-    """Show the images that are most similar to an image."""
+    """Show the images that are most similar to an image, or that show what a text says."""
+    if (image is None) == (text is None):
+        raise typer.BadParameter("needs exactly one of an image and --text", param_hint="IMAGE")
+    if text is not None:
+        if thorough:
+            raise typer.BadParameter("needs an image: words have no copies", param_hint="--thorough")
+        verify = 0
     chosen = filters.filter_of(product, variant, staged, uri_prefix, label)
     if thorough and not verify:
         raise typer.BadParameter("a thorough search verifies: --verify must be more than 0", param_hint="--thorough")
@@ -81,7 +96,8 @@ def search(
         async with Client(embedder, searcher, timeout=timeout) as client:
             result = await client.search(
                 project,
-                image=await read_photo(image, timeout),
+                image=None if image is None else await read_photo(image, timeout),
+                text=text,
                 limit=limit,
                 filter=chosen,
                 min_similarity=min_similarity,

@@ -130,6 +130,34 @@ GROUPS: Final[dict[str, tuple[Figure, ...]]] = {
         ),
         Figure("search_p99_ms", "search, p99, ms", "the same, 99th percentile", ".1f", -1),
     ),
+    "Changing to it": (
+        Figure("dimensions", "dimensions", "how many numbers a vector has", ",.0f", 0),
+        Figure(
+            "images_to_change", "images to embed", "images of the project without a vector in this space", ",.0f", 0
+        ),
+        Figure(
+            "hours_to_change",
+            "hours",
+            "to embed them with this embedder, at the pace above; fetching them comes on top",
+            ",.2f",
+            0,
+        ),
+        Figure("bytes_to_change", "bytes", "of their vectors and the HNSW index, beside the present space", ",.0f", 0),
+        Figure(
+            "hours_per_million_images",
+            "hours, a million images",
+            "to embed a million images with this embedder, at the pace above; fetching them comes on top",
+            ",.1f",
+            0,
+        ),
+        Figure(
+            "bytes_per_million_images",
+            "bytes, a million images",
+            "of a million vectors and their HNSW index",
+            ",.0f",
+            0,
+        ),
+    ),
 }
 """All figures, in groups by their topic."""
 

@@ -13,6 +13,7 @@ from lookalike.client import Client
 from lookalike.evaluation import alterations
 from lookalike.evaluation import served as searching
 from lookalike.evaluation import vectors as embedding
+from lookalike.evaluation.change import Change, change_to
 from lookalike.evaluation.duplicates import NearDuplicates, NeighbourCollector
 from lookalike.evaluation.labels import Labelled
 from lookalike.evaluation.ranking import Retrieval, Vectors, leave_one_out, retrieval
@@ -20,7 +21,7 @@ from lookalike.evaluation.served import Answers, Served
 from lookalike.evaluation.settings import Settings
 from lookalike.evaluation.vectors import EmbeddingSpeed
 from lookalike.ranking_metrics import Counts, Floats
-from lookalike.records import Model
+from lookalike.records import Model, Project
 
 ProgressCallback = Callable[[str, int, int], object]
 """A function that is called with a step's name, the number of images that are done, and their total number."""
@@ -38,6 +39,7 @@ class Side:
         speed: the speed of the embedder; None if the side has no embedder.
         answers: the results of the searcher; None if the side has no project.
         model: the model of the embedder; None if the side has no embedder.
+        change: what it would take to change to its space.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Side:
     speed: EmbeddingSpeed | None = None
     answers: Answers | None = None
     model: Model | None = None
+    change: Change | None = None
 
     def figures(self) -> dict[str, float]:
         """Return all figures that were measured, by name; times are in milliseconds."""
@@ -57,7 +60,7 @@ class Side:
         if self.answers:
             figures["search_p50_ms"] = self.answers.median_seconds * 1000
             figures["search_p99_ms"] = self.answers.p99_seconds * 1000
-        return figures
+        return figures | (self.change.figures() if self.change else {})
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ async def evaluate(
     Args:
         labelled: the photos; see `labels.read`.
         embedders: one client for each embedder.
-        served: the projects that hold the photos.
+        served: the projects that hold the photos; the first one is that for which the change to a model is reckoned.
         settings: the settings of the evaluation.
         watch: a function that is called with the progress of each step.
 
@@ -133,9 +136,10 @@ async def evaluate(
         for client, vectors in zip(embedders, vectors_by_embedder, strict=True)
     ]
     sides += [await study.project(project) for project in served]
+    project_state = await served[0].client.get_project(served[0].project) if served else None
     return Evaluation(
         study.labelled,
-        _distinct(sides),
+        _distinct([replace(side, change=_change(side, project_state)) for side in sides]),
         tuple(map(str, names)),
         labels,
         chosen,
@@ -186,6 +190,16 @@ class _Study:
             retrieval=retrieval([answers.ranked], self._labels),
             answers=answers,
         )
+
+
+def _change(side: Side, project: Project | None) -> Change | None:
+    """Return what it would take to change the project to a side's space; None of another project's space."""
+    if side.model:
+        pace = side.speed.images_per_second if side.speed else None
+        return change_to(side.model.space, side.model.dimensions, project, pace)
+    spaces = project.spaces if project else ()
+    space = next((space for space in spaces if side.answers and space.name == side.answers.space), None)
+    return change_to(space.name, space.dimensions, project) if space else None
 
 
 def _distinct(sides: Sequence[Side]) -> tuple[Side, ...]:

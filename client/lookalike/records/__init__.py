@@ -27,6 +27,7 @@ from lookalike.records.image import (
     Reference,
     Status,
     SyncResult,
+    TextEncoder,
     Trial,
 )
 from lookalike.records.project import (
@@ -107,6 +108,7 @@ __all__ = [
     "Status",
     "Suspect",
     "SyncResult",
+    "TextEncoder",
     "Trial",
     "Tuning",
     "TuningPolicy",

@@ -144,8 +144,16 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class TextEncoder:
+    """A model's text encoder accepts texts of so many characters, and of so many tokens of its own."""
+
+    max_characters: int
+    max_tokens: int
+
+
+@dataclass(frozen=True)
 class Model:
-    """An embedder runs this model; sizes are in bytes and pixels."""
+    """An embedder runs this model; sizes are in bytes and pixels. Without a text encoder, it embeds images alone."""
 
     space: str
     dimensions: int
@@ -157,6 +165,7 @@ class Model:
     max_image_bytes: int
     max_image_pixels: int
     formats: tuple[str, ...]
+    text_encoder: TextEncoder | None = None
     trials: tuple["Trial", ...] = ()
     """What was measured on the embedder's processor to choose how to compute."""
 

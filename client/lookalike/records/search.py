@@ -64,10 +64,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Query:
-    """A query is exactly one of image, sha256, uri, embedding and positives, with how the answer is to be.
+    """A query is exactly one of image, text, sha256, uri, embedding and positives, with how the answer is to be.
 
     Attributes:
         image: the bytes of an image file, or the path of one.
+        text: what hits show, in words, where the embedder's model has a text encoder.
         sha256: the hash, in hexadecimal, of an image that the project holds; with an embedding, of the file that the
             vector was made of, so that the same file is told from near duplicates.
         uri: where an image of the project is used.
@@ -87,7 +88,7 @@ class Query:
             similarity. There is one page.
         verify: prove whether so many of the page's first hits are copies: 0 for none, to 100. It takes some
             milliseconds, and changes what is said of hits, not which there are. An embedding needs its fingerprint for
-            it, or the hash of an image of the project.
+            it, or the hash of an image of the project. No copy of a text can be proven.
         thorough: compare what is nearest to views of the picture too, such as its mirror image and its quarters, with
             `verify`: it finds copies that were altered much, and takes ten times as long, nearly all of it on the
             embedder. Those that are proven take the place of the last hits that are not; their similarity is that to
@@ -99,6 +100,7 @@ class Query:
     """
 
     image: bytes | Path | None = None
+    text: str | None = None
     sha256: str | None = None
     uri: str | None = None
     embedding: Embedding | None = None
@@ -118,9 +120,9 @@ class Query:
     def __post_init__(self) -> None:
         """Check that there is one way to ask."""
         sha256 = None if self.embedding else self.sha256
-        single = (self.image, sha256, self.uri, self.embedding)
+        single = (self.image, self.text, sha256, self.uri, self.embedding)
         if sum(value is not None for value in single) + bool(self.positives) != 1:
-            raise ValueError("a search takes exactly one of image, sha256, uri, embedding and positives")
+            raise ValueError("a search takes exactly one of image, text, sha256, uri, embedding and positives")
         if self.negatives and not self.positives:
             raise ValueError("a search takes negatives only with positives")
         if self.thorough and not (self.verify and (self.image is not None or self.embedding)):

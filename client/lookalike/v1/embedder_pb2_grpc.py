@@ -26,10 +26,12 @@ if _version_not_supported:
 
 
 class EmbedderServiceStub(object):
-    """Turns image files into vectors.
+    """Turns image files into vectors, and texts where the model has a text encoder.
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons. For an image:
     EMPTY_IMAGE, IMAGE_TOO_LARGE (bytes), UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE (all INVALID_ARGUMENT).
+    For a text: EMPTY_TEXT, TEXT_TOO_LONG (characters), TOO_MANY_TOKENS (all INVALID_ARGUMENT), NO_TEXT_ENCODER
+    (FAILED_PRECONDITION).
     For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
     STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
 
@@ -58,6 +60,11 @@ class EmbedderServiceStub(object):
                 request_serializer=lookalike_dot_v1_dot_embedder__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=lookalike_dot_v1_dot_embedder__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.EmbedText = channel.unary_unary(
+                '/lookalike.v1.EmbedderService/EmbedText',
+                request_serializer=lookalike_dot_v1_dot_embedder__pb2.EmbedTextRequest.SerializeToString,
+                response_deserializer=lookalike_dot_v1_dot_embedder__pb2.EmbedTextResponse.FromString,
+                _registered_method=True)
         self.EmbedStream = channel.stream_stream(
                 '/lookalike.v1.EmbedderService/EmbedStream',
                 request_serializer=lookalike_dot_v1_dot_embedder__pb2.EmbedStreamRequest.SerializeToString,
@@ -66,10 +73,12 @@ class EmbedderServiceStub(object):
 
 
 class EmbedderServiceServicer(object):
-    """Turns image files into vectors.
+    """Turns image files into vectors, and texts where the model has a text encoder.
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons. For an image:
     EMPTY_IMAGE, IMAGE_TOO_LARGE (bytes), UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE (all INVALID_ARGUMENT).
+    For a text: EMPTY_TEXT, TEXT_TOO_LONG (characters), TOO_MANY_TOKENS (all INVALID_ARGUMENT), NO_TEXT_ENCODER
+    (FAILED_PRECONDITION).
     For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
     STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
 
@@ -103,6 +112,17 @@ class EmbedderServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EmbedText(self, request, context):
+        """Embeds one text, for somebody who waits for the answer, in the lane of Embed and refused as it is. The vector lives in
+        the space of the images, so that a search with it finds images that show what the text says.
+
+        Errors: those of Embed, of the text instead of the image, and FAILED_PRECONDITION with reason NO_TEXT_ENCODER: the
+        model embeds images alone; see GetModelResponse.text_encoder.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EmbedStream(self, request_iterator, context):
         """Embeds many images. Answers may come out of order and carry the request's `sequence`; each request gets exactly
         one. A bad image fails alone. The stream is slowed by flow control: a client should read answers while it writes.
@@ -131,6 +151,11 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_v1_dot_embedder__pb2.EmbedRequest.FromString,
                     response_serializer=lookalike_dot_v1_dot_embedder__pb2.EmbedResponse.SerializeToString,
             ),
+            'EmbedText': grpc.unary_unary_rpc_method_handler(
+                    servicer.EmbedText,
+                    request_deserializer=lookalike_dot_v1_dot_embedder__pb2.EmbedTextRequest.FromString,
+                    response_serializer=lookalike_dot_v1_dot_embedder__pb2.EmbedTextResponse.SerializeToString,
+            ),
             'EmbedStream': grpc.stream_stream_rpc_method_handler(
                     servicer.EmbedStream,
                     request_deserializer=lookalike_dot_v1_dot_embedder__pb2.EmbedStreamRequest.FromString,
@@ -145,10 +170,12 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EmbedderService(object):
-    """Turns image files into vectors.
+    """Turns image files into vectors, and texts where the model has a text encoder.
 
     Every error carries `google.rpc.ErrorInfo` with domain `lookalike` and one of these reasons. For an image:
     EMPTY_IMAGE, IMAGE_TOO_LARGE (bytes), UNSUPPORTED_FORMAT, TOO_MANY_PIXELS, CORRUPT_IMAGE (all INVALID_ARGUMENT).
+    For a text: EMPTY_TEXT, TEXT_TOO_LONG (characters), TOO_MANY_TOKENS (all INVALID_ARGUMENT), NO_TEXT_ENCODER
+    (FAILED_PRECONDITION).
     For the server: OVERLOADED (RESOURCE_EXHAUSTED, with RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), SHUTTING_DOWN,
     STREAM_AGED and DEVICE_LOST (UNAVAILABLE), MODEL_FAILURE and INTERNAL (INTERNAL).
 
@@ -205,6 +232,33 @@ class EmbedderService(object):
             '/lookalike.v1.EmbedderService/Embed',
             lookalike_dot_v1_dot_embedder__pb2.EmbedRequest.SerializeToString,
             lookalike_dot_v1_dot_embedder__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EmbedText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.v1.EmbedderService/EmbedText',
+            lookalike_dot_v1_dot_embedder__pb2.EmbedTextRequest.SerializeToString,
+            lookalike_dot_v1_dot_embedder__pb2.EmbedTextResponse.FromString,
             options,
             channel_credentials,
             insecure,

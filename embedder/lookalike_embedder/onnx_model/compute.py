@@ -14,13 +14,10 @@ from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.onnx_model import contents, settings
 from lookalike_embedder.onnx_model.contents import Contents
-from lookalike_embedder.onnx_model.sessions import open_sessions
+from lookalike_embedder.onnx_model.sessions import is_out_of_memory, open_sessions
 from lookalike_embedder.onnx_model.settings import Settings
 from lookalike_embedder.onnx_model.signature import Signature, check
 from lookalike_embedder.space import Identity, onnx
-
-_NO_MEMORY: Final = ("Failed to allocate memory", "bad_alloc", "out of memory", "ALLOC_FAILED", "AllocateRaw")
-"""Parts of the messages with which ONNX Runtime, CUDA and cuBLAS say that memory has run out."""
 
 Pool = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 _POOLS: Final[Mapping[str, Pool]] = {
@@ -67,9 +64,10 @@ class OnnxModel:
         self._offset = -np.array(said.mean, np.float32) / deviation
         self._order = [0, 1, 2] if said.channels == "rgb" else [2, 1, 0]
 
-    def identity(self, dimensions: int) -> Identity:
-        """Return what is the same on every machine, for vectors of so many dimensions."""
-        return onnx(self.said.name, self._has.sha256, self.said.recipe, dimensions)
+    def identity(self, dimensions: int, text: str = "") -> Identity:
+        """Return what is the same on every machine, for vectors of so many dimensions, and with this text encoder."""
+        recipe = "|".join((self.said.recipe, text)) if text else self.said.recipe
+        return onnx(self.said.name, self._has.sha256, recipe, dimensions)
 
     def __call__(
         self, pixels: Sequence[Pixels], lane: Lane = Lane.INTERACTIVE, pause: Callable[[], None] = lambda: None
@@ -117,7 +115,7 @@ class OnnxModel:
         try:
             return self._run(pixels, lane)
         except Exception as error:  # each of ONNX Runtime's errors derives from Exception alone
-            if any(part in str(error) for part in _NO_MEMORY):
+            if is_out_of_memory(error):
                 raise OutOfMemory from error
             if self.device != "cpu" and self._is_lost():
                 raise DeviceLost from error
@@ -130,10 +128,7 @@ class OnnxModel:
 
     def _vectors(self, pixels: Sequence[Pixels], lane: Lane) -> NDArray[np.float32]:
         vectors = self._pool(self.output(pixels, lane))
-        if self.said.normalisation == "l2":
-            with np.errstate(invalid="ignore"):  # of a vector without length: what is no number fails alone
-                vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.ascontiguousarray(vectors, np.float32)
+        return normalised(vectors, self.said)
 
     def _is_lost(self) -> bool:
         size = self.preprocessing.size
@@ -142,6 +137,14 @@ class OnnxModel:
         except Exception:
             return True
         return False
+
+
+def normalised(vectors: NDArray[np.float32], said: Settings) -> NDArray[np.float32]:
+    """Return the vectors of images or of texts as the TOML says: both alike."""
+    if said.normalisation == "l2":
+        with np.errstate(invalid="ignore"):  # of a vector without length: what is no number fails alone
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors, np.float32)
 
 
 def load(file: Path, device: str = "auto") -> OnnxModel:

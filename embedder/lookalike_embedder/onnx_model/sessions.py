@@ -1,4 +1,4 @@
-"""Open sessions of ONNX Runtime: one for each lane, on the device that is asked for."""
+"""Open sessions of ONNX Runtime, on the device that is asked for: one for each lane, and one for texts."""
 
 import logging
 from collections.abc import Mapping
@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 _CUDA: Final = "CUDAExecutionProvider"
 _OPENVINO: Final = "OpenVINOExecutionProvider"
 _CPU: Final = "CPUExecutionProvider"
+_NO_MEMORY: Final = ("Failed to allocate memory", "bad_alloc", "out of memory", "ALLOC_FAILED", "AllocateRaw")
+"""Parts of the messages with which ONNX Runtime, CUDA and cuBLAS say that memory has run out."""
 _ERRORS_ALONE: Final = 3
 """The severity of what ONNX Runtime prints by itself."""
 _CUDA_OPTIONS: Final = {
@@ -45,6 +47,23 @@ def open_sessions(file: Path, device: str) -> tuple[Mapping[Lane, Session], str]
     logger.info("ONNX Runtime %s computes with %s", onnxruntime.__version__, bulk.get_providers()[0])
     interactive = bulk if CORES == 1 else _opened(file, CORES, _processors(CORES, device))
     return {Lane.INTERACTIVE: interactive, Lane.BULK: bulk}, "cpu"
+
+
+def open_text_session(file: Path, device: str) -> Session:
+    """Return the session for texts, which are all interactive, on the device of the images.
+
+    Raises:
+        InvalidModel: ONNX Runtime cannot load the file.
+        Unsupported: images are computed on a GPU, and texts cannot be.
+    """
+    if device != "cpu" and (session := _on_gpu(file, device)):
+        return session
+    return _opened(file, CORES, _processors(CORES))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error of ONNX Runtime says that memory has run out."""
+    return any(part in str(error) for part in _NO_MEMORY)
 
 
 def _on_gpu(file: Path, device: str) -> Session | None:

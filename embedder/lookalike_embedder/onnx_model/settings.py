@@ -1,18 +1,43 @@
-"""Read the TOML beside an ONNX file: what the model sees of a picture, and how its output becomes a vector."""
+"""Read the TOML beside an ONNX file: what the model sees of a picture, how its output becomes a vector, its words."""
 
 import re
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from lookalike_embedder.errors import InvalidModel
+from lookalike_embedder.onnx_model.rules import RULES, TEXT_RULES
 from lookalike_embedder.preprocessing import Preprocessing
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-MAX_SIZE: Final = 2048
-MAX_BATCH_SIZE: Final = 1024
+
+@dataclass(frozen=True)
+class TextSettings:
+    """The text settings are the table `[text]`: the second ONNX file, its tokenizer, and how the two meet.
+
+    Attributes:
+        model: the ONNX file.
+        tokenizer: the tokenizer's file.
+        input_name: the input for tokens.
+        mask_name: the input that tells tokens from padding; empty: there is none.
+        output_name: the output with the vectors.
+        max_tokens: the most tokens of a text.
+        padding: the token that texts are filled up with to that length; None: they are not.
+    """
+
+    model: Path
+    tokenizer: Path
+    input_name: str
+    mask_name: str
+    output_name: str
+    max_tokens: int
+    padding: int | None
+
+    @property
+    def recipe(self) -> str:
+        """Return what changes a vector beside the two files."""
+        length = "" if self.padding is None else f",{self.max_tokens}x{self.padding}"
+        return f"text,{self.input_name},{self.mask_name},{self.output_name}{length}"
 
 
 @dataclass(frozen=True)
@@ -32,6 +57,7 @@ class Settings:
     pooling: str
     normalisation: str
     max_batch_size: int
+    text_encoder: TextSettings | None
 
     @property
     def recipe(self) -> str:
@@ -47,57 +73,6 @@ class Settings:
     def place(self, key: str) -> str:
         """Return where a key is in the file, for messages: its file, its line, and the line itself."""
         return place(self.file, self.text, key)
-
-
-class _Rule(NamedTuple):
-    """A value must pass `accepts`; `expected` says in words what does. Without a default, the key must be there."""
-
-    accepts: Callable[[Any], bool]
-    expected: str
-    default: object = None
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
-
-
-def _one_of(*values: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and value in values
-
-
-def _whole(least: int, most: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and least <= value <= most
-
-
-def _number(value: object) -> bool:
-    return type(value) in (int, float)
-
-
-def _three(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and len(value) == 3 and all(map(accepts, value))
-
-
-_RULES: Final = {
-    "name": _Rule(
-        lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value)),
-        "1 to 100 of a-z, 0-9, '.', '_' and '-', which begin the name of the space",
-    ),
-    "licence": _Rule(_text, "the licence of the weights, for example 'Apache-2.0'"),
-    "input.name": _Rule(_text, "the name of an input of the model"),
-    "input.size": _Rule(_whole(1, MAX_SIZE), f"the side of the square that the model sees, 1 to {MAX_SIZE} pixels"),
-    "input.resize": _Rule(_one_of("squash", "crop"), "'squash' or 'crop'"),
-    "input.crop": _Rule(lambda value: _number(value) and 0 < value <= 1, "a share of the shorter side, up to 1", 1.0),
-    "input.interpolation": _Rule(_one_of("bilinear", "bicubic"), "'bilinear' or 'bicubic'"),
-    "input.channels": _Rule(_one_of("rgb", "bgr"), "'rgb' or 'bgr'"),
-    "input.mean": _Rule(_three(_number), "three numbers, for red, green and blue in 0 to 1"),
-    "input.std": _Rule(
-        _three(lambda value: _number(value) and value > 0), "three numbers above 0, for red, green and blue in 0 to 1"
-    ),
-    "output.name": _Rule(_text, "the name of an output of the model"),
-    "output.pooling": _Rule(_one_of("none", "first", "mean", "max"), "'none', 'first', 'mean' or 'max'"),
-    "output.normalisation": _Rule(_one_of("l2", "none"), "'l2' or 'none'", "l2"),
-    "limits.max_batch_size": _Rule(_whole(1, MAX_BATCH_SIZE), f"1 to {MAX_BATCH_SIZE}", 64),
-}
 
 
 def read(file: Path) -> Settings:
@@ -135,6 +110,19 @@ def read(file: Path) -> Settings:
         pooling=values["output.pooling"],
         normalisation=values["output.normalisation"],
         max_batch_size=values["limits.max_batch_size"],
+        text_encoder=_text_settings(file.parent, values) if "text" in document else None,
+    )
+
+
+def _text_settings(folder: Path, values: dict[str, Any]) -> TextSettings:
+    return TextSettings(
+        model=folder / values["text.model"],
+        tokenizer=folder / values["text.tokenizer"],
+        input_name=values["text.input"],
+        mask_name=values["text.mask"] or "",
+        output_name=values["text.output"],
+        max_tokens=values["text.tokens"],
+        padding=values["text.padding"],
     )
 
 
@@ -157,11 +145,15 @@ def _checked(file: Path, text: str, document: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in document.items():
         flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
-    if unknown := next((key for key in flat if key not in _RULES), None):
-        raise InvalidModel(f"{place(file, text, unknown)}: is not known; known are {', '.join(_RULES)}")
-    values = {}
-    for key, rule in _RULES.items():
+    known = RULES | TEXT_RULES
+    if unknown := next((key for key in flat if key not in known), None):
+        raise InvalidModel(f"{place(file, text, unknown)}: is not known; known are {', '.join(known)}")
+    values: dict[str, Any] = {}
+    for key, rule in (known if "text" in document else RULES).items():
         if (value := flat.get(key, rule.default)) is None:
+            if rule.optional:
+                values[key] = None
+                continue
             raise InvalidModel(f"{place(file, text, key)}: is missing; it must be {rule.expected}")
         if not rule.accepts(value):
             raise InvalidModel(f"{place(file, text, key)}: must be {rule.expected}")

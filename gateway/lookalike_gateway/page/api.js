@@ -19,6 +19,9 @@ export async function call(path, query = {}, options = {}) {
   return body;
 }
 
+// The embedder's model; null where it cannot be asked.
+export const model = () => send("v1/model").then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+
 // The token that the servers ask for stays in this tab, and is asked for when there is none that they accept.
 const token = () => sessionStorage.getItem("token");
 
@@ -54,4 +57,4 @@ const photo = (body, signal) =>
 export const search = (project, query, body, signal) =>
   call(`/${project}/image-search`, query, body ? photo(body, signal) : { signal });
 
-export const copies = (project, body, signal) => call(`/${project}/copies`, {}, photo(body, signal));
+export const copies = (project, query, body, signal) => call(`/${project}/copies`, query, photo(body, signal));

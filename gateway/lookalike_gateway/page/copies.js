@@ -67,7 +67,7 @@ async function work(signal) {
 // Where there is too much to do at the moment, it is tried again.
 async function patiently(file, signal, tries = TRIES) {
   try {
-    return await copies(project, file, signal);
+    return await copies(project, { thorough: String($("thorough").checked) }, file, signal);
   } catch (error) {
     if (![429, 503].includes(error.status) || tries === 1 || signal.aborted) throw error;
     await new Promise((passed) => setTimeout(passed, 500 * 2 ** (TRIES - tries)));

@@ -1,7 +1,8 @@
-// The search view. The address says what is searched for: `like` is an image's hash, `photo` one that was dropped here.
+// The search view. The address says what is searched for: `like` is an image's hash, `photo` one that was dropped here,
+// `text` words.
 
 import { $, el, load, local, number, picture, plural, title, trouble } from "./dom.js";
-import { call, search as ask } from "./api.js";
+import { call, model, search as ask } from "./api.js";
 import { Crop, cut } from "./crop.js";
 import { button as proofButton, done } from "./proof.js";
 
@@ -10,19 +11,21 @@ const MATCHES = { exact: "Same file", "near-duplicate": "Near duplicate", recolo
 const photos = new Map(); // what was dropped since the page was opened, for going back to
 
 let project = "", asked = {}, more = null, pending = null, region = null;
-const form = $("filters");
+const form = $("filters"), words = $("words");
 const crop = new Crop($("stage"), $("crop"), () => run());
 
 // Show the view for a project, and what the address asks for.
 export async function show(name, given) {
-  const same = name === project && given.get("like") === asked.like && given.get("photo") === asked.photo;
+  const same = name === project && given.get("like") === asked.like && given.get("photo") === asked.photo
+    && given.get("text") === asked.text;
   if (same && asked.shown) return;
   project = name;
-  asked = { like: given.get("like"), photo: given.get("photo"), shown: true };
+  asked = { like: given.get("like"), photo: given.get("photo"), text: given.get("text"), shown: true };
   if (asked.photo && !photos.has(asked.photo)) asked.photo = null; // the page was loaded again
   crop.set(null);
   $("drop").hidden = Boolean(asked.like || asked.photo);
   $("asked").hidden = !$("drop").hidden;
+  words.elements.text.value = asked.text ?? "";
   await run(true);
 }
 
@@ -65,7 +68,7 @@ async function run(fresh = false) {
   busy(true);
   try {
     if (fresh) await stage(signal);
-    const page = asked.like || asked.photo ? await first(signal) : await catalogue("");
+    const page = asked.like || asked.photo || asked.text ? await first(signal) : await catalogue("");
     if (signal.aborted) return;
     $("results").replaceChildren();
     append(page);
@@ -82,7 +85,7 @@ async function run(fresh = false) {
 
 // Put the query on the stage.
 async function stage(signal) {
-  $("found-title").textContent = asked.like || asked.photo ? "Most similar" : "From the catalogue";
+  $("found-title").textContent = asked.like || asked.photo || asked.text ? "Most similar" : "From the catalogue";
   const image = $("query");
   image.removeAttribute("src");
   image.classList.remove("unseen");
@@ -108,6 +111,7 @@ async function first(signal) {
     await $("query").decode();
     return ask(project, query, await cut($("query"), region), signal);
   }
+  if (asked.text) return ask(project, { ...query, verify: 0, text: asked.text }, null, signal);
   if (asked.photo) return ask(project, query, photos.get(asked.photo).file, signal);
   return ask(project, { ...query, sha256: asked.like }, null, signal);
 }
@@ -218,6 +222,16 @@ export function listen() {
       $("more").disabled = false;
     }
   };
+  model().then((found) => {
+    if (!found?.textEncoder) return;
+    words.elements.text.maxLength = found.textEncoder.maxCharacters;
+    words.hidden = false;
+  });
+  words.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = words.elements.text.value.trim();
+    location.hash = `search/${project}` + (text && `?${new URLSearchParams({ text })}`);
+  });
   let wait = 0;
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", () => {

@@ -1,4 +1,4 @@
-"""Search by a photo that comes with the request, or by an image of the project."""
+"""Search by a photo that comes with the request, by an image of the project, or by words."""
 
 import hashlib
 import time
@@ -47,17 +47,22 @@ async def by_photo(
 @router.get(
     _PATH,
     operation_id="searchByImage",
-    summary="More like an image of the project",
-    description="Exactly one of `sha256`, `uri` and `page_token` says which; the image itself is the first result.",
+    summary="More like an image of the project, or what words say",
+    description="Exactly one of `sha256`, `uri`, `text` and `page_token` says which. An image itself comes first.",
     responses=openapi.refusals(404, 409),
 )
 async def by_image(project: Project, query: Annotated[ImageSearch, Query()], state: GatewayState) -> SearchResult:
-    """Search with an image of the project: more like this."""
-    named = query.model_dump(include={"sha256", "uri", "page_token"}, exclude_defaults=True)
+    """Search with an image of the project, more like this, or with words."""
+    named = query.model_dump(include={"sha256", "uri", "text", "page_token"}, exclude_defaults=True)
     if len(named) != 1:
-        raise invalid("sha256", "exactly one of sha256, uri and page_token is required", sorted(named))
+        raise invalid("sha256", "exactly one of sha256, uri, text and page_token is required", sorted(named))
     if query.thorough:
         raise invalid("thorough", "needs verify and a photo, as views are cut from it", query.thorough)
+    if query.text is not None:
+        started = time.perf_counter()
+        embedding = await state.client.embed_text(query.text)
+        seconds = time.perf_counter() - started
+        return await _answer(state, project, query, Page({"embedding": embedding}, query.offset), seconds)
     page = _continued(query) if query.page_token else Page(named, query.offset)
     return await _answer(state, project, query, page)
 

@@ -155,7 +155,8 @@ def _compared(one: Plane, other: Plane, common: Mask) -> tuple[Plane, Plane, Pla
     of_one, of_other = (np.maximum(mean(detail * detail), 0) for detail in (here, there))  # sums drift below 0
     of_both = mean(here * there)
     likeness = of_both / np.sqrt((of_one + _NOISE) * (of_other + _NOISE))
-    return likeness, np.sqrt(np.maximum(of_one, of_other)), np.sqrt(np.sqrt(of_one * of_other))
+    texture, shared = np.sqrt(np.maximum(of_one, of_other)), np.sqrt(np.sqrt(of_one * of_other))
+    return np.asarray(likeness, np.float32), np.asarray(texture, np.float32), np.asarray(shared, np.float32)
 
 
 def _detail(plane: Plane, mean: "_Mean") -> Plane:

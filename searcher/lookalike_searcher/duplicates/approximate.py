@@ -29,7 +29,7 @@ class _LookedUp:
     """Pairs of near images, the queried one first, and queried ones that the index may not have answered in full."""
 
     pairs: dict[tuple[int, int], float] = field(default_factory=dict)
-    """With their cosines."""
+    """Each pair has its cosine."""
     crowded: list[int] = field(default_factory=list)
     """All images that it found for these are near, so there may be more."""
     astray: list[int] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Lookup:
             await connection.execute(walking.settings(ef_search))
             sql = statement("neighbour_nearest", project.id, space.id)
             rows = await connection.fetch(sql, ids, depth, self._distance)
-        counts = Counter(row["asked_id"] for row in rows)
+        counts = Counter(asked for asked, _, _, _ in rows)
         looked_up.crowded.extend(image for image in ids if counts[image] == depth)
         looked_up.pairs.update(
             ((asked, near), 1 - distance)

@@ -52,7 +52,7 @@ async def page(
 
 
 async def delete(database: Database, project_name: str, sha256s: Sequence[bytes]) -> int:
-    """Forget the pairs of these images, or all pairs of one; how many there were. Raises NotFound."""
+    """Delete the pairs of these images, or all pairs of one; how many there were. Raises NotFound."""
     async with registry.writing(database, project_name) as (connection, project):
         if len(sha256s) == 1:
             return len(await connection.fetch(statement("dismissal_delete_of", project.id), *sha256s))

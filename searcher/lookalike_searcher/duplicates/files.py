@@ -11,7 +11,7 @@ _AT_ONCE: Final = 10_000
 
 
 class Block(NamedTuple):
-    """Some images in order of their ids, and those among them that are meant, and used in several places."""
+    """A block has some images in order of their ids, and those among them that are meant and used in several places."""
 
     ids: list[int]
     used: list[int]

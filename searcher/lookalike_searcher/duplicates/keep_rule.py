@@ -1,4 +1,4 @@
-"""Suggest which image of a cluster is to be kept."""
+"""Choose the image of a cluster that is suggested to be kept."""
 
 import enum
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class KeepRule(enum.Enum):
-    """Where a rule does not decide, the others do, in this order, then the hash."""
+    """The rule says which image to keep. Where it does not decide, the others do, in this order, then the hash."""
 
     LARGEST = enum.auto()
     OLDEST = enum.auto()

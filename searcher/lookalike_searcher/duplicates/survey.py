@@ -1,4 +1,4 @@
-"""Survey a project: find all near pairs, verify them, the most similar ones first, and cluster what they connect."""
+"""Find all near pairs of a project, verify them, the most similar ones first, and cluster what they connect."""
 
 import asyncio
 from collections import Counter, deque

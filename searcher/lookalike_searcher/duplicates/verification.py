@@ -54,7 +54,7 @@ class PairVerifier:
         """
         held = await self._held(image for pair in pairs for image in pair)
         ordered = [_by_hash(held, pair) for pair in pairs]
-        return [proof and proof.kind for proof in await self._proofs(held, ordered)]
+        return [proof.kind if proof else None for proof in await self._proofs(held, ordered)]
 
     async def proofs(self, pairs: Sequence[Pair]) -> list[Proof | None]:
         """Return for each pair what was done to the second image so that it became the first; None as above."""

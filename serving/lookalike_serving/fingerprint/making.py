@@ -63,7 +63,8 @@ def keypoints(small: picture.Picture) -> Keypoints:
 def _chosen(found: Sequence[cv2.KeyPoint], width: int, height: int) -> list[int]:
     """Return the numbers of the keypoints that are kept: first the strongest of each part, then those of all."""
     in_part: Counter[tuple[int, int]] = Counter()
-    first, others = [], []
+    first: list[int] = []
+    others: list[int] = []
     for number in sorted(range(len(found)), key=lambda number: -found[number].response):
         x, y = found[number].pt
         part = int(x * _PARTS / width), int(y * _PARTS / height)

@@ -58,6 +58,7 @@ def _administering(projects: Projects = _project) -> Permission:
 PERMISSIONS: Final[Mapping[str, Permission]] = {
     f"{EMBEDDER}/GetModel": _ANY,
     f"{EMBEDDER}/Embed": _USE,
+    f"{EMBEDDER}/EmbedText": _USE,
     f"{EMBEDDER}/EmbedStream": _USE,
     f"{SEARCHER}/CreateProject": _administering(_name),
     f"{SEARCHER}/GetProject": _reading(_name),

@@ -32,7 +32,7 @@ def duplicates(progress: Progress, resume_token: str) -> wire.FindDuplicatesResp
 
 
 def dismissal(stored: Dismissal) -> wire.Dismissal:
-    """Return a dismissal."""
+    """Return the message of a dismissal."""
     message = wire.Dismissal(sha256=stored.sha256, other_sha256=stored.other_sha256)
     message.create_time.FromDatetime(stored.create_time)
     return message

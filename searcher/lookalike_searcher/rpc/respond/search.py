@@ -1,4 +1,4 @@
-"""Build responses about searches."""
+"""Build the responses to searches, hit by hit."""
 
 from typing import Final
 
