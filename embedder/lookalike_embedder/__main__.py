@@ -1,4 +1,4 @@
-"""Run `lookalike-embedder`: serve, fetch the weights, or calibrate int8."""
+"""Run `lookalike-embedder`: serve, fetch the weights, calibrate int8, measure the processor, or export a model."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ import uvloop
 
 from lookalike.escape import escape_lines
 from lookalike.signals import cancelled_when_terminated
-from lookalike_embedder import calibration, exporting
+from lookalike_embedder import autotuning, calibration, exporting
 from lookalike_embedder import weights as weights_module
 from lookalike_embedder.config import Config
 from lookalike_embedder.errors import DeviceLost, InvalidModel, Stuck, Unsupported
@@ -110,6 +110,20 @@ def calibrate(
     file = calibration.cache_file(config.cache_dir, resolved.sha256)
     calibration.keep(file, resolved.sha256, growth)
     typer.echo(f"{file}\n  over {len(photos)} photos\n  for the weights {resolved.sha256}")
+
+
+@app.command()
+def measure(context: typer.Context) -> None:
+    """Measure anew how fast this processor is in each way to compute; the next start chooses by it."""
+    config: Config = context.obj
+    from lookalike_embedder import loading
+
+    try:
+        resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
+    except weights_module.WeightsUnavailable as error:
+        raise _ended(error) from error
+    _, trials = autotuning.choose(loading.measured(config, resolved, anew=True), "auto")
+    typer.echo(autotuning.described(trials))
 
 
 @app.command()

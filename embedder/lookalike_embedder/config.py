@@ -1,19 +1,16 @@
 """Every setting of the embedder is here, with its flag, environment variable, range and help."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal
 
 from lookalike.constants import EMBEDDER_PORT, MAX_IMAGE_BYTES
+from lookalike_embedder.processor import CORES
 from lookalike_embedder.weights import PUBLISHED_SHA256
 from lookalike_serving.options import Option
 from lookalike_serving.settings import GrpcSettings, Port, ProbeInterval
 
-CORES: Final = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-"""This process may run on so many processors."""
-
-Device = Literal["auto", "cpu", "cuda"]
+Device = Literal["auto", "cpu", "cuda", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 
@@ -41,7 +38,7 @@ class Config(GrpcSettings):
         Path | None, Option("A projection learned from photos, .safetensors; an embedding space of its own.")
     ] = None
     model: Annotated[Path | None, Option("An ONNX model instead of VGG16, with its TOML beside it.")] = None
-    device: Annotated[Device, Option("Where to compute.")] = "auto"
+    device: Annotated[Device, Option("Where to compute; openvino is a CPU, for --model.")] = "auto"
     precision: Annotated[
         Precision,
         Option("How to compute; int8 is for CPUs and an embedding space of its own."),

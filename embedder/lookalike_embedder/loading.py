@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +12,8 @@ import numpy as np
 
 from lookalike.constants import MAX_TEXT_CHARACTERS
 from lookalike.v1 import embedder_pb2 as wire
-from lookalike_embedder import batch_size, calibration, projection, space, weights
+from lookalike_embedder import autotuning, batch_size, calibration, projection, space, weights
+from lookalike_embedder.autotuning import Trials
 from lookalike_embedder.batcher import Compute
 from lookalike_embedder.config import Config
 from lookalike_embedder.errors import Unsupported
@@ -37,12 +39,14 @@ class Model(Compute, Protocol):
         precision: how it computes.
         preprocessing: what it sees of a picture.
         largest_batch: the most images that it computes at once.
+        trials: what was measured to choose how to compute; empty where there was nothing to choose.
     """
 
     device: str
     precision: str
     preprocessing: Preprocessing
     largest_batch: int
+    trials: Trials
 
     def warm(self, limit: int, bulk_workers: int) -> int:
         """Prepare for batches of up to `limit` images. Returns how many there is memory for."""
@@ -80,6 +84,8 @@ def load_model(config: Config) -> Loaded:
         raise Unsupported("fingerprints: need OpenCV, the package opencv-python-headless; or use --no-fingerprints")
     if config.model:
         return onnx(config, config.model)
+    if config.device == "openvino":
+        raise Unsupported("device: 'openvino' is for the ONNX file of --model; VGG16 is as fast without it, take 'cpu'")
     trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
     logger.info("weights from %s", trunk.source)
     growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
@@ -92,9 +98,28 @@ def vgg16(
     """Load VGG16 with these weights, warm it up, and describe it; see `load_model`."""
     from lookalike_embedder import model
 
-    loaded = model.load(trunk.tensors, device=config.device, precision=config.precision, growth=growth, projection=head)
+    loaded = model.load(
+        trunk.tensors,
+        device=config.device,
+        precision=config.precision,
+        growth=growth,
+        projection=head,
+        measure=partial(measured, config, trunk),
+    )
     int8, projected = calibration.digest(growth) if growth else "", head.sha256 if head else ""
     return warmed(config, loaded, space.vgg16(trunk.sha256, int8, projected))
+
+
+def measured(config: Config, trunk: weights.Weights, *, anew: bool = False) -> Trials:
+    """Return how fast this processor is in each way to compute; measured at the first start, or `anew`."""
+    from lookalike_embedder.model import trials
+
+    try:
+        growth = calibration.find(config.cache_dir, trunk.sha256)
+    except calibration.Uncalibrated:  # without int8, then
+        growth = ()
+    key = autotuning.key(trunk.sha256, trials.available(growth), calibration.digest(growth) if growth else "")
+    return autotuning.find(config.cache_dir, key, lambda: trials.measure(trunk.tensors, growth), anew=anew)
 
 
 def onnx(config: Config, file: Path) -> Loaded:
@@ -145,7 +170,7 @@ def warmed(config: Config, model: Model, identity: Identity, text: TextEncoder |
     max_batch_size = model.warm(config.max_batch_size or knee_of(model), config.workers_on(model.device))
     size = model.preprocessing.size
     model([np.zeros((size, size, 3), np.uint8)], Lane.INTERACTIVE, lambda: None)  # on all cores
-    description = describe(config, identity, model.device, model.precision, max_batch_size, text)
+    description = describe(config, identity, model.device, model.precision, max_batch_size, text, model.trials)
     return Loaded(model, description, model.preprocessing, model.jpegs(config.decode_threads), text)
 
 
@@ -156,6 +181,7 @@ def describe(
     precision: str,
     max_batch_size: int,
     text: TextEncoder | None = None,
+    trials: Trials = (),
 ) -> wire.GetModelResponse:
     """Return the answer to GetModel for the model that was loaded."""
     return wire.GetModelResponse(
@@ -170,6 +196,7 @@ def describe(
         max_image_pixels=config.max_image_pixels,
         formats=FORMATS,
         text_encoder=wire.TextEncoder(max_characters=MAX_TEXT_CHARACTERS, max_tokens=text.max_tokens) if text else None,
+        trials=[wire.Trial(way=one.way, seconds=one.seconds, cosine=one.cosine, chosen=one.chosen) for one in trials],
     )
 
 

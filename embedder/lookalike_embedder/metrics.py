@@ -57,6 +57,9 @@ class Metrics:
         self.streams = self._gauge("streams", "Streams open.")
         self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
         self._model = self._gauge("model_info", "Always 1; the labels say what runs.", *_MODEL_LABELS)
+        self._trials = self._gauge(
+            "trial_seconds", "Processor time of an image in each way that was measured.", "way", "chosen"
+        )
         self._max_batch_size = self._gauge("max_batch_size", "Most images in a batch: the knee, or as told.")
 
     def answered(self, job: Job) -> None:
@@ -99,6 +102,10 @@ class Metrics:
     def describe(self, **labels: str) -> None:
         """Set the labels of the model that is served."""
         self._model.labels(*(labels[name] for name in _MODEL_LABELS)).set(1)
+
+    def tried(self, way: str, seconds: float, *, chosen: bool) -> None:
+        """Set what a way to compute was measured to take."""
+        self._trials.labels(way, "yes" if chosen else "no").set(seconds)
 
     def watch(
         self,

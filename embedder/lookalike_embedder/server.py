@@ -106,6 +106,8 @@ async def serving(
     draining = Draining()
     description = loaded.description
     metrics.describe(space=description.space, device=description.device, precision=description.precision)
+    for trial in description.trials:
+        metrics.tried(trial.way, trial.seconds, chosen=trial.chosen)
     limits = image.Limits(config.max_image_bytes, config.max_image_pixels)
     async with (
         trimmed(LARGE_BLOCKS),

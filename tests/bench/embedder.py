@@ -1,4 +1,4 @@
-"""The embedder, measured: throughput beside the bare model and LitServe, latency, transport, int8, memory, decoding.
+"""The embedder, measured: throughput beside the bare model, LitServe and its own ONNX file, latency, int8, memory.
 
 Real processes, real sockets, real weights, real photos: those of the demo with altered copies, or any folder
 (--photos). Parties take turns within one run, so that a noisy machine disturbs all alike; ratios are medians over the
@@ -16,16 +16,20 @@ import uvloop
 
 from lookalike.signals import cancelled_when_terminated
 from lookalike_serving.server import calm_collector
-from tests.bench import decoding, interactive_latency, memory, quantized, throughput, transport
+from tests.bench import decoding, interactive_latency, memory, onnx_served, quantized, throughput, transport
 from tests.bench.figures import Figure, show
 from tests.bench.photos import catalogue, jpegs_of
 from tests.bench.setting import Setting
 
-PARTS = ("serving", "litserve", "interactive", "transport", "int8", "memory", "decode")
+PARTS = ("serving", "litserve", "onnx", "interactive", "transport", "int8", "memory", "decode")
 NAMES = (
     "serving_efficiency",
     "vs_litserve_default",
     "vs_litserve_tuned",
+    "onnx_over_native",
+    "onnx_over_native_cpu",
+    "onnx_over_native_fp32",
+    "onnx_over_native_fp32_cpu",
     "interactive_p99_over_idle_p50",
     "transport_images_per_second",
     "transport_alone_images_per_second",
@@ -41,6 +45,8 @@ async def measure(setting: Setting, parts: Sequence[str]) -> list[Figure]:
     found = []
     if {"serving", "litserve"} & set(parts):
         found += await throughput.measure(setting, parts)
+    if "onnx" in parts:
+        found += await onnx_served.measure(setting)
     if "interactive" in parts:
         found += await interactive_latency.measure(setting)
     if "transport" in parts:

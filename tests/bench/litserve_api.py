@@ -21,9 +21,9 @@ from torch.nn import functional
 from torchvision.models import VGG16_Weights, vgg16
 
 from lookalike_embedder import image, model, weights
-from lookalike_embedder.config import CORES
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
+from lookalike_embedder.processor import CORES
 from tests.bench.setting import CACHE_DIR, LIMITS, trunk
 
 

@@ -14,7 +14,7 @@ from typing import IO, Final
 
 import aiohttp
 
-from lookalike_embedder.config import CORES
+from lookalike_embedder.processor import CORES
 from tests.bench.interleaving import steady_pace
 from tests.bench.setting import Setting
 

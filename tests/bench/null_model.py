@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from lookalike.signals import until_signalled
 from lookalike_embedder import loading, server, space
-from lookalike_embedder.config import CORES, Config
+from lookalike_embedder.config import Config
 from lookalike_embedder.image import Info, Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.processor import CORES
 from lookalike_embedder.space import DIMENSIONS
 from lookalike_serving.server import calm_collector
 from tests.bench.setting import CACHE_DIR

@@ -52,12 +52,13 @@ class Setting:
         return itertools.cycle(self.requests)
 
     @asynccontextmanager
-    async def embedder(self) -> AsyncIterator[ServerProcess]:
-        """The real embedder as a process, as it starts by default, but for its cache, which would answer for it.
+    async def embedder(self, *options: str) -> AsyncIterator[ServerProcess]:
+        """The real embedder as a process, as it starts by default or with options, but for its cache.
 
-        It does not probe itself either: an idle one must not compute while others have their turn.
+        That would answer for it. It does not probe itself either: an idle one must not compute while others have
+        their turn.
         """
-        arguments = ["--port", "0", "--metrics-port", "0", "--cache-size", "0", "--probe-interval", "3600"]
+        arguments = ["--port", "0", "--metrics-port", "0", "--cache-size", "0", "--probe-interval", "3600", *options]
         async with running("lookalike_embedder", arguments, self.log) as server:
             yield server
 

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 from packaging.requirements import Requirement
 
@@ -83,6 +84,22 @@ def test_without_a_gpu_it_ends_at_once_and_says_why(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout.splitlines()[-1])["parts"] == {"environment": "no GPU"}
     assert re.search("no GPU after .*NVIDIA|no GPU after .*CUDA", done.stdout)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_onnx_runtime_computes_what_we_do_or_says_why_it_cannot(tmp_path: Path, device: str) -> None:
+    """Where there is no provider for CUDA, the CPU must not compute in its place."""
+    arguments = ("--device", device, "--short", "--only", "onnx")
+    found, _ = check(sys.executable, tmp_path / "results.jsonl", *arguments)
+    assert found["parts"] == {"onnx": "done"}
+    if device == "cpu":
+        assert found["gpu_onnx_min_cosine"] >= 0.9999
+        assert found["onnx_cosine_alone_and_in_a_batch"] >= 0.9999
+        assert found["gpu_onnx_images_per_second"] > 0
+    elif "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        assert found["gpu_onnx_min_cosine"] is found["gpu_onnx_images_per_second"] is None
+        assert "'cuda' was asked for" in found["reasons"]["gpu_onnx_min_cosine"]
+        assert "install the extra onnx-cuda" in found["reasons"]["gpu_onnx_min_cosine"]
 
 
 def test_with_a_folder_of_wheels_every_part_runs_on_a_processor_and_reports(bare_python: Path, tmp_path: Path) -> None:

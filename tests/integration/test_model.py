@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,9 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from lookalike_embedder import calibration, image, weights, wheel
+from lookalike_embedder import calibration, image, loading, weights, wheel
+from lookalike_embedder.autotuning import WAYS, Trial
+from lookalike_embedder.config import Config
 from lookalike_embedder.errors import InvalidImage, Unsupported
 from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.job import Lane
@@ -26,12 +31,12 @@ if TYPE_CHECKING:
     import torch
 
     from lookalike_embedder import model as models
-    from lookalike_embedder.model import CpuModel, CudaModel, cpu, hardware, head, onednn, winograd
+    from lookalike_embedder.model import CpuModel, CudaModel, head, onednn, trials, winograd
     from lookalike_embedder.weights import Weights
 else:
     torch, models = Lazily("torch"), Lazily("lookalike_embedder.model")
-    cpu, hardware, head, onednn, winograd = (
-        Lazily(f"lookalike_embedder.model.{name}") for name in ("cpu", "hardware", "head", "onednn", "winograd")
+    head, onednn, trials, winograd = (
+        Lazily(f"lookalike_embedder.model.{name}") for name in ("head", "onednn", "trials", "winograd")
     )
 
 
@@ -167,18 +172,64 @@ def test_a_transformed_convolution_computes_what_torchs_does(images: int, inputs
 @pytest.mark.parametrize("faster", [False, True])
 @in_a_thread
 def test_the_trunk_in_bf16_agrees_with_fp32_whichever_way_it_is_convolved(
-    trunk: Weights, extreme: Pixels, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch, faster: bool
+    trunk: Weights, extreme: Pixels, expected: np.ndarray, faster: bool
 ) -> None:
-    seconds = itertools.cycle([1.0, 0.5 if faster else 1.5])
-    monkeypatch.setattr("lookalike_embedder.model.cpu._seconds", lambda *_: next(seconds))
+    measured = (Trial("bf16", 1.0, 1.0), Trial("bf16-winograd", 0.5 if faster else 1.5, 1.0))
     try:
-        bf16 = models.load(trunk.tensors, device="cpu", precision="bf16")
+        bf16 = models.load(trunk.tensors, device="cpu", precision="bf16", measure=lambda: measured)
     except Unsupported as reason:
         pytest.skip(str(reason))
     pauses: list[int] = []
     found = bf16(extreme, Lane.BULK, lambda: pauses.append(1))
     assert cosines(expected, found).min() >= 0.9998
     assert len(pauses) == (13 + 1 if faster else 13 + 4)  # before each layer; a transformed one pools as well
+
+
+@in_a_thread
+def test_what_was_measured_at_the_first_start_is_kept_and_said(
+    trunk: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All ways that a start may choose are near fp32 on this processor."""
+    config = Config(cache_dir=tmp_path, port=0, device="cpu", max_batch_size=1)
+    first = loading.vgg16(config, trunk).description
+    if not first.trials:
+        pytest.skip("this processor has one way to compute")
+    assert [trial.way for trial in first.trials] == trials.available(calibration.find(tmp_path, trunk.sha256))
+    assert all(trial.cosine >= (0.998 if trial.way == "int8" else 0.999) for trial in first.trials)
+    [chosen] = [trial.way for trial in first.trials if trial.chosen]
+    assert WAYS[chosen].precision == first.precision
+    monkeypatch.setattr("lookalike_embedder.model.trials.measure", None)
+    assert loading.vgg16(config, trunk).description == first
+
+
+MASKED = """
+from lookalike_embedder import preprocessing
+preprocessing.SIZE = 32
+preprocessing.VGG16 = preprocessing.Preprocessing(32)
+import numpy as np
+from lookalike_embedder import model
+from tools.gpu.weights import random_tensors
+tensors = random_tensors()
+auto, fp32 = (model.load(tensors, device="cpu", precision=precision) for precision in ("auto", "fp32"))
+pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+print(auto.precision, len(auto.trials), np.array_equal(auto(pixels), fp32(pixels)))
+try:
+    model.load(tensors, device="cpu", precision="bf16")
+except Exception as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="instructions are hidden by names of x86")
+def test_where_the_instructions_for_bf16_are_hidden_fp32_is_computed() -> None:
+    """As on a processor without AVX. They are in /proc/cpuinfo all the same."""
+    hidden = {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"}
+    command = [sys.executable, "-c", MASKED]
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(command, env=os.environ | hidden, capture_output=True, text=True, check=False, cwd=root)
+    first, second = done.stdout.splitlines() or [done.stderr, ""]
+    assert first == "fp32 0 True"
+    assert second == "precision: bf16 needs instructions that this processor does not have; take fp32 or auto"
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

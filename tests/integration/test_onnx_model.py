@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
@@ -272,6 +273,30 @@ def test_a_model_that_is_wrong_is_refused_at_start(tmp_path: Path, made: Callabl
 def test_options_that_do_not_fit_a_model_are_refused(tmp_path: Path, options: dict[str, object], said: str) -> None:
     with pytest.raises(Unsupported, match=said):
         loading.load_model(config(tmp_path, model=write(tmp_path), **options))
+
+
+def test_openvino_is_refused_for_vgg16(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match="device: 'openvino' is for the ONNX file of --model"):
+        loading.load_model(config(tmp_path, device="openvino"))
+
+
+@pytest.mark.parametrize(
+    ("device", "first"),
+    [("auto", "OpenVINO"), ("openvino", "OpenVINO"), ("cpu", "CPU")],
+    ids=["auto", "openvino", "cpu"],
+)
+def test_openvino_computes_where_it_is_installed_unless_cpu_is_asked_for(
+    tmp_path: Path, device: str, first: str
+) -> None:
+    if "OpenVINOExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(Unsupported, match=r"'openvino' was asked for, but this onnxruntime .* extra onnx-openvino"):
+            compute.load(write(tmp_path), "openvino")
+        pytest.skip("the rest needs the extra onnx-openvino")
+    model = compute.load(write(tmp_path), device)
+    assert model._sessions[Lane.BULK].get_providers()[0] == f"{first}ExecutionProvider"
+    assert model.device == "cpu"
+    plain = compute.load(write(tmp_path), "cpu")
+    assert np.allclose(model(noise(3)), plain(noise(3)), atol=1e-4)
 
 
 class Failing:

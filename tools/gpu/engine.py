@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from lookalike_embedder import image
 from lookalike_embedder.bounds import Bounds
-from lookalike_embedder.config import CORES
 from lookalike_embedder.decoder import Decode
 from lookalike_embedder.engine import Engine
 from lookalike_embedder.image import Info
 from lookalike_embedder.job import Job
 from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.processor import CORES
 from tests.bench.interleaving import steady_pace
 from tools.gpu.record import Record
 from tools.gpu.served import event_loop

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from lookalike_embedder import batch_size, image
-from lookalike_embedder.config import CORES
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.model import GpuJpegs
+from lookalike_embedder.processor import CORES
 from tools.gpu import photos
 from tools.gpu.correctness import cosines
 from tools.gpu.record import Record

@@ -63,7 +63,8 @@ class Setting:
 
     @cached_property
     def chosen_precision(self) -> str:
-        """Return the precision that the embedder would choose."""
+        """Return the precision that the embedder would choose on a GPU; on a CPU, where speed means nothing, fp32."""
         from lookalike_embedder.model import hardware
 
-        return hardware.choose_precision(self.precision, self.device)
+        chosen = hardware.choose_precision(self.precision, self.device)
+        return "fp32" if chosen == "auto" else chosen

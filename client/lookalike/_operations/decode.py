@@ -20,6 +20,7 @@ from lookalike.records import (
     SearchReason,
     SearchResult,
     TextEncoder,
+    Trial,
     Verdict,
 )
 from lookalike.v1 import common_pb2 as common
@@ -58,6 +59,7 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
         max_image_pixels=message.max_image_pixels,
         formats=tuple(message.formats),
         text_encoder=_text_encoder(message.text_encoder) if message.HasField("text_encoder") else None,
+        trials=tuple(Trial(one.way, one.seconds, one.cosine, one.chosen) for one in message.trials),
     )
 
 

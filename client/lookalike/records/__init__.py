@@ -28,6 +28,7 @@ from lookalike.records.image import (
     Status,
     SyncResult,
     TextEncoder,
+    Trial,
 )
 from lookalike.records.project import (
     Calibration,
@@ -108,6 +109,7 @@ __all__ = [
     "Suspect",
     "SyncResult",
     "TextEncoder",
+    "Trial",
     "Tuning",
     "TuningPolicy",
     "TuningStage",

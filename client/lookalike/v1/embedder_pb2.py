@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from lookalike.v1 import common_pb2 as lookalike_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blookalike/v1/embedder.proto\x12\x0clookalike.v1\x1a\x19lookalike/v1/common.proto\"\x11\n\x0fGetModelRequest\"\x93\x02\n\x10GetModelResponse\x12\r\n\x05space\x18\x01 \x01(\t\x12\x12\n\ndimensions\x18\x02 \x01(\x05\x12\x14\n\x0c\x61rchitecture\x18\x03 \x01(\t\x12\x16\n\x0eweights_sha256\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x11\n\tprecision\x18\x06 \x01(\t\x12\x16\n\x0emax_batch_size\x18\x07 \x01(\x05\x12\x17\n\x0fmax_image_bytes\x18\x08 \x01(\x03\x12\x18\n\x10max_image_pixels\x18\t \x01(\x03\x12\x0f\n\x07\x66ormats\x18\n \x03(\t\x12/\n\x0ctext_encoder\x18\x0b \x01(\x0b\x32\x19.lookalike.v1.TextEncoder\"9\n\x0bTextEncoder\x12\x16\n\x0emax_characters\x18\x01 \x01(\x05\x12\x12\n\nmax_tokens\x18\x02 \x01(\x05\"t\n\tImageInfo\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x13\n\x0borientation\x18\x05 \x01(\x05\x12\x13\n\x0b\x65nd_missing\x18\x06 \x01(\x08\"p\n\x07Timings\x12\x1b\n\x13\x64\x65\x63ode_microseconds\x18\x01 \x01(\x03\x12\x1c\n\x14\x63ompute_microseconds\x18\x02 \x01(\x03\x12\x1a\n\x12queue_microseconds\x18\x03 \x01(\x03\x12\x0e\n\x06\x63\x61\x63hed\x18\x04 \x01(\x08\"A\n\x0c\x45mbedRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\x08\x12\r\n\x05views\x18\x03 \x01(\x08\"\xe8\x01\n\rEmbedResponse\x12*\n\tembedding\x18\x01 \x01(\x0b\x32\x17.lookalike.v1.Embedding\x12+\n\nimage_info\x18\x02 \x01(\x0b\x32\x17.lookalike.v1.ImageInfo\x12&\n\x07timings\x18\x03 \x01(\x0b\x32\x15.lookalike.v1.Timings\x12.\n\x0b\x66ingerprint\x18\x04 \x01(\x0b\x32\x19.lookalike.v1.Fingerprint\x12&\n\x05views\x18\x05 \x03(\x0b\x32\x17.lookalike.v1.Embedding\" \n\x10\x45mbedTextRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"g\n\x11\x45mbedTextResponse\x12*\n\tembedding\x18\x01 \x01(\x0b\x32\x17.lookalike.v1.Embedding\x12&\n\x07timings\x18\x02 \x01(\x0b\x32\x15.lookalike.v1.Timings\"u\n\x12\x45mbedStreamRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05image\x18\x02 \x01(\x0c\x12)\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x18.lookalike.v1.EmbedEntry\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\x08\"B\n\nEmbedEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\x08\"\xc2\x02\n\x13\x45mbedStreamResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12,\n\tembedding\x18\x02 \x01(\x0b\x32\x17.lookalike.v1.EmbeddingH\x00\x12(\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x17.lookalike.v1.ItemErrorH\x00\x12+\n\nimage_info\x18\x04 \x01(\x0b\x32\x17.lookalike.v1.ImageInfo\x12&\n\x07timings\x18\x05 \x01(\x0b\x32\x15.lookalike.v1.Timings\x12\x32\n\x07\x65ntries\x18\x06 \x03(\x0b\x32!.lookalike.v1.EmbedStreamResponse\x12.\n\x0b\x66ingerprint\x18\x07 \x01(\x0b\x32\x19.lookalike.v1.FingerprintB\x08\n\x06result2\xc4\x02\n\x0f\x45mbedderService\x12I\n\x08GetModel\x12\x1d.lookalike.v1.GetModelRequest\x1a\x1e.lookalike.v1.GetModelResponse\x12@\n\x05\x45mbed\x12\x1a.lookalike.v1.EmbedRequest\x1a\x1b.lookalike.v1.EmbedResponse\x12L\n\tEmbedText\x12\x1e.lookalike.v1.EmbedTextRequest\x1a\x1f.lookalike.v1.EmbedTextResponse\x12V\n\x0b\x45mbedStream\x12 .lookalike.v1.EmbedStreamRequest\x1a!.lookalike.v1.EmbedStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blookalike/v1/embedder.proto\x12\x0clookalike.v1\x1a\x19lookalike/v1/common.proto\"\x11\n\x0fGetModelRequest\"\xb8\x02\n\x10GetModelResponse\x12\r\n\x05space\x18\x01 \x01(\t\x12\x12\n\ndimensions\x18\x02 \x01(\x05\x12\x14\n\x0c\x61rchitecture\x18\x03 \x01(\t\x12\x16\n\x0eweights_sha256\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x11\n\tprecision\x18\x06 \x01(\t\x12\x16\n\x0emax_batch_size\x18\x07 \x01(\x05\x12\x17\n\x0fmax_image_bytes\x18\x08 \x01(\x03\x12\x18\n\x10max_image_pixels\x18\t \x01(\x03\x12\x0f\n\x07\x66ormats\x18\n \x03(\t\x12/\n\x0ctext_encoder\x18\x0b \x01(\x0b\x32\x19.lookalike.v1.TextEncoder\x12#\n\x06trials\x18\x0c \x03(\x0b\x32\x13.lookalike.v1.Trial\"9\n\x0bTextEncoder\x12\x16\n\x0emax_characters\x18\x01 \x01(\x05\x12\x12\n\nmax_tokens\x18\x02 \x01(\x05\"E\n\x05Trial\x12\x0b\n\x03way\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x0e\n\x06\x63osine\x18\x03 \x01(\x01\x12\x0e\n\x06\x63hosen\x18\x04 \x01(\x08\"t\n\tImageInfo\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x13\n\x0borientation\x18\x05 \x01(\x05\x12\x13\n\x0b\x65nd_missing\x18\x06 \x01(\x08\"p\n\x07Timings\x12\x1b\n\x13\x64\x65\x63ode_microseconds\x18\x01 \x01(\x03\x12\x1c\n\x14\x63ompute_microseconds\x18\x02 \x01(\x03\x12\x1a\n\x12queue_microseconds\x18\x03 \x01(\x03\x12\x0e\n\x06\x63\x61\x63hed\x18\x04 \x01(\x08\"A\n\x0c\x45mbedRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\x08\x12\r\n\x05views\x18\x03 \x01(\x08\"\xe8\x01\n\rEmbedResponse\x12*\n\tembedding\x18\x01 \x01(\x0b\x32\x17.lookalike.v1.Embedding\x12+\n\nimage_info\x18\x02 \x01(\x0b\x32\x17.lookalike.v1.ImageInfo\x12&\n\x07timings\x18\x03 \x01(\x0b\x32\x15.lookalike.v1.Timings\x12.\n\x0b\x66ingerprint\x18\x04 \x01(\x0b\x32\x19.lookalike.v1.Fingerprint\x12&\n\x05views\x18\x05 \x03(\x0b\x32\x17.lookalike.v1.Embedding\" \n\x10\x45mbedTextRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"g\n\x11\x45mbedTextResponse\x12*\n\tembedding\x18\x01 \x01(\x0b\x32\x17.lookalike.v1.Embedding\x12&\n\x07timings\x18\x02 \x01(\x0b\x32\x15.lookalike.v1.Timings\"u\n\x12\x45mbedStreamRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05image\x18\x02 \x01(\x0c\x12)\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x18.lookalike.v1.EmbedEntry\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\x08\"B\n\nEmbedEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\x08\"\xc2\x02\n\x13\x45mbedStreamResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12,\n\tembedding\x18\x02 \x01(\x0b\x32\x17.lookalike.v1.EmbeddingH\x00\x12(\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x17.lookalike.v1.ItemErrorH\x00\x12+\n\nimage_info\x18\x04 \x01(\x0b\x32\x17.lookalike.v1.ImageInfo\x12&\n\x07timings\x18\x05 \x01(\x0b\x32\x15.lookalike.v1.Timings\x12\x32\n\x07\x65ntries\x18\x06 \x03(\x0b\x32!.lookalike.v1.EmbedStreamResponse\x12.\n\x0b\x66ingerprint\x18\x07 \x01(\x0b\x32\x19.lookalike.v1.FingerprintB\x08\n\x06result2\xc4\x02\n\x0f\x45mbedderService\x12I\n\x08GetModel\x12\x1d.lookalike.v1.GetModelRequest\x1a\x1e.lookalike.v1.GetModelResponse\x12@\n\x05\x45mbed\x12\x1a.lookalike.v1.EmbedRequest\x1a\x1b.lookalike.v1.EmbedResponse\x12L\n\tEmbedText\x12\x1e.lookalike.v1.EmbedTextRequest\x1a\x1f.lookalike.v1.EmbedTextResponse\x12V\n\x0b\x45mbedStream\x12 .lookalike.v1.EmbedStreamRequest\x1a!.lookalike.v1.EmbedStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,27 +35,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELREQUEST']._serialized_start=72
   _globals['_GETMODELREQUEST']._serialized_end=89
   _globals['_GETMODELRESPONSE']._serialized_start=92
-  _globals['_GETMODELRESPONSE']._serialized_end=367
-  _globals['_TEXTENCODER']._serialized_start=369
-  _globals['_TEXTENCODER']._serialized_end=426
-  _globals['_IMAGEINFO']._serialized_start=428
-  _globals['_IMAGEINFO']._serialized_end=544
-  _globals['_TIMINGS']._serialized_start=546
-  _globals['_TIMINGS']._serialized_end=658
-  _globals['_EMBEDREQUEST']._serialized_start=660
-  _globals['_EMBEDREQUEST']._serialized_end=725
-  _globals['_EMBEDRESPONSE']._serialized_start=728
-  _globals['_EMBEDRESPONSE']._serialized_end=960
-  _globals['_EMBEDTEXTREQUEST']._serialized_start=962
-  _globals['_EMBEDTEXTREQUEST']._serialized_end=994
-  _globals['_EMBEDTEXTRESPONSE']._serialized_start=996
-  _globals['_EMBEDTEXTRESPONSE']._serialized_end=1099
-  _globals['_EMBEDSTREAMREQUEST']._serialized_start=1101
-  _globals['_EMBEDSTREAMREQUEST']._serialized_end=1218
-  _globals['_EMBEDENTRY']._serialized_start=1220
-  _globals['_EMBEDENTRY']._serialized_end=1286
-  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=1289
-  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=1611
-  _globals['_EMBEDDERSERVICE']._serialized_start=1614
-  _globals['_EMBEDDERSERVICE']._serialized_end=1938
+  _globals['_GETMODELRESPONSE']._serialized_end=404
+  _globals['_TEXTENCODER']._serialized_start=406
+  _globals['_TEXTENCODER']._serialized_end=463
+  _globals['_TRIAL']._serialized_start=465
+  _globals['_TRIAL']._serialized_end=534
+  _globals['_IMAGEINFO']._serialized_start=536
+  _globals['_IMAGEINFO']._serialized_end=652
+  _globals['_TIMINGS']._serialized_start=654
+  _globals['_TIMINGS']._serialized_end=766
+  _globals['_EMBEDREQUEST']._serialized_start=768
+  _globals['_EMBEDREQUEST']._serialized_end=833
+  _globals['_EMBEDRESPONSE']._serialized_start=836
+  _globals['_EMBEDRESPONSE']._serialized_end=1068
+  _globals['_EMBEDTEXTREQUEST']._serialized_start=1070
+  _globals['_EMBEDTEXTREQUEST']._serialized_end=1102
+  _globals['_EMBEDTEXTRESPONSE']._serialized_start=1104
+  _globals['_EMBEDTEXTRESPONSE']._serialized_end=1207
+  _globals['_EMBEDSTREAMREQUEST']._serialized_start=1209
+  _globals['_EMBEDSTREAMREQUEST']._serialized_end=1326
+  _globals['_EMBEDENTRY']._serialized_start=1328
+  _globals['_EMBEDENTRY']._serialized_end=1394
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=1397
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=1719
+  _globals['_EMBEDDERSERVICE']._serialized_start=1722
+  _globals['_EMBEDDERSERVICE']._serialized_end=2046
 # @@protoc_insertion_point(module_scope)

@@ -53,6 +53,7 @@ class GetModelResponse(_message.Message):
     MAX_IMAGE_PIXELS_FIELD_NUMBER: _builtins.int
     FORMATS_FIELD_NUMBER: _builtins.int
     TEXT_ENCODER_FIELD_NUMBER: _builtins.int
+    TRIALS_FIELD_NUMBER: _builtins.int
     space: _builtins.str
     """The embedding space of all vectors of this pod."""
     dimensions: _builtins.int
@@ -81,6 +82,12 @@ class GetModelResponse(_message.Message):
     def text_encoder(self) -> Global___TextEncoder:
         """What EmbedText accepts; unset where the model embeds images alone."""
 
+    @_builtins.property
+    def trials(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trial]:
+        """What was measured on this processor to choose how to compute, from the most exact way on. Empty where there was
+        nothing to choose: on a GPU, for an ONNX file, in a precision that was asked for and has one way.
+        """
+
     def __init__(
         self,
         *,
@@ -95,10 +102,11 @@ class GetModelResponse(_message.Message):
         max_image_pixels: _builtins.int = ...,
         formats: _abc.Iterable[_builtins.str] | None = ...,
         text_encoder: Global___TextEncoder | None = ...,
+        trials: _abc.Iterable[Global___Trial] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["text_encoder", b"text_encoder"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "device", b"device", "dimensions", b"dimensions", "formats", b"formats", "max_batch_size", b"max_batch_size", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "precision", b"precision", "space", b"space", "text_encoder", b"text_encoder", "weights_sha256", b"weights_sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "device", b"device", "dimensions", b"dimensions", "formats", b"formats", "max_batch_size", b"max_batch_size", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "precision", b"precision", "space", b"space", "text_encoder", b"text_encoder", "trials", b"trials", "weights_sha256", b"weights_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -129,6 +137,42 @@ class TextEncoder(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TextEncoder: _TypeAlias = TextEncoder  # noqa: Y015
+
+@_typing.final
+class Trial(_message.Message):
+    """A way to compute was measured on the embedder's processor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAY_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    COSINE_FIELD_NUMBER: _builtins.int
+    CHOSEN_FIELD_NUMBER: _builtins.int
+    way: _builtins.str
+    """The way: a precision, and what follows if it has several: `fp32`, `bf16`, `bf16-winograd`, `int8`. The embedder
+    computes in the fastest of its space, which int8 is not of.
+    """
+    seconds: _builtins.float
+    """The processor time of an image on one core, in seconds."""
+    cosine: _builtins.float
+    """The lowest cosine of a vector to that of fp32."""
+    chosen: _builtins.bool
+    """Whether the embedder computes in this way."""
+    def __init__(
+        self,
+        *,
+        way: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+        cosine: _builtins.float = ...,
+        chosen: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen", "cosine", b"cosine", "seconds", b"seconds", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trial: _TypeAlias = Trial  # noqa: Y015
 
 @_typing.final
 class ImageInfo(_message.Message):

@@ -1,9 +1,7 @@
 """Compute the model on a CPU."""
 
-import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,20 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lookalike_embedder import batch_size
+from lookalike_embedder.autotuning import Trials, Way
 from lookalike_embedder.errors import OutOfMemory
-from lookalike_embedder.image import SIZE, Pixels
+from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
-from lookalike_embedder.model import onednn
-from lookalike_embedder.model.hardware import DTYPES
 from lookalike_embedder.model.head import Head, rmac
+from lookalike_embedder.model.trials import layers_of
 from lookalike_embedder.preprocessing import VGG16
 from lookalike_embedder.projection import Projection
-
-logger = logging.getLogger(__name__)
-
-_TRIALS: Final = 2
-_WORTH: Final = 0.95
-"""Transformed convolutions must need less than this share of the time: the direct ones are a little more exact."""
 
 
 class CpuModel:
@@ -39,6 +31,8 @@ class CpuModel:
         precision: `fp32`, `bf16`, `fp16` or `int8`.
         growth: the calibration of int8.
         projection: that of the head, if there is one.
+        transformed: whether to use the convolutions of `winograd`; see `autotuning.Way`.
+        trials: what was measured to choose this way to compute.
     """
 
     device = "cpu"
@@ -51,17 +45,16 @@ class CpuModel:
         precision: str,
         growth: Sequence[float] = (),
         projection: Projection | None = None,
+        *,
+        transformed: bool = False,
+        trials: Trials = (),
     ) -> None:
+        self.trials = trials
         self.precision = precision
         self._head = Head(rmac, projection)
         self._cores = torch.get_num_threads()
-        self._input: onednn.Layer
         with torch.inference_mode():
-            if precision == "int8":
-                self._input, self._layers = onednn.pixels_as_they_are, onednn.int8_layers(tensors, growth)
-            else:
-                dtype = DTYPES[precision]
-                self._input, self._layers = onednn.pixels_to_float(dtype), _faster_layers(tensors, dtype)
+            self._input, self._layers = layers_of(Way(precision, transformed), tensors, growth)
 
     def __call__(
         self, pixels: Sequence[Pixels], lane: Lane = Lane.INTERACTIVE, pause: Callable[[], None] = lambda: None
@@ -108,37 +101,3 @@ class CpuModel:
         if self.precision == "int8":
             return [pixels[n : n + 1] for n in range(len(pixels))]
         return [pixels]
-
-
-def _faster_layers(tensors: Mapping[str, NDArray[np.float32]], dtype: torch.dtype) -> list[onednn.Layer]:
-    """Return the layers of the trunk, with the convolutions that are faster on one core of this machine.
-
-    In bf16, transformed convolutions save some 15 % of the time (Zen 4), and vectors stay as close to those of fp32 as
-    .9999. On a processor that multiplies much faster than it moves data, such as one with AMX, they may cost time. In
-    fp32 they gained nothing on two cores, and in fp16 the sums could overflow.
-    """
-    direct = onednn.float_layers(tensors, dtype)
-    if dtype is not torch.bfloat16:
-        return direct
-    transformed = onednn.float_layers(tensors, dtype, transformed=True)
-    black = onednn.pixels_to_float(dtype)(torch.zeros((1, SIZE, SIZE, 3), dtype=torch.uint8))
-    cores = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        trials = [(_seconds(direct, black), _seconds(transformed, black)) for _ in range(_TRIALS)]
-    finally:
-        torch.set_num_threads(cores)
-    direct_seconds, transformed_seconds = map(min, zip(*trials, strict=True))
-    logger.info(
-        "an image on one core: %.0f ms, with convolutions transformed %.0f ms",
-        direct_seconds * 1e3,
-        transformed_seconds * 1e3,
-    )
-    return transformed if transformed_seconds < _WORTH * direct_seconds else direct
-
-
-def _seconds(layers: Sequence[onednn.Layer], x: Tensor) -> float:
-    started = time.perf_counter()
-    for layer in layers:
-        x = layer(x)
-    return time.perf_counter() - started

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lookalike_embedder import batch_size
+from lookalike_embedder.autotuning import Trials
 from lookalike_embedder.errors import DeviceLost, OutOfMemory
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
@@ -42,6 +43,7 @@ class CudaModel:
 
     preprocessing = VGG16
     largest_batch = batch_size.LARGEST
+    trials: Trials = ()
 
     def __init__(
         self,

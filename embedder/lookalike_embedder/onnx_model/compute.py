@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
+from lookalike_embedder.autotuning import Trials
 from lookalike_embedder.errors import DeviceLost, OutOfMemory
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
@@ -41,6 +42,8 @@ class OnnxModel:
         signature: what the ONNX file says of its input.
         has: what the ONNX file has in it.
     """
+
+    trials: Trials = ()
 
     def __init__(
         self,

@@ -8,9 +8,9 @@ from typing import Any, Final
 import onnxruntime
 from onnxruntime import InferenceSession as Session
 
-from lookalike_embedder.config import CORES
 from lookalike_embedder.errors import InvalidModel, Unsupported
 from lookalike_embedder.job import Lane
+from lookalike_embedder.processor import CORES
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,17 @@ def open_sessions(file: Path, device: str) -> tuple[Mapping[Lane, Session], str]
 
     Raises:
         InvalidModel: ONNX Runtime cannot load the file.
-        Unsupported: a GPU was asked for, and ONNX Runtime has none.
+        Unsupported: a GPU or OpenVINO was asked for, and ONNX Runtime has none.
     """
-    if device != "cpu" and (session := _on_gpu(file, device)):
+    if device in ("auto", "cuda") and (session := _on_gpu(file, device)):
         return dict.fromkeys(Lane, session), "cuda"
-    bulk = _opened(file, 1, _processors(1))
-    interactive = bulk if CORES == 1 else _opened(file, CORES, _processors(CORES))
+    bulk = _opened(file, 1, _processors(1, device))
+    if device == "openvino" and _OPENVINO not in bulk.get_providers():
+        raise Unsupported(
+            "device: 'openvino' was asked for, but OpenVINO cannot be loaded; what it has printed says why"
+        )
+    logger.info("ONNX Runtime %s computes with %s", onnxruntime.__version__, bulk.get_providers()[0])
+    interactive = bulk if CORES == 1 else _opened(file, CORES, _processors(CORES, device))
     return {Lane.INTERACTIVE: interactive, Lane.BULK: bulk}, "cpu"
 
 
@@ -77,9 +82,18 @@ def _on_gpu(file: Path, device: str) -> Session | None:
     return None
 
 
-def _processors(threads: int) -> list[Any]:
-    """Return the providers for a CPU: OpenVINO's too, where that build of ONNX Runtime is installed."""
-    if _OPENVINO not in onnxruntime.get_available_providers():
+def _processors(threads: int, device: str = "auto") -> list[Any]:
+    """Return the providers for a CPU: OpenVINO's too, where that build is installed and `cpu` was not asked for.
+
+    Raises:
+        Unsupported: OpenVINO was asked for, and this build has none.
+    """
+    if device == "cpu" or _OPENVINO not in onnxruntime.get_available_providers():
+        if device == "openvino":
+            raise Unsupported(
+                "device: 'openvino' was asked for, but this onnxruntime is built without it; install the extra"
+                " onnx-openvino instead of onnx"
+            )
         return [_CPU]
     return [(_OPENVINO, {"device_type": "CPU", "precision": "FP32", "num_of_threads": str(threads)}), _CPU]
 
