@@ -68,6 +68,7 @@ LIMITS: Final = Limits(
             "LabelGroup.any_of": validation.MAX_LABELS,
             "SearchRequest.positives": validation.MAX_EXAMPLES,
             "SearchRequest.negatives": validation.MAX_EXAMPLES,
+            "SearchRequest.views": validation.MAX_VIEWS,
             "SearchBatchRequest.requests": validation.MAX_BATCH,
             "RecordFeedbackRequest.searches": validation.MAX_JUDGED,
             "SearchFeedback.verdicts": validation.MAX_VERDICTS,
