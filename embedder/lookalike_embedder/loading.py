@@ -143,13 +143,13 @@ def onnx(config: Config, file: Path) -> Loaded:
             f" {model.said.place('limits.max_batch_size')}"
         )
     dimensions = proof.dimensions(model)
-    encoder = _text_encoder(model, dimensions)
+    encoder = _text_encoder(model, dimensions, config.device)
     identity = model.identity(dimensions, encoder.recipe if encoder else "")
     logger.info("%s: %d dimensions, licence %s", file, dimensions, model.said.licence)
     return warmed(config, model, identity, encoder)
 
 
-def _text_encoder(model: "OnnxModel", dimensions: int) -> "OnnxTextEncoder | None":
+def _text_encoder(model: "OnnxModel", dimensions: int, device: str) -> "OnnxTextEncoder | None":
     """Return the text encoder that the model's TOML names, if it names one."""
     if not (said := model.said.text_encoder):
         return None
@@ -160,7 +160,7 @@ def _text_encoder(model: "OnnxModel", dimensions: int) -> "OnnxTextEncoder | Non
             f"{model.said.place('text.tokenizer')}: the library tokenizers is needed, by the extra onnx, onnx-cuda or"
             f" onnx-openvino: {error}"
         ) from error
-    encoder = text.load(model.said, said, model.device)
+    encoder = text.load(model.said, said, device, on_gpu=model.device == "cuda")
     encoder.check(dimensions)
     return encoder
 

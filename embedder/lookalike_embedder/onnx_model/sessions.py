@@ -49,16 +49,21 @@ def open_sessions(file: Path, device: str) -> tuple[Mapping[Lane, Session], str]
     return {Lane.INTERACTIVE: interactive, Lane.BULK: bulk}, "cpu"
 
 
-def open_text_session(file: Path, device: str) -> Session:
+def open_text_session(file: Path, device: str, *, on_gpu: bool) -> Session:
     """Return the session for texts, which are all interactive, on the device of the images.
+
+    Args:
+        file: the text encoder.
+        device: the device that was asked for.
+        on_gpu: whether images are computed on a GPU.
 
     Raises:
         InvalidModel: ONNX Runtime cannot load the file.
         Unsupported: images are computed on a GPU, and texts cannot be.
     """
-    if device != "cpu" and (session := _on_gpu(file, device)):
+    if on_gpu and (session := _on_gpu(file, "cuda")):
         return session
-    return _opened(file, CORES, _processors(CORES))
+    return _opened(file, CORES, _processors(CORES, device))
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -82,7 +87,7 @@ def _on_gpu(file: Path, device: str) -> Session | None:
     return None
 
 
-def _processors(threads: int, device: str = "auto") -> list[Any]:
+def _processors(threads: int, device: str) -> list[Any]:
     """Return the providers for a CPU: OpenVINO's too, where that build is installed and `cpu` was not asked for.
 
     Raises:

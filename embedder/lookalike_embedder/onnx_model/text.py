@@ -122,8 +122,14 @@ class OnnxTextEncoder:
         return np.asarray(vectors, np.float32)
 
 
-def load(said: Settings, text: TextSettings, device: str) -> OnnxTextEncoder:
+def load(said: Settings, text: TextSettings, device: str, *, on_gpu: bool) -> OnnxTextEncoder:
     """Return the text encoder that a TOML names.
+
+    Args:
+        said: the TOML.
+        text: what it says of texts.
+        device: see `open_text_session`.
+        on_gpu: see `open_text_session`.
 
     Raises:
         InvalidModel: one of its files is wrong, or they do not agree with the TOML.
@@ -131,7 +137,7 @@ def load(said: Settings, text: TextSettings, device: str) -> OnnxTextEncoder:
     """
     tokenizer, digest = _tokenizer(text.tokenizer, said)
     has = contents.read(text.model)
-    session = open_text_session(text.model, device)
+    session = open_text_session(text.model, device, on_gpu=on_gpu)
     types, at_once = check_text(text.model, session, said, text)
     recipe = "|".join((text.recipe, has.sha256, digest))
     return OnnxTextEncoder(
