@@ -182,8 +182,8 @@ async def test_a_catalogue_is_looked_after_from_the_command_line(
     assert len((await run("images", "catalogue", "--limit", "1")).splitlines()) == 1
 
     found = await run("duplicates", "catalogue")
-    assert "1 image in 2 places" in found
-    assert found.splitlines()[-1] == "1 clusters among 3 images"
+    assert "used in 2 places by 1 product: " in found
+    assert found.splitlines()[-1] == "1 cluster among 3 images"
     [cluster] = map(json.loads, (await run("duplicates", "catalogue", "--same-file", "--json")).splitlines())
     assert [reference["uri"] for reference in cluster["images"][0]["references"]] == [
         items[0].uri,

@@ -140,7 +140,8 @@ async def test_clusters_come_with_their_images_and_the_progress(impatient_client
     told: list[DuplicateProgress] = []
     options = {"min_similarity": 0.75, "same_file_only": True, "resume_token": "begin here"}
     clusters = [one async for one in impatient_client.find_duplicates("shop", on_progress=told.append, **options)]
-    assert player.asked == [wire.FindDuplicatesRequest(project="shop", **options)]
+    asked = wire.FindDuplicatesRequest(project="shop", verify=True, keep=wire.KEEP_RULE_LARGEST, **options)
+    assert player.asked == [asked]
     [one] = clusters
     assert isinstance(one, DuplicateCluster)
     assert (one.image_count, one.progress) == (2, DuplicateProgress(4, 9, "after 4"))
@@ -296,7 +297,7 @@ async def test_the_duplicates_of_a_catalogue_are_found(embedder_config: Config, 
                 async for one in client.find_duplicates(project, on_progress=told.append, **options)
             ]
 
-        assert await clusters() == [["red", "red-large"], ["blue", "blue-again"]]
+        assert await clusters() == [["red-large", "red"], ["blue", "blue-again"]]  # first what is to be kept
         assert (told[-1].examined_count, told[-1].image_count) == (4, 4)
         assert await clusters(resume_token=told[0].resume_token) == [["blue", "blue-again"]]
         assert await clusters(same_file_only=True) == [["blue", "blue-again"]]

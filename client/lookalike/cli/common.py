@@ -36,6 +36,11 @@ Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds after which a cal
 __all__ = ["DEFAULT_EMBEDDER", "DEFAULT_SEARCHER"]
 
 
+def counted(count: int, noun: str) -> str:
+    """Return the number with its noun, which gets an s unless there is one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def run(
     work: Coroutine[Any, Any, int | None],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from lookalike.cli.arguments import stored_uri
-from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, console, run
+from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, console, counted, run
 from lookalike.cli.json_output import print_json
 from lookalike.client import Client
 
@@ -29,7 +29,7 @@ def add(project: Project, images: Images, searcher: Searcher = DEFAULT_SEARCHER)
     async def work() -> None:
         async with Client(searcher=searcher) as client:
             count = await client.dismiss_duplicates(project, await _hashes(client, project, images))
-        console.print(f"dismissed {_pairs(count)}")
+        console.print(f"dismissed {counted(count, 'pair')}")
 
     run(work())
 
@@ -53,7 +53,7 @@ def delete(project: Project, images: Images, searcher: Searcher = DEFAULT_SEARCH
     async def work() -> None:
         async with Client(searcher=searcher) as client:
             count = await client.delete_dismissals(project, await _hashes(client, project, images))
-        console.print(f"took back {_pairs(count)}")
+        console.print(f"took back {counted(count, 'pair')}")
 
     run(work())
 
@@ -64,7 +64,3 @@ async def _hashes(client: Client, project: str, images: Sequence[str]) -> list[s
         name if _HASH.fullmatch(name) else (await client.get_image(project, uri=stored_uri(name))).sha256
         for name in images
     ]
-
-
-def _pairs(count: int) -> str:
-    return f"{count:,} pair{'' if count == 1 else 's'}"

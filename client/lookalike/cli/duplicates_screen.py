@@ -3,7 +3,7 @@
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from lookalike.cli.common import MATCH_STYLES, console, errors, format_places, format_products
+from lookalike.cli.common import MATCH_STYLES, console, counted, errors, format_places, format_products
 from lookalike.cli.json_output import print_json
 from lookalike.cli.table import print_table, table
 from lookalike.escape import escape
@@ -86,8 +86,8 @@ class Screen:
 
     def _summarise(self) -> None:
         if not self._as_json:
-            images = f" among {self._last.image_count:,} images" if self._last else ""
-            console.print(f"{self._count:,} clusters{images}")
+            images = f" among {counted(self._last.image_count, 'image')}" if self._last else ""
+            console.print(f"{counted(self._count, 'cluster')}{images}")
         if self._last and self._verify:
             for sentence in _sentences(self._last.pairs):
                 errors.print(sentence, soft_wrap=True)
@@ -124,15 +124,15 @@ def _sentences(pairs: PairCounts) -> list[str]:
 def _print_file(member: DuplicateImage) -> None:
     """Print a file that is used in several places, in one line."""
     image = member.image
-    products = f" by {member.product_count:,} products" if member.product_count else ""
+    products = f" by {counted(member.product_count, 'product')}" if member.product_count else ""
     places = escape(", ".join(reference.uri for reference in image.references[:2]))
     more = ", …" if image.reference_count > 2 else ""
-    text = Text(f"used in {image.reference_count:,} places{products}: ", "bold")
+    text = Text(f"used in {counted(image.reference_count, 'place')}{products}: ", "bold")
     console.print(text.append(f"{image.sha256[:_HASH_DIGITS]} {places}{more}", "not bold"), soft_wrap=True)
 
 
 def _print(cluster: DuplicateCluster) -> None:
-    console.print(f"{cluster.image_count:,} images; keep the first ({cluster.keep})", style="bold")
+    console.print(f"{counted(cluster.image_count, 'image')}; keep the first ({cluster.keep})", style="bold")
     shown = table(("similarity", "match", "what was done", "pixels", "bytes", "indexed", "places", "product", "where"))
     shown.show_header = False
     for member in cluster.images:
