@@ -98,7 +98,8 @@ async def site(folder: Path, log: IO[bytes], flags: Sequence[str] = ()) -> Async
         flags: of the searcher, for what is not by default.
     """
     with postgres.embedded(folder) as embedded:
-        arguments = ["--port", "0", "--metrics-port", "0", "--database-url", embedded.url, *flags]
+        # Learning from the project, for some minutes after an import, would be measured too.
+        arguments = ["--port", "0", "--metrics-port", "0", "--database-url", embedded.url, "--tuning", "off", *flags]
         async with (
             running("lookalike_searcher", arguments, log) as server,
             connected(server.address) as stub,

@@ -80,7 +80,7 @@ class Tuner:
 
     async def once(self) -> int:
         """Take all steps that are due now. Returns how many were taken."""
-        arguments = (MIN_IMAGES, _GROWTH, _MIN_FEEDBACK)
+        arguments = (MIN_IMAGES, _GROWTH, _MIN_FEEDBACK, self._config.exact_threshold)
         async with self._database.reading() as connection:
             due_rows = await connection.fetch(statement("tuning_due"), *arguments)
             counts = await connection.fetch(statement("tuning_counts"))
