@@ -4,6 +4,7 @@ import logging
 import os
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
+from lookalike_searcher.database.statement import statement
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
@@ -146,6 +148,20 @@ async def test_what_helps_is_proposed_accepted_watched_and_taken_back(
     steps = [step.removeprefix("Tuning/") for step in steps if step.startswith("Tuning/")]
     assert steps == ["proposed", "building", "cut over", "went back"]
     assert again.metrics.tuning.labels("went back")._value.get() == 1
+
+
+async def test_an_index_that_is_due_comes_before_learning(writer: Writer, database: Database) -> None:
+    await index(writer)
+
+    async def may_learn(exact_threshold: int) -> bool:
+        async with database.reading() as connection:
+            due = await connection.fetch(statement("tuning_due"), MIN_IMAGES, 1.25, 50, exact_threshold)
+        return writer.project in {row["project"] for row in due}
+
+    assert await may_learn(MIN_IMAGES + 1)
+    assert not await may_learn(MIN_IMAGES)
+    await Maintenance(replace(CONFIG, exact_threshold=MIN_IMAGES), database, Metrics()).once()
+    assert await may_learn(MIN_IMAGES)
 
 
 async def test_the_mean_is_taken_out_where_products_are_too_few_to_measure(
