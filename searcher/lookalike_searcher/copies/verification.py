@@ -1,6 +1,7 @@
 """Compare the fingerprints of a query and an image, and say what they prove."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from lookalike_searcher.copies import alignment, evidence, overlay
@@ -10,6 +11,8 @@ from lookalike_searcher.copies.matching import match
 from lookalike_searcher.copies.overlay import Overlay
 from lookalike_searcher.copies.proof import SIMILAR, TOO_LITTLE, Kind, Proof
 from lookalike_searcher.copies.sides import Side
+
+logger = logging.getLogger(__name__)
 
 _FEW_KEYPOINTS: Final = 16
 """A picture that has fewer keypoints shows too little to be told from others: two lamps of one outline, say."""
@@ -35,6 +38,15 @@ def verify(query: Side, image: Side) -> Proof:
                 frames = Frames(seen, image.seen, found.affine, mirrored=mirrored)
                 return _proof(frames, found, laid, confidence, mirrored=mirrored)
     return SIMILAR
+
+
+def verify_stored(query: Callable[[], Side], image: Callable[[], Side]) -> Proof | None:
+    """Return what is proven; None if a stored fingerprint is broken, which fails neither a search nor other pairs."""
+    try:
+        return verify(query(), image())
+    except Exception:
+        logger.exception("a stored fingerprint could not be compared")
+        return None
 
 
 def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:

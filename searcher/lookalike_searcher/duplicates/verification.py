@@ -1,7 +1,6 @@
 """Compare the fingerprints of pairs of images, in threads."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -12,8 +11,6 @@ from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.projects.space_reader import SpaceReader
 from lookalike_serving.fingerprint import NAME, Fingerprint
-
-logger = logging.getLogger(__name__)
 
 Pair = tuple[int, int]
 
@@ -67,7 +64,7 @@ class PairVerifier:
         if not query or not image:
             return None
         async with self._places:
-            return await self._threads.run(partial(_compared, query, image))
+            return await self._threads.run(partial(verification.verify_stored, query.side, image.side))
 
     async def _held(self, images: Iterable[int]) -> dict[int, _Held]:
         """Return the fingerprints of the images that have one."""
@@ -81,12 +78,3 @@ def _by_hash(held: dict[int, _Held], pair: Pair) -> Pair:
     if one in held and other in held and held[other].sha256 < held[one].sha256:
         return other, one
     return pair
-
-
-def _compared(query: _Held, image: _Held) -> Proof | None:
-    """Return what is proven; None if a stored fingerprint is broken, which ends no search."""
-    try:
-        return verification.verify(query.side(), image.side())
-    except Exception:
-        logger.exception("a stored fingerprint could not be compared")
-        return None

@@ -104,15 +104,6 @@ def _proofs(query: Fingerprint, images: Mapping[bytes, Fingerprint], left: threa
     for sha256, image in images.items():
         if left.is_set():
             break
-        if proof := _proof(side, image):
+        if proof := verification.verify_stored(lambda: side, partial(Side.of, image)):
             proofs[sha256] = proof
     return proofs
-
-
-def _proof(query: Side, image: Fingerprint) -> Proof | None:
-    """Return what is proven; None if the image's fingerprint is broken, which fails no search."""
-    try:
-        return verification.verify(query, Side.of(image))
-    except Exception:
-        logger.exception("a stored fingerprint could not be compared")
-        return None
