@@ -15,10 +15,8 @@ from lookalike_searcher.copies.overlay import PlaceOf, Seen
 
 _BEYOND: Final = 0.015
 """From this share of its detail on, which lies beyond the edge of the other, a picture goes on there."""
-_MARGIN: Final = 5.0
+_MARGIN: Final = 4.0
 """So far beyond, in pixels: nearer, the edge itself is seen, and an alignment is not exact."""
-_EVERY: Final = 4
-"""Of so many pixels of a line, one is looked at."""
 
 
 def goes_on(one: Seen, other: Seen, found: Alignment) -> bool:
@@ -32,9 +30,9 @@ def goes_on(one: Seen, other: Seen, found: Alignment) -> bool:
 
 def _beyond(picture: Seen, other: Seen, place_of: PlaceOf, margin: float) -> float:
     """Return the share of a picture's detail that lies beyond the edge of the other."""
-    detail = picture.detail[_EVERY // 2 :: _EVERY, _EVERY // 2 :: _EVERY]
-    rows, columns = np.indices(detail.shape) * _EVERY + (_EVERY // 2 + 0.5)
-    places = place_of(np.stack((columns.ravel(), rows.ravel()), axis=1))
+    size_of_block = np.array(picture.whole.shape[::-1]) / picture.detail.shape[::-1]
+    rows, columns = np.indices(picture.detail.shape)
+    places = place_of((np.stack((columns.ravel(), rows.ravel()), axis=1) + 0.5) * size_of_block)
     size = np.array(other.whole.shape[::-1])
     outside = ((places < -margin) | (places > size + margin)).any(axis=1)
-    return float(detail.ravel()[outside].sum() / max(detail.sum(), 1.0))
+    return float(picture.detail.ravel()[outside].sum() / max(picture.detail.sum(), 1.0))

@@ -27,8 +27,10 @@ _FINE: Final = 0.8
 """Detail is what is coarser than the noise of compression, by the standard deviation of a Gaussian, in pixels."""
 _WINDOW: Final = (17, 17)
 """Detail is finer than light and shade, which is the mean over so many pixels, and compared over so many."""
-_CLOSE: Final = (9, 9)
-"""What lies so close to a pixel makes up the detail around it."""
+BLOCK: Final = 4
+"""So many pixels, in both directions, are a block of the picture."""
+_NEXT: Final = np.ones((3, 3), np.uint8)
+_ALL: Final = 254.5
 _MARGIN: Final = np.ones((5, 5), np.uint8)
 """Where a picture ends within the other, its last two pixels are mixed with what lies beyond."""
 _NOISE: Final = 9.0
@@ -102,12 +104,17 @@ class Seen:
 
     @cached_property
     def detail(self) -> Plane:
-        """Return how much detail there is around each pixel, in levels; none at the edge of a frame."""
-        light = self.lab[..., 0] * _LEVELS
-        mean = cv2.blur(light, _CLOSE)
-        deviation = np.sqrt(np.maximum(cv2.blur(light * light, _CLOSE) - mean * mean, 0))
-        seen = np.asarray(cv2.erode(self.whole, np.ones(_CLOSE, np.uint8), borderValue=255)) > 0
-        return np.asarray(np.where(seen & (deviation >= _PLAIN), deviation, 0), np.float32)
+        """Return how much detail there is in each block of some pixels, in levels; none at the edge of a frame."""
+        height, width = self.whole.shape
+        blocks = max(1, width // BLOCK), max(1, height // BLOCK)
+        light = np.asarray(cv2.cvtColor(self.picture, cv2.COLOR_BGR2GRAY), np.float32)
+        mean, square, seen = (
+            np.asarray(cv2.resize(plane, blocks, interpolation=cv2.INTER_AREA), np.float32)
+            for plane in (light, light * light, self.whole.astype(np.float32))
+        )
+        deviation = np.sqrt(np.maximum(square - mean * mean, 0))
+        within = np.asarray(cv2.erode(seen, _NEXT, borderValue=255)) >= _ALL
+        return np.asarray(np.where(within & (deviation >= _PLAIN), deviation, 0), np.float32)
 
 
 def lay(one: Seen, other: Seen, found: Alignment) -> Overlay | None:
