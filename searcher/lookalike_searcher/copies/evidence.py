@@ -34,7 +34,7 @@ _WEIGHT_OF_FEWER: Final = 6.0
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half. Of fewer inliers,
 more must agree: of four, 0.68."""
 _UNLIKE: Final = 0.5
-_DETAIL: Final = 4.0
+DETAIL: Final = 4.0
 _OTHER_LIGHTNESS: Final = 20.0
 """Of the 100 levels of CIELAB."""
 _LEAST_COVERED: Final = 0.02
@@ -49,10 +49,14 @@ def agreement(overlay: Overlay) -> float:
     far, so that they agree only here and there. What is plain in one of them, as it is covered, says little.
     """
     shared = overlay.shared[overlay.common]
-    variance = shared * shared
+    return float((shared * agreeing(overlay)[overlay.common]).sum() / max(shared.sum(), DETAIL))
+
+
+def agreeing(overlay: Overlay) -> Plane:
+    """Return how far the detail around each pixel agrees, from 0 to 1, with compression allowed for."""
+    variance = overlay.shared * overlay.shared
     of_copy = np.maximum(variance / (variance + _COMPRESSION), _LEAST)
-    agreed = np.interp(overlay.likeness[overlay.common] / of_copy, (_NEARLY_ALIKE, _ALIKE), (0, 1))
-    return float((shared * agreed).sum() / max(shared.sum(), _DETAIL))
+    return np.asarray(np.interp(overlay.likeness / of_copy, (_NEARLY_ALIKE, _ALIKE), (0, 1)), np.float32)
 
 
 def confidence(agreed: float, inliers: int) -> float:
@@ -65,7 +69,7 @@ def differing(overlay: Overlay) -> Mask:
     """Return where the two show something else: lighter, darker, or of other detail. Single pixels do not count."""
     lighter = overlay.one[..., 0] - overlay.other[..., 0]
     other_light = np.abs(lighter - np.median(lighter[overlay.common])) > _OTHER_LIGHTNESS
-    other_detail = (overlay.likeness < _UNLIKE) & (overlay.texture > _DETAIL)
+    other_detail = (overlay.likeness < _UNLIKE) & (overlay.texture > DETAIL)
     differs = ((other_light | other_detail) & overlay.common).astype(np.uint8)
     return np.asarray(cv2.morphologyEx(differs, cv2.MORPH_OPEN, _SPOT), np.bool_)
 

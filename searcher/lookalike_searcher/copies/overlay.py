@@ -67,6 +67,14 @@ class Overlay:
     one: Plane
     other: Plane
 
+    def within(self, part: Mask) -> "Overlay | None":
+        """Return what is seen in a part alone, whose surroundings do not count; None if that is too little."""
+        common = self.common & part
+        if common.sum() < LEAST_AREA:
+            return None
+        compared = _compared(self.one[..., 0] * _LEVELS, self.other[..., 0] * _LEVELS, common)
+        return Overlay(self.in_one, common, *compared, self.one, self.other)
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:

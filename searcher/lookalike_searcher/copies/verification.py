@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from lookalike_searcher.copies import alignment, evidence, overlay
 from lookalike_searcher.copies.alignment import Alignment
 from lookalike_searcher.copies.continuation import goes_on
+from lookalike_searcher.copies.cut_out import cut_out
 from lookalike_searcher.copies.frames import Frames
 from lookalike_searcher.copies.matching import match
 from lookalike_searcher.copies.overlay import Overlay, Seen
@@ -38,6 +39,12 @@ class _Judged:
     laid: Overlay
     agreed: float
     confidence: float
+
+    @classmethod
+    def of(cls, found: Alignment, laid: Overlay) -> Self:
+        """Return the overlay with what it shows."""
+        agreed = evidence.agreement(laid)
+        return cls(found, laid, agreed, evidence.confidence(agreed, found.inliers))
 
 
 def verify(query: Side, image: Side) -> Proof:
@@ -100,15 +107,20 @@ def _laid(query: Seen, image: Seen, found: Alignment) -> _Judged | None:
     Two crops of a third picture go on beyond one another too. No hand holds a camera as upright as programs cut.
     """
     another_shot = goes_on(query, image, found)
-    if another_shot and (isinstance(found, PerspectiveAlignment) or not alignment.is_upright(found.affine)):
+    by_program = not isinstance(found, PerspectiveAlignment) and alignment.is_upright(found.affine)
+    if another_shot and not by_program:
         return None
     laid = overlay.lay(query, image, found)
     if not laid:
         return None
-    agreed = evidence.agreement(laid)
-    if another_shot and agreed < _PLAINLY_AGREED:
-        return None
-    return _Judged(found, laid, agreed, evidence.confidence(agreed, found.inliers))
+    whole = _Judged.of(found, laid)
+    if whole.agreed >= _PLAINLY_AGREED or not by_program:
+        return whole
+    part = cut_out(laid)
+    cut = part and _Judged.of(found, part)
+    if cut and cut.agreed >= _PLAINLY_AGREED:
+        return cut
+    return None if another_shot else whole
 
 
 def _proof(frames: Frames, judged: _Judged, *, mirrored: bool) -> Proof:
