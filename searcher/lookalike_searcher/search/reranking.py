@@ -6,8 +6,9 @@ Zisserman: "Three things everyone should know to improve object retrieval", CVPR
 alone, as Shao et al. do ("Global features are all you need for image retrieval and reranking", ICCV 2023). So nothing
 has to be stored or updated. The mean of the shortlist is subtracted first.
 
-The constants were chosen on two sets of photos (see docs/quality.md); neighbours of 3 to 10, powers of 1 to 3 and
-shares of .5 to .9 differ by less than a third of the gain.
+How strongly an image is drawn is chosen for each from how dense it is around it: a neighbour weighs by how far it
+exceeds the least of the nearest. So few photos of a thing draw one another, and what lies beyond them does not; in a
+class, where all neighbours are alike, all of them count. One depth serves both (see docs/quality.md).
 """
 
 from collections.abc import Sequence
@@ -21,12 +22,14 @@ from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search.hit import OWN_FILE, Hit
 from lookalike_searcher.search.query import Resolved
 
+DEPTH: Final = 400
+"""So many of the nearest are re-ranked unless a search says how many."""
 _COMMON: Final = 0.7
 """So much of the shortlist's mean is subtracted from each vector."""
-_NEIGHBOURS: Final = 4
-"""Each vector is drawn towards so many neighbours, itself among them."""
-_POWER: Final = 2
-"""The weight of a neighbour is this power of its cosine."""
+_NEIGHBOURS: Final = 8
+"""Each vector is drawn towards fewer neighbours than this: this one is where weights begin."""
+_TINY: Final = 1e-6
+"""Rounding may leave so much of nothing."""
 
 
 async def vectors_of(
@@ -52,22 +55,43 @@ def reranked(shortlist: Sequence[Hit], vectors: np.ndarray) -> list[Hit]:
     return sorted(scored, key=lambda hit: (hit.rank != OWN_FILE, -hit.score))
 
 
+def order(query: np.ndarray, shortlist: np.ndarray) -> np.ndarray:
+    """Return the rows of a shortlist in their new order, for vectors of length 1: [d] and [n, d], n at least 1."""
+    return np.argsort(-np.array(scores(np.vstack([query, shortlist]))), kind="stable")
+
+
 def scores(matrix: np.ndarray) -> list[float]:
     """Return the similarity of each hit to the query, in [-1, 1], after all were drawn towards their neighbours.
+
+    All of it is computed from the cosines between the vectors: those are the only large product.
 
     Args:
         matrix: float32 of shape [1 + n, d], with rows of length 1: the query, then the hits, at least one.
     """
-    centred = _unit(matrix - _COMMON * matrix[1:].mean(axis=0))
-    cosines = centred @ centred.T
-    neighbours = min(_NEIGHBOURS, len(cosines))
-    nearest = np.argpartition(-cosines, neighbours - 1, axis=1)[:, :neighbours]
-    weights = np.take_along_axis(cosines, nearest, axis=1).clip(0) ** _POWER
-    drawn = _unit(np.einsum("nk,nkd->nd", weights, centred[nearest]))
-    return [float(score) for score in (drawn[1:] @ drawn[0]).clip(-1, 1)]
+    cosines = _centred(matrix @ matrix.T)
+    count = min(1 + _NEIGHBOURS, len(cosines))
+    nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+    weights = _weights(np.take_along_axis(cosines, nearest, axis=1))
+    among = cosines[nearest[:, :, None], nearest[:, None, :]]
+    lengths = np.sqrt(np.einsum("nk,nkl,nl->n", weights, among, weights).clip(_TINY))
+    to_query = weights[0] @ cosines[nearest[0]]
+    drawn = (weights * to_query[nearest]).sum(axis=1) / (lengths * lengths[0])
+    return [float(score) for score in drawn[1:].clip(-1, 1)]
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Return each row at length 1; a row of length 0 stays unchanged."""
-    unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return unit
+def _centred(products: np.ndarray) -> np.ndarray:
+    """Return the cosines of the vectors with these dot products, less the share of the mean of all but the first."""
+    to_mean = products[:, 1:].mean(axis=1)
+    common = _COMMON * (to_mean - _COMMON / 2 * to_mean[1:].mean())
+    centred = products - common[:, None] - common
+    lengths = np.sqrt(centred.diagonal().clip(_TINY))
+    cosines: np.ndarray = centred / lengths[:, None] / lengths
+    return cosines
+
+
+def _weights(cosines: np.ndarray) -> np.ndarray:
+    """Return what each neighbour weighs, from 0 for the least similar of a row to 1 for what is equal to the vector."""
+    least = cosines.min(axis=1, keepdims=True).clip(0)
+    weights: np.ndarray = ((cosines - least) / (1 - least).clip(_TINY)).clip(0)
+    weights[least[:, 0] > 1 - _TINY] = 1
+    return weights
