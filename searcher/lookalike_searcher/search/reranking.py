@@ -17,42 +17,32 @@ from typing import Final
 import numpy as np
 
 from lookalike_searcher.database import halfvec
-from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.projects.space import Space
-from lookalike_searcher.search.hit import OWN_FILE, Hit
-from lookalike_searcher.search.query import Resolved
+from lookalike_searcher.search.hit import OWN_FILE, Near
 
 DEPTH: Final = 400
 """So many of the nearest are re-ranked unless a search says how many."""
 _COMMON: Final = 0.7
 """So much of the shortlist's mean is subtracted from each vector."""
-_NEIGHBOURS: Final = 8
-"""Each vector is drawn towards fewer neighbours than this: this one is where weights begin."""
+_NEIGHBOURS: Final = 3
+"""Each vector is first drawn towards its nearest, of which this one, the least similar, weighs nothing."""
+_NEIGHBOURS_AGAIN: Final = 5
+"""The same for the second time."""
 _TINY: Final = 1e-6
 """Rounding may leave so much of nothing."""
 
 
-async def vectors_of(
-    connection: Connection, project_id: int, space: Space, query: Resolved, shortlist: Sequence[Hit]
-) -> np.ndarray:
-    """Return the vectors of the query and of each hit of the shortlist, float32 of shape [1 + n, dimensions]."""
-    image_ids = [hit.image_id for hit in shortlist]
-    rows = await connection.fetch(statement("vector_of_images", project_id, space.id), image_ids)
-    stored = {row["image_id"]: row["vector"] for row in rows}
-    return halfvec.decode([query.vector, *(stored[image_id] for image_id in image_ids)], space.dimensions)
-
-
-def reranked(shortlist: Sequence[Hit], vectors: np.ndarray) -> list[Hit]:
-    """Return the hits in their new order, each with its score.
+def reranked(query: bytes, shortlist: Sequence[Near]) -> list[tuple[Near, float]]:
+    """Return the shortlist in its new order, each with its score.
 
     Hits of equal score stay in the order of similarity. The image of the query's own file stays first.
 
     Args:
-        shortlist: the hits, most similar first.
-        vectors: the vectors of the query and of the hits; see `vectors_of`.
+        query: the query's vector, as it is stored.
+        shortlist: what is near, most similar first, at least one.
     """
-    scored = (hit._replace(score=score) for hit, score in zip(shortlist, scores(vectors), strict=True))
-    return sorted(scored, key=lambda hit: (hit.rank != OWN_FILE, -hit.score))
+    dimensions = halfvec.dimensions_of(len(query))
+    found = scores(halfvec.decode([query, *(one.vector for one in shortlist)], dimensions))
+    return sorted(zip(shortlist, found, strict=True), key=lambda scored: (scored[0].rank != OWN_FILE, -scored[1]))
 
 
 def order(query: np.ndarray, shortlist: np.ndarray) -> np.ndarray:
@@ -69,9 +59,9 @@ def scores(matrix: np.ndarray) -> list[float]:
         matrix: float32 of shape [1 + n, d], with rows of length 1: the query, then the hits, at least one.
     """
     cosines = _centred(matrix @ matrix.T)
-    count = min(1 + _NEIGHBOURS, len(cosines))
-    nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-    weights = _weights(np.take_along_axis(cosines, nearest, axis=1))
+    nearest, weights = _neighbours(cosines, _NEIGHBOURS)
+    cosines = _normalised(_sums(_sums(cosines, nearest, weights).T.copy(), nearest, weights))
+    nearest, weights = _neighbours(cosines, _NEIGHBOURS_AGAIN)
     among = cosines[nearest[:, :, None], nearest[:, None, :]]
     lengths = np.sqrt(np.einsum("nk,nkl,nl->n", weights, among, weights).clip(_TINY))
     to_query = weights[0] @ cosines[nearest[0]]
@@ -79,13 +69,32 @@ def scores(matrix: np.ndarray) -> list[float]:
     return [float(score) for score in drawn[1:].clip(-1, 1)]
 
 
+def _neighbours(cosines: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of each vector and of what is nearest to it, and what each weighs."""
+    count = min(1 + count, len(cosines))
+    nearest = np.argpartition(cosines, -count, axis=1)[:, -count:]
+    return nearest, _weights(np.take_along_axis(cosines, nearest, axis=1))
+
+
+def _sums(rows: np.ndarray, nearest: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted sum of the rows that are nearest, for each."""
+    sums = np.zeros_like(rows)
+    for place, weight in zip(nearest.T, weights.T, strict=True):
+        sums += weight[:, None] * rows[place]
+    return sums
+
+
 def _centred(products: np.ndarray) -> np.ndarray:
     """Return the cosines of the vectors with these dot products, less the share of the mean of all but the first."""
     to_mean = products[:, 1:].mean(axis=1)
     common = _COMMON * (to_mean - _COMMON / 2 * to_mean[1:].mean())
-    centred = products - common[:, None] - common
-    lengths = np.sqrt(centred.diagonal().clip(_TINY))
-    cosines: np.ndarray = centred / lengths[:, None] / lengths
+    return _normalised(products - common[:, None] - common)
+
+
+def _normalised(products: np.ndarray) -> np.ndarray:
+    """Return the cosines of vectors with these dot products."""
+    lengths = np.sqrt(products.diagonal().clip(_TINY))
+    cosines: np.ndarray = products / lengths[:, None] / lengths
     return cosines
 
 
