@@ -53,54 +53,72 @@ def order(query: np.ndarray, shortlist: np.ndarray) -> np.ndarray:
 def scores(matrix: np.ndarray) -> list[float]:
     """Return the similarity of each hit to the query, in [-1, 1], after all were drawn towards their neighbours.
 
-    All of it is computed from the cosines between the vectors: those are the only large product.
+    All of it is computed from the cosines between the vectors, as they are few, and in the same three matrices: to
+    have new ones from the system takes longer than the arithmetic.
 
     Args:
         matrix: float32 of shape [1 + n, d], with rows of length 1: the query, then the hits, at least one.
     """
     cosines = _centred(matrix @ matrix.T)
+    drawn, scratch = np.empty_like(cosines), np.empty_like(cosines)
     nearest, weights = _neighbours(cosines, _NEIGHBOURS)
-    cosines = _normalised(_sums(_sums(cosines, nearest, weights).T.copy(), nearest, weights))
-    nearest, weights = _neighbours(cosines, _NEIGHBOURS_AGAIN)
-    among = cosines[nearest[:, :, None], nearest[:, None, :]]
+    _add_up(cosines, nearest, weights, drawn, scratch)
+    cosines[:] = drawn.T
+    _normalise(_add_up(cosines, nearest, weights, drawn, scratch))
+    nearest, weights = _neighbours(drawn, _NEIGHBOURS_AGAIN)
+    among = drawn[nearest[:, :, None], nearest[:, None, :]]
     lengths = np.sqrt(np.einsum("nk,nkl,nl->n", weights, among, weights).clip(_TINY))
-    to_query = weights[0] @ cosines[nearest[0]]
-    drawn = (weights * to_query[nearest]).sum(axis=1) / (lengths * lengths[0])
-    return [float(score) for score in drawn[1:].clip(-1, 1)]
-
-
-def _neighbours(cosines: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of each vector and of what is nearest to it, and what each weighs."""
-    count = min(1 + count, len(cosines))
-    nearest = np.argpartition(cosines, -count, axis=1)[:, -count:]
-    return nearest, _weights(np.take_along_axis(cosines, nearest, axis=1))
-
-
-def _sums(rows: np.ndarray, nearest: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted sum of the rows that are nearest, for each."""
-    sums = np.zeros_like(rows)
-    for place, weight in zip(nearest.T, weights.T, strict=True):
-        sums += weight[:, None] * rows[place]
-    return sums
+    to_query = weights[0] @ drawn[nearest[0]]
+    found = (weights * to_query[nearest]).sum(axis=1) / (lengths * lengths[0])
+    scores: list[float] = found[1:].clip(-1, 1).tolist()
+    return scores
 
 
 def _centred(products: np.ndarray) -> np.ndarray:
-    """Return the cosines of the vectors with these dot products, less the share of the mean of all but the first."""
+    """Turn dot products of vectors into their cosines, less the share of the mean of all but the first."""
     to_mean = products[:, 1:].mean(axis=1)
     common = _COMMON * (to_mean - _COMMON / 2 * to_mean[1:].mean())
-    return _normalised(products - common[:, None] - common)
+    products -= common[:, None]
+    products -= common
+    return _normalise(products)
 
 
-def _normalised(products: np.ndarray) -> np.ndarray:
-    """Return the cosines of vectors with these dot products."""
-    lengths = np.sqrt(products.diagonal().clip(_TINY))
-    cosines: np.ndarray = products / lengths[:, None] / lengths
-    return cosines
+def _normalise(products: np.ndarray) -> np.ndarray:
+    """Turn dot products of vectors into their cosines."""
+    inverse_lengths = 1 / np.sqrt(products.diagonal().clip(_TINY))
+    products *= inverse_lengths[:, None]
+    products *= inverse_lengths
+    return products
+
+
+def _neighbours(cosines: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of each vector and of what is nearest to it, and what they weigh, but for the last: nothing."""
+    rows = np.arange(len(cosines))
+    nearest = np.empty((len(cosines), min(1 + count, len(cosines))), np.intp)
+    similar = np.empty(nearest.shape, cosines.dtype)
+    for place in range(nearest.shape[1]):  # quicker than a partition of each row
+        nearest[:, place] = cosines.argmax(axis=1)
+        similar[:, place] = cosines[rows, nearest[:, place]]
+        cosines[rows, nearest[:, place]] = -np.inf
+    cosines[rows[:, None], nearest] = similar
+    return nearest[:, :-1], _weights(similar)[:, :-1]
+
+
+def _add_up(
+    rows: np.ndarray, nearest: np.ndarray, weights: np.ndarray, sums: np.ndarray, scratch: np.ndarray
+) -> np.ndarray:
+    """Put into `sums` the weighted sum of the rows that are nearest, for each, and return it."""
+    sums[:] = 0
+    for place, weight in zip(nearest.T, weights.T, strict=True):
+        np.take(rows, place, axis=0, out=scratch, mode="clip")
+        scratch *= weight[:, None]
+        sums += scratch
+    return sums
 
 
 def _weights(cosines: np.ndarray) -> np.ndarray:
-    """Return what each neighbour weighs, from 0 for the least similar of a row to 1 for what is equal to the vector."""
-    least = cosines.min(axis=1, keepdims=True).clip(0)
+    """Return what neighbours weigh: from 1 for what is equal to the vector to 0 for the last, the least similar."""
+    least = cosines[:, -1:].clip(0)
     weights: np.ndarray = ((cosines - least) / (1 - least).clip(_TINY)).clip(0)
     weights[least[:, 0] > 1 - _TINY] = 1
     return weights
