@@ -627,6 +627,7 @@ class Space(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     LEARNING_FIELD_NUMBER: _builtins.int
+    NEIGHBOUR_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The embedding space; see Embedding."""
     serves: _builtins.bool
@@ -639,6 +640,8 @@ class Space(_message.Message):
     """The space that it is derived from; empty if writers fill it themselves."""
     dimensions: _builtins.int
     """How many numbers each of its vectors has."""
+    neighbour_count: _builtins.int
+    """Towards how many others each of its vectors is drawn; see Projection."""
     @_builtins.property
     def index(self) -> Global___Index:
         """How searches go through it."""
@@ -662,10 +665,11 @@ class Space(_message.Message):
         source: _builtins.str = ...,
         dimensions: _builtins.int = ...,
         learning: Global___Learning | None = ...,
+        neighbour_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index", "learning", b"learning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "learning", b"learning", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "learning", b"learning", "name", b"name", "neighbour_count", b"neighbour_count", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3588,7 +3592,9 @@ Global___CreateSpaceRequest: _TypeAlias = CreateSpaceRequest  # noqa: Y015
 
 @_typing.final
 class Projection(_message.Message):
-    """Makes vectors of one space of another's: y = M (x - c), brought to length 1."""
+    """Makes vectors of one space of another's: y = M (x - c), brought to length 1. Those of images can be drawn towards their
+    neighbours then.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3596,8 +3602,13 @@ class Projection(_message.Message):
     MATRIX_FIELD_NUMBER: _builtins.int
     CENTRE_FIELD_NUMBER: _builtins.int
     LEARNING_FIELD_NUMBER: _builtins.int
+    NEIGHBOUR_COUNT_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The space of x: one of the project that is not derived itself."""
+    neighbour_count: _builtins.int
+    """Each image's y, but not a query's, is drawn towards those of so many images that are nearest to it: 0 to 64. It is done
+    in the background, after an image has come with y alone.
+    """
     @_builtins.property
     def matrix(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """M, row by row: a row for each dimension of y, of one number for each dimension of x. They are finite, and 4,194,304 at
@@ -3620,10 +3631,11 @@ class Projection(_message.Message):
         matrix: _abc.Iterable[_builtins.float] | None = ...,
         centre: _abc.Iterable[_builtins.float] | None = ...,
         learning: Global___Learning | None = ...,
+        neighbour_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["learning", b"learning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "learning", b"learning", "matrix", b"matrix", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "learning", b"learning", "matrix", b"matrix", "neighbour_count", b"neighbour_count", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

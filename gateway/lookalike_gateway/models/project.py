@@ -65,6 +65,7 @@ class Space(Answer):
     vectors: Count = Field(validation_alias="vector_count", description="How many images have a vector in it.")
     index: Index
     learning: Learning | None = Field(description="What it was learned from; null if it is not derived.")
+    neighbours: Count = Field(description="Towards how many others each of its vectors is drawn.")
 
 
 class Tuning(Answer):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from lookalike_searcher import validation
 from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_searcher.images import export as exporting
-from lookalike_searcher.projects.projection import MAX_NUMBERS, Projection
+from lookalike_searcher.projects.projection import MAX_NEIGHBOURS, MAX_NUMBERS, Projection
 from lookalike_searcher.projects.registry import Limits
 from lookalike_searcher.projects.spaces import Derivation
 from lookalike_searcher.rpc import page_token
@@ -114,6 +114,8 @@ def derivation(request: wire.CreateSpaceRequest) -> Derivation:
         rule = f"must be 0 or {parsed.dimensions}, as projection.matrix has so many rows"
         raise InvalidField("dimensions", rule, request.dimensions)
     given = message.HasField("learning")
+    validation.between("projection.neighbour_count", message.neighbour_count, 0, MAX_NEIGHBOURS)
+    parsed = replace(parsed, neighbours=message.neighbour_count)
     return Derivation(source, parsed, learning(message.learning, "projection.learning") if given else None)
 
 
