@@ -133,9 +133,7 @@ def drawn(seed: int, others: int, neighbours: int) -> np.ndarray:
     return np.asarray(total / np.linalg.norm(total))
 
 
-async def test_vectors_are_drawn_towards_neighbours_whenever_they_came(
-    writer: Writer, database: Database
-) -> None:
+async def test_vectors_are_drawn_towards_neighbours_whenever_they_came(writer: Writer, database: Database) -> None:
     """Each image is a candidate here. One that came later is stored as it is, drawn next, and draws no earlier one."""
     await writer.stub.CreateSpace(derive(writer, neighbour_count=6))
     await maintained(database)

@@ -113,7 +113,7 @@ def _without_certainty(sample: Sample, serving: Projection | None, gains: Mappin
 def _learning(method: str, sample: Sample, gain: MeasuredGain | None = None) -> Learning:
     if method == MEAN:
         return Learning(method, len(sample.vectors), 0, 0, gain)
-    return Learning(method, len(sample.vectors), sample.products, len(sample.pairs) + len(sample.apart), gain)
+    return Learning(method, len(sample.vectors), sample.products, sample.judgements, gain)
 
 
 def _gains(sample: Sample, judged: np.ndarray, serving: Projection | None, seed: int) -> dict[_Kind, MeasuredGain]:

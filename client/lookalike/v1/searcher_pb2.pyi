@@ -501,6 +501,9 @@ class Learning(_message.Message):
     IMAGE_COUNT_FIELD_NUMBER: _builtins.int
     PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
     JUDGEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    LABEL_COUNT_FIELD_NUMBER: _builtins.int
+    COPY_COUNT_FIELD_NUMBER: _builtins.int
+    TELLS_VARIANTS_APART_FIELD_NUMBER: _builtins.int
     GAIN_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """`mean`: the mean of the project's vectors is taken out. `products`: it was learned which images show the same product.
@@ -512,6 +515,12 @@ class Learning(_message.Message):
     """From so many products of two or more images."""
     judgement_count: _builtins.int
     """From so many pairs of images that users judged."""
+    label_count: _builtins.int
+    """From so many values of a label, each of two or more images that have no such product."""
+    copy_count: _builtins.int
+    """From so many pairs of which one was proven to be a copy of the other."""
+    tells_variants_apart: _builtins.bool
+    """Whether it was learned to tell the variants of a product apart. Otherwise they are alike."""
     @_builtins.property
     def gain(self) -> Global___MeasuredGain:
         """The gain on products that were held out; left out if there were too few to measure it."""
@@ -523,11 +532,14 @@ class Learning(_message.Message):
         image_count: _builtins.int = ...,
         product_count: _builtins.int = ...,
         judgement_count: _builtins.int = ...,
+        label_count: _builtins.int = ...,
+        copy_count: _builtins.int = ...,
+        tells_variants_apart: _builtins.bool = ...,
         gain: Global___MeasuredGain | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "gain", b"gain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "gain", b"gain", "image_count", b"image_count", "judgement_count", b"judgement_count", "method", b"method", "product_count", b"product_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "copy_count", b"copy_count", "gain", b"gain", "image_count", b"image_count", "judgement_count", b"judgement_count", "label_count", b"label_count", "method", b"method", "product_count", b"product_count", "tells_variants_apart", b"tells_variants_apart"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__gain: _TypeAlias = _typing.Literal["gain"]  # noqa: Y015
     _WhichOneofArgType__gain: _TypeAlias = _typing.Literal["_gain", b"_gain"]  # noqa: Y015
@@ -3883,6 +3895,7 @@ class ExportVectorsRequest(_message.Message):
     SPACE_FIELD_NUMBER: _builtins.int
     FRACTION_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     space: _builtins.str
@@ -3893,6 +3906,8 @@ class ExportVectorsRequest(_message.Message):
     """
     resume_token: _builtins.str
     """Where to go on: the `resume_token` of the last answer that was received; empty to begin. All else stays the same."""
+    label: _builtins.str
+    """Also give the values of the label of this name: 1 to 64 bytes; empty for none."""
     def __init__(
         self,
         *,
@@ -3900,10 +3915,11 @@ class ExportVectorsRequest(_message.Message):
         space: _builtins.str = ...,
         fraction: _builtins.float = ...,
         resume_token: _builtins.str = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "project", b"project", "resume_token", b"resume_token", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "label", b"label", "project", b"project", "resume_token", b"resume_token", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3947,6 +3963,8 @@ class ImageVector(_message.Message):
     PRODUCTS_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     FEATURELESS_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    LABEL_VALUES_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     values: _builtins.bytes
@@ -3957,6 +3975,14 @@ class ImageVector(_message.Message):
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The different products that it shows, in order: at most 16."""
 
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The different variants that its references name, in order: at most 16."""
+
+    @_builtins.property
+    def label_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The different values of the label that was asked for, in order: at most 16."""
+
     def __init__(
         self,
         *,
@@ -3964,10 +3990,12 @@ class ImageVector(_message.Message):
         products: _abc.Iterable[_builtins.str] | None = ...,
         values: _builtins.bytes = ...,
         featureless: _builtins.bool = ...,
+        variants: _abc.Iterable[_builtins.str] | None = ...,
+        label_values: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "products", b"products", "sha256", b"sha256", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "label_values", b"label_values", "products", b"products", "sha256", b"sha256", "values", b"values", "variants", b"variants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

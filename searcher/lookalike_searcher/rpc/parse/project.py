@@ -87,7 +87,7 @@ def learning(message: wire.Learning, field: str) -> Learning:
     """Return what a space was learned from. Raises InvalidField."""
     if not re.fullmatch(r"[a-z_-]{1,40}", message.method):
         raise InvalidField(f"{field}.method", "must be 1 to 40 letters of a to z, `-` or `_`", message.method)
-    for name in ("image_count", "product_count", "judgement_count"):
+    for name in ("image_count", "product_count", "judgement_count", "label_count", "copy_count"):
         validation.between(f"{field}.{name}", getattr(message, name), 0, 2**53)
     if message.HasField("gain"):
         for name in ("product_count", "query_count"):
@@ -163,5 +163,6 @@ def export(request: wire.ExportVectorsRequest) -> tuple[exporting.ExportQuery, s
         space=validation.space(request.space) if request.space else "",
         fraction=validation.between("fraction", request.fraction, 0, 1),
         after=after,
+        label=validation.label("label", request.label, "")[0] if request.label else "",
     )
     return query, request_digest
