@@ -22,6 +22,8 @@ NICENESS: Final = 19
 ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """With these environment variables, numpy's linear algebra has one thread."""
 _SEED: Final = 0
+READY: Final = b"."
+"""The process writes this first, once it ends with the searcher; before that, it must not be stopped."""
 _PR_SET_PDEATHSIG: Final = 1
 """Of prctl, as <sys/prctl.h> numbers it."""
 
@@ -74,9 +76,13 @@ def _projection(arrays: Mapping[str, np.ndarray]) -> Projection | None:
 
 
 def main() -> None:
-    """Answer the one question on standard input."""
+    """Answer the one question on standard input. The argument is the searcher's process id."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it may be stopped when the searcher ends
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(1)  # the searcher has ended before
     os.nice(NICENESS)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
     sys.stdout.buffer.write(_chosen(sys.stdin.buffer.read()))
 
 
