@@ -8,7 +8,8 @@ COUNT, NEAREST, DIMENSIONS = 200, 10, 64
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    lengths: np.ndarray = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / lengths)
 
 
 def nearest(queries: np.ndarray, images: np.ndarray, place: int) -> float:
