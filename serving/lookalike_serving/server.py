@@ -26,9 +26,9 @@ from lookalike_serving.security.tls import Certificate
 T = TypeVar("T")
 
 READ_AHEAD: Final[ChannelOptions] = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024 * 1024)]
-"""gRPC receives so many bytes of a stream that nobody has asked for yet. By itself it lets them grow with the bandwidth that
-it measures: four streams of photos held 200 MB, outside of all bounds on what is in flight. A message that is asked for is
-received at full speed, whatever its size."""
+"""gRPC receives so many bytes of a stream that nobody has asked for yet. By itself it lets them grow with the bandwidth
+that it measures: four streams of photos held 200 MB, outside of all bounds on what is in flight. A message that is
+asked for is received at full speed, whatever its size."""
 
 
 def calm_collector() -> None:

@@ -20,7 +20,7 @@ from lookalike_serving.health_probe import SLOW_IN_A_ROW
 INTERVAL = 0.2
 """Seconds between two probes."""
 TURNS = 6
-"""Turns of the event loop between two times that it stands still: enough for the server to judge a probe by the clock."""
+"""Turns of the event loop between two times that it stands still: enough to judge a probe by the clock."""
 
 
 async def test_a_blocked_event_loop_is_no_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from lookalike_gateway import problems
 from lookalike_gateway.models.problem import Problem
 from lookalike_serving.security.errors import KeysUnavailable
 
-NOBODY = cast(Request, None)
+NOBODY = cast("Request", None)
 
 
 def answered(error: LookalikeError) -> tuple[int, dict[str, Any], dict[str, str]]:
