@@ -93,7 +93,8 @@ async def measure(options: argparse.Namespace, folder: Path, log: IO[bytes]) -> 
                         if asked != "made":
                             await _keep(database, name, space, kind.draw(RECENT_QUERIES))
                         measured.append(await calibration.measure(database, name, space, Config.recall_target))
-                    found += _figures(f"{name}, queries {asked}", measured)
+                    found += (new := list(_figures(f"{name}, queries {asked}", measured)))
+                    print(*(f"{figure.name} {figure.value:.4f} ({figure.on})" for figure in new), sep="\n", flush=True)
                 if name == _HARDEST:
                     found += await live_recall.measure(database, name, space, kind.draw(_SEARCHES))
     return found

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import fmean, median, stdev
+from statistics import fmean, median
 from typing import Final
 
 from lookalike_searcher.database import walking
@@ -27,6 +27,8 @@ _ONE_MORE: Final = 1
 """Searches look at one image more than they return, to see whether there are more, and sort them by their distance. The
 index itself has another order: it compares inner products of vectors whose lengths are 1 only to half precision. With
 100,000 images the last of ten is another for half of a percent of them, at every depth. So does a calibration."""
+_ASTRAY: Final = 0.2
+"""A walk that finds less of the nearest has gone astray: it has ended among other images, and a deeper one does too."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class _Probe:
             await self._connection.execute(walking.settings(ef_search))
             answers, seconds = await self._ask("index_nearest", count + _ONE_MORE)
             shares = [_recall(answer, exact[:count]) for answer, exact in zip(answers, truth, strict=True)]
-            error = stdev(shares) / math.sqrt(len(shares)) if len(shares) > 1 else 0.0
+            astray = fmean(share < _ASTRAY for share in shares)
+            error = math.sqrt(astray * (1 - astray) / len(shares))
             rungs.append(Rung(ef_search, fmean(shares), seconds, error))
             if rungs[-1].reaches(enough(target)):
                 break
