@@ -44,7 +44,7 @@ class _Judged:
     def of(cls, found: Alignment, laid: Overlay) -> Self:
         """Return the overlay with what it shows."""
         agreed = evidence.agreement(laid)
-        return cls(found, laid, agreed, evidence.confidence(agreed, found.inliers))
+        return cls(found, laid, agreed, evidence.confidence(agreed, found.inliers, by_hand=not _is_by_program(found)))
 
 
 def verify(query: Side, image: Side) -> Proof:
@@ -107,7 +107,7 @@ def _laid(query: Seen, image: Seen, found: Alignment) -> _Judged | None:
     Two crops of a third picture go on beyond one another too. No hand holds a camera as upright as programs cut.
     """
     another_shot = goes_on(query, image, found)
-    by_program = not isinstance(found, PerspectiveAlignment) and alignment.is_upright(found.affine)
+    by_program = _is_by_program(found)
     if another_shot and not by_program:
         return None
     laid = overlay.lay(query, image, found)
@@ -121,6 +121,10 @@ def _laid(query: Seen, image: Seen, found: Alignment) -> _Judged | None:
     if cut and cut.agreed >= _PLAINLY_AGREED:
         return cut
     return None if another_shot else whole
+
+
+def _is_by_program(found: Alignment) -> bool:
+    return not isinstance(found, PerspectiveAlignment) and alignment.is_upright(found.affine)
 
 
 def _proof(frames: Frames, judged: _Judged, *, mirrored: bool) -> Proof:
