@@ -115,7 +115,8 @@ def search(project_name: str, query: Query) -> wire.SearchRequest:
             group_by=wire.GROUPING_PRODUCT if query.group_by_product else wire.GROUPING_UNSPECIFIED,
             exact=query.exact,
             space=query.space or "",
-            rerank=query.rerank,
+            rerank=0 if query.rerank == "auto" else query.rerank,
+            auto_rerank=query.rerank == "auto",
             verify=query.verify,
             fingerprint=_fingerprint(query),
             views=map(embedding, query.embedding.views) if query.thorough and query.embedding else (),
@@ -149,6 +150,7 @@ def projection(record: Projection) -> wire.Projection:
         matrix=record.matrix,
         centre=record.centre,
         learning=learning.encode(record.learning) if record.learning else None,
+        neighbour_count=record.neighbours,
     )
 
 
