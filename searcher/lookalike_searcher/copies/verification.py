@@ -124,7 +124,7 @@ def _laid(query: Seen, image: Seen, found: Alignment) -> _Judged | None:
 
 
 def _is_by_program(found: Alignment) -> bool:
-    return not isinstance(found, PerspectiveAlignment) and alignment.is_upright(found.affine)
+    return not isinstance(found, PerspectiveAlignment) and alignment.is_upright(found)
 
 
 def _proof(frames: Frames, judged: _Judged, *, mirrored: bool) -> Proof:
