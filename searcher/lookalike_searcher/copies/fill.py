@@ -10,7 +10,7 @@ from lookalike_searcher.copies.overlay import Mask, Overlay, Plane
 _NEAR: Final = (5, 5)
 _PLAIN: Final = 0.6
 _DETAIL: Final = 1.6
-"""Deviations of lightness, of 100 levels: below the one, pixels are of one colour, and above the other, they are not."""
+"""Deviations of lightness, of 100 levels: below the one, pixels are of one colour; above the other, they are not."""
 _LEAST_AREA: Final = 40
 _MOST: Final = 0.4
 """Where more is filled, what is left may be anything."""
