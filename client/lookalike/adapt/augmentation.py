@@ -1,8 +1,8 @@
 """Draw the vectors of images towards their nearest neighbours: database-side augmentation.
 
-It is from Arandjelović, Zisserman: "Three things everyone should know to improve object retrieval" (CVPR 2012). Neighbours
-have weights, by how far they are above what is usual around the image. What the photos of one product differ in is
-averaged out, without labels, and nothing is left to do at a search.
+It is from Arandjelović, Zisserman: "Three things everyone should know to improve object retrieval" (CVPR 2012).
+Neighbours have weights, by how far they are above what is usual around the image. What the photos of one product differ
+in is averaged out, without labels, and nothing is left to do at a search.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _BATCH_SIZE: Final = 512
 
 
 def weights(cosines: np.ndarray) -> np.ndarray:
-    """Return what each neighbour of each image weighs: 1 what is equal to the image, as itself, 0 the least similar one.
+    """Return what each neighbour of each image weighs: 1 what is equal to the image, 0 the least similar one.
 
     Args:
         cosines: to the nearest, float32 of shape (n, k + 1). The last of them is the background, and weighs nothing.
