@@ -7,7 +7,7 @@ from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from lookalike._operations import (
     copies,
@@ -619,7 +619,7 @@ class Client:
         group_by_product: bool = False,
         exact: bool = False,
         space: str | None = None,
-        rerank: int = 0,
+        rerank: int | Literal["auto"] = 0,
         verify: int = 0,
         thorough: bool = False,
     ) -> SearchResult:
@@ -660,7 +660,7 @@ class Client:
         """Yield the answer to a search page after page, of `query.limit` hits each. Raises as `search`.
 
         What has to be embedded is embedded once. A page begins after the last hit of the one before, in the order of
-        similarity, whatever changed meanwhile.
+        similarity, whatever changed meanwhile; pages that are re-ranked are ranked anew, see `Query.rerank`.
         """
         async with aclosing(search.pages(self._call(), project, query)) as pages:
             async for page in pages:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from lookalike._blocking import LoopThread
 from lookalike.client import DEFAULT_EMBED_STREAMS, DEFAULT_EMBEDDER, DEFAULT_SEARCHER, Client
@@ -596,7 +596,7 @@ class SyncClient:
         group_by_product: bool = False,
         exact: bool = False,
         space: str | None = None,
-        rerank: int = 0,
+        rerank: int | Literal["auto"] = 0,
         verify: int = 0,
         thorough: bool = False,
     ) -> SearchResult:
@@ -639,7 +639,7 @@ class SyncClient:
         """Yield the answer to a search page after page, of `query.limit` hits each. Raises as `search`.
 
         What has to be embedded is embedded once. A page begins after the last hit of the one before, in the order of
-        similarity, whatever changed meanwhile.
+        similarity, whatever changed meanwhile; pages that are re-ranked are ranked anew, see `Query.rerank`.
         """
         loop, client = self._client()
         return loop.iterate(lambda: client.search_pages(project, query))

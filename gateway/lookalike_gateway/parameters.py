@@ -28,6 +28,15 @@ def _integer(text: object) -> object:
     return int(text)
 
 
+def _depth(text: object) -> object:
+    """Read how many to re-rank."""
+    if isinstance(text, str) and text != "auto":
+        if not re.fullmatch("[0-9]{1,4}", text) or int(text) > MAX_HITS:
+            raise PydanticCustomError("depth", "must be auto, or an integer from 0 to 1000")
+        return int(text)
+    return text
+
+
 def _flag(text: object) -> object:
     """Read a boolean as JSON writes it: pydantic also takes `on` and `y`."""
     if isinstance(text, str) and text not in ("true", "false"):
@@ -120,8 +129,8 @@ class Search(Filters):
         None, description="The least similarity of results."
     )
     exact: Flag = Field(False, description="Compare every image, whatever it takes.")
-    rerank: Annotated[int, Field(ge=0, le=MAX_HITS), Integer] = Field(
-        0, description="Put so many of the nearest in order again; there is one page then."
+    rerank: Annotated[Annotated[int, Field(ge=0, le=MAX_HITS)] | Literal["auto"], BeforeValidator(_depth)] = Field(
+        0, description="Put so many of the nearest in order again; `auto`: as many as the searcher finds best."
     )
     verify: Annotated[int, Field(ge=0, le=100), Integer] = Field(
         0,

@@ -22,7 +22,7 @@ from tests.bench.latency import milliseconds, timed
 from tests.bench.searcher_process import index, site
 
 DEPTHS: Final = (100, 200, 400)
-RECOMMENDED: Final = 400
+RECOMMENDED: Final = reranking.DEPTH
 """The depth that counts for `map_over_flatten`."""
 _PROJECT: Final = "bench"
 _SPACE: Final = "bench"
@@ -84,7 +84,7 @@ async def _served(client: Client, own: Set) -> list[Figure]:
 def _same(served: list[int], vectors: Vectors, row: int, depth: int) -> float:
     """The share of the served hits that the bench's own ranking has, the query's own image among them."""
     shortlist = np.argsort(-(vectors @ vectors[row]), kind="stable")[:depth]
-    wanted = _reordered(vectors, row, shortlist, reranking.scores)[: len(served)]
+    wanted = shortlist[reranking.order(vectors[row], vectors[shortlist])][: len(served)]
     return len(set(served) & set(wanted.tolist())) / len(served)
 
 

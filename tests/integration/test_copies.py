@@ -313,6 +313,7 @@ async def test_a_thorough_search_finds_copies_that_are_near_to_no_photo_as_a_who
     ("query", "told"),
     [
         ({"rerank": 5}, "rerank: must be 0 with views, got 5"),
+        ({"rerank": "auto"}, "auto_rerank: must be left out with views, got True"),
         ({"group_by_product": True}, "group_by: must be left out with views, got 1"),
         ({"page_token": "x"}, "page_token: must be empty with views: there is one page, got 'x'"),
     ],

@@ -3,15 +3,16 @@
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
-from lookalike import Client, Embedding, InvalidRequestError, Query, SearchResult
+from lookalike import Client, Embedding, Hit, InvalidRequestError, Query, SearchResult
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
-from lookalike_searcher.search.reranking import scores
+from lookalike_searcher.search.reranking import DEPTH, scores
 from tests.indexer import INDEXED, Writer, sha256, vector
 
 SPACE = "made-up"
@@ -66,7 +67,24 @@ async def test_hits_come_in_the_order_of_their_scores_and_keep_their_similarity(
 async def test_the_limit_is_left_of_a_longer_shortlist(client: Client, shop: str) -> None:
     whole, part = await answers(client, shop, query(limit=50, rerank=50), query(limit=5, rerank=50))
     assert part.hits == whole.hits[:5]
-    assert not part.next_page_token
+
+
+async def test_pages_go_on_in_the_new_order_and_then_by_similarity(client: Client, shop: str) -> None:
+    """No hit is there twice or missing, whatever the pages' sizes."""
+    whole, plain = await answers(client, shop, query(limit=200, rerank=50), query(limit=200))
+    token, found = "", list[Hit]()
+    for limit in (7, 20, 30, 15, 15, 15):  # the third one has the last that are re-ranked, and the first that are not
+        page = await client.search(shop, **vars(query(limit=limit, rerank=50, page_token=token)))
+        found += page.hits
+        token = page.next_page_token
+    assert not token
+    assert found == list(whole.hits)
+    assert found[50:] == list(plain.hits[50:])
+
+
+async def test_automatic_is_a_depth_of_the_searchers(client: Client, shop: str) -> None:
+    deep, automatic = await answers(client, shop, query(limit=9, rerank=DEPTH), query(limit=9, rerank="auto"))
+    assert automatic.hits == deep.hits
 
 
 async def test_hits_beyond_what_is_reranked_follow_by_similarity(client: Client, shop: str) -> None:
@@ -104,12 +122,11 @@ async def test_a_filter_and_a_threshold_hold(client: Client, shop: str) -> None:
 
 @pytest.mark.parametrize(
     ("how", "field"),
-    [({"rerank": 1001}, "rerank"), ({"rerank": -1}, "rerank"), ({}, "page_token")],
+    [({"rerank": 1001}, "rerank"), ({"rerank": -1}, "rerank"), ({"rerank": 20, "page_token": "plain"}, "page_token")],
 )
-async def test_what_cannot_be_reranked_is_refused(client: Client, shop: str, how: dict[str, int], field: str) -> None:
+async def test_what_cannot_be_reranked_is_refused(client: Client, shop: str, how: dict[str, Any], field: str) -> None:
     asked = query(limit=10)
-    if not how:
-        first = await client.search(shop, **vars(asked))
-        how = {"rerank": 20, "page_token": first.next_page_token}  # type: ignore[dict-item]
+    if "page_token" in how:
+        how = {**how, "page_token": (await client.search(shop, **vars(asked))).next_page_token}
     with pytest.raises(InvalidRequestError, match=field):
         await client.search(shop, **vars(replace(asked, **how)))

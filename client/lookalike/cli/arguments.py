@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import typer
 
@@ -16,10 +16,21 @@ from lookalike.records import Item
 from lookalike.sources.folder import uri_of
 
 STANDARD_INPUT: Final = "-"
+MAX_RERANKED: Final = 1_000
+"""The most images that a search can re-rank."""
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:").match
 """Matches the beginning of a URI."""
 _PATHS: Final = ("/", "./", "../", "~")
 """Text that begins with one of these is a path, whether or not it exists."""
+
+
+def rerank_depth(text: str) -> int | Literal["auto"]:
+    """Return how many of the nearest images to re-rank. Raises typer.BadParameter."""
+    if text == "auto":
+        return "auto"
+    if text.isascii() and text.isdigit() and int(text) <= MAX_RERANKED:
+        return int(text)
+    raise typer.BadParameter(f"must be auto, or a number from 0 to {MAX_RERANKED}, got {text!r}", param_hint="--rerank")
 
 
 async def read_photo(name: str, timeout: float) -> bytes:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lookalike import atomic_file
-from lookalike.cli.arguments import check_report
+from lookalike.cli.arguments import check_report, rerank_depth
 from lookalike.cli.columns import Columns, parsed_columns
 from lookalike.cli.common import DEFAULT_SEARCHER, Searcher, Timeout, console, errors, run
 from lookalike.cli.table import print_table, table
@@ -56,8 +56,9 @@ def evaluate(
         bool, typer.Option("--exact", help="Compare every image of the project, without its index.")
     ] = False,
     rerank: Annotated[
-        int, typer.Option(min=0, max=1000, help="Re-rank this number of nearest images of the project; 0: none.")
-    ] = 0,
+        str,
+        typer.Option(metavar="auto|INTEGER", help="Re-rank this number of nearest images of the project; 0: none."),
+    ] = "0",
     limit: Annotated[
         int | None, typer.Option(min=2, help="The most photos of each label, chosen at random; all by default.")
     ] = None,
@@ -89,7 +90,7 @@ def evaluate(
     if report:
         check_report(report)
 
-    columns = parsed_columns(column)
+    columns, depth = parsed_columns(column), rerank_depth(rerank)
 
     async def work() -> None:
         labelled = labels.read(file, limit, seed, columns)
@@ -99,7 +100,7 @@ def evaluate(
             served: list[Served] = []
             if project:
                 client = await stack.enter_async_context(Client(searcher=searcher, timeout=timeout))
-                options = {name: value for name, value in (("exact", exact), ("rerank", rerank)) if value}
+                options = {name: value for name, value in (("exact", exact), ("rerank", depth)) if value}
                 served = [Served(client, project, name, options) for name in space or (None,)]
             with _ProgressBar() as bar:
                 settings = Settings(copied, threshold, seed)

@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from lookalike.cli import filter as filters
-from lookalike.cli.arguments import read_photo
+from lookalike.cli.arguments import read_photo, rerank_depth
 from lookalike.cli.common import (
     DEFAULT_EMBEDDER,
     DEFAULT_SEARCHER,
@@ -62,7 +62,14 @@ def search(
     ] = None,
     by_product: Annotated[bool, typer.Option("--by-product", help="Rank products by their best image.")] = False,
     exact: Annotated[bool, typer.Option("--exact", help="Compare every image, without the index.")] = False,
-    rerank: Annotated[int, typer.Option(min=0, max=1000, help="Re-rank this number of nearest images; 0: none.")] = 0,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|INTEGER",
+            help="Re-rank this number of nearest images; 0: none. By default auto, and 0 with --thorough.",
+            show_default=False,
+        ),
+    ] = None,
     verify: Annotated[
         int, typer.Option(min=0, max=100, help="Prove whether this number of first hits are copies; 0: none.")
     ] = _VERIFIED,
@@ -88,6 +95,7 @@ def search(
         if thorough:
             raise typer.BadParameter("needs an image: words have no copies", param_hint="--thorough")
         verify = 0
+    depth = rerank_depth(rerank or ("0" if thorough else "auto"))
     chosen = filters.filter_of(product, variant, staged, uri_prefix, label)
     if thorough and not verify:
         raise typer.BadParameter("a thorough search verifies: --verify must be more than 0", param_hint="--thorough")
@@ -104,7 +112,7 @@ def search(
                 group_by_product=by_product,
                 exact=exact,
                 space=space,
-                rerank=rerank,
+                rerank=depth,
                 verify=verify,
                 thorough=thorough,
             )

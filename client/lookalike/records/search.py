@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from lookalike.records.image import Embedding, Reference
 from lookalike.records.proof import MatchBasis, Proof
@@ -83,9 +83,10 @@ class Query:
         group_by_product: rank products, each by its most similar image.
         exact: compare every image, whatever it takes.
         space: the project's space to search in; None: the one that serves.
-        rerank: order so many of the nearest again, by how they lie to one another: 0 for none, to 1,000. It finds
-            more of what is alike in kind, for some milliseconds. If it is less than the limit, the other hits follow by
-            similarity. There is one page.
+        rerank: order so many of the nearest again, by how they lie to one another: 0 for none, to 1,000; "auto": as
+            many as the searcher finds best. It finds more of what is alike in kind, for some milliseconds. What lies
+            beyond follows by similarity, also on later pages. What is indexed or deleted between two pages, among the
+            nearest, may put a hit on both of them, or on none.
         verify: prove whether so many of the page's first hits are copies: 0 for none, to 100. It takes some
             milliseconds, and changes what is said of hits, not which there are. An embedding needs its fingerprint for
             it, or the hash of an image of the project. No copy of a text can be proven.
@@ -113,7 +114,7 @@ class Query:
     group_by_product: bool = False
     exact: bool = False
     space: str | None = None
-    rerank: int = 0
+    rerank: int | Literal["auto"] = 0
     verify: int = 0
     thorough: bool = False
 

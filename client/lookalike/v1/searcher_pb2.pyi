@@ -2177,6 +2177,7 @@ class SearchRequest(_message.Message):
     VERIFY_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     VIEWS_FIELD_NUMBER: _builtins.int
+    AUTO_RERANK_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     sha256: _builtins.bytes
@@ -2203,15 +2204,18 @@ class SearchRequest(_message.Message):
     """
     rerank: _builtins.int
     """Put so many of the nearest in order anew, by how they lie to one another: 0 for none, to 1,000. It finds more of what
-    is alike in kind, for some milliseconds. May be more than the limit; if it is fewer, the other hits follow by
-    similarity. `similarity` and `match` stay what they are, so that they need not fall from hit to hit. There is one
-    page: next_page_token is empty, and page_token is refused.
+    is alike in kind, for some milliseconds. May be more than the limit: then the next pages go on in the new order. What
+    lies beyond follows by similarity. `similarity` and `match` stay what they are, so that they need not fall from hit to
+    hit. Each page puts them in order anew: what is indexed or deleted between two pages, among the nearest, may put a hit
+    on both of them, or on none.
     """
     verify: _builtins.int
     """Prove whether so many of the page's first hits are copies, by their fingerprints: 0 for none, to 100. It takes some
     milliseconds, and changes neither which hits there are nor their order. It may be another on each page. See
     Hit.match_basis.
     """
+    auto_rerank: _builtins.bool
+    """Put as many of the nearest in order anew as the searcher finds best: 400. Then `rerank` is left out."""
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The vector to rank by."""
@@ -2263,10 +2267,11 @@ class SearchRequest(_message.Message):
         verify: _builtins.int = ...,
         fingerprint: _common_pb2.Fingerprint | None = ...,
         views: _abc.Iterable[_common_pb2.Embedding] | None = ...,
+        auto_rerank: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "filter", b"filter", "fingerprint", b"fingerprint", "min_similarity", b"min_similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "fingerprint", b"fingerprint", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri", "verify", b"verify", "views", b"views"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity", "auto_rerank", b"auto_rerank", "embedding", b"embedding", "exact", b"exact", "filter", b"filter", "fingerprint", b"fingerprint", "group_by", b"group_by", "limit", b"limit", "min_similarity", b"min_similarity", "negatives", b"negatives", "page_token", b"page_token", "positives", b"positives", "project", b"project", "rerank", b"rerank", "sha256", b"sha256", "space", b"space", "uri", b"uri", "verify", b"verify", "views", b"views"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_similarity: _TypeAlias = _typing.Literal["min_similarity"]  # noqa: Y015
     _WhichOneofArgType__min_similarity: _TypeAlias = _typing.Literal["_min_similarity", b"_min_similarity"]  # noqa: Y015

@@ -104,8 +104,13 @@ async function stage(signal) {
   $("crop-help").hidden = !crop.enabled;
 }
 
+// What a page of results is asked for, the first and those that go on.
+function paged() {
+  return { ...ranking(), limit: PAGE, rerank: "auto", verify: PAGE };
+}
+
 async function first(signal) {
-  const query = { ...ranking(), limit: PAGE, verify: PAGE };
+  const query = paged();
   region = crop.region;
   if (region) {
     await $("query").decode();
@@ -127,7 +132,7 @@ function append(page) {
   $("status").textContent = page.timing ? summary(page, count) : count ? "Start from any of these, or drop a photo." : "";
   if (!count) $("results").append(el("li", { className: "state" }, nothing(page)));
   $("more").hidden = !page.nextPageToken;
-  const query = { ...ranking(), limit: PAGE, verify: PAGE, page_token: page.nextPageToken };
+  const query = { ...paged(), page_token: page.nextPageToken };
   more = page.timing ? () => ask(project, query) : () => catalogue(page.nextPageToken);
 }
 

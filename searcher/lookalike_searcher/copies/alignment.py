@@ -13,8 +13,10 @@ from lookalike_searcher.copies.matching import Matches
 Affine = NDArray[np.float64]
 """Two rows of three numbers: with x, y and 1 of a place in the other picture they give x and y in the one."""
 
-LEAST_INLIERS: Final = 6
-"""Fewer matches agree by chance. They must lie in as many different places of both pictures."""
+LEAST_INLIERS: Final = 4
+"""Fewer matches agree by chance. They must lie in as many different places of both pictures.
+
+Of a photo that is pasted at a third of another picture's sides, no more are found. The overlay must convince then."""
 
 _PAIRED: Final = 28
 """Of so many matches each pair is tried; more would cost more, and find the same."""
@@ -26,6 +28,8 @@ _TOLERANCES: Final = (5.0, 4.0, 3.0, 2.5, 2.5)
 """In pixels, as the affine transform comes to fit."""
 _MOST_STRETCH: Final = 2.0
 _SCALES: Final = (0.15, 7.0)
+_UPRIGHT: Final = 0.005
+"""So far, as a share of its side, a side of an upright picture may be off: 0.3 degrees. Alignments are as exact."""
 _CELL: Final = 3.0
 """Keypoints within a square of so many pixels count as one place."""
 
@@ -37,15 +41,25 @@ class Alignment:
     Attributes:
         affine: takes places of the other picture to places of the one.
         inliers: how many places agree on it.
+        matches: those that it was found from.
     """
 
     affine: Affine
     inliers: int
+    matches: Matches
+
+    def to_one(self, places: ArrayLike) -> NDArray[np.float64]:
+        """Return where these places of the other picture lie in the one."""
+        return apply(self.affine, places)
+
+    def to_other(self, places: ArrayLike) -> NDArray[np.float64]:
+        """Return where these places of the one picture lie in the other."""
+        return apply(inverse(self.affine), places)
 
 
 def align(matches: Matches) -> Alignment | None:
     """Return the alignment that most matches agree on; None if too few agree, or it is not what people do to photos."""
-    to, of = (np.asarray(places, np.float64) for places in matches)
+    to, of = (np.asarray(side, np.float64) for side in matches)
     inliers = _of_best_pair(to, of) if len(to) >= LEAST_INLIERS else np.zeros(len(to), np.bool_)
     for tolerance in _TOLERANCES:
         if inliers.sum() < LEAST_INLIERS:
@@ -53,9 +67,9 @@ def align(matches: Matches) -> Alignment | None:
         affine = _fitted(to[inliers], of[inliers])
         if not _is_plausible(affine):
             return None
-        inliers = np.linalg.norm(apply(affine, of) - to, axis=1) <= tolerance * _unit(scale(affine))
-    places = min(_places(to[inliers]), _places(of[inliers]))
-    return Alignment(affine, places) if places >= LEAST_INLIERS else None
+        inliers = np.linalg.norm(apply(affine, of) - to, axis=1) <= tolerance * unit(scale(affine))
+    agreeing = places(to[inliers], of[inliers])
+    return Alignment(affine, agreeing, matches) if agreeing >= LEAST_INLIERS else None
 
 
 def apply(affine: Affine, places: ArrayLike) -> NDArray[np.float64]:
@@ -85,6 +99,22 @@ def stretch(affine: Affine) -> float:
     (a, b, _), (c, d, _) = affine.tolist()
     turned, mirrored = math.hypot(a + d, c - b), math.hypot(a - d, b + c)  # half their sum and difference: the lengths
     return (turned + mirrored) / max(abs(turned - mirrored), 1e-9)
+
+
+def is_upright(affine: Affine) -> bool:
+    """Return whether the other picture is but cut, scaled and turned by quarters, as programs do it, and no hand."""
+    (a, b, _), (c, d, _) = np.abs(affine).tolist()
+    return bool(min(max(b, c), max(a, d)) <= _UPRIGHT * scale(affine))
+
+
+def unit(scaled: float) -> float:
+    """Return by how much tolerances are smaller for this scale."""
+    return min(max(scaled, 0.5), 1.0)
+
+
+def places(to: NDArray[np.float64], of: NDArray[np.float64]) -> int:
+    """Return how many different places these matches are in, in the picture where they are in fewer."""
+    return min(len(np.unique(side // _CELL, axis=0)) for side in (to, of))
 
 
 def _of_best_pair(to: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -139,12 +169,3 @@ def _area(affine: Affine) -> float:
     """Return how large a pixel of the other picture is in the one; negative if it is mirrored."""
     (a, b, _), (c, d, _) = affine.tolist()
     return float(a * d - b * c)
-
-
-def _unit(scaled: float) -> float:
-    """Return by how much tolerances are smaller for this scale."""
-    return min(max(scaled, 0.5), 1.0)
-
-
-def _places(places: NDArray[np.float64]) -> int:
-    return len(np.unique(places // _CELL, axis=0))

@@ -16,7 +16,7 @@ from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.known import Known
 from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
-from lookalike_searcher.search.hit import Hit, hits
+from lookalike_searcher.search.hit import Hit, Near, hits, near
 from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Reason, Search
 
@@ -36,16 +36,31 @@ _DEEPER: Final = 4
 """If they show too few products, so many times as many are looked at."""
 _FIRST_FILTER_PARAMETER: Final = 11
 """`search_limit_if_unchanged` has parameters of these numbers, for a search without a filter."""
+_FIRST_LISTED_PARAMETER: Final = 6
+"""`search_listed` has parameters before those of the filter."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """A statement returns hits, how many images it looked at, their greatest distance, and how many match."""
+    """A statement returns hits, how many images it looked at, their greatest distance, and how many match.
+
+    Where hits are to be re-ranked, they are in `near` instead: what is shown of them is read of one page alone.
+    """
 
     hits: list[Hit]
+    near: list[Near]
     looked_at: int
     reach: float
     matching: int | None
+
+    def __len__(self) -> int:
+        """Return how many hits were found."""
+        return len(self.hits) + len(self.near)
+
+    def position(self, index: int) -> tuple[float, int, str]:
+        """Return rank, image and product of a hit, in the order of similarity."""
+        hit = self.near[index] if self.near else self.hits[index]
+        return hit.rank, hit.image_id, hit.product
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ class Way:
 def way_of(search: Search, exact_threshold: float, project: Project) -> Way:
     """Return the way of a search in the project, which should have an index from the threshold on. Raises NotFound."""
     space = project.in_space(search.space)
-    depth = (search.after.depth if search.after else 0) + search.depth
+    depth = (search.start.depth if search.start else 0) + search.depth
     if search.by_product:
         depth *= _IMAGES_PER_PRODUCT
     reason = None
@@ -87,6 +102,11 @@ def way_of(search: Search, exact_threshold: float, project: Project) -> Way:
 def _walking(search: Search, ef_search: int) -> str:
     """Return the settings for walking the index."""
     return walking.settings(ef_search, one_plan=not search.filter)
+
+
+def _of_product(search: Search) -> str:
+    """Return the condition that a product's hit shows its own references alone."""
+    return "AND reference.product = page.product" if search.by_product else ""
 
 
 class Ranker:
@@ -159,7 +179,7 @@ class Ranker:
             if candidates.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
                 break  # the walk ended early
             all_seen = candidates.looked_at < depth or candidates.reach > 1 - search.min_similarity
-            if all_seen or len(candidates.hits) > search.shortlist:
+            if all_seen or len(candidates) > search.shortlist:
                 return candidates  # otherwise they show few products, or the page before has missed better ones
             depth *= _DEEPER
         self._too_deep = ef_search is None
@@ -184,13 +204,14 @@ class Ranker:
             "matching": "",
             "where_matching": fragment("search_where_matching") if self._search.filter else "",
             "join_matching": "",
+            "hit": fragment("search_near" if self._search.reranked else "search_hit"),
             "grouped": fragment("search_grouped") if grouped else "",
             "pages_of": "grouped" if grouped else "ranked",
-            "of_product": "AND reference.product = page.product" if grouped else "",
+            "of_product": _of_product(self._search),
             **parts,
         }
         sql = statement("search", self._project.id, self._way.space.id, **all_parts, filter=self._conditions)
-        after = self._search.after
+        after = self._search.start
         arguments = [
             self._resolved.vector,
             self._search.shortlist + 1,
@@ -205,7 +226,19 @@ class Ranker:
             *((str(ef_search), self._known.versions) if self._known else self._arguments),
         ]
         rows = await self._timed(sql, arguments)
-        return Candidates(hits(rows), rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
+        found = ([], near(rows)) if self._search.reranked else (hits(rows), [])
+        return Candidates(*found, rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
+
+    async def listed(self, scored: Sequence[tuple[Near, float]]) -> list[Hit]:
+        """Return hits in this order with their scores and what is shown of them, less those just deleted."""
+        conditions, arguments = self._search.filter.conditions("reference", _FIRST_LISTED_PARAMETER)
+        parts = {"hit": fragment("search_hit"), "of_product": _of_product(self._search), "filter": conditions}
+        sql = statement("search_listed", self._project.id, **parts)
+        image_ids, distances, ranks, products = ([one[column] for one, _ in scored] for column in range(4))
+        rows = await self._timed(sql, [image_ids, distances, LISTED_REFERENCES, ranks, products, *arguments])
+        listed = {(hit.image_id, hit.product): hit for hit in hits(rows)}
+        found = ((listed.get((one.image_id, one.product)), score) for one, score in scored)
+        return [hit._replace(score=score) for hit, score in found if hit]
 
     async def _timed(self, sql: str, arguments: Sequence[object]) -> list[asyncpg.Record]:
         """Run the statement. If it is slow, its plan is logged."""

@@ -9,6 +9,8 @@ from lookalike_searcher.images.image import Reference, labels_of
 
 OWN_FILE: Final = -1.0
 """The rank of the image of the query's own file: before all distances, which are 0 to 2. `search.sql` has it too."""
+_COUNTED: Final = 3
+"""The first columns of a row say how many were looked at."""
 
 
 class Hit(NamedTuple):
@@ -39,6 +41,27 @@ class Hit(NamedTuple):
         return self.similarity if self.source_similarity is None else self.source_similarity
 
 
+class Near(NamedTuple):
+    """It is an image in the order of similarity, and has its vector: all that re-ranking needs of a hit."""
+
+    image_id: int
+    distance: float
+    rank: float
+    product: str
+    vector: bytes
+
+
+def near(rows: Iterable[asyncpg.Record]) -> list[Near]:
+    """Return what `search.sql` gives where hits are re-ranked: one row for each."""
+    found = (Near(*row[_COUNTED:]) for row in rows)
+    return [one for one in found if one.image_id is not None]  # one row may only say that there is no hit
+
+
+def similarity(distance: float) -> float:
+    """Return the cosine of a distance. Rounding may exceed 1."""
+    return max(-1.0, min(1.0, 1 - distance))
+
+
 def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
     """Return one hit per image or product. `search.sql` gives a row per reference; rows of a hit follow one another."""
     found: list[Hit] = []
@@ -50,9 +73,9 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
             continue
         if (image_id, product) != last:
             last, references = (image_id, product), []
-            similarity = max(-1.0, min(1.0, 1 - distance))  # rounding may exceed 1
             hit = image_id, distance, rank, product, sha256, width, height, references, reference_count
-            found.append(Hit(*hit, similarity, score=similarity, featureless=featureless))
+            cosine = similarity(distance)
+            found.append(Hit(*hit, cosine, score=cosine, featureless=featureless))
         uri, of_product, variant, staged, labels = own
         references.append(Reference(uri, of_product, variant, staged, labels_of(labels)))
     return found

@@ -15,7 +15,7 @@ from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
 from lookalike_searcher.search.execute import Candidates, Ranker, way_of
-from lookalike_searcher.search.hit import Hit
+from lookalike_searcher.search.hit import Hit, Near, similarity
 from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Position, Ranking, Reason, Search
 from lookalike_serving.errors import DomainError
@@ -56,11 +56,9 @@ async def rank(
         ranked = candidates.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
-        hits = candidates.hits[: search.shortlist]
-        if nearest := hits[: search.rerank]:
-            vectors = await reranking.vectors_of(connection, project.id, space, resolved, nearest)
-            hits[: search.rerank] = await asyncio.to_thread(reranking.reranked, nearest, vectors)
-        hits = hits[: search.limit]
+        hits = candidates.hits[: search.limit]
+        if candidates.near:
+            hits = await _reranked(ranker, search, resolved, candidates.near[: search.shortlist])
         if space.source_id:
             hits = await _compared(connection, project, project.base(space), resolved, hits)
     return _ranking(search, project, space, resolved, candidates, hits, reason, ranked)
@@ -79,7 +77,7 @@ async def _at_once(
     """
     name = search.project_name
     remembered = known.recall(database, name, search.space) if database.searches_at_once else None
-    if remembered is None or search.filter or search.rerank:
+    if remembered is None or search.filter or search.reranked:
         return None
     project = remembered.project
     way = way_of(search, exact_threshold, project)
@@ -104,6 +102,13 @@ async def _at_once(
     return _ranking(search, project, space, resolved, candidates, hits, Reason.INDEX, project.image_count)
 
 
+async def _reranked(ranker: Ranker, search: Search, query: Resolved, nearest: list[Near]) -> list[Hit]:
+    """Return the page's hits: first all that are re-ranked, then what follows by similarity."""
+    scored = await asyncio.to_thread(reranking.reranked, query.vector, nearest[: search.reranked])
+    scored += [(one, similarity(one.distance)) for one in nearest[search.reranked :]]
+    return await ranker.listed(scored[search.offset : search.offset + search.limit])
+
+
 def _check_position(search: Search, project: Project, space: Space) -> None:
     """Check that the page before was of this project and space. Raises InvalidField."""
     if search.after and search.after[:2] != (project.id, space.name):
@@ -120,10 +125,10 @@ def _ranking(
     reason: Reason,
     images_ranked: int,
 ) -> Ranking:
-    last = None
-    if len(candidates.hits) > search.limit and not search.rerank:
-        final, depth = hits[-1], (search.after.depth if search.after else 0) + len(hits)
-        last = Position(project.id, space.name, final.rank, final.image_id, final.product, depth, reason.exact)
+    last, shown = None, search.offset + search.limit
+    if len(candidates) > shown:
+        depth = shown + (search.start.depth if search.start else 0)
+        last = Position(project.id, space.name, *candidates.position(shown - 1), depth, reason.exact)
     return Ranking(project.id, hits, reason, images_ranked, space.name, resolved, last, space.recall_count)
 
 

@@ -6,8 +6,9 @@ Zisserman: "Three things everyone should know to improve object retrieval", CVPR
 alone, as Shao et al. do ("Global features are all you need for image retrieval and reranking", ICCV 2023). So nothing
 has to be stored or updated. The mean of the shortlist is subtracted first.
 
-The constants were chosen on two sets of photos (see docs/quality.md); neighbours of 3 to 10, powers of 1 to 3 and
-shares of .5 to .9 differ by less than a third of the gain.
+How strongly an image is drawn is chosen for each from how dense it is around it: a neighbour weighs by how far it
+exceeds the least of the nearest. So few photos of a thing draw one another, and what lies beyond them does not; in a
+class, where all neighbours are alike, all of them count. One depth serves both (see docs/quality.md).
 """
 
 from collections.abc import Sequence
@@ -16,58 +17,108 @@ from typing import Final
 import numpy as np
 
 from lookalike_searcher.database import halfvec
-from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.projects.space import Space
-from lookalike_searcher.search.hit import OWN_FILE, Hit
-from lookalike_searcher.search.query import Resolved
+from lookalike_searcher.search.hit import OWN_FILE, Near
 
+DEPTH: Final = 400
+"""So many of the nearest are re-ranked unless a search says how many."""
 _COMMON: Final = 0.7
 """So much of the shortlist's mean is subtracted from each vector."""
-_NEIGHBOURS: Final = 4
-"""Each vector is drawn towards so many neighbours, itself among them."""
-_POWER: Final = 2
-"""The weight of a neighbour is this power of its cosine."""
+_NEIGHBOURS: Final = 3
+"""Each vector is first drawn towards its nearest, of which this one, the least similar, weighs nothing."""
+_NEIGHBOURS_AGAIN: Final = 5
+"""The same for the second time."""
+_TINY: Final = 1e-6
+"""Rounding may leave so much of nothing."""
 
 
-async def vectors_of(
-    connection: Connection, project_id: int, space: Space, query: Resolved, shortlist: Sequence[Hit]
-) -> np.ndarray:
-    """Return the vectors of the query and of each hit of the shortlist, float32 of shape [1 + n, dimensions]."""
-    image_ids = [hit.image_id for hit in shortlist]
-    rows = await connection.fetch(statement("vector_of_images", project_id, space.id), image_ids)
-    stored = {row["image_id"]: row["vector"] for row in rows}
-    return halfvec.decode([query.vector, *(stored[image_id] for image_id in image_ids)], space.dimensions)
-
-
-def reranked(shortlist: Sequence[Hit], vectors: np.ndarray) -> list[Hit]:
-    """Return the hits in their new order, each with its score.
+def reranked(query: bytes, shortlist: Sequence[Near]) -> list[tuple[Near, float]]:
+    """Return the shortlist in its new order, each with its score.
 
     Hits of equal score stay in the order of similarity. The image of the query's own file stays first.
 
     Args:
-        shortlist: the hits, most similar first.
-        vectors: the vectors of the query and of the hits; see `vectors_of`.
+        query: the query's vector, as it is stored.
+        shortlist: what is near, most similar first, at least one.
     """
-    scored = (hit._replace(score=score) for hit, score in zip(shortlist, scores(vectors), strict=True))
-    return sorted(scored, key=lambda hit: (hit.rank != OWN_FILE, -hit.score))
+    dimensions = halfvec.dimensions_of(len(query))
+    found = scores(halfvec.decode([query, *(one.vector for one in shortlist)], dimensions))
+    return sorted(zip(shortlist, found, strict=True), key=lambda scored: (scored[0].rank != OWN_FILE, -scored[1]))
+
+
+def order(query: np.ndarray, shortlist: np.ndarray) -> np.ndarray:
+    """Return the rows of a shortlist in their new order, for vectors of length 1: [d] and [n, d], n at least 1."""
+    return np.argsort(-np.array(scores(np.vstack([query, shortlist]))), kind="stable")
 
 
 def scores(matrix: np.ndarray) -> list[float]:
     """Return the similarity of each hit to the query, in [-1, 1], after all were drawn towards their neighbours.
 
+    All of it is computed from the cosines between the vectors, as they are few, and in the same three matrices: to
+    have new ones from the system takes longer than the arithmetic.
+
     Args:
         matrix: float32 of shape [1 + n, d], with rows of length 1: the query, then the hits, at least one.
     """
-    centred = _unit(matrix - _COMMON * matrix[1:].mean(axis=0))
-    cosines = centred @ centred.T
-    neighbours = min(_NEIGHBOURS, len(cosines))
-    nearest = np.argpartition(-cosines, neighbours - 1, axis=1)[:, :neighbours]
-    weights = np.take_along_axis(cosines, nearest, axis=1).clip(0) ** _POWER
-    drawn = _unit(np.einsum("nk,nkd->nd", weights, centred[nearest]))
-    return [float(score) for score in (drawn[1:] @ drawn[0]).clip(-1, 1)]
+    cosines = _centred(matrix @ matrix.T)
+    drawn, scratch = np.empty_like(cosines), np.empty_like(cosines)
+    nearest, weights = _neighbours(cosines, _NEIGHBOURS)
+    _add_up(cosines, nearest, weights, drawn, scratch)
+    cosines[:] = drawn.T
+    _normalise(_add_up(cosines, nearest, weights, drawn, scratch))
+    nearest, weights = _neighbours(drawn, _NEIGHBOURS_AGAIN)
+    among = drawn[nearest[:, :, None], nearest[:, None, :]]
+    lengths = np.sqrt(np.einsum("nk,nkl,nl->n", weights, among, weights).clip(_TINY))
+    to_query = weights[0] @ drawn[nearest[0]]
+    found = (weights * to_query[nearest]).sum(axis=1) / (lengths * lengths[0])
+    scores: list[float] = found[1:].clip(-1, 1).tolist()
+    return scores
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Return each row at length 1; a row of length 0 stays unchanged."""
-    unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return unit
+def _centred(products: np.ndarray) -> np.ndarray:
+    """Turn dot products of vectors into their cosines, less the share of the mean of all but the first."""
+    to_mean = products[:, 1:].mean(axis=1)
+    common = _COMMON * (to_mean - _COMMON / 2 * to_mean[1:].mean())
+    products -= common[:, None]
+    products -= common
+    return _normalise(products)
+
+
+def _normalise(products: np.ndarray) -> np.ndarray:
+    """Turn dot products of vectors into their cosines."""
+    inverse_lengths = 1 / np.sqrt(products.diagonal().clip(_TINY))
+    products *= inverse_lengths[:, None]
+    products *= inverse_lengths
+    return products
+
+
+def _neighbours(cosines: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of each vector and of what is nearest to it, and what they weigh, but for the last: nothing."""
+    rows = np.arange(len(cosines))
+    nearest = np.empty((len(cosines), min(1 + count, len(cosines))), np.intp)
+    similar = np.empty(nearest.shape, cosines.dtype)
+    for place in range(nearest.shape[1]):  # quicker than a partition of each row
+        nearest[:, place] = cosines.argmax(axis=1)
+        similar[:, place] = cosines[rows, nearest[:, place]]
+        cosines[rows, nearest[:, place]] = -np.inf
+    cosines[rows[:, None], nearest] = similar
+    return nearest[:, :-1], _weights(similar)[:, :-1]
+
+
+def _add_up(
+    rows: np.ndarray, nearest: np.ndarray, weights: np.ndarray, sums: np.ndarray, scratch: np.ndarray
+) -> np.ndarray:
+    """Put into `sums` the weighted sum of the rows that are nearest, for each, and return it."""
+    sums[:] = 0
+    for place, weight in zip(nearest.T, weights.T, strict=True):
+        np.take(rows, place, axis=0, out=scratch, mode="clip")
+        scratch *= weight[:, None]
+        sums += scratch
+    return sums
+
+
+def _weights(cosines: np.ndarray) -> np.ndarray:
+    """Return what neighbours weigh: from 1 for what is equal to the vector to 0 for the last, the least similar."""
+    least = cosines[:, -1:].clip(0)
+    weights: np.ndarray = ((cosines - least) / (1 - least).clip(_TINY)).clip(0)
+    weights[least[:, 0] > 1 - _TINY] = 1
+    return weights

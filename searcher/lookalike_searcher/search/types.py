@@ -40,7 +40,7 @@ class Search:
         min_similarity: the least similarity of a hit.
         by_product: whether a hit is a product's best image.
         exact: whether every image must be compared.
-        rerank: how many of the nearest are re-ranked; further hits follow by similarity. There is only one page then.
+        rerank: how many of the nearest are re-ranked; further hits, and pages, follow by similarity.
         after: the position of the last hit of the page before.
         search_id: the id of the search of which this is a later page; empty for a new search.
         verify: how many of the first hits are compared with the query by their fingerprints.
@@ -64,9 +64,24 @@ class Search:
     views: tuple[Embedding, ...] = ()
 
     @property
+    def offset(self) -> int:
+        """Return how many hits earlier pages had, while pages show what is re-ranked: all of it is ranked again."""
+        return self.after.depth if self.after and self.after.depth < self.rerank else 0
+
+    @property
+    def start(self) -> Position | None:
+        """Return the hit after which the page begins in the order of similarity; None: the nearest come first."""
+        return None if self.offset else self.after
+
+    @property
+    def reranked(self) -> int:
+        """Return how many of the nearest are re-ranked for this page."""
+        return 0 if self.start else self.rerank
+
+    @property
     def shortlist(self) -> int:
-        """Return how many hits to find, of which `limit` are returned."""
-        return max(self.limit, self.rerank)
+        """Return how many hits to find, the last of which are the page's."""
+        return max(self.offset + self.limit, self.reranked)
 
     @property
     def depth(self) -> int:

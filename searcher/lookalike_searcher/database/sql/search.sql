@@ -3,7 +3,6 @@
 -- $9 images to leave out; $10 the hash of the query's own file, empty if unknown; then the filter's. Hits are ordered by
 -- `rank`, their distance, but for the image of the query's own file: it comes first, however near others are. `found`
 -- says how many of the nearest there were and `reach` how far they go, in a row of their own if there is no hit.
--- (`id + 0`, as the planner, told not to sort, would walk the index over ids to find an image's references in order.)
 WITH {matching}own AS MATERIALIZED (
     SELECT candidate.image_id, candidate.vector <=> $1 AS distance
     FROM {schema}.image
@@ -30,17 +29,6 @@ FROM (
     SELECT count(*) AS found, max(distance) AS reach, {count_of_matching} AS matching FROM nearest
 ) AS counted
 LEFT JOIN (
-    SELECT
-        page.image_id, page.distance, page.rank, page.product AS group_product, image.sha256, image.width, image.height,
-        listed.*, image.featureless
-    FROM page
-    JOIN {schema}.image ON image.id = page.image_id
-    CROSS JOIN LATERAL (
-        SELECT uri, product, variant, staged, labels, count(*) OVER () AS reference_count
-        FROM {schema}.image_reference AS reference
-        WHERE reference.image_id = page.image_id {of_product} AND {filter}
-        ORDER BY id + 0
-        LIMIT $3
-    ) AS listed
+    {hit}
 ) AS hit ON true
 ORDER BY hit.rank, hit.image_id, hit.group_product

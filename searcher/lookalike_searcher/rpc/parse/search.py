@@ -10,7 +10,7 @@ from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector
 from lookalike_searcher.rpc.parse.fingerprint import fingerprint
-from lookalike_searcher.search import search_id
+from lookalike_searcher.search import reranking, search_id
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import POSITION_TYPES, Position, Search
 from lookalike_serving.fingerprint import Fingerprint
@@ -59,6 +59,8 @@ def _views(request: wire.SearchRequest) -> tuple[Embedding, ...]:
         raise InvalidField("page_token", "must be empty with views: there is one page", request.page_token)
     if request.rerank:
         raise InvalidField("rerank", "must be 0 with views", request.rerank)
+    if request.auto_rerank:
+        raise InvalidField("auto_rerank", "must be left out with views", request.auto_rerank)
     if request.group_by:
         raise InvalidField("group_by", "must be left out with views", request.group_by)
     validation.at_most("views", request.views, validation.MAX_VIEWS)
@@ -87,10 +89,10 @@ def _check_search_id(issued_id: str, project_id: int, token: str) -> None:
 
 def _rerank(request: wire.SearchRequest) -> int:
     """Return how many of the nearest images to re-rank."""
-    if request.rerank and request.page_token:
-        raise InvalidField(
-            "page_token", "must be empty where hits are re-ranked: there is one page", request.page_token
-        )
+    if request.auto_rerank:
+        if request.rerank:
+            raise InvalidField("rerank", "must be left out with auto_rerank", request.rerank)
+        return reranking.DEPTH
     return int(validation.between("rerank", request.rerank, 0, validation.MAX_LIMIT))
 
 

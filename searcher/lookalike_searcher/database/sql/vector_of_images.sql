@@ -1,3 +1,0 @@
-SELECT image_id, vector
-FROM {vectors}
-WHERE image_id = ANY ($1::bigint[])
