@@ -81,7 +81,7 @@ async def _read(reader: SpaceReader, size: int) -> _Page:
         depth = 2 + projection.neighbours + _MORE_CANDIDATES
         pairs = await connection.fetch(statement("augmentation_nearest", project.id, source.id), ids, depth)
         wanted = sorted({*ids, *(row["image_id"] for row in pairs)})
-        found = await connection.fetch(statement("vector_of_images", project.id, source.id), wanted)
+        found = await connection.fetch(statement("neighbour_vectors", project.id, source.id), wanted)
     stored = {row["image_id"]: row["vector"] for row in found}
     drawn = await asyncio.to_thread(_drawn, projection, stored, [(one, other) for one, other in pairs])
     return _Page(space.id, drawn, ids[-1] if ids else after, project.update_time if len(ids) < size else None)
