@@ -316,7 +316,17 @@ class Client:
             async for image_vector in image_vectors:
                 yield image_vector
 
-    async def adapt(self, project: str, *, unlabelled: bool = False, publish: bool = True, seed: int = 0) -> Adaptation:
+    async def adapt(
+        self,
+        project: str,
+        *,
+        label: str = "",
+        tell_variants_apart: bool = False,
+        copies: bool = False,
+        unlabelled: bool = False,
+        publish: bool = True,
+        seed: int = 0,
+    ) -> Adaptation:
         """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
 
         It is learned from two thirds of the products that have two or more images, measured on the others, and then
@@ -325,6 +335,11 @@ class Client:
 
         Args:
             project: the project's name.
+            label: images without a product of two or more images are grouped by the values of this label, which then
+                stand for products; empty: by none.
+            tell_variants_apart: whether variants of a product are learned to be told apart. Otherwise they are alike.
+            copies: whether images and what fingerprints prove to be their copies are alike; see `find_duplicates`,
+                which takes its time.
             unlabelled: learn without products (PCA whitening), which cannot be measured, and is always published.
             publish: whether to publish what helps, or only to measure.
             seed: chooses the products that are held out.
@@ -334,11 +349,12 @@ class Client:
             PreconditionError: it has too few products of two or more images, or numpy is not installed.
         """
         try:
-            from lookalike.adapt.run import adapt
+            from lookalike.adapt.run import Signals, adapt
         except ModuleNotFoundError as error:
             message = "adapt: needs the extra `adapt`: pip install 'lookalike[adapt]'"
             raise PreconditionError(message, reason="NOT_INSTALLED") from error
-        return await adapt(self._call(), project, unlabelled=unlabelled, publish=publish, seed=seed)
+        signals = Signals(label, tell_variants_apart, copies, unlabelled)
+        return await adapt(self._call(), project, signals, publish=publish, seed=seed)
 
     async def compare_spaces(
         self, project: str, space: str, *, sample_size: int = 100, limit: int = DEFAULT_LIMIT

@@ -307,7 +307,17 @@ class SyncClient:
         loop, client = self._client()
         return loop.iterate(lambda: client.export_vectors(project, space=space, fraction=fraction))
 
-    def adapt(self, project: str, *, unlabelled: bool = False, publish: bool = True, seed: int = 0) -> Adaptation:
+    def adapt(
+        self,
+        project: str,
+        *,
+        label: str = "",
+        tell_variants_apart: bool = False,
+        copies: bool = False,
+        unlabelled: bool = False,
+        publish: bool = True,
+        seed: int = 0,
+    ) -> Adaptation:
         """Learn a space of the shop's own from the products of its images, measure it, and publish it if it helps.
 
         It is learned from two thirds of the products that have two or more images, measured on the others, and then
@@ -316,6 +326,11 @@ class SyncClient:
 
         Args:
             project: the project's name.
+            label: images without a product of two or more images are grouped by the values of this label, which then
+                stand for products; empty: by none.
+            tell_variants_apart: whether variants of a product are learned to be told apart. Otherwise they are alike.
+            copies: whether images and what fingerprints prove to be their copies are alike; see `find_duplicates`,
+                which takes its time.
             unlabelled: learn without products (PCA whitening), which cannot be measured, and is always published.
             publish: whether to publish what helps, or only to measure.
             seed: chooses the products that are held out.
@@ -325,7 +340,17 @@ class SyncClient:
             PreconditionError: it has too few products of two or more images, or numpy is not installed.
         """
         loop, client = self._client()
-        return loop.call(client.adapt(project, unlabelled=unlabelled, publish=publish, seed=seed))
+        return loop.call(
+            client.adapt(
+                project,
+                label=label,
+                tell_variants_apart=tell_variants_apart,
+                copies=copies,
+                unlabelled=unlabelled,
+                publish=publish,
+                seed=seed,
+            )
+        )
 
     def compare_spaces(
         self, project: str, space: str, *, sample_size: int = 100, limit: int = DEFAULT_LIMIT

@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 
 from lookalike.adapt.choose import MIN_IMAGES, choose
+from lookalike.adapt.measure import precisions
 from lookalike.adapt.sample import NO_PAIRS, Sample
-from lookalike.evaluation.ranking import Vectors, leave_one_out, retrieval
+from lookalike.evaluation.ranking import Vectors
 from lookalike.ranking_metrics import Counts
 from tests.bench.figures import Figure
 from tests.bench.labelled_photos import Set
@@ -39,18 +40,26 @@ def measure(own: Set) -> list[Figure]:
 
 
 def _gain(vectors: Vectors, labels: Counts, shop: Counts, seed: int) -> tuple[float, str]:
-    sample = Sample(vectors[shop], labels[shop], NO_PAIRS, NO_PAIRS)
+    groups = _groups(labels)
+    sample = Sample(vectors[shop], groups[shop], NO_PAIRS, NO_PAIRS)
     if len(sample.vectors) < MIN_IMAGES:
         return 1.0, "nothing"
     choice = choose(sample, None, np.ones(len(sample.vectors), bool), seed)
-    if choice.projection is None:
+    projection = choice.projection
+    if projection is None:
         return 1.0, "nothing"
-    others, shown = vectors[~shop], labels[~shop]
-    before, after = (
-        retrieval(leave_one_out(searched), shown).figures()["map"]
-        for searched in (others, choice.projection.apply(others))
-    )
-    return after / before, choice.learning.method
+    others, shown = vectors[~shop], groups[~shop]
+    queries = np.flatnonzero(shown >= 0)
+    before = precisions(others, shown, queries).mean()
+    after = precisions(projection.apply(others), shown, queries, projection.neighbours).mean()
+    called = f"{choice.learning.method} {len(projection.matrix)}, {projection.neighbours} neighbours"
+    return float(after / before), called
+
+
+def _groups(labels: Counts) -> Counts:
+    """The number of each photo's label, or -1 where no other photo bears it."""
+    _, of_photo, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.where(sizes[of_photo] > 1, of_photo, -1)
 
 
 def summary(figures: Sequence[Figure]) -> list[Figure]:

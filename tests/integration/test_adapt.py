@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from lookalike import Client, NotFoundError, PreconditionError
+from lookalike import Client, InvalidRequestError, NotFoundError, PreconditionError
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
@@ -42,10 +42,15 @@ async def client(searcher: Server) -> AsyncIterator[Client]:
         yield client
 
 
-async def index(writer: Writer, vectors: np.ndarray, product: Callable[[int], str]) -> None:
+async def index(
+    writer: Writer,
+    vectors: np.ndarray,
+    product: Callable[[int], str],
+    labels: Callable[[int], dict[str, str]] = lambda _: {},
+) -> None:
     requests = []
     for seed, values in enumerate(vectors):
-        request = writer.request(seed, product=product(seed), embedded=False)
+        request = writer.request(seed, product=product(seed), labels=labels(seed), embedded=False)
         request.embedding.CopyFrom(common.Embedding(space=SPACE, values=values))
         requests.append(request)
     assert await writer.send(*requests) == [INDEXED] * len(vectors)
@@ -114,6 +119,25 @@ async def test_what_does_not_help_is_refused(writer: Writer, adapt: Command, cli
     code, said = await adapt(writer.project, "--cut-over")
     assert (code, "does not help" in said) == (1, True), said
     assert len((await client.get_project(writer.project)).spaces) == 1
+
+
+async def test_a_label_stands_for_products_and_the_space_says_so(
+    writer: Writer, adapt: Command, client: Client
+) -> None:
+    """Each product has one photo, and four products are of a series."""
+    vectors, groups = clusters(PRODUCTS)
+    await index(writer, vectors, lambda seed: f"p{seed}", lambda seed: {"series": f"s{groups[seed]}"})
+    with pytest.raises(PreconditionError, match="0 products of two or more images"):
+        await client.adapt(writer.project, copies=True)
+    code, said = await adapt(writer.project, "--label", "series", "--tell-variants-apart", "--dry-run")
+    assert (code, f"0 products of two or more images, {PRODUCTS} values of the label" in said) == (0, True), said
+    done = await client.adapt(writer.project, label="series", tell_variants_apart=True)
+    space = next(space for space in (await client.get_project(writer.project)).spaces if space.name == done.space)
+    assert space.learning
+    assert (space.learning.labels, space.learning.products) == (PRODUCTS, 0)
+    assert space.learning.tells_variants_apart
+    with pytest.raises(InvalidRequestError, match="label"):
+        await client.adapt(writer.project, label="x" * 65)
 
 
 async def test_too_few_products_are_told_and_can_be_done_without(writer: Writer, client: Client) -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import datetime
+import re
+from pathlib import Path
 
 import pytest
 
+import lookalike_searcher.database as database_package
 from lookalike_searcher.database import pool
 from lookalike_searcher.database.connection import connected, prepare
 from lookalike_searcher.errors import DatabaseUnavailable
@@ -30,6 +33,18 @@ async def test_lists_of_what_we_store_go_in_and_out(database_url: str, kind: str
     async with connected(database_url) as connection:
         await prepare(connection)
         assert await connection.fetchval(f"SELECT $1::{kind}[]", values) == values
+
+
+async def test_no_type_is_looked_up_later_as_that_would_leave_a_pooler_without_jit(database_url: str) -> None:
+    texts = [path.read_text() for path in Path(database_package.__file__).parent.rglob("*.sql")]
+    cast = {kind for text in texts for kind in re.findall(r"::([a-z ]+)\[\]", text)}
+    stored = {kind for text in texts for kind in re.findall(r"^ +\w+ +([a-z ]+)\[\]", text, re.MULTILINE)}
+    assert {"date", "double precision"} <= cast | stored
+    async with connected(database_url) as connection:
+        await prepare(connection)
+        connection._intro_query = "no statement"
+        for kind in cast | stored:
+            assert await connection.fetchval(f"SELECT $1::{kind}[]", []) == []
 
 
 async def test_types_are_found_by_their_numbers_however_many_there_are(database_url: str) -> None:

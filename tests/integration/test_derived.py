@@ -16,10 +16,11 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import fill
-from lookalike_searcher.indexes import backfill
+from lookalike_searcher.indexes import augmentation, backfill
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.space_reader import SpaceReader
 from tests.indexer import INDEXED, Writer, refused, sha256, vector
 from tests.lock_holder import LockHolder
 
@@ -121,6 +122,41 @@ async def test_maintenance_fills_a_derived_space_with_what_its_source_holds(writ
     assert await spaces(writer) == [(BASE, "", IMAGES), (OWN, BASE, IMAGES)]
     await assert_whole(database, writer, range(IMAGES))
     assert (await maintained(database)).maintenance.labels("fill", "done")._value.get() == 0
+
+
+def drawn(seed: int, others: int, neighbours: int) -> np.ndarray:
+    """A projected vector, drawn towards its nearest among so many, by how far each is above the one that follows."""
+    all_projected = np.array([projected(vector(other)) for other in range(others)])
+    cosines = all_projected @ all_projected[seed]
+    *nearest, last = np.argsort(-cosines)[: neighbours + 2]  # itself among them
+    background = max(0, cosines[last])
+    total = ((cosines[nearest] - background) / (1 - background)).clip(0) ** 0.5 @ all_projected[nearest]
+    return np.asarray(total / np.linalg.norm(total))
+
+
+async def test_vectors_are_drawn_towards_neighbours_whenever_they_came(writer: Writer, database: Database) -> None:
+    """Each image is a candidate here. One that came later is stored as it is, drawn next, and draws no earlier one."""
+    await writer.stub.CreateSpace(derive(writer, neighbour_count=6))
+    await maintained(database)
+    await assert_whole(database, writer, range(IMAGES))
+    project = await registry.get(database, writer.project)
+    space = project.in_space(OWN)
+    reader = SpaceReader(database, project.name, project.id, OWN, space.id)
+    await augmentation.step(reader, 7)  # the searcher is killed then
+    metrics = await maintained(database)
+    assert metrics.maintenance.labels("augment", "done")._value.get() == 1
+    await writer.send(writer.request(IMAGES, product="new"))
+    found = await stored(database, writer, OWN)
+    for seed in range(IMAGES):
+        np.testing.assert_allclose(found[sha256(seed)], drawn(seed, IMAGES, 6), atol=1e-3)
+    np.testing.assert_allclose(found[sha256(IMAGES)], projected(vector(IMAGES)), atol=2e-4)
+    await maintained(database)
+    later = await stored(database, writer, OWN)
+    np.testing.assert_allclose(later.pop(sha256(IMAGES)), drawn(IMAGES, IMAGES + 1, 6), atol=1e-3)
+    assert all((later[one] == found[one]).all() for one in later)
+    assert (await maintained(database)).maintenance.labels("augment", "done")._value.get() == 0
+    answer = await writer.stub.GetProject(wire.GetProjectRequest(name=writer.project))
+    assert [space.neighbour_count for space in answer.project.spaces] == [0, 6]
 
 
 async def test_writers_and_the_filling_together_lose_nothing(writer: Writer, database: Database) -> None:

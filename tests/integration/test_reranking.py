@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 import pytest
 
-from lookalike import Client, Embedding, InvalidRequestError, Query, SearchResult
+from lookalike import Client, Embedding, Hit, InvalidRequestError, Query, SearchResult
 from lookalike.v1 import common_pb2 as common
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.search.reranking import DEPTH, scores
@@ -72,7 +72,7 @@ async def test_the_limit_is_left_of_a_longer_shortlist(client: Client, shop: str
 async def test_pages_go_on_in_the_new_order_and_then_by_similarity(client: Client, shop: str) -> None:
     """No hit is there twice or missing, whatever the pages' sizes."""
     whole, plain = await answers(client, shop, query(limit=200, rerank=50), query(limit=200))
-    token, found = "", []
+    token, found = "", list[Hit]()
     for limit in (7, 20, 30, 15, 15, 15):  # the third one has the last that are re-ranked, and the first that are not
         page = await client.search(shop, **vars(query(limit=limit, rerank=50, page_token=token)))
         found += page.hits

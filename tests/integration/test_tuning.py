@@ -43,11 +43,11 @@ class Background:
 
     def __init__(self, database: Database) -> None:
         self.metrics, self.database = Metrics(), database
-        self._maintenance = Maintenance(CONFIG, database, self.metrics)
+        self.maintenance = Maintenance(CONFIG, database, self.metrics)
         self.tuner = Tuner(CONFIG, database, self.metrics, Load(database))
 
     async def until_nothing_is_due(self) -> None:
-        while await self.tuner.once() + await self._maintenance.once():
+        while await self.tuner.once() + await self.maintenance.once():
             pass
 
 
@@ -127,10 +127,15 @@ async def test_what_helps_is_proposed_accepted_watched_and_taken_back(
 
     done = await commands.ask(*accept.split()[1:], "--searcher", address(searcher))
     assert done.code == 0
+    assert await background.tuner.once() == 1
+    assert await background.maintenance.once() == 1
+    assert await background.tuner.once() == 0, "its vectors are still to be drawn towards their neighbours"
     await background.until_nothing_is_due()
     tuned = await client.get_project(writer.project)
     assert tuned.space == name
     assert tuned.spaces[0].learning == learning
+    assert tuned.spaces[0].neighbours > 0
+    assert f"drawn towards {tuned.spaces[0].neighbours} neighbours" in proposed.tuning.detail
     assert tuned.tuning
     assert tuned.tuning.stage is TuningStage.WATCHING
 

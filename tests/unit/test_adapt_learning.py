@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from lookalike.adapt import contrast, measure
 from lookalike.adapt.contrast import PositivePairs
 from lookalike.adapt.learning import Projection, learn
-from lookalike.adapt.sample import collect
+from lookalike.adapt.sample import Sample, collect
 from lookalike.records import Embedding, Feedback, HitFeedback, ImageVector, Verdict
 from tests.lazily import Lazily
 from tests.product_vectors import clusters
@@ -169,6 +170,33 @@ def test_a_label_is_the_only_product_of_two_images_that_show_something() -> None
     assert a != c
     assert found.products == 2
     np.testing.assert_array_equal(found.vectors[:, 0], np.arange(8))
+
+
+def test_labels_stand_for_products_where_there_are_none_and_variants_can_be_told_apart() -> None:
+    shown = [
+        ImageVector("0", ("a",), b"", False, ("red",), ("hat",)),
+        ImageVector("1", ("a",), b"", False, ("red",), ("hat",)),
+        ImageVector("2", ("a",), b"", False, ("blue",), ("hat",)),
+        ImageVector("3", ("b",), b"", False, (), ("hat",)),
+        ImageVector("4", (), b"", False, (), ("hat", "shoe")),
+        ImageVector("5", ("a",), b"", False, ("red", "blue"), ("shoe",)),
+    ]
+
+    async def vectors() -> AsyncIterator[ImageVector]:
+        for image in shown:
+            yield replace(image, values=np.zeros(512, "<f2").tobytes())
+
+    def groups(**options: object) -> tuple[list[list[int]], Sample]:
+        found = asyncio.run(collect(vectors(), nothing(), SPACE, 512, **options))
+        return [
+            np.flatnonzero(found.groups == group).tolist() for group in np.unique(found.groups) if group >= 0
+        ], found
+
+    alike, sample = groups(copies=[("3", "4"), ("3", "not there")])
+    assert (alike, sample.products, sample.labels) == ([[0, 1, 2, 5]], 1, 0)
+    assert (sample.pairs.tolist(), sample.copies, sample.judgements) == ([[3, 4]], 1, 0)
+    apart, sample = groups(tell_variants_apart=True)
+    assert (apart, sample.products, sample.labels) == ([[0, 1], [2, 3]], 1, 1), "hats without such a product"
 
 
 def said(query: str, hits: dict[str, Verdict | None], embedding: Embedding | None = None) -> Feedback:

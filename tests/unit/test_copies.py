@@ -3,12 +3,13 @@
 from functools import cache
 from itertools import permutations, product
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from lookalike.evaluation.alterations import ALTERATIONS, Alteration
-from lookalike_searcher.copies.proof import Kind, Proof
+from lookalike_searcher.copies.proof import Corners, Kind, Proof
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.copies.verification import verify
 from lookalike_serving.fingerprint import Fingerprint, making
@@ -127,6 +128,13 @@ def test_a_photo_in_other_colours_is_told_from_a_copy(name: str) -> None:
     assert proof.recoloured > 2 * proof_of(ALTERATIONS["jpeg-30"]).recoloured
 
 
+@pytest.mark.parametrize("name", RECOLOURED)
+def test_faint_colours_that_were_turned_are_told_too(name: str) -> None:
+    faint = ImageEnhance.Color(ASTRONAUT.convert("RGB")).enhance(0.15)
+    assert verify(side(RECOLOURED[name](faint)), side(faint)).kind is Kind.RECOLOURED
+    assert verify(side(ALTERATIONS["jpeg-30"](faint)), side(faint)).kind is Kind.NEAR_DUPLICATE
+
+
 @pytest.mark.parametrize(("one", "other"), list(permutations(range(4), 2)))
 def test_different_photos_are_similar_at_best(one: int, other: int) -> None:
     photos = (ASTRONAUT, CAT, COFFEE, ROCKET)
@@ -136,6 +144,55 @@ def test_different_photos_are_similar_at_best(one: int, other: int) -> None:
 def test_two_shots_of_one_scene_are_no_copies() -> None:
     left, right = (side(shipped(f"motorcycle_{eye}.png")) for eye in ("left", "right"))
     assert verify(left, right).kind is Kind.SIMILAR
+
+
+def seen_from(photo: Image.Image, corners: Corners, size: tuple[int, int] = (400, 400)) -> Image.Image:
+    """What a camera sees whose picture's corners are these places of the photo."""
+    pixels = [(x * size[0], y * size[1]) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    transform = cv2.getPerspectiveTransform(np.array(corners, np.float32), np.array(pixels, np.float32))
+    return Image.fromarray(
+        cv2.warpPerspective(np.asarray(photo.convert("RGB")), transform, size, borderValue=(90,) * 3)
+    )
+
+
+def test_a_photographed_print_is_proven_with_its_corners() -> None:
+    """The left edge is nearer to the camera than the right one."""
+    corners = ((-30, 20), (560, -120), (560, 632), (-30, 492))
+    proof = verify(side(seen_from(ASTRONAUT, corners)), original())
+    assert (proof.kind, proof.cropped) == (Kind.NEAR_DUPLICATE, False)
+    assert np.abs(np.array(proof.corners_in_image) * 512 - corners).max() < 12
+
+
+def test_two_shots_of_one_flat_scene_are_no_copies_though_all_agrees_where_both_are() -> None:
+    """The camera turned a little in between, so each shows what the other does not."""
+    shots = [
+        side(seen_from(ASTRONAUT, corners))
+        for corners in (((0, 0), (400, 20), (400, 400), (10, 410)), ((90, 70), (500, 90), (512, 500), (100, 480)))
+    ]
+    assert verify(*shots).kind is Kind.SIMILAR
+
+
+def test_two_crops_of_one_photo_are_copies_though_each_shows_what_the_other_does_not() -> None:
+    crops = side(ASTRONAUT.crop((0, 0, 400, 420))), side(ASTRONAUT.crop((90, 70, 512, 512)).resize((300, 300)))
+    assert verify(*crops).kind is Kind.NEAR_DUPLICATE
+
+
+def test_a_photo_of_which_four_places_are_found_again_is_proven() -> None:
+    ground = ROCKET.convert("RGB").resize((900, 600))
+    ground.paste(COFFEE.resize((200, 133)), (500, 200))
+    proof = verify(side(ground), side(COFFEE))
+    assert (proof.kind, proof.inliers) == (Kind.NEAR_DUPLICATE, 4)
+
+
+def test_a_part_that_was_pasted_into_another_picture_is_proven_though_the_rest_shows_something_else() -> None:
+    ground = COFFEE.resize((640, 560))
+    ground.paste(CAT.crop((60, 40, 390, 280)), (150, 180))
+    assert verify(side(ground), side(CAT)).kind is Kind.NEAR_DUPLICATE
+
+
+def test_the_corners_of_a_turned_crop_are_no_sign_against_it() -> None:
+    proof = proof_of(lambda photo: photo.crop((60, 60, 452, 452)).rotate(10, expand=True, fillcolor="white"))
+    assert proof.confidence > 0.9
 
 
 def test_different_products_with_the_same_logo_are_no_copies() -> None:

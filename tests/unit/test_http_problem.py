@@ -3,19 +3,18 @@
 import asyncio
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import grpc
 import pytest
 from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
 from lookalike_gateway import problems
 from lookalike_gateway.models.problem import Problem
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
+from lookalike_serving.security.errors import KeysUnavailable
 
 NOBODY = cast("Request", None)
 
@@ -68,6 +67,12 @@ def test_when_to_come_back_is_said_in_whole_seconds(seconds: float | None, heade
 
 def test_who_cannot_be_reached_may_be_soon() -> None:
     assert answered(LookalikeError("away", code=grpc.StatusCode.UNAVAILABLE))[2]["retry-after"] == "1"
+
+
+def test_who_cannot_be_let_in_for_want_of_keys_may_be_soon() -> None:
+    request = Request({"type": "http", "method": "GET", "path": "/v1/model", "headers": []})
+    response = asyncio.run(problems.from_domain(request, KeysUnavailable()))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
 def test_a_broken_rule_is_told_with_the_value_if_there_is_one() -> None:

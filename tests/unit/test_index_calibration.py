@@ -34,8 +34,8 @@ def test_the_least_depth_that_is_enough_is_chosen_or_else_the_knee(
 
 
 def test_few_queries_that_find_nothing_do_not_make_all_searches_slower() -> None:
-    """Two of 200 find none of their nearest, but at a depth that takes five times as long."""
-    unreached = [Rung(ef_search, 0.99, ef_search / 1e5, standard_error=0.007) for ef_search in (100, 200, 500)]
+    """Three of 200 find none of their nearest, but at a depth that takes five times as long."""
+    unreached = [Rung(ef_search, 0.985, ef_search / 1e5, standard_error=0.0086) for ef_search in (100, 200, 500)]
     curve = Curve(10, (*unreached, Rung(1000, 1.0, 0.01)), 0.05)
     assert curve.choose(0.99) == 100
     everywhere = [Rung(rung.ef_search, rung.recall, rung.seconds, 0.001) for rung in unreached]

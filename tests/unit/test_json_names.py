@@ -64,7 +64,7 @@ _SHOWN = "sha256 width height imageUrl thumbnailUrl productVariants references r
             " tuning",
         ),
         (Limits, "maxImages maxHits searchesPerSecond maxBatch"),
-        (Space, "name dimensions serves vectors index learning"),
+        (Space, "name dimensions serves vectors index learning neighbours"),
         (Index, "state progress phase recall"),
         (ProjectChange, "searchEnabled"),
         (

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from lookalike.adapt.augmentation import augment
 from lookalike.adapt.choose import Choice, choose
 from lookalike.adapt.learning import Projection, mean_taken_out
 from lookalike.adapt.measure import bootstrapped
@@ -64,14 +65,42 @@ def test_only_products_that_came_later_are_measured() -> None:
     assert (none.projection, none.learning.gain) == (None, None)
 
 
-def test_with_too_few_products_the_mean_is_taken_out_unless_something_serves() -> None:
-    sample = shop(5)
+def test_without_products_the_mean_is_taken_out_unless_something_serves() -> None:
+    sample = replace(shop(5), groups=np.full(20, -1))
     choice = chosen(sample)
     assert choice.projection
     assert (choice.learning.method, choice.learning.gain) == ("mean", None)
     np.testing.assert_array_equal(choice.projection.matrix, np.eye(200))
+    assert choice.projection.neighbours == 0
     np.testing.assert_allclose(choice.projection.centre, sample.vectors.mean(axis=0), atol=1e-6)
     assert chosen(sample, choice.projection).projection is None
+
+
+def test_with_too_few_products_for_certainty_what_seems_best_without_labels_is_taken() -> None:
+    """Five products of many photos: neighbours help here, and nothing is learned from labels."""
+    vectors, groups = clusters(5, images=12)
+    sample = Sample(vectors, groups, NO_PAIRS, NO_PAIRS)
+    choice = chosen(sample)
+    assert choice.projection
+    assert choice.projection.neighbours > 0
+    assert (choice.learning.method, choice.learning.products) == ("mean", 0)
+    assert choice.learning.gain
+    assert choice.learning.gain.after > choice.learning.gain.before
+    assert chosen(sample, choice.projection).projection is None
+
+
+def test_an_image_that_is_searched_for_draws_none_of_those_that_it_is_searched_among() -> None:
+    """The closed form is what comes out if each query is left out in turn; of the neighbours, one is missing then."""
+    vectors, _ = clusters(4)
+    queries = np.array([0, 5, 6])
+    found = augment(vectors, 3).similarities(vectors, queries)
+    for row, query in enumerate(queries):
+        for image in set(range(len(vectors))) - {query}:
+            cosines = vectors @ vectors[image]
+            *nearest, last = np.argsort(-cosines)[:5]  # itself among them
+            rest = [place for place in nearest if place != query]
+            drawn = ((cosines[rest] - cosines[last]) / (1 - cosines[last])) ** 0.5 @ vectors[rest]
+            assert found[row, image] == pytest.approx(drawn @ vectors[query] / np.linalg.norm(drawn), abs=1e-5)
 
 
 def test_intervals_from_few_products_are_wider() -> None:

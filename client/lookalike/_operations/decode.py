@@ -97,7 +97,14 @@ def image(message: searcher_pb2.Image) -> Image:
 
 def image_vector(message: searcher_pb2.ImageVector) -> ImageVector:
     """Return the record of an image's vector."""
-    return ImageVector(message.sha256.hex(), tuple(message.products), message.values, message.featureless)
+    return ImageVector(
+        message.sha256.hex(),
+        tuple(message.products),
+        message.values,
+        message.featureless,
+        tuple(message.variants),
+        tuple(message.label_values),
+    )
 
 
 def search_result(message: searcher_pb2.SearchResponse, embed_seconds: float, search_seconds: float) -> SearchResult:

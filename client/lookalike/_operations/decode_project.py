@@ -88,7 +88,15 @@ def _space(message: searcher_pb2.Space) -> Space:
     dimensions = message.dimensions or DEFAULT_DIMENSIONS  # of a searcher that does not say
     learned = learning.decode(message.learning) if message.HasField("learning") else None
     return Space(
-        message.name, message.serves, message.vector_count, index, created, message.source, dimensions, learned
+        message.name,
+        message.serves,
+        message.vector_count,
+        index,
+        created,
+        message.source,
+        dimensions,
+        learned,
+        message.neighbour_count,
     )
 
 

@@ -150,6 +150,7 @@ def projection(record: Projection) -> wire.Projection:
         matrix=record.matrix,
         centre=record.centre,
         learning=learning.encode(record.learning) if record.learning else None,
+        neighbour_count=record.neighbours,
     )
 
 

@@ -13,6 +13,9 @@ def encode(record: Learning) -> wire.Learning:
         image_count=record.images,
         product_count=record.products,
         judgement_count=record.judgements,
+        label_count=record.labels,
+        copy_count=record.copies,
+        tells_variants_apart=record.tells_variants_apart,
     )
     if record.gain:
         products, queries, before, after, low, high = astuple(record.gain)
@@ -35,4 +38,7 @@ def decode(message: wire.Learning) -> Learning:
         gain=MeasuredGain(gain.product_count, gain.query_count, gain.before, gain.after, gain.low, gain.high)
         if message.HasField("gain")
         else None,
+        labels=message.label_count,
+        copies=message.copy_count,
+        tells_variants_apart=message.tells_variants_apart,
     )

@@ -10,10 +10,12 @@ from lookalike.records import ImageVector
 from lookalike.v1 import searcher_pb2 as wire
 
 
-async def read(call: Call, project_name: str, space: str, fraction: float) -> AsyncGenerator[ImageVector, None]:
+async def read(
+    call: Call, project_name: str, space: str, fraction: float, label: str = ""
+) -> AsyncGenerator[ImageVector, None]:
     """Yield the vectors, also over several connections."""
     with encode.sendable():
-        request = wire.ExportVectorsRequest(project=project_name, space=space, fraction=fraction)
+        request = wire.ExportVectorsRequest(project=project_name, space=space, fraction=fraction, label=label)
     await projects.get(call, project_name)  # says at once what is wrong, or that nobody is there
     async with aclosing(server_stream.answers(call, call.searcher.ExportVectors, request)) as answers:
         async for answer in answers:

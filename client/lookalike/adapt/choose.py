@@ -3,8 +3,8 @@
 What is chosen helps beyond doubt, on products that it was not learned from; see `choose`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -26,14 +26,17 @@ _WIDTHS: Final = (256,)
 the memory then. With 128, allowed too, 1.3 % were lost on groceries that were not measured by."""
 _LOST: Final = 0.005
 """The narrowest is taken whose mean average precision is lower by this share at most."""
+_NEIGHBOURS: Final = (0, 4, 8, 16)
+"""Images are drawn towards so many of their neighbours; see `augmentation`."""
 MEAN: Final = "mean"
 PRODUCTS: Final = "products"
 
 
 class _Kind(NamedTuple):
-    """The kind of a projection is its method, and how many dimensions it leads to."""
+    """The kind of a projection is its method, by how many neighbours, and to how many dimensions it leads."""
 
     method: str
+    neighbours: int
     dimensions: int
 
 
@@ -49,10 +52,11 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     """Return the projection that gains most over what serves, among those that help beyond doubt.
 
     The products are split into three parts. Each part is searched among itself by what was learned from the two others,
-    and by what serves. The interval of the difference comes from a bootstrap over products, with 99 % confidence; it
-    must be above 0 as a whole. If nothing is certain, and there are fewer than 20 products, the mean is taken out where
-    nothing else serves, unless that seems to be worse: it gained 0 to 7 % on four sets of photos, and lost .3 % at
-    worst; see docs/quality.md.
+    and by what serves. With too few products for that, all are searched, by what is learned without them: the mean, and
+    neighbours. The interval of the difference comes from a bootstrap over products, with 99 % confidence; it must be
+    above 0 as a whole. If nothing is certain, and there are fewer than 20 products, then where nothing else serves, the
+    mean is taken out, with the neighbours that seem to be best, unless all seems to be worse: the mean alone gained 0
+    to 7 % on four sets of photos, and lost .3 % at worst; see docs/quality.md.
 
     What is learned from products has the fewest dimensions that lose next to nothing; see _WIDTHS.
 
@@ -65,41 +69,51 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     stale = np.unique(sample.groups[~fresh])
     judged = np.isin(sample.groups, stale, invert=True) & (sample.groups >= 0)
     products = len(np.unique(sample.groups[judged]))
-    gains = _gains(sample, judged, serving, seed) if products >= _LEAST_PRODUCTS else {}
+    gains = _gains(sample, judged, serving, seed) if products > 1 else {}
     certain = {kind: gain for kind, gain in gains.items() if gain.helps}
     if not certain and products < _ENOUGH_PRODUCTS:
-        return _by_the_mean(sample, serving, gains.get(_Kind(MEAN, sample.vectors.shape[1])))
+        return _without_certainty(sample, serving, gains)
     kind = _best(certain or gains)
-    projection = _projections(sample)[kind] if certain else None
+    projection = dict(_projections(sample, by_products=kind.method == PRODUCTS))[kind] if certain else None
     return Choice(projection, _learning(kind.method, sample, gains[kind]))
 
 
 def _best(gains: Mapping[_Kind, MeasuredGain]) -> _Kind:
-    """Return the kind that gains most, with as few dimensions as lose next to nothing."""
-    method, _ = max(gains, key=lambda kind: gains[kind].after)
-    enough = (1 - _LOST) * max(gain.after for gain in gains.values())
-    return min(kind for kind, gain in gains.items() if kind.method == method and gain.after >= enough)
+    """Return the kind that gains most, with as few neighbours, and then dimensions, as lose next to nothing."""
+    best = max(gains, key=lambda kind: gains[kind].after)
+    enough = (1 - _LOST) * gains[best].after
+    return min(kind for kind in gains if kind.method == best.method and gains[kind].after >= enough)
 
 
-def _projections(sample: Sample) -> dict[_Kind, Projection]:
-    """Return what can be learned from the sample, by its kind."""
-    learned = learn(sample.vectors, sample.groups, sample.pairs, sample.apart)
+def _projections(sample: Sample, *, by_products: bool) -> Iterator[tuple[_Kind, Projection]]:
+    """Yield what can be learned from the sample, each by its kind."""
     size = sample.vectors.shape[1]
-    narrow = {width: narrowed(learned, sample.vectors, width) for width in _WIDTHS if width <= size / 2}
-    by_products = {_Kind(PRODUCTS, width): projection for width, projection in {**narrow, size: learned}.items()}
-    return {_Kind(MEAN, size): mean_taken_out(sample.vectors), **by_products}
+    projections = {(MEAN, size): mean_taken_out(sample.vectors)}
+    if by_products:
+        learned = learn(sample.vectors, sample.groups, sample.pairs, sample.apart)
+        projections |= {
+            (PRODUCTS, width): narrowed(learned, sample.vectors, width) for width in _WIDTHS if width <= size / 2
+        }
+        projections[PRODUCTS, size] = learned
+    for (method, width), projection in projections.items():
+        for neighbours in _NEIGHBOURS:
+            yield _Kind(method, neighbours, width), replace(projection, neighbours=neighbours)
 
 
-def _by_the_mean(sample: Sample, serving: Projection | None, gain: MeasuredGain | None) -> Choice:
-    """Take the mean out without certainty, unless something else serves, or it seems to be worse."""
+def _without_certainty(sample: Sample, serving: Projection | None, gains: Mapping[_Kind, MeasuredGain]) -> Choice:
+    """Take the mean out, with the best neighbours, unless something else serves, or it seems to be worse."""
+    measured = {kind: gain for kind, gain in gains.items() if kind.method == MEAN}
+    kind = _best(measured) if measured else _Kind(MEAN, 0, sample.vectors.shape[1])
+    gain = measured.get(kind)
+    projection = replace(mean_taken_out(sample.vectors), neighbours=kind.neighbours)
     worse = gain is not None and gain.after < gain.before
-    return Choice(None if serving or worse else mean_taken_out(sample.vectors), _learning(MEAN, sample, gain))
+    return Choice(None if serving or worse else projection, _learning(MEAN, sample, gain))
 
 
 def _learning(method: str, sample: Sample, gain: MeasuredGain | None = None) -> Learning:
     if method == MEAN:
         return Learning(method, len(sample.vectors), 0, 0, gain)
-    return Learning(method, len(sample.vectors), sample.products, len(sample.pairs) + len(sample.apart), gain)
+    return Learning(method, len(sample.vectors), sample.products, sample.judgements, gain)
 
 
 def _gains(sample: Sample, judged: np.ndarray, serving: Projection | None, seed: int) -> dict[_Kind, MeasuredGain]:
@@ -107,16 +121,34 @@ def _gains(sample: Sample, judged: np.ndarray, serving: Projection | None, seed:
     before: list[np.ndarray] = []
     groups: list[np.ndarray] = []
     after: dict[_Kind, list[np.ndarray]] = {}
-    for part in measure.parts(sample.groups, _PARTS, seed):
+    for part, learned_from in _splits(sample, judged, seed):
         vectors, shown = measure.limited(sample.vectors[part & judged], sample.groups[part & judged], seed)
         if len(np.unique(shown)) < 2:  # there is nothing else to find
             continue
         queries = measure.drawn(len(vectors), seed)
         groups.append(shown[queries])
-        before.append(measure.precisions(serving.apply(vectors) if serving else vectors, shown, queries))
-        for kind, projection in _projections(sample.only(~part)).items():
-            after.setdefault(kind, []).append(measure.precisions(projection.apply(vectors), shown, queries))
+        before.append(_precisions(serving, vectors, shown, queries))
+        for kind, projection in _projections(learned_from, by_products=learned_from is not sample):
+            after.setdefault(kind, []).append(_precisions(projection, vectors, shown, queries))
     return {kind: _gain(before, found, groups, seed) for kind, found in after.items()}
+
+
+def _splits(sample: Sample, judged: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, Sample]]:
+    """Yield parts of the images, and what is learned from for each: the others, or all if there are few products."""
+    if len(np.unique(sample.groups[judged])) < _LEAST_PRODUCTS:
+        yield judged, sample
+        return
+    for part in measure.parts(sample.groups, _PARTS, seed):
+        yield part, sample.only(~part)
+
+
+def _precisions(
+    projection: Projection | None, vectors: np.ndarray, shown: np.ndarray, queries: np.ndarray
+) -> np.ndarray:
+    """Return the average precision of each query among projected images, or among the vectors themselves."""
+    if projection is None:
+        return measure.precisions(vectors, shown, queries)
+    return measure.precisions(projection.apply(vectors), shown, queries, projection.neighbours)
 
 
 def _gain(

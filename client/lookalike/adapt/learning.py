@@ -23,10 +23,13 @@ class Projection:
     Attributes:
         matrix: float32 of shape (k, d).
         centre: float32 of shape (d,).
+        neighbours: projected vectors of images are drawn towards so many of their nearest; see `augmentation`. Those of
+            queries are not.
     """
 
     matrix: np.ndarray
     centre: np.ndarray
+    neighbours: int = 0
 
     def apply(self, vectors: np.ndarray) -> np.ndarray:
         """Project vectors, float32 of shape (n, d). A vector at the centre has no direction and becomes 0."""

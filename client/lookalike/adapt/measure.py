@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from lookalike import ranking_metrics
+from lookalike.adapt.augmentation import augment
 from lookalike.adapt.learning import Projection
 from lookalike.records import Gain, Interval
 
@@ -44,7 +45,7 @@ def gain(vectors: np.ndarray, groups: np.ndarray, projection: Projection, seed: 
     vectors, groups = limited(vectors, groups, seed)
     queries = drawn(len(vectors), seed)
     before = precisions(vectors, groups, queries)
-    after = precisions(projection.apply(vectors), groups, queries)
+    after = precisions(projection.apply(vectors), groups, queries, projection.neighbours)
     intervals = [bootstrapped(values, groups[queries], seed) for values in (before, after, after - before)]
     return Gain(len(np.unique(groups)), len(queries), *intervals)
 
@@ -87,18 +88,20 @@ def _widening(products: int) -> float:
     return float(student / z * np.sqrt(products / freedom))
 
 
-def precisions(vectors: np.ndarray, groups: np.ndarray, queries: np.ndarray) -> np.ndarray:
+def precisions(vectors: np.ndarray, groups: np.ndarray, queries: np.ndarray, neighbours: int = 0) -> np.ndarray:
     """Return the average precision of each query; the query itself is not a hit.
 
     Args:
         vectors: float32 of shape (n, d).
         groups: the number of each image's product, of shape (n,).
-        queries: the places of the queries among the vectors.
+        queries: the places of the queries among the vectors, in rising order.
+        neighbours: the images, but not the queries, are augmented by so many; see `augmentation`.
     """
     blocks = []
+    augmented = augment(vectors, neighbours)
     for start in range(0, len(queries), _BATCH_SIZE):
         batch = queries[start : start + _BATCH_SIZE]
-        similarities = vectors[batch] @ vectors.T
+        similarities = augmented.similarities(vectors, batch)
         similarities[np.arange(len(batch)), batch] = np.inf  # the query comes first, and is left out below
         order = np.argsort(-similarities, axis=1, kind="stable")[:, 1:]
         right = groups[order] == groups[batch, np.newaxis]

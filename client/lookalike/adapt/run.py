@@ -2,12 +2,13 @@
 
 import asyncio
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
 import numpy as np
 
-from lookalike._operations import feedback, projects, vectors
+from lookalike._operations import decode_duplicates, duplicates, feedback, projects, vectors
 from lookalike._transport.call import Call
 from lookalike.adapt import measure, sample
 from lookalike.adapt.choose import PRODUCTS
@@ -17,6 +18,7 @@ from lookalike.adapt.space_name import space_name
 from lookalike.errors import AlreadyExistsError, PreconditionError
 from lookalike.records import Adaptation, Gain, Learning, MeasuredGain, Project, Space
 from lookalike.records import Projection as Published
+from lookalike.v1 import searcher_pb2 as wire
 
 _MIN_PRODUCTS: Final = 20
 """The number of products with two or more images that a measurement needs at least."""
@@ -24,16 +26,42 @@ _MAX_DIMENSIONS: Final = 2048
 """The most dimensions of which a space is derived with as many of its own; see Projection in the proto."""
 
 
-async def adapt(call: Call, project_name: str, *, unlabelled: bool, publish: bool, seed: int) -> Adaptation:
+@dataclass(frozen=True)
+class Signals:
+    """The signals are what is learned from, beside products and feedback.
+
+    Attributes:
+        label: images without a product of two or more images are grouped by this label; empty: by none.
+        tell_variants_apart: whether variants of a product are told apart.
+        copies: whether pairs that fingerprints prove to be copies are alike.
+        unlabelled: nothing at all is used but the vectors.
+    """
+
+    label: str = ""
+    tell_variants_apart: bool = False
+    copies: bool = False
+    unlabelled: bool = False
+
+
+async def adapt(call: Call, project_name: str, signals: Signals, *, publish: bool, seed: int) -> Adaptation:
     """Adapt a project; see `Client.adapt`."""
     details = await projects.get(call, project_name)
     source = _source(details)
     fraction = min(1.0, sample.most_images(source.dimensions) / max(1, details.image_count))
+    copies = await _copies(call, project_name) if signals.copies else []
     async with (
-        aclosing(vectors.read(call, project_name, source.name, fraction)) as exported,
+        aclosing(vectors.read(call, project_name, source.name, fraction, signals.label)) as exported,
         aclosing(feedback.list_all(call, project_name)) as judgements,
     ):
-        examples = await sample.collect(exported, judgements, source.name, source.dimensions)
+        examples = await sample.collect(
+            exported,
+            judgements,
+            source.name,
+            source.dimensions,
+            tell_variants_apart=signals.tell_variants_apart,
+            copies=copies,
+        )
+    unlabelled = signals.unlabelled
     if unlabelled:
         examples = Sample(examples.vectors, np.full(len(examples.vectors), -1, np.int64), NO_PAIRS, NO_PAIRS)
     _check(project_name, examples, unlabelled=unlabelled)
@@ -41,8 +69,27 @@ async def adapt(call: Call, project_name: str, *, unlabelled: bool, publish: boo
     space = ""
     if publish and (gain is None or gain.helps):
         learned = await asyncio.to_thread(_learn_from, examples)
-        space = await _publish(call, project_name, source.name, learned, _learning(examples, gain))
-    return Adaptation(source.name, len(examples.vectors), examples.products, gain, space)
+        learning = _learning(examples, signals, gain)
+        space = await _publish(call, project_name, source.name, learned, learning)
+    return Adaptation(
+        source.name,
+        len(examples.vectors),
+        examples.products,
+        gain,
+        space,
+        examples.labels,
+        examples.judgements,
+        examples.copies,
+    )
+
+
+async def _copies(call: Call, project_name: str) -> list[tuple[str, str]]:
+    """Return the pairs of images that fingerprints prove to be copies; see `Client.find_duplicates`."""
+    request = wire.FindDuplicatesRequest(project=project_name, verify=True)
+    async with aclosing(duplicates.answers(call, request)) as answers:
+        clusters = [decode_duplicates.cluster(answer) async for answer in answers if answer.HasField("cluster")]
+    proven = (found for cluster in clusters for found in cluster.images if found.proof)
+    return [(found.image.sha256, found.nearest_sha256) for found in proven]
 
 
 def _source(project: Project) -> Space:
@@ -67,7 +114,9 @@ def _source(project: Project) -> Space:
 def _check(project_name: str, examples: Sample, *, unlabelled: bool) -> None:
     minimum = 2 if unlabelled else _MIN_PRODUCTS
     count, noun = (
-        (len(examples.vectors), "images") if unlabelled else (examples.products, "products of two or more images")
+        (len(examples.vectors), "images")
+        if unlabelled
+        else (examples.products + examples.labels, "products of two or more images")
     )
     if count < minimum:
         raise PreconditionError(
@@ -88,13 +137,22 @@ def _learn_from(examples: Sample) -> Projection:
     return learn(examples.vectors, examples.groups, examples.pairs, examples.apart)
 
 
-def _learning(examples: Sample, gain: Gain | None) -> Learning:
+def _learning(examples: Sample, signals: Signals, gain: Gain | None) -> Learning:
     images = len(examples.vectors)
     if gain is None:
         return Learning("unlabelled", images, 0, 0)
     before, after, difference = gain.before.value, gain.after.value, gain.difference
     measured = MeasuredGain(gain.products, gain.queries, before, after, difference.low, difference.high)
-    return Learning(PRODUCTS, images, examples.products, len(examples.pairs) + len(examples.apart), measured)
+    return Learning(
+        PRODUCTS,
+        images,
+        examples.products,
+        examples.judgements,
+        measured,
+        examples.labels,
+        examples.copies,
+        signals.tell_variants_apart,
+    )
 
 
 async def _publish(call: Call, project_name: str, source: str, learned: Projection, learning: Learning) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -26,24 +26,35 @@ class Sample:
 
     An image belongs to a group if it shows a single product that another image shows too. An image of several products,
     such as a size chart or a logo, belongs to no group, because it does not look like one product; a featureless one
-    belongs to none either. A query without a group joins that of the hits that users judged right.
+    belongs to none either. Where variants are told apart, those of a product are groups of their own. An image without
+    such a group belongs to that of a label's value, if one was named, and shares it with another image. A query without
+    a group joins that of the hits that users judged right.
 
     Attributes:
         vectors: float32 of shape (n, d).
         groups: the number of each image's product, of shape (n,); -1 for an image without a group.
-        pairs: the places of queries and of hits that users judged right, of shape (m, 2).
+        pairs: the places of queries and of hits that users judged right, and of copies, of shape (m, 2).
         apart: the places of queries and of hits that users judged wrong, of shape (k, 2).
+        labels: how many groups are values of a label.
+        copies: how many of the pairs are copies.
     """
 
     vectors: np.ndarray
     groups: np.ndarray
     pairs: np.ndarray
     apart: np.ndarray
+    labels: int = 0
+    copies: int = 0
 
     @property
     def products(self) -> int:
-        """Return the number of products with two or more images."""
-        return len(np.unique(self.groups[self.groups >= 0]))
+        """Return the number of products with two or more images, or of what stands for them, but not labels."""
+        return len(np.unique(self.groups[self.groups >= 0])) - self.labels
+
+    @property
+    def judgements(self) -> int:
+        """Return the number of pairs that users judged."""
+        return len(self.pairs) - self.copies + len(self.apart)
 
     def only(self, mask: np.ndarray) -> "Sample":
         """Return the images where `mask`, of shape (n,), is true, with the pairs that are between them."""
@@ -58,7 +69,13 @@ def most_images(dimensions: int) -> int:
 
 
 async def collect(
-    vectors: AsyncIterable[ImageVector], feedback: AsyncIterable[Feedback], source: str, dimensions: int
+    vectors: AsyncIterable[ImageVector],
+    feedback: AsyncIterable[Feedback],
+    source: str,
+    dimensions: int,
+    *,
+    tell_variants_apart: bool = False,
+    copies: Sequence[tuple[str, str]] = (),
 ) -> Sample:
     """Collect all vectors and all feedback. Each number takes 4 bytes, and 8 while the arrays are joined.
 
@@ -67,14 +84,16 @@ async def collect(
         feedback: the feedback. A query that is not an image of the project counts if it has a vector in `source`.
         source: the name of the space.
         dimensions: how many dimensions the space has.
+        tell_variants_apart: whether variants of a product are groups of their own.
+        copies: hashes of images, each with that of a copy.
     """
     parts: list[np.ndarray] = []
     values: list[bytes] = []
-    labels: list[str] = []
+    shown: list[_Shown] = []
     places: dict[str, int] = {}
     async for image in vectors:
-        places[image.sha256] = len(labels)
-        labels.append(image.products[0] if len(image.products) == 1 and not image.featureless else "")
+        places[image.sha256] = len(shown)
+        shown.append(_shown(image, tell_variants_apart=tell_variants_apart))
         values.append(image.values)
         if len(values) == _BATCH_SIZE:
             parts.append(_array(values, dimensions))
@@ -84,13 +103,41 @@ async def collect(
     async for search in feedback:
         judgements.add(search)
     parts.append(np.array(judgements.queries, np.float32).reshape(-1, dimensions))
-    labels += [""] * len(judgements.queries)
-    return await asyncio.to_thread(_sample, parts, labels, judgements)
+    shown += [_Shown("", "")] * len(judgements.queries)
+    pairs = [(places[one], places[other]) for one, other in copies if one in places and other in places]
+    return await asyncio.to_thread(_sample, parts, shown, judgements, pairs)
 
 
-def _sample(parts: Sequence[np.ndarray], labels: Sequence[str], judgements: "_Judgements") -> Sample:
-    groups = _joined(_group_numbers(labels), judgements.right)
-    return Sample(np.concatenate(parts), groups, _pairs(judgements.right), _pairs(judgements.wrong))
+class _Shown(NamedTuple):
+    """An image shows a product and a value of a label; empty if it shows none, or several."""
+
+    product: str
+    label: str
+
+
+def _shown(image: ImageVector, *, tell_variants_apart: bool) -> _Shown:
+    if image.featureless:
+        return _Shown("", "")
+    product = image.products[0] if len(image.products) == 1 else ""
+    if product and tell_variants_apart:
+        product = "\0".join((product, *image.variants)) if len(image.variants) < 2 else ""
+    return _Shown(product, image.label_values[0] if len(image.label_values) == 1 else "")
+
+
+def _sample(
+    parts: Sequence[np.ndarray],
+    shown: Sequence[_Shown],
+    judgements: "_Judgements",
+    copies: Sequence[tuple[int, int]],
+) -> Sample:
+    groups = _group_numbers([one.product for one in shown])
+    products = int(groups.max(initial=-1)) + 1
+    by_label = _group_numbers([one.label if group < 0 else "" for one, group in zip(shown, groups, strict=True)])
+    groups = np.where(by_label >= 0, by_label + products, groups)
+    labels = len(np.unique(by_label[by_label >= 0]))
+    groups = _joined(groups, judgements.right)
+    pairs = _pairs([*judgements.right, *copies])
+    return Sample(np.concatenate(parts), groups, pairs, _pairs(judgements.wrong), labels, len(copies))
 
 
 class _Judgements:

@@ -21,6 +21,15 @@ def adapt(
     cut_over: Annotated[
         bool, typer.Option("--cut-over", help="Make the new space the serving space once it is filled.")
     ] = False,
+    label: Annotated[
+        str, typer.Option("--label", help="Its values stand for products where an image has none of two or more.")
+    ] = "",
+    tell_variants_apart: Annotated[
+        bool, typer.Option("--tell-variants-apart", help="Learn to tell a product's variants apart.")
+    ] = False,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="Learn from proven copies too; looks for duplicates first.")
+    ] = False,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Learn without products; the gain cannot be measured.")
     ] = False,
@@ -36,7 +45,15 @@ def adapt(
     async def work() -> int:
         async with Client(searcher=searcher, timeout=timeout) as client:
             with console.status("reading and learning"):
-                adaptation = await client.adapt(project, unlabelled=unlabelled, publish=not dry_run, seed=seed)
+                adaptation = await client.adapt(
+                    project,
+                    label=label,
+                    tell_variants_apart=tell_variants_apart,
+                    copies=copies,
+                    unlabelled=unlabelled,
+                    publish=not dry_run,
+                    seed=seed,
+                )
             _print(adaptation)
             if adaptation.gain and not adaptation.gain.helps:
                 print_failure(
@@ -77,7 +94,13 @@ async def _follow(client: Client, project_name: str, space: str, *, cut_over: bo
 
 def _print(adaptation: Adaptation) -> None:
     images, products = f"{adaptation.images:,} images", f"{adaptation.products:,} products"
-    console.print(f"read {images} of {adaptation.source}, with {products} of two or more images")
+    further = {
+        "values of the label": adaptation.labels,
+        "judgements": adaptation.judgements,
+        "copies": adaptation.copies,
+    }
+    also = "".join(f", {count:,} {name}" for name, count in further.items() if count)
+    console.print(f"read {images} of {adaptation.source}, with {products} of two or more images{also}", soft_wrap=True)
     if adaptation.gain is None:
         console.print("learned without products, so the gain cannot be measured")
         return

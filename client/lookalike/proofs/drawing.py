@@ -73,13 +73,12 @@ def _points(corners: Sequence[Point], on: Picture) -> str:
 
 
 def _matrix(corners: Sequence[Point], on: Picture, photo: Picture) -> str:
-    """Three corners say where the photo lies, as what was done to it is affine."""
-    (left, top), (right, right_top), _, (bottom_left, bottom) = (
-        (corner.x * on.width, corner.y * on.height) for corner in corners
-    )
-    across = (right - left) / photo.width, (right_top - top) / photo.width
-    down = (bottom_left - left) / photo.height, (bottom - top) / photo.height
-    return f"matrix({' '.join(f'{number:.5f}' for number in (*across, *down, left, top))})"
+    """Return the affine transform that is nearest to four corners, as SVG draws nothing in perspective."""
+    first, second, third, fourth = (complex(corner.x * on.width, corner.y * on.height) for corner in corners)
+    across, down = (second - first + third - fourth) / 2, (fourth - first + third - second) / 2
+    start = (first + second + third + fourth) / 4 - (across + down) / 2
+    numbers = (across / photo.width, down / photo.height, start)
+    return f"matrix({' '.join(f'{part:.5f}' for number in numbers for part in (number.real, number.imag))})"
 
 
 def _rectangle(region: Region, on: Picture) -> tuple[float, float, float, float]:

@@ -46,6 +46,9 @@ class Adaptation:
         products: how many products of two or more images they show.
         gain: what was measured; None where it was learned without labels, which cannot be measured.
         space: the space that was published; empty if none was, as it did not help, or was not to be.
+        labels: how many values of the label that was named, each of two or more images without such a product.
+        judgements: how many pairs of images that users judged.
+        copies: how many pairs of an image and its proven copy.
     """
 
     source: str
@@ -53,3 +56,6 @@ class Adaptation:
     products: int
     gain: Gain | None
     space: str
+    labels: int = 0
+    judgements: int = 0
+    copies: int = 0

@@ -19,12 +19,16 @@ class ImageVector:
         products: the different products that it shows, in order: at most 16.
         values: the vector's numbers in half precision, little-endian: `numpy.frombuffer(values, "<f2")`.
         featureless: whether the image shows nothing but one colour.
+        variants: the different variants that its references name, in order: at most 16.
+        label_values: the different values of the label that was asked for, in order: at most 16.
     """
 
     sha256: str
     products: tuple[str, ...]
     values: bytes
     featureless: bool = False
+    variants: tuple[str, ...] = ()
+    label_values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,7 @@ class Space:
         source: the space that it is derived from; empty if writers fill it themselves.
         dimensions: how many numbers each of its vectors has.
         learning: what it was learned from; None if it is not derived, or if nobody said so.
+        neighbours: towards how many others each of its vectors is drawn; see Projection.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Space:
     source: str = ""
     dimensions: int = DEFAULT_DIMENSIONS
     learning: Learning | None = None
+    neighbours: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,12 +147,14 @@ class Projection:
         matrix: M row by row: a row for each dimension of y, of one number for each dimension of x.
         centre: c: a number for each dimension of x, at most of length 1.
         learning: what it was learned from, to be shown.
+        neighbours: each image's y, but not a query's, is drawn towards those of so many that are nearest: 0 to 64.
     """
 
     source: str
     matrix: Sequence[float]
     centre: Sequence[float]
     learning: Learning | None = None
+    neighbours: int = 0
 
 
 @dataclass(frozen=True)

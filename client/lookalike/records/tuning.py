@@ -68,6 +68,9 @@ class Learning:
         products: how many products of two or more images.
         judgements: how many pairs of images that users judged.
         gain: what was measured; None where it could not be.
+        labels: how many values of a label, each of two or more images that have no such product.
+        copies: how many pairs of which one was proven to be a copy of the other.
+        tells_variants_apart: whether the variants of a product are told apart; otherwise they are alike.
     """
 
     method: str
@@ -75,6 +78,9 @@ class Learning:
     products: int
     judgements: int
     gain: MeasuredGain | None = None
+    labels: int = 0
+    copies: int = 0
+    tells_variants_apart: bool = False
 
 
 @dataclass(frozen=True)

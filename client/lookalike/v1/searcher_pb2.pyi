@@ -501,6 +501,9 @@ class Learning(_message.Message):
     IMAGE_COUNT_FIELD_NUMBER: _builtins.int
     PRODUCT_COUNT_FIELD_NUMBER: _builtins.int
     JUDGEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    LABEL_COUNT_FIELD_NUMBER: _builtins.int
+    COPY_COUNT_FIELD_NUMBER: _builtins.int
+    TELLS_VARIANTS_APART_FIELD_NUMBER: _builtins.int
     GAIN_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """`mean`: the mean of the project's vectors is taken out. `products`: it was learned which images show the same product.
@@ -512,6 +515,12 @@ class Learning(_message.Message):
     """From so many products of two or more images."""
     judgement_count: _builtins.int
     """From so many pairs of images that users judged."""
+    label_count: _builtins.int
+    """From so many values of a label, each of two or more images that have no such product."""
+    copy_count: _builtins.int
+    """From so many pairs of which one was proven to be a copy of the other."""
+    tells_variants_apart: _builtins.bool
+    """Whether it was learned to tell the variants of a product apart. Otherwise they are alike."""
     @_builtins.property
     def gain(self) -> Global___MeasuredGain:
         """The gain on products that were held out; left out if there were too few to measure it."""
@@ -523,11 +532,14 @@ class Learning(_message.Message):
         image_count: _builtins.int = ...,
         product_count: _builtins.int = ...,
         judgement_count: _builtins.int = ...,
+        label_count: _builtins.int = ...,
+        copy_count: _builtins.int = ...,
+        tells_variants_apart: _builtins.bool = ...,
         gain: Global___MeasuredGain | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "gain", b"gain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "gain", b"gain", "image_count", b"image_count", "judgement_count", b"judgement_count", "method", b"method", "product_count", b"product_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gain", b"_gain", "copy_count", b"copy_count", "gain", b"gain", "image_count", b"image_count", "judgement_count", b"judgement_count", "label_count", b"label_count", "method", b"method", "product_count", b"product_count", "tells_variants_apart", b"tells_variants_apart"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__gain: _TypeAlias = _typing.Literal["gain"]  # noqa: Y015
     _WhichOneofArgType__gain: _TypeAlias = _typing.Literal["_gain", b"_gain"]  # noqa: Y015
@@ -627,6 +639,7 @@ class Space(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     LEARNING_FIELD_NUMBER: _builtins.int
+    NEIGHBOUR_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The embedding space; see Embedding."""
     serves: _builtins.bool
@@ -639,6 +652,8 @@ class Space(_message.Message):
     """The space that it is derived from; empty if writers fill it themselves."""
     dimensions: _builtins.int
     """How many numbers each of its vectors has."""
+    neighbour_count: _builtins.int
+    """Towards how many others each of its vectors is drawn; see Projection."""
     @_builtins.property
     def index(self) -> Global___Index:
         """How searches go through it."""
@@ -662,10 +677,11 @@ class Space(_message.Message):
         source: _builtins.str = ...,
         dimensions: _builtins.int = ...,
         learning: Global___Learning | None = ...,
+        neighbour_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "index", b"index", "learning", b"learning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "learning", b"learning", "name", b"name", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dimensions", b"dimensions", "index", b"index", "learning", b"learning", "name", b"name", "neighbour_count", b"neighbour_count", "serves", b"serves", "source", b"source", "vector_count", b"vector_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3593,7 +3609,9 @@ Global___CreateSpaceRequest: _TypeAlias = CreateSpaceRequest  # noqa: Y015
 
 @_typing.final
 class Projection(_message.Message):
-    """Makes vectors of one space of another's: y = M (x - c), brought to length 1."""
+    """Makes vectors of one space of another's: y = M (x - c), brought to length 1. Those of images can be drawn towards their
+    neighbours then.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3601,8 +3619,13 @@ class Projection(_message.Message):
     MATRIX_FIELD_NUMBER: _builtins.int
     CENTRE_FIELD_NUMBER: _builtins.int
     LEARNING_FIELD_NUMBER: _builtins.int
+    NEIGHBOUR_COUNT_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The space of x: one of the project that is not derived itself."""
+    neighbour_count: _builtins.int
+    """Each image's y, but not a query's, is drawn towards those of so many images that are nearest to it: 0 to 64. It is done
+    in the background, after an image has come with y alone.
+    """
     @_builtins.property
     def matrix(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """M, row by row: a row for each dimension of y, of one number for each dimension of x. They are finite, and 4,194,304 at
@@ -3625,10 +3648,11 @@ class Projection(_message.Message):
         matrix: _abc.Iterable[_builtins.float] | None = ...,
         centre: _abc.Iterable[_builtins.float] | None = ...,
         learning: Global___Learning | None = ...,
+        neighbour_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["learning", b"learning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "learning", b"learning", "matrix", b"matrix", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["centre", b"centre", "learning", b"learning", "matrix", b"matrix", "neighbour_count", b"neighbour_count", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3876,6 +3900,7 @@ class ExportVectorsRequest(_message.Message):
     SPACE_FIELD_NUMBER: _builtins.int
     FRACTION_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     space: _builtins.str
@@ -3886,6 +3911,8 @@ class ExportVectorsRequest(_message.Message):
     """
     resume_token: _builtins.str
     """Where to go on: the `resume_token` of the last answer that was received; empty to begin. All else stays the same."""
+    label: _builtins.str
+    """Also give the values of the label of this name: 1 to 64 bytes; empty for none."""
     def __init__(
         self,
         *,
@@ -3893,10 +3920,11 @@ class ExportVectorsRequest(_message.Message):
         space: _builtins.str = ...,
         fraction: _builtins.float = ...,
         resume_token: _builtins.str = ...,
+        label: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "project", b"project", "resume_token", b"resume_token", "space", b"space"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fraction", b"fraction", "label", b"label", "project", b"project", "resume_token", b"resume_token", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3940,6 +3968,8 @@ class ImageVector(_message.Message):
     PRODUCTS_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     FEATURELESS_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    LABEL_VALUES_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the image file (32 bytes)."""
     values: _builtins.bytes
@@ -3950,6 +3980,14 @@ class ImageVector(_message.Message):
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The different products that it shows, in order: at most 16."""
 
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The different variants that its references name, in order: at most 16."""
+
+    @_builtins.property
+    def label_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The different values of the label that was asked for, in order: at most 16."""
+
     def __init__(
         self,
         *,
@@ -3957,10 +3995,12 @@ class ImageVector(_message.Message):
         products: _abc.Iterable[_builtins.str] | None = ...,
         values: _builtins.bytes = ...,
         featureless: _builtins.bool = ...,
+        variants: _abc.Iterable[_builtins.str] | None = ...,
+        label_values: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "products", b"products", "sha256", b"sha256", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["featureless", b"featureless", "label_values", b"label_values", "products", b"products", "sha256", b"sha256", "values", b"values", "variants", b"variants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -54,6 +54,9 @@ class Learning(Answer):
     products: Count = Field(description="From so many products of two or more images.")
     judgements: Count = Field(description="From so many pairs of images that users judged.")
     gain: MeasuredGain | None = Field(description="Null where it could not be measured.")
+    labels: Count = Field(description="From so many values of a label, of images without such a product.")
+    copies: Count = Field(description="From so many pairs of a picture and its proven copy.")
+    tells_variants_apart: bool = Field(description="Whether variants of a product are told apart.")
 
 
 class Space(Answer):
@@ -65,6 +68,7 @@ class Space(Answer):
     vectors: Count = Field(validation_alias="vector_count", description="How many images have a vector in it.")
     index: Index
     learning: Learning | None = Field(description="What it was learned from; null if it is not derived.")
+    neighbours: Count = Field(description="Towards how many others each of its vectors is drawn.")
 
 
 class Tuning(Answer):

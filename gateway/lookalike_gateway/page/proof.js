@@ -109,10 +109,14 @@ class Sheet {
 
   lay(image, corners, share) {
     const { naturalWidth: width, naturalHeight: height } = image;
-    const [[left, top], [right, rightTop], , [bottomLeft, bottom]] = corners.map(this.#at);
+    const [first, second, third, fourth] = corners.map(this.#at);
+    // no canvas draws in perspective: the affine transform that is nearest to the four corners
+    const across = [0, 1].map((i) => (second[i] - first[i] + third[i] - fourth[i]) / 2);
+    const down = [0, 1].map((i) => (fourth[i] - first[i] + third[i] - second[i]) / 2);
+    const start = [0, 1].map((i) => (first[i] + second[i] + third[i] + fourth[i]) / 4 - (across[i] + down[i]) / 2);
     this.pen.save();
     this.pen.globalAlpha = share;
-    this.pen.transform((right - left) / width, (rightTop - top) / width, (bottomLeft - left) / height, (bottom - top) / height, left, top);
+    this.pen.transform(...across.map((part) => part / width), ...down.map((part) => part / height), ...start);
     this.pen.drawImage(image, 0, 0, width, height);
     this.pen.restore();
   }

@@ -18,7 +18,7 @@ from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.database.statement import vectors_of
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects import learning
-from lookalike_searcher.projects.projection import FLOATS
+from lookalike_searcher.projects.projection import FLOATS, MAX_NEIGHBOURS
 from lookalike_searcher.rpc.parse import project as projects
 
 Rule = Callable[[str, Any], object]
@@ -46,6 +46,15 @@ def _time(field: str, value: object) -> None:
         time = None
     if time is None or time.tzinfo is None or not 1970 <= time.year <= 9998:
         raise InvalidField(field, "must be a time of the years 1970 to 9998", value)
+
+
+def _time_or_none(field: str, value: object) -> None:
+    if value is not None:
+        _time(field, value)
+
+
+def _neighbours(field: str, value: object) -> None:
+    _whole(field, value, 0, MAX_NEIGHBOURS)
 
 
 def _day(field: str, value: object) -> None:
@@ -127,6 +136,9 @@ _PROJECTION: Final[Mapping[str, Rule]] = {
     "filled": _flag,
     "learning": _learning,
     "learned_to": _whole,
+    "neighbours": _neighbours,
+    "augmented_to": _whole,
+    "augmented_time": _time_or_none,
 }
 _IMPRESSION: Final[Mapping[str, Rule]] = {"day": _day, "count": _whole}
 _OPTIONAL: Final = frozenset(
@@ -138,6 +150,9 @@ _OPTIONAL: Final = frozenset(
         "tuning_policy",
         "learning",
         "learned_to",
+        "neighbours",
+        "augmented_to",
+        "augmented_time",
     }
 )
 """Registries of older versions do not have these columns."""

@@ -13,8 +13,10 @@ from lookalike_searcher.copies.matching import Matches
 Affine = NDArray[np.float64]
 """Two rows of three numbers: with x, y and 1 of a place in the other picture they give x and y in the one."""
 
-LEAST_INLIERS: Final = 6
-"""Fewer matches agree by chance. They must lie in as many different places of both pictures."""
+LEAST_INLIERS: Final = 4
+"""Fewer matches agree by chance. They must lie in as many different places of both pictures.
+
+Of a photo that is pasted at a third of another picture's sides, no more are found. The overlay must convince then."""
 
 _PAIRED: Final = 28
 """Of so many matches each pair is tried; more would cost more, and find the same."""
@@ -26,6 +28,10 @@ _TOLERANCES: Final = (5.0, 4.0, 3.0, 2.5, 2.5)
 """In pixels, as the affine transform comes to fit."""
 _MOST_STRETCH: Final = 2.0
 _SCALES: Final = (0.15, 7.0)
+_UPRIGHT: Final = 0.005
+"""So far, as a share of its side, a side of an upright picture may be off: 0.3 degrees. Alignments are as exact."""
+_ERRORS: Final = 2.0
+"""So many standard errors a turn may be off, where few places tell it."""
 _CELL: Final = 3.0
 """Keypoints within a square of so many pixels count as one place."""
 
@@ -37,15 +43,27 @@ class Alignment:
     Attributes:
         affine: takes places of the other picture to places of the one.
         inliers: how many places agree on it.
+        error: the standard error of its turn, in radians.
+        matches: those that it was found from.
     """
 
     affine: Affine
     inliers: int
+    error: float
+    matches: Matches
+
+    def to_one(self, places: ArrayLike) -> NDArray[np.float64]:
+        """Return where these places of the other picture lie in the one."""
+        return apply(self.affine, places)
+
+    def to_other(self, places: ArrayLike) -> NDArray[np.float64]:
+        """Return where these places of the one picture lie in the other."""
+        return apply(inverse(self.affine), places)
 
 
 def align(matches: Matches) -> Alignment | None:
     """Return the alignment that most matches agree on; None if too few agree, or it is not what people do to photos."""
-    to, of = (np.asarray(places, np.float64) for places in matches)
+    to, of = (np.asarray(side, np.float64) for side in matches)
     inliers = _of_best_pair(to, of) if len(to) >= LEAST_INLIERS else np.zeros(len(to), np.bool_)
     for tolerance in _TOLERANCES:
         if inliers.sum() < LEAST_INLIERS:
@@ -53,9 +71,11 @@ def align(matches: Matches) -> Alignment | None:
         affine = _fitted(to[inliers], of[inliers])
         if not _is_plausible(affine):
             return None
-        inliers = np.linalg.norm(apply(affine, of) - to, axis=1) <= tolerance * _unit(scale(affine))
-    places = min(_places(to[inliers]), _places(of[inliers]))
-    return Alignment(affine, places) if places >= LEAST_INLIERS else None
+        inliers = np.linalg.norm(apply(affine, of) - to, axis=1) <= tolerance * unit(scale(affine))
+    agreeing = places(to[inliers], of[inliers])
+    if agreeing < LEAST_INLIERS:
+        return None
+    return Alignment(affine, agreeing, _error(affine, to[inliers], of[inliers]), matches)
 
 
 def apply(affine: Affine, places: ArrayLike) -> NDArray[np.float64]:
@@ -85,6 +105,23 @@ def stretch(affine: Affine) -> float:
     (a, b, _), (c, d, _) = affine.tolist()
     turned, mirrored = math.hypot(a + d, c - b), math.hypot(a - d, b + c)  # half their sum and difference: the lengths
     return (turned + mirrored) / max(abs(turned - mirrored), 1e-9)
+
+
+def is_upright(found: Alignment) -> bool:
+    """Return whether the other picture is but cut, scaled and turned by quarters, as programs do it, and no hand."""
+    (a, b, _), (c, d, _) = np.abs(found.affine).tolist()
+    off = min(max(b, c), max(a, d)) / scale(found.affine)
+    return bool(off <= max(_UPRIGHT, _ERRORS * found.error))
+
+
+def unit(scaled: float) -> float:
+    """Return by how much tolerances are smaller for this scale."""
+    return min(max(scaled, 0.5), 1.0)
+
+
+def places(to: NDArray[np.float64], of: NDArray[np.float64]) -> int:
+    """Return how many different places these matches are in, in the picture where they are in fewer."""
+    return min(len(np.unique(side // _CELL, axis=0)) for side in (to, of))
 
 
 def _of_best_pair(to: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -129,6 +166,14 @@ def _fitted(to: NDArray[np.float64], of: NDArray[np.float64]) -> Affine:
         return np.zeros((2, 3))
 
 
+def _error(affine: Affine, to: NDArray[np.float64], of: NDArray[np.float64]) -> float:
+    """Return the standard error of the turn: places that lie off, or close together, tell it badly."""
+    off = apply(affine, of) - to
+    freedom = max(1, off.size - affine.size)
+    narrow = max(float(np.linalg.eigvalsh(np.cov(of.T))[0]), 1.0)
+    return math.sqrt(float((off * off).sum()) / freedom / (len(of) * narrow)) / scale(affine)
+
+
 def _is_plausible(affine: Affine) -> bool:
     least, most = _SCALES
     mirrors = _area(affine) <= 0  # a mirror image's keypoints are tried apart
@@ -139,12 +184,3 @@ def _area(affine: Affine) -> float:
     """Return how large a pixel of the other picture is in the one; negative if it is mirrored."""
     (a, b, _), (c, d, _) = affine.tolist()
     return float(a * d - b * c)
-
-
-def _unit(scaled: float) -> float:
-    """Return by how much tolerances are smaller for this scale."""
-    return min(max(scaled, 0.5), 1.0)
-
-
-def _places(places: NDArray[np.float64]) -> int:
-    return len(np.unique(places // _CELL, axis=0))

@@ -5,8 +5,9 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from lookalike_searcher.copies.overlay import Mask, Overlay
+from lookalike_searcher.copies.overlay import Mask, Overlay, Plane
 
 _RECOLOURED: Final = 4.5
 _OF_CHROMA: Final = 0.4
@@ -14,6 +15,12 @@ _OF_CHROMA: Final = 0.4
 
 Compression reaches 4 and, as brightness and contrast change all colours alike, these reach a quarter of the chroma.
 Warmer colours reach half of it, and colours that are gone, or turned on the wheel by 60 degrees, all of it."""
+_TURNED: Final = math.radians(25)
+_COHERENT: Final = 0.5
+"""Colours that are turned by so much on the wheel, as one, are others, however faint. Compression turns them by up to
+14 degrees, on average over the picture."""
+_SMOOTH: Final = 1.5
+"""Compression keeps colours coarsely, so that they are compared coarsely, in pixels."""
 _NEARLY_ALIKE: Final = 0.88
 _ALIKE: Final = 0.96
 """Local likeness from where on detail counts, and from where on it counts in full."""
@@ -21,11 +28,16 @@ _COMPRESSION: Final = 25.0
 """Detail of this variance, in levels, is but half as alike in a copy, as compression adds noise to it."""
 _LEAST: Final = 1e-6
 _AGREED: Final = 0.54
+_AGREED_BY_HAND: Final = 0.6
+"""What does not lie upright must agree in more: a thing that was moved between two shots covers as much as a sticker
+does, but no hand holds a camera as upright as programs lay pictures."""
 _STEEPNESS: Final = 40.0
 _ENOUGH_INLIERS: Final = 10
-"""The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half."""
+_WEIGHT_OF_FEWER: Final = 6.0
+"""The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half. Of fewer inliers,
+more must agree: of four, 0.68."""
 _UNLIKE: Final = 0.5
-_DETAIL: Final = 4.0
+DETAIL: Final = 4.0
 _OTHER_LIGHTNESS: Final = 20.0
 """Of the 100 levels of CIELAB."""
 _LEAST_COVERED: Final = 0.02
@@ -40,22 +52,28 @@ def agreement(overlay: Overlay) -> float:
     far, so that they agree only here and there. What is plain in one of them, as it is covered, says little.
     """
     shared = overlay.shared[overlay.common]
-    variance = shared * shared
+    return float((shared * agreeing(overlay)[overlay.common]).sum() / max(shared.sum(), DETAIL))
+
+
+def agreeing(overlay: Overlay) -> Plane:
+    """Return how far the detail around each pixel agrees, from 0 to 1, with compression allowed for."""
+    variance = overlay.shared * overlay.shared
     of_copy = np.maximum(variance / (variance + _COMPRESSION), _LEAST)
-    agreed = np.interp(overlay.likeness[overlay.common] / of_copy, (_NEARLY_ALIKE, _ALIKE), (0, 1))
-    return float((shared * agreed).sum() / max(shared.sum(), _DETAIL))
+    return np.asarray(np.interp(overlay.likeness / of_copy, (_NEARLY_ALIKE, _ALIKE), (0, 1)), np.float32)
 
 
-def confidence(agreed: float, inliers: int) -> float:
+def confidence(agreed: float, inliers: int, *, by_hand: bool) -> float:
     """Return how likely it is that both are the same photo."""
-    return 1 / (1 + math.exp(-_STEEPNESS * (agreed - _AGREED) - math.log(inliers / _ENOUGH_INLIERS)))
+    fewer = min(0.0, math.log(inliers / _ENOUGH_INLIERS))
+    beyond = agreed - (_AGREED_BY_HAND if by_hand else _AGREED)
+    return 1 / (1 + math.exp(-_STEEPNESS * beyond - _WEIGHT_OF_FEWER * fewer))
 
 
 def differing(overlay: Overlay) -> Mask:
     """Return where the two show something else: lighter, darker, or of other detail. Single pixels do not count."""
     lighter = overlay.one[..., 0] - overlay.other[..., 0]
     other_light = np.abs(lighter - np.median(lighter[overlay.common])) > _OTHER_LIGHTNESS
-    other_detail = (overlay.likeness < _UNLIKE) & (overlay.texture > _DETAIL)
+    other_detail = (overlay.likeness < _UNLIKE) & (overlay.texture > DETAIL)
     differs = ((other_light | other_detail) & overlay.common).astype(np.uint8)
     return np.asarray(cv2.morphologyEx(differs, cv2.MORPH_OPEN, _SPOT), np.bool_)
 
@@ -80,4 +98,21 @@ def colour_distance(overlay: Overlay, differs: Mask) -> tuple[float, bool]:
         return 0.0, False
     one, other = overlay.one[::2, ::2, 1:][seen], overlay.other[::2, ::2, 1:][seen]
     apart, *chromas = (float(np.hypot(ab[:, 0], ab[:, 1]).mean()) for ab in (one - other, one, other))
-    return apart, apart >= max(_RECOLOURED, _OF_CHROMA * max(chromas))
+    return apart, apart >= max(_RECOLOURED, _OF_CHROMA * max(chromas)) or _is_turned(overlay, seen)
+
+
+def _is_turned(overlay: Overlay, seen: Mask) -> bool:
+    """Return whether the colours of one picture are those of the other turned on the wheel.
+
+    In place of a and b there are complex numbers: the correlation of both pictures' has the angle of the turn. The more
+    colour there is at a place, the more it counts, so that a black thing on a warm floor is judged by the floor.
+    """
+    one, other = (_smooth_colours(lab)[seen] for lab in (overlay.one, overlay.other))
+    together = np.vdot(other, one)
+    coherence = abs(together) / max(float(np.linalg.norm(one) * np.linalg.norm(other)), _LEAST)
+    return bool(coherence >= _COHERENT and abs(np.angle(together)) >= _TURNED)
+
+
+def _smooth_colours(lab: Plane) -> NDArray[np.complex64]:
+    smooth = np.asarray(cv2.GaussianBlur(lab[..., 1:], (0, 0), _SMOOTH))[::2, ::2]
+    return np.asarray(smooth[..., 0] + 1j * smooth[..., 1], np.complex64)

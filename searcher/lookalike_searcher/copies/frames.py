@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike_searcher.copies import alignment
-from lookalike_searcher.copies.alignment import Affine
+from lookalike_searcher.copies.alignment import Alignment
 from lookalike_searcher.copies.overlay import Mask, Seen
 from lookalike_searcher.copies.proof import Corners, Region
 
@@ -22,14 +21,14 @@ class Frames:
     Args:
         query: the query's small picture, or its mirror image.
         image: the image's.
-        affine: takes places of the image to places of the query, or of its mirror image.
+        found: lays the image over the query, or over its mirror image.
         mirrored: whether it is the mirror image's.
     """
 
-    def __init__(self, query: Seen, image: Seen, affine: Affine, *, mirrored: bool) -> None:
+    def __init__(self, query: Seen, image: Seen, found: Alignment, *, mirrored: bool) -> None:
         self._query, self._image = (np.array(seen.whole.shape[::-1], np.float64) for seen in (query, image))
         self._within = query.corners, image.corners
-        self._to_seen = affine
+        self._found = found
         self._mirrored = mirrored
 
     @cached_property
@@ -41,7 +40,7 @@ class Frames:
     def corners_in_image(self) -> Corners:
         """Return where the query's corners lie in the image."""
         seen = self._as_seen(_SQUARE * self._query)
-        return _rounded(alignment.apply(alignment.inverse(self._to_seen), seen) / self._image)
+        return _rounded(self._found.to_other(seen) / self._image)
 
     @cached_property
     def of_query(self) -> float:
@@ -51,13 +50,13 @@ class Frames:
     @cached_property
     def of_image(self) -> float:
         """Return the share of the image that the query shows."""
-        return self._seen / float(self._image.prod() * alignment.scale(self._to_seen) ** 2)
+        return self._seen / _area(self._found.to_one(_SQUARE * self._image))
 
     @cached_property
     def _seen(self) -> float:
         """Return how many of the query's pixels show the image: not its frame, where the image is more than a frame."""
         query = _SQUARE * self._query
-        image, within = (alignment.apply(self._to_seen, places) for places in (_SQUARE * self._image, self._within[1]))
+        image, within = (self._found.to_one(places) for places in (_SQUARE * self._image, self._within[1]))
         return _common(query, image) - _common(query, within) + _common(self._within[0], within)
 
     def region(self, mask: Mask, *, in_query: bool) -> Region:
@@ -76,7 +75,7 @@ class Frames:
         return left, top, right, bottom
 
     def _in_query(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._as_seen(alignment.apply(self._to_seen, places)) / self._query
+        return self._as_seen(self._found.to_one(places)) / self._query
 
     def _as_seen(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return places of the query as places of its mirror image, if that is what was seen; and the other way."""
@@ -90,3 +89,7 @@ def _rounded(places: NDArray[np.float64]) -> Corners:
 def _common(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Return the area of what two convex shapes have in common."""
     return float(cv2.intersectConvexConvex(one.astype(np.float32), other.astype(np.float32))[0])
+
+
+def _area(corners: NDArray[np.float64]) -> float:
+    return float(cv2.contourArea(corners.astype(np.float32)))

@@ -1,5 +1,6 @@
 """Lay a picture over another, and see where they show the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self
@@ -9,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike_searcher.copies import alignment
-from lookalike_searcher.copies.alignment import Affine
+from lookalike_searcher.copies.alignment import Affine, Alignment
+from lookalike_searcher.copies.perspective import PerspectiveAlignment
 from lookalike_serving.fingerprint.picture import Picture
 
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Whole = NDArray[np.uint8]
+PlaceOf = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A function that says where places of one picture lie in another."""
 
 LEAST_AREA: Final = 400
 """A common part of fewer pixels shows too little."""
@@ -22,6 +27,10 @@ _FINE: Final = 0.8
 """Detail is what is coarser than the noise of compression, by the standard deviation of a Gaussian, in pixels."""
 _WINDOW: Final = (17, 17)
 """Detail is finer than light and shade, which is the mean over so many pixels, and compared over so many."""
+BLOCK: Final = 4
+"""So many pixels, in both directions, are a block of the picture."""
+_NEXT: Final = np.ones((3, 3), np.uint8)
+_ALL: Final = 254.5
 _MARGIN: Final = np.ones((5, 5), np.uint8)
 """Where a picture ends within the other, its last two pixels are mixed with what lies beyond."""
 _NOISE: Final = 9.0
@@ -58,6 +67,14 @@ class Overlay:
     one: Plane
     other: Plane
 
+    def within(self, part: Mask) -> "Overlay | None":
+        """Return what is seen in a part alone, whose surroundings do not count; None if that is too little."""
+        common = self.common & part
+        if common.sum() < LEAST_AREA:
+            return None
+        compared = _compared(self.one[..., 0] * _LEVELS, self.other[..., 0] * _LEVELS, common)
+        return Overlay(self.in_one, common, *compared, self.one, self.other)
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -69,7 +86,7 @@ class Seen:
     """
 
     picture: Picture
-    whole: NDArray[np.uint8]
+    whole: Whole
 
     @classmethod
     def of(cls, picture: Picture) -> Self:
@@ -93,13 +110,33 @@ class Seen:
         """Return its lightness and colours, in CIELAB."""
         return _lab(self.picture)
 
+    @cached_property
+    def detail(self) -> Plane:
+        """Return how much detail there is in each block of some pixels, in levels; none at the edge of a frame."""
+        height, width = self.whole.shape
+        blocks = max(1, width // BLOCK), max(1, height // BLOCK)
+        light = np.asarray(cv2.cvtColor(self.picture, cv2.COLOR_BGR2GRAY), np.float32)
+        mean, square, seen = (
+            np.asarray(cv2.resize(plane, blocks, interpolation=cv2.INTER_AREA), np.float32)
+            for plane in (light, light * light, self.whole.astype(np.float32))
+        )
+        deviation = np.sqrt(np.maximum(square - mean * mean, 0))
+        within = np.asarray(cv2.erode(seen, _NEXT, borderValue=255)) >= _ALL
+        return np.asarray(np.where(within & (deviation >= _PLAIN), deviation, 0), np.float32)
 
-def lay(one: Seen, other: Seen, affine: Affine) -> Overlay | None:
+
+def lay(one: Seen, other: Seen, found: Alignment) -> Overlay | None:
     """Lay the other picture over the one; None if they have too little in common."""
-    in_one = alignment.scale(affine) <= 1
-    base, above, transform = (one, other, affine) if in_one else (other, one, alignment.inverse(affine))
-    warped, common = _warped(above, transform, base.whole.shape)
-    common &= _eroded(base.whole)
+    scale = alignment.scale(found.affine)
+    in_one = scale <= 1
+    base, above = (one, other) if in_one else (other, one)
+    shrunk = _shrunk(above.picture, min(scale, 1 / scale))
+    if isinstance(found, PerspectiveAlignment):
+        warped, there = _bent(shrunk, above.whole, base.whole.shape, found.to_other if in_one else found.to_one)
+    else:
+        transform = found.affine if in_one else alignment.inverse(found.affine)
+        warped, there = _warped(shrunk, above.whole, base.whole.shape, transform)
+    common = _eroded(there) & _eroded(base.whole)
     if common.sum() < LEAST_AREA:
         return None
     below, upon = base.lab, _lab(warped)
@@ -116,24 +153,38 @@ def _lab(picture: Picture) -> Plane:
     return np.asarray(cv2.cvtColor(picture.astype(np.float32) / np.float32(255), cv2.COLOR_BGR2Lab), np.float32)
 
 
-def _warped(seen: Seen, transform: Affine, shape: tuple[int, ...]) -> tuple[Picture, Mask]:
+def _shrunk(picture: Picture, scale: float) -> Picture:
+    """Return the picture without detail that is too fine for this scale."""
+    if scale >= 1:
+        return picture
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), _BLUR_WHEN_SHRUNK / scale), np.uint8)
+
+
+def _warped(picture: Picture, whole: Whole, shape: tuple[int, ...], transform: Affine) -> tuple[Picture, Whole]:
     """Return the picture in a frame of this shape, and where it is whole there."""
-    picture, scale = seen.picture, alignment.scale(transform)
-    if scale < 1:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), _BLUR_WHEN_SHRUNK / scale), np.uint8)
     by_centres = transform.copy()  # OpenCV counts from the centre of the first pixel, we from its corner
     by_centres[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
     size = shape[::-1]
     warped = cv2.warpAffine(picture, by_centres, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    there = cv2.warpAffine(seen.whole, by_centres, size, flags=cv2.INTER_LINEAR)
-    return np.asarray(warped, np.uint8), _eroded(np.asarray(there, np.uint8))
+    there = cv2.warpAffine(whole, by_centres, size, flags=cv2.INTER_LINEAR)
+    return np.asarray(warped, np.uint8), np.asarray(there, np.uint8)
 
 
-def _eroded(whole: NDArray[np.uint8]) -> Mask:
+def _bent(picture: Picture, whole: Whole, shape: tuple[int, ...], place_of: PlaceOf) -> tuple[Picture, Whole]:
+    """Return the same in perspective, of which is known where each place of the frame lies in the picture."""
+    rows, columns = np.indices(shape)
+    centres = np.stack((columns.ravel(), rows.ravel()), axis=1) + 0.5
+    x, y = (place_of(centres) - 0.5).astype(np.float32).T.reshape(2, *shape)
+    warped = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    there = cv2.remap(whole, x, y, cv2.INTER_LINEAR)
+    return np.asarray(warped, np.uint8), np.asarray(there, np.uint8)
+
+
+def _eroded(whole: Whole) -> Mask:
     return np.asarray(np.asarray(cv2.erode(whole, _MARGIN, borderValue=255)) == 255, np.bool_)
 
 
-def _within_frame(picture: Picture) -> NDArray[np.uint8]:
+def _within_frame(picture: Picture) -> Whole:
     light = picture.sum(axis=2, dtype=np.float32) / picture.shape[2]
     whole = np.full(light.shape, 255, np.uint8)
     for lines, seen in ((light, whole), (light[::-1], whole[::-1]), (light.T, whole.T), (light.T[::-1], whole.T[::-1])):

@@ -2,13 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 from lookalike_searcher.copies import alignment, evidence, overlay
 from lookalike_searcher.copies.alignment import Alignment
+from lookalike_searcher.copies.continuation import goes_on
+from lookalike_searcher.copies.cut_out import cut_out
+from lookalike_searcher.copies.fill import without_fills
 from lookalike_searcher.copies.frames import Frames
 from lookalike_searcher.copies.matching import match
-from lookalike_searcher.copies.overlay import Overlay
+from lookalike_searcher.copies.overlay import Overlay, Seen
+from lookalike_searcher.copies.perspective import PerspectiveAlignment, in_perspective
 from lookalike_searcher.copies.proof import SIMILAR, TOO_LITTLE, Kind, Proof
 from lookalike_searcher.copies.sides import Side
 
@@ -17,8 +22,31 @@ logger = logging.getLogger(__name__)
 _FEW_KEYPOINTS: Final = 16
 """A picture that has fewer keypoints shows too little to be told from others: two lamps of one outline, say."""
 _LEAST_CONFIDENCE: Final = 0.5
+_PLAINLY_AGREED: Final = 0.9
+"""Of a copy that nothing covers, at least so much detail agrees."""
+_DOUBTFUL: Final = 0.3
 _PLAIN_INLIERS: Final = 15
 """A picture that agrees in so many places is looked at before its mirror image is."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """An overlay with what it shows.
+
+    Attributes:
+        agreed: the share of detail that agrees.
+    """
+
+    found: Alignment
+    laid: Overlay
+    agreed: float
+    confidence: float
+
+    @classmethod
+    def of(cls, found: Alignment, laid: Overlay) -> Self:
+        """Return the overlay with what it shows."""
+        agreed = evidence.agreement(laid)
+        return cls(found, laid, agreed, evidence.confidence(agreed, found.inliers, by_hand=not _is_by_program(found)))
 
 
 def verify(query: Side, image: Side) -> Proof:
@@ -31,12 +59,9 @@ def verify(query: Side, image: Side) -> Proof:
         return TOO_LITTLE
     for found, mirrored in _alignments(query, image):
         seen = query.seen.mirrored if mirrored else query.seen
-        laid = overlay.lay(seen, image.seen, found.affine)
-        if laid:
-            confidence = evidence.confidence(evidence.agreement(laid), found.inliers)
-            if confidence >= _LEAST_CONFIDENCE:
-                frames = Frames(seen, image.seen, found.affine, mirrored=mirrored)
-                return _proof(frames, found, laid, confidence, mirrored=mirrored)
+        judged = _judged(seen, image.seen, found)
+        if judged and judged.confidence >= _LEAST_CONFIDENCE:
+            return _proof(Frames(seen, image.seen, judged.found, mirrored=mirrored), judged, mirrored=mirrored)
     return SIMILAR
 
 
@@ -66,13 +91,60 @@ def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:
         yield plain, False
 
 
-def _proof(frames: Frames, found: Alignment, laid: Overlay, confidence: float, *, mirrored: bool) -> Proof:
+def _judged(query: Seen, image: Seen, found: Alignment) -> _Judged | None:
+    """Return what is seen when the image is laid over the query, in perspective if that fits better."""
+    plain = _laid(query, image, found)
+    if plain and plain.agreed >= _PLAINLY_AGREED:
+        return plain
+    bent = in_perspective(found)
+    slanted = _laid(query, image, bent) if bent else None
+    if plain and slanted:
+        return max(plain, slanted, key=lambda judged: judged.confidence)
+    return plain or slanted
+
+
+def _laid(query: Seen, image: Seen, found: Alignment) -> _Judged | None:
+    """Return what is seen; None if that is another shot, or next to nothing.
+
+    Two crops of a third picture go on beyond one another too. No hand holds a camera as upright as programs cut.
+    """
+    another_shot = goes_on(query, image, found)
+    by_program = _is_by_program(found)
+    if another_shot and not by_program:
+        return None
+    laid = overlay.lay(query, image, found)
+    if not laid:
+        return None
+    whole = _beside_fills(_Judged.of(found, laid))
+    if whole.agreed >= _PLAINLY_AGREED or not by_program:
+        return whole
+    part = cut_out(laid)
+    cut = part and _Judged.of(found, part)
+    if cut and cut.agreed >= _PLAINLY_AGREED:
+        return cut
+    return None if another_shot else whole
+
+
+def _beside_fills(judged: _Judged) -> _Judged:
+    """Return what is seen beside fills, if that agrees better. Where next to nothing agrees, no fill is to blame."""
+    if not _DOUBTFUL <= judged.agreed < _PLAINLY_AGREED:
+        return judged
+    beside = without_fills(judged.laid)
+    return max(judged, _Judged.of(judged.found, beside), key=lambda one: one.confidence) if beside else judged
+
+
+def _is_by_program(found: Alignment) -> bool:
+    return not isinstance(found, PerspectiveAlignment) and alignment.is_upright(found)
+
+
+def _proof(frames: Frames, judged: _Judged, *, mirrored: bool) -> Proof:
+    found, laid = judged.found, judged.laid
     differs = evidence.differing(laid)
     covered, (colours, recoloured) = evidence.covered(laid, differs), evidence.colour_distance(laid, differs)
     turned = alignment.turn(found.affine)
     return Proof(
         kind=Kind.RECOLOURED if recoloured else Kind.NEAR_DUPLICATE,
-        confidence=confidence,
+        confidence=judged.confidence,
         inliers=found.inliers,
         of_query=frames.of_query,
         of_image=frames.of_image,

@@ -42,6 +42,8 @@ NET_SECONDS: Final = 5.0
 """We wait so much longer than PostgreSQL's own timeout for its answer. After that, the connection is dead."""
 CONNECT_SECONDS: Final = 10.0
 """A new connection may take so long at most."""
+ARRAYS: Final = ("bigint", "integer", "boolean", "bytea", "text", "date", "double precision")
+"""Our statements take and return arrays of these."""
 
 
 @asynccontextmanager
@@ -81,9 +83,8 @@ async def prepare(connection: "asyncpg.Connection[Any]") -> None:
         if schema is None:
             raise UnusableDatabase("PostgreSQL lacks pgvector's type halfvec")
         await connection.set_type_codec("halfvec", schema=schema, encoder=bytes, decoder=bytes, format="binary")
-        await connection.fetchval(
-            "SELECT ($1::bigint[], $2::integer[], $3::boolean[], $4::bytea[], $5::text[])", *[[]] * 5
-        )
+        met = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(ARRAYS, 1))
+        await connection.fetchval(f"SELECT ({met})", *[[]] * len(ARRAYS))
     finally:
         await transaction.rollback()
     if tracing.is_on():

@@ -15,7 +15,8 @@ from lookalike_searcher.projects.space_reader import SpaceReader
 
 _BLOCK_BYTES: Final = 512 * 1024
 """Images with so many bytes of vectors are read for one answer; it has them all if all are chosen."""
-_LISTED_PRODUCTS: Final = 16
+_LISTED: Final = 16
+"""So many products, variants and values of a label are given of an image at most."""
 _HASHES: Final = 2**31
 _HALVES: Final = np.dtype("<f2")
 
@@ -35,22 +36,25 @@ PLACE_TYPES: Final = (int, str, int, int)
 
 @dataclass(frozen=True)
 class ExportQuery:
-    """The query has a project, a space (empty: the one that writers fill), a share of its images, and a start."""
+    """The query has a project, a space (empty: the one that writers fill), a share of its images, a start, a label."""
 
     project_name: str
     space: str
     fraction: float
     after: Place | None
+    label: str = ""
 
 
 class Exported(NamedTuple):
-    """The exported image has its id and hash, its first products, and its vector as little-endian halves."""
+    """The exported image has its id and hash, what it shows, and its vector as little-endian halves."""
 
     image_id: int
     sha256: bytes
     products: Sequence[str]
     values: bytes
     featureless: bool
+    variants: Sequence[str]
+    label_values: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -81,14 +85,22 @@ async def blocks(database: Database, query: ExportQuery) -> AsyncGenerator[Block
         async with source.reading() as (connection, project, space):
             sql = statement("vector_export", project.id, space.id)
             size = max(1, _BLOCK_BYTES // (space.dimensions * _HALVES.itemsize))
-            rows = await connection.fetch(sql, place.image_id, size, chosen, _LISTED_PRODUCTS)
+            rows = await connection.fetch(sql, place.image_id, size, chosen, _LISTED, query.label)
         end = rows[-1]["image_id"]
         if end is None:
             return
         place = place._replace(image_id=end)
         values = halfvec.decode((row["vector"] for row in rows[:-1]), space.dimensions).astype(_HALVES)
         exported = [
-            Exported(row["image_id"], row["sha256"], row["products"] or (), vector.tobytes(), row["featureless"])
+            Exported(
+                row["image_id"],
+                row["sha256"],
+                row["products"] or (),
+                vector.tobytes(),
+                row["featureless"],
+                row["variants"] or (),
+                row["label_values"] or (),
+            )
             for row, vector in zip(rows[:-1], values, strict=True)
         ]
         yield Block(exported, place)

@@ -17,7 +17,7 @@ from lookalike_searcher.database.connection import FAILURES
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable, Overloaded
-from lookalike_searcher.indexes import backfill, calibration, index
+from lookalike_searcher.indexes import augmentation, backfill, calibration, index
 from lookalike_searcher.indexes.calibration import Calibration
 from lookalike_searcher.indexes.curve import EXACT
 from lookalike_searcher.indexes.import_watch import ImportWatch
@@ -56,6 +56,7 @@ class Maintenance:
         self._metrics = metrics
         self._jobs: dict[str, Job] = {
             "fill": self._fill,
+            "augment": self._augment,
             "build": self._build,
             "rebuild": self._rebuild,
             "calibrate": self._calibrate,
@@ -136,6 +137,11 @@ class Maintenance:
         """Fill a derived space with the vectors that are left."""
         await backfill.fill(self._database, due["project"], due["space"])
         return True
+
+    async def _augment(self, _connection: Connection, due: asyncpg.Record) -> bool:
+        """Draw the vectors that are left towards their neighbours."""
+        threshold = self._config.exact_threshold
+        return await augmentation.augment(self._database, due["project"], due["space"], threshold)
 
     async def _build(self, connection: Connection, due: asyncpg.Record) -> bool:
         """Build the index, and calibrate it before it is used."""

@@ -19,6 +19,7 @@ FLOATS: Final = np.dtype("<f4")
 """The type of matrices and centres in the database."""
 MAX_NUMBERS: Final = 2048 * 2048
 """A projection's matrix has so many numbers at most: 16 MiB, which is what a message may hold."""
+MAX_NEIGHBOURS: Final = 64
 _MAX_CACHED_BYTES: Final = 64 * 1024 * 1024
 """So many bytes of projections are kept in memory, or one; those of 512 by 512 numbers have 1 MB each."""
 _MIN_LENGTH: Final = 1e-6
@@ -32,10 +33,12 @@ class Projection:
     Attributes:
         matrix: float32, with a row for each dimension of y, and a column for each of x.
         centre: float32, with a number for each dimension of x.
+        neighbours: maintenance draws stored vectors towards so many of their nearest; see `augmentation`.
     """
 
     matrix: np.ndarray
     centre: np.ndarray
+    neighbours: int = 0
 
     @property
     def dimensions(self) -> int:
@@ -50,9 +53,9 @@ class Projection:
 
     async def of(self, halfvecs: Sequence[bytes]) -> list[bytes]:
         """Return the projected vectors, encoded like `halfvecs`, of length 1; 1,000 take some 20 ms of a thread."""
-        return await asyncio.to_thread(self._of, halfvecs) if halfvecs else []
+        return await asyncio.to_thread(self.encoded, halfvecs) if halfvecs else []
 
-    def _of(self, halfvecs: Sequence[bytes]) -> list[bytes]:
+    def encoded(self, halfvecs: Sequence[bytes]) -> list[bytes]:
         """Return the projected vectors, encoded.
 
         A vector at the centre has no direction; it gets one with the same distance from each axis.
@@ -76,7 +79,8 @@ class Projections:
             if row is None:
                 raise LookupError(f"space {space_id} is not derived")
             centre = np.frombuffer(row["centre"], FLOATS)
-            self._cache[space_id] = Projection(np.frombuffer(row["matrix"], FLOATS).reshape(-1, len(centre)), centre)
+            matrix = np.frombuffer(row["matrix"], FLOATS).reshape(-1, len(centre))
+            self._cache[space_id] = Projection(matrix, centre, row["neighbours"])
         self._cache.move_to_end(space_id)
         while len(self._cache) > 1 and sum(kept.matrix.nbytes for kept in self._cache.values()) > _MAX_CACHED_BYTES:
             self._cache.popitem(last=False)

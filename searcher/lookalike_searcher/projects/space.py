@@ -35,6 +35,10 @@ class Space:
     """The id of the space that this one is derived from, if any."""
     learning: Learning | None = None
     """What it was learned from, if it is derived, and somebody said so."""
+    neighbours: int = 0
+    """Its vectors are drawn towards so many of their nearest, if it is derived."""
+    augmented: bool = False
+    """Whether this was done with all vectors that it was filled with."""
 
     @classmethod
     def of(cls, row: asyncpg.Record) -> "Space":
@@ -53,6 +57,8 @@ class Space:
             recall_count=row["recall_count"],
             source_id=row["source_id"],
             learning=learning.of_json(row["learning"]),
+            neighbours=row["neighbours"] or 0,
+            augmented=row["augmented"],
         )
 
     def misfit(self, size: int) -> InvalidField | None:

@@ -57,7 +57,7 @@ async def create(
         await migration.create_space(connection, project.id, space_id, dimensions)
         if derivation and source:
             projection = derivation.projection
-            stored = (projection.matrix.tobytes(), projection.centre.tobytes())
+            stored = (projection.matrix.tobytes(), projection.centre.tobytes(), projection.neighbours)
             learned = learning.to_json(derivation.learning)
             await connection.execute(statement("projection_insert", project.id), space_id, source.id, *stored, learned)
         return await registry.read(connection, project_name)

@@ -42,7 +42,7 @@ class Hit(NamedTuple):
 
 
 class Near(NamedTuple):
-    """What is near has its place in the order of similarity, and its vector: all that re-ranking needs of a hit."""
+    """It is an image in the order of similarity, and has its vector: all that re-ranking needs of a hit."""
 
     image_id: int
     distance: float

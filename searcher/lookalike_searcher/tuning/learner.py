@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from asyncio.subprocess import Process
 from typing import Final
 
 import numpy as np
@@ -33,17 +34,14 @@ async def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, 
     given = await asyncio.to_thread(learning_process.question, sample, serving, fresh)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", learning_process.__name__),
+        *("-m", learning_process.__name__, str(os.getpid())),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | learning_process.ONE_THREAD,
     )
-    pausing = asyncio.create_task(_pause_under_load(process, load))
     try:
-        answer, _ = await process.communicate(given)
+        answer = await _answered(process, given, load)
     finally:
-        pausing.cancel()
-        await asyncio.wait({pausing})
         if process.returncode is None:
             process.kill()  # this ends a stopped process too
             await process.wait()
@@ -52,7 +50,21 @@ async def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, 
     return await asyncio.to_thread(learning_process.answer, answer)
 
 
-async def _pause_under_load(process: asyncio.subprocess.Process, load: Load) -> None:
+async def _answered(process: Process, given: bytes, load: Load) -> bytes:
+    """Return what the process answers, while it pauses under load; nothing if it ends before it is ready."""
+    assert process.stdout  # noqa: S101 - it is a pipe
+    if not await process.stdout.read(len(learning_process.READY)):
+        await process.wait()
+        return b""
+    pausing = asyncio.create_task(_pause_under_load(process, load))
+    try:
+        return (await process.communicate(given))[0]
+    finally:
+        pausing.cancel()
+        await asyncio.wait({pausing})
+
+
+async def _pause_under_load(process: Process, load: Load) -> None:
     """Stop the process while the load is high, until cancelled or until the process ends."""
     while process.returncode is None:
         if load.is_high:

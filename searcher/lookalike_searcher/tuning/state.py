@@ -27,6 +27,7 @@ class State:
         source: the space that it is derived from.
         matrix: of its projection: 32-bit floats, little-endian.
         centre: the same.
+        neighbours: its vectors are drawn towards so many of their nearest.
         learning: what it was learned from.
         previous: the space that served before it.
         baseline: how good searches were then.
@@ -42,6 +43,7 @@ class State:
     source: str = ""
     matrix: bytes | None = None
     centre: bytes | None = None
+    neighbours: int = 0
     learning: Learning | None = None
     previous: str = ""
     baseline: LiveQuality | None = None
@@ -100,6 +102,7 @@ async def write(connection: Connection, project_id: int, state: State) -> None:
         learnings.to_json(state.learning),
         state.previous,
         state.baseline.to_json() if state.baseline else "{}",
+        state.neighbours,
     )
 
 

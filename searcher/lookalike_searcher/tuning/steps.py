@@ -11,7 +11,7 @@ import numpy as np
 from lookalike.adapt.choose import MEAN, Choice
 from lookalike.adapt.learning import Projection
 from lookalike.adapt.space_name import space_name
-from lookalike.records import Learning, TuningPolicy, TuningStage
+from lookalike.records import TuningPolicy, TuningStage
 from lookalike_searcher.config import Config
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
@@ -71,7 +71,7 @@ class Steps:
         project = await registry.get(self._database, project.name)
         if project.space != serving.name or project.tuning_policy is TuningPolicy.OFF:
             return None  # it was changed meanwhile
-        gain = _told(choice.learning)
+        gain = _told(choice)
         if choice.projection is None:
             return before.ended("nothing helps", gain)
         chosen = replace(
@@ -80,6 +80,7 @@ class Steps:
             source=source.name,
             matrix=choice.projection.matrix.astype(FLOATS).tobytes(),
             centre=choice.projection.centre.astype(FLOATS).tobytes(),
+            neighbours=choice.projection.neighbours,
             learning=choice.learning,
         )
         if project.tuning_policy is TuningPolicy.AUTO:
@@ -94,7 +95,7 @@ class Steps:
             async with self._database.reading() as connection:
                 stored = await projections_of(self._database).of(connection, serving.id)
                 learned_to = await connection.fetchval(statement("projection_learned"), serving.id)
-            own = Projection(stored.matrix, stored.centre)
+            own = Projection(stored.matrix, stored.centre, stored.neighbours)
             if not serving.learning or serving.learning.method != MEAN:  # a mean is not learned from what is measured
                 fresh = reader.later_than(learned_to, len(sample.vectors))
         return await learner.choose(sample, own, fresh, self._load)
@@ -109,11 +110,14 @@ class Steps:
         """Create the space, which maintenance fills; cut over to it once it is filled and has its index."""
         if project.find_space(before.source) is None:
             return before.ended("withdrawn", f"space {before.source!r} was deleted")
-        if project.find_space(before.space) is None:
+        space = project.find_space(before.space)
+        if space is None:
             if before.step == "building":
                 return before.ended("withdrawn", f"space {before.space!r} was deleted")
             await self._create(project, before)
             return before.after("building", "the space is being filled", TuningStage.BUILDING)
+        if space.neighbours and not space.augmented:
+            return None
         now = datetime.now(UTC)
         quality = await live_quality.measure(self._database, project.name, now - live_quality.WINDOW, now)
         with suppress(FailedPrecondition):  # it lacks vectors or its index: we find it later
@@ -130,7 +134,8 @@ class Steps:
                     await spaces.delete(self._database, project.name, old.name)
         centre = np.frombuffer(chosen.centre or b"", FLOATS)
         matrix = np.frombuffer(chosen.matrix or b"", FLOATS).reshape(-1, len(centre))
-        derivation = Derivation(chosen.source, projections.Projection(matrix, centre), chosen.learning)
+        projection = projections.Projection(matrix, centre, chosen.neighbours)
+        derivation = Derivation(chosen.source, projection, chosen.learning)
         await spaces.create(self._database, project.name, chosen.space, derivation=derivation)
 
     async def _cut_over(self, project: Project, space: str) -> None:
@@ -153,11 +158,14 @@ class Steps:
         return None
 
 
-def _told(learning: Learning) -> str:
+def _told(choice: Choice) -> str:
     """Return what was learned from and measured, for people."""
-    gain = learning.gain
+    learning, gain = choice.learning, choice.learning.gain
+    neighbours = choice.projection.neighbours if choice.projection else 0
+    drawn = f", drawn towards {neighbours} neighbours" if neighbours else ""
     if gain is None:
-        return f"the mean of {learning.images:,} images; too few products of two or more images to measure the gain"
+        too_few = "too few products of two or more images to measure the gain"
+        return f"the mean of {learning.images:,} images{drawn}; {too_few}"
     what = (
         "the mean"
         if learning.method == MEAN
@@ -165,4 +173,4 @@ def _told(learning: Learning) -> str:
     )
     found = f"mean average precision {gain.before:.3f} to {gain.after:.3f} on {gain.products:,} held-out products"
     doubt = f"the difference is {gain.low:+.3f} to {gain.high:+.3f} with 99 % confidence"
-    return f"{what} of {learning.images:,} images: {found}; {doubt}"
+    return f"{what} of {learning.images:,} images{drawn}: {found}; {doubt}"

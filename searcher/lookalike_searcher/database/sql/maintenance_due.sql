@@ -7,8 +7,9 @@ FROM lookalike_project AS project
 JOIN lookalike_space AS space ON space.project_id = project.id
 LEFT JOIN lookalike_projection AS projection ON projection.space_id = space.id
 CROSS JOIN LATERAL (
-    SELECT CASE
+    SELECT coalesce(CASE
         WHEN NOT projection.filled THEN 'fill'
+        WHEN projection.neighbours > 0 AND augmented_time IS NULL THEN 'augment'
         WHEN index_time IS NULL AND image_count >= $1::bigint THEN 'build'
         WHEN index_time IS NULL THEN NULL
         WHEN image_count < $1 / 2 THEN 'drop'
@@ -16,7 +17,9 @@ CROSS JOIN LATERAL (
         WHEN hnsw_options <> $6 THEN 'rebuild'
         WHEN recall_target <> $2::real OR image_count > calibrated_count * $3::float8
             OR image_count * $3::float8 < calibrated_count THEN 'calibrate'
-    END AS job
+    END, CASE
+        WHEN projection.neighbours > 0 AND augmented_time < project.update_time THEN 'augment'
+    END) AS job
 ) AS due
 WHERE job IS NOT NULL
 ORDER BY image_count

@@ -12,6 +12,7 @@ FROM (
 JOIN (
     SELECT project_id, id AS space_id, name AS space_name, dimensions, complete AS space_complete,
            create_time AS space_create_time, index_time, ef_search_10, ef_search_100, recall_target, recall, recall_count, source_id, learning,
+           neighbours, augmented_time IS NOT NULL AS augmented,
            lookalike_space.ctid::text AS space_place, lookalike_space.xmin::text AS space_version
     FROM lookalike_space
     LEFT JOIN lookalike_projection ON lookalike_projection.space_id = lookalike_space.id

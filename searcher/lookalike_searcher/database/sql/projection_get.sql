@@ -1,1 +1,1 @@
-SELECT matrix, centre FROM lookalike_projection WHERE space_id = $1
+SELECT matrix, centre, neighbours FROM lookalike_projection WHERE space_id = $1

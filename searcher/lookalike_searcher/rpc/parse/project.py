@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from lookalike_searcher import validation
 from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_searcher.images import export as exporting
-from lookalike_searcher.projects.projection import MAX_NUMBERS, Projection
+from lookalike_searcher.projects.projection import MAX_NEIGHBOURS, MAX_NUMBERS, Projection
 from lookalike_searcher.projects.registry import Limits
 from lookalike_searcher.projects.spaces import Derivation
 from lookalike_searcher.rpc import page_token
@@ -87,7 +87,7 @@ def learning(message: wire.Learning, field: str) -> Learning:
     """Return what a space was learned from. Raises InvalidField."""
     if not re.fullmatch(r"[a-z_-]{1,40}", message.method):
         raise InvalidField(f"{field}.method", "must be 1 to 40 letters of a to z, `-` or `_`", message.method)
-    for name in ("image_count", "product_count", "judgement_count"):
+    for name in ("image_count", "product_count", "judgement_count", "label_count", "copy_count"):
         validation.between(f"{field}.{name}", getattr(message, name), 0, 2**53)
     if message.HasField("gain"):
         for name in ("product_count", "query_count"):
@@ -114,6 +114,8 @@ def derivation(request: wire.CreateSpaceRequest) -> Derivation:
         rule = f"must be 0 or {parsed.dimensions}, as projection.matrix has so many rows"
         raise InvalidField("dimensions", rule, request.dimensions)
     given = message.HasField("learning")
+    validation.between("projection.neighbour_count", message.neighbour_count, 0, MAX_NEIGHBOURS)
+    parsed = replace(parsed, neighbours=message.neighbour_count)
     return Derivation(source, parsed, learning(message.learning, "projection.learning") if given else None)
 
 
@@ -161,5 +163,6 @@ def export(request: wire.ExportVectorsRequest) -> tuple[exporting.ExportQuery, s
         space=validation.space(request.space) if request.space else "",
         fraction=validation.between("fraction", request.fraction, 0, 1),
         after=after,
+        label=validation.label("label", request.label, "")[0] if request.label else "",
     )
     return query, request_digest

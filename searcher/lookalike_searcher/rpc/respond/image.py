@@ -105,7 +105,12 @@ def exported(block: Block, resume_token: str) -> wire.ExportVectorsResponse:
     """Return a block of exported vectors, and the token to resume after it."""
     vectors = [
         wire.ImageVector(
-            sha256=vector.sha256, products=vector.products, values=vector.values, featureless=vector.featureless
+            sha256=vector.sha256,
+            products=vector.products,
+            values=vector.values,
+            featureless=vector.featureless,
+            variants=vector.variants,
+            label_values=vector.label_values,
         )
         for vector in block.vectors
     ]

@@ -98,6 +98,7 @@ def _space(space: Space, project: Project, index: IndexStatus, calibration: Cali
         source=project.base(space).name if space.source_id else "",
         vector_count=index.vector_count,
         learning=learning.encode(space.learning) if space.learning else None,
+        neighbour_count=space.neighbours,
         index=wire.Index(
             state=_INDEX_STATES[index.state],
             progress=index.progress,
