@@ -1,7 +1,8 @@
 """How much the embedder's memory grows over many images of all kinds, good and bad, and how much it is in between.
 
-What it takes in between are pixels: with an eighth of the room for decoding, it is measured once more. What grows while
-it works is the cache, until that is full: answers to images that nobody has sent before.
+What it takes in between are files that wait, pixels, and what the C library has not given back yet: docs/figures.md has
+the sum. With an eighth of the room for pixels, it is measured once more. What grows while it works is the cache, until
+that is full: answers to images that nobody has sent before.
 """
 
 import asyncio

@@ -127,7 +127,7 @@ async def test_a_synced_product_shows_exactly_its_images(first: Client, shop: st
     ]
     assert (result.deleted_reference_count, result.deleted_image_count) == (1, 1)
     assert await shown(first, shop, filter=Filter(products="bag")) == ["red", "blue", "grey"]
-    async with Client("127.0.0.1:1", address(searcher), timeout=5) as without_embedder:
+    async with Client("127.0.0.1:1", address(searcher), timeout=30) as without_embedder:
         again = await without_embedder.sync_product(shop, "bag", items)
     assert {outcome.status for outcome in again.outcomes} == {Status.UNCHANGED}
     emptied = await first.sync_product(shop, "bag", [])

@@ -210,7 +210,7 @@ async def test_calls_wait_for_the_only_server_while_it_does_not_serve(
 
 async def test_a_call_to_a_server_that_does_not_serve_says_so_at_its_deadline_and_what_was_tried() -> None:
     searcher = Searcher(SEARCHER)  # type: ignore[abstract] # the other methods are not called here
-    async with served(searcher) as address, Client(searcher=address, timeout=1) as client:
+    async with served(searcher) as address, Client(searcher=address, timeout=3) as client:
         searcher.health.tell(serving=False)
         with pytest.raises(UnavailableError, match=r"says that it does not serve; \d+ attempts in \d\.\d s") as caught:
             await client.create_project("shop", space="space")

@@ -56,7 +56,7 @@ async def test_indexing_again_embeds_nothing(
 ) -> None:
     """What is there by content is skipped: the second run needs no embedder at all."""
     await index(client, project, items_of(photos[:5]))
-    async with Client("127.0.0.1:1", address(searcher), timeout=5) as without_embedder:
+    async with Client("127.0.0.1:1", address(searcher), timeout=30) as without_embedder:
         outcomes = await index(without_embedder, project, items_of(photos[:5]))
     assert {outcome.status for outcome in outcomes.values()} == {Status.UNCHANGED}
 

@@ -125,11 +125,12 @@ async def test_maintenance_fills_a_derived_space_with_what_its_source_holds(writ
 
 
 def drawn(seed: int, others: int, neighbours: int) -> np.ndarray:
-    """A projected vector, drawn towards its nearest among so many, each weighted by the square of its cosine."""
+    """A projected vector, drawn towards its nearest among so many, by how far each is above the one that follows."""
     all_projected = np.array([projected(vector(other)) for other in range(others)])
     cosines = all_projected @ all_projected[seed]
-    nearest = np.argsort(-cosines)[: neighbours + 1]  # itself among them
-    total = cosines[nearest].clip(0) ** 2 @ all_projected[nearest]
+    *nearest, last = np.argsort(-cosines)[: neighbours + 2]  # itself among them
+    background = max(0, cosines[last])
+    total = ((cosines[nearest] - background) / (1 - background)).clip(0) ** 0.5 @ all_projected[nearest]
     return np.asarray(total / np.linalg.norm(total))
 
 

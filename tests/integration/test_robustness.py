@@ -287,7 +287,11 @@ async def test_a_call_that_would_wait_too_long_for_any_connection_is_refused_wha
     async with searching(database_url, pool_size=2) as searcher:
         writer = await searcher.project()
         async with searcher.database.connection(), searcher.database.connection():
-            clock.now += 10  # in which no call ended
+            clock.now += 5  # in which no call ended
+            with pytest.raises(grpc.aio.AioRpcError) as caught:  # its caller waits for less long than others
+                await searcher.stub.ListProjects(wire.ListProjectsRequest(), timeout=10)
+            assert errors.from_rpc(caught.value, "").reason == "OVERLOADED"
+            clock.now += 5
             for call in (
                 searcher.search(writer.project),
                 searcher.stub.Search(wire.SearchRequest(project=writer.project, limit=-1)),  # before it is looked at

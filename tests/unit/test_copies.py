@@ -190,6 +190,11 @@ def test_a_part_that_was_pasted_into_another_picture_is_proven_though_the_rest_s
     assert verify(side(ground), side(CAT)).kind is Kind.NEAR_DUPLICATE
 
 
+def test_the_corners_of_a_turned_crop_are_no_sign_against_it() -> None:
+    proof = proof_of(lambda photo: photo.crop((60, 60, 452, 452)).rotate(10, expand=True, fillcolor="white"))
+    assert proof.confidence > 0.9
+
+
 def test_different_products_with_the_same_logo_are_no_copies() -> None:
     logo = shipped("page.png").crop((20, 20, 140, 100))
     marked = []

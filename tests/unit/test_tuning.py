@@ -97,8 +97,9 @@ def test_an_image_that_is_searched_for_draws_none_of_those_that_it_is_searched_a
     for row, query in enumerate(queries):
         for image in set(range(len(vectors))) - {query}:
             cosines = vectors @ vectors[image]
-            nearest = [place for place in np.argsort(-cosines)[:4] if place != query]  # itself among them
-            drawn = cosines[nearest].clip(0) ** 2 @ vectors[nearest]
+            *nearest, last = np.argsort(-cosines)[:5]  # itself among them
+            rest = [place for place in nearest if place != query]
+            drawn = ((cosines[rest] - cosines[last]) / (1 - cosines[last])) ** 0.5 @ vectors[rest]
             assert found[row, image] == pytest.approx(drawn @ vectors[query] / np.linalg.norm(drawn), abs=1e-5)
 
 

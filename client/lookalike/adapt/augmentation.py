@@ -1,8 +1,8 @@
 """Draw the vectors of images towards their nearest neighbours: database-side augmentation.
 
-It is from Arandjelović, Zisserman: "Three things everyone should know to improve object retrieval" (CVPR 2012), with
-weights as in Radenović, Tolias, Chum: "Fine-tuning CNN image retrieval with no human annotation" (TPAMI 2018). What the
-photos of one product differ in is averaged out, without labels, and nothing is left to do at a search.
+It is from Arandjelović, Zisserman: "Three things everyone should know to improve object retrieval" (CVPR 2012).
+Neighbours have weights, by how far they are above what is usual around the image. What the photos of one product differ
+in is averaged out, without labels, and nothing is left to do at a search.
 """
 
 from dataclasses import dataclass
@@ -10,15 +10,22 @@ from typing import Final
 
 import numpy as np
 
-_POWER: Final = 2
-"""The weight of a neighbour is this power of its cosine; see docs/quality.md."""
+_POWER: Final = 0.5
+"""Of how far a neighbour is above the background; see `weights`, and docs/quality.md for what else was tried."""
+_TINY: Final = 1e-6
 _BATCH_SIZE: Final = 512
 """Images that are compared with all others at once: 20 MB with 10,000."""
 
 
 def weights(cosines: np.ndarray) -> np.ndarray:
-    """Return the weight of each neighbour. The image itself has that of 1."""
-    return np.asarray(np.clip(cosines, 0, 1) ** _POWER, np.float32)
+    """Return what each neighbour of each image weighs: 1 what is equal to the image, 0 the least similar one.
+
+    Args:
+        cosines: to the nearest, float32 of shape (n, k + 1). The last of them is the background, and weighs nothing.
+    """
+    background = cosines.min(axis=1, keepdims=True).clip(0)
+    above = (cosines - background) / (1 - background).clip(_TINY)
+    return np.asarray(above.clip(0, 1) ** _POWER, np.float32)
 
 
 @dataclass(frozen=True)
@@ -27,8 +34,8 @@ class Augmented:
 
     Attributes:
         sums: float32 of shape (n, d), not normalised.
-        nearest: the places of each image's neighbours, of shape (n, k).
-        weights: what each of these was multiplied by, of shape (n, k).
+        nearest: the places of each image's neighbours, of shape (n, k + 1).
+        weights: what each of these was multiplied by, of the same shape.
     """
 
     sums: np.ndarray
@@ -38,7 +45,8 @@ class Augmented:
     def similarities(self, vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
         """Return the cosines of some of the images, as they are without augmentation, to all augmented ones.
 
-        An image that is searched for is taken out of the sums of all others, as a photo from outside is in none.
+        An image that is searched for is taken out of the sums of all others, as a photo from outside is in none. What
+        the others weigh stays the same.
 
         Args:
             vectors: what was augmented, float32 of shape (n, d).
@@ -63,7 +71,7 @@ def augment(vectors: np.ndarray, neighbours: int) -> Augmented:
         vectors: of length 1, float32 of shape (n, d).
         neighbours: how many.
     """
-    count = min(neighbours, len(vectors) - 1)
+    count = min(neighbours + 1, len(vectors) - 1) if neighbours else 0
     nearest, cosines = np.zeros((len(vectors), count), np.int64), np.zeros((len(vectors), count), np.float32)
     for start in range(0, len(vectors) if count else 0, _BATCH_SIZE):
         part = slice(start, start + _BATCH_SIZE)
@@ -71,7 +79,7 @@ def augment(vectors: np.ndarray, neighbours: int) -> Augmented:
         near[np.arange(len(near)), start + np.arange(len(near))] = -np.inf
         nearest[part] = np.argpartition(-near, count - 1, axis=1)[:, :count]
         cosines[part] = np.take_along_axis(near, nearest[part], axis=1)
-    weighted = weights(cosines)
+    weighted = weights(cosines) if count else cosines
     sums = vectors.copy()
     for place in range(count):
         sums += weighted[:, place, np.newaxis] * vectors[nearest[:, place]]

@@ -26,7 +26,7 @@ _WIDTHS: Final = (256,)
 the memory then. With 128, allowed too, 1.3 % were lost on groceries that were not measured by."""
 _LOST: Final = 0.005
 """The narrowest is taken whose mean average precision is lower by this share at most."""
-_NEIGHBOURS: Final = (0, 4, 16, 32)
+_NEIGHBOURS: Final = (0, 4, 8, 16)
 """Images are drawn towards so many of their neighbours; see `augmentation`."""
 MEAN: Final = "mean"
 PRODUCTS: Final = "products"

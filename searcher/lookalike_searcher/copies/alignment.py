@@ -30,6 +30,8 @@ _MOST_STRETCH: Final = 2.0
 _SCALES: Final = (0.15, 7.0)
 _UPRIGHT: Final = 0.005
 """So far, as a share of its side, a side of an upright picture may be off: 0.3 degrees. Alignments are as exact."""
+_ERRORS: Final = 2.0
+"""So many standard errors a turn may be off, where few places tell it."""
 _CELL: Final = 3.0
 """Keypoints within a square of so many pixels count as one place."""
 
@@ -41,11 +43,13 @@ class Alignment:
     Attributes:
         affine: takes places of the other picture to places of the one.
         inliers: how many places agree on it.
+        error: the standard error of its turn, in radians.
         matches: those that it was found from.
     """
 
     affine: Affine
     inliers: int
+    error: float
     matches: Matches
 
     def to_one(self, places: ArrayLike) -> NDArray[np.float64]:
@@ -69,7 +73,9 @@ def align(matches: Matches) -> Alignment | None:
             return None
         inliers = np.linalg.norm(apply(affine, of) - to, axis=1) <= tolerance * unit(scale(affine))
     agreeing = places(to[inliers], of[inliers])
-    return Alignment(affine, agreeing, matches) if agreeing >= LEAST_INLIERS else None
+    if agreeing < LEAST_INLIERS:
+        return None
+    return Alignment(affine, agreeing, _error(affine, to[inliers], of[inliers]), matches)
 
 
 def apply(affine: Affine, places: ArrayLike) -> NDArray[np.float64]:
@@ -101,10 +107,11 @@ def stretch(affine: Affine) -> float:
     return (turned + mirrored) / max(abs(turned - mirrored), 1e-9)
 
 
-def is_upright(affine: Affine) -> bool:
+def is_upright(found: Alignment) -> bool:
     """Return whether the other picture is but cut, scaled and turned by quarters, as programs do it, and no hand."""
-    (a, b, _), (c, d, _) = np.abs(affine).tolist()
-    return bool(min(max(b, c), max(a, d)) <= _UPRIGHT * scale(affine))
+    (a, b, _), (c, d, _) = np.abs(found.affine).tolist()
+    off = min(max(b, c), max(a, d)) / scale(found.affine)
+    return bool(off <= max(_UPRIGHT, _ERRORS * found.error))
 
 
 def unit(scaled: float) -> float:
@@ -157,6 +164,14 @@ def _fitted(to: NDArray[np.float64], of: NDArray[np.float64]) -> Affine:
         return np.asarray(np.linalg.solve(known.T @ known, known.T @ to).T)
     except np.linalg.LinAlgError:  # all lie on one line
         return np.zeros((2, 3))
+
+
+def _error(affine: Affine, to: NDArray[np.float64], of: NDArray[np.float64]) -> float:
+    """Return the standard error of the turn: places that lie off, or close together, tell it badly."""
+    off = apply(affine, of) - to
+    freedom = max(1, off.size - affine.size)
+    narrow = max(float(np.linalg.eigvalsh(np.cov(of.T))[0]), 1.0)
+    return math.sqrt(float((off * off).sum()) / freedom / (len(of) * narrow)) / scale(affine)
 
 
 def _is_plausible(affine: Affine) -> bool:

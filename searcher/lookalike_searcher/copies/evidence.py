@@ -28,6 +28,9 @@ _COMPRESSION: Final = 25.0
 """Detail of this variance, in levels, is but half as alike in a copy, as compression adds noise to it."""
 _LEAST: Final = 1e-6
 _AGREED: Final = 0.54
+_AGREED_BY_HAND: Final = 0.6
+"""What does not lie upright must agree in more: a thing that was moved between two shots covers as much as a sticker
+does, but no hand holds a camera as upright as programs lay pictures."""
 _STEEPNESS: Final = 40.0
 _ENOUGH_INLIERS: Final = 10
 _WEIGHT_OF_FEWER: Final = 6.0
@@ -59,10 +62,11 @@ def agreeing(overlay: Overlay) -> Plane:
     return np.asarray(np.interp(overlay.likeness / of_copy, (_NEARLY_ALIKE, _ALIKE), (0, 1)), np.float32)
 
 
-def confidence(agreed: float, inliers: int) -> float:
+def confidence(agreed: float, inliers: int, *, by_hand: bool) -> float:
     """Return how likely it is that both are the same photo."""
     fewer = min(0.0, math.log(inliers / _ENOUGH_INLIERS))
-    return 1 / (1 + math.exp(-_STEEPNESS * (agreed - _AGREED) - _WEIGHT_OF_FEWER * fewer))
+    beyond = agreed - (_AGREED_BY_HAND if by_hand else _AGREED)
+    return 1 / (1 + math.exp(-_STEEPNESS * beyond - _WEIGHT_OF_FEWER * fewer))
 
 
 def differing(overlay: Overlay) -> Mask:

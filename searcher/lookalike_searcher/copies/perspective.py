@@ -115,7 +115,7 @@ def in_perspective(found: Alignment) -> PerspectiveAlignment | None:
     agreeing = alignment.places(to[inliers], of[inliers])
     if agreeing < _LEAST_INLIERS or max(onto_one.foreshortened, onto_other.foreshortened) > _MOST_FORESHORTENED:
         return None
-    return PerspectiveAlignment(found.affine, agreeing, found.matches, onto_one, onto_other)
+    return PerspectiveAlignment(found.affine, agreeing, found.error, found.matches, onto_one, onto_other)
 
 
 def _bilinear(places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from lookalike_searcher.copies import alignment, evidence, overlay
 from lookalike_searcher.copies.alignment import Alignment
 from lookalike_searcher.copies.continuation import goes_on
 from lookalike_searcher.copies.cut_out import cut_out
+from lookalike_searcher.copies.fill import without_fills
 from lookalike_searcher.copies.frames import Frames
 from lookalike_searcher.copies.matching import match
 from lookalike_searcher.copies.overlay import Overlay, Seen
@@ -23,6 +24,7 @@ _FEW_KEYPOINTS: Final = 16
 _LEAST_CONFIDENCE: Final = 0.5
 _PLAINLY_AGREED: Final = 0.9
 """Of a copy that nothing covers, at least so much detail agrees."""
+_DOUBTFUL: Final = 0.3
 _PLAIN_INLIERS: Final = 15
 """A picture that agrees in so many places is looked at before its mirror image is."""
 
@@ -44,7 +46,7 @@ class _Judged:
     def of(cls, found: Alignment, laid: Overlay) -> Self:
         """Return the overlay with what it shows."""
         agreed = evidence.agreement(laid)
-        return cls(found, laid, agreed, evidence.confidence(agreed, found.inliers))
+        return cls(found, laid, agreed, evidence.confidence(agreed, found.inliers, by_hand=not _is_by_program(found)))
 
 
 def verify(query: Side, image: Side) -> Proof:
@@ -107,13 +109,13 @@ def _laid(query: Seen, image: Seen, found: Alignment) -> _Judged | None:
     Two crops of a third picture go on beyond one another too. No hand holds a camera as upright as programs cut.
     """
     another_shot = goes_on(query, image, found)
-    by_program = not isinstance(found, PerspectiveAlignment) and alignment.is_upright(found.affine)
+    by_program = _is_by_program(found)
     if another_shot and not by_program:
         return None
     laid = overlay.lay(query, image, found)
     if not laid:
         return None
-    whole = _Judged.of(found, laid)
+    whole = _beside_fills(_Judged.of(found, laid))
     if whole.agreed >= _PLAINLY_AGREED or not by_program:
         return whole
     part = cut_out(laid)
@@ -121,6 +123,18 @@ def _laid(query: Seen, image: Seen, found: Alignment) -> _Judged | None:
     if cut and cut.agreed >= _PLAINLY_AGREED:
         return cut
     return None if another_shot else whole
+
+
+def _beside_fills(judged: _Judged) -> _Judged:
+    """Return what is seen beside fills, if that agrees better. Where next to nothing agrees, no fill is to blame."""
+    if not _DOUBTFUL <= judged.agreed < _PLAINLY_AGREED:
+        return judged
+    beside = without_fills(judged.laid)
+    return max(judged, _Judged.of(judged.found, beside), key=lambda one: one.confidence) if beside else judged
+
+
+def _is_by_program(found: Alignment) -> bool:
+    return not isinstance(found, PerspectiveAlignment) and alignment.is_upright(found)
 
 
 def _proof(frames: Frames, judged: _Judged, *, mirrored: bool) -> Proof:

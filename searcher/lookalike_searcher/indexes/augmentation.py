@@ -78,10 +78,10 @@ async def _read(reader: SpaceReader, size: int) -> _Page:
         ids = [row["image_id"] for row in rows]
         if source.index_time:
             await connection.execute(walking.settings(_EF_SEARCH))
-        depth = 1 + projection.neighbours + _MORE_CANDIDATES
+        depth = 2 + projection.neighbours + _MORE_CANDIDATES
         pairs = await connection.fetch(statement("augmentation_nearest", project.id, source.id), ids, depth)
         wanted = sorted({*ids, *(row["image_id"] for row in pairs)})
-        found = await connection.fetch(statement("vector_of_images", project.id, source.id), wanted)
+        found = await connection.fetch(statement("neighbour_vectors", project.id, source.id), wanted)
     stored = {row["image_id"]: row["vector"] for row in found}
     drawn = await asyncio.to_thread(_drawn, projection, stored, [(one, other) for one, other in pairs])
     return _Page(space.id, drawn, ids[-1] if ids else after, project.update_time if len(ids) < size else None)
@@ -106,7 +106,7 @@ def _drawn(projection: Projection, stored: dict[int, bytes], pairs: Sequence[tup
     for image_id, near_places in candidates.items():
         own, near_vectors = projected[places[image_id]], projected[near_places]
         cosines = near_vectors @ own
-        nearest = np.argsort(-cosines, kind="stable")[: projection.neighbours]
-        sums.append(own + weights(cosines[nearest]) @ near_vectors[nearest])
+        nearest = np.argsort(-cosines, kind="stable")[: projection.neighbours + 1]
+        sums.append(own + weights(cosines[np.newaxis, nearest])[0] @ near_vectors[nearest])
     drawn = np.array(sums, np.float32)
     return dict(zip(candidates, halfvec.encode(drawn / np.linalg.norm(drawn, axis=1, keepdims=True)), strict=True))

@@ -15,7 +15,7 @@ from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
 from lookalike_searcher.search.execute import Candidates, Ranker, way_of
-from lookalike_searcher.search.hit import Hit, Near, similarity
+from lookalike_searcher.search.hit import Hit, similarity
 from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Position, Ranking, Reason, Search
 from lookalike_serving.errors import DomainError
@@ -56,9 +56,7 @@ async def rank(
         ranked = candidates.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
-        hits = candidates.hits[: search.limit]
-        if candidates.near:
-            hits = await _reranked(ranker, search, resolved, candidates.near[: search.shortlist])
+        hits = await _hits(ranker, search, resolved, candidates)
         if space.source_id:
             hits = await _compared(connection, project, project.base(space), resolved, hits)
     return _ranking(search, project, space, resolved, candidates, hits, reason, ranked)
@@ -77,7 +75,7 @@ async def _at_once(
     """
     name = search.project_name
     remembered = known.recall(database, name, search.space) if database.searches_at_once else None
-    if remembered is None or search.filter or search.reranked:
+    if remembered is None or search.filter:
         return None
     project = remembered.project
     way = way_of(search, exact_threshold, project)
@@ -94,16 +92,19 @@ async def _at_once(
         ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
         try:
             candidates = await ranker.walk()
+            if candidates is None:
+                return None
+            hits = await _hits(ranker, search, resolved, candidates)
         except registry.DELETED:
             return None
-    if candidates is None:
-        return None
-    hits = candidates.hits[: search.limit]
     return _ranking(search, project, space, resolved, candidates, hits, Reason.INDEX, project.image_count)
 
 
-async def _reranked(ranker: Ranker, search: Search, query: Resolved, nearest: list[Near]) -> list[Hit]:
+async def _hits(ranker: Ranker, search: Search, query: Resolved, candidates: Candidates) -> list[Hit]:
     """Return the page's hits: first all that are re-ranked, then what follows by similarity."""
+    nearest = candidates.near[: search.shortlist]
+    if not nearest:
+        return candidates.hits[: search.limit]
     scored = await asyncio.to_thread(reranking.reranked, query.vector, nearest[: search.reranked])
     scored += [(one, similarity(one.distance)) for one in nearest[search.reranked :]]
     return await ranker.listed(scored[search.offset : search.offset + search.limit])

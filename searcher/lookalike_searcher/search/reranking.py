@@ -53,18 +53,18 @@ def order(query: np.ndarray, shortlist: np.ndarray) -> np.ndarray:
 def scores(matrix: np.ndarray) -> list[float]:
     """Return the similarity of each hit to the query, in [-1, 1], after all were drawn towards their neighbours.
 
-    All of it is computed from the cosines between the vectors, as they are few, and in the same three matrices: to
-    have new ones from the system takes longer than the arithmetic.
+    All of it is computed from the cosines between the vectors, as they are few, and in place.
 
     Args:
         matrix: float32 of shape [1 + n, d], with rows of length 1: the query, then the hits, at least one.
     """
-    cosines = _centred(matrix @ matrix.T)
-    drawn, scratch = np.empty_like(cosines), np.empty_like(cosines)
+    cosines, drawn, scratch = np.empty((3, len(matrix), len(matrix)), matrix.dtype)
+    _centre(np.matmul(matrix, matrix.T, out=cosines))
     nearest, weights = _neighbours(cosines, _NEIGHBOURS)
     _add_up(cosines, nearest, weights, drawn, scratch)
     cosines[:] = drawn.T
-    _normalise(_add_up(cosines, nearest, weights, drawn, scratch))
+    _add_up(cosines, nearest, weights, drawn, scratch)
+    _normalise(drawn)
     nearest, weights = _neighbours(drawn, _NEIGHBOURS_AGAIN)
     among = drawn[nearest[:, :, None], nearest[:, None, :]]
     lengths = np.sqrt(np.einsum("nk,nkl,nl->n", weights, among, weights).clip(_TINY))
@@ -74,21 +74,20 @@ def scores(matrix: np.ndarray) -> list[float]:
     return scores
 
 
-def _centred(products: np.ndarray) -> np.ndarray:
+def _centre(products: np.ndarray) -> None:
     """Turn dot products of vectors into their cosines, less the share of the mean of all but the first."""
     to_mean = products[:, 1:].mean(axis=1)
     common = _COMMON * (to_mean - _COMMON / 2 * to_mean[1:].mean())
     products -= common[:, None]
     products -= common
-    return _normalise(products)
+    _normalise(products)
 
 
-def _normalise(products: np.ndarray) -> np.ndarray:
+def _normalise(products: np.ndarray) -> None:
     """Turn dot products of vectors into their cosines."""
     inverse_lengths = 1 / np.sqrt(products.diagonal().clip(_TINY))
     products *= inverse_lengths[:, None]
     products *= inverse_lengths
-    return products
 
 
 def _neighbours(cosines: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,16 +103,13 @@ def _neighbours(cosines: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
     return nearest[:, :-1], _weights(similar)[:, :-1]
 
 
-def _add_up(
-    rows: np.ndarray, nearest: np.ndarray, weights: np.ndarray, sums: np.ndarray, scratch: np.ndarray
-) -> np.ndarray:
-    """Put into `sums` the weighted sum of the rows that are nearest, for each, and return it."""
+def _add_up(rows: np.ndarray, nearest: np.ndarray, weights: np.ndarray, sums: np.ndarray, scratch: np.ndarray) -> None:
+    """Put into `sums` the weighted sum of the rows that are nearest, for each."""
     sums[:] = 0
     for place, weight in zip(nearest.T, weights.T, strict=True):
         np.take(rows, place, axis=0, out=scratch, mode="clip")
         scratch *= weight[:, None]
         sums += scratch
-    return sums
 
 
 def _weights(cosines: np.ndarray) -> np.ndarray:
