@@ -1,7 +1,8 @@
 """Fingerprints tell copies from look-alikes: the embedder makes them, the searcher lays two of them over each other.
 
-A fingerprint is a small picture and the keypoints on it. `NAME` names all that changes one: only fingerprints of one
-name may be compared. Change it with the code.
+A fingerprint is a small picture and the keypoints on it. Only fingerprints of one `NAME` may be compared. Change it
+with the code, unless old and new ones still compare: how many keypoints are looked for, and how hard WebP tries, may
+change.
 """
 
 from dataclasses import dataclass

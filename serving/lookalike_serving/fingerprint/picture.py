@@ -1,4 +1,4 @@
-"""Encode the small picture of a fingerprint, and check and decode bytes that come from elsewhere."""
+"""Check and decode the small picture of a fingerprint, which may come from elsewhere."""
 
 from typing import Final
 
@@ -12,9 +12,8 @@ Picture = NDArray[np.uint8]
 MAX_SIDE: Final = 160
 """The longer side has at most so many pixels."""
 MAX_BYTES: Final = 24 * 1024
-"""The noisiest picture of this size has 20 kB at this quality; photos have 2 to 5."""
+"""The noisiest picture of this size has 20 kB at the quality that we encode with; photos have 2 to 5."""
 
-_QUALITY: Final = (cv2.IMWRITE_WEBP_QUALITY, 60)
 _HEAD: Final = 30
 """A lossy WebP begins with `RIFF`, 4 bytes of length, `WEBPVP8 `, 4 bytes of length, 3 bytes that say what frame it is,
 the 3 bytes of `_START`, and width and height of 14 bits each, in 2 bytes each."""
@@ -27,11 +26,6 @@ cv2.setNumThreads(1)
 
 class InvalidPicture(ValueError):
     """The bytes are no small picture."""
-
-
-def encode(picture: Picture) -> bytes:
-    """Return the picture as a lossy WebP."""
-    return cv2.imencode(".webp", picture, _QUALITY)[1].tobytes()
 
 
 def size(encoded: bytes) -> tuple[int, int]:
