@@ -27,7 +27,7 @@ _ALIKE: Final = 0.96
 _COMPRESSION: Final = 25.0
 """Detail of this variance, in levels, is but half as alike in a copy, as compression adds noise to it."""
 _LEAST: Final = 1e-6
-_AGREED: Final = 0.54
+_AGREED: Final = 0.48
 _AGREED_BY_HAND: Final = 0.6
 """What does not lie upright must agree in more: a thing that was moved between two shots covers as much as a sticker
 does, but no hand holds a camera as upright as programs lay pictures."""
@@ -35,7 +35,7 @@ _STEEPNESS: Final = 40.0
 _ENOUGH_INLIERS: Final = 10
 _WEIGHT_OF_FEWER: Final = 6.0
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half. Of fewer inliers,
-more must agree: of four, 0.68."""
+more must agree: of four, 0.62."""
 _UNLIKE: Final = 0.5
 DETAIL: Final = 4.0
 _OTHER_LIGHTNESS: Final = 20.0
