@@ -171,8 +171,9 @@ async def test_a_photo_is_dropped_and_its_copies_come_first(page: Page, site: Si
     assert names[:5] == ["chelsea"] * 5
     assert "chelsea" not in names[5:]
     similarities = [float(text) for text in await page.locator("#results .similarity").all_text_contents()]
-    assert similarities == sorted(similarities, reverse=True)
+    assert similarities[:5] == sorted(similarities[:5], reverse=True)
     assert similarities[0] > 0.95
+    assert min(similarities[:5]) > max(similarities[5:])  # among the rest, they need not fall: these are re-ranked
     await expect(page.locator("#results .match").first).to_have_text("Near duplicate")
     await expect(page.locator("#status")).to_have_text(
         re.compile(rf"^24 shown, compared with {site.images} images; embedded in \d+ ms, searched in [\d.]+ ms$")
