@@ -2215,7 +2215,7 @@ class SearchRequest(_message.Message):
     Hit.match_basis.
     """
     auto_rerank: _builtins.bool
-    """Put as many of the nearest in order anew as the searcher finds best: 400. Then `rerank` is left out."""
+    """Put as many of the nearest in order anew as the searcher finds best: 200. Then `rerank` is left out."""
     @_builtins.property
     def embedding(self) -> _common_pb2.Embedding:
         """The vector to rank by."""

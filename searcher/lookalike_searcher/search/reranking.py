@@ -19,8 +19,8 @@ import numpy as np
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.search.hit import OWN_FILE, Near
 
-DEPTH: Final = 400
-"""So many of the nearest are re-ranked unless a search says how many."""
+DEPTH: Final = 200
+"""So many of the nearest are re-ranked unless a search says how many: more would cost over 5 ms; see docs/quality.md."""
 _COMMON: Final = 0.7
 """So much of the shortlist's mean is subtracted from each vector."""
 _NEIGHBOURS: Final = 3
