@@ -336,6 +336,24 @@ async def test_many_suspicious_files_are_dropped_and_each_has_its_verdict(page: 
     await expect(page.locator("#results .match").first).to_have_text("Same file")
 
 
+async def test_the_pictures_of_a_dropped_folder_are_examined_also_of_folders_in_it(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    inner = tmp_path / "found" / "last year"
+    inner.mkdir(parents=True)
+    (inner / "copy.jpg").write_bytes(site.families["chelsea"]["mirror"].read_bytes())
+    (inner.parent / "other.jpg").write_bytes(encoded(shipped("retina.jpg"), "JPEG"))
+    (inner.parent / "notes.txt").write_text("no picture")
+    await page.get_by_role("link", name="Copies").click()
+    await page.get_by_label("Thorough").uncheck()
+    browser = await page.context.new_cdp_session(page)  # as the mouse does it: a page cannot make a folder
+    data = {"items": [], "files": [str(inner.parent)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        await browser.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+    await expect(page.locator("#copies-count")).to_have_text("2 of 2 files: 1 is a copy, 1 no copy")
+    await expect(page.locator(".verdict.copy")).to_contain_text("copy.jpg")
+
+
 async def test_more_is_shown_page_by_page_without_sending_the_photo_again(page: Page, site: Site) -> None:
     await drop(page, site.families["chelsea"]["recolour"].read_bytes())
     await first(page, "chelsea")

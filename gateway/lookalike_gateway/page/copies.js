@@ -43,6 +43,37 @@ export function add(files) {
   tell();
 }
 
+// The entries of a drop are gone after its event, so they are taken first. What a page made itself has none.
+async function addDropped(items) {
+  const entries = items.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  const found = await Promise.all(entries.map((entry) => (entry instanceof File ? [entry] : files(entry, unread))));
+  add(found.flat());
+}
+
+// Return a file, or the pictures of a folder and of those in it; the browser gives some of a folder's entries at a time.
+async function files(entry, failed) {
+  try {
+    if (entry.isFile) return [await new Promise((got, not) => entry.file(got, not))];
+    const reader = entry.createReader(), entries = [];
+    const some = () => new Promise((got, not) => reader.readEntries(got, not));
+    for (let part = await some(); part.length; part = await some()) entries.push(...part);
+    const found = (await Promise.all(entries.map((inner) => files(inner, failed)))).flat();
+    return found.filter(isPicture);
+  } catch (error) {
+    failed(entry, error);
+    return [];
+  }
+}
+
+function unread(entry, error) {
+  counts.given += 1;
+  counts.failed += 1;
+  note(row({ name: entry.fullPath }, "", "failed", words(error)), true);
+  tell();
+}
+
+const isPicture = (file) => !file.type || file.type.startsWith("image/");
+
 async function work(signal) {
   running += 1;
   while (waiting.length && !signal.aborted) {
@@ -122,17 +153,18 @@ function tell() {
 }
 
 export function listen() {
-  const take = (event, files) => {
-    if ($("copies").hidden || !files.length) return;
+  const take = (event, { items }) => {
+    const given = [...items].filter((item) => item.kind === "file");
+    if ($("copies").hidden || !given.length) return;
     event.preventDefault();
     event.stopPropagation(); // else the search view would take it
     document.body.classList.remove("dragging");
-    add([...files]);
+    addDropped(given);
   };
-  addEventListener("drop", (event) => take(event, event.dataTransfer.files), true);
-  addEventListener("paste", (event) => take(event, event.clipboardData.files), true);
+  addEventListener("drop", (event) => take(event, event.dataTransfer), true);
+  addEventListener("paste", (event) => take(event, event.clipboardData), true);
   for (const id of ["suspects", "suspects-folder"]) $(id).addEventListener("change", ({ target }) => {
-    add([...target.files].filter((file) => !file.type || file.type.startsWith("image/")));
+    add([...target.files].filter(isPicture));
     target.value = "";
   });
   $("cancel").onclick = cancel;
