@@ -20,7 +20,7 @@ from lookalike_searcher.database import halfvec
 from lookalike_searcher.search.hit import OWN_FILE, Near
 
 DEPTH: Final = 200
-"""So many of the nearest are re-ranked unless a search says how many: more would cost over 5 ms; see docs/quality.md."""
+"""So many of the nearest are re-ranked unless a search says how many. More cost over 5 ms; see docs/quality.md."""
 _COMMON: Final = 0.7
 """So much of the shortlist's mean is subtracted from each vector."""
 _NEIGHBOURS: Final = 3
