@@ -74,7 +74,10 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     if not certain and products < _ENOUGH_PRODUCTS:
         return _without_certainty(sample, serving, gains)
     kind = _best(certain or gains)
-    projection = dict(_projections(sample, by_products=kind.method == PRODUCTS))[kind] if certain else None
+    projection = None
+    if certain:
+        learned = _projections(sample, by_products=kind.method == PRODUCTS)
+        projection = replace(learned[kind.method, kind.dimensions], neighbours=kind.neighbours)
     return Choice(projection, _learning(kind.method, sample, gains[kind]))
 
 
@@ -85,8 +88,8 @@ def _best(gains: Mapping[_Kind, MeasuredGain]) -> _Kind:
     return min(kind for kind in gains if kind.method == best.method and gains[kind].after >= enough)
 
 
-def _projections(sample: Sample, *, by_products: bool) -> Iterator[tuple[_Kind, Projection]]:
-    """Yield what can be learned from the sample, each by its kind."""
+def _projections(sample: Sample, *, by_products: bool) -> dict[tuple[str, int], Projection]:
+    """Return what can be learned from the sample, each by its method and dimensions."""
     size = sample.vectors.shape[1]
     projections = {(MEAN, size): mean_taken_out(sample.vectors)}
     if by_products:
@@ -95,9 +98,7 @@ def _projections(sample: Sample, *, by_products: bool) -> Iterator[tuple[_Kind, 
             (PRODUCTS, width): narrowed(learned, sample.vectors, width) for width in _WIDTHS if width <= size / 2
         }
         projections[PRODUCTS, size] = learned
-    for (method, width), projection in projections.items():
-        for neighbours in _NEIGHBOURS:
-            yield _Kind(method, neighbours, width), replace(projection, neighbours=neighbours)
+    return projections
 
 
 def _without_certainty(sample: Sample, serving: Projection | None, gains: Mapping[_Kind, MeasuredGain]) -> Choice:
@@ -127,9 +128,13 @@ def _gains(sample: Sample, judged: np.ndarray, serving: Projection | None, seed:
             continue
         queries = measure.drawn(len(vectors), seed)
         groups.append(shown[queries])
-        before.append(_precisions(serving, vectors, shown, queries))
-        for kind, projection in _projections(learned_from, by_products=learned_from is not sample):
-            after.setdefault(kind, []).append(_precisions(projection, vectors, shown, queries))
+        served, neighbours = (serving.apply(vectors), serving.neighbours) if serving else (vectors, 0)
+        before.append(measure.precisions(served, shown, queries, neighbours))
+        for (method, width), projection in _projections(learned_from, by_products=learned_from is not sample).items():
+            projected = projection.apply(vectors)
+            for neighbours in _NEIGHBOURS:
+                found = measure.precisions(projected, shown, queries, neighbours)
+                after.setdefault(_Kind(method, neighbours, width), []).append(found)
     return {kind: _gain(before, found, groups, seed) for kind, found in after.items()}
 
 
@@ -140,15 +145,6 @@ def _splits(sample: Sample, judged: np.ndarray, seed: int) -> Iterator[tuple[np.
         return
     for part in measure.parts(sample.groups, _PARTS, seed):
         yield part, sample.only(~part)
-
-
-def _precisions(
-    projection: Projection | None, vectors: np.ndarray, shown: np.ndarray, queries: np.ndarray
-) -> np.ndarray:
-    """Return the average precision of each query among projected images, or among the vectors themselves."""
-    if projection is None:
-        return measure.precisions(vectors, shown, queries)
-    return measure.precisions(projection.apply(vectors), shown, queries, projection.neighbours)
 
 
 def _gain(
