@@ -84,7 +84,7 @@ async def _served(client: Client, own: Set) -> list[Figure]:
 def _same(served: list[int], vectors: Vectors, row: int, depth: int) -> float:
     """The share of the served hits that the bench's own ranking has, the query's own image among them."""
     shortlist = np.argsort(-(vectors @ vectors[row]), kind="stable")[:depth]
-    wanted = shortlist[reranking.order(vectors[row], vectors[shortlist])][: len(served)]
+    wanted = _reordered(vectors, row, shortlist, reranking.scores)[: len(served)]
     return len(set(served) & set(wanted.tolist())) / len(served)
 
 

@@ -45,11 +45,6 @@ def reranked(query: bytes, shortlist: Sequence[Near]) -> list[tuple[Near, float]
     return sorted(zip(shortlist, found, strict=True), key=lambda scored: (scored[0].rank != OWN_FILE, -scored[1]))
 
 
-def order(query: np.ndarray, shortlist: np.ndarray) -> np.ndarray:
-    """Return the rows of a shortlist in their new order, for vectors of length 1: [d] and [n, d], n at least 1."""
-    return np.argsort(-np.array(scores(np.vstack([query, shortlist]))), kind="stable")
-
-
 def scores(matrix: np.ndarray) -> list[float]:
     """Return the similarity of each hit to the query, in [-1, 1], after all were drawn towards their neighbours.
 
