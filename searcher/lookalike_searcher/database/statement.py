@@ -12,6 +12,8 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolC
 """Statements run on a connection of their own, or on one that a pool lends."""
 
 
+MAX_ID: Final = 2**63 - 1
+"""No id is larger: what is read up to it is read to the end."""
 _TEXTS: Final = 4096
 """So many texts of statements are cached: a few for each project in use and each kind of filter."""
 

@@ -17,8 +17,7 @@ import numpy as np
 from lookalike.adapt.augmentation import weights
 from lookalike_searcher.database import halfvec, walking
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.database.statement import statement
-from lookalike_searcher.errors import NotFound
+from lookalike_searcher.database.statement import MAX_ID, statement
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.projection import Projection, projections_of
 from lookalike_searcher.projects.space_reader import SpaceReader
@@ -28,14 +27,12 @@ AT_ONCE: Final = 100
 _MORE_CANDIDATES: Final = 32
 """In the source, so many more are looked up than are needed: the projection puts them in another order."""
 _EF_SEARCH: Final = 200
-_ANY: Final = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class _Page:
     """Vectors by their images, the last image that was read, and, if these were all, when the project had changed."""
 
-    space_id: int
     vectors: dict[int, bytes]
     up_to: int
     all_until: datetime | None
@@ -47,10 +44,10 @@ async def augment(database: Database, project_name: str, space: str, exact_thres
     There is if the source should have its index first. Raises NotFound if the project or the space is deleted.
     """
     project = await registry.get(database, project_name)
-    source = project.base(project.in_space(space))
-    if source.index_time is None and project.image_count >= exact_threshold:
+    target = project.in_space(space)
+    if project.base(target).index_time is None and project.image_count >= exact_threshold:
         return False
-    reader = SpaceReader(database, project_name, project.id, space, project.in_space(space).id)
+    reader = SpaceReader(database, project_name, project.id, space, target.id)
     while not await step(reader):
         pass
     return True
@@ -60,11 +57,9 @@ async def step(reader: SpaceReader, size: int = AT_ONCE) -> bool:
     """Draw the next vectors, at most `size`. Returns whether these were the last ones. Raises NotFound."""
     page = await _read(reader, size)
     async with registry.writing(reader.database, reader.project_name) as (connection, project):
-        if project.in_space(reader.space).id != page.space_id:  # another space has the name now
-            raise NotFound.space(reader.project_name, reader.space)
-        sql = statement("vector_replace", project.id, page.space_id)
-        await connection.executemany(sql, list(page.vectors.items()))
-        done = (page.space_id, page.up_to, page.all_until, len(page.vectors))
+        space = reader.space_of(project)
+        await connection.executemany(statement("vector_replace", project.id, space.id), list(page.vectors.items()))
+        done = (space.id, page.up_to, page.all_until, len(page.vectors))
         await connection.execute(statement("augmentation_done"), *done)
     return page.all_until is not None
 
@@ -74,7 +69,7 @@ async def _read(reader: SpaceReader, size: int) -> _Page:
         source = project.base(space)
         projection = await projections_of(reader.database).of(connection, space.id)
         after = await connection.fetchval(statement("augmentation_place"), space.id)
-        rows = await connection.fetch(statement("neighbour_page", project.id, source.id), after, _ANY, size)
+        rows = await connection.fetch(statement("neighbour_page", project.id, source.id), after, MAX_ID, size)
         ids = [row["image_id"] for row in rows]
         if source.index_time:
             await connection.execute(walking.settings(_EF_SEARCH))
@@ -84,7 +79,7 @@ async def _read(reader: SpaceReader, size: int) -> _Page:
         found = await connection.fetch(statement("neighbour_vectors", project.id, source.id), wanted)
     stored = {row["image_id"]: row["vector"] for row in found}
     drawn = await asyncio.to_thread(_drawn, projection, stored, [(one, other) for one, other in pairs])
-    return _Page(space.id, drawn, ids[-1] if ids else after, project.update_time if len(ids) < size else None)
+    return _Page(drawn, ids[-1] if ids else after, project.update_time if len(ids) < size else None)
 
 
 def _drawn(projection: Projection, stored: dict[int, bytes], pairs: Sequence[tuple[int, int]]) -> dict[int, bytes]:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.database.statement import schema_of, statement, vectors_of
+from lookalike_searcher.database.statement import MAX_ID, schema_of, statement, vectors_of
 from lookalike_searcher.errors import NotFound
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.projection import projections_of
 
 AT_ONCE: Final = 2048
 """One transaction writes so many vectors; writers wait for some 0.1 s."""
-_ANY: Final = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ async def _read(database: Database, project_name: str, space: str, size: int) ->
         projection = await projections_of(database).of(connection, target.id)
         after = await connection.fetchval(statement("projection_place"), target.id)
         sql = statement("neighbour_page", project.id, project.base(target).id)
-        rows = await connection.fetch(sql, after, _ANY, size)
+        rows = await connection.fetch(sql, after, MAX_ID, size)
     ids = [row["image_id"] for row in rows]
     projected = await projection.of([row["vector"] for row in rows])
     return _Page(target.id, dict(zip(ids, projected, strict=True)), ids[-1] if ids else after)

@@ -41,9 +41,13 @@ class SpaceReader:
             NotFound: the project or the space has been deleted, even if another one has its name now.
         """
         async with registry.reading(self.database, self.project_name, settings) as (connection, project):
-            if project.id != self.project_id:
-                raise NotFound.project(self.project_name)
-            space = project.in_space(self.space)
-            if self.space and space.id != self.space_id:  # it may have other dimensions
-                raise NotFound.space(self.project_name, self.space)
-            yield connection, project, space
+            yield connection, project, self.space_of(project)
+
+    def space_of(self, project: Project) -> Space:
+        """Return the space as the project has it now. Raises as `reading`."""
+        if project.id != self.project_id:
+            raise NotFound.project(self.project_name)
+        space = project.in_space(self.space)
+        if self.space and space.id != self.space_id:  # it may have other dimensions
+            raise NotFound.space(self.project_name, self.space)
+        return space

@@ -57,8 +57,7 @@ class Reader:
             async for block in blocks:
                 for image in block.vectors:
                     self.image_ids.append(image.image_id)
-                    products = tuple(image.products)
-                    yield ImageVector(image.sha256.hex(), products, image.values, image.featureless)
+                    yield ImageVector(image.sha256.hex(), tuple(image.products), image.values, image.featureless)
                 await self.load.wait_until_low()
 
     async def _feedback(self) -> AsyncGenerator[Feedback, None]:
