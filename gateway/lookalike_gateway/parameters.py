@@ -32,7 +32,7 @@ def _depth(text: object) -> object:
     """Read how many to re-rank."""
     if isinstance(text, str) and text != "auto":
         if not re.fullmatch("[0-9]{1,4}", text) or int(text) > MAX_HITS:
-            raise PydanticCustomError("depth", "must be auto, or an integer from 0 to 1000")
+            raise PydanticCustomError("depth", "must be auto, or an integer from 0 to {most}", {"most": MAX_HITS})
         return int(text)
     return text
 

@@ -1,6 +1,6 @@
 // The copies view: many suspicious files, each of which is looked for among the project's photos and verified.
 
-import { $, el, plural, number, title, words } from "./dom.js";
+import { $, el, isPicture, plural, number, title, words } from "./dom.js";
 import { copies } from "./api.js";
 import { button, done } from "./proof.js";
 
@@ -46,21 +46,21 @@ export function add(files) {
 // The entries of a drop are gone after its event, so they are taken first. What a page made itself has none.
 async function addDropped(items) {
   const entries = items.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
-  const found = await Promise.all(entries.map((entry) => (entry instanceof File ? [entry] : files(entry, unread))));
+  const found = await Promise.all(entries.map((entry) => (entry instanceof File ? [entry] : files(entry))));
   add(found.flat());
 }
 
 // Return a file, or the pictures of a folder and of those in it; the browser gives some of a folder's entries at a time.
-async function files(entry, failed) {
+async function files(entry) {
   try {
     if (entry.isFile) return [await new Promise((got, not) => entry.file(got, not))];
     const reader = entry.createReader(), entries = [];
     const some = () => new Promise((got, not) => reader.readEntries(got, not));
     for (let part = await some(); part.length; part = await some()) entries.push(...part);
-    const found = (await Promise.all(entries.map((inner) => files(inner, failed)))).flat();
+    const found = (await Promise.all(entries.map(files))).flat();
     return found.filter(isPicture);
   } catch (error) {
-    failed(entry, error);
+    unread(entry, error);
     return [];
   }
 }
@@ -71,8 +71,6 @@ function unread(entry, error) {
   note(row({ name: entry.fullPath }, "", "failed", words(error)), true);
   tell();
 }
-
-const isPicture = (file) => !file.type || file.type.startsWith("image/");
 
 async function work(signal) {
   running += 1;

@@ -37,6 +37,9 @@ export function words(error) {
   return error.message || "Something went wrong.";
 }
 
+// Whether a file may be a picture; the browser does not know the types of all.
+export const isPicture = (file) => !file.type || file.type.startsWith("image/");
+
 // Whether an image is a file on the server's machine, of which it may have a large picture.
 export const local = (image) => image.references.some(({ uri }) => uri.startsWith("file:"));
 

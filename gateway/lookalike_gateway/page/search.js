@@ -1,7 +1,7 @@
 // The search view. The address says what is searched for: `like` is an image's hash, `photo` one that was dropped here,
 // `text` words.
 
-import { $, el, load, local, number, picture, plural, title, trouble } from "./dom.js";
+import { $, el, isPicture, load, local, number, picture, plural, title, trouble } from "./dom.js";
 import { call, model, search as ask } from "./api.js";
 import { Crop, cut } from "./crop.js";
 import { button as proofButton, done } from "./proof.js";
@@ -202,7 +202,7 @@ export function listen() {
   for (const kind of ["dragover", "dragleave"]) addEventListener(kind, over);
   addEventListener("drop", (event) => {
     over(event);
-    add([...event.dataTransfer.files].find((file) => !file.type || file.type.startsWith("image/")) ?? event.dataTransfer.files[0]);
+    add([...event.dataTransfer.files].find(isPicture) ?? event.dataTransfer.files[0]);
   });
   addEventListener("paste", (event) => add([...event.clipboardData.files].find((file) => file.type.startsWith("image/"))));
   for (const id of ["file", "camera"]) $(id).addEventListener("change", ({ target }) => {
