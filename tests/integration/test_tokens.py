@@ -25,20 +25,16 @@ from grpc_status import rpc_status
 
 from lookalike import Client, Credentials, LookalikeError, errors
 from lookalike.v1 import embedder_pb2 as wire
-from lookalike.v1.embedder_pb2_grpc import (
-    EmbedderServiceServicer,
-    EmbedderServiceStub,
-    add_EmbedderServiceServicer_to_server,
-)
-from lookalike_embedder.errors import STATUS
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServiceStub
 from lookalike_serving.errors import Context
 from lookalike_serving.security import factory, keys
 from lookalike_serving.security.caller import CALLER
 from lookalike_serving.security.config import InvalidSecurity, Security
 from lookalike_serving.security.errors import Unauthenticated
 from lookalike_serving.security.jwt import LEEWAY_SECONDS, TokenVerifier
-from lookalike_serving.server import Draining, Server
+from lookalike_serving.server import Server
 from tests.signing import Signer, bearer, jwks
+from tests.small_server import small_server
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 SECRET = base64.urlsafe_b64encode(b"a secret that is known to two, 32+").decode().rstrip("=")
@@ -62,22 +58,9 @@ class Servicer(EmbedderServiceServicer):
 
 @asynccontextmanager
 async def serving(security: Security) -> AsyncIterator[Server]:
-    async def probe() -> None:
-        pass
-
-    async with Server(
-        SERVICE,
-        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # EmbedText is not called here
-        address="127.0.0.1:0",
-        table=STATUS,
-        probe=probe,
-        draining=Draining(),
-        options=[],
-        probe_interval=60,
-        grace=5,
-        guard=factory.guard(security),
-        certificate=factory.certificate(security),
-    ) as server:
+    servicer = Servicer()  # type: ignore[abstract] # EmbedText is not called here
+    guard, certificate = factory.guard(security), factory.certificate(security)
+    async with small_server(servicer, guard=guard, certificate=certificate) as server:
         yield server
 
 

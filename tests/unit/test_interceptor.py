@@ -12,16 +12,12 @@ from grpc_status import rpc_status
 
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike.v1 import embedder_pb2 as wire
-from lookalike.v1.embedder_pb2_grpc import (
-    EmbedderServiceServicer,
-    EmbedderServiceStub,
-    add_EmbedderServiceServicer_to_server,
-)
-from lookalike_embedder.errors import STATUS, InvalidImage, Overloaded
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServiceStub
+from lookalike_embedder.errors import InvalidImage, Overloaded
 from lookalike_serving.errors import Context
 from lookalike_serving.interceptor import request_id
-from lookalike_serving.server import Draining, Server
 from tests.refused_stream import refused_stream
+from tests.small_server import small_server
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 MINE = [("x-request-id", "order-7.b")]
@@ -58,21 +54,8 @@ class Servicer(EmbedderServiceServicer):
 
 @pytest.fixture(scope="module")
 async def channel() -> AsyncIterator[grpc.aio.Channel]:
-    async def probe() -> None:
-        pass
-
     async with (
-        Server(
-            SERVICE,
-            lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # EmbedText is not called here
-            address="127.0.0.1:0",
-            table=STATUS,
-            probe=probe,
-            draining=Draining(),
-            options=[],
-            probe_interval=60,
-            grace=5,
-        ) as server,
+        small_server(Servicer()) as server,  # type: ignore[abstract] # EmbedText is not called here
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         yield channel

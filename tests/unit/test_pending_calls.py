@@ -17,16 +17,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from lookalike.v1 import embedder_pb2 as wire
-from lookalike.v1.embedder_pb2_grpc import (
-    EmbedderServiceServicer,
-    EmbedderServiceStub,
-    add_EmbedderServiceServicer_to_server,
-)
-from lookalike_embedder.errors import STATUS
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServiceStub
 from lookalike_serving import pending
 from lookalike_serving.errors import Context
 from lookalike_serving.pending import MAX_PENDING
-from lookalike_serving.server import Draining, Server
+from lookalike_serving.server import Server
+from tests.small_server import small_server
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 FLOOD = 3 * MAX_PENDING
@@ -53,23 +49,9 @@ class Servicer(EmbedderServiceServicer):
         return wire.GetModelResponse()
 
 
-async def probe() -> None:
-    pass
-
-
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    async with Server(
-        SERVICE,
-        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # one is called
-        address="127.0.0.1:0",
-        table=STATUS,
-        probe=probe,
-        draining=Draining(),
-        options=[],
-        probe_interval=60,
-        grace=5,
-    ) as server:
+    async with small_server(Servicer()) as server:  # type: ignore[abstract] # one is called
         yield server
 
 

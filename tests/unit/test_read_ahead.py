@@ -8,15 +8,11 @@ import grpc
 
 from lookalike._transport.channel import EMBEDDER
 from lookalike.v1 import embedder_pb2 as wire
-from lookalike.v1.embedder_pb2_grpc import (
-    EmbedderServiceServicer,
-    EmbedderServiceStub,
-    add_EmbedderServiceServicer_to_server,
-)
-from lookalike_embedder.errors import STATUS
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServiceStub
 from lookalike_serving.errors import Context
 from lookalike_serving.parsing import Limits
-from lookalike_serving.server import READ_AHEAD, Draining, Server
+from lookalike_serving.server import READ_AHEAD
+from tests.small_server import small_server
 
 MEBIBYTE = 1024 * 1024
 MESSAGE = wire.EmbedStreamRequest(image=bytes(MEBIBYTE // 4))
@@ -42,23 +38,9 @@ class Servicer(EmbedderServiceServicer):
 
 
 async def test_of_a_stream_that_is_not_read_no_more_is_received_than_told() -> None:
-    async def probe() -> None:
-        pass
-
     servicer, written = Servicer(), 0  # type: ignore[abstract] # the other methods are not called here
     async with (
-        Server(
-            EMBEDDER,
-            lambda server: add_EmbedderServiceServicer_to_server(servicer, server),
-            address="127.0.0.1:0",
-            table=STATUS,
-            probe=probe,
-            draining=Draining(),
-            options=[],
-            probe_interval=60,
-            grace=5,
-            limits=Limits({f"{EMBEDDER}/EmbedStream": None}),
-        ) as server,
+        small_server(servicer, limits=Limits({f"{EMBEDDER}/EmbedStream": None})) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         stub = EmbedderServiceStub(channel)

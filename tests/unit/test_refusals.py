@@ -15,16 +15,17 @@ from google.protobuf.message import DecodeError
 
 from lookalike._transport.channel import EMBEDDER
 from lookalike.v1 import embedder_pb2 as wire
-from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, add_EmbedderServiceServicer_to_server
-from lookalike_embedder.errors import STATUS, InvalidImage
+from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
+from lookalike_embedder.errors import InvalidImage
 from lookalike_serving import intake
 from lookalike_serving.errors import Context
 from lookalike_serving.parsing import Limits
 from lookalike_serving.security.authentication import Guard
 from lookalike_serving.security.caller import Caller
 from lookalike_serving.security.errors import Unauthenticated
-from lookalike_serving.server import Draining, Server
+from lookalike_serving.server import Server
 from tests.memory import resident
+from tests.small_server import small_server
 
 MEBIBYTES = 1024 * 1024
 LARGE = 4 * MEBIBYTES
@@ -83,19 +84,9 @@ with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.max_send_message
 
 @asynccontextmanager
 async def serving(*, by_token: bool = False) -> AsyncIterator[Server]:
-    async def probe() -> None:
-        pass
-
-    async with Server(
-        EMBEDDER,
-        lambda server: add_EmbedderServiceServicer_to_server(Servicer(), server),  # type: ignore[abstract] # EmbedText is not called here
-        address="127.0.0.1:0",
-        table=STATUS,
-        probe=probe,
-        draining=Draining(),
+    async with small_server(
+        Servicer(),  # type: ignore[abstract] # EmbedText is not called here
         options=[("grpc.max_receive_message_length", 16 * MEBIBYTES)],
-        probe_interval=60,
-        grace=5,
         guard=Guard(Verifier()) if by_token else None,
         limits=Limits({f"{EMBEDDER}/Embed": None, f"{EMBEDDER}/EmbedStream": None}),
     ) as server:
