@@ -3,11 +3,12 @@
 import io
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike_serving.fingerprint import Fingerprint, making, picture
+from lookalike_serving.fingerprint import Fingerprint, making, picture, sift
 from lookalike_serving.fingerprint.keypoints import MAX_KEYPOINTS, InvalidKeypoints, Keypoints
 from lookalike_serving.fingerprint.picture import InvalidPicture
 from tests.pictures import encoded, shipped
@@ -39,6 +40,20 @@ def test_keypoints_are_the_same_packed_and_unpacked() -> None:
     assert 50 < len(keypoints) <= MAX_KEYPOINTS
     assert keypoints.pack() == cat().keypoints
     assert (keypoints.places <= (160, 106)).all()
+
+
+def test_descriptors_are_those_of_the_picture_enlarged_twice_but_for_a_few_bits() -> None:
+    """So that fingerprints that are stored already, which were made there, still compare."""
+    small = np.asarray(Image.fromarray(CAT).resize((160, 106)))
+    ours = sift.keypoints(small)
+    enlarging = cv2.SIFT.create(240, contrastThreshold=0.01, edgeThreshold=12, enable_precise_upscale=True)
+    points, numbers = enlarging.detectAndCompute(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), None)
+    theirs = np.array([(*point.pt, point.angle) for point in points])
+    same = np.abs(np.column_stack((ours.places - 0.5, ours.angles * 360))[:, None] - theirs).max(axis=2).argmin(axis=1)
+    bits = (numbers > np.median(numbers, axis=1, keepdims=True))[same]
+    differing = (np.unpackbits(ours.bits, axis=1) != bits).sum(axis=1)
+    assert np.median(differing) < 10
+    assert differing.max() < 40
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (160, 1), (3, 4000)])
