@@ -37,8 +37,8 @@ _WEIGHT_OF_FEWER: Final = 6.0
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half. Of fewer inliers,
 more must agree: of four, 0.62."""
 _MOST_COVERED: Final = 0.35
-"""A sticker on a fifth of a photo covers up to a third of what both show. Two shots between which a thing was moved differ
-in more than that, mostly. Lighter or darker alone does not count: strong contrast changes half of a picture."""
+"""A sticker on a fifth of a photo covers up to a third of what both show. Two shots between which a thing was moved
+mostly differ in more than that. Lighter or darker alone does not count: strong contrast changes half of a picture."""
 _UNLIKE: Final = 0.5
 DETAIL: Final = 4.0
 _OTHER_LIGHTNESS: Final = 20.0
