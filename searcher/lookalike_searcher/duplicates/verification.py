@@ -69,7 +69,7 @@ class PairVerifier:
     async def _held(self, images: Iterable[int]) -> dict[int, _Held]:
         """Return the fingerprints of the images that have one."""
         async with self._source.reading() as (connection, project, _):
-            rows = await connection.fetch(statement("fingerprint_of_images", project.id), list(set(images)), NAME)
+            rows = await connection.fetch(statement("fingerprint_read", project.id, key="id"), list(set(images)), NAME)
         return {row["image_id"]: _Held(row["sha256"], Fingerprint(row["picture"], row["keypoints"])) for row in rows}
 
 
