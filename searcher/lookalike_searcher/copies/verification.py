@@ -142,17 +142,21 @@ def _proof(frames: Frames, judged: _Judged, *, mirrored: bool) -> Proof:
     differs = evidence.differing(laid)
     covered, (colours, recoloured) = evidence.covered(laid, differs), evidence.colour_distance(laid, differs)
     turned = alignment.turn(found.affine)
+    of_query, of_image = frames.shares(inverse=False)
+    regions = (None, None) if covered is None else frames.regions(covered, in_query=laid.in_one)
     return Proof(
         kind=Kind.RECOLOURED if recoloured else Kind.NEAR_DUPLICATE,
         confidence=judged.confidence,
         inliers=found.inliers,
-        of_query=frames.of_query,
-        of_image=frames.of_image,
+        of_query=of_query,
+        of_image=of_image,
         mirrored=mirrored,
         turned=-turned if mirrored else turned,
         stretched=alignment.stretch(found.affine),
         corners_in_query=frames.corners_in_query,
         corners_in_image=frames.corners_in_image,
         recoloured=colours,
-        covered=None if covered is None else frames.region(covered, in_query=laid.in_one),
+        covered=regions[0],
+        covered_in_image=regions[1],
+        inverse_shares=frames.shares(inverse=True),
     )
