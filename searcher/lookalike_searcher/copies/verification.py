@@ -75,10 +75,10 @@ def verify_stored(query: Callable[[], Side], image: Callable[[], Side]) -> Proof
 
 
 def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:
-    """Yield the alignments of the query and of its mirror image, the better one first, and whether it is the mirror's.
+    """Yield the alignment of the query, or of its mirror image if that agrees in more places, and which of them it is.
 
-    One in many places comes at once. It may prove nothing all the same: what is symmetric, as clothes are, agrees with
-    its own mirror image in many places.
+    The query's comes at once where it agrees in many places, and the mirror image's only after it. It may prove nothing
+    all the same: what is symmetric, as clothes are, agrees with its own mirror image in many places.
     """
     plain = alignment.align(match(query.keypoints, image.keypoints))
     if plain and plain.inliers >= _PLAIN_INLIERS:
