@@ -54,7 +54,7 @@ format: $(VENV)/.dev  ## Format the code and mend what can be mended.
 protos: $(VENV)/.dev  ## Generate client/lookalike/v1 from protos.
 	$(BIN)/python tools/protos.py
 
-sync-client: $(VENV)/.dev  ## Write client/lookalike/sync_client.py from client.py.
+sync-client: $(VENV)/.dev  ## Write the methods of client/lookalike/sync_client/ from client/.
 	$(BIN)/python tools/sync_client.py
 
 lock: $(VENV)/.supply  ## Pin the versions in locks/, with hashes; UPGRADE=1 takes newer ones.

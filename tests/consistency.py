@@ -4,7 +4,7 @@ from typing import Final
 
 from lookalike_searcher.database.statement import Connection, fill, schema_of, vectors_of
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 
 # Each counts what should not be there. Whole tables are read, so that no index can hide a row.
 _OF_PROJECT: Final = {

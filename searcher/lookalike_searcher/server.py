@@ -25,7 +25,7 @@ from lookalike_searcher.feedback import retention
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.projects.registry import Limits
+from lookalike_searcher.projects.project import Limits
 from lookalike_searcher.rpc.message_limits import LIMITS
 from lookalike_searcher.rpc.search_handler import Searching
 from lookalike_searcher.rpc.service import SearcherService

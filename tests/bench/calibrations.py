@@ -25,8 +25,8 @@ from lookalike_searcher.indexes import backfill, calibration, index
 from lookalike_searcher.indexes.calibration import RECENT_QUERIES, Calibration
 from lookalike_searcher.indexes.curve import EXACT, LADDER
 from lookalike_searcher.projects import registry, spaces
+from lookalike_searcher.projects.project import Limits
 from lookalike_searcher.projects.projection import FLOATS, Projection, projections_of
-from lookalike_searcher.projects.registry import Limits
 from tests.bench import live_recall
 from tests.bench.dataset import Dataset
 from tests.bench.descriptors import Descriptors, descriptors

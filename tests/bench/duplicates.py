@@ -23,7 +23,7 @@ from lookalike_searcher.duplicates.survey import Counts
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Limits
+from lookalike_searcher.projects.project import Limits
 from lookalike_serving.fingerprint import NAME, Fingerprint, making
 from tests.pictures import shipped
 

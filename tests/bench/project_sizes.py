@@ -13,7 +13,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Limits
+from lookalike_searcher.projects.project import Limits
 from lookalike_searcher.rpc import parse
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.types import Search

@@ -24,7 +24,7 @@ from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.database import pool
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.projects.registry import Limits
+from lookalike_searcher.projects.project import Limits
 from lookalike_searcher.rpc.search_handler import Searching
 from lookalike_searcher.search.limits import Rates
 from lookalike_searcher.search.read_routing import Reads

@@ -31,6 +31,7 @@ from lookalike_searcher.images.image import Embedding, Entry, Reference
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.project import Limits
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Search
@@ -68,7 +69,7 @@ async def fill(database: Database, count: int) -> None:
 
     async def make() -> None:
         for number in numbers:
-            await registry.create(database, name_of(number), SPACE, registry.Limits())
+            await registry.create(database, name_of(number), SPACE, Limits())
             await writing.store(database, name_of(number), _ENTRIES)
 
     async with asyncio.TaskGroup() as group:
@@ -105,7 +106,7 @@ class Filled:
         await self.search(number % _BUSY * self.count // _BUSY)
 
     async def create(self, number: int) -> None:
-        await registry.create(self.database, f"new-{number}", SPACE, registry.Limits())
+        await registry.create(self.database, f"new-{number}", SPACE, Limits())
 
     async def delete(self, number: int) -> None:
         await registry.delete(self.database, f"new-{number}")

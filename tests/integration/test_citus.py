@@ -17,7 +17,7 @@ from lookalike_searcher.errors import DatabaseUnavailable
 from lookalike_searcher.images import writing
 from lookalike_searcher.images.image import Embedding, Entry, Reference
 from lookalike_searcher.projects import registry, spaces
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Limits, Project
 from tests import postgres
 from tests.indexer import sha256, vector
 from tests.polling import until
@@ -26,7 +26,7 @@ from tests.polling import until
 @pytest.fixture
 async def bare_project(database: Database) -> AsyncIterator[Project]:
     """An empty project, made without a server."""
-    created = await registry.create(database, f"bare-{uuid.uuid4().hex}", "one", registry.Limits())
+    created = await registry.create(database, f"bare-{uuid.uuid4().hex}", "one", Limits())
     yield created
     await registry.delete(database, created.name)
 
@@ -51,7 +51,7 @@ async def recovering() -> AsyncIterator[Database]:
     """A database whose transactions can be prepared, as those of workers are."""
     with postgres.primary("max_prepared_transactions=2") as server:
         async with pool.connect(server.url, pool_size=5, command_timeout=30) as database:
-            await registry.create(database, "shop", "one", registry.Limits())
+            await registry.create(database, "shop", "one", Limits())
             yield database
 
 

@@ -17,7 +17,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import schema_of, statement
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.projects import known, registry, spaces
-from lookalike_searcher.projects.registry import Limits, Project
+from lookalike_searcher.projects.project import Limits, Project
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Reason, Search

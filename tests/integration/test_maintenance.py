@@ -24,7 +24,7 @@ from lookalike_searcher.indexes import calibration, curve, index, maintenance
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import MAX_EF_SEARCH, Space
 from tests.indexer import INDEXED, Writer, sha256, vector
 from tests.polling import until

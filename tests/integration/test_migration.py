@@ -22,6 +22,7 @@ from lookalike_searcher.images import writing
 from lookalike_searcher.images.image import Embedding, Entry, Reference
 from lookalike_searcher.indexes import index
 from lookalike_searcher.projects import registry, spaces
+from lookalike_searcher.projects.project import Limits
 from lookalike_searcher.search import rank
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Search
@@ -103,7 +104,7 @@ async def test_searchers_that_start_together_on_a_fresh_database_migrate_once(fr
 async def test_a_new_migration_reaches_every_project(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with database_module.connect(fresh_database_url, pool_size=1, command_timeout=30) as database:
         for name in OLD_PROJECTS:
-            await registry.create(database, name, SPACE, registry.Limits())
+            await registry.create(database, name, SPACE, Limits())
     steps = migration.migrations
     added = Migration(len(steps("project")) + 1, "ALTER TABLE {schema}.image ADD COLUMN note text")
     monkeypatch.setattr(
@@ -128,7 +129,7 @@ async def test_a_database_that_a_newer_version_has_migrated_is_refused_and_left_
     fresh_database_url: str, newer: str, told: str
 ) -> None:
     async with database_module.connect(fresh_database_url, pool_size=1, command_timeout=30) as database:
-        await registry.create(database, "shop", SPACE, registry.Limits())
+        await registry.create(database, "shop", SPACE, Limits())
         async with database.connection() as connection:
             await connection.execute(newer)
     with pytest.raises(

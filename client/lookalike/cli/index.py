@@ -25,11 +25,9 @@ from lookalike.cli.indexer import Indexer
 from lookalike.cli.report import Report
 from lookalike.client import DEFAULT_EMBED_STREAMS, Client
 from lookalike.errors import AlreadyExistsError
-from lookalike.fetch import Settings
+from lookalike.fetch import DEFAULT_SETTINGS, Settings
 from lookalike.indexing import Seen, Shard
 from lookalike.sources import Format, ProductFrom, Sources
-
-_DEFAULTS = Settings()
 
 
 def index(
@@ -78,13 +76,13 @@ def index(
     as_json: Annotated[bool, typer.Option("--json", help="Print progress and results as lines of JSON.")] = False,
     per_host: Annotated[
         int, typer.Option(min=1, help="The most images to fetch from one host at once.")
-    ] = _DEFAULTS.per_host,
+    ] = DEFAULT_SETTINGS.per_host,
     fetch_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds that fetching one image may take.")
-    ] = _DEFAULTS.timeout,
+    ] = DEFAULT_SETTINGS.timeout,
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds for which a host may fail before its images are given up.")
-    ] = _DEFAULTS.patience,
+    ] = DEFAULT_SETTINGS.patience,
     private_redirects: Annotated[
         bool, typer.Option("--allow-private-redirects", help="Follow redirects to addresses that are not public.")
     ] = False,

@@ -9,6 +9,6 @@
 """
 
 from lookalike.fetch.fetcher import Fetcher
-from lookalike.fetch.types import Backend, Failed, Fetched, Settings, TransientFailure, Waiting
+from lookalike.fetch.types import DEFAULT_SETTINGS, Backend, Failed, Fetched, Settings, TransientFailure, Waiting
 
-__all__ = ["Backend", "Failed", "Fetched", "Fetcher", "Settings", "TransientFailure", "Waiting"]
+__all__ = ["DEFAULT_SETTINGS", "Backend", "Failed", "Fetched", "Fetcher", "Settings", "TransientFailure", "Waiting"]

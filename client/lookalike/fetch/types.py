@@ -41,6 +41,9 @@ class Settings:
     reread: bool = False
 
 
+DEFAULT_SETTINGS: Final = Settings()
+
+
 @dataclass(frozen=True)
 class Fetched:
     """Fetched is the result of a fetch.

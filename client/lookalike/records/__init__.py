@@ -11,24 +11,20 @@ from lookalike.records.duplicate import (
     MergeResult,
     PairCounts,
 )
+from lookalike.records.embedding import Embedding, Fingerprint, Model, TextEncoder, Trial
 from lookalike.records.feedback import Feedback, HitFeedback, HitVerdict, SearchQuality, Verdict
 from lookalike.records.image import (
     END_MISSING,
     DeleteResult,
-    Embedding,
-    Fingerprint,
     Image,
     ImagePage,
     ImageVector,
     Item,
-    Model,
     Origin,
     Outcome,
     Reference,
     Status,
     SyncResult,
-    TextEncoder,
-    Trial,
 )
 from lookalike.records.project import (
     Calibration,

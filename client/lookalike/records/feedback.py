@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from lookalike.records.image import Embedding
+from lookalike.records.embedding import Embedding
 
 
 class Verdict(StrEnum):

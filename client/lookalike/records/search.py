@@ -6,7 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
 
-from lookalike.records.image import Embedding, Reference
+from lookalike.records.embedding import Embedding
+from lookalike.records.image import Reference
 from lookalike.records.proof import MatchBasis, Proof
 
 DEFAULT_LIMIT: Final = 10

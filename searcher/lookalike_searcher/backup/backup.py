@@ -13,7 +13,7 @@ from lookalike_searcher.database import migration
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 
 TABLES: Final = ("image", "image_reference", "feedback", "verdict", "fingerprint", "dismissal")
 """A project's tables other than those of vectors, each after the tables that it refers to."""

@@ -19,7 +19,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
 from lookalike_searcher.errors import AlreadyExists, InvalidField
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 
 _REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 """PostgreSQL raises these for values that it does not accept."""

@@ -22,7 +22,7 @@ from lookalike_searcher.duplicates.survey import Counts, Survey
 from lookalike_searcher.duplicates.verification import PairVerifier
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space_reader import SpaceReader
 
 EXACT_UP_TO: Final = 500_000

@@ -14,7 +14,7 @@ from lookalike_searcher.errors import FailedPrecondition, InvalidField, Measure,
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.images.reading import ended_at
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.quota import QuotaExceeded
 from lookalike_searcher.search.search_id import SearchId
 

@@ -8,8 +8,8 @@ from operator import attrgetter
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
 from lookalike_searcher.images.image import Embedding, Entry, ReferenceKey
 from lookalike_searcher.images.parameters import columns, labels_json
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.projection import Projections
-from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_serving.fingerprint import NAME, Fingerprint
 

@@ -9,7 +9,7 @@ from lookalike_searcher.errors import NotFound
 from lookalike_searcher.images.insertion import Written
 from lookalike_searcher.images.writing import settle
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.images.image import LISTED_REFERENCES, Image, Listed, Reference, State, reference_of
 from lookalike_searcher.images.parameters import columns, labels_json
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_serving.fingerprint import NAME
 

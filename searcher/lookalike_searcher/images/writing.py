@@ -10,8 +10,8 @@ from lookalike_searcher.images.image import Embedding, Entry, ReferenceKey
 from lookalike_searcher.images.insertion import Written, write
 from lookalike_searcher.images.parameters import columns
 from lookalike_searcher.projects import registry
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.projection import projections_of
-from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.quota import QuotaExceeded
 
 Refusal = FailedPrecondition | InvalidField | QuotaExceeded

@@ -14,7 +14,7 @@ from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.indexes import made_queries
 from lookalike_searcher.indexes.curve import LADDER, Curve, Rung, enough
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import Space
 
 HIT_COUNTS: Final = (10, 100)

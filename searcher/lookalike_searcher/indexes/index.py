@@ -14,7 +14,7 @@ import asyncpg
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, schema_of, statement, vectors_of
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import Space
 
 logger = logging.getLogger(__name__)

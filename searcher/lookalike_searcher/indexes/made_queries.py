@@ -6,7 +6,7 @@ import numpy as np
 
 from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.statement import Connection, statement
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import Space
 
 _SPREAD: Final = 1.5

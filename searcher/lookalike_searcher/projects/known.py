@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, fill, fragment
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 
 
 class HasSettings(Protocol):

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import astuple, dataclass
-from datetime import datetime
-from typing import Final, NamedTuple
+from dataclasses import astuple
+from typing import Final
 
 import asyncpg
 
@@ -14,105 +13,7 @@ from lookalike_searcher.database import migration
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, fragment, schema_of, statement
 from lookalike_searcher.errors import AlreadyExists, NotFound
-from lookalike_searcher.projects.space import Space
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits say what a project may hold, and how much it may search; 0 stands for the searcher's own limit.
-
-    Their order is that of the statements that store them.
-    """
-
-    max_images: int = 0
-    max_hits: int = 0
-    searches_per_second: float = 0.0
-    max_batch: int = 0
-
-
-class RowVersion(NamedTuple):
-    """The version of a row is where it lies, and the number of the transaction that put it there."""
-
-    place: str
-    number: str
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project is a row of the registry; `spaces` and `versions` are empty in a list of projects.
-
-    Attributes:
-        versions: the versions of the project's row, and of each of its spaces' rows.
-    """
-
-    id: int
-    name: str
-    space: str
-    image_count: int
-    reference_count: int
-    create_time: datetime
-    update_time: datetime
-    deleted_since_vacuum: int
-    deleted_since_index: int
-    limits: Limits
-    search_disabled: bool
-    fingerprints_disabled: bool
-    tuning_policy: TuningPolicy
-    spaces: tuple[Space, ...] = ()
-    versions: tuple[RowVersion, ...] = ()
-
-    @property
-    def serving(self) -> Space:
-        """Return the space that searches use by default."""
-        return self.in_space("")
-
-    def in_space(self, name: str) -> Space:
-        """Return the space of that name, or by default the one that serves. Raises NotFound."""
-        if space := self.find_space(name):
-            return space
-        raise NotFound.space(self.name, name)
-
-    def find_space(self, name: str) -> Space | None:
-        """Return the space as `in_space` does, or None if there is no such space."""
-        wanted = name or self.space
-        return next((space for space in self.spaces if space.name == wanted), None)
-
-    def base(self, space: Space) -> Space:
-        """Return the source of a derived space, or another space itself. Writers send vectors in this space."""
-        return next((candidate for candidate in self.spaces if candidate.id == space.source_id), space)
-
-    def derived(self, space: Space) -> list[Space]:
-        """Return the spaces that are derived from this one."""
-        return [candidate for candidate in self.spaces if candidate.source_id == space.id]
-
-
-def _project(row: asyncpg.Record, spaces: tuple[Space, ...] = (), versions: tuple[RowVersion, ...] = ()) -> Project:
-    limits = Limits(row["max_images"], row["max_hits"], row["searches_per_second"], row["max_batch"])
-    return Project(
-        id=row["id"],
-        name=row["name"],
-        space=row["space"],
-        image_count=row["image_count"],
-        reference_count=row["reference_count"],
-        create_time=row["create_time"],
-        update_time=row["update_time"],
-        deleted_since_vacuum=row["deleted_since_vacuum"],
-        deleted_since_index=row["deleted_since_index"],
-        limits=limits,
-        search_disabled=row["search_disabled"],
-        fingerprints_disabled=row["fingerprints_disabled"],
-        tuning_policy=TuningPolicy(row["tuning_policy"]),
-        spaces=spaces,
-        versions=versions,
-    )
-
-
-def _only_project(name: str, rows: Sequence[asyncpg.Record]) -> Project:
-    if not rows:
-        raise NotFound.project(name)
-    of_spaces = (RowVersion(row["space_place"], row["space_version"]) for row in rows)
-    versions = (RowVersion(rows[0]["place"], rows[0]["version"]), *of_spaces)
-    return _project(rows[0], tuple(Space.of(row) for row in rows), versions)
+from lookalike_searcher.projects.project import Limits, Project
 
 
 async def create(
@@ -161,7 +62,7 @@ async def get(database: Database, name: str) -> Project:
 
 async def read(connection: Connection, name: str) -> Project:
     """Return the project of that name, in the caller's transaction. Raises NotFound."""
-    return _only_project(name, await connection.fetch(statement("project_read", hold="", there=""), name))
+    return Project.of_rows(name, await connection.fetch(statement("project_read", hold="", there=""), name))
 
 
 @asynccontextmanager
@@ -187,7 +88,7 @@ async def reading(database: Database, name: str, settings: str = "") -> AsyncIte
                 stale = True  # a table was dropped between our snapshot and our lock
                 continue
             with deletion_noticed(name):
-                yield connection, _only_project(name, rows)
+                yield connection, Project.of_rows(name, rows)
             return
 
 
@@ -227,7 +128,7 @@ async def list_after(database: Database, name: str, limit: int, allowed: Sequenc
     patterns = list(map(_pattern, allowed))
     async with database.reading() as connection:
         rows = await connection.fetch(statement("project_list"), name, limit, patterns)
-    return [_project(row) for row in rows]
+    return list(map(Project.of, rows))
 
 
 def _pattern(allowed: str) -> str:

@@ -8,7 +8,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.errors import NotFound
 from lookalike_searcher.projects import registry
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import Space
 
 

@@ -9,8 +9,8 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.errors import AlreadyExists, FailedPrecondition
 from lookalike_searcher.projects import learning, registry
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.projection import Projection
-from lookalike_searcher.projects.registry import Project
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.errors import STATUS, FailedPrecondition
 from lookalike_searcher.feedback.impressions import Impressions
 from lookalike_searcher.metrics import Metrics
-from lookalike_searcher.projects.registry import Limits, Project
+from lookalike_searcher.projects.project import Limits, Project
 from lookalike_searcher.rpc import page_token, parse, respond
 from lookalike_searcher.search import rank, search_id, views
 from lookalike_searcher.search.limits import Rates

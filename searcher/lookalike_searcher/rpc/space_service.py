@@ -12,7 +12,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.images import export
 from lookalike_searcher.indexes import calibration, index
 from lookalike_searcher.projects import spaces
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.rpc import page_token, parse, respond
 from lookalike_searcher.search import space_comparison
 from lookalike_searcher.tuning import state

@@ -15,7 +15,7 @@ from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.images.image import LISTED_REFERENCES
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.known import Known
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search.hit import Hit, Near, hits, near
 from lookalike_searcher.search.query import Resolved

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from lookalike_searcher.projects.registry import Limits, Project
+from lookalike_searcher.projects.project import Limits, Project
 from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.rate_limit import Buckets
 

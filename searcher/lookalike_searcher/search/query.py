@@ -11,8 +11,8 @@ from lookalike_searcher.database import halfvec
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import FailedPrecondition, InvalidField, Measure, NotFound
 from lookalike_searcher.images.image import Embedding
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.projection import Projections
-from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 
 

@@ -9,8 +9,8 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.errors import InvalidField
 from lookalike_searcher.projects import known, registry
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.projection import projections_of
-from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking

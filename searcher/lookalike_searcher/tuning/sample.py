@@ -14,7 +14,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.feedback import feedback
 from lookalike_searcher.images import export
 from lookalike_searcher.images.export import ExportQuery
-from lookalike_searcher.projects.registry import Project
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.tuning.load import Load
 

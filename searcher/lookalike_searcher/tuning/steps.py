@@ -18,8 +18,8 @@ from lookalike_searcher.database.statement import statement
 from lookalike_searcher.errors import FailedPrecondition, NotFound
 from lookalike_searcher.projects import projection as projections
 from lookalike_searcher.projects import registry, spaces
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.projection import FLOATS, projections_of
-from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.projects.spaces import Derivation
 from lookalike_searcher.tuning import learner, live_quality

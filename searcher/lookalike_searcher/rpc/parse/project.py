@@ -15,8 +15,8 @@ from lookalike_searcher import validation
 from lookalike_searcher.database.halfvec import MAX_DIMENSIONS
 from lookalike_searcher.errors import InvalidField, Measure
 from lookalike_searcher.images import export as exporting
+from lookalike_searcher.projects.project import Limits
 from lookalike_searcher.projects.projection import MAX_NEIGHBOURS, MAX_NUMBERS, Projection
-from lookalike_searcher.projects.registry import Limits
 from lookalike_searcher.projects.spaces import Derivation
 from lookalike_searcher.rpc import page_token
 from lookalike_searcher.rpc.parse import vector

@@ -9,7 +9,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.indexes.calibration import Calibration
 from lookalike_searcher.indexes.curve import Curve
 from lookalike_searcher.indexes.index import IndexState, IndexStatus
-from lookalike_searcher.projects.registry import Limits, Project
+from lookalike_searcher.projects.project import Limits, Project
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search.space_comparison import Comparison, Figures
 
