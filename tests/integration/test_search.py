@@ -523,7 +523,7 @@ async def test_what_is_nearest_to_all_views_is_found_at_once(
 ) -> None:
     """It is what a search for each view finds, less what the page has, and takes one connection for one statement."""
     given = tuple(Embedding(shop.space, encode_vector(half(vector(seed)))) for seed in (1, 2, 5000, 5001))
-    search = Search(shop.project, **{"query": query_of(shop), "limit": 10, "views": given} | how)  # type: ignore[arg-type]
+    search = Search(shop.project, **{"query": query_of(shop), "limit": 10, "views": given} | how)
     ranking = await rank.rank(database, views.widened(search))
     known = {hit.image_id for hit in ranking.hits[:10]} | set(ranking.query.excluded)
     expected = {hit.image_id: hit for hit in ranking.hits[10:]}

@@ -15,8 +15,8 @@ from lookalike_searcher.database.statement import Connection, fragment, statemen
 from lookalike_searcher.images.image import LISTED_REFERENCES
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import known
+from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.projection import projections_of
-from lookalike_searcher.projects.registry import Project
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search.execute import Way, is_selective, way_of
 from lookalike_searcher.search.hit import Hit, hits
