@@ -36,6 +36,11 @@ _ENOUGH_INLIERS: Final = 10
 _WEIGHT_OF_FEWER: Final = 6.0
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half. Of fewer inliers,
 more must agree: of four, 0.62."""
+_MOST_COVERED: Final = 0.35
+"""A sticker on a fifth of a photo covers up to a third of what both show; a thing that was moved, more than that."""
+_BESIDE: Final = 0.85
+"""Beside what covers it, so much of the detail agrees in a copy, however it lies; two shots from other places differ
+here and there."""
 _UNLIKE: Final = 0.5
 DETAIL: Final = 4.0
 _OTHER_LIGHTNESS: Final = 20.0
@@ -69,6 +74,23 @@ def confidence(agreed: float, inliers: int, *, by_hand: bool) -> float:
     return 1 / (1 + math.exp(-_STEEPNESS * beyond - _WEIGHT_OF_FEWER * fewer))
 
 
+def is_one_photo(overlay: Overlay, covered: Mask | None, agreed: float, *, by_hand: bool) -> bool:
+    """Return whether what does not agree is what a copy may have: one thing that covers a part, and little else.
+
+    Args:
+        overlay: two pictures that agree in much.
+        covered: the largest region that differs; None where there is none.
+        agreed: the share of detail that agrees.
+        by_hand: whether they do not lie as programs lay pictures.
+    """
+    if covered is not None and covered.sum() > _MOST_COVERED * overlay.common.sum():
+        return False
+    if not by_hand or agreed >= _BESIDE:
+        return True
+    beside = None if covered is None else overlay.within(~_with_surroundings(covered))
+    return beside is not None and agreement(beside) >= _BESIDE
+
+
 def differing(overlay: Overlay) -> Mask:
     """Return where the two show something else: lighter, darker, or of other detail. Single pixels do not count."""
     lighter = overlay.one[..., 0] - overlay.other[..., 0]
@@ -92,13 +114,16 @@ def colour_distance(overlay: Overlay, differs: Mask) -> tuple[float, bool]:
 
     Only what both show alike counts: not a sticker, and not what is near it. Every fourth pixel will do.
     """
-    near = np.asarray(cv2.dilate(differs.astype(np.uint8), _SURROUNDINGS), np.bool_)
-    seen = (overlay.common & ~near)[::2, ::2]
+    seen = (overlay.common & ~_with_surroundings(differs))[::2, ::2]
     if not seen.any():
         return 0.0, False
     one, other = overlay.one[::2, ::2, 1:][seen], overlay.other[::2, ::2, 1:][seen]
     apart, *chromas = (float(np.hypot(ab[:, 0], ab[:, 1]).mean()) for ab in (one - other, one, other))
     return apart, apart >= max(_RECOLOURED, _OF_CHROMA * max(chromas)) or _is_turned(overlay, seen)
+
+
+def _with_surroundings(region: Mask) -> Mask:
+    return np.asarray(cv2.dilate(region.astype(np.uint8), _SURROUNDINGS), np.bool_)
 
 
 def _is_turned(overlay: Overlay, seen: Mask) -> bool:
