@@ -233,17 +233,6 @@ def test_a_sticker_may_cover_a_fifth_of_a_copy_but_no_thing_two_fifths(size: int
     assert verify(*shots).kind is kind
 
 
-def test_what_a_camera_sees_may_be_covered_by_one_thing_but_not_differ_here_and_there() -> None:
-    """What is near moves against what is far once the camera is somewhere else."""
-    corners = ((-20, 10), (530, -30), (520, 540), (-10, 500))
-    moved = ASTRONAUT.convert("RGB").copy()
-    for x, y in product(range(40, 480, 110), repeat=2):
-        moved.paste(ASTRONAUT.crop((x + 9, y + 9, x + 64, y + 64)), (x, y))
-    assert verify(side(moved), original()).kind is Kind.NEAR_DUPLICATE
-    assert verify(side(seen_from(moved, corners)), original()).kind is Kind.SIMILAR
-    assert verify(side(seen_from(held_before(ASTRONAUT, CAT, 200), corners)), original()).kind is Kind.NEAR_DUPLICATE
-
-
 def test_the_corners_of_a_turned_crop_are_no_sign_against_it() -> None:
     proof = proof_of(lambda photo: photo.crop((60, 60, 452, 452)).rotate(10, expand=True, fillcolor="white"))
     assert proof.confidence > 0.9

@@ -37,10 +37,8 @@ _WEIGHT_OF_FEWER: Final = 6.0
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half. Of fewer inliers,
 more must agree: of four, 0.62."""
 _MOST_COVERED: Final = 0.35
-"""A sticker on a fifth of a photo covers up to a third of what both show; a thing that was moved, more than that."""
-_BESIDE: Final = 0.85
-"""Beside what covers it, so much of the detail agrees in a copy, however it lies; two shots from other places differ
-here and there."""
+"""A sticker on a fifth of a photo covers up to a third of what both show. Two shots between which a thing was moved
+mostly differ in more than that. Lighter or darker alone does not count: strong contrast changes half of a picture."""
 _UNLIKE: Final = 0.5
 DETAIL: Final = 4.0
 _OTHER_LIGHTNESS: Final = 20.0
@@ -74,30 +72,17 @@ def confidence(agreed: float, inliers: int, *, by_hand: bool) -> float:
     return 1 / (1 + math.exp(-_STEEPNESS * beyond - _WEIGHT_OF_FEWER * fewer))
 
 
-def is_one_photo(overlay: Overlay, covered: Mask | None, agreed: float, *, by_hand: bool) -> bool:
-    """Return whether what does not agree is what a copy may have: one thing that covers a part, and little else.
-
-    Args:
-        overlay: two pictures that agree in much.
-        covered: the largest region that differs; None where there is none.
-        agreed: the share of detail that agrees.
-        by_hand: whether they do not lie as programs lay pictures.
-    """
-    if covered is not None and covered.sum() > _MOST_COVERED * overlay.common.sum():
-        return False
-    if not by_hand or agreed >= _BESIDE:
-        return True
-    beside = None if covered is None else overlay.within(~_with_surroundings(covered))
-    return beside is not None and agreement(beside) >= _BESIDE
-
-
 def differing(overlay: Overlay) -> Mask:
     """Return where the two show something else: lighter, darker, or of other detail. Single pixels do not count."""
     lighter = overlay.one[..., 0] - overlay.other[..., 0]
     other_light = np.abs(lighter - np.median(lighter[overlay.common])) > _OTHER_LIGHTNESS
-    other_detail = (overlay.likeness < _UNLIKE) & (overlay.texture > DETAIL)
-    differs = ((other_light | other_detail) & overlay.common).astype(np.uint8)
-    return np.asarray(cv2.morphologyEx(differs, cv2.MORPH_OPEN, _SPOT), np.bool_)
+    return _without_pixels((other_light | _other_detail(overlay)) & overlay.common)
+
+
+def was_moved(overlay: Overlay) -> bool:
+    """Return whether one region of other detail is so large that a thing was moved between two shots."""
+    region = covered(overlay, _without_pixels(_other_detail(overlay) & overlay.common))
+    return region is not None and bool(region.sum() > _MOST_COVERED * overlay.common.sum())
 
 
 def covered(overlay: Overlay, differs: Mask) -> Mask | None:
@@ -114,7 +99,8 @@ def colour_distance(overlay: Overlay, differs: Mask) -> tuple[float, bool]:
 
     Only what both show alike counts: not a sticker, and not what is near it. Every fourth pixel will do.
     """
-    seen = (overlay.common & ~_with_surroundings(differs))[::2, ::2]
+    near = np.asarray(cv2.dilate(differs.astype(np.uint8), _SURROUNDINGS), np.bool_)
+    seen = (overlay.common & ~near)[::2, ::2]
     if not seen.any():
         return 0.0, False
     one, other = overlay.one[::2, ::2, 1:][seen], overlay.other[::2, ::2, 1:][seen]
@@ -122,8 +108,12 @@ def colour_distance(overlay: Overlay, differs: Mask) -> tuple[float, bool]:
     return apart, apart >= max(_RECOLOURED, _OF_CHROMA * max(chromas)) or _is_turned(overlay, seen)
 
 
-def _with_surroundings(region: Mask) -> Mask:
-    return np.asarray(cv2.dilate(region.astype(np.uint8), _SURROUNDINGS), np.bool_)
+def _other_detail(overlay: Overlay) -> Mask:
+    return np.asarray((overlay.likeness < _UNLIKE) & (overlay.texture > DETAIL), np.bool_)
+
+
+def _without_pixels(mask: Mask) -> Mask:
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _SPOT), np.bool_)
 
 
 def _is_turned(overlay: Overlay, seen: Mask) -> bool:

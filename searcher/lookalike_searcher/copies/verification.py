@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final, Self
 
 from lookalike_searcher.copies import alignment, evidence, overlay
@@ -13,7 +12,7 @@ from lookalike_searcher.copies.cut_out import cut_out
 from lookalike_searcher.copies.fill import without_fills
 from lookalike_searcher.copies.frames import Frames
 from lookalike_searcher.copies.matching import match
-from lookalike_searcher.copies.overlay import Mask, Overlay, Seen
+from lookalike_searcher.copies.overlay import Overlay, Seen
 from lookalike_searcher.copies.perspective import PerspectiveAlignment, in_perspective
 from lookalike_searcher.copies.proof import SIMILAR, TOO_LITTLE, Kind, Proof
 from lookalike_searcher.copies.sides import Side
@@ -49,21 +48,10 @@ class _Judged:
         agreed = evidence.agreement(laid)
         return cls(found, laid, agreed, evidence.confidence(agreed, found.inliers, by_hand=not _is_by_program(found)))
 
-    @cached_property
-    def differs(self) -> Mask:
-        """Return where the two show something else."""
-        return evidence.differing(self.laid)
-
-    @cached_property
-    def covered(self) -> Mask | None:
-        """Return the largest region of that; None where it is small."""
-        return evidence.covered(self.laid, self.differs)
-
     @property
     def is_one_photo(self) -> bool:
-        """Return whether what differs is what a copy may have."""
-        by_hand = not _is_by_program(self.found)
-        return evidence.is_one_photo(self.laid, self.covered, self.agreed, by_hand=by_hand)
+        """Return whether both are likely to be the same photo, and nothing was moved in between."""
+        return self.confidence >= _LEAST_CONFIDENCE and not evidence.was_moved(self.laid)
 
 
 def verify(query: Side, image: Side) -> Proof:
@@ -77,7 +65,7 @@ def verify(query: Side, image: Side) -> Proof:
     for found, mirrored in _alignments(query, image):
         seen = query.seen.mirrored if mirrored else query.seen
         judged = _judged(seen, image.seen, found)
-        if judged and judged.confidence >= _LEAST_CONFIDENCE and judged.is_one_photo:
+        if judged and judged.is_one_photo:
             return _proof(Frames(seen, image.seen, judged.found, mirrored=mirrored), judged, mirrored=mirrored)
     return SIMILAR
 
@@ -156,10 +144,10 @@ def _is_by_program(found: Alignment) -> bool:
 
 def _proof(frames: Frames, judged: _Judged, *, mirrored: bool) -> Proof:
     found, laid = judged.found, judged.laid
-    colours, recoloured = evidence.colour_distance(laid, judged.differs)
+    differs = evidence.differing(laid)
+    covered, (colours, recoloured) = evidence.covered(laid, differs), evidence.colour_distance(laid, differs)
     turned = alignment.turn(found.affine)
     of_query, of_image = frames.shares(inverse=False)
-    covered = judged.covered
     regions = (None, None) if covered is None else frames.regions(covered, in_query=laid.in_one)
     return Proof(
         kind=Kind.RECOLOURED if recoloured else Kind.NEAR_DUPLICATE,
