@@ -17,6 +17,8 @@ from lookalike_gateway.problems import invalid
 from lookalike_gateway.thumbnail import Size
 
 MAX_HITS: Final = 1000
+MAX_SEARCH_TOKEN: Final = 32_768
+"""A search's page token holds a vector of up to 4,000 numbers, which takes 22 kB."""
 
 
 def _integer(text: object) -> object:
@@ -119,10 +121,10 @@ class Search(Filters):
     offset: Annotated[int, Field(ge=0, le=MAX_HITS - 1), Integer] = Field(
         0, description="Results to leave out; with limit at most 1,000. Or else page_token."
     )
-    page_token: Token = Field(
+    page_token: Annotated[str, Field(max_length=MAX_SEARCH_TOKEN)] = Field(
         "",
         description="Where to go on: `nextPageToken` of the page before; all else stays the same."
-        " It carries the query: nothing is sent again.",
+        " It carries the query: nothing is sent again, but the photo where the page is to be verified.",
     )
     group_by: Literal["product"] | Absent = Field(None, description="`product`: rank products, by their best image.")
     min_similarity: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] | Absent = Field(
@@ -134,12 +136,13 @@ class Search(Filters):
     )
     verify: Annotated[int, Field(ge=0, le=100), Integer] = Field(
         0,
-        description="Prove whether so many of the first results are copies. Where a photo was sent, on its first page.",
+        description="Prove whether so many of the page's first results are copies. After a photo, a later page needs it"
+        " again as its body. What is not compared says so in `matchBasis`.",
     )
     thorough: Flag = Field(
         False,
-        description="With `verify` and a photo: compare what is nearest to views of it too, such as its mirror image"
-        " and its quarters. It finds copies that were altered much, and takes ten times as long. There is one page.",
+        description="With `verify` and a photo: compare what is nearest to views of it too, such as its middle and"
+        " its quarters. It finds copies that were altered much, and takes ten times as long. There is one page.",
     )
 
 
@@ -161,11 +164,11 @@ class CopySearch(Filters):
     """A search for copies takes these parameters."""
 
     candidates: Annotated[int, Field(ge=1, le=100), Integer] = Field(
-        20, description="Nearest photos that the picture is compared with."
+        20, description="Nearest photos that the picture is compared with, and the most copies that are told."
     )
     thorough: Flag = Field(
         True,
-        description="Compare what is nearest to views of the picture too, such as its quarters: it finds copies that"
+        description="Compare further photos, nearest to views of the picture such as its quarters: it finds copies that"
         " were altered much, and takes ten times as long.",
     )
 

@@ -87,6 +87,11 @@ class Uploads:
         raise Refused(HTTPStatus.BAD_REQUEST, "INVALID_BODY", "the form holds no file; its field is called `image`")
 
 
+def has_body(request: Request) -> bool:
+    """Return whether anything is sent with the request."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
 def content_type(request: Request) -> str:
     """Return what the body is said to be, without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -35,7 +35,7 @@ OPTIONS: Final[ChannelOptions] = [
 _INTERVAL_SECONDS: Final = 0.1
 """Between two of our own calls. What they cost is lost in the noise of a measurement."""
 _FULL_SECONDS: Final = 0.02
-"""The same where the last one found the queue full."""
+"""The same where the last one found the queue full, and none has told how long that takes."""
 _KEY: Final = "x-lookalike-pending"
 
 
@@ -122,8 +122,10 @@ class Pending:
             task = asyncio.create_task(self._measure(channel, method))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        is_fresh = now - self._measured <= self._wait_seconds + 2 * _INTERVAL_SECONDS
-        return max(under_way, self._wait_seconds if is_fresh else 0.0)
+        return max(under_way, self._wait_seconds if self._is_fresh(now) else 0.0)
+
+    def _is_fresh(self, now: float) -> bool:
+        return now - self._measured <= self._wait_seconds + 2 * _INTERVAL_SECONDS
 
     async def _measure(self, channel: grpc.aio.Channel, method: str) -> None:
         pause = _INTERVAL_SECONDS
@@ -131,7 +133,10 @@ class Pending:
             own: Any = channel.unary_unary(method)
             await own(b"", metadata=((_KEY, self._secret),))
         except grpc.aio.AioRpcError:  # the queue is full, or the server ends
-            pause = _FULL_SECONDS
+            if self._is_fresh(now := time.monotonic()):
+                self._measured = now  # a full queue takes as long as before
+            else:
+                pause = _FULL_SECONDS
         finally:
             self._sent, self._next = None, time.monotonic() + pause
 

@@ -354,16 +354,16 @@ async def test_the_pictures_of_a_dropped_folder_are_examined_also_of_folders_in_
     await expect(page.locator(".verdict.copy")).to_contain_text("copy.jpg")
 
 
-async def test_more_is_shown_page_by_page_without_sending_the_photo_again(page: Page, site: Site) -> None:
+async def test_more_is_shown_page_by_page_and_every_page_is_verified(page: Page, site: Site) -> None:
     await drop(page, site.families["chelsea"]["recolour"].read_bytes())
     await first(page, "chelsea")
-    posts: list[str] = []
-    page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
     for shown in (*range(48, site.images, 24), site.images):
-        await page.locator("#more").click()
+        async with page.expect_response("**/image-search?*") as answer:
+            await page.locator("#more").click()
         await expect(page.locator("#results .card")).to_have_count(shown)
+        results = (await (await answer.value).json())["results"]
+        assert {result["matchBasis"] for result in results} <= {"fingerprint", "too-little"}
     await expect(page.locator("#more")).to_be_hidden()
-    assert posts == []
     titles = await page.evaluate("[...document.querySelectorAll('#results .card')].map((card) => card.title)")
     assert len(set(titles)) == site.images
 

@@ -334,7 +334,7 @@ async def test_more_than_a_hundred_are_not_compared(client: Client, project: str
         await client.search(project, image=photo(NAMES[0]), verify=verify)
 
 
-async def test_http_answers_with_the_proof_on_the_first_page(client: Client, shop: str) -> None:
+async def test_http_answers_with_the_proof(client: Client, shop: str) -> None:
     embedder, searcher = client._servers._addresses.values()
     async with (
         serving(GatewayConfig(embedder=embedder, searcher=searcher, port=0)) as url,
@@ -345,13 +345,12 @@ async def test_http_answers_with_the_proof_on_the_first_page(client: Client, sho
         body, headers = framed_crop(), {"content-type": "image/jpeg"}
         page = (await http.post(path, params=asked, content=body, headers=headers)).json()
         proven = {result["productVariants"][0]["product"]: result for result in page["results"] if result["proof"]}
-        again = await http.post(path, params=asked | {"page_token": page["nextPageToken"]})
-        later = again.json()
         refused = await http.post(path, params={"verify": 101}, content=body, headers=headers)
         deep: dict[str, str | int] = {"verify": 1, "limit": 1, "thorough": "true"}
         thorough = (await http.post(path, params=deep, content=in_collage(), headers=headers)).json()
         unfit = [
             await http.post(path, params={"thorough": "true"}, content=body, headers=headers),
+            await http.post(path, params=deep | {"offset": 1}, content=body, headers=headers),
             await http.get(path, params=deep | {"sha256": "00" * 32}),
         ]
     assert {result["matchBasis"] for result in page["results"]} == {"fingerprint"}
@@ -359,11 +358,45 @@ async def test_http_answers_with_the_proof_on_the_first_page(client: Client, sho
     assert proven[NAMES[0]]["match"] == "near-duplicate"
     assert proven[NAMES[0]]["proof"]["mirrored"] is True
     assert proven[NAMES[0]]["proof"]["cornersInImage"][0].keys() == {"x", "y"}
-    assert again.status_code == 200, later
-    assert {result["matchBasis"] for result in later["results"]} == {"cosine"}
     assert refused.status_code == 400
     assert [result["productVariants"][0]["product"] for result in thorough["results"]] == [NAMES[1]]
-    assert [answer.status_code for answer in unfit] == [400, 400]
+    assert [answer.status_code for answer in unfit] == [400, 400, 400]
+
+
+async def test_all_pages_of_a_search_are_verified_alike(client: Client, shop: str) -> None:
+    """By HTTP a later page is verified by the photo that is sent again, and says so where there is none."""
+    copy = encoded(shipped(NAMES[2]).transpose(Image.Transpose.FLIP_LEFT_RIGHT), "JPEG")
+    whole = (await client.search(shop, image=copy, verify=len(NAMES))).hits
+    by_client = [page async for page in client.search_pages(shop, Query(image=copy, limit=1, verify=1))]
+    assert [hit for page in by_client for hit in page.hits] == list(whole)
+    embedder, searcher = client._servers._addresses.values()
+    headers = {"content-type": "image/jpeg"}
+    async with (
+        serving(GatewayConfig(embedder=embedder, searcher=searcher, port=0)) as url,
+        httpx.AsyncClient(base_url=url, timeout=60) as http,
+    ):
+        ask = partial(http.post, f"/v1/projects/{shop}/image-search", headers=headers)
+
+        async def page(content: bytes = b"", **asked: int | str) -> Any:  # noqa: ANN401 - the answer's JSON
+            answer = await ask(params={"limit": 1, "verify": 1} | asked, content=content)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        expected = (await page(copy, limit=len(NAMES), verify=len(NAMES)))["results"]
+        pages = [await page(copy)]
+        while token := pages[-1]["nextPageToken"]:
+            pages.append(await page(copy, page_token=token))
+        by_offset = [await page(copy, offset=place) for place in range(len(NAMES))]
+        unsent = await page(page_token=pages[0]["nextPageToken"])
+        beyond = await page(copy, offset=len(NAMES))
+        other = await ask(params={"verify": 1, "page_token": pages[0]["nextPageToken"]}, content=photo(NAMES[0]))
+    assert [result["sha256"] for result in expected] == [hit.sha256 for hit in whole]
+    assert {result["matchBasis"] for result in expected} == {"fingerprint"}
+    assert [one["results"] for one in pages] == [one["results"] for one in by_offset] == [[one] for one in expected]
+    assert beyond["results"] == []
+    assert [result["matchBasis"] for result in unsent["results"]] == ["cosine"]
+    assert other.json()["reason"] == "INVALID_PARAMETER"
+    assert "page_token: must be of a search with the photo that is the body" in other.json()["detail"]
 
 
 async def test_http_tells_what_a_picture_is_a_copy_of_and_shows_the_photo(client: Client, shop: str) -> None:

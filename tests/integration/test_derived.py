@@ -14,13 +14,18 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
+from lookalike_searcher.database.halfvec import encode_vector
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import fill
+from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.indexes import augmentation, backfill
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.projects.space_reader import SpaceReader
+from lookalike_searcher.search import rank, views
+from lookalike_searcher.search.query import Example, Query
+from lookalike_searcher.search.types import Search
 from tests.indexer import INDEXED, Writer, refused, sha256, vector
 from tests.lock_holder import LockHolder
 
@@ -224,6 +229,15 @@ async def test_vectors_of_the_source_are_projected_where_a_derived_space_is_sear
         assert [hit.sha256 for hit in found.hits] == [sha256(seed) for seed in truth]
         assert found.hits[0].similarity == pytest.approx(float(projected(vector(5)) @ projected(near(5))), abs=1e-3)
     assert (await search(serving, embedding=embedding(near(5)), space=BASE)).space == BASE
+
+
+async def test_views_are_projected_where_a_derived_space_is_searched(serving: Writer, database: Database) -> None:
+    given = tuple(Embedding(BASE, encode_vector(near(seed))) for seed in (5, 7))
+    search = Search(serving.project, Query((Example(embedding=given[0]),)), limit=2, views=given)
+    ranking = await rank.rank(database, views.widened(search))
+    found = {hit.sha256: hit.similarity for hit in await views.candidates(database, search, ranking)}
+    assert found.keys() == {sha256(seed) for seed in range(IMAGES)} - {hit.sha256 for hit in ranking.hits[:2]}
+    assert found[sha256(7)] == pytest.approx(float(projected(vector(7)) @ projected(near(7))), abs=1e-3)
 
 
 async def test_images_of_the_project_are_looked_up_in_the_derived_space(serving: Writer) -> None:

@@ -31,7 +31,7 @@ from lookalike import (
 from lookalike_searcher.copies import verification
 from lookalike_searcher.copies.comparison_threads import ComparisonThreads
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.duplicates import survey
+from lookalike_searcher.duplicates import proofs, survey
 from lookalike_searcher.duplicates.duplicates import Duplicates
 from lookalike_searcher.duplicates.query import DuplicateQuery
 from lookalike_searcher.projects import registry
@@ -309,6 +309,30 @@ async def test_who_leaves_while_pairs_are_verified_loses_nothing(
         resumed = await _drained(finder.find(DuplicateQuery(shop, LEAST, verify=True, after=place)))
     assert resumed == whole
     assert len(whole) == 2
+
+
+async def test_nothing_is_proven_twice_unless_there_is_no_room_for_proofs(
+    shop: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify, compared = verification.verify, list[object]()
+
+    def counted(*sides: Any) -> object:  # noqa: ANN401 - those of the function
+        compared.append(sides)
+        return verify(*sides)
+
+    monkeypatch.setattr(verification, "verify", counted)
+    query = DuplicateQuery(shop, LEAST, verify=True, recoloured=True)
+    async with ComparisonThreads(1) as threads:
+        told = [progress async for progress in Duplicates(database, threads).find(query)]
+        counts = told[-1].counts
+        assert counts
+        assert len(compared) == counts.verified
+        monkeypatch.setattr(proofs, "MAX_KEPT", 0)
+        made_again = [progress async for progress in Duplicates(database, threads).find(query)]
+    members = [member for progress in told if progress.cluster for member in progress.cluster.members]
+    assert all(member.proof for member in members)
+    assert len(compared) == 2 * counts.verified + len(members)
+    assert [progress.cluster for progress in made_again] == [progress.cluster for progress in told]
 
 
 async def _drained(found: AsyncIterator[Any]) -> list[list[bytes]]:

@@ -17,15 +17,17 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
+from lookalike_searcher.database.halfvec import encode_vector
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.images.filter import Filter
+from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.rpc import parse
-from lookalike_searcher.search import execute, rank
-from lookalike_searcher.search.query import Query
+from lookalike_searcher.search import execute, rank, views
+from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.recall import Recall
 from lookalike_searcher.search.types import Reason, Search
 from tests.indexer import INDEXED, Writer, refused, sha256, vector
@@ -504,3 +506,39 @@ async def test_a_filter_and_a_least_similarity_hold_for_the_querys_own_file_too(
         {"min_similarity": float(SIMILARITIES[RANKED[2]])},
     ):
         assert own not in seeds(await ask(shop, sha256=sha256(own), **fields))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"filter": Filter(variants=("v1",))},
+        {"filter": Filter(products=("p7", "p9", "p11"))},
+        {"min_similarity": 0.12},
+        {"query": Query((Example(sha256=sha256(1)),), leave_out=True)},
+    ],
+)
+async def test_what_is_nearest_to_all_views_is_found_at_once(
+    shop: Writer, database: Database, how: dict[str, object]
+) -> None:
+    """It is what a search for each view finds, less what the page has, and takes one connection for one statement."""
+    given = tuple(Embedding(shop.space, encode_vector(half(vector(seed)))) for seed in (1, 2, 5000, 5001))
+    search = Search(shop.project, **{"query": query_of(shop), "limit": 10, "views": given} | how)
+    ranking = await rank.rank(database, views.widened(search))
+    known = {hit.image_id for hit in ranking.hits[:10]} | set(ranking.query.excluded)
+    expected = {hit.image_id: hit for hit in ranking.hits[10:]}
+    for view in given:
+        near = replace(search, query=Query((Example(embedding=view),)), limit=views.NEAREST_TO_VIEW, views=())
+        for hit in (await rank.rank(database, near)).hits:
+            expected[hit.image_id] = max(expected.get(hit.image_id, hit), hit, key=lambda hit: hit.similarity)
+    before = lent(database)
+    found = await views.candidates(database, search, ranking)
+    assert lent(database) - before == 1
+    assert {hit.image_id: hit for hit in found} == {image: hit for image, hit in expected.items() if image not in known}
+    assert len({hit.image_id for hit in found}) == len(found)
+
+
+def lent(database: Database) -> float:
+    """How often a connection was lent."""
+    name = "lookalike_searcher_pool_wait_seconds_count"
+    return database.metrics.registry.get_sample_value(name) or 0

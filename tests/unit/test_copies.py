@@ -121,6 +121,35 @@ def test_it_is_told_what_is_covered(mirror: bool) -> None:
     assert proof.kind is Kind.NEAR_DUPLICATE, "what lies on a photo does not recolour it"
 
 
+def covered_turned_mirrored(photo: Image.Image) -> Image.Image:
+    covered = photo.copy()
+    ImageDraw.Draw(covered).rectangle((50, 300, 200, 480), "yellow")
+    return ImageOps.mirror(covered).crop((40, 20, 512, 512)).rotate(-90, expand=True)
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        covered_turned_mirrored,
+        lambda photo: ImageOps.expand(photo.rotate(-90).crop((50, 80, 462, 512)), 40, "white"),
+        ALL["perspective"],
+    ],
+)
+def test_the_inverse_of_a_proof_is_what_a_comparison_the_other_way_round_shows(alter: Alteration) -> None:
+    copy = side(alter(ASTRONAUT))
+    told, shown = verify(copy, original()).inverse, verify(original(), copy)
+    assert (told.kind, told.mirrored, told.cropped) == (shown.kind, shown.mirrored, shown.cropped)
+    assert abs((told.turned - shown.turned + 180) % 360 - 180) < 1
+    for told_of, shown_of in (
+        (told.corners_in_query, shown.corners_in_query),
+        (told.corners_in_image, shown.corners_in_image),
+        (told.covered or (), shown.covered or ()),
+        ((told.of_query, told.of_image), (shown.of_query, shown.of_image)),
+    ):
+        assert np.array(told_of) == pytest.approx(np.array(shown_of), abs=0.04)
+    assert told.inverse == verify(copy, original())
+
+
 @pytest.mark.parametrize("name", RECOLOURED)
 def test_a_photo_in_other_colours_is_told_from_a_copy(name: str) -> None:
     proof = proof_of(RECOLOURED[name])
@@ -188,6 +217,20 @@ def test_a_part_that_was_pasted_into_another_picture_is_proven_though_the_rest_s
     ground = COFFEE.resize((640, 560))
     ground.paste(CAT.crop((60, 40, 390, 280)), (150, 180))
     assert verify(side(ground), side(CAT)).kind is Kind.NEAR_DUPLICATE
+
+
+def held_before(photo: Image.Image, thing: Image.Image, size: int) -> Image.Image:
+    """The photo with another thing in its middle."""
+    shot = photo.convert("RGB").copy()
+    shot.paste(thing.convert("RGB").resize((size, size)), (256 - size // 2, 256 - size // 2))
+    return shot
+
+
+@pytest.mark.parametrize(("size", "kind"), [(330, Kind.SIMILAR), (230, Kind.NEAR_DUPLICATE)])
+def test_a_sticker_may_cover_a_fifth_of_a_copy_but_no_thing_two_fifths(size: int, kind: Kind) -> None:
+    """Two shots from one place, between which something else was held before it, agree in all the rest."""
+    shots = [side(held_before(ASTRONAUT, thing, size)) for thing in (COFFEE, CAT)]
+    assert verify(*shots).kind is kind
 
 
 def test_the_corners_of_a_turned_crop_are_no_sign_against_it() -> None:

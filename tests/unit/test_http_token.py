@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lookalike import Embedding
 from lookalike_gateway import page_token
 from lookalike_gateway.page_token import Page
+from lookalike_gateway.parameters import Search
 from lookalike_gateway.problems import Refused
 
 VECTOR = Embedding("space", tuple(float(number) / 1024 for number in range(512)))  # exact in 32 bits
@@ -24,6 +25,12 @@ def test_a_token_is_read_as_it_was_written(query: dict[str, object]) -> None:
     assert page_token.decode(written) == page
     assert len(written) < 4096, "fits into what proxies let pass"
     assert set(written) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def test_a_token_with_the_longest_vector_is_taken() -> None:
+    longest = Embedding("space", (0.5,) * 4000)
+    written = page_token.encode(Page({"embedding": longest, "sha256": "ab" * 32}, 10**6, "t" * 5000))
+    assert Search.model_validate({"page_token": written}).page_token == written
 
 
 @given(st.one_of(st.text(), st.binary().map(lambda data: base64.urlsafe_b64encode(data).decode())))

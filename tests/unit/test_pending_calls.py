@@ -19,7 +19,7 @@ from grpc_status import rpc_status
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServiceStub
 from lookalike_serving import pending
-from lookalike_serving.errors import Context
+from lookalike_serving.errors import Context, LateTaken
 from lookalike_serving.pending import MAX_PENDING
 from lookalike_serving.server import Server
 from tests.small_server import small_server
@@ -101,6 +101,43 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
         await stub.GetModel(wire.GetModelRequest(), timeout=60)
         CLOCK.now += 20
         await stub.GetModel(wire.GetModelRequest(), timeout=5)  # that was long ago
+
+
+class _Taking(grpc.aio.ServerInterceptor):
+    """Calls wait for five seconds; once the queue is full, none gets in."""
+
+    def __init__(self, measured: pending.Pending) -> None:
+        self.measured, self.is_full = measured, False
+
+    async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
+        if self.is_full:
+            return None
+        CLOCK.now += 5
+        return self.measured.own(handler_call_details)
+
+
+async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "time", CLOCK)
+    measured = pending.Pending()
+    taking = _Taking(measured)
+    server = grpc.aio.server(interceptors=[taking])
+    measured.listen(server)
+    await server.start()
+
+    async def measure() -> None:
+        measured.check("/any/Method", 60)
+        own = [task for task in asyncio.all_tasks() if "Pending._measure" in repr(task.get_coro())]
+        await asyncio.gather(*own)
+
+    async with measured:
+        await measure()
+        CLOCK.now += 1
+        taking.is_full = True
+        await measure()
+        CLOCK.now += 4.5
+        with pytest.raises(LateTaken):
+            measured.check("/any/Method", 5)
+    await server.stop(None)
 
 
 async def test_nobody_else_reaches_the_socket_of_the_servers_own_calls_and_it_goes_with_the_server(

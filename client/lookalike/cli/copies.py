@@ -44,7 +44,10 @@ def copies(
         list[str], typer.Argument(help="The suspicious pictures: folders, files, manifests or URLs, as for `index`.")
     ],
     candidates: Annotated[
-        int, typer.Option(min=1, max=100, help="Nearest photos that each picture is compared with.")
+        int,
+        typer.Option(
+            min=1, max=100, help="Nearest photos that each picture is compared with, and the most copies told."
+        ),
     ] = 20,
     thorough: Annotated[
         bool,

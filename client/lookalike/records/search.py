@@ -91,10 +91,11 @@ class Query:
         verify: prove whether so many of the page's first hits are copies: 0 for none, to 100. It takes some
             milliseconds, and changes what is said of hits, not which there are. An embedding needs its fingerprint for
             it, or the hash of an image of the project. No copy of a text can be proven.
-        thorough: compare what is nearest to views of the picture too, such as its mirror image and its quarters, with
+        thorough: compare what is nearest to views of the picture too, such as its middle and its quarters, with
             `verify`: it finds copies that were altered much, and takes ten times as long, nearly all of it on the
-            embedder. Those that are proven take the place of the last hits that are not; their similarity is that to
-            the view. For an image, or an embedding with views; not with grouping or re-ranking. There is one page.
+            embedder. Those that are proven take the place of the last hits that are not; their similarity is the
+            greatest, to the picture or a view. For an image, or an embedding with views; not with grouping or
+            re-ranking. There is one page.
 
     Raises:
         ValueError: not exactly one query was given, or negatives without positives, or it is to be thorough without

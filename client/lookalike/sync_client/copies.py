@@ -31,7 +31,8 @@ class CopyMethods(BaseClient):
         Args:
             project: the project's name.
             items: the suspicious pictures.
-            candidates: how many of the nearest photos each one is compared with, 1 to 100.
+            candidates: how many of the nearest photos each one is compared with, and how many copies of it are told at
+                most, 1 to 100. A thorough search compares further photos.
             thorough: whether what is nearest to views of each one is compared too; see `Query`.
             fetch: how pictures are fetched.
 

@@ -266,8 +266,9 @@ class EmbedRequest(_message.Message):
     fingerprint: _builtins.bool
     """Whether to make a fingerprint too, for some milliseconds."""
     views: _builtins.bool
-    """Whether to embed views of the picture too, such as its mirror image and its quarters. Each takes as long as the
-    picture itself, so that all of it is bulk work, which gives way to images without. See SearchRequest.views.
+    """Whether to embed views of the picture too: turned on its sides and its head, its middle, and its quarters. Each takes
+    as long as the picture itself, so that all of it is bulk work, which gives way to images without. See
+    SearchRequest.views.
     """
     def __init__(
         self,
@@ -313,7 +314,7 @@ class EmbedResponse(_message.Message):
 
     @_builtins.property
     def views(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Embedding]:
-        """The vectors of the views, if they were asked for: some ten of them."""
+        """The vectors of the views, if they were asked for: eight, less those that show nothing but one colour."""
 
     def __init__(
         self,

@@ -2236,8 +2236,8 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def fingerprint(self) -> _common_pb2.Fingerprint:
-        """The query's fingerprint, with `verify`. Left out, it is that of the image of the project that is the query, or that has
-        the hash `sha256`.
+        """The query's fingerprint, with `verify`: each page that is verified needs it. Left out, it is that of the image of the
+        project that is the query, or that has the hash `sha256`.
         """
 
     @_builtins.property

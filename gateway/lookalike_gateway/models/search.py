@@ -70,7 +70,7 @@ class CopyResult(Answer):
     copies: list[Result] = Field(
         description="The photos that it is a copy of: the same file, or proven by both pictures; most similar first."
     )
-    candidates: Count = Field(description="How many of the nearest photos were looked at.")
+    candidates: Count = Field(description="How many photos came into question, copies included.")
     unverified: Count = Field(
         description="How many of them could not be compared: there is no fingerprint, or too little to see."
     )

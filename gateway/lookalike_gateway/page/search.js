@@ -10,7 +10,7 @@ const PAGE = 24;
 const MATCHES = { exact: "Same file", "near-duplicate": "Near duplicate", recoloured: "Recoloured", similar: "Similar" };
 const photos = new Map(); // what was dropped since the page was opened, for going back to
 
-let project = "", asked = {}, more = null, pending = null, region = null;
+let project = "", asked = {}, more = null, pending = null, region = null, sent = null;
 const form = $("filters"), words = $("words");
 const crop = new Crop($("stage"), $("crop"), () => run());
 
@@ -104,20 +104,24 @@ async function stage(signal) {
   $("crop-help").hidden = !crop.enabled;
 }
 
-// What a page of results is asked for, the first and those that go on.
+// What a page of results is asked for, the first and those that go on. To be verified, each needs the photo; words have no
+// copies.
 function paged() {
-  return { ...ranking(), limit: PAGE, rerank: "auto", verify: PAGE };
+  return { ...ranking(), limit: PAGE, rerank: "auto", verify: asked.text ? 0 : PAGE };
 }
 
 async function first(signal) {
   const query = paged();
   region = crop.region;
+  sent = null;
   if (region) {
     await $("query").decode();
-    return ask(project, query, await cut($("query"), region), signal);
+    sent = await cut($("query"), region);
+  } else if (asked.photo) {
+    sent = photos.get(asked.photo).file;
   }
-  if (asked.text) return ask(project, { ...query, verify: 0, text: asked.text }, null, signal);
-  if (asked.photo) return ask(project, query, photos.get(asked.photo).file, signal);
+  if (sent) return ask(project, query, sent, signal);
+  if (asked.text) return ask(project, { ...query, text: asked.text }, null, signal);
   return ask(project, { ...query, sha256: asked.like }, null, signal);
 }
 
@@ -133,7 +137,8 @@ function append(page) {
   if (!count) $("results").append(el("li", { className: "state" }, nothing(page)));
   $("more").hidden = !page.nextPageToken;
   const query = { ...paged(), page_token: page.nextPageToken };
-  more = page.timing ? () => ask(project, query) : () => catalogue(page.nextPageToken);
+  const photo = sent;
+  more = page.timing ? () => ask(project, query, photo) : () => catalogue(page.nextPageToken);
 }
 
 function nothing(page) {

@@ -36,6 +36,9 @@ _ENOUGH_INLIERS: Final = 10
 _WEIGHT_OF_FEWER: Final = 6.0
 """The logistic curve of the confidence: where this share agrees, and so many inliers, it is one half. Of fewer inliers,
 more must agree: of four, 0.62."""
+_MOST_COVERED: Final = 0.35
+"""A sticker on a fifth of a photo covers up to a third of what both show. Two shots between which a thing was moved
+mostly differ in more than that. Lighter or darker alone does not count: strong contrast changes half of a picture."""
 _UNLIKE: Final = 0.5
 DETAIL: Final = 4.0
 _OTHER_LIGHTNESS: Final = 20.0
@@ -73,9 +76,13 @@ def differing(overlay: Overlay) -> Mask:
     """Return where the two show something else: lighter, darker, or of other detail. Single pixels do not count."""
     lighter = overlay.one[..., 0] - overlay.other[..., 0]
     other_light = np.abs(lighter - np.median(lighter[overlay.common])) > _OTHER_LIGHTNESS
-    other_detail = (overlay.likeness < _UNLIKE) & (overlay.texture > DETAIL)
-    differs = ((other_light | other_detail) & overlay.common).astype(np.uint8)
-    return np.asarray(cv2.morphologyEx(differs, cv2.MORPH_OPEN, _SPOT), np.bool_)
+    return _without_pixels((other_light | _other_detail(overlay)) & overlay.common)
+
+
+def was_moved(overlay: Overlay) -> bool:
+    """Return whether one region of other detail is so large that a thing was moved between two shots."""
+    region = covered(overlay, _without_pixels(_other_detail(overlay) & overlay.common))
+    return region is not None and bool(region.sum() > _MOST_COVERED * overlay.common.sum())
 
 
 def covered(overlay: Overlay, differs: Mask) -> Mask | None:
@@ -99,6 +106,14 @@ def colour_distance(overlay: Overlay, differs: Mask) -> tuple[float, bool]:
     one, other = overlay.one[::2, ::2, 1:][seen], overlay.other[::2, ::2, 1:][seen]
     apart, *chromas = (float(np.hypot(ab[:, 0], ab[:, 1]).mean()) for ab in (one - other, one, other))
     return apart, apart >= max(_RECOLOURED, _OF_CHROMA * max(chromas)) or _is_turned(overlay, seen)
+
+
+def _other_detail(overlay: Overlay) -> Mask:
+    return np.asarray((overlay.likeness < _UNLIKE) & (overlay.texture > DETAIL), np.bool_)
+
+
+def _without_pixels(mask: Mask) -> Mask:
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _SPOT), np.bool_)
 
 
 def _is_turned(overlay: Overlay, seen: Mask) -> bool:

@@ -42,25 +42,20 @@ class Frames:
         seen = self._as_seen(_SQUARE * self._query)
         return _rounded(self._found.to_other(seen) / self._image)
 
-    @cached_property
-    def of_query(self) -> float:
-        """Return the share of the query that shows the image."""
-        return self._seen / float(self._query.prod())
+    def shares(self, *, inverse: bool) -> tuple[float, float]:
+        """Return the share of the query that shows the image, and the share of the image that the query shows.
 
-    @cached_property
-    def of_image(self) -> float:
-        """Return the share of the image that the query shows."""
-        return self._seen / _area(self._found.to_one(_SQUARE * self._image))
+        The query's frame shows nothing of what the image has there. For the `inverse`, the image's frame shows nothing
+        of what the query has there, and its share comes first.
+        """
+        sides = [(_SQUARE * self._query, self._within[0])]
+        sides.append((self._found.to_one(_SQUARE * self._image), self._found.to_one(self._within[1])))
+        (one, in_one), (other, in_other) = reversed(sides) if inverse else sides
+        seen = _common(one, other) - _common(one, in_other) + _common(in_one, in_other)
+        return seen / _area(one), seen / _area(other)
 
-    @cached_property
-    def _seen(self) -> float:
-        """Return how many of the query's pixels show the image: not its frame, where the image is more than a frame."""
-        query = _SQUARE * self._query
-        image, within = (self._found.to_one(places) for places in (_SQUARE * self._image, self._within[1]))
-        return _common(query, image) - _common(query, within) + _common(self._within[0], within)
-
-    def region(self, mask: Mask, *, in_query: bool) -> Region:
-        """Return the rectangle of the query that holds a region.
+    def regions(self, mask: Mask, *, in_query: bool) -> tuple[Region, Region]:
+        """Return the rectangles of the query and of the image that hold a region of what both show.
 
         Args:
             mask: the region, in pixels of the query, or of its mirror image, or of the image.
@@ -70,9 +65,9 @@ class Frames:
         first = np.array((columns[0], rows[0]), np.float64)
         size = np.array((columns[-1] + 1, rows[-1] + 1), np.float64) - first
         corners = first + _SQUARE * size
-        places = self._as_seen(corners) / self._query if in_query else self._in_query(corners)
-        (left, top), (right, bottom) = _rounded(np.clip((places.min(axis=0), places.max(axis=0)), 0, 1))
-        return left, top, right, bottom
+        if in_query:
+            return _around(self._as_seen(corners) / self._query), _around(self._found.to_other(corners) / self._image)
+        return _around(self._in_query(corners)), _around(corners / self._image)
 
     def _in_query(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._as_seen(self._found.to_one(places)) / self._query
@@ -80,6 +75,11 @@ class Frames:
     def _as_seen(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return places of the query as places of its mirror image, if that is what was seen; and the other way."""
         return places * (-1, 1) + (self._query[0], 0) if self._mirrored else places
+
+
+def _around(places: NDArray[np.float64]) -> Region:
+    (left, top), (right, bottom) = _rounded(np.clip((places.min(axis=0), places.max(axis=0)), 0, 1))
+    return left, top, right, bottom
 
 
 def _rounded(places: NDArray[np.float64]) -> Corners:

@@ -1,8 +1,8 @@
 """Say what two fingerprints prove: whether one picture is a copy of the other, and what was done to it."""
 
 import enum
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 Corners = tuple[tuple[float, float], ...]
 """The corners of one picture in the other, from the upper left one clockwise, in shares of that picture's sides.
@@ -45,6 +45,8 @@ class Proof:
         corners_in_image: where the query's corners lie in the image.
         recoloured: the mean distance of the colours, in a and b of CIELAB; up to 3 by compression alone.
         covered: the largest region of the query that shows something else than the image, if there is one.
+        covered_in_image: where that lies in the image.
+        inverse_shares: `of_query` and `of_image` of the inverse.
     """
 
     kind: Kind
@@ -59,6 +61,8 @@ class Proof:
     corners_in_image: Corners = ()
     recoloured: float = 0.0
     covered: Region | None = None
+    covered_in_image: Region | None = None
+    inverse_shares: tuple[float, float] = (0.0, 0.0)
 
     @property
     def is_copy(self) -> bool:
@@ -79,6 +83,25 @@ class Proof:
     def cropped(self) -> bool:
         """Return whether the query shows less than the image."""
         return self.is_copy and self.of_image < _WHOLE
+
+    @property
+    def inverse(self) -> Self:
+        """Return what was done to the query so that it became the image's picture.
+
+        What is mirrored and then turned comes back when it is mirrored and turned by as much.
+        """
+        of_query, of_image = self.inverse_shares
+        return replace(
+            self,
+            of_query=of_query,
+            of_image=of_image,
+            turned=self.turned if self.mirrored else -self.turned,
+            corners_in_query=self.corners_in_image,
+            corners_in_image=self.corners_in_query,
+            covered=self.covered_in_image,
+            covered_in_image=self.covered,
+            inverse_shares=(self.of_query, self.of_image),
+        )
 
 
 SIMILAR: Final = Proof(Kind.SIMILAR)

@@ -48,6 +48,11 @@ class _Judged:
         agreed = evidence.agreement(laid)
         return cls(found, laid, agreed, evidence.confidence(agreed, found.inliers, by_hand=not _is_by_program(found)))
 
+    @property
+    def is_one_photo(self) -> bool:
+        """Return whether both are likely to be the same photo, and nothing was moved in between."""
+        return self.confidence >= _LEAST_CONFIDENCE and not evidence.was_moved(self.laid)
+
 
 def verify(query: Side, image: Side) -> Proof:
     """Return what is proven about the query's picture and the image's.
@@ -60,7 +65,7 @@ def verify(query: Side, image: Side) -> Proof:
     for found, mirrored in _alignments(query, image):
         seen = query.seen.mirrored if mirrored else query.seen
         judged = _judged(seen, image.seen, found)
-        if judged and judged.confidence >= _LEAST_CONFIDENCE:
+        if judged and judged.is_one_photo:
             return _proof(Frames(seen, image.seen, judged.found, mirrored=mirrored), judged, mirrored=mirrored)
     return SIMILAR
 
@@ -75,10 +80,10 @@ def verify_stored(query: Callable[[], Side], image: Callable[[], Side]) -> Proof
 
 
 def _alignments(query: Side, image: Side) -> Iterator[tuple[Alignment, bool]]:
-    """Yield the alignments of the query and of its mirror image, the better one first, and whether it is the mirror's.
+    """Yield the alignment of the query, or of its mirror image if that agrees in more places, and which of them it is.
 
-    One in many places comes at once. It may prove nothing all the same: what is symmetric, as clothes are, agrees with
-    its own mirror image in many places.
+    The query's comes at once where it agrees in many places, and the mirror image's only after it. It may prove nothing
+    all the same: what is symmetric, as clothes are, agrees with its own mirror image in many places.
     """
     plain = alignment.align(match(query.keypoints, image.keypoints))
     if plain and plain.inliers >= _PLAIN_INLIERS:
@@ -142,17 +147,21 @@ def _proof(frames: Frames, judged: _Judged, *, mirrored: bool) -> Proof:
     differs = evidence.differing(laid)
     covered, (colours, recoloured) = evidence.covered(laid, differs), evidence.colour_distance(laid, differs)
     turned = alignment.turn(found.affine)
+    of_query, of_image = frames.shares(inverse=False)
+    regions = (None, None) if covered is None else frames.regions(covered, in_query=laid.in_one)
     return Proof(
         kind=Kind.RECOLOURED if recoloured else Kind.NEAR_DUPLICATE,
         confidence=judged.confidence,
         inliers=found.inliers,
-        of_query=frames.of_query,
-        of_image=frames.of_image,
+        of_query=of_query,
+        of_image=of_image,
         mirrored=mirrored,
         turned=-turned if mirrored else turned,
         stretched=alignment.stretch(found.affine),
         corners_in_query=frames.corners_in_query,
         corners_in_image=frames.corners_in_image,
         recoloured=colours,
-        covered=None if covered is None else frames.region(covered, in_query=laid.in_one),
+        covered=regions[0],
+        covered_in_image=regions[1],
+        inverse_shares=frames.shares(inverse=True),
     )

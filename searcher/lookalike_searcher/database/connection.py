@@ -42,7 +42,7 @@ NET_SECONDS: Final = 5.0
 """We wait so much longer than PostgreSQL's own timeout for its answer. After that, the connection is dead."""
 CONNECT_SECONDS: Final = 10.0
 """A new connection may take so long at most."""
-ARRAYS: Final = ("bigint", "integer", "boolean", "bytea", "text", "date", "double precision")
+ARRAYS: Final = ("bigint", "integer", "boolean", "bytea", "text", "date", "double precision", "halfvec")
 """Our statements take and return arrays of these."""
 
 

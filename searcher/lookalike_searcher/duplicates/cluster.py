@@ -1,6 +1,6 @@
 """Read clusters from the database, once the ids of their images are known."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,8 @@ from lookalike_searcher.copies.proof import Kind, Proof
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.duplicates.clustering import Fellow
 from lookalike_searcher.duplicates.keep_rule import KeepRule, Worth
-from lookalike_searcher.duplicates.verification import PairVerifier
+from lookalike_searcher.duplicates.proofs import Proofs
+from lookalike_searcher.duplicates.verification import Pair, PairVerifier
 from lookalike_searcher.images import reading
 from lookalike_searcher.images.image import Image
 from lookalike_searcher.projects.space_reader import SpaceReader
@@ -57,8 +58,15 @@ class ClusterReader:
         self._verifier = verifier
         self._keep = keep
 
-    async def read(self, groups: Sequence[Sequence[int]], fellows: Mapping[int, Fellow]) -> list[Cluster | None]:
+    async def read(
+        self, groups: Sequence[Sequence[int]], fellows: Mapping[int, Fellow], proven: Proofs
+    ) -> list[Cluster | None]:
         """Return the clusters with these images; None for a cluster that has too few images left.
+
+        Args:
+            groups: the ids of each cluster's images.
+            fellows: their nearest fellows.
+            proven: the proofs that need not be made.
 
         Raises:
             NotFound: the project or the space has been deleted.
@@ -70,7 +78,8 @@ class ClusterReader:
             listings = [self._listed(group, fellows, worths) for group in groups]
             listed = [worth.id for listing in listings for worth in listing]
             images = {image.id: image for image in await reading.of_ids(connection, project, listed)}
-        proofs = await self._proofs(listed, fellows)
+        proven_pairs = [(image, fellows[image].image_id) for image in listed if _is_proven(fellows.get(image), worths)]
+        proofs = await self._proofs(proven_pairs, proven)
         clusters: list[Cluster | None] = []
         for group, listing in zip(groups, listings, strict=True):
             members = [
@@ -97,14 +106,20 @@ class ClusterReader:
         others = (worth for worth in present if worth is not first)
         return [first, *sorted(others, key=lambda worth: (-fellows[worth.id].cosine, worth.sha256))][:LISTED_IMAGES]
 
-    async def _proofs(self, images: Iterable[int], fellows: Mapping[int, Fellow]) -> dict[int, Proof]:
-        pairs = [(image, fellows[image].image_id) for image in images if _is_proven(fellows.get(image))]
+    async def _proofs(self, pairs: Iterable[Pair], proven: Proofs) -> dict[int, Proof]:
+        """Return what was done to the second image of each pair so that it became the first, by that one's id."""
         proofs: dict[int, Proof] = {}
-        for start in range(0, len(pairs), _AT_ONCE):
-            part = pairs[start : start + _AT_ONCE]
-            for (image, _), proof in zip(part, await self._verifier.proofs(part), strict=True):
-                if proof and proof.is_copy:
-                    proofs[image] = proof
+        unknown: list[Pair] = []
+        for pair in pairs:
+            if proof := proven.of(*pair):
+                proofs[pair[0]] = proof
+            else:
+                unknown.append(pair)
+        for start in range(0, len(unknown), _AT_ONCE):
+            part = unknown[start : start + _AT_ONCE]
+            for (image, _), made in zip(part, await self._verifier.proofs(part), strict=True):
+                if made and made.is_copy:
+                    proofs[image] = made
         return proofs
 
 
@@ -112,8 +127,8 @@ _AT_ONCE: Final = 128
 """So many pairs are proven at a time, as their fingerprints take a megabyte or two."""
 
 
-def _is_proven(fellow: Fellow | None) -> bool:
-    return fellow is not None and fellow.kind in _PROVEN
+def _is_proven(fellow: Fellow | None, present: Container[int]) -> bool:
+    return fellow is not None and fellow.kind in _PROVEN and fellow.image_id in present
 
 
 def _is_left(group: Sequence[int], members: Sequence[Member]) -> bool:

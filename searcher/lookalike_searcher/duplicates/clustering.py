@@ -63,6 +63,10 @@ class Clusters:
             self._apart[apart].add(larger)
             self._apart[larger].add(apart)
 
+    def are_fellows(self, one: int, other: int) -> bool:
+        """Return whether one of two joined images is the nearest fellow of the other."""
+        return other == self.fellows[one].image_id or one == self.fellows[other].image_id
+
     def root(self, image: int) -> int:
         """Return the image that stands for the cluster of an image."""
         parents = self._parents

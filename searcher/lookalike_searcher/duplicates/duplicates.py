@@ -16,6 +16,7 @@ from lookalike_searcher.duplicates import approximate, exact, files
 from lookalike_searcher.duplicates.approximate import Lookup
 from lookalike_searcher.duplicates.cluster import Cluster, ClusterReader
 from lookalike_searcher.duplicates.exact import Scan
+from lookalike_searcher.duplicates.proofs import Proofs
 from lookalike_searcher.duplicates.query import DuplicateQuery, Place
 from lookalike_searcher.duplicates.survey import Counts, Survey
 from lookalike_searcher.duplicates.verification import PairVerifier
@@ -29,7 +30,8 @@ EXACT_UP_TO: Final = 500_000
 SIGN_SECONDS: Final = 2.0
 """After so long without a cluster, the next step ends with a sign of progress."""
 KEPT: Final = 4
-"""So many surveys are kept, so that a search goes on where it was; one with a million pairs takes up to 40 MB."""
+"""So many surveys are kept, so that a search goes on where it was; one with a million pairs takes up to 40 MB, and its
+proofs 20 MB."""
 _COMPARISONS: Final = 1_000_000_000
 """A step takes so many comparisons, which is a few seconds' work."""
 _MIN_BLOCK: Final = 4096
@@ -116,7 +118,8 @@ class Duplicates:
         place = place._replace(examined=survey.examined)
         left = [group for group in survey.groups if group[0] > place.image_id]
         for part in _parts(left):
-            for ids, cluster in zip(part, await clusters.read(part, survey.clusters.fellows), strict=True):
+            read = await clusters.read(part, survey.clusters.fellows, survey.proofs)
+            for ids, cluster in zip(part, read, strict=True):
                 if cluster:
                     at = place._replace(image_id=ids[0])
                     yield Progress(cluster, at, project.image_count, replace(survey.counts))
@@ -159,7 +162,7 @@ async def _files(
     """Yield the files that are used in several places, as they are found."""
     async for block in files.blocks(source, query.scope, place.image_id):
         for part in _parts([[image] for image in block.used]):
-            for ids, cluster in zip(part, await clusters.read(part, {}), strict=True):
+            for ids, cluster in zip(part, await clusters.read(part, {}, Proofs()), strict=True):
                 if cluster:
                     yield Progress(cluster, _at(place, block.ids, ids[0]), block.image_count)
         place = _at(place, block.ids, block.ids[-1]) if block.ids else place

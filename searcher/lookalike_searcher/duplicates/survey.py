@@ -9,12 +9,13 @@ from typing import Final
 
 import numpy as np
 
-from lookalike_searcher.copies.proof import Kind
+from lookalike_searcher.copies.proof import Kind, Proof
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.duplicates import dismissals
 from lookalike_searcher.duplicates.candidates import Candidates
 from lookalike_searcher.duplicates.clustering import Clusters
 from lookalike_searcher.duplicates.neighbours import TOLERANCE, Neighbours, Pairs
+from lookalike_searcher.duplicates.proofs import Proofs
 from lookalike_searcher.duplicates.query import DuplicateQuery
 from lookalike_searcher.duplicates.verification import PairVerifier
 from lookalike_searcher.projects.space_reader import SpaceReader
@@ -70,6 +71,7 @@ class Survey:
         self.examined = 0
         self.counts = Counts()
         self.clusters = Clusters()
+        self.proofs = Proofs()
         self.groups: list[list[int]] | None = None
         """The ids of each cluster's images, once the survey is done. A file in several places may be one by itself."""
         self._neighbours = neighbours
@@ -192,15 +194,16 @@ class Survey:
 
     async def _verify(self, batch: Sequence[Candidate]) -> None:
         try:
-            kinds = await self._verifier.kinds([(one, other) for one, other, _ in batch])
+            proofs = await self._verifier.proofs([(one, other) for one, other, _ in batch])
         except BaseException:  # also where the step is cancelled
             self._put_off.extendleft(reversed(batch))
             raise
-        for candidate, kind in zip(batch, kinds, strict=True):
-            self._decide(*candidate, kind)
+        for candidate, proof in zip(batch, proofs, strict=True):
+            self._decide(*candidate, proof)
 
-    def _decide(self, one: int, other: int, cosine: float, kind: Kind | None) -> None:
+    def _decide(self, one: int, other: int, cosine: float, proof: Proof | None) -> None:
         """Join the pair if it is one of duplicates, by what its fingerprints showed, or by the cosine."""
+        kind = proof.kind if proof else None
         if kind is None or kind is Kind.TOO_LITTLE:
             self.counts.by_cosine += 1
             is_duplicate = cosine >= self.query.least_by_cosine - TOLERANCE
@@ -214,6 +217,8 @@ class Survey:
             self.counts.dismissed += 1
         elif is_duplicate:
             self.clusters.join(one, other, cosine, kind)
+            if proof and proof.is_copy and self.clusters.are_fellows(one, other):
+                self.proofs.keep(one, other, proof)
 
 
 def _ordered(pairs: Pairs, hashes: Mapping[int, bytes]) -> Pairs:

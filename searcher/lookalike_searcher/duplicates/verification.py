@@ -6,7 +6,7 @@ from functools import partial
 
 from lookalike_searcher.copies import verification
 from lookalike_searcher.copies.comparison_threads import ComparisonThreads
-from lookalike_searcher.copies.proof import Kind, Proof
+from lookalike_searcher.copies.proof import Proof
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.projects.space_reader import SpaceReader
@@ -44,37 +44,25 @@ class PairVerifier:
         self._threads = threads
         self._places = asyncio.Semaphore(threads.count)
 
-    async def kinds(self, pairs: Sequence[Pair]) -> list[Kind | None]:
-        """Return what the two of each pair are to one another; None if they cannot be compared.
+    async def proofs(self, pairs: Sequence[Pair]) -> list[Proof | None]:
+        """Return for each pair what was done to the second image so that it became the first.
 
-        The one with the lower hash is the query, so that the answer does not depend on the order of the pair.
+        None stands for a pair that cannot be compared. The image with the lower hash is the query of the comparison, so
+        that what the two are to one another does not depend on their order.
         """
         held = await self._held(image for pair in pairs for image in pair)
-        ordered = [_by_hash(held, pair) for pair in pairs]
-        return [proof.kind if proof else None for proof in await self._proofs(held, ordered)]
+        return list(await asyncio.gather(*(self._proof(held.get(one), held.get(other)) for one, other in pairs)))
 
-    async def proofs(self, pairs: Sequence[Pair]) -> list[Proof | None]:
-        """Return for each pair what was done to the second image so that it became the first; None as above."""
-        return await self._proofs(await self._held(image for pair in pairs for image in pair), pairs)
-
-    async def _proofs(self, held: dict[int, _Held], pairs: Iterable[Pair]) -> list[Proof | None]:
-        return list(await asyncio.gather(*(self._proof(held.get(query), held.get(image)) for query, image in pairs)))
-
-    async def _proof(self, query: _Held | None, image: _Held | None) -> Proof | None:
-        if not query or not image:
+    async def _proof(self, one: _Held | None, other: _Held | None) -> Proof | None:
+        if not one or not other:
             return None
+        query, image = sorted((one, other), key=lambda held: held.sha256)
         async with self._places:
-            return await self._threads.run(partial(verification.verify_stored, query.side, image.side))
+            proof = await self._threads.run(partial(verification.verify_stored, query.side, image.side))
+        return proof.inverse if proof and query is other else proof
 
     async def _held(self, images: Iterable[int]) -> dict[int, _Held]:
         """Return the fingerprints of the images that have one."""
         async with self._source.reading() as (connection, project, _):
-            rows = await connection.fetch(statement("fingerprint_of_images", project.id), list(set(images)), NAME)
+            rows = await connection.fetch(statement("fingerprint_read", project.id, key="id"), list(set(images)), NAME)
         return {row["image_id"]: _Held(row["sha256"], Fingerprint(row["picture"], row["keypoints"])) for row in rows}
-
-
-def _by_hash(held: dict[int, _Held], pair: Pair) -> Pair:
-    one, other = pair
-    if one in held and other in held and held[other].sha256 < held[one].sha256:
-        return other, one
-    return pair

@@ -96,7 +96,7 @@ async def get(database: Database, project_name: str, *, sha256: bytes = b"", uri
 async def thumbnail(database: Database, project_name: str, sha256: bytes) -> bytes:
     """Return the small picture of the image's fingerprint; empty if it has none. Raises NotFound for the project."""
     async with registry.reading(database, project_name) as (connection, project):
-        rows = await connection.fetch(statement("fingerprint_of_sha256", project.id), [sha256], NAME)
+        rows = await connection.fetch(statement("fingerprint_read", project.id, key="sha256"), [sha256], NAME)
         return rows[0]["picture"] if rows else b""
 
 

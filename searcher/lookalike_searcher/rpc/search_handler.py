@@ -75,10 +75,11 @@ class Searching:
                 self._rates.admit(project, search.limit, batch)
             admitted_by = project.limits
 
+        ranked = views.widened(search)
         ranking = await self._reads.ask(
             lambda database: rank.rank(
                 database,
-                search,
+                ranked,
                 admit=admit,
                 slow_seconds=self._slow_seconds,
                 exact_threshold=self._exact_threshold,
@@ -88,7 +89,7 @@ class Searching:
         self._metrics.searched(
             search.project_name, mode, ranking.reason.value, time.perf_counter() - started, ranking.images_ranked
         )
-        self._recall.offer(search, ranking)
+        self._recall.offer(ranked, ranking)
         issued_id = search.search_id or search_id.issue(ranking.project_id)
         if search.after is None:
             self._impressions.count(ranking.project_id)
@@ -101,11 +102,12 @@ class Searching:
         return respond.ranking(ranking, more, issued_id, proofs)
 
     async def _thorough(self, search: Search, ranking: Ranking) -> tuple[Ranking, Proofs]:
-        """Return the ranking with copies that only the query's views have found, and what is proven of all."""
+        """Return the page of the ranking, with copies that are not on it in place, and what is proven of all."""
         found = await self._reads.ask(lambda database: views.candidates(database, search, ranking))
-        first = replace(ranking, hits=[*ranking.hits[: search.verify], *found])
+        page = ranking.hits[: search.limit]
+        first = replace(ranking, hits=[*page[: search.verify], *found])
         proofs = await self._verifier.proofs(replace(search, verify=len(first.hits)), first, self._reads)
-        return views.with_proven(ranking, found, proofs, search.limit), proofs
+        return views.with_proven(replace(ranking, hits=page), found, proofs, search.limit), proofs
 
     async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
         """Answer several searches, in their order. A search that fails does not fail the others."""

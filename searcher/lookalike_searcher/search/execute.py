@@ -11,6 +11,7 @@ import asyncpg
 
 from lookalike_searcher.database import walking
 from lookalike_searcher.database.statement import Connection, fragment, statement
+from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.images.image import LISTED_REFERENCES
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.known import Known
@@ -99,6 +100,13 @@ def way_of(search: Search, exact_threshold: float, project: Project) -> Way:
     return Way(space, depth, reason, "" if ef_search is None else _walking(search, ef_search))
 
 
+async def is_selective(connection: Connection, project: Project, image_filter: Filter) -> bool:
+    """Return whether so few images match the filter that all of them can be compared."""
+    conditions, arguments = image_filter.conditions("reference", 2)
+    count = statement("search_count", project.id, filter=conditions)
+    return bool(await connection.fetchval(count, SELECTIVE + 1, *arguments) <= SELECTIVE)
+
+
 def _walking(search: Search, ef_search: int) -> str:
     """Return the settings for walking the index."""
     return walking.settings(ef_search, one_plan=not search.filter)
@@ -138,7 +146,8 @@ class Ranker:
     async def rank(self) -> tuple[Candidates, Reason]:
         """Rank through the index, or exactly. Returns the reason too."""
         reason = self._way.why_exact
-        if reason is None and self._search.filter and await self._is_selective():
+        image_filter = self._search.filter
+        if reason is None and image_filter and await is_selective(self._connection, self._project, image_filter):
             reason = Reason.FILTER
         if reason is None:
             if candidates := await self.walk():
@@ -189,12 +198,6 @@ class Ranker:
         if settings != self._settings:
             await self._connection.execute(settings)
             self._settings = settings
-
-    async def _is_selective(self) -> bool:
-        """Return whether so few images match the filter that all of them can be compared."""
-        conditions, arguments = self._search.filter.conditions("reference", 2)
-        count = statement("search_count", self._project.id, filter=conditions)
-        return bool(await self._connection.fetchval(count, SELECTIVE + 1, *arguments) <= SELECTIVE)
 
     async def _find(self, depth: int | None, ef_search: int | None, **parts: str) -> Candidates:
         grouped = self._search.by_product

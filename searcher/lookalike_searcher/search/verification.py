@@ -83,10 +83,10 @@ class Verifier:
 
 
 async def _held(database: Database, name: str, project_id: int, sha256s: list[bytes]) -> dict[bytes, Fingerprint]:
-    """Return the fingerprints of the images that have one, in the order of their hashes."""
+    """Return the fingerprints of the images that have one, by their hashes."""
     async with database.searching(name) as connection:
         with registry.deletion_noticed(name):
-            rows = await connection.fetch(statement("fingerprint_of_sha256", project_id), sha256s, NAME)
+            rows = await connection.fetch(statement("fingerprint_read", project_id, key="sha256"), sha256s, NAME)
     return {row["sha256"]: Fingerprint(row["picture"], row["keypoints"]) for row in rows}
 
 

@@ -2,36 +2,140 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from math import inf
 from typing import Final
 
+import asyncpg
+
 from lookalike_searcher.copies.proof import Proof
+from lookalike_searcher.database import walking
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.search import rank
-from lookalike_searcher.search.hit import Hit
+from lookalike_searcher.database.statement import Connection, fragment, statement
+from lookalike_searcher.images.image import LISTED_REFERENCES
+from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.projects import known
+from lookalike_searcher.projects.project import Project
+from lookalike_searcher.projects.projection import projections_of
+from lookalike_searcher.search import query as queries
+from lookalike_searcher.search.execute import Way, is_selective, way_of
+from lookalike_searcher.search.hit import Hit, hits
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Ranking, Search
 
 NEAREST_TO_QUERY: Final = 100
 NEAREST_TO_VIEW: Final = 20
 """So many of the nearest to the query itself, and to each view, are compared."""
+_FIRST_FILTER_PARAMETER: Final = 6
+"""`search_views` has parameters before those of the filter."""
+
+
+def widened(search: Search) -> Search:
+    """Return the search with which the query itself is ranked: one with views looks further than its page."""
+    return replace(search, limit=max(search.limit, NEAREST_TO_QUERY)) if search.views else search
 
 
 async def candidates(database: Database, search: Search, ranking: Ranking) -> list[Hit]:
-    """Return what is near to the query or its views, and is no hit of the ranking; each with its greatest similarity.
+    """Return what is near to the query or its views, and is not on the page; each with its greatest similarity.
 
-    Raises the errors of `rank.rank`.
+    Args:
+        database: the database of the project.
+        search: the search.
+        ranking: that of the search `widened`, of whose hits the first are the page.
+
+    Raises:
+        NotFound: there is no such project or space any more.
+        FailedPrecondition: a view's vector is of another space.
+        InvalidField: a view's vector has other dimensions than its space.
     """
-    known = {hit.image_id for hit in ranking.hits}
-    nearest: dict[int, Hit] = {}
-    wider = replace(search, limit=NEAREST_TO_QUERY, views=())
-    queries = (Query((Example(embedding=view),)) for view in search.views)
-    for near in (wider, *(replace(wider, query=query, limit=NEAREST_TO_VIEW) for query in queries)):
-        for hit in (await rank.rank(database, near)).hits:
-            if hit.image_id not in known and (
-                hit.image_id not in nearest or hit.similarity > nearest[hit.image_id].similarity
-            ):
-                nearest[hit.image_id] = hit
+    page = ranking.hits[: search.limit]
+    nearest = {hit.image_id: hit for hit in ranking.hits[search.limit : NEAREST_TO_QUERY]}
+    left_out = [*ranking.query.excluded, *(hit.image_id for hit in page)]
+    for hit in await _nearest_to_views(database, search, left_out):
+        if hit.image_id not in nearest or hit.similarity > nearest[hit.image_id].similarity:
+            nearest[hit.image_id] = hit
     return list(nearest.values())
+
+
+async def _nearest_to_views(database: Database, search: Search, left_out: list[int]) -> list[Hit]:
+    """Return what is nearest to the views. One connection does it, as a search has no right to several at once."""
+    near = replace(search, limit=NEAREST_TO_VIEW, views=())
+    opening = partial(way_of, near, inf)
+    async with known.reading(database, search.project_name, search.space, opening) as (connection, project, way):
+        vectors = []
+        for view in search.views:
+            query = Query((Example(embedding=view),))
+            resolved = await queries.resolve(connection, projections_of(database), project, way.space, query)
+            vectors.append(resolved.vector)
+        return await _ViewRanker(connection, project, way, near, vectors, left_out, database.metrics).rank()
+
+
+class _ViewRanker:
+    """The ranker finds what is nearest to several vectors, in its transaction, which has begun with its first settings.
+
+    What `Ranker` does for one query, it does for all views by one statement.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        project: Project,
+        way: Way,
+        near: Search,
+        vectors: list[bytes],
+        left_out: list[int],
+        metrics: Metrics,
+    ) -> None:
+        self._connection, self._project, self._way, self._near = connection, project, way, near
+        self._vectors, self._left_out = vectors, left_out
+        self._metrics = metrics
+
+    async def rank(self) -> list[Hit]:
+        """Rank through the index, or exactly."""
+        near, project = self._near, self._project
+        if self._way.why_exact or (near.filter and await is_selective(self._connection, project, near.filter)):
+            return await self._exact()
+        ranked = await self._walk()
+        return await self._exact() if ranked is None else ranked
+
+    async def _walk(self) -> list[Hit] | None:
+        """Rank through the index. Returns None if a walk finds too few, or would be too deep."""
+        ef_search = self._way.space.ef_search(self._way.depth)
+        if ef_search is None:
+            return None
+        if self._near.filter:  # otherwise the transaction has begun with them
+            await self._connection.execute(walking.settings(ef_search))
+        rows = await self._find(nearest=fragment("search_views_index"))
+        if rows[0]["found"] < len(self._vectors) * min(NEAREST_TO_VIEW, self._project.image_count):
+            self._metrics.fallbacks.labels("found too few").inc()
+            return None
+        return hits(rows)
+
+    async def _exact(self) -> list[Hit]:
+        """Rank all images that match the filter."""
+        filtered = bool(self._near.filter)
+        rows = await self._find(
+            nearest=fragment("search_views_all"),
+            matching=fragment("search_matching") if filtered else "",
+            join_matching="JOIN matching USING (image_id)" if filtered else "",
+        )
+        return hits(rows)
+
+    async def _find(self, nearest: str, matching: str = "", join_matching: str = "") -> list[asyncpg.Record]:
+        conditions, arguments = self._near.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
+        parts = {  # in this order, as earlier parts have places for later ones
+            "nearest": nearest,
+            "matching": matching,
+            "where_matching": fragment("search_where_matching") if self._near.filter else "",
+            "join_matching": join_matching,
+            "hit": fragment("search_hit"),
+            "of_product": "",
+            "filter": conditions,
+        }
+        sql = statement("search_views", self._project.id, self._way.space.id, **parts)
+        distance = 1 - self._near.min_similarity
+        given = (self._vectors, NEAREST_TO_VIEW, LISTED_REFERENCES, distance, self._left_out)
+        return await self._connection.fetch(sql, *given, *arguments)
 
 
 def with_proven(ranking: Ranking, found: list[Hit], proofs: Mapping[bytes, Proof], limit: int) -> Ranking:

@@ -1,6 +1,5 @@
 """Measure what fingerprints cost: to make one beside the model, and to verify twenty."""
 
-import os
 import random
 import statistics
 import time
@@ -9,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from lookalike_embedder import image
+from lookalike_embedder.job import Lane
 from lookalike_searcher.copies.sides import Side
 from lookalike_searcher.copies.verification import verify
 from lookalike_serving.fingerprint import Fingerprint, making
@@ -21,7 +21,9 @@ _TURNS: Final = 20
 _CANDIDATES: Final = 20
 
 Taken = tuple[float, float]
-"""Seconds by the clock, and of the processor: other work on the machine lengthens only the former."""
+"""Seconds by the clock, and of the thread's processor: other work on the machine lengthens the former most.
+
+The process's own would count the model's threads too, which look out for more work for a while after each call."""
 
 
 def measure(own: Catalogue, model: Model | None) -> list[Figure]:
@@ -63,26 +65,26 @@ def _mirrored(own: Catalogue, row: int) -> Fingerprint:
 
 
 def _taken(query: Fingerprint, others: list[Fingerprint]) -> Taken:
-    began, processor = time.perf_counter(), time.process_time()
+    began, processor = time.perf_counter(), time.thread_time()
     side = Side.of(query)
     for other in others:
         verify(side, Side.of(other))
-    return time.perf_counter() - began, time.process_time() - processor
+    return time.perf_counter() - began, time.thread_time() - processor
 
 
 def _pace(own: Catalogue, model: Model) -> Figure:
-    """The model's pace with fingerprints made on the same cores, over its pace without."""
+    """The model's pace with fingerprints made on the same cores, over its pace without: as a stream is embedded."""
     computing, making_ = [], []
     for row in own.sample(_TURNS):
         info, pixels = image.decode(own.paths[row].read_bytes(), limits=LIMITS)
-        computing.append(_processor_seconds(partial(model, [pixels])))
+        computing.append(_processor_seconds(partial(model, [pixels], Lane.BULK)))
         making_.append(_processor_seconds(partial(making.make, pixels, info.width, info.height)))
     kept = statistics.median(one / (one + other) for one, other in zip(computing, making_, strict=True))
-    on = f"processor time of the model over that of both, {model.precision}, {os.cpu_count()} cores"
+    on = f"processor time of the model over that of both, each in one thread, {model.precision}"
     return Figure(f"embedder_pace_kept_of.{own.name}", kept, on)
 
 
 def _processor_seconds(work: Callable[[], object]) -> float:
-    began = time.process_time()
+    began = time.thread_time()
     work()
-    return time.process_time() - began
+    return time.thread_time() - began

@@ -5,7 +5,8 @@ PostgreSQL of its own, then an embedder with real weights and the photos that th
 of its own first sees what a server can do (a closed loop of eight clients), then asks for several times as much (an
 open loop: calls begin when they are due, whatever became of those before). Nothing tries again.
 
-The capacity is what this same generator is answered in the closed loop, under the same conditions. The generator has
+The capacity is what this same generator is answered in the closed loop, under the same conditions. Both take turns,
+and each overload is compared with the capacities before and after it. The generator has
 the machine's last core for itself, in all phases, and the servers share the others: if it took what it needs of theirs,
 several times as many calls would leave less of the server. How late it sent its calls is told with each phase, and a
 warning is, where it was so late that it measured itself. The last line is JSON.
@@ -93,7 +94,7 @@ async def _searcher(options: argparse.Namespace, scratch: Path, log: IO[bytes], 
         load = _load(options, "Search", here.address, queries.requests(), scratch / "searches")
         await loading.measure(here, dataset.first(options.images))
         async with watched(here.address, SEARCHER) as health:
-            seen = await overload(load, "search", options.factor)
+            seen = await overload(load, "search", options.factor, options.turns)
             found.figures += seen.figures
             found.recovered.append(seen.recovered)
             found.late_ms.append(seen.late_ms)
@@ -112,7 +113,7 @@ async def _embedder(options: argparse.Namespace, scratch: Path, log: IO[bytes], 
             server = await stack.enter_async_context(running("lookalike_embedder", arguments, log))
         load = _load(options, "Embed", server.address, requests, scratch / "embeds")
         async with watched(server.address, EMBEDDER) as health:
-            seen = await overload(load, "embed", options.factor)
+            seen = await overload(load, "embed", options.factor, options.turns)
             found.figures += seen.figures
             found.recovered.append(seen.recovered)
             found.late_ms.append(seen.late_ms)
@@ -151,6 +152,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=20_000, help="stored before; searches go over these")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long a phase counts")
+    parser.add_argument("--turns", type=int, default=3, help="how often capacity and overload are measured")
     parser.add_argument("--factor", type=float, default=4.0, help="times the capacity that is asked for")
     parser.add_argument("--deadline", type=float, default=2.0, help="seconds that a caller waits")
     parser.add_argument("--arrivals", choices=get_args(Arrivals), default="exponential", help="intervals of the calls")

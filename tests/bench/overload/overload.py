@@ -1,6 +1,10 @@
 """A server's capacity, what is left of it when it is overloaded, and how soon all is well again."""
 
+import statistics
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -27,9 +31,9 @@ class Overloaded:
     """What was seen.
 
     Attributes:
-        capacity: of the closed loop, answers a second.
-        recovered: seconds.
-        late_ms: of the generator.
+        capacity: of the closed loop, answers a second: the median over the turns.
+        recovered: seconds, the worst of the turns.
+        late_ms: of the generator, the worst of the turns.
         figures: all of it.
     """
 
@@ -39,32 +43,66 @@ class Overloaded:
     figures: list[Figure]
 
 
-async def overload(load: Load, name: str, factor: float) -> Overloaded:
-    """Ask for what the server can do, then for `factor` times as much, then for little."""
-    plan = load.plan
+async def overload(load: Load, name: str, factor: float, turns: int) -> Overloaded:
+    """Ask by turns for what the server can do, and for `factor` times as much; each time then for little."""
+    quiet, loud, recovered = [await _capacity(load, name)], [], []
+    async with caller(load.plan.method, load.plan.address, Path(load.plan.requests), load.plan.seed + 1) as made:
+        probe = Probe(made, load.plan.deadline)
+        for _ in range(turns):
+            before = await probe.p50(_PROBE_SECONDS)
+            async with load.at(quiet[-1] * factor) as phase:
+                await phase.sent()
+                recovered.append(await probe.recovered(phase.counted[1], before))
+                loud.append((await phase.tally()).tell(f"{name}, {factor:g} times as much"))
+            print(f"{name}: a probe took {before * 1000:,.1f} ms before, and again {recovered[-1]:.2f} s after it")
+            quiet.append(await _capacity(load, name))
+    figures = _figures(name, quiet, loud, load.plan.deadline)
+    return Overloaded(statistics.median(quiet), max(recovered), max(tally.late_ms for tally in loud), figures)
+
+
+async def _capacity(load: Load, name: str) -> float:
     quiet = (await load.capacity()).tell(f"{name}, closed loop of 8 clients")
-    if not (capacity := quiet.per_second):
-        raise SystemExit(f"{name}: no call was answered within {plan.seconds:g} s; give --seconds more")
-    async with caller(plan.method, plan.address, Path(plan.requests), plan.seed + 1) as made:
-        probe = Probe(made, plan.deadline)
-        before = await probe.p50(_PROBE_SECONDS)
-        async with load.at(capacity * factor) as phase:
-            await phase.sent()
-            recovered = await probe.recovered(phase.counted[1], before)
-            loud = (await phase.tally()).tell(f"{name}, {factor:g} times as much")
-    print(f"{name}: a probe took {before * 1000:,.1f} ms before, and again {recovered:.2f} s after the overload")
-    return Overloaded(capacity, recovered, loud.late_ms, _figures(name, capacity, loud, plan.deadline))
+    if not quiet.per_second:
+        raise SystemExit(f"{name}: no call was answered within {load.plan.seconds:g} s; give --seconds more")
+    return quiet.per_second
 
 
-def _figures(name: str, capacity: float, loud: Tally, deadline: float) -> list[Figure]:
-    p50, p99 = ((None if seconds is None else seconds / deadline) for seconds in (loud.ok_p50, loud.ok_p99))
-    others = loud.statuses.total() - sum(loud.statuses[status] for status in _STATUSES)
+def _figures(name: str, quiet: Sequence[float], loud: Sequence[Tally], deadline: float) -> list[Figure]:
+    """Each turn's goodput is over the capacities before and after it, as the machine is not always equally quick."""
+    kept = [turn.per_second / statistics.mean(around) for turn, around in zip(loud, pairwise(quiet), strict=True)]
+    statuses = sum((turn.statuses for turn in loud), Counter[str]())
+    others = statuses.total() - sum(statuses[status] for status in _STATUSES)
+    p50, p99 = _worst([turn.ok_p50 for turn in loud]), _worst([turn.ok_p99 for turn in loud])
     return [
-        Figure(f"{name}_goodput_over_capacity", loud.per_second / capacity, loud.described, least=0.9),
-        Figure(f"{name}_ok_p99_over_deadline", p99, "from when a call was due", most=0.5),
-        Figure(f"{name}_ok_p50_over_deadline", p50, "the same calls"),
-        Figure(f"{name}_capacity", capacity, "answers a second, closed loop of 8 clients"),
-        Figure(f"{name}_refused_p50_ms", loud.refused_p50_ms, "from when a call that was refused was sent"),
-        *(Figure(f"{name}_answers.{short}", loud.statuses[status]) for status, short in _STATUSES.items()),
+        Figure(
+            f"{name}_goodput_over_capacity",
+            statistics.median(kept),
+            f"turns: {_listed(kept, '.3f')}; the last one: {loud[-1].described}",
+            least=0.9,
+        ),
+        Figure(f"{name}_goodput_worst", min(kept), "of these turns"),
+        Figure(
+            f"{name}_ok_p99_over_deadline", p99 and p99 / deadline, "from when a call was due; the worst turn", most=0.5
+        ),
+        Figure(f"{name}_ok_p50_over_deadline", p50 and p50 / deadline, "the same"),
+        Figure(
+            f"{name}_capacity",
+            statistics.median(quiet),
+            f"answers/s, closed loop of 8 clients: {_listed(quiet, ',.1f')}",
+        ),
+        Figure(
+            f"{name}_refused_p50_ms",
+            _worst([turn.refused_p50_ms for turn in loud]),
+            "since it was sent; the worst turn",
+        ),
+        *(Figure(f"{name}_answers.{short}", statuses[status]) for status, short in _STATUSES.items()),
         Figure(f"{name}_answers.other", others),
     ]
+
+
+def _worst(values: Sequence[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _listed(values: Sequence[float], form: str) -> str:
+    return ", ".join(format(value, form) for value in values)
