@@ -65,7 +65,9 @@ def _chosen(found: Sequence[cv2.KeyPoint], width: int, height: int) -> NDArray[n
     strongest = np.argsort([-point.response for point in found], kind="stable")
     columns, rows = (_places(found)[strongest] * _PARTS // (width, height)).T
     parts = rows * _PARTS + columns
-    stronger = np.tril(parts[:, None] == parts, -1).sum(axis=1)  # how many of the same part
+    by_part = np.argsort(parts, kind="stable")
+    stronger = np.empty(len(found), np.intp)  # how many of the same part
+    stronger[by_part] = np.arange(len(found)) - np.searchsorted(parts[by_part], parts[by_part])
     first = stronger < _OF_PART
     return np.concatenate((strongest[first], strongest[~first]))[:MAX_KEYPOINTS]
 
