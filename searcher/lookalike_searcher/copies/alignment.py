@@ -142,7 +142,7 @@ def _of_best_pair(to: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[n
     away -= here
     allowed = _FIRST_TOLERANCE * np.clip(np.abs(factors), 0.5, 1)
     close = np.abs(away) <= allowed[:, None]
-    best: NDArray[np.bool_] = close[close.sum(axis=1).argmax()]
+    best: NDArray[np.bool_] = close[close.sum(axis=1, dtype=np.uint16).argmax()]
     return best
 
 

@@ -34,5 +34,6 @@ def _beyond(picture: Seen, other: Seen, place_of: PlaceOf, margin: float) -> flo
     rows, columns = np.indices(picture.detail.shape)
     places = place_of((np.stack((columns.ravel(), rows.ravel()), axis=1) + 0.5) * size_of_block)
     size = np.array(other.whole.shape[::-1])
-    outside = ((places < -margin) | (places > size + margin)).any(axis=1)
+    beside, above_or_below = ((places < -margin) | (places > size + margin)).T  # `any(axis=1)` takes ten times as long
+    outside = beside | above_or_below
     return float(picture.detail.ravel()[outside].sum() / max(picture.detail.sum(), 1.0))

@@ -87,5 +87,5 @@ def _agreeing(turns: NDArray[np.float32], octaves: NDArray[np.float32]) -> NDArr
     turned = turns[:, None] - turns
     turned -= np.rint(turned)  # a whole turn is none
     together = (np.abs(turned) <= _TURN_TOLERANCE) & (np.abs(octaves[:, None] - octaves) <= _OCTAVE_TOLERANCE)
-    best: NDArray[np.bool_] = together[together.sum(axis=1).argmax()]
+    best: NDArray[np.bool_] = together[together.sum(axis=1, dtype=np.uint16).argmax()]
     return best

@@ -38,6 +38,8 @@ _NOISE: Final = 9.0
 _LEVELS: Final = np.float32(2.55)
 """CIELAB has 100 levels of lightness."""
 _BLUR_WHEN_SHRUNK: Final = 0.5
+_SUM: Final = np.ones((1, 3), np.float32)
+"""NumPy takes 0.3 ms for the sums of three colours, and OpenCV 0.01."""
 _PLAIN: Final = 4.0
 """A line of pixels is of one colour if their standard deviation is at most this, in 255 levels: WebP makes some."""
 _WIDEST_FRAME: Final = 0.3
@@ -185,7 +187,7 @@ def _eroded(whole: Whole) -> Mask:
 
 
 def _within_frame(picture: Picture) -> Whole:
-    light = picture.sum(axis=2, dtype=np.float32) / picture.shape[2]
+    light = np.asarray(cv2.transform(picture.astype(np.float32), _SUM), np.float32) / picture.shape[2]
     whole = np.full(light.shape, 255, np.uint8)
     for lines, seen in ((light, whole), (light[::-1], whole[::-1]), (light.T, whole.T), (light.T[::-1], whole.T[::-1])):
         seen[: _frame(lines)] = 0
