@@ -3,8 +3,8 @@
     python tools/learn_projection.py FOLDER… --out FILE.safetensors
 
 It needs no labels. Each folder counts alike, however many photos it has, and each photo counts together with its mirror
-image. The projection is a principal component analysis of R-MAC beside a grid, whitened by half. FILE names the folders
-in its metadata.
+image. The projection is a principal component analysis of R-MAC beside two grids, whitened by half. FILE names the
+folders in its metadata.
 """
 
 import argparse
@@ -23,20 +23,23 @@ from lookalike_embedder.config import Config
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import Limits
 from lookalike_embedder.model import CpuModel, CudaModel, load
-from lookalike_embedder.model.head import beside_grid, rmac
+from lookalike_embedder.model.head import Maps, beside_grids, rmac
 from lookalike_embedder.projection import Projection, write
 from lookalike_embedder.space import DIMENSIONS
 
-Rows = NDArray[np.float32]
+Rows = NDArray[np.float16]
 _WHITENED: Final = 0.5
 """This power of a component's standard deviation is divided out: 0 is PCA alone, 1 whitens. On four sets, each judged
 by what was learned from the others, .5 was best among 0, .25, .5 and .75; see docs/quality.md."""
 _MOST: Final = 4096
-"""So many vectors are learned from at most: the time grows with the third power, and is a minute here."""
+"""So many photos, and vectors, are learned from at most: the time grows with the third power, and is a minute here."""
 
 
 def learned(folders: Sequence[Rows]) -> Projection:
-    """Return the projection that is learned from what `head.beside_grid` returns for the photos of some folders.
+    """Return the projection that is learned from what `head.beside_grids` returns for the photos of some folders.
+
+    Their mean is subtracted to find the components, but not from what is projected: what the photos of another shop
+    have in common is another mean, and without it every set measured better; see docs/quality.md.
 
     Raises:
         ValueError: there are fewer vectors than components.
@@ -52,16 +55,16 @@ def learned(folders: Sequence[Rows]) -> Projection:
     deviations = np.sqrt(np.maximum(variances, variances[0] * 1e-9))
     components = (scaled.T @ mixtures) / deviations  # of length 1
     matrix = (components * (deviations / deviations[0]) ** -_WHITENED).T.astype(np.float16)
-    return Projection(np.ascontiguousarray(matrix), (-matrix.astype(np.float32) @ mean).astype(np.float32))
+    return Projection(np.ascontiguousarray(matrix))
 
 
-def with_mirrored(features: torch.Tensor) -> Rows:
-    """Return what is projected of a photo and of its mirror image, [2, 5120], from the photo's feature map.
+def with_mirrored(maps: Maps) -> Rows:
+    """Return what is projected of a photo and of its mirror image, [2, 26112], from the photo's feature maps.
 
-    The map's mirror image stands for that of the mirror image, which so needs no trunk.
+    The maps' mirror images stand for those of the mirror image, which so needs no trunk.
     """
-    both = torch.cat([features, features.flip(-1)])
-    return np.asarray(beside_grid(rmac(both), both).numpy(), np.float32)
+    both = Maps(*(torch.cat([one, one.flip(-1)]) for one in maps))
+    return np.asarray(beside_grids(rmac(both.conv5), both).numpy(), np.float16)
 
 
 def _sampled(rows: Rows, most: int) -> Rows:
@@ -85,8 +88,8 @@ def _read(folder: Path, most: int, model: CpuModel | CudaModel, limits: Limits) 
         except InvalidImage as error:
             print(f"left out: {path}: {error.message}")
             continue
-        found.append(with_mirrored(model.forward(model.prepare([pixels])).float().cpu()))
-    return np.array(list(itertools.chain.from_iterable(found)), np.float32)
+        found.append(with_mirrored(Maps(*(one.float().cpu() for one in model.maps(model.prepare([pixels]))))))
+    return np.array(list(itertools.chain.from_iterable(found)), np.float16)
 
 
 def main() -> None:
@@ -99,7 +102,8 @@ def main() -> None:
     config = Config()
     model = load(weights.resolve(None, config.cache_dir).tensors)
     limits = Limits(config.max_image_bytes, config.max_image_pixels)
-    found = {folder: _read(folder, options.most, model, limits) for folder in options.folders}
+    most = min(options.most, _MOST // len(options.folders))
+    found = {folder: _read(folder, most, model, limits) for folder in options.folders}
     projection = learned([rows for rows in found.values() if len(rows)])
     data = ", ".join(f"{folder.resolve().name} ({len(rows) // 2:,})" for folder, rows in found.items())
     write(options.out, projection, data)

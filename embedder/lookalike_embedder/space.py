@@ -8,8 +8,8 @@ from lookalike_embedder.preprocessing import VGG16
 from lookalike_embedder.rmac import LEVELS
 
 ARCHITECTURE: Final = "vgg16-rmac512"
-PROJECTED: Final = "vgg16-grid512"
-"""The architecture with a projection: R-MAC beside a grid, see `projection`."""
+PROJECTED: Final = "vgg16-layout512"
+"""The architecture with a projection: R-MAC beside two grids, see `projection`."""
 DIMENSIONS: Final = 512
 CHANNELS: Final = 512
 """The feature maps of conv5_3, so many numbers for each cell."""
@@ -68,7 +68,7 @@ def space_of(weights_sha256: str, int8: str = "", projection: str = "") -> str:
     """
     recipe = "|".join((weights_sha256, PREPROCESSING, f"mean{MEAN}", f"conv5_3,rmac{LEVELS},l2"))
     if projection:
-        recipe += f"|grid-{projection}"
+        recipe += f"|layout-{projection}"
     if int8:
         recipe += f"|int8-{int8}"
     return f"{architecture_of(projection)}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"

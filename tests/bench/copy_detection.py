@@ -18,7 +18,7 @@ from lookalike.ranking_metrics import Floats
 from lookalike_embedder.model.head import Head, rmac
 from lookalike_embedder.projection import Projection
 from tests.bench.figures import Figure
-from tests.bench.labelled_photos import Model, Set, features_of, pixels_of, stored
+from tests.bench.labelled_photos import Model, Set, features_of, maps_of, pixels_of, stored
 from tests.bench.leave_one_out import GRID
 
 _TURNS: Final = (60, 120, 180)
@@ -45,12 +45,12 @@ def measure(own: Set, model: Model, count: int, projection: Projection | None = 
         data = own.files[row].read_bytes()
         photo = alterations.upright(data)
         for name, copy in alterations.copies(data).items():
-            features = features_of(model, pixels_of(copy))
-            similarities = own.vectors @ stored(rmac(features).numpy())[0]
+            maps = maps_of(model, pixels_of(copy))
+            similarities = own.vectors @ stored(rmac(maps.conv5).numpy())[0]
             cosines.setdefault(name, []).append(float(similarities[row]))
             first.setdefault("", []).append(int(similarities.argmax()) == row)
             if projected is not None:
-                found_first = int((projected @ stored(head(features).numpy())[0]).argmax())
+                found_first = int((projected @ stored(head(maps).numpy())[0]).argmax())
                 first.setdefault(f"{GRID}_", []).append(found_first == row)
             likenesses.append(_likeness(_hash(photo), _hash(alterations.upright(copy))))
         turned += [_cosine(own.vectors[row], model, alterations.saved(_turned(photo, by))) for by in _TURNS]

@@ -21,7 +21,7 @@ from lookalike_embedder import image
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.model import CpuModel, CudaModel
-from lookalike_embedder.model.head import rmac
+from lookalike_embedder.model.head import Maps, rmac
 from lookalike_embedder.projection import Projection
 from tests.bench.descriptors import cuttings
 from tests.bench.setting import LIMITS
@@ -40,7 +40,7 @@ class Set:
         files: the photos' contents are read from here.
         photo_labels: a number for each.
         flattened: pool5 as it is, 25,088 dimensions: the descriptor to be better than.
-        inputs: R-MAC beside a grid, of each photo and of its mirror image: what a projection takes.
+        inputs: R-MAC beside two grids, of each photo and of its mirror image: what a projection takes.
         vectors: ours, as they are stored: in half precision.
         skipped: how many photos could not be decoded, or were there twice.
     """
@@ -81,12 +81,12 @@ def described(chosen: Labelled, model: Model) -> Set:
         except InvalidImage as error:
             print(f"left out: {photo.path}: {error.message}")
             continue
-        features = features_of(model, pixels)
+        maps = maps_of(model, pixels)
         files.append(photo.path)
         names.append(photo.label)
-        flattened.append(_flat(features))
-        inputs.append(with_mirrored(features).astype(np.float16))
-        vectors.append(stored(rmac(features).numpy())[0])
+        flattened.append(_flat(maps.conv5))
+        inputs.append(with_mirrored(maps))
+        vectors.append(stored(rmac(maps.conv5).numpy())[0])
     return Set(
         name=chosen.path.parent.name,
         files=files,
@@ -105,7 +105,12 @@ def pixels_of(data: bytes) -> Pixels:
 
 def features_of(model: Model, pixels: Pixels) -> torch.Tensor:
     """Conv5_3 of one photo: [1, 512, 14, 14] on the CPU."""
-    return model.forward(model.prepare([pixels])).float().cpu()
+    return maps_of(model, pixels).conv5
+
+
+def maps_of(model: Model, pixels: Pixels) -> Maps:
+    """The feature maps of one photo that a descriptor is made of, on the CPU."""
+    return Maps(*(one.float().cpu() for one in model.maps(model.prepare([pixels]))))
 
 
 def stored(vectors: Vectors) -> Vectors:

@@ -14,7 +14,7 @@ from tests.bench.reranking import RECOMMENDED, mean_average_precision
 from tools.learn_projection import learned
 
 GRID: Final = "grid"
-"""The name in the figures of R-MAC beside a grid, projected."""
+"""The name in the figures of R-MAC beside grids, projected."""
 
 
 def projection_for(own: Set, sets: Sequence[Set]) -> Projection | None:

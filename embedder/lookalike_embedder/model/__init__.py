@@ -38,7 +38,7 @@ def load(
         precision: `fp32`, `bf16`, `fp16`, `int8` (on a CPU), or `auto`: on a CPU what is fastest of fp32 and bf16, and
             on a GPU bf16 if the hardware computes in it, else fp16.
         growth: the calibration of int8; see `calibration`.
-        projection: what turns R-MAC beside a grid into a vector; None: R-MAC is the vector.
+        projection: what turns R-MAC beside two grids into a vector; None: R-MAC is the vector.
         measure: returns how fast this processor is in each way; None: it is measured here. It is called if there is
             something to choose.
 

@@ -13,7 +13,8 @@ from lookalike_embedder.autotuning import Trials, Way
 from lookalike_embedder.errors import OutOfMemory
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
-from lookalike_embedder.model.head import Head, rmac
+from lookalike_embedder.model.head import Head, Maps, rmac
+from lookalike_embedder.model.onednn import CONV5, dequantized
 from lookalike_embedder.model.trials import layers_of
 from lookalike_embedder.preprocessing import VGG16
 from lookalike_embedder.projection import Projection
@@ -82,19 +83,26 @@ class CpuModel:
 
     def forward(self, batch: Any) -> Tensor:  # noqa: ANN401 - as above
         """Run the forward pass over a prepared batch, without head or copies, for benchmarks to compare with."""
+        return self.maps(batch).conv5
+
+    def maps(self, batch: Any) -> Maps:  # noqa: ANN401 - as above
+        """Return the feature maps of a prepared batch."""
         with torch.inference_mode():
-            return self._features(batch, lambda: None)
+            return self._maps(batch, lambda: None)
 
     def _vectors(self, pixels: Sequence[Pixels], pause: Callable[[], None]) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = self._head(self._features(self.prepare(pixels), pause)).numpy()
+        vectors: NDArray[np.float32] = self._head(self._maps(self.prepare(pixels), pause)).numpy()
         return vectors
 
-    def _features(self, x: Any, pause: Callable[[], None]) -> Tensor:  # noqa: ANN401 - as above
-        for layer in self._layers:
+    def _maps(self, x: Any, pause: Callable[[], None]) -> Maps:  # noqa: ANN401 - as above
+        for layer in self._layers[:-CONV5]:
             pause()
             x = layer(x)
-        features: Tensor = x
-        return features
+        conv4 = x
+        for layer in self._layers[-CONV5:]:
+            pause()
+            x = layer(x)
+        return Maps(dequantized(conv4), x)
 
     def _parts(self, pixels: Sequence[Pixels]) -> Sequence[Sequence[Pixels]]:
         """Return the parts that are computed at once: in int8 single images, as each has its own scales."""

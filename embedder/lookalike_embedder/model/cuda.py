@@ -18,11 +18,13 @@ from lookalike_embedder.job import Lane
 from lookalike_embedder.model import jpeg
 from lookalike_embedder.model.graph import Worker, is_lost, is_out_of_memory, size_for
 from lookalike_embedder.model.hardware import DTYPES
-from lookalike_embedder.model.head import Head, pooled_rmac
+from lookalike_embedder.model.head import Head, Maps, pooled_rmac
 from lookalike_embedder.preprocessing import VGG16
 from lookalike_embedder.projection import Projection
 from lookalike_embedder.space import MEAN
 
+_POOL4: Final = 24
+"""torchvision's `features` up to the pooling of conv4_3."""
 _CONV5_3: Final = 30
 """torchvision's `features` up to the ReLU of conv5_3; the fifth pooling would only blur R-MAC's regions."""
 _PRIORITY: Final = {Lane.INTERACTIVE: -2, Lane.BULK: 0}
@@ -65,7 +67,7 @@ class CudaModel:
         state = {name.removeprefix("features."): torch.from_numpy(tensor) for name, tensor in tensors.items()}
         trunk.load_state_dict(state, assign=True)
         trunk = trunk.eval().to(device, self._dtype, memory_format=torch.channels_last)
-        self._trunk: nn.Module = trunk.requires_grad_(requires_grad=False)
+        self._trunk: nn.Sequential = trunk.requires_grad_(requires_grad=False)
         self._head = Head(pooled_rmac, projection, device)
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
         self._idle: dict[Lane, deque[Worker]] = {lane: deque() for lane in Lane}
@@ -121,9 +123,12 @@ class CudaModel:
 
     def forward(self, batch: Tensor) -> Tensor:
         """Run the forward pass over a prepared batch, without head or copies, for benchmarks to compare with."""
+        return self.maps(batch).conv5
+
+    def maps(self, batch: Tensor) -> Maps:
+        """Return the feature maps of a prepared batch."""
         with torch.inference_mode():
-            features: Tensor = self._trunk(batch)
-            return features
+            return self._maps(batch)
 
     @contextmanager
     def _worker(self, lane: Lane) -> Iterator[Worker]:
@@ -142,7 +147,11 @@ class CudaModel:
 
     def _vectors(self, pixels: Tensor) -> Tensor:
         """Return what a graph captures: from uint8 pixels [n, SIZE, SIZE, 3] on the device to vectors on the device."""
-        return self._head(self._trunk(self._input(pixels)))
+        return self._head(self._maps(self._input(pixels)))
+
+    def _maps(self, batch: Tensor) -> Maps:
+        conv4 = self._trunk[:_POOL4](batch)
+        return Maps(conv4, self._trunk[_POOL4:](conv4))
 
 
 def _prepared(workers: Sequence[Worker], limit: int) -> bool:

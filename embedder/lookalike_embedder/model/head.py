@@ -1,7 +1,7 @@
-"""Compute a descriptor from feature maps: R-MAC, or R-MAC beside a grid, projected."""
+"""Compute a descriptor from feature maps: R-MAC, or R-MAC beside two grids, projected."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,18 +10,32 @@ from torch.nn import functional
 from lookalike_embedder.projection import GRID, Projection
 from lookalike_embedder.rmac import square_regions
 
-_POWER: Final = 3
-"""The exponent of the generalized mean (Radenović et al., TPAMI 2018): between the average and the maximum."""
+_WEIGHT: Final = 1.2
+"""Each grid's length beside R-MAC, whose length is 1. With 1, flattened pool5 is reached on clothing by a hair."""
+_SPREAD: Final = 0.35
+"""The standard deviation of the cells' weights, in sides of the picture: what is sold is in the middle."""
 _LEAST: Final = 1e-6
-"""Less is no activation; the mean of none has a root all the same."""
+"""A cell without any activation is this long, so that it can be divided by."""
+
+
+class Maps(NamedTuple):
+    """The maps are those of the trunk that a descriptor is made of: [n, 512, size, size] each, of one size.
+
+    Attributes:
+        conv4: conv4_3 as conv5_1 sees it, pooled: what things look like, in detail.
+        conv5: conv5_3: what there is.
+    """
+
+    conv4: Tensor
+    conv5: Tensor
 
 
 class Head:
-    """The head turns feature maps [n, 512, size, size] into vectors [n, 512] of length 1.
+    """The head turns the maps of n images into vectors [n, 512] of length 1.
 
     Args:
         regional: `rmac` or `pooled_rmac`.
-        projection: what turns R-MAC beside a grid into a vector; without one, R-MAC is the vector.
+        projection: what turns R-MAC beside two grids into a vector; without one, R-MAC is the vector.
         device: where the feature maps are.
     """
 
@@ -29,27 +43,32 @@ class Head:
         self, regional: Callable[[Tensor], Tensor], projection: Projection | None = None, device: str = "cpu"
     ) -> None:
         self._regional = regional
-        self._projected = projection and (
-            torch.from_numpy(projection.matrix).float().to(device),
-            torch.from_numpy(projection.offset).to(device),
-        )
+        self._matrix = torch.from_numpy(projection.matrix).float().to(device) if projection else None
 
-    def __call__(self, features: Tensor) -> Tensor:
+    def __call__(self, maps: Maps) -> Tensor:
         """Return the vectors."""
-        vectors = self._regional(features)
-        if self._projected:
-            vectors = functional.normalize(functional.linear(beside_grid(vectors, features), *self._projected))
+        vectors = self._regional(maps.conv5)
+        if self._matrix is not None:
+            vectors = functional.normalize(functional.linear(beside_grids(vectors, maps), self._matrix))
         return vectors
 
 
-def beside_grid(regional: Tensor, features: Tensor) -> Tensor:
-    """Return R-MAC descriptors beside the generalized means of a grid's cells: [n, 5120].
+def beside_grids(regional: Tensor, maps: Maps) -> Tensor:
+    """Return R-MAC descriptors beside the maxima of the cells of each map's grid: [n, 26112]."""
+    return torch.cat([regional, *(_WEIGHT * _grid(features) for features in maps)], dim=1)
 
-    Each cell is normalised, as R-MAC's regions are, so that an empty background counts as much as the article.
+
+def _grid(features: Tensor) -> Tensor:
+    """Return the maxima of a grid's cells, together of length 1.
+
+    A cell's length becomes its square root: what is seen there counts more than an empty background, and one strong
+    activation does not silence the others.
     """
-    cubes = functional.adaptive_avg_pool2d(features.float().clamp(min=_LEAST).pow(_POWER), GRID)
-    cells = functional.normalize(cubes.pow(1 / _POWER)).flatten(1)
-    return torch.cat([regional, cells / GRID], dim=1)
+    cells = functional.adaptive_max_pool2d(features, GRID).float()
+    steps = (torch.arange(GRID, device=cells.device) - (GRID - 1) / 2) / GRID
+    weights = torch.exp(-(steps**2) / (2 * _SPREAD**2))
+    lengths = cells.norm(dim=1, keepdim=True).clamp(min=_LEAST)
+    return functional.normalize((cells * (weights[:, None] * weights) / lengths.sqrt()).flatten(1))
 
 
 def rmac(features: Tensor) -> Tensor:

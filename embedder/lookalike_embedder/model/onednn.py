@@ -23,6 +23,8 @@ Tensors = Mapping[str, NDArray[np.float32]]
 Layer = Callable[[Any], Any]
 """A layer takes and returns a Tensor, or Quantized in int8."""
 
+CONV5: Final = 3
+"""So many layers follow the pooling of conv4_3: conv5_1 to conv5_3."""
 _ONES: Final = [1, 1]
 """Stride, padding and dilation of all of VGG's convolutions."""
 _PIXEL_ZERO: Final = 115
@@ -36,6 +38,11 @@ class Quantized(NamedTuple):
 
     values: Tensor
     scale: float
+
+
+def dequantized(x: Tensor | Quantized) -> Tensor:
+    """Return the activations between two layers as they are, or in float32 if they were quantized."""
+    return x.values.float() * x.scale if isinstance(x, Quantized) else x
 
 
 def pixels_as_they_are(pixels: Tensor) -> Quantized:
