@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lookalike_embedder import image, weights
 from lookalike_embedder.config import Config
 from lookalike_embedder.errors import InvalidImage
-from lookalike_embedder.image import Limits
+from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.model import CpuModel, CudaModel, load
 from lookalike_embedder.model.head import Maps, beside_grids, rmac
 from lookalike_embedder.projection import Projection, write
@@ -58,6 +58,11 @@ def learned(folders: Sequence[Rows]) -> Projection:
     return Projection(np.ascontiguousarray(matrix))
 
 
+def maps_of(model: CpuModel | CudaModel, pixels: Pixels) -> Maps:
+    """Return the feature maps of one photo that a descriptor is made of, on the CPU."""
+    return Maps(*(one.float().cpu() for one in model.maps(model.prepare([pixels]))))
+
+
 def with_mirrored(maps: Maps) -> Rows:
     """Return what is projected of a photo and of its mirror image, [2, 26112], from the photo's feature maps.
 
@@ -88,7 +93,7 @@ def _read(folder: Path, most: int, model: CpuModel | CudaModel, limits: Limits) 
         except InvalidImage as error:
             print(f"left out: {path}: {error.message}")
             continue
-        found.append(with_mirrored(Maps(*(one.float().cpu() for one in model.maps(model.prepare([pixels]))))))
+        found.append(with_mirrored(maps_of(model, pixels)))
     return np.array(list(itertools.chain.from_iterable(found)), np.float16)
 
 

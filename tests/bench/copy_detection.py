@@ -18,8 +18,9 @@ from lookalike.ranking_metrics import Floats
 from lookalike_embedder.model.head import Head, rmac
 from lookalike_embedder.projection import Projection
 from tests.bench.figures import Figure
-from tests.bench.labelled_photos import Model, Set, features_of, maps_of, pixels_of, stored
+from tests.bench.labelled_photos import Model, Set, features_of, pixels_of, stored
 from tests.bench.leave_one_out import GRID
+from tools.learn_projection import maps_of
 
 _TURNS: Final = (60, 120, 180)
 """Degrees on the colour wheel: the same photo of an article of another colour."""

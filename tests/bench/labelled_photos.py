@@ -21,11 +21,11 @@ from lookalike_embedder import image
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.model import CpuModel, CudaModel
-from lookalike_embedder.model.head import Maps, rmac
+from lookalike_embedder.model.head import rmac
 from lookalike_embedder.projection import Projection
 from tests.bench.descriptors import cuttings
 from tests.bench.setting import LIMITS
-from tools.learn_projection import with_mirrored
+from tools.learn_projection import maps_of, with_mirrored
 
 Model = CpuModel | CudaModel
 FILE: Final = "labels.csv"
@@ -106,11 +106,6 @@ def pixels_of(data: bytes) -> Pixels:
 def features_of(model: Model, pixels: Pixels) -> torch.Tensor:
     """Conv5_3 of one photo: [1, 512, 14, 14] on the CPU."""
     return maps_of(model, pixels).conv5
-
-
-def maps_of(model: Model, pixels: Pixels) -> Maps:
-    """The feature maps of one photo that a descriptor is made of, on the CPU."""
-    return Maps(*(one.float().cpu() for one in model.maps(model.prepare([pixels]))))
 
 
 def stored(vectors: Vectors) -> Vectors:

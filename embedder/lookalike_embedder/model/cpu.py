@@ -14,7 +14,7 @@ from lookalike_embedder.errors import OutOfMemory
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.model.head import Head, Maps, rmac
-from lookalike_embedder.model.onednn import CONV5, dequantized
+from lookalike_embedder.model.onednn import CONV5, Layer, dequantized
 from lookalike_embedder.model.trials import layers_of
 from lookalike_embedder.preprocessing import VGG16
 from lookalike_embedder.projection import Projection
@@ -95,17 +95,18 @@ class CpuModel:
         return vectors
 
     def _maps(self, x: Any, pause: Callable[[], None]) -> Maps:  # noqa: ANN401 - as above
-        for layer in self._layers[:-CONV5]:
-            pause()
-            x = layer(x)
-        conv4 = x
-        for layer in self._layers[-CONV5:]:
-            pause()
-            x = layer(x)
-        return Maps(dequantized(conv4), x)
+        conv4 = _through(self._layers[:-CONV5], x, pause)
+        return Maps(dequantized(conv4), _through(self._layers[-CONV5:], conv4, pause))
 
     def _parts(self, pixels: Sequence[Pixels]) -> Sequence[Sequence[Pixels]]:
         """Return the parts that are computed at once: in int8 single images, as each has its own scales."""
         if self.precision == "int8":
             return [pixels[n : n + 1] for n in range(len(pixels))]
         return [pixels]
+
+
+def _through(layers: Sequence[Layer], x: Any, pause: Callable[[], None]) -> Any:  # noqa: ANN401 - what the layers take
+    for layer in layers:
+        pause()
+        x = layer(x)
+    return x
