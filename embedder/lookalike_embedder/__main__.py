@@ -12,7 +12,7 @@ import uvloop
 
 from lookalike.escape import escape_lines
 from lookalike.signals import cancelled_when_terminated
-from lookalike_embedder import autotuning, calibration, exporting
+from lookalike_embedder import autotuning, calibration, exporting, loading
 from lookalike_embedder import weights as weights_module
 from lookalike_embedder.config import Config
 from lookalike_embedder.errors import DeviceLost, InvalidModel, Stuck, Unsupported
@@ -153,7 +153,7 @@ def export(
 
         if library == "vgg16":
             resolved = weights_module.resolve(config.weights, config.cache_dir, config.weights_sha256)
-            original = originals.vgg16(resolved)
+            original = originals.vgg16(resolved, loading.projection_of(config))
         else:
             original = getattr(originals, library)(name, pretrained=pretrained)
         if state:

@@ -11,6 +11,7 @@ from lookalike_serving.options import Option
 from lookalike_serving.settings import GrpcSettings, Port, ProbeInterval
 
 Device = Literal["auto", "cpu", "cuda", "openvino"]
+Descriptor = Literal["layout", "rmac"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 
@@ -34,9 +35,11 @@ class Config(GrpcSettings):
     probe_interval: ProbeInterval = 10.0
     weights: Annotated[Path | None, Option("VGG16 weights, .safetensors; nothing else is tried.")] = None
     weights_sha256: Annotated[str, Option("The digest that the weights' tensors must have.")] = PUBLISHED_SHA256
-    projection: Annotated[
-        Path | None, Option("A projection learned from photos, .safetensors; an embedding space of its own.")
-    ] = None
+    descriptor: Annotated[
+        Descriptor,
+        Option("What a vector holds; each is an embedding space of its own. rmac forgets where things are."),
+    ] = "layout"
+    projection: Annotated[Path | None, Option("A projection of your own for layout, .npz; a space of its own.")] = None
     model: Annotated[Path | None, Option("An ONNX model instead of VGG16, with its TOML beside it.")] = None
     device: Annotated[Device, Option("Where to compute; openvino is a CPU, for --model.")] = "auto"
     precision: Annotated[

@@ -76,7 +76,7 @@ def load_model(config: Config) -> Loaded:
     Raises:
         weights.WeightsUnavailable: no source has the weights.
         calibration.Uncalibrated: int8 was asked for, and the weights have no calibration.
-        projection.InvalidProjection: the file that was named holds no projection.
+        projection.InvalidProjection: a file holds no projection, or not the one that was published.
         InvalidModel: the ONNX file or its TOML is wrong.
         Unsupported: the device, the precision or fingerprints were asked for and are not available.
     """
@@ -89,15 +89,14 @@ def load_model(config: Config) -> Loaded:
     trunk = weights.resolve(config.weights, config.cache_dir, config.weights_sha256)
     logger.info("weights from %s", trunk.source)
     growth = calibration.find(config.cache_dir, trunk.sha256) if config.precision == "int8" else ()
-    return vgg16(config, trunk, growth, projection.read(config.projection) if config.projection else None)
+    return vgg16(config, trunk, growth)
 
 
-def vgg16(
-    config: Config, trunk: weights.Weights, growth: tuple[float, ...] = (), head: Projection | None = None
-) -> Loaded:
+def vgg16(config: Config, trunk: weights.Weights, growth: tuple[float, ...] = ()) -> Loaded:
     """Load VGG16 with these weights, warm it up, and describe it; see `load_model`."""
     from lookalike_embedder import model
 
+    head = projection_of(config)
     loaded = model.load(
         trunk.tensors,
         device=config.device,
@@ -108,6 +107,20 @@ def vgg16(
     )
     int8, projected = calibration.digest(growth) if growth else "", head.sha256 if head else ""
     return warmed(config, loaded, space.vgg16(trunk.sha256, int8, projected))
+
+
+def projection_of(config: Config) -> Projection | None:
+    """Return what turns R-MAC beside two grids into a vector; None where R-MAC is the vector.
+
+    Raises:
+        projection.InvalidProjection: a file holds no projection, or not the one that was published.
+        Unsupported: a projection was named for R-MAC.
+    """
+    if config.descriptor == "layout":
+        return projection.read(config.projection) if config.projection else projection.shipped()
+    if config.projection:
+        raise Unsupported("projection: is of the descriptor 'layout', and must be left out with 'rmac'")
+    return None
 
 
 def measured(config: Config, trunk: weights.Weights, *, anew: bool = False) -> Trials:
@@ -124,6 +137,8 @@ def measured(config: Config, trunk: weights.Weights, *, anew: bool = False) -> T
 
 def onnx(config: Config, file: Path) -> Loaded:
     """Load the model of an ONNX file, warm it up, and describe it; see `load_model`."""
+    if config.descriptor != "layout":
+        raise Unsupported(f"descriptor: is of VGG16, and must be left out where the model is {file}")
     if config.projection:
         raise Unsupported(f"projection: is of VGG16, and must be left out where the model is {file}")
     if config.weights:

@@ -4,12 +4,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
+from lookalike_embedder.layout import COLUMNS, GRID, SPREAD, WEIGHT
 from lookalike_embedder.preprocessing import VGG16
 from lookalike_embedder.rmac import LEVELS
 
-ARCHITECTURE: Final = "vgg16-rmac512"
-PROJECTED: Final = "vgg16-layout512"
-"""The architecture with a projection: R-MAC beside two grids, see `projection`."""
+LAYOUT: Final = "vgg16-layout512"
+"""The default architecture: R-MAC beside two grids, projected; see `layout` and `projection`."""
+RMAC: Final = "vgg16-rmac512"
+"""R-MAC alone, as it was until version 0.1."""
 DIMENSIONS: Final = 512
 CHANNELS: Final = 512
 """The feature maps of conv5_3, so many numbers for each cell."""
@@ -55,9 +57,9 @@ def onnx(name: str, sha256: str, recipe: str, dimensions: int) -> Identity:
     return Identity(f"{name}-{digest[:12]}", dimensions, name, sha256)
 
 
-def architecture_of(projection: str = "") -> str:
-    """Return the name of the architecture, with the projection of this digest or without one."""
-    return PROJECTED if projection else ARCHITECTURE
+def architecture_of(projection: object) -> str:
+    """Return the name of the architecture, with a projection or without one."""
+    return LAYOUT if projection else RMAC
 
 
 def space_of(weights_sha256: str, int8: str = "", projection: str = "") -> str:
@@ -68,7 +70,7 @@ def space_of(weights_sha256: str, int8: str = "", projection: str = "") -> str:
     """
     recipe = "|".join((weights_sha256, PREPROCESSING, f"mean{MEAN}", f"conv5_3,rmac{LEVELS},l2"))
     if projection:
-        recipe += f"|layout-{projection}"
+        recipe += f"|pool4 and conv5_3,grids{GRID}x{COLUMNS},{WEIGHT},{SPREAD}|projection-{projection}"
     if int8:
         recipe += f"|int8-{int8}"
     return f"{architecture_of(projection)}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""What was tried instead: other inputs, other pooling, mirrored photos, other search-time help.
+"""What was tried instead of R-MAC as it is: other inputs, other pooling, mirrored photos, other search-time help.
 
 All are judged without re-ranking but where they are one; see docs/quality.md for what came of it.
 """
@@ -36,7 +36,7 @@ def measure(own: Set, model: Model) -> list[Figure]:
         for name, vectors in (*_inputs(own, model), *_centred(own))
     ]
     for name, scores in RERANKINGS.items():
-        found = mean_average_precision(reranked(own.vectors, _DEPTH, scores), own)
+        found = mean_average_precision(reranked(own.rmac, _DEPTH, scores), own)
         figures.append(Figure(f"study_{name}.{own.name}", found, f"the nearest {_DEPTH}"))
     return figures
 
@@ -53,12 +53,12 @@ def _inputs(own: Set, model: Model) -> Iterator[tuple[str, Vectors]]:
         for pooling, vectors in found.items():
             yield f"{name}_{pooling}", stored(np.array(vectors))
         if name == "mirrored":
-            yield "with_its_mirror_image", _unit(own.vectors + np.array(found["rmac"]))
+            yield "with_its_mirror_image", _unit(own.rmac + np.array(found["rmac"]))
 
 
 def _centred(own: Set) -> Iterator[tuple[str, Vectors]]:
     """Without what all photos of the set have in common."""
-    yield "own_mean_taken_out", _unit(own.vectors - own.vectors.mean(axis=0))
+    yield "own_mean_taken_out", _unit(own.rmac - own.rmac.mean(axis=0))
 
 
 def _squashed(side: int) -> Input:

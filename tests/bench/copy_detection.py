@@ -15,12 +15,10 @@ from lookalike.evaluation import alterations
 from lookalike.evaluation.duplicates import NearDuplicates, NeighbourCollector
 from lookalike.evaluation.ranking import Vectors, leave_one_out
 from lookalike.ranking_metrics import Floats
-from lookalike_embedder.model.head import Head, rmac
-from lookalike_embedder.projection import Projection
+from lookalike_embedder.model.head import rmac
 from tests.bench.figures import Figure
-from tests.bench.labelled_photos import Model, Set, features_of, pixels_of, stored
-from tests.bench.leave_one_out import GRID
-from tools.learn_projection import maps_of
+from tests.bench.labelled_photos import Model, Set, features_of, pixels_of, stored, vector_of
+from tests.bench.over_flattened import RMAC
 
 _TURNS: Final = (60, 120, 180)
 """Degrees on the colour wheel: the same photo of an article of another colour."""
@@ -28,10 +26,10 @@ _BITS: Final = 64
 RECALL: Final = 0.95
 
 
-def measure(own: Set, model: Model, count: int, projection: Projection | None = None) -> list[Figure]:
+def measure(own: Set, model: Model, count: int) -> list[Figure]:
     """Positives: so many photos and their altered copies. Negatives: each photo and its nearest others.
 
-    With a projection, how many copies find their photo first is measured in its space too.
+    How many copies find their photo first is measured by R-MAC alone, too.
     """
     rows = random.Random(0).sample(range(len(own.files)), min(count, len(own.files)))  # noqa: S311 - no secret
     collector = NeighbourCollector(own.photo_labels, NEAR_DUPLICATE)
@@ -40,19 +38,17 @@ def measure(own: Set, model: Model, count: int, projection: Projection | None = 
     cosines: dict[str, list[float]] = {}
     likenesses: list[float] = []
     turned: list[float] = []
-    head, projected = Head(rmac, projection), own.projected(projection) if projection else None
     first: dict[str, list[bool]] = {}
     for row in rows:
         data = own.files[row].read_bytes()
         photo = alterations.upright(data)
         for name, copy in alterations.copies(data).items():
-            maps = maps_of(model, pixels_of(copy))
-            similarities = own.vectors @ stored(rmac(maps.conv5).numpy())[0]
+            pixels = pixels_of(copy)
+            similarities = own.vectors @ vector_of(model, pixels)
             cosines.setdefault(name, []).append(float(similarities[row]))
             first.setdefault("", []).append(int(similarities.argmax()) == row)
-            if projected is not None:
-                found_first = int((projected @ stored(head(maps).numpy())[0]).argmax())
-                first.setdefault(f"{GRID}_", []).append(found_first == row)
+            by_rmac = own.rmac @ stored(rmac(features_of(model, pixels)).numpy())[0]
+            first.setdefault(f"{RMAC}_", []).append(int(by_rmac.argmax()) == row)
             likenesses.append(_likeness(_hash(photo), _hash(alterations.upright(copy))))
         turned += [_cosine(own.vectors[row], model, alterations.saved(_turned(photo, by))) for by in _TURNS]
     found = NearDuplicates(_arrays(cosines), collector.neighbours())
@@ -109,7 +105,7 @@ def _colours(cosines: Floats, own: Set) -> Figure:
 
 
 def _cosine(vector: Vectors, model: Model, data: bytes) -> float:
-    return float(stored(rmac(features_of(model, pixels_of(data))).numpy())[0] @ vector)
+    return float(vector_of(model, pixels_of(data)) @ vector)
 
 
 def _turned(photo: Image.Image, degrees: int) -> Image.Image:

@@ -14,6 +14,7 @@ from lookalike import Client
 from lookalike.demo.copies import make_copies
 from lookalike.demo.photos import photos_in, shipped_photos
 from lookalike.processes import running
+from lookalike_embedder import projection
 from lookalike_embedder.space import space_of
 from tests.bench.setting import CACHE_DIR, trunk
 from tests.bench.synthetic_vectors import Vectors
@@ -45,7 +46,7 @@ async def descriptors(photos: Path | None, folder: Path, log: IO[bytes]) -> Desc
     shipped = shipped_photos()
     others = photos_in(photos, _MOST) if photos else cuttings(shipped, folder)
     originals = [*shipped, *others]
-    space = space_of(trunk().sha256)
+    space = space_of(trunk().sha256, projection=projection.shipped().sha256)
     kept = CACHE_DIR / "bench" / f"descriptors-{_digest(originals, space)}.npz"
     if not kept.exists():
         copied = random.Random(0).sample(originals, min(_COPIED, len(originals)))  # noqa: S311 - no secret

@@ -23,7 +23,7 @@ from typing import IO, Any, Final
 from lookalike import Client, Item
 from lookalike.indexing import Watch
 from lookalike.processes import running
-from lookalike_embedder import model
+from lookalike_embedder import model, projection
 from tests.bench import bare_model
 from tests.bench.end_to_end import EMBEDDER, index_pace
 from tests.bench.figures import Figure, show
@@ -163,7 +163,9 @@ async def with_model(scratch: Path, log: IO[bytes], photos: Path | None, most: i
         Client(embedder, searcher) as client,
     ):
         served = await client.model()
-        loaded = model.load(trunk().tensors, device=served.device, precision=served.precision)
+        loaded = model.load(
+            trunk().tensors, device=served.device, precision=served.precision, projection=projection.shipped()
+        )
         best = bare_model.best_size(loaded)
         for number in range(rounds):
             before = bare_model.pace(loaded, best, 5)

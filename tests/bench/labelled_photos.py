@@ -20,12 +20,12 @@ from lookalike.ranking_metrics import Counts
 from lookalike_embedder import image
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import Pixels
-from lookalike_embedder.model import CpuModel, CudaModel
+from lookalike_embedder.model import CpuModel, CudaModel, load
 from lookalike_embedder.model.head import rmac
-from lookalike_embedder.projection import Projection
+from lookalike_embedder.projection import shipped
 from tests.bench.descriptors import cuttings
-from tests.bench.setting import LIMITS
-from tools.learn_projection import maps_of, with_mirrored
+from tests.bench.setting import LIMITS, trunk
+from tools.learn_projection import maps_of
 
 Model = CpuModel | CudaModel
 FILE: Final = "labels.csv"
@@ -40,7 +40,7 @@ class Set:
         files: the photos' contents are read from here.
         photo_labels: a number for each.
         flattened: pool5 as it is, 25,088 dimensions: the descriptor to be better than.
-        inputs: R-MAC beside two grids, of each photo and of its mirror image: what a projection takes.
+        rmac: R-MAC alone, the default until version 0.1.
         vectors: ours, as they are stored: in half precision.
         skipped: how many photos could not be decoded, or were there twice.
     """
@@ -49,13 +49,9 @@ class Set:
     files: Sequence[Path]
     photo_labels: Counts
     flattened: NDArray[np.float16]
-    inputs: NDArray[np.float16]
+    rmac: Vectors
     vectors: Vectors
     skipped: int
-
-    def projected(self, projection: Projection) -> Vectors:
-        """Vectors of this projection, as they would be stored."""
-        return stored(projection(self.inputs[:, 0].astype(np.float32)))
 
     @cached_property
     def label_count(self) -> int:
@@ -73,29 +69,34 @@ def read(folders: Sequence[Path], scratch: Path, most: int | None) -> Iterator[L
 
 
 def described(chosen: Labelled, model: Model) -> Set:
-    """Every photo of the set, through the trunk once."""
-    files, names, flattened, inputs, vectors = [], [], [], [], []
+    """Every photo of the set, through the trunk once for each descriptor."""
+    files, names, flattened, regional, vectors = [], [], [], [], []
     for photo in chosen.photos:
         try:
             pixels = pixels_of(photo.path.read_bytes())
         except InvalidImage as error:
             print(f"left out: {photo.path}: {error.message}")
             continue
-        maps = maps_of(model, pixels)
+        features = features_of(model, pixels)
         files.append(photo.path)
         names.append(photo.label)
-        flattened.append(_flat(maps.conv5))
-        inputs.append(with_mirrored(maps))
-        vectors.append(stored(rmac(maps.conv5).numpy())[0])
+        flattened.append(_flat(features))
+        regional.append(stored(rmac(features).numpy())[0])
+        vectors.append(vector_of(model, pixels))
     return Set(
         name=chosen.path.parent.name,
         files=files,
         photo_labels=np.unique(names, return_inverse=True)[1].astype(np.int64),
         flattened=np.array(flattened, np.float16),
-        inputs=np.array(inputs),
+        rmac=np.array(regional, np.float32),
         vectors=np.array(vectors, np.float32),
         skipped=len(chosen.left_out) + len(chosen.photos) - len(files),
     )
+
+
+def load_model() -> Model:
+    """The default model, in the precision that suits this machine."""
+    return load(trunk().tensors, projection=shipped())
 
 
 def pixels_of(data: bytes) -> Pixels:
@@ -106,6 +107,11 @@ def pixels_of(data: bytes) -> Pixels:
 def features_of(model: Model, pixels: Pixels) -> torch.Tensor:
     """Conv5_3 of one photo: [1, 512, 14, 14] on the CPU."""
     return maps_of(model, pixels).conv5
+
+
+def vector_of(model: Model, pixels: Pixels) -> Vectors:
+    """Our vector of one photo, as it is stored."""
+    return np.asarray(stored(model([pixels]))[0])
 
 
 def stored(vectors: Vectors) -> Vectors:

@@ -20,7 +20,7 @@ from PIL import Image
 from torch.nn import functional
 from torchvision.models import VGG16_Weights, vgg16
 
-from lookalike_embedder import image, model, weights
+from lookalike_embedder import image, model, projection, weights
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.processor import CORES
@@ -59,7 +59,9 @@ class TunedAPI(litserve.LitAPI):  # type: ignore[misc] # LitServe has no types
 
     def setup(self, device: str) -> None:
         found = weights.resolve(self.source, CACHE_DIR, self.sha256)
-        self.model = model.load(found.tensors, device=device.split(":")[0], precision=self.precision)
+        self.model = model.load(
+            found.tensors, device=device.split(":")[0], precision=self.precision, projection=projection.shipped()
+        )
         self.pool = ThreadPoolExecutor(CORES)
         self.model([np.zeros((image.SIZE, image.SIZE, 3), np.uint8)], self.lane)
 

@@ -1,7 +1,7 @@
 """Retrieval quality, measured beside flattened pool5 of the same trunk, and copies told beside a perceptual hash.
 
-Our descriptor with and without re-ranking, beside one whose projection is learned from the other sets; spaces learned
-from a shop's products; copies told from look-alikes.
+Our descriptor with and without re-ranking, beside R-MAC alone, which was the default before; spaces learned from a
+shop's products; copies told from look-alikes.
 
 Takes folders with a `labels.csv` (columns path and label). Each photo is a query against all others of its set, and
 what bears its label is right. Figures of several sets are their mean; the last line is JSON.
@@ -18,23 +18,20 @@ from typing import Final
 import numpy as np
 
 from lookalike.evaluation.ranking import leave_one_out as searched
-from lookalike_embedder.model import load
-from lookalike_embedder.projection import Projection
 from lookalike_searcher.database.halfvec import encode
-from tests.bench import ablation, adaptation, copy_detection, leave_one_out, reranking, self_tuning
+from tests.bench import ablation, adaptation, copy_detection, over_flattened, reranking, self_tuning
 from tests.bench.figures import Figure, show
-from tests.bench.labelled_photos import Model, Set, described, features_of, pixels_of, read
-from tests.bench.leave_one_out import GRID, projection_for
+from tests.bench.labelled_photos import Model, Set, described, features_of, load_model, pixels_of, read
+from tests.bench.over_flattened import RMAC
 from tests.bench.reranking import DEPTHS, RECOMMENDED, mean_average_precision
-from tests.bench.setting import trunk
 
 NAMES: Final = (
     "map_geometric_over_flatten",
     "map_worst_over_flatten",
     "map_reranked_geometric",
-    f"{GRID}_map_geometric_over_flatten",
-    f"{GRID}_map_worst_over_flatten",
-    f"{GRID}_map_reranked_geometric",
+    f"{RMAC}_map_geometric_over_flatten",
+    f"{RMAC}_map_worst_over_flatten",
+    f"{RMAC}_map_reranked_geometric",
     "map_over_flatten",
     "bytes_per_image",
     "adapted_map_gain",
@@ -44,7 +41,6 @@ NAMES: Final = (
     "near_duplicate_precision_at_recall_95",
     "imagehash_auc",
     "compute_over_trunk",
-    f"{GRID}_compute_over_trunk",
 )
 _TURNS: Final = 30
 _PARTS: Final = ("map", "tuned", "copies", "cost")
@@ -53,25 +49,24 @@ _PHOTOS_TO_A_COPIED: Final = 10
 """Of so many photos one is copied at most: 27 altered pictures of each go through the trunk, most of the time."""
 
 
-def of_set(own: Set, projection: Projection | None) -> list[Figure]:
-    """Mean average precision of one set: flattened, ours, ours re-ranked, and projected."""
+def of_set(own: Set) -> list[Figure]:
+    """Mean average precision of one set: flattened, ours, ours re-ranked, and R-MAC alone."""
     on = f"{len(own.vectors):,} photos of {own.label_count} labels, {own.skipped} left out"
     flattened = mean_average_precision(searched(own.flattened.astype(np.float32)), own)
     figures = [
         Figure(f"map_flattened.{own.name}", flattened, f"pool5, 25,088 dimensions; {on}"),
-        Figure(f"map.{own.name}", mean_average_precision(searched(own.vectors), own), "R-MAC of conv5_3, 512"),
+        Figure(f"map.{own.name}", mean_average_precision(searched(own.vectors), own), "the default descriptor, 512"),
     ]
     for depth in DEPTHS:
         found = mean_average_precision(reranking.reranked(own.vectors, depth), own)
         figures.append(Figure(f"map_rerank_{depth}.{own.name}", found, f"the nearest {depth} re-ranked"))
-    descriptors = {"": own.vectors, **({GRID: own.projected(projection)} if projection else {})}
-    return [*figures, *leave_one_out.measure(own, flattened, descriptors)]
+    return [*figures, *over_flattened.measure(own, flattened, {"": own.vectors, RMAC: own.rmac})]
 
 
 def summary(figures: Sequence[Figure]) -> list[Figure]:
     """What was asked for, over all sets."""
     helped = f"with rerank={RECOMMENDED}: mean mAP over sets, over that of flattened pool5"
-    found = [*leave_one_out.summary(figures), *leave_one_out.summary(figures, GRID)]
+    found = [*over_flattened.summary(figures), *over_flattened.summary(figures, RMAC)]
     found += [Figure("map_over_flatten", _ratio(figures, f"map_rerank_{RECOMMENDED}"), helped, least=1.2)]
     found += [Figure("map_over_flatten_plain", _ratio(figures, "map"), "without search-time help")]
     found += [Figure(f"map_over_flatten_rerank_{depth}", _ratio(figures, f"map_rerank_{depth}")) for depth in DEPTHS]
@@ -99,7 +94,7 @@ def _mean(figures: Sequence[Figure], name: str) -> float | None:
     return statistics.fmean(found) if found else None
 
 
-def compute(own: Set, model: Model, name: str = "compute_over_trunk") -> Figure:
+def compute(own: Set, model: Model) -> Figure:
     """The whole descriptor beside the bare trunk, by turns, on one photo after the other."""
     whole, bare = [], []
     for turn in range(_TURNS):
@@ -112,30 +107,21 @@ def compute(own: Set, model: Model, name: str = "compute_over_trunk") -> Figure:
         bare.append(time.perf_counter() - between)
     ratio = statistics.median(one / other for one, other in zip(whole, bare, strict=True))
     on = f"seconds of a descriptor over those of conv5_3 alone, {_TURNS} turns, {model.precision} on {model.device}"
-    return Figure(name, ratio, on, most=1.15)
+    return Figure("compute_over_trunk", ratio, on, most=1.15)
 
 
-def _measured(own: Set, sets: Sequence[Set], model: Model, options: argparse.Namespace) -> list[Figure]:
+def _measured(own: Set, model: Model, options: argparse.Namespace) -> list[Figure]:
     """All figures of a set that were asked for."""
     figures: list[Figure] = []
-    projection = projection_for(own, sets) if {"map", "copies"} & {*options.only} else None
     if "map" in options.only:
-        figures += of_set(own, projection)
+        figures += of_set(own)
         figures += ablation.measure(own, model) if options.study else []
     if "tuned" in options.only:
         figures += [*adaptation.measure(own), *self_tuning.measure(own)]
     if "copies" in options.only:
         copied = min(options.copied, max(1, len(own.files) // _PHOTOS_TO_A_COPIED))
-        figures += copy_detection.measure(own, model, copied, projection)
+        figures += copy_detection.measure(own, model, copied)
     return figures
-
-
-def _costs(own: Set, sets: Sequence[Set], model: Model, folder: Path) -> list[Figure]:
-    """Times of descriptors, and of a search that is re-ranked."""
-    costs = [compute(own, model)]
-    if projection := projection_for(own, sets):
-        costs.append(compute(own, load(trunk().tensors, projection=projection), f"{GRID}_compute_over_trunk"))
-    return [*costs, *reranking.run(own, folder)]
 
 
 def main() -> None:
@@ -147,7 +133,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="measure these parts, not all")
     parser.add_argument("--study", action="store_true", help="also what was tried instead, through the trunk again")
     options = parser.parse_args()
-    model = load(trunk().tensors)
+    model = load_model()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:
         sets = []
@@ -155,9 +141,10 @@ def main() -> None:
             sets.append(described(chosen, model))
             print(f"{sets[-1].name}: {len(sets[-1].vectors):,} photos described")
         for own in sets:
-            figures += _measured(own, sets, model, options)
-        costs = _costs(own, sets, model, Path(scratch, "searcher")) if "cost" in options.only else []
-        figures = [*summary(figures), *costs, *figures]
+            figures += _measured(own, model, options)
+        if "cost" in options.only:
+            figures += [compute(own, model), *reranking.run(own, Path(scratch, "searcher"))]
+        figures = [*summary(figures), *figures]
     show("Quality", NAMES, figures)
 
 

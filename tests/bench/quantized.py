@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike_embedder import calibration, image, model
+from lookalike_embedder import calibration, image, model, projection
 from lookalike_embedder.errors import Unsupported
 from lookalike_embedder.image import Pixels
 from tests.bench import bare_model
@@ -22,13 +22,13 @@ _CALIBRATED = "the calibration's photos are the demo's, so only --photos shows o
 
 async def measure(setting: Setting) -> list[Figure]:
     """The bare loops take turns, one image at a time on all cores; then the vectors of the photos are compared."""
-    weights = trunk()
+    weights, head = trunk(), projection.shipped()
     try:
         growth = calibration.find(CACHE_DIR, weights.sha256)
-        int8 = model.load(weights.tensors, device="cpu", precision="int8", growth=growth)
+        int8 = model.load(weights.tensors, device="cpu", precision="int8", growth=growth, projection=head)
     except Unsupported as error:
         return [Figure(name, None, str(error)) for name in ("int8_over_bf16", "int8_min_cosine")]
-    other = model.load(weights.tensors, device="cpu")
+    other = model.load(weights.tensors, device="cpu", projection=head)
     parties = {"int8": int8, other.precision: other}
     paces = await take_turns({name: _turn(party) for name, party in parties.items()}, setting.rounds)
     pace = {name: f"{statistics.median(values):.1f}" for name, values in paces.items()}
@@ -36,7 +36,7 @@ async def measure(setting: Setting) -> list[Figure]:
     step = max(1, len(setting.jpegs) / _MOST_PHOTOS)
     chosen = [setting.jpegs[int(number * step)] for number in range(min(len(setting.jpegs), _MOST_PHOTOS))]
     photos = [image.decode(data, limits=LIMITS)[1] for data in chosen]
-    fp32 = _vectors(model.load(weights.tensors, device="cpu", precision="fp32"), photos)
+    fp32 = _vectors(model.load(weights.tensors, device="cpu", precision="fp32", projection=head), photos)
     cosines = (fp32 * _vectors(int8, photos)).sum(axis=1)
     return [
         Figure("int8_over_bf16", ratio(paces, "int8", other.precision), on, least=1.4),

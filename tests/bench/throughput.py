@@ -9,7 +9,7 @@ import grpc
 
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
-from lookalike_embedder import model
+from lookalike_embedder import model, projection
 from tests.bench import bare_model, litserve_processes
 from tests.bench.bulk_load import Load
 from tests.bench.figures import Figure
@@ -55,7 +55,9 @@ async def _through_rpc(setting: Setting, address: str) -> float:
 
 
 def _bare_loop(setting: Setting, served: wire.GetModelResponse) -> tuple[Turn, str]:
-    loaded = model.load(trunk().tensors, device=served.device, precision=served.precision)
+    loaded = model.load(
+        trunk().tensors, device=served.device, precision=served.precision, projection=projection.shipped()
+    )
     size = bare_model.best_size(loaded)
 
     async def turn() -> float:

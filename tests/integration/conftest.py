@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from lookalike_embedder.config import Config as EmbedderConfig
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.projection import shipped
 from lookalike_searcher import server as searcher_server
 from lookalike_searcher.config import Config as SearcherConfig
 from lookalike_searcher.database import pool as database_module
@@ -69,7 +71,7 @@ def model(trunk: weights.Weights, first_worker: ThreadPoolExecutor) -> "CpuModel
     """The real model, on the device and in the precision that this machine is served with."""
     from lookalike_embedder.model import load  # torch is imported by those alone who need it: it takes seconds
 
-    return first_worker.submit(load, trunk.tensors).result()
+    return first_worker.submit(partial(load, trunk.tensors, projection=shipped())).result()
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ from lookalike_embedder.errors import DeviceLost
 from lookalike_embedder.image import Pixels
 from lookalike_embedder.job import Lane
 from lookalike_embedder.metrics import Metrics
+from lookalike_embedder.projection import SHIPPED_SHA256
 from lookalike_embedder.weights import Weights
 from lookalike_serving.metrics_endpoint import metrics_served
 from lookalike_serving.security.config import Security
@@ -46,7 +47,8 @@ async def embedder(
     embedder_config: Config, trunk: Weights, model: "CpuModel | CudaModel", first_worker: ThreadPoolExecutor
 ) -> AsyncIterator[Server]:
     """With the real model."""
-    description = loading.describe(embedder_config, space.vgg16(trunk.sha256), model.device, model.precision, 2)
+    identity = space.vgg16(trunk.sha256, projection=SHIPPED_SHA256)
+    description = loading.describe(embedder_config, identity, model.device, model.precision, 2)
     loaded = loading.Loaded(model, description)
     async with embedder_server.serving(embedder_config, loaded, first_worker, metrics=Metrics()) as server:
         yield server
@@ -71,7 +73,7 @@ async def requests(*images: bytes) -> AsyncIterator[wire.EmbedStreamRequest]:
 
 async def test_get_model_says_what_answers_and_what_is_accepted(stub: EmbedderServiceStub, trunk: Weights) -> None:
     described = await stub.GetModel(wire.GetModelRequest())
-    assert described.space.startswith("vgg16-rmac512-")
+    assert described.space.startswith("vgg16-layout512-")
     assert described.dimensions == 512
     assert described.weights_sha256 == trunk.sha256
     assert "JPEG" in described.formats

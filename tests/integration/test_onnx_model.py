@@ -265,6 +265,7 @@ def test_a_model_that_is_wrong_is_refused_at_start(tmp_path: Path, made: Callabl
     ("options", "said"),
     [
         ({"weights": Path("vgg16.safetensors")}, "weights: are VGG16's"),
+        ({"descriptor": "rmac"}, "descriptor: is of VGG16"),
         ({"precision": "bf16"}, "precision: is what the file"),
         ({"max_batch_size": 65}, r"max-batch-size: must be at most 64 .*, got 65; see .*limits.max_batch_size"),
         ({"device": "cuda"}, "device: 'cuda' was asked for, but ONNX Runtime cannot: .*onnx-cuda"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lookalike_embedder.errors import OutOfMemory
 from lookalike_embedder.job import Lane
 from lookalike_embedder.model import CpuModel
+from lookalike_embedder.projection import shipped
 from tools.gpu.record import Record
 from tools.gpu.setting import Setting
 
@@ -45,7 +46,7 @@ def run(setting: Setting, record: Record) -> None:
     """Run the comparisons that `docs/embedder.md` describes."""
     sizes = (1, 2) if setting.short else _SIZES
     pixels = setting.pixels[: min(_DISTINCT, max(sizes))]
-    expected = CpuModel(setting.trunk.tensors, "fp32")(pixels)
+    expected = CpuModel(setting.trunk.tensors, "fp32", projection=shipped())(pixels)
     cosines_between = expected @ expected.T - 2 * np.eye(len(expected), dtype=np.float32)
     record.figure(
         "cosine_of_different_photos", float(cosines_between.max()), "the CPU's; what is close must be closer than this"

@@ -10,6 +10,7 @@ import numpy as np
 from lookalike_embedder import batch_size
 from lookalike_embedder.errors import OutOfMemory, Unsupported
 from lookalike_embedder.job import Lane
+from lookalike_embedder.projection import shipped
 from tools.gpu.correctness import cosines
 from tools.gpu.record import Record
 from tools.gpu.setting import Setting
@@ -54,7 +55,7 @@ def _written(setting: Setting) -> Path:
     from lookalike_embedder.weights import Weights
 
     trunk = setting.trunk
-    original = originals.vgg16(Weights(trunk.tensors, trunk.sha256, trunk.source))
+    original = originals.vgg16(Weights(trunk.tensors, trunk.sha256, trunk.source), shipped())
     file = setting.scratch / "vgg16.onnx"
     original.write(file)
     file.with_suffix(".toml").write_text(exporting.toml_of(original, int8=False))
@@ -67,7 +68,7 @@ def _compare(setting: Setting, model: "OnnxModel", record: Record) -> None:
 
     sizes = _SIZES[:2] if setting.short else _SIZES
     pixels = setting.pixels[: max(sizes)]
-    expected = CpuModel(setting.trunk.tensors, "fp32")(pixels)
+    expected = CpuModel(setting.trunk.tensors, "fp32", projection=shipped())(pixels)
     found = [float(cosines(model(pixels[:size], lane), expected[:size]).min()) for size, lane in product(sizes, Lane)]
     on = f"to the CPU's fp32, in {model.precision}, batches of {', '.join(map(str, sizes))} in both lanes"
     record.figure(COSINE, min(found), on, least=_MIN_COSINE)

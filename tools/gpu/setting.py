@@ -58,8 +58,10 @@ class Setting:
     def model(self, precision: str | None = None, *, captures: bool = True) -> Any:  # noqa: ANN401 - as above
         """Return the GPU's model; on a CPU the same model without streams and graphs."""
         from lookalike_embedder.model import CudaModel
+        from lookalike_embedder.projection import shipped
 
-        return CudaModel(self.trunk.tensors, precision or self.chosen_precision, self.device, captures=captures)
+        chosen = precision or self.chosen_precision
+        return CudaModel(self.trunk.tensors, chosen, self.device, captures=captures, projection=shipped())
 
     @cached_property
     def chosen_precision(self) -> str:

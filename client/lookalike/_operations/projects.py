@@ -193,7 +193,8 @@ def check_space(project: Project, space: str) -> None:
     names = [own.name for own in project.spaces if not own.source] or [project.space]
     if space not in names:
         raise PreconditionError(
-            f"the embedder's space is {space!r}, project {project.name!r} has {', '.join(map(repr, names))}",
+            f"the embedder's space is {space!r}, project {project.name!r} has {', '.join(map(repr, names))}; use an"
+            " embedder of that space, or add the new one with `lookalike space create`",
             reason="WRONG_SPACE",
             metadata={"expected": ",".join(names), "found": space},
             code=grpc.StatusCode.FAILED_PRECONDITION,

@@ -28,7 +28,7 @@ class Embedding(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     FEATURELESS_FIELD_NUMBER: _builtins.int
     space: _builtins.str
-    """The embedding space, for example `vgg16-rmac512-0a1b2c3d4e5f`: the architecture, the number of dimensions and a
+    """The embedding space, for example `vgg16-layout512-0a1b2c3d4e5f`: the architecture, the number of dimensions and a
     digest over weights and preprocessing. Vectors of two spaces cannot be compared, and the searcher refuses to.
     """
     featureless: _builtins.bool

@@ -59,7 +59,7 @@ class GetModelResponse(_message.Message):
     dimensions: _builtins.int
     """The number of dimensions of a vector: 512 for VGG16."""
     architecture: _builtins.str
-    """The name of the architecture, for example `vgg16-rmac512`."""
+    """The name of the architecture, for example `vgg16-layout512`."""
     weights_sha256: _builtins.str
     """SHA-256 over the weights' tensors, in hexadecimal."""
     device: _builtins.str

@@ -1,4 +1,4 @@
-"""Compute VGG16 with an R-MAC head, projected or not, on a CPU or on a GPU. No other package imports torch."""
+"""Compute VGG16 and a descriptor of its feature maps on a CPU or on a GPU. No other package imports torch."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence

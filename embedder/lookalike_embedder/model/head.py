@@ -1,4 +1,4 @@
-"""Compute a descriptor from feature maps: R-MAC, or R-MAC beside two grids, projected."""
+"""Compute a descriptor from feature maps: R-MAC beside two grids, projected; or R-MAC alone."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -7,13 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lookalike_embedder.projection import GRID, Projection
+from lookalike_embedder.layout import COLUMNS, GRID, SPREAD, WEIGHT
+from lookalike_embedder.projection import Projection
 from lookalike_embedder.rmac import square_regions
 
-_WEIGHT: Final = 1.2
-"""Each grid's length beside R-MAC, whose length is 1. With 1, flattened pool5 is reached on clothing by a hair."""
-_SPREAD: Final = 0.35
-"""The standard deviation of the cells' weights, in sides of the picture: what is sold is in the middle."""
 _LEAST: Final = 1e-6
 """A cell without any activation is this long, so that it can be divided by."""
 
@@ -43,7 +40,7 @@ class Head:
         self, regional: Callable[[Tensor], Tensor], projection: Projection | None = None, device: str = "cpu"
     ) -> None:
         self._regional = regional
-        self._matrix = torch.from_numpy(projection.matrix).float().to(device) if projection else None
+        self._matrix = torch.from_numpy(projection.matrix).to(device) if projection else None
 
     def __call__(self, maps: Maps) -> Tensor:
         """Return the vectors."""
@@ -54,21 +51,24 @@ class Head:
 
 
 def beside_grids(regional: Tensor, maps: Maps) -> Tensor:
-    """Return R-MAC descriptors beside the maxima of the cells of each map's grid: [n, 26112]."""
-    return torch.cat([regional, *(_WEIGHT * _grid(features) for features in maps)], dim=1)
+    """Return R-MAC descriptors beside the maxima of the cells of each map's grid: [n, 15872]."""
+    return torch.cat([regional, *(WEIGHT * _grid(features) for features in maps)], dim=1)
 
 
 def _grid(features: Tensor) -> Tensor:
-    """Return the maxima of a grid's cells, together of length 1.
+    """Return the maxima of a grid's cells, [n, 512 · GRID · COLUMNS], together of length 1.
 
-    A cell's length becomes its square root: what is seen there counts more than an empty background, and one strong
-    activation does not silence the others.
+    Cells that are opposite to each other, left and right, become their mean: what is sold is seen from either side, and
+    a photo and its mirror image are alike. A cell's length becomes its square root: what is seen there counts more than
+    an empty background, and one strong activation does not silence the others.
     """
     cells = functional.adaptive_max_pool2d(features, GRID).float()
+    cells = (cells + cells.flip(-1))[..., :COLUMNS]
     steps = (torch.arange(GRID, device=cells.device) - (GRID - 1) / 2) / GRID
-    weights = torch.exp(-(steps**2) / (2 * _SPREAD**2))
+    weights = torch.exp(-(steps**2) / (2 * SPREAD**2))
+    across = weights[:COLUMNS] * torch.where(steps[:COLUMNS] < 0, 2**0.5, 1.0)  # a mean stands for two cells
     lengths = cells.norm(dim=1, keepdim=True).clamp(min=_LEAST)
-    return functional.normalize((cells * (weights[:, None] * weights) / lengths.sqrt()).flatten(1))
+    return functional.normalize((cells * (weights[:, None] * across) / lengths.sqrt()).flatten(1))
 
 
 def rmac(features: Tensor) -> Tensor:

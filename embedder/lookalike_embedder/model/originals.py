@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from lookalike_embedder.errors import Unsupported
 from lookalike_embedder.model.cuda import CudaModel
-from lookalike_embedder.model.head import pooled_rmac
 from lookalike_embedder.preprocessing import VGG16, Preprocessing
-from lookalike_embedder.space import ARCHITECTURE, MEAN
+from lookalike_embedder.projection import Projection
+from lookalike_embedder.space import MEAN, architecture_of
 from lookalike_embedder.weights import Weights
 
 INPUT: Final = "pixels"
@@ -72,9 +72,9 @@ class Original:
         )
 
 
-def vgg16(trunk: Weights) -> Original:
-    """Return VGG16 with an R-MAC head, as the embedder computes it without an ONNX file."""
-    model = CudaModel(trunk.tensors, "fp32", "cpu", captures=False)
+def vgg16(trunk: Weights, projection: Projection | None) -> Original:
+    """Return VGG16 with the head of a projection, or with R-MAC, as the embedder computes it without an ONNX file."""
+    model = CudaModel(trunk.tensors, "fp32", "cpu", captures=False, projection=projection)
 
     class Described(nn.Module):
         def __init__(self) -> None:
@@ -82,10 +82,10 @@ def vgg16(trunk: Weights) -> Original:
             self.trunk = model._trunk
 
         def forward(self, pictures: Tensor) -> Tensor:
-            return pooled_rmac(self.trunk(pictures))
+            return model._head(model._maps(pictures))
 
-    deviation = 1 / 255
-    return Original(Described().eval(), ARCHITECTURE, _UNKNOWN, VGG16, MEAN, (deviation,) * 3)
+    name, deviation = architecture_of(projection), 1 / 255
+    return Original(Described().eval(), name, _UNKNOWN, VGG16, MEAN, (deviation,) * 3)
 
 
 def timm(name: str, *, pretrained: bool) -> Original:

@@ -17,5 +17,5 @@ class Model(Answer):
 
     space: str = Field(description="The embedding space of its vectors.")
     dimensions: Count = Field(description="How many numbers a vector has.")
-    architecture: str = Field(description="For example `vgg16-rmac512`.")
+    architecture: str = Field(description="For example `vgg16-layout512`.")
     text_encoder: TextEncoder | None = Field(description="Null if searches take no words.")

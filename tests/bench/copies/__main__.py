@@ -14,14 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from lookalike_embedder.model import load
 from lookalike_searcher.copies.proof import Kind
 from tests.bench.copies import timing
 from tests.bench.copies.catalogue import catalogue
 from tests.bench.copies.pairs import DEPTHS, JUDGES, VERIFIED, Pair, Truth, copies, is_false, look_alikes
 from tests.bench.figures import Figure, show
-from tests.bench.labelled_photos import read
-from tests.bench.setting import trunk
+from tests.bench.labelled_photos import load_model, read
 
 _OFTEN: Final = 0.95
 """Alterations whose originals are found less often are named."""
@@ -146,7 +144,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="chooses these photos")
     parser.add_argument("--unranked", action="store_true", help="verify each copy beside its original alone: no model")
     options = parser.parse_args()
-    model = None if options.unranked else load(trunk().tensors)
+    model = None if options.unranked else load_model()
     figures: list[Figure] = []
     everything: list[Pair] = []
     with tempfile.TemporaryDirectory(prefix="lookalike-bench-") as scratch:

@@ -1,4 +1,4 @@
-"""A projection is judged on one set and learned from the others; and what a descriptor is worth over all sets."""
+"""What a descriptor is worth beside flattened pool5, over all sets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -6,25 +6,13 @@ from typing import Final
 import numpy as np
 
 from lookalike.evaluation.ranking import Vectors, leave_one_out
-from lookalike_embedder.projection import Projection
 from tests.bench import reranking
 from tests.bench.figures import Figure
 from tests.bench.labelled_photos import Set
 from tests.bench.reranking import RECOMMENDED, mean_average_precision
-from tools.learn_projection import learned
 
-GRID: Final = "grid"
-"""The name in the figures of R-MAC beside grids, projected."""
-
-
-def projection_for(own: Set, sets: Sequence[Set]) -> Projection | None:
-    """What is learned from all sets but this one; None where the others have too few photos."""
-    others = [one.inputs.reshape(-1, one.inputs.shape[-1]) for one in sets if one is not own]
-    try:
-        return learned(others) if others else None
-    except ValueError as error:
-        print(f"no projection for {own.name}: {error}")
-        return None
+RMAC: Final = "rmac"
+"""The name in the figures of the descriptor that was the default before."""
 
 
 def measure(own: Set, flattened: float, descriptors: Mapping[str, Vectors]) -> list[Figure]:
@@ -43,15 +31,20 @@ def measure(own: Set, flattened: float, descriptors: Mapping[str, Vectors]) -> l
 
 def summary(figures: Sequence[Figure], name: str = "") -> list[Figure]:
     """Each set counts alike: the geometric mean over sets, and the worst of them."""
-    prefix, on = (f"{name}_", "learned from the other sets") if name else ("", "the default descriptor")
+    prefix, on = (f"{name}_", "the default before") if name else ("", "the default descriptor")
     plain = [one.value for one in figures if one.name.startswith(f"{prefix}over_flatten.") and one.value]
     helped = [one.value for one in figures if one.name.startswith(f"{prefix}reranked_over_flatten.") and one.value]
     if not plain:
         return []
+    targets = (None, None, None) if name else (1.12, 1.0, 1.22)
+    values = {
+        "map_geometric_over_flatten": (_geometric(plain), on),
+        "map_worst_over_flatten": (min(plain), on),
+        "map_reranked_geometric": (_geometric(helped), f"{on}, with rerank={RECOMMENDED}"),
+    }
     return [
-        Figure(f"{prefix}map_geometric_over_flatten", _geometric(plain), on, least=1.12),
-        Figure(f"{prefix}map_worst_over_flatten", min(plain), on, least=1.0),
-        Figure(f"{prefix}map_reranked_geometric", _geometric(helped), f"{on}, with rerank={RECOMMENDED}", least=1.22),
+        Figure(f"{prefix}{figure}", value, of, least=least)
+        for (figure, (value, of)), least in zip(values.items(), targets, strict=True)
     ]
 
 
