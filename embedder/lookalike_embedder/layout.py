@@ -7,6 +7,10 @@ from typing import Final
 
 GRID: Final = 5
 """A grid has so many by so many cells."""
+SIDE: Final = 4
+STRIDE: Final = 3
+"""A cell is so wide and high, and the next one begins so much further: neighbours share one row or column of the map of
+14. The outer ones begin one before its edge."""
 COLUMNS: Final = GRID // 2 + 1
 """So many columns are kept: a cell and the one opposite to it, left and right, become their mean."""
 WEIGHT: Final = 1.5

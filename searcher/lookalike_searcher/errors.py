@@ -125,8 +125,8 @@ class FailedPrecondition(DomainError):
         """The vector is in another space than the project's."""
         return cls(
             "WRONG_SPACE",
-            f"embedding.space: project {project_name!r} is in space {expected!r}, got {actual!r}; use an embedder of that"
-            " space, or add the new one with `lookalike space create`",
+            f"embedding.space: project {project_name!r} is in space {expected!r}, got {actual!r}; use an embedder of"
+            " that space, or add the new one with `lookalike space create`",
             expected=expected,
             found=actual,
         )

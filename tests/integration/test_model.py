@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from lookalike_embedder.config import Config
 from lookalike_embedder.errors import InvalidImage, Unsupported
 from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.job import Lane
+from lookalike_embedder.projection import shipped
 from tests.duration import LONG
 from tests.lazily import Lazily
 from tests.pictures import encoded
@@ -40,6 +41,11 @@ else:
     )
 
 
+def loaded(trunk: Weights, **options: Any) -> CpuModel | CudaModel:  # noqa: ANN401 - those of `load`
+    """The default model."""
+    return models.load(trunk.tensors, projection=shipped(), **options)
+
+
 @pytest.fixture(scope="module")
 def pixels(photos: list[Path]) -> Pixels:
     limits = Limits(1 << 24, 64_000_000)
@@ -55,7 +61,7 @@ def vectors(model: CpuModel | CudaModel, pixels: Pixels) -> np.ndarray:
 @pytest.fixture(scope="module")
 def fp32(trunk: Weights, first_worker: ThreadPoolExecutor) -> CpuModel | CudaModel:
     """What the other precisions are held against."""
-    return first_worker.submit(models.load, trunk.tensors, device="cpu", precision="fp32").result()
+    return first_worker.submit(loaded, trunk, device="cpu", precision="fp32").result()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +125,7 @@ def test_a_vector_is_the_same_on_one_core_and_on_all(
 def test_int8_and_fp32_agree(trunk: Weights, pixels: Pixels, fp32: CpuModel | CudaModel) -> None:
     """Over photos that were altered: those as they are were calibrated on."""
     try:
-        int8 = models.load(trunk.tensors, device="cpu", precision="int8", growth=calibration.find(Path(), trunk.sha256))
+        int8 = loaded(trunk, device="cpu", precision="int8", growth=calibration.find(Path(), trunk.sha256))
     except Unsupported as reason:
         pytest.skip(str(reason))
     altered = np.ascontiguousarray(pixels[:, ::-1, ::-1] // 4 * 3 + 30)
@@ -147,7 +153,7 @@ def test_the_cpus_trunk_computes_what_torchvisions_does(
     trunk: Weights, pixels: Pixels, fp32: CpuModel | CudaModel
 ) -> None:
     """The GPU's model is torchvision's VGG16: here on the CPU, without streams and graphs, but with its batches."""
-    plain = models.CudaModel(trunk.tensors, "fp32", device="cpu")
+    plain = models.CudaModel(trunk.tensors, "fp32", device="cpu", projection=shipped())
     found = plain(pixels[:3])
     assert cosines(found, fp32(pixels[:3])).min() >= 0.9999
     assert found.shape == (3, 512)  # computed as four
@@ -184,7 +190,7 @@ def test_the_trunk_in_bf16_agrees_with_fp32_whichever_way_it_is_convolved(
 ) -> None:
     measured = (Trial("bf16", 1.0, 1.0), Trial("bf16-winograd", 0.5 if faster else 1.5, 1.0))
     try:
-        bf16 = models.load(trunk.tensors, device="cpu", precision="bf16", measure=lambda: measured)
+        bf16 = loaded(trunk, device="cpu", precision="bf16", measure=lambda: measured)
     except Unsupported as reason:
         pytest.skip(str(reason))
     pauses: list[int] = []
@@ -246,7 +252,7 @@ def test_a_precision_that_the_processor_lacks_is_said_so(
 ) -> None:
     monkeypatch.setattr("lookalike_embedder.model.hardware._ONEDNN", {precision: lambda: False})
     with pytest.raises(Unsupported, match=f"{precision} needs instructions that this processor does not have"):
-        models.load(trunk.tensors, device="cpu", precision=precision)
+        loaded(trunk, device="cpu", precision=precision)
 
 
 @in_a_thread
@@ -293,17 +299,24 @@ def test_a_gpu_that_is_not_there_is_said_so(trunk: Weights) -> None:
     if torch.cuda.is_available():
         pytest.skip("a machine without a GPU is needed")
     with pytest.raises(Unsupported, match="no GPU"):
-        models.load(trunk.tensors, device="cuda")
+        loaded(trunk, device="cuda")
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("lane", Lane)
 def test_the_gpu_computes_what_the_cpu_does(trunk: Weights, pixels: Pixels, lane: Lane) -> None:
     """Through streams, pinned memory and captured graphs, twice: captured and replayed."""
-    gpu, cpu = models.load(trunk.tensors, device="cuda"), models.load(trunk.tensors, device="cpu", precision="fp32")
+    gpu, cpu = loaded(trunk, device="cuda"), loaded(trunk, device="cpu", precision="fp32")
     expected = cpu(pixels)
     for size in (1, 3, 8, 3):
         assert cosines(gpu(pixels[:size], lane), expected[:size]).min() >= 0.999
+
+
+@in_a_thread
+def test_a_photo_and_its_mirror_image_are_alike(
+    model: CpuModel | CudaModel, pixels: Pixels, vectors: np.ndarray
+) -> None:
+    assert cosines(vectors, model(np.ascontiguousarray(pixels[:, :, ::-1]))).min() >= 0.9
 
 
 def test_different_photos_are_told_apart(vectors: np.ndarray) -> None:

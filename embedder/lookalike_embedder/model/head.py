@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lookalike_embedder.layout import COLUMNS, GRID, SPREAD, WEIGHT
+from lookalike_embedder.layout import COLUMNS, GRID, SIDE, SPREAD, STRIDE, WEIGHT
 from lookalike_embedder.projection import Projection
 from lookalike_embedder.rmac import square_regions
 
@@ -62,7 +62,7 @@ def _grid(features: Tensor) -> Tensor:
     a photo and its mirror image are alike. A cell's length becomes its square root: what is seen there counts more than
     an empty background, and one strong activation does not silence the others.
     """
-    cells = functional.adaptive_max_pool2d(features, GRID).float()
+    cells = functional.max_pool2d(features, SIDE, STRIDE, padding=1).float()
     cells = (cells + cells.flip(-1))[..., :COLUMNS]
     steps = (torch.arange(GRID, device=cells.device) - (GRID - 1) / 2) / GRID
     weights = torch.exp(-(steps**2) / (2 * SPREAD**2))
