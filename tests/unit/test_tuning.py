@@ -72,7 +72,7 @@ def test_without_products_the_mean_is_taken_out_unless_something_serves() -> Non
     assert (choice.learning.method, choice.learning.gain) == ("mean", None)
     np.testing.assert_array_equal(choice.projection.matrix, np.eye(200))
     assert choice.projection.neighbours == 0
-    np.testing.assert_allclose(choice.projection.centre, sample.vectors.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(choice.projection.centre, sample.vectors.mean(axis=0) / 2, atol=1e-6)
     assert chosen(sample, choice.projection).projection is None
 
 

@@ -3,7 +3,7 @@
 What is chosen helps beyond doubt, on products that it was not learned from; see `choose`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -52,11 +52,12 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     """Return the projection that gains most over what serves, among those that help beyond doubt.
 
     The products are split into three parts. Each part is searched among itself by what was learned from the two others,
-    and by what serves. With too few products for that, all are searched, by what is learned without them: the mean, and
-    neighbours. The interval of the difference comes from a bootstrap over products, with 99 % confidence; it must be
-    above 0 as a whole. If nothing is certain, and there are fewer than 20 products, then where nothing else serves, the
-    mean is taken out, with the neighbours that seem to be best, unless all seems to be worse: the mean alone gained 0
-    to 7 % on four sets of photos, and lost .3 % at worst; see docs/quality.md.
+    and by what serves. What is learned without products, the mean and neighbours, is also measured on all of them at
+    once: more products make more certain. With too few products for parts, that is all. The interval of the difference
+    comes from a bootstrap over products, with 99 % confidence; it must be above 0 as a whole. If nothing is certain, and
+    there are fewer than 20 products, then where nothing else serves, half of the mean is taken out, with the neighbours
+    that seem to be best, unless all seems to be worse: without neighbours it gained 1 to 3 % on four sets of photos,
+    and lost .2 % in the worst of 40 splits; see docs/quality.md.
 
     What is learned from products has the fewest dimensions that lose next to nothing; see _WIDTHS.
 
@@ -69,8 +70,10 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     stale = np.unique(sample.groups[~fresh])
     judged = np.isin(sample.groups, stale, invert=True) & (sample.groups >= 0)
     products = len(np.unique(sample.groups[judged]))
-    gains = _gains(sample, judged, serving, seed) if products > 1 else {}
-    certain = {kind: gain for kind, gain in gains.items() if gain.helps}
+    at_once = _gains(sample, [(judged, sample)], serving, judged, seed) if products > 1 else {}
+    splits = _splits(sample, seed) if products >= _LEAST_PRODUCTS else []
+    gains = _gains(sample, splits, serving, judged, seed) or at_once
+    certain = {kind: gain for kind, gain in gains.items() if gain.helps or at_once.get(kind, gain).helps}
     if not certain and products < _ENOUGH_PRODUCTS:
         return _without_certainty(sample, serving, gains)
     kind = _best(certain or gains)
@@ -78,7 +81,7 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     if certain:
         learned = _projections(sample, by_products=kind.method == PRODUCTS)
         projection = replace(learned[kind.method, kind.dimensions], neighbours=kind.neighbours)
-    return Choice(projection, _learning(kind.method, sample, gains[kind]))
+    return Choice(projection, _learning(kind.method, sample, at_once.get(kind, gains[kind])))
 
 
 def _best(gains: Mapping[_Kind, MeasuredGain]) -> _Kind:
@@ -117,12 +120,21 @@ def _learning(method: str, sample: Sample, gain: MeasuredGain | None = None) -> 
     return Learning(method, len(sample.vectors), sample.products, sample.judgements, gain)
 
 
-def _gains(sample: Sample, judged: np.ndarray, serving: Projection | None, seed: int) -> dict[_Kind, MeasuredGain]:
-    """Return what each kind gains over what serves, on the judged images, part by part."""
+def _gains(
+    sample: Sample,
+    splits: Iterable[tuple[np.ndarray, Sample]],
+    serving: Projection | None,
+    judged: np.ndarray,
+    seed: int,
+) -> dict[_Kind, MeasuredGain]:
+    """Return what each kind gains over what serves, on the judged images, part by part.
+
+    A split is a part of the images, and what is learned from for it; from the whole sample, without its products.
+    """
     before: list[np.ndarray] = []
     groups: list[np.ndarray] = []
     after: dict[_Kind, list[np.ndarray]] = {}
-    for part, learned_from in _splits(sample, judged, seed):
+    for part, learned_from in splits:
         vectors, shown = measure.limited(sample.vectors[part & judged], sample.groups[part & judged], seed)
         if len(np.unique(shown)) < 2:  # there is nothing else to find
             continue
@@ -138,11 +150,8 @@ def _gains(sample: Sample, judged: np.ndarray, serving: Projection | None, seed:
     return {kind: _gain(before, found, groups, seed) for kind, found in after.items()}
 
 
-def _splits(sample: Sample, judged: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, Sample]]:
-    """Yield parts of the images, and what is learned from for each: the others, or all if there are few products."""
-    if len(np.unique(sample.groups[judged])) < _LEAST_PRODUCTS:
-        yield judged, sample
-        return
+def _splits(sample: Sample, seed: int) -> Iterator[tuple[np.ndarray, Sample]]:
+    """Yield parts of the images, and what is learned from for each: the others."""
     for part in measure.parts(sample.groups, _PARTS, seed):
         yield part, sample.only(~part)
 

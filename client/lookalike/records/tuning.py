@@ -62,8 +62,8 @@ class Learning:
     """The learning says what a derived space was learned from.
 
     Attributes:
-        method: `mean` (the mean is taken out), `products` (which images show the same product), or `unlabelled` (the
-            vectors alone).
+        method: `mean` (half of the mean is taken out), `products` (which images show the same product), or `unlabelled`
+            (the vectors alone).
         images: how many images.
         products: how many products of two or more images.
         judgements: how many pairs of images that users judged.

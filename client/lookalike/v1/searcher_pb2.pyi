@@ -506,7 +506,7 @@ class Learning(_message.Message):
     TELLS_VARIANTS_APART_FIELD_NUMBER: _builtins.int
     GAIN_FIELD_NUMBER: _builtins.int
     method: _builtins.str
-    """`mean`: the mean of the project's vectors is taken out. `products`: it was learned which images show the same product.
+    """`mean`: half of the mean of the project's vectors is taken out. `products`: it was learned which images show the same product.
     `unlabelled`: from the vectors alone. 1 to 40 letters of a to z, `-` or `_`.
     """
     image_count: _builtins.int
