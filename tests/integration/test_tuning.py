@@ -169,7 +169,7 @@ async def test_an_index_that_is_due_comes_before_learning(writer: Writer, databa
     assert await may_learn(MIN_IMAGES)
 
 
-async def test_the_mean_is_taken_out_where_products_are_too_few_to_measure(
+async def test_half_of_the_mean_is_taken_out_where_products_are_too_few_to_measure(
     writer: Writer, client: Client, background: Background
 ) -> None:
     await client.update_project(writer.project, tuning_policy=TuningPolicy.AUTO)
@@ -180,7 +180,7 @@ async def test_the_mean_is_taken_out_where_products_are_too_few_to_measure(
     assert learning
     assert (learning.method, learning.gain, tuned.spaces[0].source) == ("mean", None, SPACE)
     vectors, _ = clusters(MIN_IMAGES // 4)
-    centred = vectors - vectors.astype(np.float16).astype(np.float64).mean(axis=0)
+    centred = vectors - vectors.astype(np.float16).astype(np.float64).mean(axis=0) / 2
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     found = await writer.stub.Search(wire.SearchRequest(project=writer.project, sha256=sha256(3), limit=5))
     assert [hit.sha256 for hit in found.hits] == [sha256(int(n)) for n in np.argsort(-(centred @ centred[3]))[:5]]

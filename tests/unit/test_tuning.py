@@ -53,6 +53,18 @@ def test_what_is_not_certain_is_not_chosen() -> None:
     assert chosen(shop(24, noise=0.01)).projection is None
 
 
+def test_what_needs_no_products_is_measured_on_all_of_them_at_once() -> None:
+    """Of these 24 products, no third is enough for certainty."""
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(24), 4)
+    vectors = (random.normal(size=(24, 60))[groups] / 60**0.5 + 0.35 * random.normal(size=(96, 60))).astype(np.float32)
+    choice = chosen(Sample(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), groups, NO_PAIRS, NO_PAIRS))
+    assert choice.projection
+    assert choice.learning.method == "mean"
+    assert choice.learning.gain
+    assert choice.learning.gain.low > 0
+
+
 def test_only_products_that_came_later_are_measured() -> None:
     """A product with one image from before counts as known to what serves."""
     sample = shop(24)
