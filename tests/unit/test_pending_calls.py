@@ -104,40 +104,72 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
 
 
 class _Taking(grpc.aio.ServerInterceptor):
-    """Calls wait for five seconds; once the queue is full, none gets in."""
+    """Calls wait for so many seconds; once the queue is full, none gets in."""
 
     def __init__(self, measured: pending.Pending) -> None:
-        self.measured, self.is_full = measured, False
+        self.measured, self.is_full, self.wait = measured, False, 5.0
 
     async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
         if self.is_full:
             return None
-        CLOCK.now += 5
+        CLOCK.now += self.wait
         return self.measured.own(handler_call_details)
 
 
-async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+async def taking(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Taking]:
     monkeypatch.setattr(pending, "time", CLOCK)
     measured = pending.Pending()
     taking = _Taking(measured)
     server = grpc.aio.server(interceptors=[taking])
     measured.listen(server)
     await server.start()
-
-    async def measure() -> None:
-        measured.check("/any/Method", 60)
-        own = [task for task in asyncio.all_tasks() if "Pending._measure" in repr(task.get_coro())]
-        await asyncio.gather(*own)
-
     async with measured:
-        await measure()
-        CLOCK.now += 1
-        taking.is_full = True
-        await measure()
-        CLOCK.now += 4.5
-        with pytest.raises(LateTaken):
-            measured.check("/any/Method", 5)
+        yield taking
     await server.stop(None)
+
+
+async def measure(measured: pending.Pending) -> None:
+    CLOCK.now += 1
+    measured.check("/any/Method", 60)
+    own = [task for task in asyncio.all_tasks() if "Pending._measure" in repr(task.get_coro())]
+    await asyncio.gather(*own)
+
+
+async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(taking: _Taking) -> None:
+    await measure(taking.measured)
+    taking.is_full = True
+    await measure(taking.measured)
+    CLOCK.now += 4.5
+    with pytest.raises(LateTaken):
+        taking.measured.check("/any/Method", 5)
+
+
+async def test_the_threads_of_a_server_interrupt_nobody_while_calls_wait_for_long_or_the_queue_is_full(
+    taking: _Taking,
+) -> None:
+    """Measured by what a call of the server's own waits: five seconds, nothing, until the queue is full, nothing."""
+    found = [_policies()]
+    for taking.wait, taking.is_full in ((5.0, False), (0.0, False), (0.0, True), (0.0, False)):
+        await measure(taking.measured)
+        found.append(_policies())
+    assert found == [{os.SCHED_OTHER}, {os.SCHED_BATCH}, {os.SCHED_OTHER}, {os.SCHED_BATCH}, {os.SCHED_OTHER}]
+
+
+async def test_the_threads_have_the_usual_policy_again_when_the_server_has_stopped() -> None:
+    measured, server = pending.Pending(), grpc.aio.server()
+    measured.listen(server)
+    await server.start()
+    async with measured:
+        await measure(measured)  # there is no such method: as if the queue were full
+        assert _policies() == {os.SCHED_BATCH}
+    await server.stop(None)
+    assert _policies() == {os.SCHED_OTHER}
+
+
+def _policies() -> set[int]:
+    """Of Python's threads, one of which is gRPC's; its others come and go."""
+    return {os.sched_getscheduler(thread.native_id or 0) for thread in threading.enumerate()}
 
 
 async def test_nobody_else_reaches_the_socket_of_the_servers_own_calls_and_it_goes_with_the_server(
