@@ -15,24 +15,23 @@ and a fifth of the calls that it had let in waited until their deadline."""
 _LEAST_RETRY_SECONDS: Final = 0.1
 
 
-def acceptable_wait(remaining: float, patience: float = PATIENCE_SECONDS) -> float:
-    """Return the seconds that a call may be expected to wait.
+def acceptable_wait(remaining: float, patience: float = PATIENCE_SECONDS, waited: float = 0.0) -> float:
+    """Return the seconds that a call may be expected to wait from now on; below 0 if it has waited for too long.
 
     Args:
         remaining: seconds until the caller's deadline; infinite if there is none.
         patience: seconds that are assumed at most.
+        waited: seconds that the call has waited already.
     """
-    return _WAITING_SHARE * min(remaining, patience)
+    return _WAITING_SHARE * min(remaining + waited, patience) - waited
 
 
-def overdue_after(remaining: float, patience: float = PATIENCE_SECONDS) -> float:
+def overdue_after(remaining: float, patience: float = PATIENCE_SECONDS, waited: float = 0.0) -> float:
     """Return the seconds after which a call has waited for so long that newer ones, which can be in time, go first.
 
-    Args:
-        remaining: seconds until the caller's deadline when it began to wait; infinite if there is none.
-        patience: seconds that are assumed at most.
+    For the arguments see `acceptable_wait`.
     """
-    return _OVERDUE_SHARE * min(remaining, patience)
+    return _OVERDUE_SHARE * min(remaining + waited, patience) - waited
 
 
 def retry_after(expected_wait: float) -> float:

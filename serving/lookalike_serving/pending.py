@@ -100,8 +100,8 @@ class Pending:
             self._scheduling.note(self._wait_seconds)
         return self._handler
 
-    def check(self, method: str, remaining: float) -> None:
-        """Refuse a call that was just taken if it has waited for too long already.
+    def check(self, method: str, remaining: float) -> float:
+        """Return the seconds that a call has waited that was just taken, and refuse it if that was too long.
 
         Args:
             method: its full name, with both slashes.
@@ -111,10 +111,11 @@ class Pending:
             LateTaken: it has.
         """
         if self._channel is None:
-            return
+            return 0.0
         waited = self._waited(self._channel, method)
-        if waited > acceptable_wait(remaining + waited):
+        if acceptable_wait(remaining, waited=waited) < 0:
             raise LateTaken(waited, retry_after(waited))
+        return waited
 
     def _waited(self, channel: grpc.aio.Channel, method: str) -> float:
         """Return the seconds that a call has waited that is taken now, and keep measuring, by calls of its method."""

@@ -156,6 +156,10 @@ async def test_a_call_that_would_wait_too_long_for_its_deadline_is_refused_at_on
         with pytest.raises(QuotaExceeded):
             calls.admission.check("a", 2)  # and before anything is done for it
         calls.admission.check("a", 4)
+        with pytest.raises(QuotaExceeded):
+            calls.admission.check("a", 3, waited=1)  # 0.4 of 4 s, of which one is gone
+        with pytest.raises(QuotaExceeded):
+            await calls.admission.take("a", 3, waited=1)
         calls.admission.check("b", 2)
         assert not any(task.done() for wait in waits for task in wait)
         assert not (await calls.begin("a4", remaining=4))[0].done()

@@ -21,6 +21,7 @@ from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServ
 from lookalike_serving import pending
 from lookalike_serving.errors import Context, LateTaken
 from lookalike_serving.pending import MAX_PENDING
+from lookalike_serving.rpc import time_waited
 from lookalike_serving.server import Server
 from tests.small_server import small_server
 
@@ -31,10 +32,14 @@ RESETS = FLOOD - MAX_PENDING - 2  # gRPC lets one more in, and one has been hand
 
 @dataclass
 class Clock:
-    """What time it is for those who measure; each GetModel takes `late` seconds of the event loop."""
+    """What time it is for those who measure; each GetModel takes `late` seconds of the event loop.
+
+    The last one had `waited` before.
+    """
 
     now: float = 1000.0
     late: float = 0.0
+    waited: float = 0.0
 
     def monotonic(self) -> float:
         return self.now
@@ -46,6 +51,7 @@ CLOCK = Clock()
 class Servicer(EmbedderServiceServicer):
     async def GetModel(self, request: wire.GetModelRequest, context: Context) -> wire.GetModelResponse:  # noqa: N802
         CLOCK.now += CLOCK.late
+        CLOCK.waited = time_waited()
         return wire.GetModelResponse()
 
 
@@ -99,6 +105,7 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
         assert (info.reason, info.metadata["waited_seconds"]) == ("OVERLOADED", "5.000")
         assert 5 <= retry.retry_delay.ToSeconds() <= 10
         await stub.GetModel(wire.GetModelRequest(), timeout=60)
+        assert CLOCK.waited == 5  # so that those who let it wait further know
         CLOCK.now += 20
         await stub.GetModel(wire.GetModelRequest(), timeout=5)  # that was long ago
 

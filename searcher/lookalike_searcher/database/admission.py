@@ -87,26 +87,28 @@ class Admission:
         """Say whether any call waits for a place of its project."""
         return any(places.waiting for places in self._projects.values())
 
-    def check(self, project_name: str, remaining: float) -> None:
+    def check(self, project_name: str, remaining: float, waited: float = 0.0) -> None:
         """Refuse a call that `take` would refuse, before any work is done for it.
 
         Args:
             project_name: the name of the project.
             remaining: seconds until the caller's deadline; infinite if there is none.
+            waited: seconds that the call has waited before it came here.
 
         Raises:
             DomainError: the call would wait too long; see `refuse`.
         """
         places = self._projects.get(project_name)
         if places and not places.free:
-            self._check(places, project_name, acceptable_wait(remaining, self._patience))
+            self._check(places, project_name, acceptable_wait(remaining, self._patience, waited))
 
-    async def take(self, project_name: str, remaining: float) -> None:
+    async def take(self, project_name: str, remaining: float, waited: float = 0.0) -> None:
         """Take one of the project's places. Whoever has taken it must give it back.
 
         Args:
             project_name: the name of the project.
             remaining: seconds until the caller's deadline; infinite if there is none.
+            waited: seconds that the call has waited before it came here.
 
         Raises:
             DomainError: the call would wait too long, or has; see `refuse`.
@@ -119,8 +121,8 @@ class Admission:
             places.free -= 1
             places.last_end = now
             return
-        self._check(places, project_name, acceptable_wait(remaining, self._patience))
-        overdue = now + overdue_after(remaining, self._patience)
+        self._check(places, project_name, acceptable_wait(remaining, self._patience, waited))
+        overdue = now + overdue_after(remaining, self._patience, waited)
         waiter = _Waiter(overdue, now + min(remaining, self._patience))
         places.waiting.append(waiter)
         try:
