@@ -10,7 +10,7 @@ from lookalike._transport.call_context import REQUEST_ID
 from lookalike_embedder.image import Info, Pixels
 from lookalike_embedder.text import Tokens
 from lookalike_serving.fingerprint import Fingerprint
-from lookalike_serving.patience import acceptable_wait
+from lookalike_serving.patience import overdue_after
 
 
 class Lane(StrEnum):
@@ -121,5 +121,5 @@ class Job:
         return time.monotonic() >= self.deadline
 
     def is_overdue(self) -> bool:
-        """Return whether it has waited for longer than it was expected to when it was admitted."""
-        return time.monotonic() - self.entered > acceptable_wait(self.deadline - self.entered)
+        """Return whether it has waited for much longer than it was expected to when it was admitted."""
+        return time.monotonic() - self.entered > overdue_after(self.deadline - self.entered)

@@ -3,8 +3,9 @@
 Interactive jobs go first. Bulk jobs are decoded no further ahead than the next batches need, so that pixels do not pile
 up. They get every ninth turn of the decoders at least, so that they never starve.
 
-Within a lane the oldest goes first. But where calls take longer than was expected when they were admitted, the newest
-interactive job does, as it can still be answered in time (adaptive LIFO; Maurer: "Fail at scale", ACM Queue 2015).
+Within a lane the oldest goes first. But where calls take much longer than was expected when they were admitted, the
+newest interactive job does, as it can still be answered in time (adaptive LIFO; Maurer: "Fail at scale", ACM Queue
+2015).
 """
 
 import threading

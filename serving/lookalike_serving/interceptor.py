@@ -12,7 +12,7 @@ from lookalike_serving.errors import Context, StatusTable
 from lookalike_serving.intake import Intake
 from lookalike_serving.parsing import Limits, Parser
 from lookalike_serving.pending import Pending
-from lookalike_serving.rpc import Observe, Rpc, time_remaining, unobserved
+from lookalike_serving.rpc import Observe, Rpc, note_wait, time_remaining, unobserved
 from lookalike_serving.security.authentication import Guard
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -102,7 +102,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         async def answer(_: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401
             async with self._rpc(method, context, logging.DEBUG) as rpc:
                 if is_ours:
-                    self._pending.check(f"/{method}", time_remaining())
+                    note_wait(self._pending.check(f"/{method}", time_remaining()))
                 await rpc.admit()
                 async with self._intake.request(context, parser) as request:
                     return await serve(rpc.permitted(request), context)

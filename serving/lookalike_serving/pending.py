@@ -21,12 +21,13 @@ import grpc
 from lookalike.constants import ChannelOptions
 from lookalike_serving.errors import LateTaken
 from lookalike_serving.patience import acceptable_wait, retry_after
+from lookalike_serving.scheduling import Scheduling
 
 logger = logging.getLogger(__name__)
 
 MAX_PENDING: Final = 128
 """So many calls of a service may wait until the event loop takes them. gRPC resets those that arrive then (its own
-number is 3,000), without a reason, in 0.09 to 0.14 ms of a processor; to refuse one with a reason takes 0.7 to 0.9.
+number is 3,000), without a reason, in 0.02 to 0.03 ms of a processor; to refuse one with a reason takes 0.25 to 0.29.
 With 64, bursts of 100 calls lost some; with 256, overloaded searchers answered less: see docs/capacity.md."""
 OPTIONS: Final[ChannelOptions] = [
     ("grpc.server.max_pending_requests", MAX_PENDING),
@@ -47,6 +48,7 @@ class Pending:
         self._sent: float | None = None  # since when one waits now
         self._next = -math.inf  # when the next one may be made; infinite while there is one
         self._secret = secrets.token_hex()
+        self._scheduling = Scheduling()
         self._tasks: set[asyncio.Task[None]] = set()
         self._folder = self._address = ""
         self._channel: grpc.aio.Channel | None = None
@@ -82,6 +84,7 @@ class Pending:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._scheduling.note(0.0)
         if channel:
             await channel.close()
         if self._folder:
@@ -94,10 +97,11 @@ class Pending:
         if self._sent is not None:
             self._measured = time.monotonic()
             self._wait_seconds, self._sent = self._measured - self._sent, None
+            self._scheduling.note(self._wait_seconds)
         return self._handler
 
-    def check(self, method: str, remaining: float) -> None:
-        """Refuse a call that was just taken if it has waited for too long already.
+    def check(self, method: str, remaining: float) -> float:
+        """Return the seconds that a call has waited that was just taken, and refuse it if that was too long.
 
         Args:
             method: its full name, with both slashes.
@@ -107,10 +111,11 @@ class Pending:
             LateTaken: it has.
         """
         if self._channel is None:
-            return
+            return 0.0
         waited = self._waited(self._channel, method)
-        if waited > acceptable_wait(remaining + waited):
+        if acceptable_wait(remaining, waited=waited) < 0:
             raise LateTaken(waited, retry_after(waited))
+        return waited
 
     def _waited(self, channel: grpc.aio.Channel, method: str) -> float:
         """Return the seconds that a call has waited that is taken now, and keep measuring, by calls of its method."""
@@ -133,6 +138,7 @@ class Pending:
             own: Any = channel.unary_unary(method)
             await own(b"", metadata=((_KEY, self._secret),))
         except grpc.aio.AioRpcError:  # the queue is full, or the server ends
+            self._scheduling.note(math.inf)
             if self._is_fresh(now := time.monotonic()):
                 self._measured = now  # a full queue takes as long as before
             else:

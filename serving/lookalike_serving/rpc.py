@@ -24,6 +24,7 @@ from lookalike_serving.security.permissions import NOBODYS, OPEN, PERMISSIONS
 logger = logging.getLogger("lookalike_serving.interceptor")  # the name that operators filter by
 
 _DEADLINE: Final[ContextVar[float]] = ContextVar("deadline", default=math.inf)
+_WAITED: Final[ContextVar[float]] = ContextVar("waited", default=0.0)
 
 _LEVELS: Final = {
     grpc.StatusCode.INTERNAL: logging.WARNING,
@@ -45,6 +46,16 @@ def time_remaining() -> float:
     It is infinite if there is no deadline, and outside of an RPC.
     """
     return max(0.0, _DEADLINE.get() - time.monotonic())
+
+
+def note_wait(seconds: float) -> None:
+    """Note how long the RPC that this task serves had waited when the event loop took it."""
+    _WAITED.set(seconds)
+
+
+def time_waited() -> float:
+    """Return what `note_wait` has noted for this task's RPC, or for that of the task that started it; 0 without one."""
+    return _WAITED.get()
 
 
 class Rpc:

@@ -26,8 +26,9 @@ from lookalike_searcher.config import Config
 from lookalike_searcher.database import admission
 from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable
+from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable, Overloaded
 from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving import rpc
 from tests import postgres
 from tests.indexer import INDEXED, Writer, sha256, vector
@@ -286,8 +287,22 @@ async def test_a_call_that_would_wait_too_long_for_any_connection_is_refused_wha
     monkeypatch.setattr(admission, "time", clock)
     async with searching(database_url, pool_size=2) as searcher:
         writer = await searcher.project()
-        async with searcher.database.connection(), searcher.database.connection():
+        async with searcher.database.reading(project_name=writer.project), searcher.database.connection():
             clock.now += 5  # in which no call ended
+            rpc.note_wait(4)  # before the event loop took it, of the 8 s that a caller without a deadline may
+            for project, refusal in ((writer.project, QuotaExceeded), ("another", Overloaded)):
+                with pytest.raises(refusal):
+                    searcher.database.check_room(project)
+            for further, refusal in (
+                (searcher.database.reading(project_name=writer.project), QuotaExceeded),
+                (searcher.database.connection(), Overloaded),
+            ):
+                with pytest.raises(refusal):
+                    async with asyncio.timeout(20), further:
+                        pass
+            rpc.note_wait(0)
+        async with searcher.database.connection(), searcher.database.connection():
+            clock.now += 5
             with pytest.raises(grpc.aio.AioRpcError) as caught:  # its caller waits for less long than others
                 await searcher.stub.ListProjects(wire.ListProjectsRequest(), timeout=10)
             assert errors.from_rpc(caught.value, "").reason == "OVERLOADED"

@@ -156,6 +156,10 @@ async def test_a_call_that_would_wait_too_long_for_its_deadline_is_refused_at_on
         with pytest.raises(QuotaExceeded):
             calls.admission.check("a", 2)  # and before anything is done for it
         calls.admission.check("a", 4)
+        with pytest.raises(QuotaExceeded):
+            calls.admission.check("a", 3, waited=1)  # 0.4 of 4 s, of which one is gone
+        with pytest.raises(QuotaExceeded):
+            await calls.admission.take("a", 3, waited=1)
         calls.admission.check("b", 2)
         assert not any(task.done() for wait in waits for task in wait)
         assert not (await calls.begin("a4", remaining=4))[0].done()
@@ -168,22 +172,25 @@ def test_refused_callers_are_told_to_come_back_at_different_times() -> None:
     assert all(0.5 <= delay <= 1 for delay in delays)
 
 
-async def test_where_calls_take_longer_than_expected_who_cannot_make_it_is_refused_and_the_newest_is_served(
+async def test_where_calls_take_much_longer_than_expected_who_cannot_make_it_is_refused_and_the_newest_is_served(
     clock: Clock,
 ) -> None:
     async with Calls(1) as calls:
         await calls.begin("a1")
-        [late] = await calls.begin("a2", remaining=0.9)
-        [old] = await calls.begin("a3", remaining=2)
-        clock.now += 0.85
-        [newer] = await calls.begin("a4", remaining=4)
+        [late] = await calls.begin("a2", remaining=1.3)
+        [halfway] = await calls.begin("a3", remaining=2.5)
+        [old] = await calls.begin("a4", remaining=2)
+        clock.now += 1.25
+        [newer] = await calls.begin("a5", remaining=4)
         await calls.end("a1")
         assert await reason_of(late) == "PROJECT_BUSY"  # it has 0.05 s left
-        assert calls.inside == ["a4"]  # a3 has waited for more than 0.4 of its 2 s
-        await calls.end("a4")
-        assert calls.inside == ["a3"]
+        assert calls.inside == ["a3"]  # it has waited for half of its time, which is no more than may happen
         await calls.end("a3")
-        await asyncio.gather(old, newer)
+        assert calls.inside == ["a5"]  # a4 has waited for more than 0.6 of its 2 s
+        await calls.end("a5")
+        assert calls.inside == ["a4"]
+        await calls.end("a4")
+        await asyncio.gather(halfway, old, newer)
 
 
 @pytest.mark.parametrize("remaining", [2, math.inf])

@@ -21,6 +21,7 @@ from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServ
 from lookalike_serving import pending
 from lookalike_serving.errors import Context, LateTaken
 from lookalike_serving.pending import MAX_PENDING
+from lookalike_serving.rpc import time_waited
 from lookalike_serving.server import Server
 from tests.small_server import small_server
 
@@ -31,10 +32,14 @@ RESETS = FLOOD - MAX_PENDING - 2  # gRPC lets one more in, and one has been hand
 
 @dataclass
 class Clock:
-    """What time it is for those who measure; each GetModel takes `late` seconds of the event loop."""
+    """What time it is for those who measure; each GetModel takes `late` seconds of the event loop.
+
+    The last one had `waited` before.
+    """
 
     now: float = 1000.0
     late: float = 0.0
+    waited: float = 0.0
 
     def monotonic(self) -> float:
         return self.now
@@ -46,6 +51,7 @@ CLOCK = Clock()
 class Servicer(EmbedderServiceServicer):
     async def GetModel(self, request: wire.GetModelRequest, context: Context) -> wire.GetModelResponse:  # noqa: N802
         CLOCK.now += CLOCK.late
+        CLOCK.waited = time_waited()
         return wire.GetModelResponse()
 
 
@@ -87,57 +93,95 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
     monkeypatch.setattr(pending, "time", CLOCK)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = EmbedderServiceStub(channel)
-        CLOCK.late = 5.0
-        await stub.GetModel(wire.GetModelRequest(), timeout=5)  # the server's own call is taken after it
-        CLOCK.late = 0.0
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.GetModel(wire.GetModelRequest(), timeout=5)
+        refused = None
+        async with asyncio.timeout(60):
+            while refused is None:
+                CLOCK.late = 5.0
+                await stub.GetModel(wire.GetModelRequest(), timeout=60)  # most often, the server's own call comes after
+                CLOCK.late = 0.0
+                try:
+                    await stub.GetModel(wire.GetModelRequest(), timeout=5)
+                except grpc.aio.AioRpcError as error:
+                    refused = error
         info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-        status = rpc_status.from_call(caught.value)
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        status = rpc_status.from_call(refused)
+        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert all(status.details[number].Unpack(detail) for number, detail in enumerate((info, retry)))
         assert (info.reason, info.metadata["waited_seconds"]) == ("OVERLOADED", "5.000")
         assert 5 <= retry.retry_delay.ToSeconds() <= 10
         await stub.GetModel(wire.GetModelRequest(), timeout=60)
+        assert CLOCK.waited == 5  # so that those who let it wait further know
         CLOCK.now += 20
         await stub.GetModel(wire.GetModelRequest(), timeout=5)  # that was long ago
 
 
 class _Taking(grpc.aio.ServerInterceptor):
-    """Calls wait for five seconds; once the queue is full, none gets in."""
+    """Calls wait for so many seconds; once the queue is full, none gets in."""
 
     def __init__(self, measured: pending.Pending) -> None:
-        self.measured, self.is_full = measured, False
+        self.measured, self.is_full, self.wait = measured, False, 5.0
 
     async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
         if self.is_full:
             return None
-        CLOCK.now += 5
+        CLOCK.now += self.wait
         return self.measured.own(handler_call_details)
 
 
-async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+async def taking(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Taking]:
     monkeypatch.setattr(pending, "time", CLOCK)
     measured = pending.Pending()
     taking = _Taking(measured)
     server = grpc.aio.server(interceptors=[taking])
     measured.listen(server)
     await server.start()
-
-    async def measure() -> None:
-        measured.check("/any/Method", 60)
-        own = [task for task in asyncio.all_tasks() if "Pending._measure" in repr(task.get_coro())]
-        await asyncio.gather(*own)
-
     async with measured:
-        await measure()
-        CLOCK.now += 1
-        taking.is_full = True
-        await measure()
-        CLOCK.now += 4.5
-        with pytest.raises(LateTaken):
-            measured.check("/any/Method", 5)
+        yield taking
     await server.stop(None)
+
+
+async def measure(measured: pending.Pending) -> None:
+    CLOCK.now += 1
+    measured.check("/any/Method", 60)
+    own = [task for task in asyncio.all_tasks() if "Pending._measure" in repr(task.get_coro())]
+    await asyncio.gather(*own)
+
+
+async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(taking: _Taking) -> None:
+    await measure(taking.measured)
+    taking.is_full = True
+    await measure(taking.measured)
+    CLOCK.now += 4.5
+    with pytest.raises(LateTaken):
+        taking.measured.check("/any/Method", 5)
+
+
+async def test_the_threads_of_a_server_interrupt_nobody_while_calls_wait_for_long_or_the_queue_is_full(
+    taking: _Taking,
+) -> None:
+    """Measured by what a call of the server's own waits: five seconds, nothing, until the queue is full, nothing."""
+    found = [_policies()]
+    for taking.wait, taking.is_full in ((5.0, False), (0.0, False), (0.0, True), (0.0, False)):
+        await measure(taking.measured)
+        found.append(_policies())
+    assert found == [{os.SCHED_OTHER}, {os.SCHED_BATCH}, {os.SCHED_OTHER}, {os.SCHED_BATCH}, {os.SCHED_OTHER}]
+
+
+async def test_the_threads_have_the_usual_policy_again_when_the_server_has_stopped() -> None:
+    measured, server = pending.Pending(), grpc.aio.server()
+    measured.listen(server)
+    await server.start()
+    async with measured:
+        await measure(measured)  # there is no such method: as if the queue were full
+        assert _policies() == {os.SCHED_BATCH}
+    await server.stop(None)
+    assert _policies() == {os.SCHED_OTHER}
+
+
+def _policies() -> set[int]:
+    """Of Python's threads, one of which is gRPC's; its others come and go."""
+    return {os.sched_getscheduler(thread.native_id or 0) for thread in threading.enumerate()}
 
 
 async def test_nobody_else_reaches_the_socket_of_the_servers_own_calls_and_it_goes_with_the_server(

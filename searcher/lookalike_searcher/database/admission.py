@@ -6,8 +6,8 @@ busy projects, the connections are the limit, and with one, its share is.
 A queue that is long helps nobody: what leaves it late is answered to callers who have gone. So a call may wait only if
 the pace at which calls now end says that it will not wait long, measured by its own deadline; otherwise it is refused
 at once. Nichols and Jacobson ("Controlling queue delay", ACM Queue 2012) bound a queue by time in this way, not by
-length. Where the estimate was wrong, and calls wait longer, the newest are served first, as they can still be answered
-(adaptive LIFO; Maurer: "Fail at scale", ACM Queue 2015).
+length. Where the estimate was wrong, and calls wait much longer, the newest are served first, as they can still be
+answered (adaptive LIFO; Maurer: "Fail at scale", ACM Queue 2015).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Final
 
 from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.errors import DomainError
-from lookalike_serving.patience import acceptable_wait, retry_after
+from lookalike_serving.patience import acceptable_wait, overdue_after, retry_after
 
 MAX_WAITING: Final = 200
 """So many calls may wait for one share at most, however quick they are, as each needs memory."""
@@ -33,10 +33,12 @@ Refuse = Callable[[str, int, float, float], DomainError]
 
 @dataclass(eq=False)
 class _Waiter:
-    """A call that waits for a place: since when, until when it is worth it, and how it is told, by `time.monotonic`."""
+    """A call that waits for a place: until when newer ones let it go first, its deadline, and how it is told.
 
-    since: float
-    acceptable_wait: float
+    Times are those of `time.monotonic`.
+    """
+
+    overdue: float
     deadline: float
     admitted: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -85,26 +87,28 @@ class Admission:
         """Say whether any call waits for a place of its project."""
         return any(places.waiting for places in self._projects.values())
 
-    def check(self, project_name: str, remaining: float) -> None:
+    def check(self, project_name: str, remaining: float, waited: float = 0.0) -> None:
         """Refuse a call that `take` would refuse, before any work is done for it.
 
         Args:
             project_name: the name of the project.
             remaining: seconds until the caller's deadline; infinite if there is none.
+            waited: seconds that the call has waited before it came here.
 
         Raises:
             DomainError: the call would wait too long; see `refuse`.
         """
         places = self._projects.get(project_name)
         if places and not places.free:
-            self._check(places, project_name, acceptable_wait(remaining, self._patience))
+            self._check(places, project_name, acceptable_wait(remaining, self._patience, waited))
 
-    async def take(self, project_name: str, remaining: float) -> None:
+    async def take(self, project_name: str, remaining: float, waited: float = 0.0) -> None:
         """Take one of the project's places. Whoever has taken it must give it back.
 
         Args:
             project_name: the name of the project.
             remaining: seconds until the caller's deadline; infinite if there is none.
+            waited: seconds that the call has waited before it came here.
 
         Raises:
             DomainError: the call would wait too long, or has; see `refuse`.
@@ -117,9 +121,9 @@ class Admission:
             places.free -= 1
             places.last_end = now
             return
-        acceptable = acceptable_wait(remaining, self._patience)
-        self._check(places, project_name, acceptable)
-        waiter = _Waiter(now, acceptable, now + min(remaining, self._patience))
+        self._check(places, project_name, acceptable_wait(remaining, self._patience, waited))
+        overdue = now + overdue_after(remaining, self._patience, waited)
+        waiter = _Waiter(overdue, now + min(remaining, self._patience))
         places.waiting.append(waiter)
         try:
             await waiter.admitted
@@ -152,7 +156,7 @@ class Admission:
         while waiting:
             oldest = waiting[0]
             is_late = oldest.deadline < needed
-            overloaded = not is_late and now - oldest.since > oldest.acceptable_wait
+            overloaded = not is_late and now > oldest.overdue
             waiter = waiting.pop() if overloaded else waiting.popleft()
             if waiter.admitted.done():  # it was cancelled just now
                 continue

@@ -11,7 +11,7 @@ from lookalike_searcher.database.connection import FAILURES, NET_SECONDS
 from lookalike_searcher.errors import Overloaded
 from lookalike_searcher.metrics import Metrics
 from lookalike_serving.patience import PATIENCE_SECONDS
-from lookalike_serving.rpc import time_remaining
+from lookalike_serving.rpc import time_remaining, time_waited
 
 if TYPE_CHECKING:
     import asyncpg
@@ -49,9 +49,9 @@ class Lender:
 
     def check(self, admission: Admission, project_name: str) -> None:
         """Refuse a call that `borrow` would refuse. Raises QuotaExceeded, Overloaded."""
-        remaining = time_remaining()
-        admission.check(project_name, remaining)
-        self._all.check(_ALL, remaining)
+        remaining, waited = time_remaining(), time_waited()
+        admission.check(project_name, remaining, waited)
+        self._all.check(_ALL, remaining, waited)
 
     async def borrow(self, admission: Admission | None, project_name: str) -> "Lent":
         """Return a connection, when the project's share has a place, and the pool has one.
@@ -64,7 +64,7 @@ class Lender:
         began = time.perf_counter()
         try:
             if admission and project_name:
-                await admission.take(project_name, time_remaining())
+                await admission.take(project_name, time_remaining(), time_waited())
             try:
                 return await self._lent()
             except BaseException:
@@ -112,7 +112,7 @@ class Lender:
     async def _lent(self) -> "Lent":
         self._waiting += 1
         try:
-            await self._all.take(_ALL, time_remaining())
+            await self._all.take(_ALL, time_remaining(), time_waited())
             try:
                 return self._rested() or await self._acquired()
             except BaseException:

@@ -95,6 +95,11 @@ def _figures(name: str, quiet: Sequence[float], loud: Sequence[Tally], deadline:
             _worst([turn.refused_p50_ms for turn in loud]),
             "since it was sent; the worst turn",
         ),
+        Figure(
+            f"{name}_generator_cores",
+            max(turn.generator_cores for turn in loud),
+            "that the generator took, of its own one; the worst turn",
+        ),
         *(Figure(f"{name}_answers.{short}", statuses[status]) for status, short in _STATUSES.items()),
         Figure(f"{name}_answers.other", others),
     ]

@@ -25,6 +25,7 @@ class Tally:
         ok_p50, ok_p99: seconds of these from when they were due; None without any.
         refused_p50_ms: how long a refusal took from when it was sent; None without any.
         late_ms: the 99th percentile of how late the generator sent.
+        generator_cores: the processors that the generator took.
         described: the same in a sentence.
     """
 
@@ -39,6 +40,7 @@ class Tally:
         self.per_second = len(ok) / (end - began)
         self.ok_p50, self.ok_p99 = (float(np.quantile(ok, of)) if ok else None for of in (0.5, 0.99))
         self.refused_p50_ms = milliseconds(refused) if refused else None
+        self.generator_cores = cores
         self.late_ms = milliseconds([answer.sent - answer.due for answer in due], 0.99) if due else 0.0
         self._is_behind = self.late_ms > plan.deadline * _LATE_SHARE * 1000 or sent < _LEAST_SENT * len(due)
         offered = f"{len(due) / (end - began):,.1f} calls/s for {end - began:.0f} s"
