@@ -5,12 +5,12 @@ from typing import Final
 
 PATIENCE_SECONDS: Final = 20.0
 """Callers without a deadline are taken to wait so long for their answer."""
-_WAITING_SHARE: Final = 0.4
+_WAITING_SHARE: Final = 0.3
 """A call may be expected to wait for this share of the time that its caller gives it. The rest is for slower times:
 behind a queue as long as the deadline, nearly all work is done for callers who have gone."""
-_OVERDUE_SHARE: Final = 0.6
-"""A call that has waited for this share of its time has waited for longer than was expected. It is half as much again
-as was acceptable, since waits vary. With 0.4 for both, an overloaded embedder served the newest first most of the time,
+_OVERDUE_SHARE: Final = 0.5
+"""A call that has waited for this share of its time has waited for longer than was expected. It is two thirds more than
+was acceptable, since waits vary. With 0.4 for both, an overloaded embedder served the newest first most of the time,
 and a fifth of the calls that it had let in waited until their deadline."""
 _LEAST_RETRY_SECONDS: Final = 0.1
 

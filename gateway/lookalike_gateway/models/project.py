@@ -49,7 +49,9 @@ class MeasuredGain(Answer):
 class Learning(Answer):
     """A derived space was learned from this."""
 
-    method: str = Field(description="`mean`: half of the mean is taken out; `products`: which images show the same product.")
+    method: str = Field(
+        description="`mean`: half of the mean is taken out; `products`: which images show the same product."
+    )
     images: Count = Field(description="From so many images.")
     products: Count = Field(description="From so many products of two or more images.")
     judgements: Count = Field(description="From so many pairs of images that users judged.")

@@ -16,7 +16,7 @@ from lookalike_searcher.database import halfvec
 from lookalike_searcher.duplicates.neighbours import Pairs
 
 _FIRST: Final = 95
-"""With the length of the others, a sketch has 96 numbers. Of photos of clothing and groceries, with vgg16-rmac512, they
+"""With the length of the others, a sketch has 96 numbers. Of photos of clothing and groceries, with R-MAC, they
 leave 0.04 % of the pairs at a least cosine of .95; 64 numbers leave twice as many. In all, this is six times as fast as
 full comparison."""
 _WORTH_ROTATING: Final = 1000
