@@ -14,10 +14,11 @@ from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
-from lookalike_searcher.search.execute import Candidates, Ranker, way_of
+from lookalike_searcher.search.execute import Candidates, Ranker
 from lookalike_searcher.search.hit import Hit, similarity
 from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Position, Ranking, Reason, Search
+from lookalike_searcher.search.way import way_of
 from lookalike_serving.errors import DomainError
 
 
@@ -81,7 +82,7 @@ async def _at_once(
     way = way_of(search, exact_threshold, project)
     space = way.space
     resolved = queries.resolve_given(space, search.query)
-    if way.why_exact or resolved is None or not space.complete:
+    if way.reason or resolved is None or not space.complete:
         return None
     try:
         admit(project)

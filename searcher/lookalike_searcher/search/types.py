@@ -1,7 +1,6 @@
-"""Define what a search asks for, and what it answers."""
+"""Define what a search asks for, and what it answers, in named tuples: each search makes them, and they cost least."""
 
 import enum
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from lookalike_searcher.images.filter import Filter
@@ -27,8 +26,7 @@ POSITION_TYPES: Final = (int, str, float, int, str, int, bool)
 """The types of a position's fields, to check a position that comes from a client."""
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """A search has a project, a query, and options.
 
     Attributes:
@@ -52,7 +50,7 @@ class Search:
     query: Query
     limit: int
     space: str = ""
-    filter: Filter = field(default_factory=Filter)
+    filter: Filter = Filter()
     min_similarity: float = -1.0
     by_product: bool = False
     exact: bool = False
@@ -113,8 +111,7 @@ class Reason(enum.Enum):
         return self is not Reason.INDEX
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(NamedTuple):
     """A ranking has hits in order of score, how they were found, and the end of this page if there are more.
 
     Attributes:
