@@ -58,8 +58,8 @@ def near(rows: Iterable[asyncpg.Record]) -> list[Near]:
 
 
 def similarity(distance: float) -> float:
-    """Return the cosine of a distance. Rounding may exceed 1."""
-    return max(-1.0, min(1.0, 1 - distance))
+    """Return the cosine of a distance, in [-1, 1], as pgvector keeps distances in [0, 2]."""
+    return 1 - distance
 
 
 def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
@@ -75,7 +75,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
             last, references = (image_id, product), []
             hit = image_id, distance, rank, product, sha256, width, height, references, reference_count
             cosine = similarity(distance)
-            found.append(Hit(*hit, cosine, score=cosine, featureless=featureless))
+            found.append(Hit(*hit, cosine, cosine, featureless))
         uri, of_product, variant, staged, labels = own
         references.append(Reference(uri, of_product, variant, staged, labels_of(labels)))
     return found
