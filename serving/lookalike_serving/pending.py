@@ -39,7 +39,7 @@ _FULL_SECONDS: Final = 0.02
 _KEY: Final = "x-lookalike-pending"
 
 
-class Pending:
+class Pending(grpc.GenericRpcHandler):
     """Pending calls have waited when they are taken; those that have for too long are refused, within this context."""
 
     def __init__(self) -> None:
@@ -87,9 +87,9 @@ class Pending:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def own(self, details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
         """Note that a call was taken. Returns its handler if it is one of our own, else None."""
-        if (_KEY, self._secret) not in (details.invocation_metadata or ()):
+        if (_KEY, self._secret) not in (handler_call_details.invocation_metadata or ()):
             return None
         if self._sent is not None:
             self._measured = time.monotonic()

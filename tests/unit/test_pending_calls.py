@@ -103,24 +103,25 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
         await stub.GetModel(wire.GetModelRequest(), timeout=5)  # that was long ago
 
 
-class _Taking(grpc.aio.ServerInterceptor):
+class _Taking(grpc.GenericRpcHandler):
     """Calls wait for five seconds; once the queue is full, none gets in."""
 
     def __init__(self, measured: pending.Pending) -> None:
         self.measured, self.is_full = measured, False
 
-    async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
         if self.is_full:
             return None
         CLOCK.now += 5
-        return self.measured.own(handler_call_details)
+        return self.measured.service(handler_call_details)
 
 
 async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "time", CLOCK)
     measured = pending.Pending()
     taking = _Taking(measured)
-    server = grpc.aio.server(interceptors=[taking])
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((taking,))
     measured.listen(server)
     await server.start()
 

@@ -94,7 +94,7 @@ class Ranker:
 
     async def _exact(self) -> Candidates:
         """Rank all images that match the filter."""
-        depth = None if self._search.by_product else self._search.depth
+        depth = None if self._search.by_product else self._way.page.depth
         return await self._find(depth, "", self._arguments)
 
     async def walk(self) -> Candidates | None:
@@ -108,7 +108,7 @@ class Ranker:
             if candidates.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
                 break  # the walk ended early
             all_seen = candidates.looked_at < depth or candidates.reach > 1 - search.min_similarity
-            if all_seen or len(candidates) > search.shortlist:
+            if all_seen or len(candidates) > self._way.page.shortlist:
                 return candidates  # otherwise they show few products, or the page before has missed better ones
             depth *= _DEEPER
         self._too_deep = ef_search is None
@@ -125,18 +125,18 @@ class Ranker:
         return await self._find(depth, statements.AS_ASKED, self._arguments)
 
     async def _find(self, depth: int | None, limit: str, further: Sequence[object]) -> Candidates:
-        search, after, reranked = self._search, self._search.start, bool(self._search.reranked)
+        search, page, after = self._search, self._way.page, self._way.page.start
         sql = statements.ranking(
             self._project.id,
             self._way.space.id,
             self._conditions,
             limit=limit,
             by_product=search.by_product,
-            reranked=reranked,
+            reranked=bool(page.reranked),
         )
         arguments = [
             self._resolved.vector,
-            search.shortlist + 1,
+            page.shortlist + 1,
             LISTED_REFERENCES,
             1 - search.min_similarity,
             after.rank if after else None,
@@ -148,7 +148,7 @@ class Ranker:
             *further,
         ]
         rows = await self._timed(sql, arguments)
-        found = ([], near(rows)) if reranked else (hits(rows), [])
+        found = ([], near(rows)) if page.reranked else (hits(rows), [])
         return Candidates(*found, rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
 
     async def listed(self, scored: Sequence[tuple[Near, float]]) -> list[Hit]:

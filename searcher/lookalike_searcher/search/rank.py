@@ -17,8 +17,8 @@ from lookalike_searcher.search import reranking
 from lookalike_searcher.search.execute import Candidates, Ranker
 from lookalike_searcher.search.hit import Hit, similarity
 from lookalike_searcher.search.query import Resolved
-from lookalike_searcher.search.types import Position, Ranking, Reason, Search
-from lookalike_searcher.search.way import way_of
+from lookalike_searcher.search.types import Page, Position, Ranking, Reason, Search
+from lookalike_searcher.search.way import Way, way_of
 from lookalike_serving.errors import DomainError
 
 
@@ -57,10 +57,10 @@ async def rank(
         ranked = candidates.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
-        hits = await _hits(ranker, search, resolved, candidates)
+        hits = await _hits(ranker, search.limit, way.page, resolved, candidates)
         if space.source_id:
             hits = await _compared(connection, project, project.base(space), resolved, hits)
-    return _ranking(search, project, space, resolved, candidates, hits, reason, ranked)
+    return _ranking(search.limit, project, way, resolved, candidates, hits, reason, ranked)
 
 
 async def _at_once(
@@ -95,20 +95,20 @@ async def _at_once(
             candidates = await ranker.walk()
             if candidates is None:
                 return None
-            hits = await _hits(ranker, search, resolved, candidates)
+            hits = await _hits(ranker, search.limit, way.page, resolved, candidates)
         except registry.DELETED:
             return None
-    return _ranking(search, project, space, resolved, candidates, hits, Reason.INDEX, project.image_count)
+    return _ranking(search.limit, project, way, resolved, candidates, hits, Reason.INDEX, project.image_count)
 
 
-async def _hits(ranker: Ranker, search: Search, query: Resolved, candidates: Candidates) -> list[Hit]:
+async def _hits(ranker: Ranker, limit: int, page: Page, query: Resolved, candidates: Candidates) -> list[Hit]:
     """Return the page's hits: first all that are re-ranked, then what follows by similarity."""
-    nearest = candidates.near[: search.shortlist]
+    nearest = candidates.near[: page.shortlist]
     if not nearest:
-        return candidates.hits[: search.limit]
-    scored = await asyncio.to_thread(reranking.reranked, query.vector, nearest[: search.reranked])
-    scored += [(one, similarity(one.distance)) for one in nearest[search.reranked :]]
-    return await ranker.listed(scored[search.offset : search.offset + search.limit])
+        return candidates.hits[:limit]
+    scored = await asyncio.to_thread(reranking.reranked, query.vector, nearest[: page.reranked])
+    scored += [(one, similarity(one.distance)) for one in nearest[page.reranked :]]
+    return await ranker.listed(scored[page.offset : page.offset + limit])
 
 
 def _check_position(search: Search, project: Project, space: Space) -> None:
@@ -118,18 +118,19 @@ def _check_position(search: Search, project: Project, space: Space) -> None:
 
 
 def _ranking(
-    search: Search,
+    limit: int,
     project: Project,
-    space: Space,
+    way: Way,
     resolved: Resolved,
     candidates: Candidates,
     hits: list[Hit],
     reason: Reason,
     images_ranked: int,
 ) -> Ranking:
-    last, shown = None, search.offset + search.limit
+    space, page = way.space, way.page
+    last, shown = None, page.offset + limit
     if len(candidates) > shown:
-        depth = shown + (search.start.depth if search.start else 0)
+        depth = shown + (page.start.depth if page.start else 0)
         last = Position(project.id, space.name, *candidates.position(shown - 1), depth, reason.exact)
     return Ranking(project.id, hits, reason, images_ranked, space.name, resolved, last, space.recall_count)
 

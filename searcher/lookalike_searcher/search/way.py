@@ -7,7 +7,7 @@ from lookalike_searcher.database.statement import Connection, statement
 from lookalike_searcher.images.filter import Filter
 from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.space import Space
-from lookalike_searcher.search.types import Reason, Search
+from lookalike_searcher.search.types import Page, Reason, Search
 
 SELECTIVE: Final = 10_000
 """With so many matching references or fewer, the filter is applied first, and the matching images are ranked exactly.
@@ -24,12 +24,14 @@ class Way(NamedTuple):
 
     Attributes:
         space: the space that is searched.
+        page: what is to be found.
         depth: how many images the index is asked for at first.
         reason: why the ranking must be exact; None if it need not be, or only a filter can tell.
         ef_search: with which the index is walked at first; None if it is not, or only a filter can tell.
     """
 
     space: Space
+    page: Page
     depth: int
     reason: Reason | None
     ef_search: int | None
@@ -48,8 +50,8 @@ class Way(NamedTuple):
 
 def way_of(search: Search, exact_threshold: float, project: Project) -> Way:
     """Return the way of a search in the project, which should have an index from the threshold on. Raises NotFound."""
-    space = project.in_space(search.space)
-    depth = (search.start.depth if search.start else 0) + search.depth
+    space, page = project.in_space(search.space), search.page
+    depth = (page.start.depth if page.start else 0) + page.depth
     if search.by_product:
         depth *= _IMAGES_PER_PRODUCT
     reason = None
@@ -61,7 +63,7 @@ def way_of(search: Search, exact_threshold: float, project: Project) -> Way:
         reason = Reason.INDEX_BUILDING if project.image_count >= exact_threshold else Reason.BELOW_THRESHOLD
     elif space.exact_is_as_fast(depth):
         reason = Reason.BELOW_THRESHOLD
-    return Way(space, depth, reason, None if reason or search.filter else space.ef_search(depth))
+    return Way(space, page, depth, reason, None if reason or search.filter else space.ef_search(depth))
 
 
 async def _is_selective(connection: Connection, project: Project, image_filter: Filter) -> bool:
