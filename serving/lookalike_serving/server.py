@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from lookalike.constants import SERVER_KEEPALIVE, ChannelOptions
 from lookalike_serving.errors import DomainError, ShuttingDown, StatusTable, StreamAged
@@ -196,7 +196,8 @@ class Server:
         register(methods)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, methods)
         names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, methods)
+        reflecting = reflection.aio.ReflectionServicer(names)  # `enable_server_reflection` wants gRPC's own server
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflecting, methods)  # type: ignore[no-untyped-call]
 
     async def __aenter__(self) -> Self:
         """Probe once, then listen and serve."""
