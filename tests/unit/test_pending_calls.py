@@ -5,6 +5,7 @@ import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -104,41 +105,64 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
 
 
 class _Taking(grpc.GenericRpcHandler):
-    """Calls wait for five seconds; once the queue is full, none gets in."""
+    """Calls wait for some seconds; once the queue is full, none gets in."""
 
-    def __init__(self, measured: pending.Pending) -> None:
-        self.measured, self.is_full = measured, False
+    def __init__(self, measured: pending.Pending, wait_seconds: float) -> None:
+        self.measured, self.wait_seconds = measured, wait_seconds
+        self.taken, self.is_full = 0, False
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
         if self.is_full:
             return None
-        CLOCK.now += 5
+        self.taken += 1
+        CLOCK.now += self.wait_seconds
         return self.measured.service(handler_call_details)
+
+
+@asynccontextmanager
+async def taking(wait_seconds: float) -> AsyncIterator[_Taking]:
+    """A server of its own that measures how long its calls wait."""
+    measured = pending.Pending()
+    taking, server = _Taking(measured, wait_seconds), grpc.aio.server()
+    server.add_generic_rpc_handlers((taking,))
+    measured.listen(server)
+    await server.start()
+    async with measured:
+        yield taking
+    await server.stop(None)
+
+
+async def measure(measured: pending.Pending) -> None:
+    """A call was taken; wait until what it has made the server ask itself is answered."""
+    measured.check("/any/Method", 60)
+    own = [task for task in asyncio.all_tasks() if "Pending._measure" in repr(task.get_coro())]
+    await asyncio.gather(*own)
 
 
 async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "time", CLOCK)
-    measured = pending.Pending()
-    taking = _Taking(measured)
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((taking,))
-    measured.listen(server)
-    await server.start()
-
-    async def measure() -> None:
-        measured.check("/any/Method", 60)
-        own = [task for task in asyncio.all_tasks() if "Pending._measure" in repr(task.get_coro())]
-        await asyncio.gather(*own)
-
-    async with measured:
-        await measure()
+    async with taking(5) as server:
+        await measure(server.measured)
         CLOCK.now += 1
-        taking.is_full = True
-        await measure()
+        server.is_full = True
+        await measure(server.measured)
         CLOCK.now += 4.5
         with pytest.raises(LateTaken):
-            measured.check("/any/Method", 5)
-    await server.stop(None)
+            server.measured.check("/any/Method", 5)
+
+
+@pytest.mark.parametrize(("wait_seconds", "asked"), [(0.0, 4), (0.02, 7)])
+async def test_where_calls_are_taken_at_once_a_server_asks_itself_less_often(
+    wait_seconds: float, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a second in which there is a call each 1/16 s."""
+    monkeypatch.setattr(pending, "time", CLOCK)
+    async with taking(wait_seconds) as server:
+        began = CLOCK.now
+        while CLOCK.now < began + 1:
+            await measure(server.measured)
+            CLOCK.now += 1 / 16
+        assert server.taken == asked
 
 
 async def test_nobody_else_reaches_the_socket_of_the_servers_own_calls_and_it_goes_with_the_server(
