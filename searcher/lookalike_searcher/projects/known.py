@@ -50,6 +50,14 @@ def recall(database: Database, name: str, space: str) -> Known | None:
     return known if known and known.project.find_space(space) else None
 
 
+async def changed(database: Database, connection: Connection, known: Known) -> Known | None:
+    """Return a known project as it is now, or None if it is unchanged. Raises NotFound."""
+    others = _others(database, known.project.name)
+    project = await registry.read(connection, known.project.name)
+    now = _remember(others, project)
+    return None if now.versions == known.versions else now
+
+
 @asynccontextmanager
 async def reading(
     database: Database, name: str, space: str, opening_of: Callable[[Project], Opening]
@@ -68,7 +76,6 @@ async def reading(
     Raises:
         NotFound: there is no such project.
     """
-    projects = _OF_DATABASES.setdefault(database, {})
     known = recall(database, name, space)
     if known:
         opening = opening_of(known.project)
@@ -78,15 +85,27 @@ async def reading(
                 with registry.deletion_noticed(name):
                     yield connection, known.project, opening
                 return
-    projects.pop(name, None)
+    others = _others(database, name)
     async with registry.reading(database, name) as (connection, project):
-        if len(projects) >= _MOST:
-            del projects[next(iter(projects))]  # the one that was read first
-        projects[name] = _known(project)
+        _remember(others, project)
         opening = opening_of(project)
         if opening.settings:
             await connection.execute(opening.settings)
         yield connection, project, opening
+
+
+def _others(database: Database, name: str) -> dict[str, Known]:
+    """Forget the project of that name, which is about to be read. Returns all others of the database."""
+    projects = _OF_DATABASES.setdefault(database, {})
+    projects.pop(name, None)
+    return projects
+
+
+def _remember(others: dict[str, Known], project: Project) -> Known:
+    if len(others) >= _MOST:
+        del others[next(iter(others))]  # the one that was read first
+    known = others[project.name] = _known(project)
+    return known
 
 
 def _known(project: Project) -> Known:

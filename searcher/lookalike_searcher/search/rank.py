@@ -70,35 +70,35 @@ async def _at_once(
     slow_seconds: float,
     exact_threshold: float,
 ) -> Ranking | None:
-    """Rank by one statement, which finds out too whether the project is as it is known.
+    """Rank by one statement, which finds out too whether the project is as it is known. If not, it is read, and again.
 
-    Returns None if that is not enough: if anything must be looked up before or after, or the project has changed.
+    Returns None if that is not enough: if anything else must be looked up before or after.
     """
     name = search.project_name
-    remembered = known.recall(database, name, search.space) if database.searches_at_once else None
-    if remembered is None or search.filter:
-        return None
-    project = remembered.project
-    way = way_of(search, exact_threshold, project)
-    space = way.space
-    resolved = queries.resolve_given(space, search.query)
-    if way.reason or resolved is None or not space.complete:
-        return None
-    try:
-        admit(project)
-        _check_position(search, project, space)
-    except DomainError:
-        return None  # it is refused for good when the project is known to be unchanged
-    async with database.searching(name) as connection:
-        ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
-        try:
-            candidates = await ranker.walk()
-            if candidates is None:
-                return None
-            hits = await _hits(ranker, search.limit, way.page, resolved, candidates)
-        except registry.DELETED:
+    can_be = database.searches_at_once and not search.filter
+    remembered = known.recall(database, name, search.space) if can_be else None
+    while remembered:
+        project = remembered.project
+        way = way_of(search, exact_threshold, project)
+        resolved = queries.resolve_given(way.space, search.query)
+        if way.reason or resolved is None or not way.space.complete:
             return None
-    return _ranking(search.limit, project, way, resolved, candidates, hits, Reason.INDEX, project.image_count)
+        try:
+            admit(project)
+            _check_position(search, project, way.space)
+        except DomainError:
+            return None  # it is refused for good when the project is known to be unchanged
+        async with database.searching(name) as connection:
+            ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
+            try:
+                if candidates := await ranker.walk():
+                    hits = await _hits(ranker, search.limit, way.page, resolved, candidates)
+                    ranked = project.image_count
+                    return _ranking(search.limit, project, way, resolved, candidates, hits, Reason.INDEX, ranked)
+                remembered = await known.changed(database, connection, remembered)
+            except registry.DELETED:
+                return None
+    return None
 
 
 async def _hits(ranker: Ranker, limit: int, page: Page, query: Resolved, candidates: Candidates) -> list[Hit]:
