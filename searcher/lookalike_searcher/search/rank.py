@@ -91,7 +91,8 @@ async def _at_once(
         async with database.searching(name) as connection:
             ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
             try:
-                if candidates := await ranker.walk():
+                candidates = await ranker.walk()
+                if candidates is not None:
                     hits = await _hits(ranker, search.limit, way.page, resolved, candidates)
                     ranked = project.image_count
                     return _ranking(search.limit, project, way, resolved, candidates, hits, Reason.INDEX, ranked)
