@@ -190,8 +190,7 @@ async def serving(
         running(recall.run()),
         running(maintenance.run()),
         running(tuner.run()),
-        running(loop_lag.watch(metrics.loop_lag.observe)),
-        running(loop_lag.watch(load.observe)),
+        running(loop_lag.watch(metrics.loop_lag.observe, load.observe)),
         Server(
             SERVICE,
             lambda grpc_server: add_SearcherServiceServicer_to_server(service, grpc_server),

@@ -7,10 +7,12 @@ from typing import Final
 _INTERVAL_SECONDS: Final = 0.1
 
 
-async def watch(observe: Callable[[float], object]) -> None:
-    """Call `observe` ten times a second, until cancelled, with the seconds by which the loop is late."""
+async def watch(*observers: Callable[[float], object]) -> None:
+    """Call the observers ten times a second, until cancelled, with the seconds by which the loop is late."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + _INTERVAL_SECONDS
         await asyncio.sleep(_INTERVAL_SECONDS)
-        observe(max(0.0, loop.time() - due))
+        lag_seconds = max(0.0, loop.time() - due)
+        for observe in observers:
+            observe(lag_seconds)

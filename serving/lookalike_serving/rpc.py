@@ -99,7 +99,8 @@ class Rpc:
         REQUEST_ID.set(self._id)
         remaining = self._context.time_remaining()
         _DEADLINE.set(math.inf if remaining is None else self._began + remaining)
-        self._span = None if self._is_open else tracing.begin_rpc(self._method, self._metadata, self._id)
+        is_traced = tracing.is_on() and not self._is_open
+        self._span = tracing.begin_rpc(self._method, self._metadata, self._id) if is_traced else None
         self._record = Record()
         return self
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike_searcher.rpc import parse
-from lookalike_searcher.search import execute, rank
+from lookalike_searcher.search import rank, way
 from tests.bench.dataset import ORDERS, PRODUCTS, SHELVES, Dataset
 from tests.bench.figures import Figure
 from tests.bench.ground_truth import Truth
@@ -92,7 +92,7 @@ async def _ways(site: Site, queries: Queries, truth: Truth) -> list[Figure]:
             asked = [parse.search(request)[0] for request in requests]
             paces = []
             for selective in (len(queries.dataset), 0):
-                with patch.object(execute, "SELECTIVE", selective):
+                with patch.object(way, "SELECTIVE", selective):
                     paces.append(milliseconds(await timed(lambda one: rank.rank(site.database, one), asked)))
             _, answers = await answered(site, requests)
             recall = truth.mean_recall(answers, _LIMIT, passing)

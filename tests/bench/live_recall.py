@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -39,7 +38,7 @@ async def measure(database: Database, project: str, space: str, queries: Vectors
     for number, query in enumerate(encode(queries), 1):
         search = Search(project, Query((Example(embedding=Embedding(space, query)),)), 10)
         ranking = await rank.rank(database, search)
-        nearest = (await rank.rank(database, replace(search, exact=True))).hits
+        nearest = (await rank.rank(database, search._replace(exact=True))).hits
         shares.append(sum(hit.distance <= nearest[-1].distance for hit in ranking.hits) / len(nearest))
         recall.offer(search, ranking)
         while metrics.recall_samples.labels("measured")._value.get() < number:  # noqa: ASYNC110 - a counter tells nobody

@@ -54,7 +54,7 @@ class Replay:
     connection: "asyncpg.Connection[Any]"
     project: str
     statement: list[float]
-    _versions: list[str] | None = None
+    _versions: str = ""
 
     async def send(self, statements: Statements) -> float:
         """Seconds that the statements of one search take, one after the other."""

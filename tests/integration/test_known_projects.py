@@ -127,19 +127,30 @@ async def test_the_registry_is_read_for_the_first_of_many_searches_alone(writer:
 
 
 async def test_a_search_by_a_vector_takes_one_statement_in_a_known_project(writer: Writer, database_url: str) -> None:
+    """Also if nothing is similar enough. And three if somebody has changed it: the registry is read between two."""
     sent: list[str] = []
     embedding = Embedding(writer.space, encode(vector(1)[np.newaxis])[0])
+    unlike = Embedding(writer.space, encode(-vector(1)[np.newaxis])[0])
     async with pool.connect(database_url, pool_size=1, command_timeout=30) as database:
-        for searches in range(3):
-            async with database.connection() as connection:  # which is lent when the search before has ended
-                if not searches:
-                    connection.add_query_logger(lambda logged: sent.append(logged.query))
-            await asyncio.sleep(0)  # for asyncpg's own call of the logger
+
+        async def statements(query: Embedding, min_similarity: float = -1) -> tuple[int, list[str]]:
+            async with database.connection():  # which is lent when the search before has ended
+                await asyncio.sleep(0)  # for asyncpg's own call of the logger
             sent.clear()
-            ranking = await rank.rank(database, Search(writer.project, Query((Example(embedding),)), 2))
-            assert (len(ranking.hits), ranking.reason) == (2, Reason.INDEX)
-        await asyncio.sleep(0)
-    assert [text.split()[0] for text in sent] == ["WITH"]
+            asked = Search(writer.project, Query((Example(query),)), 2, min_similarity=min_similarity)
+            ranking = await rank.rank(database, asked)
+            assert ranking.reason is Reason.INDEX
+            await asyncio.sleep(0)
+            return len(ranking.hits), [text.split()[0] for text in sent]
+
+        async with database.connection() as connection:  # the only one there is
+            connection.add_query_logger(lambda logged: sent.append(logged.query))
+        await statements(embedding)
+        assert await statements(embedding) == (2, ["WITH"])
+        assert await statements(unlike, 0.99) == (0, ["WITH"])
+        async with pool.connect(database_url, pool_size=1, command_timeout=30) as other:
+            await registry.update(other, writer.project, Limits(max_hits=100), search_disabled=None)
+        assert await statements(embedding) == (2, ["WITH", "SELECT", "WITH"])
 
 
 async def test_a_search_of_one_statement_waits_for_a_deletion_without_holding_a_table(

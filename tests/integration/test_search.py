@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -26,7 +25,7 @@ from lookalike_searcher.indexes.maintenance import Maintenance
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import registry
 from lookalike_searcher.rpc import parse
-from lookalike_searcher.search import execute, rank, views
+from lookalike_searcher.search import rank, views, way
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.recall import Recall
 from lookalike_searcher.search.types import Reason, Search
@@ -88,7 +87,7 @@ async def exact(stub: SearcherServiceStub, space: str, indexed: Writer) -> Async
 def shop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, exact: Writer, indexed: Writer) -> Writer:
     """One after the other: every promise holds in each way of ranking."""
     if request.param.endswith("selective"):
-        monkeypatch.setattr(execute, "SELECTIVE", 0)
+        monkeypatch.setattr(way, "SELECTIVE", 0)
     return exact if request.param == "exact" else indexed
 
 
@@ -142,7 +141,7 @@ async def test_an_answer_says_how_it_was_made(
     assert seeds(response) == RANKED[:10]
     response = await ask(indexed, limit=20, filter=wire.Filter(variants=["v1"]))
     assert response.reason == wire.SEARCH_REASON_FILTER
-    monkeypatch.setattr(execute, "SELECTIVE", 0)
+    monkeypatch.setattr(way, "SELECTIVE", 0)
     deep = {"limit": 20, "filter": wire.Filter(variants=["v1"])}
     later = await ask(indexed, page_token=response.next_page_token, **deep)
     assert later.reason == wire.SEARCH_REASON_EARLIER_PAGE
@@ -370,13 +369,13 @@ async def test_a_sample_of_approximate_searches_is_ranked_exactly_again(indexed:
     recall.offer(wanted, ranking)
     await until_measured(metrics, 1)
     assert (await index_of(indexed)).recall >= 0.8
-    poor = replace(ranking, hits=ranking.hits[:2])
+    poor = ranking._replace(hits=ranking.hits[:2])
     for count in range(2, 32):
         recall.offer(wanted, poor)
         await until_measured(metrics, count)
     after = await index_of(indexed)
     assert after.ef_search > before.ef_search
-    perfect = replace(ranking, hits=(await rank.rank(database, replace(wanted, exact=True))).hits)
+    perfect = ranking._replace(hits=(await rank.rank(database, wanted._replace(exact=True))).hits)
     for count in range(32, 132):
         recall.offer(wanted, perfect)
         await until_measured(metrics, count)
@@ -397,13 +396,13 @@ async def test_samples_of_recall_leave_the_processor_to_searches(
     metrics = Metrics()
     recall = Recall(database, metrics, share=1, target=0.95)
     wanted = Search(indexed.project, query_of(indexed), 10)
-    known = replace(await rank.rank(database, wanted), recall_count=30)
+    known = (await rank.rank(database, wanted))._replace(recall_count=30)
     task = asyncio.create_task(recall.run())
     for _ in range(2):
         recall.offer(wanted, known)
     await until_measured(metrics, 1)
     for _ in range(20):
-        await rank.rank(database, replace(wanted, exact=True))
+        await rank.rank(database, wanted._replace(exact=True))
     assert metrics.recall_samples.labels("measured")._value.get() == 1
     task.cancel()
 
@@ -528,7 +527,7 @@ async def test_what_is_nearest_to_all_views_is_found_at_once(
     known = {hit.image_id for hit in ranking.hits[:10]} | set(ranking.query.excluded)
     expected = {hit.image_id: hit for hit in ranking.hits[10:]}
     for view in given:
-        near = replace(search, query=Query((Example(embedding=view),)), limit=views.NEAREST_TO_VIEW, views=())
+        near = search._replace(query=Query((Example(embedding=view),)), limit=views.NEAREST_TO_VIEW, views=())
         for hit in (await rank.rank(database, near)).hits:
             expected[hit.image_id] = max(expected.get(hit.image_id, hit), hit, key=lambda hit: hit.similarity)
     before = lent(database)

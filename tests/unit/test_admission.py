@@ -145,8 +145,8 @@ async def test_more_than_may_wait_are_refused_and_only_of_that_project(monkeypat
 async def test_a_call_that_would_wait_too_long_for_its_deadline_is_refused_at_once(clock: Clock) -> None:
     async with Calls(2) as calls:
         await saturated(calls, clock, seconds=0.3)  # from one end of a call to the next
-        waits = [await calls.begin(name, remaining=2) for name in ("a1", "a2")]
-        [refused] = await calls.begin("a3", remaining=2)  # it would wait for 0.9 s, more than 0.4 of 2
+        waits = [await calls.begin(name, remaining=2.5) for name in ("a1", "a2")]
+        [refused] = await calls.begin("a3", remaining=2.5)  # it would wait for 0.9 s, more than 0.3 of 2.5
         assert await reason_of(refused) == "PROJECT_BUSY"
         error = refused.exception()
         assert isinstance(error, QuotaExceeded)
@@ -157,7 +157,7 @@ async def test_a_call_that_would_wait_too_long_for_its_deadline_is_refused_at_on
             calls.admission.check("a", 2)  # and before anything is done for it
         calls.admission.check("a", 4)
         with pytest.raises(QuotaExceeded):
-            calls.admission.check("a", 3, waited=1)  # 0.4 of 4 s, of which one is gone
+            calls.admission.check("a", 3, waited=1)  # 0.3 of 4 s, of which one is gone
         with pytest.raises(QuotaExceeded):
             await calls.admission.take("a", 3, waited=1)
         calls.admission.check("b", 2)
@@ -178,15 +178,15 @@ async def test_where_calls_take_much_longer_than_expected_who_cannot_make_it_is_
     async with Calls(1) as calls:
         await calls.begin("a1")
         [late] = await calls.begin("a2", remaining=1.3)
-        [halfway] = await calls.begin("a3", remaining=2.5)
+        [halfway] = await calls.begin("a3", remaining=2.6)
         [old] = await calls.begin("a4", remaining=2)
         clock.now += 1.25
         [newer] = await calls.begin("a5", remaining=4)
         await calls.end("a1")
         assert await reason_of(late) == "PROJECT_BUSY"  # it has 0.05 s left
-        assert calls.inside == ["a3"]  # it has waited for half of its time, which is no more than may happen
+        assert calls.inside == ["a3"]  # it has waited for less than half of its time
         await calls.end("a3")
-        assert calls.inside == ["a5"]  # a4 has waited for more than 0.6 of its 2 s
+        assert calls.inside == ["a5"]  # a4 has waited for more than half of its 2 s
         await calls.end("a5")
         assert calls.inside == ["a4"]
         await calls.end("a4")

@@ -80,14 +80,14 @@ def test_a_batch_has_what_is_there_in_order_and_of_its_lane_alone() -> None:
 
 
 def test_where_interactive_jobs_wait_for_longer_than_expected_the_newest_is_next_and_who_has_gone_is_let_go() -> None:
-    """The old one has waited for 7 of its 10 seconds, another for half of its time, which is no more than may happen.
+    """The old one has waited for 7 of its 10 seconds, another for less than half of its time, as may happen.
 
     Callers without a deadline are taken to wait for 20.
     """
     began = time.monotonic() - 7
     gone, old, halfway, patient, new = (
         Job(b"", Lane.INTERACTIVE, lambda _: None, began + seconds, entered=began + since)
-        for since, seconds in ((0, 1), (0, 10), (0, 14), (0, math.inf), (7, 17))
+        for since, seconds in ((0, 1), (0, 10), (0, 15), (0, math.inf), (7, 17))
     )
     for order, expected in (
         ((gone, old, new), [gone, new, old]),

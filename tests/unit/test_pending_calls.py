@@ -5,6 +5,7 @@ import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -115,25 +116,27 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
         await stub.GetModel(wire.GetModelRequest(), timeout=5)  # that was long ago
 
 
-class _Taking(grpc.aio.ServerInterceptor):
-    """Calls wait for so many seconds; once the queue is full, none gets in."""
+class _Taking(grpc.GenericRpcHandler):
+    """Calls wait for some seconds; once the queue is full, none gets in."""
 
-    def __init__(self, measured: pending.Pending) -> None:
-        self.measured, self.is_full, self.wait = measured, False, 5.0
+    def __init__(self, measured: pending.Pending, wait_seconds: float) -> None:
+        self.measured, self.wait_seconds = measured, wait_seconds
+        self.taken, self.is_full = 0, False
 
-    async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
         if self.is_full:
             return None
-        CLOCK.now += self.wait
-        return self.measured.own(handler_call_details)
+        self.taken += 1
+        CLOCK.now += self.wait_seconds
+        return self.measured.service(handler_call_details)
 
 
-@pytest.fixture
-async def taking(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Taking]:
-    monkeypatch.setattr(pending, "time", CLOCK)
+@asynccontextmanager
+async def taking(wait_seconds: float) -> AsyncIterator[_Taking]:
+    """A server of its own that measures how long its calls wait."""
     measured = pending.Pending()
-    taking = _Taking(measured)
-    server = grpc.aio.server(interceptors=[taking])
+    taking, server = _Taking(measured, wait_seconds), grpc.aio.server()
+    server.add_generic_rpc_handlers((taking,))
     measured.listen(server)
     await server.start()
     async with measured:
@@ -142,29 +145,49 @@ async def taking(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[_Taking]:
 
 
 async def measure(measured: pending.Pending) -> None:
-    CLOCK.now += 1
+    """A call was taken; wait until what it has made the server ask itself is answered."""
     measured.check("/any/Method", 60)
     own = [task for task in asyncio.all_tasks() if "Pending._measure" in repr(task.get_coro())]
     await asyncio.gather(*own)
 
 
-async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(taking: _Taking) -> None:
-    await measure(taking.measured)
-    taking.is_full = True
-    await measure(taking.measured)
-    CLOCK.now += 4.5
-    with pytest.raises(LateTaken):
-        taking.measured.check("/any/Method", 5)
+async def test_while_the_queue_is_full_it_takes_as_long_as_was_measured_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "time", CLOCK)
+    async with taking(5) as server:
+        await measure(server.measured)
+        CLOCK.now += 1
+        server.is_full = True
+        await measure(server.measured)
+        CLOCK.now += 4.5
+        with pytest.raises(LateTaken):
+            server.measured.check("/any/Method", 5)
+
+
+@pytest.mark.parametrize(("wait_seconds", "asked"), [(0.0, 4), (0.02, 7)])
+async def test_where_calls_are_taken_at_once_a_server_asks_itself_less_often(
+    wait_seconds: float, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a second in which there is a call each 1/16 s."""
+    monkeypatch.setattr(pending, "time", CLOCK)
+    async with taking(wait_seconds) as server:
+        began = CLOCK.now
+        while CLOCK.now < began + 1:
+            await measure(server.measured)
+            CLOCK.now += 1 / 16
+        assert server.taken == asked
 
 
 async def test_the_threads_of_a_server_interrupt_nobody_while_calls_wait_for_long_or_the_queue_is_full(
-    taking: _Taking,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Measured by what a call of the server's own waits: five seconds, nothing, until the queue is full, nothing."""
+    monkeypatch.setattr(pending, "time", CLOCK)
     found = [_policies()]
-    for taking.wait, taking.is_full in ((5.0, False), (0.0, False), (0.0, True), (0.0, False)):
-        await measure(taking.measured)
-        found.append(_policies())
+    async with taking(5) as server:
+        for server.wait_seconds, server.is_full in ((5.0, False), (0.0, False), (0.0, True), (0.0, False)):
+            CLOCK.now += 1
+            await measure(server.measured)
+            found.append(_policies())
     assert found == [{os.SCHED_OTHER}, {os.SCHED_BATCH}, {os.SCHED_OTHER}, {os.SCHED_BATCH}, {os.SCHED_OTHER}]
 
 

@@ -13,7 +13,6 @@ from lookalike_searcher.database.outage import Outage
 from lookalike_searcher.database.statement import statement
 from lookalike_searcher.errors import DatabaseError, DatabaseTimeout, DatabaseUnavailable
 from lookalike_serving import tracing
-from lookalike_serving.errors import DomainError
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ async def is_pooled(connection: "asyncpg.Connection[Any]") -> bool:
 
 @contextmanager
 def failures_translated(outage: Outage) -> Iterator[None]:
-    """Translate what connections raise in the block into our errors, here alone; see `Database.connection`.
+    """Translate what connections raise in the block into our errors; see `Database.connection`.
 
     Args:
         outage: is told whether the database was reached.
@@ -121,22 +120,25 @@ def failures_translated(outage: Outage) -> Iterator[None]:
     try:
         yield
         outage.answered()
-    except DomainError:
+    except Exception as error:
+        raise_translated(error, outage)
         raise
-    except TIMEOUTS as error:
+
+
+def raise_translated(error: BaseException, outage: Outage) -> None:
+    """Raise our error for one that a connection has raised, here alone; return for others, which stay as they are."""
+    if isinstance(error, TIMEOUTS):
         raise DatabaseTimeout from error
-    except asyncpg.DataError as error:  # we passed an argument that the statement does not take
-        logger.exception("a statement does not take its arguments")
+    if isinstance(error, asyncpg.DataError):  # we passed an argument that the statement does not take
+        logger.error("a statement does not take its arguments", exc_info=error)
         raise DatabaseError from error
-    except UNAVAILABLE as error:
+    is_refusal = isinstance(error, asyncpg.PostgresError)
+    if isinstance(error, UNAVAILABLE) or (is_refusal and _WORKER_LOST in str(error)):
         outage.lost(error)
         raise DatabaseUnavailable from error
-    except OVERTAKEN as error:
+    if isinstance(error, OVERTAKEN):
         logger.warning("somebody has changed what we had read, and the caller is to try again: %r", error)
         raise DatabaseUnavailable from error
-    except asyncpg.PostgresError as error:
-        if _WORKER_LOST in str(error):
-            outage.lost(error)
-            raise DatabaseUnavailable from error
-        logger.exception("the database refused a statement")
+    if is_refusal:
+        logger.error("the database refused a statement", exc_info=error)
         raise DatabaseError from error

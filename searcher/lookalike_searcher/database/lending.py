@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lookalike_searcher.database.admission import Admission
-from lookalike_searcher.database.connection import FAILURES, NET_SECONDS
+from lookalike_searcher.database.connection import FAILURES, NET_SECONDS, raise_translated
+from lookalike_searcher.database.outage import Outage
 from lookalike_searcher.errors import Overloaded
 from lookalike_searcher.metrics import Metrics
 from lookalike_serving.patience import PATIENCE_SECONDS
@@ -146,3 +148,30 @@ class Lender:
             self._timer = None
         while self._resting:
             self._release(self._resting.pop())
+
+
+class Loan:
+    """The context manager lends a connection while its block runs; see `Database.connection`."""
+
+    def __init__(self, lender: Lender, outage: Outage, admission: Admission | None, project_name: str) -> None:
+        self._lender, self._outage = lender, outage
+        self._admission, self._project_name = admission, project_name
+
+    async def __aenter__(self) -> "Lent":
+        """Borrow a connection."""
+        try:
+            self._connection = await self._lender.borrow(self._admission, self._project_name)
+        except Exception as error:
+            raise_translated(error, self._outage)
+            raise
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the connection back, and say what has failed in our errors."""
+        self._lender.give_back(self._connection, self._admission, self._project_name, in_order=error is None)
+        if error is None:
+            self._outage.answered()
+        else:
+            raise_translated(error, self._outage)

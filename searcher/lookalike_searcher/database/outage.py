@@ -12,7 +12,7 @@ class Outage:
     def __init__(self) -> None:
         self._since: float | None = None
 
-    def lost(self, error: Exception) -> None:
+    def lost(self, error: BaseException) -> None:
         """Log why a call could not reach the database: a warning for the first one of an outage."""
         level = logging.WARNING if self._since is None else logging.DEBUG
         logger.log(level, "the database is unavailable: %r", error)

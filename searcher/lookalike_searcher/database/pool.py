@@ -11,7 +11,7 @@ import asyncpg
 from lookalike_searcher.database import connection as connections
 from lookalike_searcher.database import transaction
 from lookalike_searcher.database.admission import Admission
-from lookalike_searcher.database.lending import Lender
+from lookalike_searcher.database.lending import Lender, Loan
 from lookalike_searcher.database.outage import Outage
 from lookalike_searcher.database.probe import Probe
 from lookalike_searcher.database.statement import Connection
@@ -75,8 +75,9 @@ class Database:
         self.probe = Probe(url, self._outage)
         self._lender = Lender(pool, command_timeout, metrics)
 
-    @asynccontextmanager
-    async def connection(self, admission: Admission | None = None, project_name: str = "") -> AsyncIterator[Connection]:
+    def connection(
+        self, admission: Admission | None = None, project_name: str = ""
+    ) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection of the pool within the block.
 
         Args:
@@ -91,14 +92,7 @@ class Database:
                 undone.
             DatabaseError: PostgreSQL refused a statement.
         """
-        with connections.failures_translated(self._outage):
-            connection = await self._lender.borrow(admission, project_name)
-            in_order = False
-            try:
-                yield connection
-                in_order = True
-            finally:
-                self._lender.give_back(connection, admission, project_name, in_order=in_order)
+        return Loan(self._lender, self._outage, admission, project_name)
 
     @asynccontextmanager
     async def writing(self, *, project_name: str = "") -> AsyncIterator[Connection]:

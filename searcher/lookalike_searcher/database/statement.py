@@ -14,7 +14,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolC
 
 MAX_ID: Final = 2**63 - 1
 """No id is larger: what is read up to it is read to the end."""
-_TEXTS: Final = 4096
+TEXTS: Final = 4096
 """So many texts of statements are cached: a few for each project in use and each kind of filter."""
 
 
@@ -40,7 +40,7 @@ def fragment(name: str) -> str:
     return "".join(dropwhile(lambda line: line.startswith("--"), lines))
 
 
-@lru_cache(_TEXTS)
+@lru_cache(TEXTS)
 def statement(name: str, project_id: int | None = None, space: int | None = None, **parts: str) -> str:
     """Return the statement of that name, filled in for a project and a space if it has places for them.
 

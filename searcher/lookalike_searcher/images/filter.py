@@ -2,8 +2,12 @@
 
 import json
 from dataclasses import dataclass
+from typing import Final
 
 Label = tuple[str, str]
+
+NO_CONDITION: Final = "true"
+"""What all references meet, in SQL."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Filter:
             first_parameter: the number of the first parameter.
 
         Returns:
-            Text that follows a WHERE (`true` without conditions), and the arguments.
+            Text that follows a WHERE (NO_CONDITION if there are none), and the arguments.
         """
         terms: list[str] = []
         arguments: list[object] = []
@@ -48,4 +52,4 @@ class Filter:
         for group in self.labels:
             alternatives = [json.dumps({name: value}) for name, value in group]  # one term for all is planned faster
             terms.append(f"{table}.labels @> ANY ({parameter(alternatives)}::text[]::jsonb[])")
-        return " AND ".join(terms) or "true", arguments
+        return " AND ".join(terms) or NO_CONDITION, arguments

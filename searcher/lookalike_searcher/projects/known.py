@@ -32,13 +32,13 @@ class Known(NamedTuple):
         project: the project.
         condition: a statement that returns one row if the project is unchanged, and holds it.
         limit: how many of the nearest to look at in a search of one statement, by which it finds out.
-        versions: the versions of the project's rows, for `limit`.
+        versions: the versions of the project's rows, for `limit`, in one text: asyncpg takes long over lists.
     """
 
     project: Project
     condition: str
     limit: str
-    versions: list[str]
+    versions: str
 
 
 _OF_DATABASES: Final[WeakKeyDictionary[Database, dict[str, Known]]] = WeakKeyDictionary()
@@ -48,6 +48,14 @@ def recall(database: Database, name: str, space: str) -> Known | None:
     """Return the project of that name if it is known, and has the space. It may have changed meanwhile."""
     known = _OF_DATABASES.get(database, {}).get(name)
     return known if known and known.project.find_space(space) else None
+
+
+async def changed(database: Database, connection: Connection, known: Known) -> Known | None:
+    """Return a known project as it is now, or None if it is unchanged. Raises NotFound."""
+    others = _others(database, known.project.name)
+    project = await registry.read(connection, known.project.name)
+    now = _remember(others, project)
+    return None if now.versions == known.versions else now
 
 
 @asynccontextmanager
@@ -68,7 +76,6 @@ async def reading(
     Raises:
         NotFound: there is no such project.
     """
-    projects = _OF_DATABASES.setdefault(database, {})
     known = recall(database, name, space)
     if known:
         opening = opening_of(known.project)
@@ -78,32 +85,44 @@ async def reading(
                 with registry.deletion_noticed(name):
                     yield connection, known.project, opening
                 return
-    projects.pop(name, None)
+    others = _others(database, name)
     async with registry.reading(database, name) as (connection, project):
-        if len(projects) >= _MOST:
-            del projects[next(iter(projects))]  # the one that was read first
-        projects[name] = _known(project)
+        _remember(others, project)
         opening = opening_of(project)
         if opening.settings:
             await connection.execute(opening.settings)
         yield connection, project, opening
 
 
+def _others(database: Database, name: str) -> dict[str, Known]:
+    """Forget the project of that name, which is about to be read. Returns all others of the database."""
+    projects = _OF_DATABASES.setdefault(database, {})
+    projects.pop(name, None)
+    return projects
+
+
+def _remember(others: dict[str, Known], project: Project) -> Known:
+    if len(others) >= _MOST:
+        del others[next(iter(others))]  # the one that was read first
+    known = others[project.name] = _known(project)
+    return known
+
+
 def _known(project: Project) -> Known:
     tables = "".join(fill(fragment("space_there"), project.id, space.id) for space in project.spaces)
     versions = versions_of(project)
-    quoted = [f"'{text}'" for text in versions]
+    quoted = [f"'{text}'" for text in versions.split()]
     condition = fragment("project_unchanged").format(
         id=project.id, as_read=_as_read(project, quoted), tables_there=tables
     )
-    parts = [f"($12::text[])[{n + 1}]::{kind}" for n, kind in enumerate(("tid", "xid") * len(project.versions))]
+    parts = [f"split_part($12, ' ', {n})::{kind}" for n, kind in enumerate(("tid", "xid") * len(project.versions), 1)]
     limit = fragment("search_limit_if_unchanged").format(as_read=_as_read(project, parts))
     return Known(project, condition, limit, versions)
 
 
-def versions_of(project: Project) -> list[str]:
+def versions_of(project: Project) -> str:
     """Return the versions of the project's rows as `search_limit_if_unchanged` takes them: place, number, and so on."""
-    return [text for version in project.versions for text in version]
+    return " ".join(text for version in project.versions for text in version)
 
 
 def _as_read(project: Project, versions: Sequence[str]) -> str:

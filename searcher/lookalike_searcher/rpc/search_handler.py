@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from lookalike.v1 import searcher_pb2 as wire
@@ -105,9 +104,9 @@ class Searching:
         """Return the page of the ranking, with copies that are not on it in place, and what is proven of all."""
         found = await self._reads.ask(lambda database: views.candidates(database, search, ranking))
         page = ranking.hits[: search.limit]
-        first = replace(ranking, hits=[*page[: search.verify], *found])
-        proofs = await self._verifier.proofs(replace(search, verify=len(first.hits)), first, self._reads)
-        return views.with_proven(replace(ranking, hits=page), found, proofs, search.limit), proofs
+        first = ranking._replace(hits=[*page[: search.verify], *found])
+        proofs = await self._verifier.proofs(search._replace(verify=len(first.hits)), first, self._reads)
+        return views.with_proven(ranking._replace(hits=page), found, proofs, search.limit), proofs
 
     async def answer_all(self, requests: Sequence[wire.SearchRequest]) -> list[wire.SearchResult]:
         """Answer several searches, in their order. A search that fails does not fail the others."""

@@ -1,4 +1,4 @@
-"""Execute one search in the database, exactly or through the index."""
+"""Execute one search in the database, in the way that was decided."""
 
 import logging
 import re
@@ -10,31 +10,23 @@ from typing import Final
 import asyncpg
 
 from lookalike_searcher.database import walking
-from lookalike_searcher.database.statement import Connection, fragment, statement
-from lookalike_searcher.images.filter import Filter
+from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.images.image import LISTED_REFERENCES
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects.known import Known
 from lookalike_searcher.projects.project import Project
-from lookalike_searcher.projects.space import Space
+from lookalike_searcher.search import statements
 from lookalike_searcher.search.hit import Hit, Near, hits, near
 from lookalike_searcher.search.query import Resolved
 from lookalike_searcher.search.types import Reason, Search
+from lookalike_searcher.search.way import Way
 
 logger = logging.getLogger(__name__)
 
-SELECTIVE: Final = 10_000
-"""With so many matching references or fewer, the filter is applied first, and the matching images are ranked exactly.
-
-With more, the index is walked, and images that do not match are skipped. By `make bench-searcher`, both are about as
-fast at this number."""
-
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'")
 """A value in a plan: of the query's vector, or of the caller's filter."""
-_IMAGES_PER_PRODUCT: Final = 5
-"""So many of the nearest images are looked at for one product, at first."""
 _DEEPER: Final = 4
-"""If they show too few products, so many times as many are looked at."""
+"""If the nearest images show too few products, so many times as many are looked at."""
 _FIRST_FILTER_PARAMETER: Final = 11
 """`search_limit_if_unchanged` has parameters of these numbers, for a search without a filter."""
 _FIRST_LISTED_PARAMETER: Final = 6
@@ -62,59 +54,6 @@ class Candidates:
         """Return rank, image and product of a hit, in the order of similarity."""
         hit = self.near[index] if self.near else self.hits[index]
         return hit.rank, hit.image_id, hit.product
-
-
-@dataclass(frozen=True)
-class Way:
-    """The way says how a search is ranked in its project, as far as that is known before anything is looked up.
-
-    Attributes:
-        space: the space that is searched.
-        depth: how many images the index is asked for at first.
-        why_exact: why the ranking must be exact; None if it need not be, or only a filter can tell.
-        settings: the settings with which the transaction begins.
-    """
-
-    space: Space
-    depth: int
-    why_exact: Reason | None
-    settings: str
-
-
-def way_of(search: Search, exact_threshold: float, project: Project) -> Way:
-    """Return the way of a search in the project, which should have an index from the threshold on. Raises NotFound."""
-    space = project.in_space(search.space)
-    depth = (search.start.depth if search.start else 0) + search.depth
-    if search.by_product:
-        depth *= _IMAGES_PER_PRODUCT
-    reason = None
-    if search.exact:
-        reason = Reason.ASKED
-    elif search.after and search.after.exact:
-        reason = Reason.EARLIER_PAGE
-    elif space.index_time is None:
-        reason = Reason.INDEX_BUILDING if project.image_count >= exact_threshold else Reason.BELOW_THRESHOLD
-    elif space.exact_is_as_fast(depth):
-        reason = Reason.BELOW_THRESHOLD
-    ef_search = None if reason or search.filter else space.ef_search(depth)
-    return Way(space, depth, reason, "" if ef_search is None else _walking(search, ef_search))
-
-
-async def is_selective(connection: Connection, project: Project, image_filter: Filter) -> bool:
-    """Return whether so few images match the filter that all of them can be compared."""
-    conditions, arguments = image_filter.conditions("reference", 2)
-    count = statement("search_count", project.id, filter=conditions)
-    return bool(await connection.fetchval(count, SELECTIVE + 1, *arguments) <= SELECTIVE)
-
-
-def _walking(search: Search, ef_search: int) -> str:
-    """Return the settings for walking the index."""
-    return walking.settings(ef_search, one_plan=not search.filter)
-
-
-def _of_product(search: Search) -> str:
-    """Return the condition that a product's hit shows its own references alone."""
-    return "AND reference.product = page.product" if search.by_product else ""
 
 
 class Ranker:
@@ -145,12 +84,10 @@ class Ranker:
 
     async def rank(self) -> tuple[Candidates, Reason]:
         """Rank through the index, or exactly. Returns the reason too."""
-        reason = self._way.why_exact
-        image_filter = self._search.filter
-        if reason is None and image_filter and await is_selective(self._connection, self._project, image_filter):
-            reason = Reason.FILTER
+        reason = await self._way.why_exact(self._connection, self._project, self._search.filter)
         if reason is None:
-            if candidates := await self.walk():
+            candidates = await self.walk()
+            if candidates is not None:
                 return candidates, Reason.INDEX
             reason = Reason.FELL_BACK
             self._metrics.fallbacks.labels("too deep" if self._too_deep else "found too few").inc()
@@ -158,16 +95,8 @@ class Ranker:
 
     async def _exact(self) -> Candidates:
         """Rank all images that match the filter."""
-        nearest = fragment("search_nearest_all_of_products" if self._search.by_product else "search_nearest_all")
-        filtered = bool(self._search.filter)
-        return await self._find(
-            None if self._search.by_product else self._search.depth,
-            None,
-            nearest=nearest,
-            matching=fragment("search_matching") if filtered else "",
-            count_of_matching="(SELECT count(*) FROM matching)" if filtered else "NULL::bigint",
-            join_matching="JOIN matching USING (image_id)" if filtered else "",
-        )
+        depth = None if self._search.by_product else self._way.page.depth
+        return await self._find(depth, "", self._arguments)
 
     async def walk(self) -> Candidates | None:
         """Rank images through the index. Returns None if it finds too few, or would have to be walked too deep.
@@ -176,67 +105,57 @@ class Ranker:
         """
         search, depth = self._search, self._way.depth
         while (ef_search := self._way.space.ef_search(depth)) is not None:
-            if not self._known:
-                await self._set(_walking(search, ef_search))
-            candidates = await self._find(
-                depth,
-                ef_search,
-                nearest=fragment("search_nearest_index"),
-                limit=self._known.limit if self._known else "$8::bigint",
-                count_of_matching="NULL::bigint",
-            )
+            candidates = await self._walk(depth, ef_search)
             if candidates.looked_at < min(depth, self._project.image_count - len(self._resolved.excluded)):
                 break  # the walk ended early
             all_seen = candidates.looked_at < depth or candidates.reach > 1 - search.min_similarity
-            if all_seen or len(candidates) > search.shortlist:
+            if all_seen or len(candidates) > self._way.page.shortlist:
                 return candidates  # otherwise they show few products, or the page before has missed better ones
             depth *= _DEEPER
         self._too_deep = ef_search is None
         return None
 
-    async def _set(self, settings: str) -> None:
+    async def _walk(self, depth: int, ef_search: int) -> Candidates:
+        """Rank the images that the index finds, once."""
+        if self._known:
+            return await self._find(depth, self._known.limit, (str(ef_search), self._known.versions))
+        settings = walking.settings(ef_search, one_plan=not self._search.filter)
         if settings != self._settings:
             await self._connection.execute(settings)
             self._settings = settings
+        return await self._find(depth, statements.AS_ASKED, self._arguments)
 
-    async def _find(self, depth: int | None, ef_search: int | None, **parts: str) -> Candidates:
-        grouped = self._search.by_product
-        all_parts = {  # in this order, as earlier parts have places for later ones
-            "nearest": parts.pop("nearest"),
-            "limit": "",
-            "matching": "",
-            "where_matching": fragment("search_where_matching") if self._search.filter else "",
-            "join_matching": "",
-            "hit": fragment("search_near" if self._search.reranked else "search_hit"),
-            "grouped": fragment("search_grouped") if grouped else "",
-            "pages_of": "grouped" if grouped else "ranked",
-            "of_product": _of_product(self._search),
-            **parts,
-        }
-        sql = statement("search", self._project.id, self._way.space.id, **all_parts, filter=self._conditions)
-        after = self._search.start
+    async def _find(self, depth: int | None, limit: str, further: Sequence[object]) -> Candidates:
+        search, page, after = self._search, self._way.page, self._way.page.start
+        sql = statements.ranking(
+            self._project.id,
+            self._way.space.id,
+            self._conditions,
+            limit=limit,
+            by_product=search.by_product,
+            reranked=bool(page.reranked),
+        )
         arguments = [
             self._resolved.vector,
-            self._search.shortlist + 1,
+            page.shortlist + 1,
             LISTED_REFERENCES,
-            1 - self._search.min_similarity,
+            1 - search.min_similarity,
             after.rank if after else None,
             after.image_id if after else None,
             after.product if after else None,
             depth,
             self._resolved.excluded,
             self._resolved.sha256,
-            *((str(ef_search), self._known.versions) if self._known else self._arguments),
+            *further,
         ]
         rows = await self._timed(sql, arguments)
-        found = ([], near(rows)) if self._search.reranked else (hits(rows), [])
+        found = ([], near(rows)) if page.reranked else (hits(rows), [])
         return Candidates(*found, rows[0]["found"], rows[0]["reach"] or 0.0, rows[0]["matching"])
 
     async def listed(self, scored: Sequence[tuple[Near, float]]) -> list[Hit]:
         """Return hits in this order with their scores and what is shown of them, less those just deleted."""
         conditions, arguments = self._search.filter.conditions("reference", _FIRST_LISTED_PARAMETER)
-        parts = {"hit": fragment("search_hit"), "of_product": _of_product(self._search), "filter": conditions}
-        sql = statement("search_listed", self._project.id, **parts)
+        sql = statements.listed(self._project.id, conditions, by_product=self._search.by_product)
         image_ids, distances, ranks, products = ([one[column] for one, _ in scored] for column in range(4))
         rows = await self._timed(sql, [image_ids, distances, LISTED_REFERENCES, ranks, products, *arguments])
         listed = {(hit.image_id, hit.product): hit for hit in hits(rows)}

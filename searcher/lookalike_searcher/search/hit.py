@@ -11,6 +11,8 @@ OWN_FILE: Final = -1.0
 """The rank of the image of the query's own file: before all distances, which are 0 to 2. `search.sql` has it too."""
 _COUNTED: Final = 3
 """The first columns of a row say how many were looked at."""
+_OF_REFERENCE: Final = 10
+"""The columns from here on are a reference's, how many the image has, and whether it is featureless."""
 
 
 class Hit(NamedTuple):
@@ -58,8 +60,8 @@ def near(rows: Iterable[asyncpg.Record]) -> list[Near]:
 
 
 def similarity(distance: float) -> float:
-    """Return the cosine of a distance. Rounding may exceed 1."""
-    return max(-1.0, min(1.0, 1 - distance))
+    """Return the cosine of a distance, in [-1, 1], as pgvector keeps distances in [0, 2]."""
+    return 1 - distance
 
 
 def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
@@ -68,14 +70,27 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
     references: list[Reference] = []
     last: tuple[int, str] | None = None
     for row in rows:
-        _, _, _, image_id, distance, rank, product, sha256, width, height, *own, reference_count, featureless = row
+        image_id, distance, rank, product, sha256, width, height = row[_COUNTED:_OF_REFERENCE]
         if image_id is None:  # this row only says that there is no hit
             continue
+        uri, of_product, variant, staged, labels, count, featureless = row[_OF_REFERENCE:]
         if (image_id, product) != last:
             last, references = (image_id, product), []
-            hit = image_id, distance, rank, product, sha256, width, height, references, reference_count
             cosine = similarity(distance)
-            found.append(Hit(*hit, cosine, score=cosine, featureless=featureless))
-        uri, of_product, variant, staged, labels = own
+            hit = (
+                image_id,
+                distance,
+                rank,
+                product,
+                sha256,
+                width,
+                height,
+                references,
+                count,
+                cosine,
+                cosine,
+                featureless,
+            )
+            found.append(Hit(*hit))
         references.append(Reference(uri, of_product, variant, staged, labels_of(labels)))
     return found

@@ -1,7 +1,6 @@
 """Resolve a query to one vector, from vectors and images of the project."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import asyncpg
@@ -16,8 +15,7 @@ from lookalike_searcher.projects.projection import Projections
 from lookalike_searcher.projects.space import Space
 
 
-@dataclass(frozen=True)
-class Example:
+class Example(NamedTuple):
     """An example is a vector, the project's image with this hash, or the project's image at this URI."""
 
     embedding: Embedding | None = None
@@ -25,8 +23,7 @@ class Example:
     uri: str = ""
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A query has examples that hits should resemble, and others that they should not.
 
     Attributes:
@@ -47,8 +44,7 @@ class Query:
         return len(self.positives) + len(self.negatives) == 1 and bool(self.sha256 or not self.positives[0].embedding)
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(NamedTuple):
     """The query is resolved to a vector, encoded. With it come its file's hash, and the images that cannot be hits.
 
     In a derived space, it also has a vector in the source; empty if an example was given in the derived space. It is
@@ -57,7 +53,7 @@ class Resolved:
 
     vector: bytes
     sha256: bytes
-    excluded: list[int] = field(default_factory=list)
+    excluded: Sequence[int] = ()
     source_vector: bytes = b""
     featureless: bool = False
 

@@ -14,10 +14,11 @@ from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.projects.space import Space
 from lookalike_searcher.search import query as queries
 from lookalike_searcher.search import reranking
-from lookalike_searcher.search.execute import Candidates, Ranker, way_of
+from lookalike_searcher.search.execute import Candidates, Ranker
 from lookalike_searcher.search.hit import Hit, similarity
 from lookalike_searcher.search.query import Resolved
-from lookalike_searcher.search.types import Position, Ranking, Reason, Search
+from lookalike_searcher.search.types import Page, Position, Ranking, Reason, Search
+from lookalike_searcher.search.way import Way, way_of
 from lookalike_serving.errors import DomainError
 
 
@@ -56,10 +57,10 @@ async def rank(
         ranked = candidates.matching
         if ranked is None:
             ranked = await _vector_count(connection, project, space)
-        hits = await _hits(ranker, search, resolved, candidates)
+        hits = await _hits(ranker, search.limit, way.page, resolved, candidates)
         if space.source_id:
             hits = await _compared(connection, project, project.base(space), resolved, hits)
-    return _ranking(search, project, space, resolved, candidates, hits, reason, ranked)
+    return _ranking(search.limit, project, way, resolved, candidates, hits, reason, ranked)
 
 
 async def _at_once(
@@ -69,45 +70,46 @@ async def _at_once(
     slow_seconds: float,
     exact_threshold: float,
 ) -> Ranking | None:
-    """Rank by one statement, which finds out too whether the project is as it is known.
+    """Rank by one statement, which finds out too whether the project is as it is known. If not, it is read, and again.
 
-    Returns None if that is not enough: if anything must be looked up before or after, or the project has changed.
+    Returns None if that is not enough: if anything else must be looked up before or after.
     """
     name = search.project_name
-    remembered = known.recall(database, name, search.space) if database.searches_at_once else None
-    if remembered is None or search.filter:
-        return None
-    project = remembered.project
-    way = way_of(search, exact_threshold, project)
-    space = way.space
-    resolved = queries.resolve_given(space, search.query)
-    if way.why_exact or resolved is None or not space.complete:
-        return None
-    try:
-        admit(project)
-        _check_position(search, project, space)
-    except DomainError:
-        return None  # it is refused for good when the project is known to be unchanged
-    async with database.searching(name) as connection:
-        ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
-        try:
-            candidates = await ranker.walk()
-            if candidates is None:
-                return None
-            hits = await _hits(ranker, search, resolved, candidates)
-        except registry.DELETED:
+    can_be = database.searches_at_once and not search.filter
+    remembered = known.recall(database, name, search.space) if can_be else None
+    while remembered:
+        project = remembered.project
+        way = way_of(search, exact_threshold, project)
+        resolved = queries.resolve_given(way.space, search.query)
+        if way.reason or resolved is None or not way.space.complete:
             return None
-    return _ranking(search, project, space, resolved, candidates, hits, Reason.INDEX, project.image_count)
+        try:
+            admit(project)
+            _check_position(search, project, way.space)
+        except DomainError:
+            return None  # it is refused for good when the project is known to be unchanged
+        async with database.searching(name) as connection:
+            ranker = Ranker(connection, project, way, search, resolved, slow_seconds, database.metrics, remembered)
+            try:
+                candidates = await ranker.walk()
+                if candidates is not None:
+                    hits = await _hits(ranker, search.limit, way.page, resolved, candidates)
+                    ranked = project.image_count
+                    return _ranking(search.limit, project, way, resolved, candidates, hits, Reason.INDEX, ranked)
+                remembered = await known.changed(database, connection, remembered)
+            except registry.DELETED:
+                return None
+    return None
 
 
-async def _hits(ranker: Ranker, search: Search, query: Resolved, candidates: Candidates) -> list[Hit]:
+async def _hits(ranker: Ranker, limit: int, page: Page, query: Resolved, candidates: Candidates) -> list[Hit]:
     """Return the page's hits: first all that are re-ranked, then what follows by similarity."""
-    nearest = candidates.near[: search.shortlist]
+    nearest = candidates.near[: page.shortlist]
     if not nearest:
-        return candidates.hits[: search.limit]
-    scored = await asyncio.to_thread(reranking.reranked, query.vector, nearest[: search.reranked])
-    scored += [(one, similarity(one.distance)) for one in nearest[search.reranked :]]
-    return await ranker.listed(scored[search.offset : search.offset + search.limit])
+        return candidates.hits[:limit]
+    scored = await asyncio.to_thread(reranking.reranked, query.vector, nearest[: page.reranked])
+    scored += [(one, similarity(one.distance)) for one in nearest[page.reranked :]]
+    return await ranker.listed(scored[page.offset : page.offset + limit])
 
 
 def _check_position(search: Search, project: Project, space: Space) -> None:
@@ -117,18 +119,19 @@ def _check_position(search: Search, project: Project, space: Space) -> None:
 
 
 def _ranking(
-    search: Search,
+    limit: int,
     project: Project,
-    space: Space,
+    way: Way,
     resolved: Resolved,
     candidates: Candidates,
     hits: list[Hit],
     reason: Reason,
     images_ranked: int,
 ) -> Ranking:
-    last, shown = None, search.offset + search.limit
+    space, page = way.space, way.page
+    last, shown = None, page.offset + limit
     if len(candidates) > shown:
-        depth = shown + (search.start.depth if search.start else 0)
+        depth = shown + (page.start.depth if page.start else 0)
         last = Position(project.id, space.name, *candidates.position(shown - 1), depth, reason.exact)
     return Ranking(project.id, hits, reason, images_ranked, space.name, resolved, last, space.recall_count)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import cache
 from typing import TypeVar
 
 from lookalike_searcher.database.pool import Database
@@ -20,8 +21,8 @@ class Reads:
 
     def __init__(self, primary: Database, metrics: Metrics, replica: Replica | None = None) -> None:
         self._primary = primary
-        self._metrics = metrics
         self._replica = replica
+        self._reads_of = cache(metrics.reads.labels)
 
     def check_room(self, project_name: str) -> None:
         """Refuse a search of the project that neither the replica nor the primary has room for.
@@ -49,8 +50,8 @@ class Reads:
                 if not time_remaining():
                     raise
             else:
-                self._metrics.reads.labels("replica").inc()
+                self._reads_of("replica").inc()
                 return answer
         answer = await question(self._primary)
-        self._metrics.reads.labels("primary").inc()
+        self._reads_of("primary").inc()
         return answer

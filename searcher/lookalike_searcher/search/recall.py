@@ -5,7 +5,6 @@ import logging
 import math
 import random
 import time
-from dataclasses import replace
 from typing import Final
 
 from lookalike_searcher.database.pool import Database
@@ -68,7 +67,7 @@ class Recall:
             return
         example = Example(embedding=Embedding(ranking.space, ranking.query.vector))
         query = Query((example,), sha256=ranking.query.sha256)
-        self._waiting.put_nowait((replace(search, query=query, exact=True, space=ranking.space), ranking))
+        self._waiting.put_nowait((search._replace(query=query, exact=True, space=ranking.space), ranking))
 
     async def run(self) -> None:
         """Measure samples, one after the other, until cancelled. There are rests between them, but for the first 30."""

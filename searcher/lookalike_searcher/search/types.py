@@ -1,7 +1,6 @@
-"""Define what a search asks for, and what it answers."""
+"""Define what a search asks for, and what it answers, in named tuples: each search makes them, and they cost least."""
 
 import enum
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from lookalike_searcher.images.filter import Filter
@@ -27,8 +26,7 @@ POSITION_TYPES: Final = (int, str, float, int, str, int, bool)
 """The types of a position's fields, to check a position that comes from a client."""
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """A search has a project, a query, and options.
 
     Attributes:
@@ -52,7 +50,7 @@ class Search:
     query: Query
     limit: int
     space: str = ""
-    filter: Filter = field(default_factory=Filter)
+    filter: Filter = Filter()
     min_similarity: float = -1.0
     by_product: bool = False
     exact: bool = False
@@ -64,29 +62,31 @@ class Search:
     views: tuple[Embedding, ...] = ()
 
     @property
-    def offset(self) -> int:
-        """Return how many hits earlier pages had, while pages show what is re-ranked: all of it is ranked again."""
-        return self.after.depth if self.after and self.after.depth < self.rerank else 0
+    def page(self) -> "Page":
+        """Return what is to be found for the answer."""
+        offset = self.after.depth if self.after and self.after.depth < self.rerank else 0
+        start = None if offset else self.after
+        reranked = 0 if start else self.rerank
+        shortlist = max(offset + self.limit, reranked)
+        return Page(offset, start, reranked, shortlist, shortlist + 1 + self.query.has_own_file)
 
-    @property
-    def start(self) -> Position | None:
-        """Return the hit after which the page begins in the order of similarity; None: the nearest come first."""
-        return None if self.offset else self.after
 
-    @property
-    def reranked(self) -> int:
-        """Return how many of the nearest are re-ranked for this page."""
-        return 0 if self.start else self.rerank
+class Page(NamedTuple):
+    """A page is a part of all hits, in the order of similarity.
 
-    @property
-    def shortlist(self) -> int:
-        """Return how many hits to find, the last of which are the page's."""
-        return max(self.offset + self.limit, self.reranked)
+    Attributes:
+        offset: how many hits earlier pages had, while pages show what is re-ranked: all of it is ranked again.
+        start: the hit after which the page begins; None: the nearest come first.
+        reranked: how many of the nearest are re-ranked for it.
+        shortlist: how many hits to find, the last of which are the page's.
+        depth: how many of the nearest it needs: one more tells that there are more; the own file is apart.
+    """
 
-    @property
-    def depth(self) -> int:
-        """Return how many of the nearest a page needs: one more tells that there are more; the own file is apart."""
-        return self.shortlist + 1 + self.query.has_own_file
+    offset: int
+    start: Position | None
+    reranked: int
+    shortlist: int
+    depth: int
 
 
 class Reason(enum.Enum):
@@ -113,8 +113,7 @@ class Reason(enum.Enum):
         return self is not Reason.INDEX
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(NamedTuple):
     """A ranking has hits in order of score, how they were found, and the end of this page if there are more.
 
     Attributes:

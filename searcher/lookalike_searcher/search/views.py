@@ -1,7 +1,6 @@
 """Find what is nearest to views of the query's picture: copies that were altered much are near to one of them alone."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import Final
@@ -11,17 +10,18 @@ import asyncpg
 from lookalike_searcher.copies.proof import Proof
 from lookalike_searcher.database import walking
 from lookalike_searcher.database.pool import Database
-from lookalike_searcher.database.statement import Connection, fragment, statement
+from lookalike_searcher.database.statement import Connection
 from lookalike_searcher.images.image import LISTED_REFERENCES
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.projects import known
 from lookalike_searcher.projects.project import Project
 from lookalike_searcher.projects.projection import projections_of
 from lookalike_searcher.search import query as queries
-from lookalike_searcher.search.execute import Way, is_selective, way_of
+from lookalike_searcher.search import statements
 from lookalike_searcher.search.hit import Hit, hits
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Ranking, Search
+from lookalike_searcher.search.way import Way, way_of
 
 NEAREST_TO_QUERY: Final = 100
 NEAREST_TO_VIEW: Final = 20
@@ -32,7 +32,7 @@ _FIRST_FILTER_PARAMETER: Final = 6
 
 def widened(search: Search) -> Search:
     """Return the search with which the query itself is ranked: one with views looks further than its page."""
-    return replace(search, limit=max(search.limit, NEAREST_TO_QUERY)) if search.views else search
+    return search._replace(limit=max(search.limit, NEAREST_TO_QUERY)) if search.views else search
 
 
 async def candidates(database: Database, search: Search, ranking: Ranking) -> list[Hit]:
@@ -59,7 +59,7 @@ async def candidates(database: Database, search: Search, ranking: Ranking) -> li
 
 async def _nearest_to_views(database: Database, search: Search, left_out: list[int]) -> list[Hit]:
     """Return what is nearest to the views. One connection does it, as a search has no right to several at once."""
-    near = replace(search, limit=NEAREST_TO_VIEW, views=())
+    near = search._replace(limit=NEAREST_TO_VIEW, views=())
     opening = partial(way_of, near, inf)
     async with known.reading(database, search.project_name, search.space, opening) as (connection, project, way):
         vectors = []
@@ -92,11 +92,9 @@ class _ViewRanker:
 
     async def rank(self) -> list[Hit]:
         """Rank through the index, or exactly."""
-        near, project = self._near, self._project
-        if self._way.why_exact or (near.filter and await is_selective(self._connection, project, near.filter)):
-            return await self._exact()
-        ranked = await self._walk()
-        return await self._exact() if ranked is None else ranked
+        reason = await self._way.why_exact(self._connection, self._project, self._near.filter)
+        ranked = None if reason else await self._walk()
+        return hits(await self._find(exact=True)) if ranked is None else ranked
 
     async def _walk(self) -> list[Hit] | None:
         """Rank through the index. Returns None if a walk finds too few, or would be too deep."""
@@ -105,34 +103,15 @@ class _ViewRanker:
             return None
         if self._near.filter:  # otherwise the transaction has begun with them
             await self._connection.execute(walking.settings(ef_search))
-        rows = await self._find(nearest=fragment("search_views_index"))
+        rows = await self._find(exact=False)
         if rows[0]["found"] < len(self._vectors) * min(NEAREST_TO_VIEW, self._project.image_count):
             self._metrics.fallbacks.labels("found too few").inc()
             return None
         return hits(rows)
 
-    async def _exact(self) -> list[Hit]:
-        """Rank all images that match the filter."""
-        filtered = bool(self._near.filter)
-        rows = await self._find(
-            nearest=fragment("search_views_all"),
-            matching=fragment("search_matching") if filtered else "",
-            join_matching="JOIN matching USING (image_id)" if filtered else "",
-        )
-        return hits(rows)
-
-    async def _find(self, nearest: str, matching: str = "", join_matching: str = "") -> list[asyncpg.Record]:
+    async def _find(self, *, exact: bool) -> list[asyncpg.Record]:
         conditions, arguments = self._near.filter.conditions("reference", _FIRST_FILTER_PARAMETER)
-        parts = {  # in this order, as earlier parts have places for later ones
-            "nearest": nearest,
-            "matching": matching,
-            "where_matching": fragment("search_where_matching") if self._near.filter else "",
-            "join_matching": join_matching,
-            "hit": fragment("search_hit"),
-            "of_product": "",
-            "filter": conditions,
-        }
-        sql = statement("search_views", self._project.id, self._way.space.id, **parts)
+        sql = statements.nearest_to_views(self._project.id, self._way.space.id, conditions, exact=exact)
         distance = 1 - self._near.min_similarity
         given = (self._vectors, NEAREST_TO_VIEW, LISTED_REFERENCES, distance, self._left_out)
         return await self._connection.fetch(sql, *given, *arguments)
@@ -148,4 +127,4 @@ def with_proven(ranking: Ranking, found: list[Hit], proofs: Mapping[bytes, Proof
     hits = sorted([*ranking.hits, *added], key=lambda hit: hit.rank)
     unproven = [hit for hit in hits if not is_proven(hit) and hit.sha256 != ranking.query.sha256]
     dropped = set(map(id, unproven[::-1][: max(0, len(hits) - limit)]))
-    return replace(ranking, hits=[hit for hit in hits if id(hit) not in dropped][:limit], last=None)
+    return ranking._replace(hits=[hit for hit in hits if id(hit) not in dropped][:limit], last=None)

@@ -1,7 +1,6 @@
 """Write the audit log: each write and each refusal, never a token, a key or a vector."""
 
 import logging
-from collections import Counter
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lookalike.audit")
 
-_COUNTS: Final[ContextVar["Counter[str] | None"]] = ContextVar("counts", default=None)
+_COUNTS: Final[ContextVar[dict[str, int] | None]] = ContextVar("counts", default=None)
 
 
 class Record:
@@ -26,7 +25,7 @@ class Record:
     def __init__(self) -> None:
         self.caller: Caller | None = None
         self.projects: dict[str, None] = {}
-        self.counts: Counter[str] = Counter()
+        self.counts: dict[str, int] = {}
         _COUNTS.set(self.counts)
 
     def write(self, method: str, code: str, request_id: str, refusal: "DomainError | None") -> None:
@@ -38,7 +37,7 @@ class Record:
             "subject": self.caller.subject if self.caller else "",
             "token_id": self.caller.token_id if self.caller else "",
             "projects": list(self.projects),
-            "counts": dict(self.counts),
+            "counts": self.counts,
         }
         if refusal:
             fields |= {"reason": refusal.reason, "cause": getattr(refusal, "cause", "")}
@@ -57,4 +56,5 @@ def count(**numbers: int) -> None:
     """Add to the counts of the RPC that this task serves; outside of an RPC, do nothing."""
     counts = _COUNTS.get()
     if counts is not None:
-        counts.update(numbers)
+        for name, number in numbers.items():
+            counts[name] = counts.get(name, 0) + number
