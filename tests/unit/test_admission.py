@@ -181,7 +181,7 @@ async def test_where_calls_take_much_longer_than_expected_who_cannot_make_it_is_
         [halfway] = await calls.begin("a3", remaining=2.6)
         [old] = await calls.begin("a4", remaining=2)
         clock.now += 1.25
-        [newer] = await calls.begin("a5", remaining=4)
+        [newer] = await calls.begin("a5", remaining=6)
         await calls.end("a1")
         assert await reason_of(late) == "PROJECT_BUSY"  # it has 0.05 s left
         assert calls.inside == ["a3"]  # it has waited for less than half of its time
