@@ -344,12 +344,12 @@ async def test_nothing_is_accepted_that_would_come_too_late() -> None:
 async def test_callers_without_a_deadline_are_taken_to_wait_for_twenty_seconds() -> None:
     model = FakeModel()
     async with running(model) as (engine, _):
-        engine._batcher.seconds_per_image[Lane.INTERACTIVE] = 7.0
+        engine._batcher.seconds_per_image[Lane.INTERACTIVE] = 5.0
         model.go_on[Lane.INTERACTIVE].clear()
         ahead = [asyncio.create_task(engine.embed(bytes([number]))) for number in (1, 2)]
         await model.has_started(Lane.INTERACTIVE)
         await asyncio.sleep(0)
-        with pytest.raises(Overloaded):  # behind 14 s, which is more than 0.4 of 20
+        with pytest.raises(Overloaded):  # behind 10 s, which is more than 0.3 of 20
             await engine.embed(b"\3")
         model.go_on[Lane.INTERACTIVE].set()
         await asyncio.gather(*ahead)
