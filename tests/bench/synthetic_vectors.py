@@ -34,8 +34,8 @@ class Model:
     A new vector lies among a real descriptor and two of its ten nearest neighbours: a convex mixture with weights that
     are uniformly distributed (Dirichlet). That gives the clusters of the real set, and its distances between clusters.
     To it comes Gaussian noise with the covariance that real descriptors have about the mean of their neighbours: it has
-    the directions and the spectrum of real differences. Then what is negative becomes 0, as descriptors have no
-    negative parts, and the length becomes 1. The noise's scale is the one with which vectors are as alike to their
+    the directions and the spectrum of real differences. Where no real one has negative parts, as R-MAC has none, what
+    is negative becomes 0; and the length becomes 1. The noise's scale is the one with which vectors are as alike to their
     nearest neighbours as real ones are to theirs, in sets of equal size.
 
     Attributes:
@@ -78,7 +78,7 @@ class Model:
         weights = rng.dirichlet([1.0] * _MIXED, len(rows)).astype(np.float32)
         noise = rng.standard_normal((len(rows), self.real.shape[1]), dtype=np.float32) @ self.root.T
         found = np.einsum("nk,nkd->nd", weights, self.real[mixed]) + np.float32(self.scale) * noise
-        return normalised(np.maximum(found, 0))
+        return normalised(np.maximum(found, 0) if self.real.min() >= 0 else found)
 
 
 def normalised(vectors: Vectors) -> Vectors:
