@@ -11,7 +11,7 @@ from lookalike_embedder.rmac import LEVELS
 LAYOUT: Final = "vgg16-layout512"
 """The default architecture: R-MAC beside two grids, projected; see `layout` and `projection`."""
 RMAC: Final = "vgg16-rmac512"
-"""R-MAC alone, as it was until version 0.1."""
+"""R-MAC alone, the default before."""
 DIMENSIONS: Final = 512
 CHANNELS: Final = 512
 """The feature maps of conv5_3, so many numbers for each cell."""

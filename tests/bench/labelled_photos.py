@@ -40,7 +40,7 @@ class Set:
         files: the photos' contents are read from here.
         photo_labels: a number for each.
         flattened: pool5 as it is, 25,088 dimensions: the descriptor to be better than.
-        rmac: R-MAC alone, the default until version 0.1.
+        rmac: R-MAC alone, the default before.
         vectors: ours, as they are stored: in half precision.
         skipped: how many photos could not be decoded, or were there twice.
     """
