@@ -35,8 +35,8 @@ class Model:
     are uniformly distributed (Dirichlet). That gives the clusters of the real set, and its distances between clusters.
     To it comes Gaussian noise with the covariance that real descriptors have about the mean of their neighbours: it has
     the directions and the spectrum of real differences. Where no real one has negative parts, as R-MAC has none, what
-    is negative becomes 0; and the length becomes 1. The noise's scale is the one with which vectors are as alike to their
-    nearest neighbours as real ones are to theirs, in sets of equal size.
+    is negative becomes 0; and the length becomes 1. The noise's scale is the one with which vectors are as alike to
+    their nearest neighbours as real ones are to theirs, in sets of equal size.
 
     Attributes:
         real: the real descriptors, of length 1, a row each.
