@@ -20,7 +20,7 @@ from lookalike_embedder.config import Config
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import Limits, Pixels
 from lookalike_embedder.model import CpuModel, CudaModel, load
-from lookalike_embedder.model.head import Maps, beside_grids, rmac
+from lookalike_embedder.model.head import Maps, beside_grids, cell_weights, rmac
 from lookalike_embedder.projection import Projection, write
 from lookalike_embedder.space import DIMENSIONS
 
@@ -41,11 +41,10 @@ def learned(folders: Sequence[Rows]) -> Projection:
     Raises:
         ValueError: there are fewer vectors than components.
     """
-    kept = [_sampled(rows, _MOST // len(folders)) for rows in folders]
-    rows = np.concatenate(kept).astype(np.float32)
+    rows = np.concatenate(folders).astype(np.float32)
     if len(rows) <= DIMENSIONS:
         raise ValueError(f"photos: more than {DIMENSIONS} are needed, got {len(rows)}")
-    shares = np.concatenate([np.full(len(one), 1 / len(one) / len(kept), np.float32) for one in kept])
+    shares = np.concatenate([np.full(len(one), 1 / len(one) / len(folders), np.float32) for one in folders])
     mean = shares @ rows
     scaled = (rows - mean) * np.sqrt(shares)[:, None]
     variances, mixtures = (found[..., -DIMENSIONS:][..., ::-1] for found in np.linalg.eigh(scaled @ scaled.T))
@@ -62,13 +61,7 @@ def maps_of(model: CpuModel | CudaModel, pixels: Pixels) -> Maps:
 
 def inputs_of(maps: Maps) -> Rows:
     """Return what is projected of photos, [n, 15872], from their feature maps."""
-    return np.asarray(beside_grids(rmac(maps.conv5), maps).numpy(), np.float16)
-
-
-def _sampled(rows: Rows, most: int) -> Rows:
-    if len(rows) <= most:
-        return rows
-    return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:most])]
+    return np.asarray(beside_grids(rmac(maps.conv5), maps, cell_weights()).numpy(), np.float16)
 
 
 def _photos(folder: Path, most: int) -> list[Path]:

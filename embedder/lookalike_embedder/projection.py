@@ -64,11 +64,6 @@ class Projection:
         """Return the digest of the levels and steps, in hexadecimal."""
         return hashlib.sha256(self.levels.tobytes() + self.steps.astype("<f4").tobytes()).hexdigest()
 
-    def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return vectors [n, 512] of length 1 from R-MAC beside two grids [n, 15872]."""
-        projected = rows @ self.matrix.T
-        return np.asarray(projected / np.linalg.norm(projected, axis=1, keepdims=True), np.float32)
-
 
 def shipped() -> Projection:
     """Return the projection that comes with the package.

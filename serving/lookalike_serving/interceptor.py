@@ -1,8 +1,8 @@
 """Wrap every method of a server: admit the caller, then receive, limit and parse its requests."""
 
 import logging
-import os
 import re
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ def request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
     for name, value in metadata:
         if name == "x-request-id" and isinstance(value, str) and _ID.fullmatch(value):
             return value
-    return os.urandom(16).hex()
+    return secrets.token_hex(16)
 
 
 async def _messages(context: Context) -> AsyncIterator[Any]:

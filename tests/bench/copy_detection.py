@@ -15,9 +15,8 @@ from lookalike.evaluation import alterations
 from lookalike.evaluation.duplicates import NearDuplicates, NeighbourCollector
 from lookalike.evaluation.ranking import Vectors, leave_one_out
 from lookalike.ranking_metrics import Floats
-from lookalike_embedder.model.head import rmac
 from tests.bench.figures import Figure
-from tests.bench.labelled_photos import Model, Set, features_of, pixels_of, stored, vector_of
+from tests.bench.labelled_photos import Model, Set, descriptors_of, pixels_of
 from tests.bench.over_flattened import RMAC
 
 _TURNS: Final = (60, 120, 180)
@@ -43,12 +42,11 @@ def measure(own: Set, model: Model, count: int) -> list[Figure]:
         data = own.files[row].read_bytes()
         photo = alterations.upright(data)
         for name, copy in alterations.copies(data).items():
-            pixels = pixels_of(copy)
-            similarities = own.vectors @ vector_of(model, pixels)
+            found_of = descriptors_of(model, pixels_of(copy))
+            similarities = own.vectors @ found_of.ours
             cosines.setdefault(name, []).append(float(similarities[row]))
             first.setdefault("", []).append(int(similarities.argmax()) == row)
-            by_rmac = own.rmac @ stored(rmac(features_of(model, pixels)).numpy())[0]
-            first.setdefault(f"{RMAC}_", []).append(int(by_rmac.argmax()) == row)
+            first.setdefault(f"{RMAC}_", []).append(int((own.rmac @ found_of.rmac).argmax()) == row)
             likenesses.append(_likeness(_hash(photo), _hash(alterations.upright(copy))))
         turned += [_cosine(own.vectors[row], model, alterations.saved(_turned(photo, by))) for by in _TURNS]
     found = NearDuplicates(_arrays(cosines), collector.neighbours())
@@ -105,7 +103,7 @@ def _colours(cosines: Floats, own: Set) -> Figure:
 
 
 def _cosine(vector: Vectors, model: Model, data: bytes) -> float:
-    return float(vector_of(model, pixels_of(data)) @ vector)
+    return float(descriptors_of(model, pixels_of(data)).ours @ vector)
 
 
 def _turned(photo: Image.Image, degrees: int) -> Image.Image:

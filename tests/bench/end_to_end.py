@@ -21,11 +21,10 @@ from rich.table import Table
 
 from lookalike import Client, Item, Status
 from lookalike.processes import running
-from lookalike_embedder import model, projection
 from tests.bench import bare_model
 from tests.bench.latency import milliseconds
 from tests.bench.photos import catalogue
-from tests.bench.setting import trunk
+from tests.bench.setting import load_model
 
 EMBEDDER = ["--port", "0", "--metrics-port", "0", "--cache-size", "0"]
 """Without its cache, which would answer for it from the second round on."""
@@ -75,9 +74,7 @@ async def measure(paths: list[Path], folder: Path, rounds: int, seconds: float) 
         embedder = await stack.enter_async_context(running("lookalike_embedder", EMBEDDER, log))
         client = await stack.enter_async_context(Client(embedder.address, searcher.address))
         served = await client.model()
-        loaded = model.load(
-            trunk().tensors, device=served.device, precision=served.precision, projection=projection.shipped()
-        )
+        loaded = load_model(served.device, served.precision)
         best = bare_model.best_size(loaded)
         for number in range(rounds):
             figures.bare.append(bare_model.pace(loaded, best, seconds))

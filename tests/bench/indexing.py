@@ -23,12 +23,11 @@ from typing import IO, Any, Final
 from lookalike import Client, Item
 from lookalike.indexing import Watch
 from lookalike.processes import running
-from lookalike_embedder import model, projection
 from tests.bench import bare_model
 from tests.bench.end_to_end import EMBEDDER, index_pace
 from tests.bench.figures import Figure, show
 from tests.bench.photos import catalogue
-from tests.bench.setting import trunk
+from tests.bench.setting import load_model
 
 PARTS: Final = ("null", "dedup", "model")
 NAMES: Final = (
@@ -163,9 +162,7 @@ async def with_model(scratch: Path, log: IO[bytes], photos: Path | None, most: i
         Client(embedder, searcher) as client,
     ):
         served = await client.model()
-        loaded = model.load(
-            trunk().tensors, device=served.device, precision=served.precision, projection=projection.shipped()
-        )
+        loaded = load_model(served.device, served.precision)
         best = bare_model.best_size(loaded)
         for number in range(rounds):
             before = bare_model.pace(loaded, best, 5)

@@ -3,9 +3,9 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -20,15 +20,23 @@ from lookalike.ranking_metrics import Counts
 from lookalike_embedder import image
 from lookalike_embedder.errors import InvalidImage
 from lookalike_embedder.image import Pixels
-from lookalike_embedder.model import CpuModel, CudaModel, load
-from lookalike_embedder.model.head import rmac
+from lookalike_embedder.model import CpuModel, CudaModel
+from lookalike_embedder.model.head import Head, rmac
 from lookalike_embedder.projection import shipped
 from tests.bench.descriptors import cuttings
-from tests.bench.setting import LIMITS, trunk
+from tests.bench.setting import LIMITS
 from tools.learn_projection import maps_of
 
 Model = CpuModel | CudaModel
 FILE: Final = "labels.csv"
+
+
+class Descriptors(NamedTuple):
+    """Three of one photo: flattened pool5, R-MAC alone, and ours. The last two are as they would be stored."""
+
+    flattened: NDArray[np.float16]
+    rmac: Vectors
+    ours: Vectors
 
 
 @dataclass(frozen=True)
@@ -69,34 +77,26 @@ def read(folders: Sequence[Path], scratch: Path, most: int | None) -> Iterator[L
 
 
 def described(chosen: Labelled, model: Model) -> Set:
-    """Every photo of the set, through the trunk once for each descriptor."""
-    files, names, flattened, regional, vectors = [], [], [], [], []
+    """Every photo of the set, through the trunk once."""
+    files, names, found = [], [], []
     for photo in chosen.photos:
         try:
             pixels = pixels_of(photo.path.read_bytes())
         except InvalidImage as error:
             print(f"left out: {photo.path}: {error.message}")
             continue
-        features = features_of(model, pixels)
         files.append(photo.path)
         names.append(photo.label)
-        flattened.append(_flat(features))
-        regional.append(stored(rmac(features).numpy())[0])
-        vectors.append(vector_of(model, pixels))
+        found.append(descriptors_of(model, pixels))
     return Set(
         name=chosen.path.parent.name,
         files=files,
         photo_labels=np.unique(names, return_inverse=True)[1].astype(np.int64),
-        flattened=np.array(flattened, np.float16),
-        rmac=np.array(regional, np.float32),
-        vectors=np.array(vectors, np.float32),
+        flattened=np.array([one.flattened for one in found], np.float16),
+        rmac=np.array([one.rmac for one in found], np.float32),
+        vectors=np.array([one.ours for one in found], np.float32),
         skipped=len(chosen.left_out) + len(chosen.photos) - len(files),
     )
-
-
-def load_model() -> Model:
-    """The default model, in the precision that suits this machine."""
-    return load(trunk().tensors, projection=shipped())
 
 
 def pixels_of(data: bytes) -> Pixels:
@@ -104,14 +104,17 @@ def pixels_of(data: bytes) -> Pixels:
     return image.decode(data, limits=LIMITS)[1]
 
 
-def features_of(model: Model, pixels: Pixels) -> torch.Tensor:
-    """Conv5_3 of one photo: [1, 512, 14, 14] on the CPU."""
-    return maps_of(model, pixels).conv5
+def descriptors_of(model: Model, pixels: Pixels) -> Descriptors:
+    """Of one photo, through the trunk once."""
+    maps = maps_of(model, pixels)
+    regional, ours = (stored(head(maps).numpy())[0] for head in _heads())
+    return Descriptors(_flat(maps.conv5), regional, ours)
 
 
-def vector_of(model: Model, pixels: Pixels) -> Vectors:
-    """Our vector of one photo, as it is stored."""
-    return np.asarray(stored(model([pixels]))[0])
+@cache
+def _heads() -> tuple[Head, Head]:
+    """R-MAC alone, and the default one."""
+    return Head(rmac), Head(rmac, shipped())
 
 
 def stored(vectors: Vectors) -> Vectors:

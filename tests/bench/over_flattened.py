@@ -36,15 +36,12 @@ def summary(figures: Sequence[Figure], name: str = "") -> list[Figure]:
     helped = [one.value for one in figures if one.name.startswith(f"{prefix}reranked_over_flatten.") and one.value]
     if not plain:
         return []
-    targets = (None, None, None) if name else (1.12, 1.0, 1.22)
-    values = {
-        "map_geometric_over_flatten": (_geometric(plain), on),
-        "map_worst_over_flatten": (min(plain), on),
-        "map_reranked_geometric": (_geometric(helped), f"{on}, with rerank={RECOMMENDED}"),
-    }
+    geometric, worst, reranked = (None, None, None) if name else (1.12, 1.0, 1.22)
+    again = f"{on}, with rerank={RECOMMENDED}"
     return [
-        Figure(f"{prefix}{figure}", value, of, least=least)
-        for (figure, (value, of)), least in zip(values.items(), targets, strict=True)
+        Figure(f"{prefix}map_geometric_over_flatten", _geometric(plain), on, least=geometric),
+        Figure(f"{prefix}map_worst_over_flatten", min(plain), on, least=worst),
+        Figure(f"{prefix}map_reranked_geometric", _geometric(helped), again, least=reranked),
     ]
 
 

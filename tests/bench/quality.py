@@ -21,9 +21,10 @@ from lookalike.evaluation.ranking import leave_one_out as searched
 from lookalike_searcher.database.halfvec import encode
 from tests.bench import ablation, adaptation, copy_detection, over_flattened, reranking, self_tuning
 from tests.bench.figures import Figure, show
-from tests.bench.labelled_photos import Model, Set, described, features_of, load_model, pixels_of, read
+from tests.bench.labelled_photos import Model, Set, described, pixels_of, read
 from tests.bench.over_flattened import RMAC
 from tests.bench.reranking import DEPTHS, RECOMMENDED, mean_average_precision
+from tests.bench.setting import load_model
 
 NAMES: Final = (
     "map_geometric_over_flatten",
@@ -102,7 +103,7 @@ def compute(own: Set, model: Model) -> Figure:
         began = time.perf_counter()
         model([pixels])
         between = time.perf_counter()
-        features_of(model, pixels)
+        model.forward(model.prepare([pixels]))
         whole.append(between - began)
         bare.append(time.perf_counter() - between)
     ratio = statistics.median(one / other for one, other in zip(whole, bare, strict=True))

@@ -6,15 +6,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import platformdirs
 
 from lookalike.processes import ServerProcess, running
-from lookalike_embedder import weights
+from lookalike_embedder import projection, weights
 from lookalike_embedder.image import Limits
 from lookalike_embedder.weights import Weights
 from tests.bench.bulk_load import messages
+
+if TYPE_CHECKING:
+    from lookalike_embedder.model import CpuModel, CudaModel
 
 LIMITS = Limits(max_bytes=16 * 1024 * 1024, max_pixels=64_000_000)
 CACHE_DIR = platformdirs.user_cache_path("lookalike")
@@ -66,3 +69,10 @@ class Setting:
 def trunk() -> Weights:
     """The real weights."""
     return weights.resolve(None, CACHE_DIR)
+
+
+def load_model(device: str = "auto", precision: str = "auto") -> "CpuModel | CudaModel":
+    """The default model."""
+    from lookalike_embedder import model  # torch is imported by those alone who need it: it takes seconds
+
+    return model.load(trunk().tensors, device=device, precision=precision, projection=projection.shipped())

@@ -9,12 +9,11 @@ import grpc
 
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceStub
-from lookalike_embedder import model, projection
 from tests.bench import bare_model, litserve_processes
 from tests.bench.bulk_load import Load
 from tests.bench.figures import Figure
 from tests.bench.interleaving import Paces, ratio, take_turns
-from tests.bench.setting import Setting, trunk
+from tests.bench.setting import Setting, load_model
 
 _STREAMS = 2
 _OURS, _BARE, _DEFAULT, _TUNED = "embedder", "bare loop", "LitServe default", "LitServe tuned"
@@ -55,9 +54,7 @@ async def _through_rpc(setting: Setting, address: str) -> float:
 
 
 def _bare_loop(setting: Setting, served: wire.GetModelResponse) -> tuple[Turn, str]:
-    loaded = model.load(
-        trunk().tensors, device=served.device, precision=served.precision, projection=projection.shipped()
-    )
+    loaded = load_model(served.device, served.precision)
     size = bare_model.best_size(loaded)
 
     async def turn() -> float:

@@ -32,7 +32,8 @@ def test_what_is_learned_is_read_again_and_computed_by_both_heads(tmp_path: Path
     projection.write(tmp_path / "p.npz", made, "noise (600)")
     kept = projection.read(tmp_path / "p.npz")
     assert kept.sha256 == made.sha256
-    expected = kept(rows[:4].astype(np.float32))
+    projected = rows[:4].astype(np.float32) @ kept.matrix.T
+    expected = projected / np.linalg.norm(projected, axis=1, keepdims=True)
     for regional in (head.rmac, head.pooled_rmac):
         found = head.Head(regional, kept)(head.Maps(*noise[:, :4])).numpy()
         assert found.shape == (4, 512)

@@ -41,21 +41,31 @@ class Head:
     ) -> None:
         self._regional = regional
         self._matrix = torch.from_numpy(projection.matrix).to(device) if projection else None
+        self._cell_weights = cell_weights(device)
 
     def __call__(self, maps: Maps) -> Tensor:
         """Return the vectors."""
         vectors = self._regional(maps.conv5)
         if self._matrix is not None:
-            vectors = functional.normalize(functional.linear(beside_grids(vectors, maps), self._matrix))
+            vectors = functional.normalize(
+                functional.linear(beside_grids(vectors, maps, self._cell_weights), self._matrix)
+            )
         return vectors
 
 
-def beside_grids(regional: Tensor, maps: Maps) -> Tensor:
-    """Return R-MAC descriptors beside the maxima of the cells of each map's grid: [n, 15872]."""
-    return torch.cat([regional, *(WEIGHT * _grid(features) for features in maps)], dim=1)
+def cell_weights(device: str = "cpu") -> Tensor:
+    """Return the weights of a grid's cells, [GRID, COLUMNS], in which a mean of two cells counts for both."""
+    steps = (torch.arange(GRID, device=device) - (GRID - 1) / 2) / GRID
+    weights = torch.exp(-(steps**2) / (2 * SPREAD**2))
+    return weights[:, None] * weights[:COLUMNS] * torch.where(steps[:COLUMNS] < 0, 2**0.5, 1.0)
 
 
-def _grid(features: Tensor) -> Tensor:
+def beside_grids(regional: Tensor, maps: Maps, weights: Tensor) -> Tensor:
+    """Return R-MAC descriptors beside the maxima of the cells of each map's grid, [n, 15872]; see `cell_weights`."""
+    return torch.cat([regional, *(WEIGHT * _grid(features, weights) for features in maps)], dim=1)
+
+
+def _grid(features: Tensor, weights: Tensor) -> Tensor:
     """Return the maxima of a grid's cells, [n, 512 · GRID · COLUMNS], together of length 1.
 
     Cells that are opposite to each other, left and right, become their mean: what is sold is seen from either side, and
@@ -64,11 +74,8 @@ def _grid(features: Tensor) -> Tensor:
     """
     cells = functional.max_pool2d(features, SIDE, STRIDE, padding=1).float()
     cells = (cells + cells.flip(-1))[..., :COLUMNS]
-    steps = (torch.arange(GRID, device=cells.device) - (GRID - 1) / 2) / GRID
-    weights = torch.exp(-(steps**2) / (2 * SPREAD**2))
-    across = weights[:COLUMNS] * torch.where(steps[:COLUMNS] < 0, 2**0.5, 1.0)  # a mean stands for two cells
     lengths = cells.norm(dim=1, keepdim=True).clamp(min=_LEAST)
-    return functional.normalize((cells * (weights[:, None] * across) / lengths.sqrt()).flatten(1))
+    return functional.normalize((cells * weights / lengths.sqrt()).flatten(1))
 
 
 def rmac(features: Tensor) -> Tensor:

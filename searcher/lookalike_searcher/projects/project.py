@@ -102,10 +102,7 @@ class Project:
     def find_space(self, name: str) -> Space | None:
         """Return the space as `in_space` does, or None if there is no such space."""
         wanted = name or self.space
-        for space in self.spaces:  # each search asks twice, and a generator takes thrice as long
-            if space.name == wanted:
-                return space
-        return None
+        return next((space for space in self.spaces if space.name == wanted), None)
 
     def base(self, space: Space) -> Space:
         """Return the source of a derived space, or another space itself. Writers send vectors in this space."""

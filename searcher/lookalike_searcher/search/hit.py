@@ -77,20 +77,7 @@ def hits(rows: Iterable[asyncpg.Record]) -> list[Hit]:
         if (image_id, product) != last:
             last, references = (image_id, product), []
             cosine = similarity(distance)
-            hit = (
-                image_id,
-                distance,
-                rank,
-                product,
-                sha256,
-                width,
-                height,
-                references,
-                count,
-                cosine,
-                cosine,
-                featureless,
-            )
-            found.append(Hit(*hit))
+            own = (image_id, distance, rank, product, sha256, width, height, references, count)
+            found.append(Hit(*own, cosine, cosine, featureless))
         references.append(Reference(uri, of_product, variant, staged, labels_of(labels)))
     return found

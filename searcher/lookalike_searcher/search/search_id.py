@@ -42,7 +42,7 @@ def issue(project_id: int) -> str:
 
 def text(packed: bytes) -> str:
     """Return the id as it is on the wire, in 22 characters."""
-    return base64.b64encode(packed, b"-_").decode().rstrip("=")
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def parse(value: str, field: str) -> SearchId:

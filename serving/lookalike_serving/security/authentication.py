@@ -71,11 +71,10 @@ def permit(permission: Permission, record: Record, request: Any) -> None:  # noq
     Raises:
         PermissionDenied: the caller may not use one of them.
     """
-    caller = None if record.caller is ANYBODY else record.caller
     for name in permission.projects(request) if permission.projects else ():
         if name:
             record.projects[name[:_MAX_NAME]] = None
-            if caller and not caller.may_touch(name):
+            if record.caller and not record.caller.may_touch(name):
                 raise PermissionDenied.project(name)
 
 

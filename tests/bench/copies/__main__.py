@@ -19,7 +19,8 @@ from tests.bench.copies import timing
 from tests.bench.copies.catalogue import catalogue
 from tests.bench.copies.pairs import DEPTHS, JUDGES, VERIFIED, Pair, Truth, copies, is_false, look_alikes
 from tests.bench.figures import Figure, show
-from tests.bench.labelled_photos import load_model, read
+from tests.bench.labelled_photos import read
+from tests.bench.setting import load_model
 
 _OFTEN: Final = 0.95
 """Alterations whose originals are found less often are named."""
