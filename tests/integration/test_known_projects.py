@@ -18,7 +18,7 @@ from lookalike_searcher.database.statement import schema_of, statement
 from lookalike_searcher.images.image import Embedding
 from lookalike_searcher.projects import known, registry, spaces
 from lookalike_searcher.projects.project import Limits, Project
-from lookalike_searcher.search import rank
+from lookalike_searcher.search import rank, views
 from lookalike_searcher.search.query import Example, Query
 from lookalike_searcher.search.types import Reason, Search
 from tests.indexer import Writer, vector
@@ -151,6 +151,25 @@ async def test_a_search_by_a_vector_takes_one_statement_in_a_known_project(write
         async with pool.connect(database_url, pool_size=1, command_timeout=30) as other:
             await registry.update(other, writer.project, Limits(max_hits=100), search_disabled=None)
         assert await statements(embedding) == (2, ["WITH", "SELECT", "WITH"])
+
+
+async def test_what_finds_nothing_similar_through_the_index_is_not_ranked_exactly_again(
+    writer: Writer, database_url: str
+) -> None:
+    """In a transaction, as the first search of a project is, and all views are: an empty answer is no failed walk."""
+    sent: list[str] = []
+    unlike = Embedding(writer.space, encode(-vector(1)[np.newaxis])[0])
+    asked = Search(writer.project, Query((Example(unlike),)), 2, min_similarity=0.99, views=(unlike,))
+    async with pool.connect(database_url, pool_size=1, command_timeout=30) as database:
+        async with database.connection() as connection:  # the only one there is
+            connection.add_query_logger(lambda logged: sent.append(logged.query))
+        ranking = await rank.rank(database, asked)
+        assert (ranking.hits, ranking.reason) == ([], Reason.INDEX)
+        assert await views.candidates(database, asked, ranking) == []
+        async with database.connection():  # which is lent when the last transaction has ended
+            await asyncio.sleep(0)  # for asyncpg's own call of the logger
+        assert len([text for text in sent if text.startswith("WITH")]) == 2
+        assert not [line for line in database.metrics.fallbacks.collect()[0].samples if line.value]
 
 
 async def test_a_search_of_one_statement_waits_for_a_deletion_without_holding_a_table(
