@@ -279,6 +279,22 @@ async def test_a_projects_writes_go_on_beside_more_searches_of_it_than_can_be_an
         assert all([(await search).hits for search in searches])
 
 
+async def test_a_projects_searches_go_on_beside_more_writes_of_it_than_can_be_made(
+    database_url: str, lock_holder: LockHolder
+) -> None:
+    """Of the four connections, one waits in PostgreSQL for the project's row, and the other writers for that one."""
+    async with searching(database_url, pool_size=4) as searcher:
+        writer = await searcher.project()
+        await lock_holder.lock(writer.project)
+        writes = [asyncio.create_task(writer.send(writer.request(number))) for number in range(1, 11)]
+        await lock_holder.until_waiting(1)
+        for _ in range(20):
+            assert (await searcher.search(writer.project)).hits
+        assert not any(write.done() for write in writes)
+        await lock_holder.unlock()
+        assert await asyncio.gather(*writes) == [[INDEXED]] * 10
+
+
 async def test_a_call_that_would_wait_too_long_for_any_connection_is_refused_whatever_it_asks(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
