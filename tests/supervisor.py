@@ -1,11 +1,14 @@
 """Servers that are started again, on their ports, whenever they end; and the embedded PostgreSQL of one."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import asyncpg
 import psutil
 
 from lookalike.processes import ServerFailed, ServerProcess, running
+from lookalike_searcher.database.statement import Connection
 from tests.polling import until
 
 
@@ -57,6 +60,17 @@ class SupervisedProcess:
 def postmaster(data: Path) -> psutil.Process:
     """The embedded PostgreSQL's first process, of a searcher with this data directory."""
     return psutil.Process(int((data / "postgres" / "postmaster.pid").read_text().split()[0]))
+
+
+@asynccontextmanager
+async def connected(data: Path) -> AsyncIterator[Connection]:
+    """A connection to a searcher's embedded PostgreSQL."""
+    sockets = (data / "postgres" / "postmaster.pid").read_text().splitlines()[4]
+    connection = await asyncpg.connect(f"postgresql://postgres@/postgres?host={sockets}")
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def kill_postgres(data: Path) -> None:

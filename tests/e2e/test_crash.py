@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import asyncpg
 import grpc
 import pytest
 
@@ -25,7 +24,7 @@ from tests.data_dir import initialised
 from tests.duration import LONG, SECONDS
 from tests.indexer import sha256
 from tests.polling import until
-from tests.supervisor import postmaster
+from tests.supervisor import connected, postmaster
 from tests.traffic import SPACE, Traffic, entry, unavailable
 
 ROUNDS = max(3, round(SECONDS / 2))
@@ -52,17 +51,6 @@ async def searcher(*flags: str, log: Path) -> AsyncIterator[tuple[ServerProcess,
             grpc.aio.insecure_channel(server.address) as channel,
         ):
             yield server, SearcherServiceStub(channel)
-
-
-@asynccontextmanager
-async def connected(data: Path) -> AsyncIterator[Connection]:
-    """A connection to a searcher's embedded PostgreSQL."""
-    sockets = (data / "postgres" / "postmaster.pid").read_text().splitlines()[4]
-    connection = await asyncpg.connect(f"postgresql://postgres@/postgres?host={sockets}")
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def kill_searcher(server: ServerProcess, _: Path) -> None:
