@@ -17,7 +17,7 @@ from lookalike.v1 import common_pb2 as common
 from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.config import Config
-from lookalike_searcher.database import halfvec
+from lookalike_searcher.database import halfvec, walking
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.statement import Connection, index_of, schema_of, statement, vectors_of
 from lookalike_searcher.indexes import calibration, curve, index, maintenance
@@ -277,6 +277,41 @@ async def test_the_same_index_is_calibrated_alike_each_time(writer: Writer, data
     first, second = [await calibration.measure(database, writer.project, writer.space, 0.99) for _ in range(2)]
     for one, other in zip(first.curves, second.curves, strict=True):
         assert [rung.recall for rung in one.rungs] == [rung.recall for rung in other.rungs]
+
+
+async def test_one_image_more_is_looked_at_as_the_index_has_another_order(
+    project: str, stub: SearcherServiceStub, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a hundred-thousandth or so. Without it, calibrations and searches would miss the last hit of some queries."""
+    query, count = vector(0), 36
+    writer = Writer(stub, project, (await registry.get(database, project)).serving.name)
+    requests = [writer.request(seed) for seed in range(1, count + 1)]
+    for step, request in enumerate(requests):
+        cosine, other = 0.5 + step * 1e-5, vector(step + 1) - vector(step + 1) @ query * query
+        aside = other / np.linalg.norm(other) * (1 - cosine**2) ** 0.5
+        request.embedding.CopyFrom(common.Embedding(space=writer.space, values=cosine * query + aside))
+    assert await writer.send(*requests) == [INDEXED] * count
+    await work(database, replace(CONFIG, exact_threshold=count))
+    stored, space = await space_of(database, writer)
+    encoded = halfvec.encode(query[np.newaxis])[0]
+    async with database.reading(walking.settings(curve.LADDER[0])) as connection:
+        rows = await connection.fetch(statement("index_nearest", stored.id, space.id), encoded, count)
+    order = [row["distance"] for row in rows]
+    nearest = sorted(order)
+    lacking = (k for k in range(2, count) if set(order[:k]) != set(nearest[:k]) <= set(order[: k + 1]))
+    limit = next(lacking)  # the index has the last of so many in the place after them
+    async with database.writing() as connection:
+        await connection.execute(statement("query_keep"), project, writer.space, 0, encoded)
+    monkeypatch.setattr(calibration, "RECENT_QUERIES", 1)
+    monkeypatch.setattr(calibration, "HIT_COUNTS", (limit,))
+    measured = await calibration.measure(database, project, writer.space, 1.0)
+    assert [rung.recall for rung in measured.curves[0].rungs] == [1.0]
+    asked = wire.SearchRequest(project=project, embedding=common.Embedding(space=writer.space, values=query))
+    asked.limit = limit
+    found = await stub.Search(asked)
+    asked.exact = True
+    assert found.mode == wire.SEARCH_MODE_APPROXIMATE
+    assert [hit.sha256 for hit in found.hits] == [hit.sha256 for hit in (await stub.Search(asked)).hits]
 
 
 async def test_where_exact_rankings_are_chosen_searches_are_exact(
