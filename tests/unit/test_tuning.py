@@ -88,16 +88,23 @@ def test_without_products_the_mean_is_taken_out_unless_something_serves() -> Non
     assert chosen(sample, choice.projection).projection is None
 
 
-def test_with_too_few_products_for_certainty_what_seems_best_without_labels_is_taken() -> None:
-    """Five products of many photos: neighbours help here, and nothing is learned from labels."""
-    vectors, groups = clusters(5, images=12)
+@pytest.mark.parametrize(
+    ("products", "images", "noise", "method", "learned_from"),
+    [(4, 6, 1.0, "products", 4), (5, 12, 0.7, "mean", 0), (3, 12, 1.0, "mean", 0)],
+)
+def test_with_too_few_products_for_certainty_what_seems_best_is_taken(
+    products: int, images: int, noise: float, method: str, learned_from: int
+) -> None:
+    """Neighbours help here. Three products cannot be split, so nothing is learned from them."""
+    vectors, groups = clusters(products, images=images, noise=noise)
     sample = Sample(vectors, groups, NO_PAIRS, NO_PAIRS)
     choice = chosen(sample)
     assert choice.projection
     assert choice.projection.neighbours > 0
-    assert (choice.learning.method, choice.learning.products) == ("mean", 0)
+    assert (choice.learning.method, choice.learning.products) == (method, learned_from)
     assert choice.learning.gain
     assert choice.learning.gain.after > choice.learning.gain.before
+    assert choice.learning.gain.low < 0 or products == 3
     assert chosen(sample, choice.projection).projection is None
 
 

@@ -1,6 +1,6 @@
 """Choose how to project a project's vectors: by products, by taking the mean out, or not at all.
 
-What is chosen helps beyond doubt, on products that it was not learned from; see `choose`.
+What is chosen helps on products that it was not learned from; see `choose`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from lookalike.adapt.sample import Sample
 from lookalike.records import Learning, MeasuredGain
 
 MIN_IMAGES: Final = 100
-"""A project needs so many images to be tuned. With 60 to 200 images of four sets of photos, what was chosen gained 11 %
-in the mean on other labels of the set, and lost .3 % in the worst of 80 splits, with 60."""
+"""A project needs so many images to be tuned. With 60 of four sets of photos, what was chosen lost 5 % on other labels
+of the set in the worst of 20 splits; with 100 to 200, .4 % in the worst of 60."""
 _PARTS: Final = 3
-_LEAST_PRODUCTS: Final = 2 * _PARTS
-"""With fewer products of two or more images, nothing can be measured: each part needs two, to tell one from another."""
-_ENOUGH_PRODUCTS: Final = 20
-"""From so many on, what is not certain is left. With fewer, hardly any gain is."""
+_LEAST_IN_PART: Final = 2
+"""Each part needs two products of two or more images, to tell one from another."""
+_WORTH: Final = 1.01
+"""What is not certain is taken if it seems to gain so much: less is not worth another index."""
 _WIDTHS: Final = (256,)
 """What is learned from products is also tried with so many dimensions, if that is at most half: an index takes half of
 the memory then. With 128, allowed too, 1.3 % were lost on groceries that were not measured by."""
@@ -43,23 +43,23 @@ class _Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """A choice has a projection, None if nothing helps beyond doubt, and what was learned from, with the best gain."""
+    """A choice has a projection, None if nothing seems to help, and what was learned from, with the best gain."""
 
     projection: Projection | None
     learning: Learning
 
 
 def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: int) -> Choice:
-    """Return the projection that gains most over what serves, among those that help beyond doubt.
+    """Return the projection that gains most over what serves, of those that help beyond doubt if there are any.
 
-    The products are split into three parts. Each part is searched among itself by what was learned from the two others,
-    and by what serves. What is learned without products, the mean and neighbours, is also measured on all of them at
-    once: more products make more certain. With too few products for parts, that is all. The interval of the difference
-    comes from a bootstrap over products, with 99 % confidence; it must be above 0 as a whole.
+    The products are split into three parts, or into two if they are four or five. Each part is searched among itself by
+    what was learned from the others, and by what serves. What is learned without products, the mean and neighbours, is
+    also measured on all of them at once: more products make more certain. With fewer than four, that is all. The
+    interval of the difference is from a bootstrap over products, with 99 % confidence; it must be above 0 as a whole.
 
-    If nothing is certain, and there are fewer than 20 products, then where nothing else serves, half of the mean is
-    taken out, with the neighbours that seem to be best, unless all seems to be worse: without neighbours it gained 1 to
-    3 % on four sets of photos, and lost .2 % in the worst of 40 splits; see docs/quality.md.
+    If nothing is certain, and nothing serves yet, what seems to gain most is taken if that is 1 % or more: few products
+    make no certainty. Without any, half of the mean is taken out. On four sets of photos, the choice lost .4 % in the
+    worst of 80 splits; see docs/quality.md.
 
     What is learned from products has the fewest dimensions that lose next to nothing; see _WIDTHS.
 
@@ -73,17 +73,21 @@ def choose(sample: Sample, serving: Projection | None, fresh: np.ndarray, seed: 
     judged = np.isin(sample.groups, stale, invert=True) & (sample.groups >= 0)
     products = len(np.unique(sample.groups[judged]))
     at_once = _gains(sample, [(judged, sample)], serving, judged, seed) if products > 1 else {}
-    splits = _splits(sample, seed) if products >= _LEAST_PRODUCTS else []
-    gains = _gains(sample, splits, serving, judged, seed) or at_once
+    gains = _gains(sample, _splits(sample, products, seed), serving, judged, seed) or at_once
     certain = {kind: gain for kind, gain in gains.items() if gain.helps or at_once.get(kind, gain).helps}
-    if not certain and products < _ENOUGH_PRODUCTS:
-        return _without_certainty(sample, serving, gains)
-    kind = _best(certain or gains)
-    projection = None
-    if certain:
-        learned = _projections(sample, by_products=kind.method == PRODUCTS)
-        projection = replace(learned[kind.method, kind.dimensions], neighbours=kind.neighbours)
-    return Choice(projection, _learning(kind.method, sample, at_once.get(kind, gains[kind])))
+    kind = _best(certain) if certain else _likely(gains, at_once, sample)
+    gain = at_once.get(kind, gains.get(kind))
+    likely = serving is None and (gain is None or gain.after >= _WORTH * gain.before)
+    projection = _projection(sample, kind) if certain or likely else None
+    return Choice(projection, _learning(kind.method, sample, gain))
+
+
+def _likely(gains: Mapping[_Kind, MeasuredGain], at_once: Mapping[_Kind, MeasuredGain], sample: Sample) -> _Kind:
+    """Return the kind that seems to gain most; what needs no products by what it gains on all of them at once."""
+    if not gains:
+        return _Kind(MEAN, 0, sample.vectors.shape[1])
+    kind = _best(gains)
+    return _best(at_once) if kind.method == MEAN else kind
 
 
 def _best(gains: Mapping[_Kind, MeasuredGain]) -> _Kind:
@@ -91,6 +95,12 @@ def _best(gains: Mapping[_Kind, MeasuredGain]) -> _Kind:
     best = max(gains, key=lambda kind: gains[kind].after)
     enough = (1 - _LOST) * gains[best].after
     return min(kind for kind in gains if kind.method == best.method and gains[kind].after >= enough)
+
+
+def _projection(sample: Sample, kind: _Kind) -> Projection:
+    """Return what is learned of this kind from the whole sample."""
+    learned = _projections(sample, by_products=kind.method == PRODUCTS)
+    return replace(learned[kind.method, kind.dimensions], neighbours=kind.neighbours)
 
 
 def _projections(sample: Sample, *, by_products: bool) -> dict[tuple[str, int], Projection]:
@@ -104,16 +114,6 @@ def _projections(sample: Sample, *, by_products: bool) -> dict[tuple[str, int], 
         }
         projections[PRODUCTS, size] = learned
     return projections
-
-
-def _without_certainty(sample: Sample, serving: Projection | None, gains: Mapping[_Kind, MeasuredGain]) -> Choice:
-    """Take the mean out, with the best neighbours, unless something else serves, or it seems to be worse."""
-    measured = {kind: gain for kind, gain in gains.items() if kind.method == MEAN}
-    kind = _best(measured) if measured else _Kind(MEAN, 0, sample.vectors.shape[1])
-    gain = measured.get(kind)
-    projection = replace(mean_taken_out(sample.vectors), neighbours=kind.neighbours)
-    worse = gain is not None and gain.after < gain.before
-    return Choice(None if serving or worse else projection, _learning(MEAN, sample, gain))
 
 
 def _learning(method: str, sample: Sample, gain: MeasuredGain | None = None) -> Learning:
@@ -152,9 +152,10 @@ def _gains(
     return {kind: _gain(before, found, groups, seed) for kind, found in after.items()}
 
 
-def _splits(sample: Sample, seed: int) -> Iterator[tuple[np.ndarray, Sample]]:
-    """Yield parts of the images, and what is learned from for each: the others."""
-    for part in measure.parts(sample.groups, _PARTS, seed):
+def _splits(sample: Sample, products: int, seed: int) -> Iterator[tuple[np.ndarray, Sample]]:
+    """Yield parts of the images, and what is learned from for each: the others; nothing with fewer than 4 products."""
+    count = min(_PARTS, products // _LEAST_IN_PART)
+    for part in measure.parts(sample.groups, count, seed) if count > 1 else ():
         yield part, sample.only(~part)
 
 

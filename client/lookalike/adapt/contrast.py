@@ -11,8 +11,11 @@ import numpy as np
 
 _TEMPERATURE: Final = 0.12
 """The temperature of the loss. From .12 to .2 the result is the same; at .07 and below, it overfits the products."""
-_PENALTY: Final = 0.05
-"""The factor of the squared move in the loss. From .02 to .1 little changes; without it, most of the gain is lost."""
+_PRIOR: Final = 40
+"""The squared move counts in the loss like so many images: its factor is this, over the number of images that are alike
+to another one. So few images move less. See docs/quality.md for what it gains."""
+_LEAST_PENALTY: Final = 0.02
+"""The factor is at least so much."""
 _STEPS: Final = 120
 _RATE: Final = 0.001
 _DECAYS: Final = (0.9, 0.999)
@@ -50,6 +53,10 @@ class PositivePairs:
                 break
         return np.unique(np.concatenate(rows)[:_BATCH_SIZE]) if rows else np.zeros(0, np.int64)
 
+    def count(self) -> int:
+        """Return how many images are alike to another one; an image of two pairs counts twice."""
+        return sum(map(len, self._alike))
+
     def positive_mask(self, rows: np.ndarray) -> np.ndarray:
         """Return for each two of n images whether they are alike, of shape (n, n).
 
@@ -76,13 +83,13 @@ def move(vectors: np.ndarray, positives: PositivePairs) -> np.ndarray:
     Returns:
         The matrix, float32 of shape (d, d).
     """
-    size = vectors.shape[1]
+    size, penalty = vectors.shape[1], max(_LEAST_PENALTY, _PRIOR / max(1, positives.count()))
     moved, mean, square = (np.zeros((size, size), np.float32) for _ in range(3))
     for step in range(1, _STEPS + 1):
         rows = positives.draw_batch()
         if not len(rows):
             break
-        slope = gradient(vectors[rows], positives.positive_mask(rows), moved) + 2 * _PENALTY * moved
+        slope = gradient(vectors[rows], positives.positive_mask(rows), moved) + 2 * penalty * moved
         mean += (1 - _DECAYS[0]) * (slope - mean)
         square += (1 - _DECAYS[1]) * (slope**2 - square)
         spread = np.sqrt(square / (1 - _DECAYS[1] ** step)) + 1e-8

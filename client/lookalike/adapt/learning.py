@@ -8,7 +8,7 @@ import numpy as np
 from lookalike.adapt import contrast
 from lookalike.adapt.contrast import PositivePairs
 
-_SHRINKAGE: Final = 0.7
+_SHRINKAGE: Final = 0.85
 """How far the covariance is shrunk towards the identity. A shop has few photos of each product, so it is noisy."""
 _TAKEN_OUT: Final = 0.5
 """This share of the mean is taken out where nothing is learned from products. With two descriptors, on four sets of
