@@ -41,6 +41,14 @@ class LockHolder:
         )
         return [row[0] for row in await self.connection.fetch(sql, schema)]
 
+    async def until_alone(self, schema: str) -> None:
+        """Wait until others hold no lock of the schema: a transaction that ends gives back one lock after the other."""
+
+        async def is_so() -> bool:
+            return not await self.tables_of_others(schema)
+
+        await until(is_so)
+
     async def until_waiting(self, count: int) -> None:
         async def is_so() -> bool:
             return await self.waiting() == count

@@ -180,6 +180,7 @@ async def test_a_search_of_one_statement_waits_for_a_deletion_without_holding_a_
     query = {"embedding": writer.request(1).embedding}
     await answered(writer, **query)
     await lock_holder.lock(writer.project, tables=True)
+    await lock_holder.until_alone(schema_of(project.id))
     searching = asyncio.create_task(answered(writer, **query))
     await lock_holder.until_waiting(1)
     held = await lock_holder.tables_of_others(schema_of(project.id))
@@ -195,6 +196,7 @@ async def test_who_deletes_waits_for_the_table_that_searches_lock_first(
     transaction = lock_holder.connection.transaction()
     await transaction.start()
     await lock_holder.connection.execute(f"LOCK TABLE {schema_of(project.id)}.image IN ACCESS SHARE MODE")
+    await lock_holder.until_alone(schema_of(project.id))
     deletion = asyncio.create_task(spaces.delete(database, writer.project, NEW))
     await lock_holder.until_waiting(1)
     held = await lock_holder.tables_of_others(schema_of(project.id))
