@@ -24,7 +24,7 @@ from tests.bench.pgvector import Graph, Tables, recall_and_milliseconds, tables
 from tests.bench.scratch import run
 from tests.bench.synthetic_vectors import Vectors
 
-_SETTINGS: Final = "32/256,16/64,16/128,24/96,32/128"
+_SETTINGS: Final = "32/512,32/256,16/64,16/128,24/96,32/128"
 _DEPTHS: Final = "40,100,200,400"
 _LOOKED_AT: Final = 20_000
 """A walk to about so many of the images is tried, with their own vectors, at the first depth; evenly over
