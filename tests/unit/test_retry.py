@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
-from lookalike import DeadlineExceededError, LookalikeError, OverloadedError, UnavailableError
+from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, OverloadedError, UnavailableError
 from lookalike._transport import retry
 from lookalike._transport.retry import Backoff, Outage, RetryBudget
 
@@ -122,6 +122,19 @@ async def test_for_ten_calls_that_succeed_one_may_be_made_again_and_ten_at_first
             budget.succeeded()
         found.append(await retries())
     assert found == [10, 2, 10]
+
+
+async def test_what_would_fail_again_is_not_repeated(clock: Clock) -> None:
+    calls = 0
+
+    async def call() -> None:
+        nonlocal calls
+        calls += 1
+        raise InvalidRequestError("no")
+
+    with pytest.raises(InvalidRequestError):
+        await retry.with_retries(call)
+    assert (calls, clock.slept) == (1, [])
 
 
 @pytest.mark.parametrize(
