@@ -50,10 +50,11 @@ class Health(health_pb2_grpc.HealthServicer):
             changed = self._changed
             if (status := self._status(request.service)) != last_sent:
                 yield _STATUS(status=status)
-                last_sent = status
-            if self._ended:
+                last_sent = status  # which may have changed while it was sent
+            elif self._ended:
                 return
-            await changed.wait()
+            else:
+                await changed.wait()
 
     def _status(self, name: str) -> int:
         if name not in self._names:

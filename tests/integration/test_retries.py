@@ -59,6 +59,18 @@ async def test_what_can_be_repeated_is(faltering: tuple[Faltering, Client]) -> N
     assert servicer.calls == {"GetProject": 3, "CheckImages": 3}
 
 
+async def test_a_server_that_stays_unavailable_is_not_asked_again_by_every_call(
+    faltering: tuple[Faltering, Client],
+) -> None:
+    """The attempts of gRPC's own have a budget too: four for each call would make of an outage an overload."""
+    servicer, client = faltering
+    servicer.calls["GetProject"] = -1000
+    for _ in range(8):
+        with pytest.raises(UnavailableError, match="not just now"):
+            await client.get_project("shop")
+    assert 8 < servicer.calls["GetProject"] + 1000 <= 8 + 6
+
+
 async def test_what_may_have_been_done_is_not_repeated(faltering: tuple[Faltering, Client]) -> None:
     """A lost answer to a creation or deletion is the caller's to judge."""
     servicer, client = faltering

@@ -2,10 +2,11 @@
 
 import asyncio
 import gc
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from lookalike_searcher.database.pool import Database
 from lookalike_searcher.errors import DatabaseTimeout, DatabaseUnavailable, Overloaded
 from lookalike_searcher.metrics import Metrics
 from lookalike_searcher.quota import QuotaExceeded
+from lookalike_searcher.tuning.load import Load
 from lookalike_serving import rpc
 from tests import postgres
 from tests.indexer import INDEXED, Writer, sha256, vector
@@ -62,6 +64,9 @@ class Searcher:
     def search(self, project: str, **call: float) -> "grpc.aio.UnaryUnaryCall[Any, Any]":
         query = common.Embedding(space=SPACE, values=vector(0))
         return self.stub.Search(wire.SearchRequest(project=project, embedding=query), **call)
+
+    def value(self, metric: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"lookalike_searcher_{metric}", labels) or 0.0
 
     async def serves(self) -> bool:
         answer = await self.health.Check(health_pb2.HealthCheckRequest(service=searcher_server.SERVICE))
@@ -223,7 +228,10 @@ async def test_a_call_waits_for_a_connection_no_longer_than_its_deadline(databas
         assert (searcher.metrics.registry.get_sample_value(waits) or 0) >= before + 2
 
 
-async def test_the_pool_and_the_event_loop_are_measured(database_url: str) -> None:
+async def test_the_pool_and_the_event_loop_are_measured(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop's lag also for those who learn when there is no load."""
+    lags = list[float]()
+    monkeypatch.setattr(Load, "observe", lambda _, lag: lags.append(lag))
     async with searching(database_url, pool_size=3) as searcher:
 
         def connections(state: str) -> float | None:
@@ -232,8 +240,7 @@ async def test_the_pool_and_the_event_loop_are_measured(database_url: str) -> No
 
         async with searcher.database.connection(), searcher.database.connection(), searcher.database.connection():
             assert (connections("open"), connections("idle")) == (3, 0)
-        lags = "lookalike_searcher_loop_lag_seconds_count"
-        await until(lambda: asyncio.sleep(0, searcher.metrics.registry.get_sample_value(lags)))
+        await until(lambda: asyncio.sleep(0, searcher.value("loop_lag_seconds_count") and bool(lags)))
 
 
 async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_refused_more(
@@ -264,6 +271,41 @@ async def test_a_project_whose_calls_hang_does_not_keep_others_waiting_and_is_re
         await lock_holder.unlock()
         assert all([(await call).hits for call in reads])
         await asyncio.gather(*writes)
+
+
+@pytest.mark.parametrize(("size", "writers"), [(4, 1), (12, 2)])
+async def test_a_projects_searches_have_half_of_the_connections_and_its_few_writers_others_for_which_they_wait_longer(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, size: int, writers: int
+) -> None:
+    """Without a deadline, a search waits for 0.3 of 20 s, and a writer for 0.3 of what a statement may take."""
+    clock = Clock()
+    monkeypatch.setattr(admission, "time", clock)
+
+    async def use(connection: AbstractAsyncContextManager[object]) -> None:
+        async with connection:
+            pass
+
+    async with database_module.connect(database_url, pool_size=size, command_timeout=30) as database:
+        async with AsyncExitStack() as stack:
+            for _ in range(size // 2):
+                await stack.enter_async_context(database.searching("shop"))
+            for _ in range(writers):
+                await stack.enter_async_context(database.writing(project_name="shop"))
+            told = [database.calls_wait]
+            waiting = [asyncio.create_task(use(database.searching("shop")))]
+            await asyncio.sleep(0)
+            told.append(database.calls_wait)
+            clock.now += 8
+            waiting.append(asyncio.create_task(use(database.writing(project_name="shop"))))
+            with pytest.raises(QuotaExceeded):
+                await use(database.searching("shop"))
+            await use(database.searching("another"))
+            clock.now += 2
+            with pytest.raises(QuotaExceeded):
+                await use(database.writing(project_name="shop"))
+            assert not any(call.done() for call in waiting)
+        await asyncio.gather(*waiting)
+    assert told == [False, True]
 
 
 async def test_a_projects_writes_go_on_beside_more_searches_of_it_than_can_be_answered(database_url: str) -> None:
@@ -325,17 +367,23 @@ async def test_a_call_that_would_wait_too_long_for_any_connection_is_refused_wha
         writer = await searcher.project()
         async with searcher.database.reading(project_name=writer.project), searcher.database.connection():
             clock.now += 5  # in which no call ended
-            rpc.note_wait(4)  # before the event loop took it, of the 8 s that a caller without a deadline may
-            for project, refusal in ((writer.project, QuotaExceeded), ("another", Overloaded)):
-                with pytest.raises(refusal):
-                    searcher.database.check_room(project)
-            for further, refusal in (
-                (searcher.database.reading(project_name=writer.project), QuotaExceeded),
-                (searcher.database.connection(), Overloaded),
+            for waited, remaining in (
+                (4, math.inf),  # it waited before the event loop took it, of the 6 s that without a deadline it may
+                (0, 10),  # of which it may wait for three
             ):
-                with pytest.raises(refusal):
-                    async with asyncio.timeout(20), further:
-                        pass
+                rpc.note_wait(waited)
+                token = rpc._DEADLINE.set(time.monotonic() + remaining)
+                for project, refusal in ((writer.project, QuotaExceeded), ("another", Overloaded)):
+                    with pytest.raises(refusal):
+                        searcher.database.check_room(project)
+                for further, refusal in (
+                    (searcher.database.reading(project_name=writer.project), QuotaExceeded),
+                    (searcher.database.connection(), Overloaded),
+                ):
+                    with pytest.raises(refusal):
+                        async with asyncio.timeout(20), further:
+                            pass
+                rpc._DEADLINE.reset(token)
             rpc.note_wait(0)
         async with searcher.database.connection(), searcher.database.connection():
             clock.now += 5
@@ -354,6 +402,8 @@ async def test_a_call_that_would_wait_too_long_for_any_connection_is_refused_wha
                 assert errors.from_rpc(caught.value, "").retry_after
                 assert errors.from_rpc(caught.value, "").reason == "OVERLOADED"
             assert await searcher.serves(), "to be overloaded is no outage"
+            assert searcher.value("serving") == 1
+            assert searcher.value("refused_total", reason="OVERLOADED") == 5
             waiting = searcher.search(writer.project, timeout=60)  # 20 s are assumed at most
             assert await code_of(waiting) is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert (await searcher.search(writer.project)).hits

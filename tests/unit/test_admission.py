@@ -32,9 +32,9 @@ class Calls:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def begin(self, *names: str, remaining: float = math.inf) -> "list[asyncio.Task[None]]":
+    async def begin(self, *names: str, remaining: float = math.inf, waited: float = 0.0) -> "list[asyncio.Task[None]]":
         """Start calls, on the projects that their names begin with, and let each come as far as it can."""
-        tasks = [asyncio.create_task(self._call(name, remaining)) for name in names]
+        tasks = [asyncio.create_task(self._call(name, remaining, waited)) for name in names]
         self._tasks += tasks
         await self.settle()
         return tasks
@@ -47,9 +47,9 @@ class Calls:
         for _ in range(10):
             await asyncio.sleep(0)
 
-    async def _call(self, name: str, remaining: float) -> None:
+    async def _call(self, name: str, remaining: float, waited: float) -> None:
         self._ends[name] = asyncio.Event()
-        await self.admission.take(name[0], remaining)
+        await self.admission.take(name[0], remaining, waited)
         try:
             self.inside.append(name)
             await self._ends[name].wait()
@@ -115,6 +115,32 @@ async def test_a_place_that_was_given_to_a_call_as_it_was_cancelled_goes_to_the_
     assert waiting.cancelled()
     async with asyncio.timeout(60):
         await asked.take("a", math.inf)
+
+
+async def test_a_place_goes_to_no_call_that_was_cancelled_before_it_could_tell() -> None:
+    asked = Admission(1, patience=20)
+    await asked.take("a", math.inf)
+    gone, next_one = (asyncio.create_task(asked.take("a", math.inf)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    asked.give_back("a")
+    await asyncio.wait({gone, next_one})
+    assert gone.cancelled()
+    await next_one
+
+
+async def test_it_is_told_whether_calls_wait_and_nothing_is_kept_of_a_project_without_any() -> None:
+    async with Calls(1) as calls:
+        tasks = await calls.begin("a1", "b1")
+        told = [calls.admission.calls_wait]
+        tasks += await calls.begin("b2")
+        told.append(calls.admission.calls_wait)
+        for name in ("a1", "b1"):
+            await calls.end(name)
+        assert [*told, calls.admission.calls_wait] == [False, True, False]
+        await calls.end("b2")
+        await asyncio.gather(*tasks)
+        assert not calls.admission._projects
 
 
 async def test_a_call_that_was_cancelled_does_not_count_as_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +232,43 @@ async def test_a_time_in_which_no_call_ends_is_expected_to_last_and_is_soon_forg
         await calls.end("a1")
         await saturated(calls, clock, seconds=0.001, times=80)
         assert not (await calls.begin("a2", remaining=2))[0].done()
+
+
+async def test_while_a_place_is_free_nobody_is_refused_however_long_no_call_has_ended(clock: Clock) -> None:
+    async with Calls(2) as calls:
+        await calls.begin("a1")
+        clock.now += 100
+        calls.admission.check("a", 1)
+        assert not (await calls.begin("a2", remaining=1))[0].done()
+
+
+async def test_of_a_project_that_was_idle_the_pace_of_others_is_expected(clock: Clock) -> None:
+    async with Calls(1) as calls:
+        await saturated(calls, clock, seconds=0.3)
+        await calls.begin("b1")
+        [refused] = await calls.begin("b2", remaining=0.9)
+        assert await reason_of(refused) == "PROJECT_BUSY"
+
+
+async def test_what_a_call_had_waited_before_counts_when_it_is_decided_who_is_served(clock: Clock) -> None:
+    async with Calls(1) as calls:
+        tasks = await calls.begin("a1")
+        tasks += await calls.begin("a2", remaining=3, waited=0.8)
+        clock.now += 1.2  # with that, it has waited for more than half of its 3.8 s
+        tasks += await calls.begin("a3", remaining=6)
+        for name, expected in (("a1", ["a3"]), ("a3", ["a2"]), ("a2", [])):
+            await calls.end(name)
+            assert calls.inside == expected
+        await asyncio.gather(*tasks)
+
+
+async def test_a_caller_without_a_deadline_who_has_waited_for_twenty_seconds_is_refused(clock: Clock) -> None:
+    async with Calls(1) as calls:
+        await calls.begin("a1")
+        [refused] = await calls.begin("a2")
+        clock.now += 21
+        await calls.end("a1")
+        assert await reason_of(refused) == "PROJECT_BUSY"
 
 
 async def saturated(calls: Calls, clock: Clock, *, seconds: float, times: int = 60) -> None:

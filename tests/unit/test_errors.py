@@ -86,6 +86,9 @@ def test_a_quota_says_whether_waiting_helps() -> None:
         assert isinstance(rate, lookalike.OverloadedError)
         assert rate.retry_after == pytest.approx(0.5)
         assert retry.is_transient(rate)
+    rare = over_the_wire(SEARCHER, QuotaExceeded.searches("shop", 1e-12, 1e12))  # more than the wire has room for
+    assert isinstance(rare, lookalike.OverloadedError)
+    assert rare.retry_after == 24 * 3600
     images = over_the_wire(SEARCHER, QuotaExceeded.images("shop", 7))
     assert isinstance(images, lookalike.OverloadedError)
     assert images.retry_after is None

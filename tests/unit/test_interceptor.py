@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -14,6 +16,7 @@ from lookalike._transport.call_context import REQUEST_ID
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServiceStub
 from lookalike_embedder.errors import InvalidImage, Overloaded
+from lookalike_serving import rpc
 from lookalike_serving.errors import Context
 from lookalike_serving.interceptor import request_id
 from tests.refused_stream import refused_stream
@@ -108,6 +111,14 @@ def test_what_is_no_id_is_replaced_by_a_new_one(sent: str | bytes) -> None:
     made = request_id([("x-request-id", sent)])
     assert len(bytes.fromhex(made)) == 16
     assert made != request_id([("x-request-id", sent)])
+
+
+def test_after_a_deadline_no_time_remains(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rpc.time_remaining() == math.inf
+    token = rpc._DEADLINE.set(1000.0)
+    monkeypatch.setattr(rpc, "time", SimpleNamespace(monotonic=lambda: 1001.0))
+    assert rpc.time_remaining() == 0
+    rpc._DEADLINE.reset(token)
 
 
 async def test_the_callers_id_holds_in_the_handler_and_in_its_tasks(stub: EmbedderServiceStub) -> None:

@@ -25,6 +25,8 @@ from lookalike_serving.arrivals import Arrivals
 from lookalike_serving.errors import Context, LateTaken
 from lookalike_serving.pending import MAX_PENDING
 from lookalike_serving.rpc import time_waited
+from lookalike_serving.security.authentication import Guard
+from lookalike_serving.security.caller import ANYBODY, Caller
 from lookalike_serving.server import Server
 from tests.small_server import small_server
 
@@ -255,3 +257,66 @@ async def test_a_server_starts_where_there_can_be_no_socket_and_says_that_the_wa
     [told] = [record.getMessage() for record in caplog.records if "is not measured" in record.message]
     assert str(tmp_path / name) in told
     assert not glob(f"{tmp_path / name}/*")
+
+
+async def test_what_a_call_has_waited_counts_as_a_part_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "time", CLOCK)
+    async with taking(5) as server:
+        await measure(server.measured)
+        assert server.measured.check("/any/Method", 14) == 5  # less than 0.3 of 19
+        with pytest.raises(LateTaken):
+            server.measured.check("/any/Method", 11)
+
+
+async def test_a_server_has_one_call_of_its_own_under_way_at_most_and_again_soon_where_the_queue_was_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As long as none has told how long the queue takes; a call that found it full has not waited."""
+    monkeypatch.setattr(pending, "time", CLOCK)
+    async with taking(0) as server:
+        server.is_full = True
+        await measure(server.measured)
+        server.is_full = False
+        CLOCK.now += 0.025
+        assert server.measured.check("/any/Method", 5) == 0
+        await measure(server.measured)
+        assert server.taken == 1
+
+
+async def test_nobody_else_can_pass_for_a_call_of_the_servers_own(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CLOCK, "late", 1.0)
+    began = CLOCK.now
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        guess = grpc.aio.Metadata(("x-lookalike-pending", "guess"))
+        await EmbedderServiceStub(channel).GetModel(wire.GetModelRequest(), metadata=guess)
+    assert CLOCK.now == began + 1  # it was served as any other
+
+
+class Verifier:
+    """Knows who has a token."""
+
+    async def verify(self, token: str) -> Caller:
+        return ANYBODY
+
+
+async def test_a_late_server_refuses_before_it_looks_who_calls_and_tells_its_health_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pending, "time", CLOCK)
+    unknown = grpc.StatusCode.UNAUTHENTICATED
+    async with (
+        small_server(Servicer(), guard=Guard(Verifier())) as server,  # type: ignore[abstract] # one is called
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        stub, code = EmbedderServiceStub(channel), unknown
+        async with asyncio.timeout(60):
+            while code is unknown:
+                CLOCK.late = 5.0
+                await stub.GetModel(wire.GetModelRequest(), metadata=[("authorization", "Bearer known")], timeout=60)
+                CLOCK.late = 0.0
+                code = await stub.GetModel(wire.GetModelRequest(), timeout=5).code()
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert (await check).status == health_pb2.HealthCheckResponse.SERVING

@@ -19,7 +19,9 @@ def test_two_seconds_worth_may_come_at_once_and_then_one_at_a_time() -> None:
     assert [buckets.take("a", 4) for _ in range(8)] == [0] * 8
     assert buckets.take("a", 4) == pytest.approx(0.25)
     assert buckets.take("b", 4) == 0
-    clock.now += 0.25
+    clock.now += 0.1
+    assert buckets.take("a", 4) == pytest.approx(0.15)
+    clock.now += 0.15
     assert buckets.take("a", 4) == 0
     assert buckets.take("a", 4) > 0
     clock.now += 3600

@@ -7,7 +7,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -18,8 +18,9 @@ from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer
 from lookalike_embedder.errors import InvalidImage
 from lookalike_serving import intake
-from lookalike_serving.errors import Context
-from lookalike_serving.parsing import Limits
+from lookalike_serving.errors import Context, SentSlowly
+from lookalike_serving.intake import Intake
+from lookalike_serving.parsing import Limits, Parser
 from lookalike_serving.security.authentication import Guard
 from lookalike_serving.security.caller import Caller
 from lookalike_serving.security.errors import Unauthenticated
@@ -83,9 +84,9 @@ with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.max_send_message
 
 
 @asynccontextmanager
-async def serving(*, by_token: bool = False) -> AsyncIterator[Server]:
+async def serving(servicer: "Servicer | None" = None, *, by_token: bool = False) -> AsyncIterator[Server]:
     async with small_server(
-        Servicer(),  # type: ignore[abstract] # EmbedText is not called here
+        servicer or Servicer(),  # type: ignore[abstract] # EmbedText is not called here
         options=[("grpc.max_receive_message_length", 16 * MEBIBYTES)],
         guard=Guard(Verifier()) if by_token else None,
         limits=Limits({f"{EMBEDDER}/Embed": None, f"{EMBEDDER}/EmbedStream": None}),
@@ -176,3 +177,106 @@ async def test_large_requests_wait_while_many_are_served(
     for _ in range(4):
         assert await refused(channel, "Embed", IMAGE) is grpc.StatusCode.INVALID_ARGUMENT
         assert await refused(channel, "Embed", b"\x80" * LARGE) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+class Holding(Servicer):
+    """Serves images until it is told to end."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[None] = asyncio.Queue()
+        self.may_end = asyncio.Event()
+
+    async def Embed(self, request: wire.EmbedRequest, context: Context) -> wire.EmbedResponse:  # noqa: N802
+        self.begun.put_nowait(None)
+        await self.may_end.wait()
+        return wire.EmbedResponse()
+
+
+async def test_while_large_requests_hold_all_the_room_only_what_may_be_large_waits_until_one_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intake, "MAX_HELD_BYTES", LARGE)
+    servicer = Holding()  # type: ignore[abstract] # EmbedText is not called here
+    async with serving(servicer) as server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        embed: Any = channel.unary_unary(f"/{EMBEDDER}/Embed")
+        get: Any = channel.unary_unary(f"/{EMBEDDER}/GetModel")
+        calls = [embed(IMAGE)]
+        await servicer.begun.get()
+        calls.append(embed(b""))
+        for _ in range(5):
+            await get(b"")
+        assert servicer.begun.empty()
+        servicer.may_end.set()
+        for call in calls:
+            await call
+
+
+async def test_a_place_is_taken_as_soon_as_the_call_has_ended_that_had_it(
+    channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if no request came, which the caller is told."""
+    monkeypatch.setattr(intake, "MAX_RECEIVING", 1)
+    monkeypatch.setattr(intake, "_PATIENCE_SECONDS", 3600)
+    first: grpc.aio.StreamUnaryCall[bytes, bytes] = channel.stream_unary(f"/{EMBEDDER}/GetModel")()
+    await first.wait_for_connection()
+    get: Any = channel.unary_unary(f"/{EMBEDDER}/GetModel")
+    stream: Any = channel.stream_stream(f"/{EMBEDDER}/EmbedStream")
+    await stream(iter(())).read()  # by then, the first was taken
+    waiting = get(b"")
+    await stream(iter(())).read()
+    assert not waiting.done()
+    await first.done_writing()
+    assert await first.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await first.details() == "message: GetModel needs a request, and none came"
+    async with asyncio.timeout(60):
+        await waiting
+
+
+class Sender:
+    """Sends an empty request when it is told; notes when the server begins to receive it."""
+
+    def __init__(self, received: "list[Sender]") -> None:
+        self.received, self.may_send = received, asyncio.Event()
+
+    async def read(self) -> bytes:
+        self.received.append(self)
+        try:
+            await self.may_send.wait()
+        except asyncio.CancelledError:
+            for _ in range(3):  # gRPC, too, takes its time to end this
+                await asyncio.sleep(0)
+            raise
+        return b""
+
+
+async def _receive(taken: Intake, sender: Sender) -> bytes:
+    return await taken.receive(cast("Context", sender), Parser("GetModel", wire.GetModelRequest, Limits()))
+
+
+async def test_the_oldest_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_RECEIVING", 2)
+    monkeypatch.setattr(intake, "_PATIENCE_SECONDS", 0)
+    taken, received = Intake(), list[Sender]()
+    senders = [Sender(received) for _ in range(3)]
+    tasks = [asyncio.create_task(_receive(taken, sender)) for sender in senders]
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {tasks[0]}
+    with pytest.raises(SentSlowly):
+        await tasks[0]
+    for sender in senders:
+        sender.may_send.set()
+    assert await asyncio.gather(*others) == [b"", b""]
+
+
+async def test_nobody_overtakes_who_waits_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither who comes just as there is one again, before those who wait are awake."""
+    monkeypatch.setattr(intake, "MAX_RECEIVING", 1)
+    taken, received = Intake(), list[Sender]()
+    senders = [Sender(received) for _ in range(3)]
+    tasks = [asyncio.create_task(_receive(taken, sender)) for sender in senders[:2]]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    for sender in senders:
+        sender.may_send.set()
+    await asyncio.gather(*tasks, _receive(taken, senders[2]))
+    assert received == senders
