@@ -11,6 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from lookalike_embedder.job import Job, Lane
+from lookalike_serving.arrivals import Arrivals
 from lookalike_serving.errors import DomainError
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -54,6 +55,7 @@ class Metrics:
         self.loop_lag = Histogram(
             f"{_PREFIX}_loop_lag_seconds", "How late the event loop wakes.", registry=self.registry, buckets=_SECONDS
         )
+        self.arrivals = Arrivals(_PREFIX, self.registry)
         self.streams = self._gauge("streams", "Streams open.")
         self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
         self._model = self._gauge("model_info", "Always 1; the labels say what runs.", *_MODEL_LABELS)

@@ -153,6 +153,7 @@ async def serving(
             probe_interval=config.probe_interval,
             grace=config.grace,
             observe=metrics.rpc_ended,
+            arrivals=metrics.arrivals,
             guard=factory.guard(config.security),
             certificate=factory.certificate(config.security),
         ) as server:

@@ -10,6 +10,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from lookalike_serving.arrivals import Arrivals
 from lookalike_serving.errors import DomainError
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -42,6 +43,7 @@ class Metrics:
         self.refused = self._counter("refused", "Calls and items of streams refused.", "reason")
         self.pool_wait = self._histogram("pool_wait_seconds", "Waiting for a connection.", _SECONDS)
         self.loop_lag = self._histogram("loop_lag_seconds", "How late the event loop wakes.", _SECONDS)
+        self.arrivals = Arrivals(_PREFIX, self.registry)
         self.pool_connections = self._gauge("pool_connections", "Connections to PostgreSQL.", "state")
         self.index_progress = self._gauge("index_progress", "Progress of an index build here, 0 to 1.", "project")
         self.maintenance = self._counter("maintenance", "Jobs of the maintenance task done.", "task", "result")

@@ -204,6 +204,7 @@ async def serving(
             grace=config.grace,
             tell=metrics.serving.set,
             observe=metrics.rpc_ended,
+            arrivals=metrics.arrivals,
             guard=factory.guard(config.security),
             certificate=factory.certificate(config.security),
             shares_port=shares_port,

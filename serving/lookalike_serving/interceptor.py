@@ -11,7 +11,7 @@ import grpc
 from lookalike_serving.errors import Context, StatusTable
 from lookalike_serving.intake import Intake
 from lookalike_serving.parsing import Limits, Parser
-from lookalike_serving.pending import Pending
+from lookalike_serving.pending import APART, Pending
 from lookalike_serving.rpc import Observe, Rpc, note_wait, time_remaining, unobserved
 from lookalike_serving.security.authentication import Guard
 
@@ -115,6 +115,8 @@ class RequestInterceptor:
         return answer
 
     def _rpc(self, method: str, context: Context, success_level: int) -> Rpc:
+        if method in APART:
+            self._pending.count_taken()
         metadata = context.invocation_metadata() or ()
         observe = self._observe if method.startswith(self._prefix) else unobserved
         return Rpc(method, metadata, request_id(metadata), context, self._table, success_level, observe, self._guard)

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import grpc
 
 from lookalike.constants import ChannelOptions
+from lookalike_serving.arrivals import Arrivals
 from lookalike_serving.errors import LateTaken
 from lookalike_serving.patience import acceptable_wait, retry_after
 from lookalike_serving.scheduling import Scheduling
@@ -32,7 +33,10 @@ With 64, bursts of 100 calls lost some; with 256, overloaded searchers answered 
 OPTIONS: Final[ChannelOptions] = [
     ("grpc.server.max_pending_requests", MAX_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING),
+    ("grpc.enable_channelz", 1),  # to count them
 ]
+APART: Final = frozenset({"grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"})
+"""Calls of these methods wait for the event loop apart from others, so that a flood of others resets none of them."""
 _INTERVAL_SECONDS: Final = 0.1
 """Between two of our own calls, each of which takes 0.4 ms of a processor."""
 _CALM_INTERVAL_SECONDS: Final = 0.25
@@ -44,9 +48,14 @@ _KEY: Final = "x-lookalike-pending"
 
 
 class Pending(grpc.GenericRpcHandler):
-    """Pending calls have waited when they are taken; those that have for too long are refused, within this context."""
+    """Pending calls have waited when they are taken; those that have for too long are refused, within this context.
 
-    def __init__(self) -> None:
+    Args:
+        arrivals: counts the calls that are taken, and is told how long those of our own have waited.
+    """
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
         self._wait_seconds, self._measured = 0.0, -math.inf  # what the last call of our own waited, and when that was
         self._sent: float | None = None  # since when one waits now
         self._next = -math.inf  # when the next one may be made; infinite while there is one
@@ -95,13 +104,19 @@ class Pending(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - gRPC's own type
         """Note that a call was taken. Returns its handler if it is one of our own, else None."""
+        self.count_taken()
         if (_KEY, self._secret) not in (handler_call_details.invocation_metadata or ()):
             return None
         if self._sent is not None:
             self._measured = time.monotonic()
             self._wait_seconds, self._sent = self._measured - self._sent, None
             self._scheduling.note(self._wait_seconds)
+            self._arrivals.wait_seconds.observe(self._wait_seconds)
         return self._handler
+
+    def count_taken(self) -> None:
+        """Count a call that was taken. gRPC does not ask `service` for those of APART."""
+        self._arrivals.taken += 1
 
     def check(self, method: str, remaining: float) -> float:
         """Return the seconds that a call has waited that was just taken, and refuse it if that was too long.

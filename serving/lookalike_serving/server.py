@@ -13,12 +13,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from lookalike.constants import SERVER_KEEPALIVE, ChannelOptions
+from lookalike_serving.arrivals import Arrivals
 from lookalike_serving.errors import DomainError, ShuttingDown, StatusTable, StreamAged
 from lookalike_serving.health import Health
 from lookalike_serving.health_probe import HealthProbe
 from lookalike_serving.interceptor import RequestInterceptor
 from lookalike_serving.parsing import Limits
-from lookalike_serving.pending import OPTIONS, Pending
+from lookalike_serving.pending import APART, OPTIONS, Pending
 from lookalike_serving.rpc import Observe, unobserved
 from lookalike_serving.security.authentication import Guard
 from lookalike_serving.security.tls import Certificate
@@ -29,10 +30,6 @@ READ_AHEAD: Final[ChannelOptions] = [("grpc.http2.bdp_probe", 0), ("grpc.http2.l
 """gRPC receives so many bytes of a stream that nobody has asked for yet. By itself it lets them grow with the bandwidth
 that it measures: four streams of photos held 200 MB, outside of all bounds on what is in flight. A message that is
 asked for is received at full speed, whatever its size."""
-
-
-_APART: Final = frozenset({"grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"})
-"""Calls of these methods wait for the event loop apart from others, so that a flood of others resets none of them."""
 
 
 def calm_collector() -> None:
@@ -117,7 +114,7 @@ class Draining:
 
 
 class _Methods:
-    """A server to which services add their methods: they are wrapped, and all together but for those of _APART.
+    """A server to which services add their methods: they are wrapped, and all together but for those of APART.
 
     Generated code adds each by itself too. gRPC then waits for the next call of each method, and looks at all these
     waits for every call: with 30 methods, that took a tenth of the processor time of a search.
@@ -133,7 +130,7 @@ class _Methods:
         """Add the methods of a service."""
         wrapped = {name: self._interceptor.wrap(f"{service}/{name}", handler) for name, handler in handlers.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
-        apart = {name: handler for name, handler in wrapped.items() if f"{service}/{name}" in _APART}
+        apart = {name: handler for name, handler in wrapped.items() if f"{service}/{name}" in APART}
         self._server.add_registered_method_handlers(service, apart)
 
 
@@ -152,6 +149,7 @@ class Server:
         grace: seconds that calls in flight have to end once the drain has begun.
         tell: is told whether the server is healthy, whenever that is known.
         observe: is told of the end of each of the service's RPCs.
+        arrivals: counts the calls that arrive; None: nothing counts them.
         guard: identifies and admits callers; the default admits everybody.
         certificate: the server's certificate; None: connections are not encrypted.
         limits: the limits of requests; the default is low.
@@ -172,6 +170,7 @@ class Server:
         grace: float,
         tell: Callable[[bool], None] = lambda _: None,
         observe: Observe = unobserved,
+        arrivals: Arrivals | None = None,
         guard: Guard | None = None,
         limits: Limits | None = None,
         certificate: Certificate | None = None,
@@ -183,12 +182,14 @@ class Server:
         self._health_probe = HealthProbe(probe, table, probe_interval, self._note_health)
         self._draining, self._grace = draining, grace
         self._tell = tell
-        self._pending = Pending()
+        arrivals = arrivals or Arrivals()
+        self._pending = Pending(arrivals)
         limits, guard = limits or Limits(), guard or Guard()
         self._server = grpc.aio.server(
             # Unless that is wanted, listening on a port in use must fail.
             options=[*options, *SERVER_KEEPALIVE, *READ_AHEAD, *OPTIONS, ("grpc.so_reuseport", int(shares_port))],
         )
+        arrivals.watch_newest()
         self._server.add_generic_rpc_handlers((self._pending,))  # the first to be asked
         interceptor = RequestInterceptor(service, table, observe, guard, limits, self._pending)
         methods: Any = _Methods(self._server, interceptor)  # it has what services need of a server

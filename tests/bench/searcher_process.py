@@ -18,6 +18,7 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_searcher.database import pool as databases
 from lookalike_searcher.database import postgres
 from lookalike_searcher.database.pool import Database
+from tests.served_metrics import metrics_port
 
 _LOOK_SECONDS: Final = 0.25
 _SETTLED_SECONDS: Final = 20.0
@@ -31,6 +32,7 @@ class Site:
 
     Attributes:
         address: the searcher's.
+        metrics_port: where the searcher exports its metrics.
         stub: calls it.
         database: the same database, reached from here: the searcher's own code, without the RPC.
         url: that database's.
@@ -39,6 +41,7 @@ class Site:
     """
 
     address: str
+    metrics_port: int
     stub: SearcherServiceStub
     database: Database
     url: str
@@ -106,7 +109,9 @@ async def site(folder: Path, log: IO[bytes], flags: Sequence[str] = ()) -> Async
             databases.connect(embedded.url, pool_size=4, command_timeout=_COMMAND_TIMEOUT) as database,
         ):
             searcher = psutil.Process(server.process.pid)
-            yield Site(server.address, stub, database, embedded.url, searcher, embedded.process, log)
+            yield Site(
+                server.address, metrics_port(server), stub, database, embedded.url, searcher, embedded.process, log
+            )
 
 
 @asynccontextmanager

@@ -337,6 +337,26 @@ async def test_a_projects_searches_go_on_beside_more_writes_of_it_than_can_be_ma
         assert await asyncio.gather(*writes) == [[INDEXED]] * 10
 
 
+async def test_a_stream_of_images_and_overloading_searches_of_its_project_both_go_on(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of twelve searches at a time, two are made, four may wait, and the others are refused; no image is."""
+    monkeypatch.setattr(admission, "MAX_WAITING", 4)
+    async with searching(database_url, pool_size=4) as searcher:
+        writer = await searcher.project()
+        searches, images = (Traffic(searcher, writer.project) for _ in range(2))
+        tasks = [asyncio.create_task(searches.search()) for _ in range(12)]
+        tasks.append(asyncio.create_task(images.write()))
+        for _ in range(2):
+            found, acknowledged = searches.found + 50, len(images.acknowledged) + 100
+            await until(lambda: asyncio.sleep(0, searches.found > found and len(images.acknowledged) > acknowledged))  # noqa: B023 - called within the turn
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert (searches.codes, images.codes) == ({grpc.StatusCode.RESOURCE_EXHAUSTED}, set())
+        await assert_stored(writer, database_url, images.acknowledged)
+
+
 async def test_a_call_that_would_wait_too_long_for_any_connection_is_refused_whatever_it_asks(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,10 +16,12 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from prometheus_client import CollectorRegistry
 
 from lookalike.v1 import embedder_pb2 as wire
 from lookalike.v1.embedder_pb2_grpc import EmbedderServiceServicer, EmbedderServiceStub
 from lookalike_serving import pending
+from lookalike_serving.arrivals import Arrivals
 from lookalike_serving.errors import Context, LateTaken
 from lookalike_serving.pending import MAX_PENDING
 from lookalike_serving.rpc import time_waited
@@ -59,14 +61,21 @@ class Servicer(EmbedderServiceServicer):
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with small_server(Servicer()) as server:  # type: ignore[abstract] # one is called
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def server(registry: CollectorRegistry) -> AsyncIterator[Server]:
+    servicer = Servicer()  # type: ignore[abstract] # one method is called
+    async with small_server(servicer, arrivals=Arrivals("small", registry)) as server:
         yield server
 
 
 async def test_more_calls_of_a_service_than_may_wait_for_the_event_loop_are_reset_and_others_are_not(
-    server: Server,
+    server: Server, registry: CollectorRegistry
 ) -> None:
+    """All have arrived, says gRPC, those that no handler was told of, too; health's and unknown methods' are taken."""
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         await asyncio.to_thread(grpc.channel_ready_future(channel).result)
         resets: list[Any] = []
@@ -87,10 +96,14 @@ async def test_more_calls_of_a_service_than_may_wait_for_the_event_loop_are_rese
         assert (await asyncio.to_thread(check.result)).status == health_pb2.HealthCheckResponse.SERVING
         codes = [await asyncio.to_thread(call.code) for call in calls]
         assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}
+        unknown: Any = channel.unary_unary("/unknown/Method").future(b"")
+        assert await asyncio.to_thread(unknown.code) is grpc.StatusCode.UNIMPLEMENTED
+        arrived, taken = (registry.get_sample_value(f"small_calls_{what}_total") for what in ("arrived", "taken"))
+        assert arrived - taken == codes.count(grpc.StatusCode.CANCELLED)
 
 
 async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refused(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Measured by what a call of the server's own waits; a call with a later deadline is served."""
     monkeypatch.setattr(pending, "time", CLOCK)
@@ -112,6 +125,9 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
         assert all(status.details[number].Unpack(detail) for number, detail in enumerate((info, retry)))
         assert (info.reason, info.metadata["waited_seconds"]) == ("OVERLOADED", "5.000")
         assert 5 <= retry.retry_delay.ToSeconds() <= 10
+        assert registry.get_sample_value("small_pending_wait_seconds_bucket", {"le": "2.5"}) < (
+            registry.get_sample_value("small_pending_wait_seconds_bucket", {"le": "5.0"})
+        )
         await stub.GetModel(wire.GetModelRequest(), timeout=60)
         assert CLOCK.waited == 5  # so that those who let it wait further know
         CLOCK.now += 20
@@ -121,8 +137,8 @@ async def test_a_call_that_has_waited_for_too_long_before_it_was_taken_is_refuse
 class _Taking(grpc.GenericRpcHandler):
     """Calls wait for some seconds; once the queue is full, none gets in."""
 
-    def __init__(self, measured: pending.Pending, wait_seconds: float) -> None:
-        self.measured, self.wait_seconds = measured, wait_seconds
+    def __init__(self, wait_seconds: float) -> None:
+        self.measured, self.wait_seconds = pending.Pending(Arrivals()), wait_seconds
         self.taken, self.is_full = 0, False
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
@@ -136,12 +152,11 @@ class _Taking(grpc.GenericRpcHandler):
 @asynccontextmanager
 async def taking(wait_seconds: float) -> AsyncIterator[_Taking]:
     """A server of its own that measures how long its calls wait."""
-    measured = pending.Pending()
-    taking, server = _Taking(measured, wait_seconds), grpc.aio.server()
+    taking, server = _Taking(wait_seconds), grpc.aio.server()
     server.add_generic_rpc_handlers((taking,))
-    measured.listen(server)
+    taking.measured.listen(server)
     await server.start()
-    async with measured:
+    async with taking.measured:
         yield taking
     await server.stop(None)
 
@@ -194,7 +209,7 @@ async def test_the_threads_of_a_server_interrupt_nobody_while_calls_wait_for_lon
 
 
 async def test_the_threads_have_the_usual_policy_again_when_the_server_has_stopped() -> None:
-    measured, server = pending.Pending(), grpc.aio.server()
+    measured, server = pending.Pending(Arrivals()), grpc.aio.server()
     measured.listen(server)
     await server.start()
     async with measured:
@@ -215,7 +230,7 @@ async def test_nobody_else_reaches_the_socket_of_the_servers_own_calls_and_it_go
 ) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path may have 107 characters
         monkeypatch.setattr(tempfile, "tempdir", short)
-        measured, server = pending.Pending(), grpc.aio.server()
+        measured, server = pending.Pending(Arrivals()), grpc.aio.server()
         measured.listen(server)
         await server.start()
         async with measured:
@@ -233,7 +248,7 @@ async def test_a_server_starts_where_there_can_be_no_socket_and_says_that_the_wa
     if name != "missing":
         (tmp_path / name).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
-    measured, server = pending.Pending(), grpc.aio.server()
+    measured, server = pending.Pending(Arrivals()), grpc.aio.server()
     measured.listen(server)
     await server.start()
     async with measured:

@@ -38,10 +38,11 @@ from tests.bench.overload import cores
 from tests.bench.overload.health_watch import watched
 from tests.bench.overload.index_pace import images_for, index_pace
 from tests.bench.overload.load import Load
-from tests.bench.overload.overload import overload
+from tests.bench.overload.overload import Server, overload
 from tests.bench.overload.plan import Arrivals, Method, Plan
 from tests.bench.photos import jpegs_of
 from tests.bench.searcher_process import site
+from tests.served_metrics import metrics_port
 
 PARTS: Final = ("search", "index", "embed")
 NAMES: Final = (
@@ -94,7 +95,7 @@ async def _searcher(options: argparse.Namespace, scratch: Path, log: IO[bytes], 
         load = _load(options, "Search", here.address, queries.requests(), scratch / "searches")
         await loading.measure(here, dataset.first(options.images))
         async with watched(here.address, SEARCHER) as health:
-            seen = await overload(load, "search", options.factor, options.turns)
+            seen = await overload(load, Server("search", "searcher", here.metrics_port), options.factor, options.turns)
             found.figures += seen.figures
             found.recovered.append(seen.recovered)
             found.late_ms.append(seen.late_ms)
@@ -113,7 +114,9 @@ async def _embedder(options: argparse.Namespace, scratch: Path, log: IO[bytes], 
             server = await stack.enter_async_context(running("lookalike_embedder", arguments, log))
         load = _load(options, "Embed", server.address, requests, scratch / "embeds")
         async with watched(server.address, EMBEDDER) as health:
-            seen = await overload(load, "embed", options.factor, options.turns)
+            seen = await overload(
+                load, Server("embed", "embedder", metrics_port(server)), options.factor, options.turns
+            )
             found.figures += seen.figures
             found.recovered.append(seen.recovered)
             found.late_ms.append(seen.late_ms)

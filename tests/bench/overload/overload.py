@@ -12,6 +12,7 @@ from tests.bench.figures import Figure
 from tests.bench.overload.calls import REFUSED, REFUSED_BARE, RESET, caller
 from tests.bench.overload.load import Load
 from tests.bench.overload.recovery import Probe
+from tests.bench.overload.resets import Calls, share_by_metrics
 from tests.bench.overload.tally import Tally
 
 _PROBE_SECONDS: Final = 2.0
@@ -24,6 +25,25 @@ _STATUSES: Final = {
     "DEADLINE_EXCEEDED": "deadline_exceeded",
     "UNAVAILABLE": "unavailable",
 }
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server under load.
+
+    Attributes:
+        name: of its figures.
+        program: `searcher` or `embedder`.
+        metrics_port: where it exports its metrics.
+    """
+
+    name: str
+    program: str
+    metrics_port: int
+
+    def calls(self) -> Calls:
+        """By its metrics, so far."""
+        return Calls.read(self.metrics_port, self.program)
 
 
 @dataclass(frozen=True)
@@ -43,20 +63,22 @@ class Overloaded:
     figures: list[Figure]
 
 
-async def overload(load: Load, name: str, factor: float, turns: int) -> Overloaded:
+async def overload(load: Load, server: Server, factor: float, turns: int) -> Overloaded:
     """Ask by turns for what the server can do, and for `factor` times as much; each time then for little."""
+    name, came = server.name, []
     quiet, loud, recovered = [await _capacity(load, name)], [], []
     async with caller(load.plan.method, load.plan.address, Path(load.plan.requests), load.plan.seed + 1) as made:
         probe = Probe(made, load.plan.deadline)
         for _ in range(turns):
-            before = await probe.p50(_PROBE_SECONDS)
+            before, calls_before = await probe.p50(_PROBE_SECONDS), server.calls()
             async with load.at(quiet[-1] * factor) as phase:
                 await phase.sent()
+                came.append(server.calls().since(calls_before))
                 recovered.append(await probe.recovered(phase.counted[1], before))
                 loud.append((await phase.tally()).tell(f"{name}, {factor:g} times as much"))
             print(f"{name}: a probe took {before * 1000:,.1f} ms before, and again {recovered[-1]:.2f} s after it")
             quiet.append(await _capacity(load, name))
-    figures = _figures(name, quiet, loud, load.plan.deadline)
+    figures = _figures(name, quiet, loud, came, load.plan.deadline)
     return Overloaded(statistics.median(quiet), max(recovered), max(tally.late_ms for tally in loud), figures)
 
 
@@ -67,7 +89,9 @@ async def _capacity(load: Load, name: str) -> float:
     return quiet.per_second
 
 
-def _figures(name: str, quiet: Sequence[float], loud: Sequence[Tally], deadline: float) -> list[Figure]:
+def _figures(
+    name: str, quiet: Sequence[float], loud: Sequence[Tally], came: Sequence[Calls], deadline: float
+) -> list[Figure]:
     """Each turn's goodput is over the capacities before and after it, as the machine is not always equally quick."""
     kept = [turn.per_second / statistics.mean(around) for turn, around in zip(loud, pairwise(quiet), strict=True)]
     statuses = sum((turn.statuses for turn in loud), Counter[str]())
@@ -100,6 +124,7 @@ def _figures(name: str, quiet: Sequence[float], loud: Sequence[Tally], deadline:
             max(turn.generator_cores for turn in loud),
             "that the generator took, of its own one; the worst turn",
         ),
+        share_by_metrics(name, came, statuses),
         *(Figure(f"{name}_answers.{short}", statuses[status]) for status, short in _STATUSES.items()),
         Figure(f"{name}_answers.other", others),
     ]
