@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,7 +67,7 @@ class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
     falters = True
     """Whether it fails to create projects."""
     refusals = 0
-    """How many searches it refuses, as it is overloaded."""
+    """How many searches and checks it refuses, as it is overloaded."""
     resets = 0
     """How many searches come back as those that gRPC resets before a late event loop has taken them."""
 
@@ -82,7 +83,14 @@ class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
 
     async def CheckImages(self, request: Any, context: Any) -> searcher_pb2.CheckImagesResponse:  # noqa: ANN401, N802
         self.note("CheckImages", context)
+        await self._refuse(context)
         return searcher_pb2.CheckImagesResponse()
+
+    async def CheckReferences(self, request: Any, context: Any) -> searcher_pb2.CheckReferencesResponse:  # noqa: ANN401, N802
+        self.note("CheckReferences", context)
+        await self._refuse(context)
+        states = [searcher_pb2.ReferenceState()] * len(request.references)
+        return searcher_pb2.CheckReferencesResponse(states=states)
 
     async def IndexImages(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401, N802
         self.note("IndexImages", context)
@@ -98,11 +106,14 @@ class Searcher(Notes, searcher_pb2_grpc.SearcherServiceServicer):
         if self.resets:
             self.resets -= 1
             await context.abort(grpc.StatusCode.CANCELLED)
+        await self._refuse(context)
+        return searcher_pb2.SearchResponse()
+
+    async def _refuse(self, context: Any) -> None:  # noqa: ANN401
         if self.refusals:
             self.refusals -= 1
             refusal = STATUS.status(QuotaExceeded.busy("shop", 9, 0.1, 0.01))
             await context.abort_with_status(rpc_status.to_status(refusal))
-        return searcher_pb2.SearchResponse()
 
 
 VECTOR = Embedding("space", (1.0, *[0.0] * 511))
@@ -285,6 +296,22 @@ async def test_a_run_bears_one_request_id_and_so_does_what_ends_it(noting: tuple
     assert {method for method, _ in embedder.calls} == {"EmbedStream"}
     assert {method for method, _ in searcher.calls} == {"GetProject", "CheckImages", "IndexImages"}
     assert ids(embedder, searcher) == {caught.value.request_id}
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+async def test_a_run_goes_on_however_often_an_overloaded_searcher_refuses_its_checks(
+    noting: tuple[Client, Embedder, Searcher], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_path: bool
+) -> None:
+    """More often than a single call would be made again."""
+    monkeypatch.setattr(retry, "_FIRST_DELAY_SECONDS", 0.001)
+    client, _, searcher = noting
+    searcher.loses, searcher.refusals = False, 20
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(jpeg())
+    outcomes = [outcome async for outcome in client.index("shop", [Item(photo if by_path else jpeg(), uri="photo")])]
+    assert [outcome.status for outcome in outcomes] == [Status.INDEXED]
+    method = "CheckReferences" if by_path else "CheckImages"
+    assert [asked for asked, _ in searcher.calls].count(method) == 21
 
 
 @pytest.mark.parametrize("entries", [0, 5])

@@ -258,13 +258,13 @@ class HeldModel:
 
 @asynccontextmanager
 async def serving(
-    model: HeldModel, config: Config, metrics: Metrics | None = None
+    model: HeldModel, config: Config, metrics: Metrics | None = None, lost: asyncio.Event | None = None
 ) -> AsyncIterator[tuple[Server, EmbedderServiceStub]]:
     """A server of its own over a null model."""
     loaded = loading.Loaded(model, loading.describe(config, space.vgg16("0" * 64), "cpu", "fp32", 1))
     with ThreadPoolExecutor(1) as worker:
         async with (
-            embedder_server.serving(config, loaded, worker, metrics=metrics or Metrics()) as server,
+            embedder_server.serving(config, loaded, worker, metrics=metrics or Metrics(), lost=lost) as server,
             grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
         ):
             yield server, EmbedderServiceStub(channel)
@@ -326,13 +326,14 @@ async def test_a_draining_server_answers_what_it_read_and_ends_the_stream(tmp_pa
 
 async def test_health_follows_real_work(tmp_path: Path) -> None:
     """A model that fails turns the health to NOT_SERVING, and back when it works again."""
-    model = HeldModel()
+    model, metrics = HeldModel(), Metrics()
     async with (
-        serving(model, Config(cache_dir=tmp_path, port=0, probe_interval=0.1)) as (server, _),
+        serving(model, Config(cache_dir=tmp_path, port=0, probe_interval=0.1), metrics) as (server, _),
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
         statuses = [(await watch.read()).status]
+        assert metrics.registry.get_sample_value("lookalike_embedder_serving") == 1
         model.broken = True
         statuses.append((await watch.read()).status)
         model.broken = False
@@ -356,9 +357,9 @@ async def test_a_model_failure_is_the_images_own(tmp_path: Path) -> None:
 
 async def test_a_lost_device_ends_streams_refuses_calls_and_is_not_healthy(tmp_path: Path) -> None:
     """With a status that sends the client to another embedder; a process that restarts it reads the health."""
-    model = HeldModel()
+    model, lost = HeldModel(), asyncio.Event()
     async with (
-        serving(model, Config(cache_dir=tmp_path, port=0, probe_interval=0.1)) as (server, stub),
+        serving(model, Config(cache_dir=tmp_path, port=0, probe_interval=0.1), lost=lost) as (server, stub),
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
@@ -371,6 +372,7 @@ async def test_a_lost_device_ends_streams_refuses_calls_and_is_not_healthy(tmp_p
             assert error.code() is grpc.StatusCode.UNAVAILABLE
             assert errors.from_rpc(error, "embedder").reason == "DEVICE_LOST"
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert lost.is_set(), "the program does not end"
         watch.cancel()
 
 

@@ -242,6 +242,25 @@ async def test_while_a_place_is_free_nobody_is_refused_however_long_no_call_has_
         assert not (await calls.begin("a2", remaining=1))[0].done()
 
 
+async def test_the_pace_is_that_of_calls_for_whose_end_others_wait_from_one_end_to_the_next(clock: Clock) -> None:
+    async with Calls(2) as calls:
+        tasks = await calls.begin("a1")
+        clock.now += 100  # with a free place, which tells nothing
+        await calls.end("a1")
+        tasks += await calls.begin("a2", "a3", "a4", remaining=8)
+        clock.now += 1
+        await calls.end("a2")
+        assert calls.inside == ["a3", "a4"]
+        assert not (await calls.begin("a5", remaining=2))[0].done()  # a call has just ended
+
+
+async def test_who_is_refused_together_is_to_come_back_at_different_times(clock: Clock) -> None:
+    async with Calls(1) as calls:
+        await saturated(calls, clock, seconds=1)
+        refused = [task.exception() for task in await calls.begin(*(f"a{number}" for number in range(5)), remaining=1)]
+        assert len({error.metadata["retry_seconds"] for error in refused if isinstance(error, QuotaExceeded)}) > 1
+
+
 async def test_of_a_project_that_was_idle_the_pace_of_others_is_expected(clock: Clock) -> None:
     async with Calls(1) as calls:
         await saturated(calls, clock, seconds=0.3)

@@ -6,15 +6,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lookalike_embedder import views
+from lookalike_embedder import job, views
 from lookalike_embedder.bounds import Bounds
-from lookalike_embedder.decoder import PixelRoom
+from lookalike_embedder.decoder import Decode, PixelRoom
 from lookalike_embedder.engine import Engine
-from lookalike_embedder.errors import DeviceLost, InvalidImage, InvalidText, ModelFailure, Overloaded
+from lookalike_embedder.errors import DeviceLost, InvalidImage, InvalidText, ModelFailure, Overloaded, TooLate
 from lookalike_embedder.image import Info, Pixels, Room
 from lookalike_embedder.job import Embedded, Job, Lane
 from lookalike_embedder.metrics import Metrics
@@ -84,13 +85,18 @@ def decode(data: bytes, room: Room) -> tuple[Info, Pixels]:
 
 @asynccontextmanager
 async def running(
-    model: FakeModel, bounds: Bounds = BOUNDS, *, size: int = 4, text: FakeTextEncoder | None = None
+    model: FakeModel,
+    bounds: Bounds = BOUNDS,
+    *,
+    size: int = 4,
+    text: FakeTextEncoder | None = None,
+    decoding: Decode = decode,
 ) -> AsyncIterator[tuple[Engine, Metrics]]:
     metrics = Metrics()
     with ThreadPoolExecutor(1) as first:
         engine = Engine(
             model,
-            decode,
+            decoding,
             metrics,
             bounds,
             first=first,
@@ -464,3 +470,79 @@ async def test_bulk_keeps_its_pace_beside_interactive_work_without_a_gap() -> No
         assert max(model.pauses) < 1  # and not ever longer: 1.6 to the power of 20 is 12,000
         model.go_on[Lane.INTERACTIVE].set()
         await urgent
+
+
+async def test_what_is_ahead_is_counted_at_the_pace_of_the_slower_stage_and_texts_at_their_own() -> None:
+    model, text = FakeModel(), FakeTextEncoder()
+    async with running(model, text=text) as (engine, _):
+        await engine.embed(b"\1")
+        await model.has_started(Lane.INTERACTIVE)
+        assert engine._decoder.seconds_per_image > 0
+        model.go_on[Lane.INTERACTIVE].clear()
+        ahead = [asyncio.create_task(engine.embed(bytes([number]))) for number in (2, 3)]
+        await model.has_started(Lane.INTERACTIVE)
+        engine._decoder.seconds_per_image = 5.0
+        with pytest.raises(Overloaded):  # behind 10 s, which is more than 0.3 of 20
+            await engine.embed(b"\4")
+        engine._decode_threads = 4
+        ahead.append(asyncio.create_task(engine.embed_text("5")))
+        await asyncio.sleep(0)
+        engine._batcher.seconds_per_text = 5.0
+        with pytest.raises(Overloaded):  # behind 2.5 s and 5
+            await engine.embed_text("6")
+        model.go_on[Lane.INTERACTIVE].set()
+        assert [value(one) for one in await asyncio.gather(*ahead)] == [2, 3, 5]
+
+
+async def test_what_is_late_when_its_turn_comes_is_not_computed_and_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = FakeModel()
+    async with running(model, size=1) as (engine, metrics):
+        model.go_on[Lane.INTERACTIVE].clear()
+        first = asyncio.create_task(engine.embed(b"\1"))
+        await model.has_started(Lane.INTERACTIVE)
+        late = asyncio.create_task(engine.embed(b"\2", seconds=3600))
+        await until(lambda: engine._lanes.waiting(Lane.INTERACTIVE) == (0, 1))
+        monkeypatch.setattr(job, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 7200))
+        model.go_on[Lane.INTERACTIVE].set()
+        assert value(await first) == 1
+        with pytest.raises(TooLate):
+            await late
+        assert sample(metrics, "errors_total", lane="interactive", reason="DEADLINE_EXCEEDED") == 1
+    assert (Lane.INTERACTIVE, [2]) not in model.batches
+
+
+async def test_neither_bulk_work_nor_what_was_before_the_device_was_lost_proves_that_images_become_vectors() -> None:
+    model = FakeModel()
+    async with running(model) as (engine, _):
+        bulk = Bulk(engine)
+        await bulk.send(b"\1")
+        assert await bulk.values(1) == [1]
+        await engine.probe(fresh_seconds=60)
+        assert [lane for lane, _ in model.batches] == [Lane.BULK, Lane.INTERACTIVE]
+        model.lost = True
+        with pytest.raises(DeviceLost):
+            await engine.embed(b"\2")
+        assert engine._lost.is_set()
+        with pytest.raises(DeviceLost):
+            await engine.probe(fresh_seconds=60)
+
+
+async def test_a_caller_who_has_gone_is_not_decoded_for() -> None:
+    begun, may_end, decoded = threading.Event(), threading.Event(), list[bytes]()
+
+    def slowly(data: bytes, room: Room) -> tuple[Info, Pixels]:
+        decoded.append(data)
+        begun.set()
+        assert may_end.wait(30)
+        return decode(data, room)
+
+    async with running(FakeModel(), decoding=slowly) as (engine, _):
+        first = asyncio.create_task(engine.embed(b"\1"))
+        assert await asyncio.to_thread(begun.wait, 30)
+        gone, stays = (asyncio.create_task(engine.embed(bytes([number]))) for number in (2, 3))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait({gone})
+        may_end.set()
+        await asyncio.gather(first, stays)
+    assert decoded == [b"\1", b"\3"]

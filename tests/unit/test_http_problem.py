@@ -13,7 +13,9 @@ from starlette.requests import Request
 from lookalike._transport.call_context import REQUEST_ID
 from lookalike.errors import InvalidRequestError, LookalikeError, OverloadedError
 from lookalike_gateway import problems
+from lookalike_gateway.body_room import Room
 from lookalike_gateway.models.problem import Problem
+from lookalike_serving.http1.refusal import refusal
 from lookalike_serving.security.errors import KeysUnavailable
 
 NOBODY = cast("Request", None)
@@ -91,3 +93,16 @@ def test_violations_name_their_fields() -> None:
     error = InvalidRequestError("bad", code=grpc.StatusCode.INVALID_ARGUMENT)
     error.violations = {"filter.uri_prefix": "must be short"}
     assert answered(error)[1]["violations"] == [{"field": "filter.uri_prefix", "detail": "must be short"}]
+
+
+def test_a_body_alone_is_refused_where_it_is_more_than_there_is_room_for() -> None:
+    with Room(10).share() as share:
+        share.take(10)
+        with pytest.raises(problems.Refused) as caught:
+            share.take(1)
+    assert (caught.value.reason, (caught.value.headers or {})["Retry-After"]) == ("TOO_MANY_UPLOADS", "1")
+
+
+def test_who_is_refused_as_there_are_too_many_connections_is_told_when_to_come_back() -> None:
+    for status, told in ((HTTPStatus.SERVICE_UNAVAILABLE, True), (HTTPStatus.BAD_REQUEST, False)):
+        assert (b"\r\nRetry-After: 1\r\n" in refusal(status, "WHY", "why")) is told
