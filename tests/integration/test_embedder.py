@@ -305,6 +305,30 @@ async def test_a_full_server_refuses_at_once_and_says_when_to_come_back(tmp_path
         await asyncio.gather(*waiting)
 
 
+async def test_calls_of_one_connection_beyond_what_it_may_have_wait_in_the_client_and_are_not_refused(
+    tmp_path: Path,
+) -> None:
+    """Their photos are not even sent. A connection may have as many calls as may wait, and as many streams."""
+    model, metrics = HeldModel(), Metrics()
+    config = Config(cache_dir=tmp_path, port=0, max_waiting=1, max_streams=1, workers=1)
+    in_flight = ("lookalike_embedder_in_flight_bytes", {"lane": "interactive"})
+    async with serving(model, config, metrics) as (server, stub):
+        model.go_on.clear()
+        stream = stub.EmbedStream()
+        await stream.write(wire.EmbedStreamRequest(image=jpeg()))
+        calls = [asyncio.ensure_future(stub.Embed(wire.EmbedRequest(image=jpeg()))) for _ in range(3)]
+        await until(lambda: asyncio.sleep(0, metrics.registry.get_sample_value(*in_flight)))
+        local = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", local) as another:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await EmbedderServiceStub(another).Embed(wire.EmbedRequest(image=jpeg()))
+        assert errors.from_rpc(caught.value, "embedder").reason == "OVERLOADED"
+        model.go_on.set()
+        assert all([(await call).embedding.values for call in calls])
+        await stream.done_writing()
+        assert (await stream.read()).embedding.values
+
+
 async def test_a_draining_server_answers_what_it_read_and_ends_the_stream(tmp_path: Path) -> None:
     model = HeldModel()
     answered = 0

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import grpc
@@ -20,8 +21,11 @@ from lookalike_searcher.database import pool as database_module
 from lookalike_searcher.database.migration import UnusableDatabase
 from lookalike_searcher.database.pool import Database
 from lookalike_searcher.database.replica import following
+from lookalike_searcher.errors import DatabaseUnavailable
 from lookalike_searcher.metrics import Metrics
+from lookalike_searcher.search import rank
 from lookalike_searcher.search.read_routing import Reads
+from lookalike_searcher.search.types import Ranking
 from tests import postgres
 from tests.indexer import Writer, sha256, vector
 from tests.polling import until
@@ -155,6 +159,34 @@ async def test_a_search_that_hangs_on_the_replica_is_made_on_the_primary(primary
         with replica.frozen():
             await made.search_until("primary")
         await made.search_until("replica")
+
+
+async def test_a_search_that_the_replica_admits_and_then_fails_counts_once_against_its_rate(
+    primary: Postgres, replica: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases: list[Database] = []
+    ranked = rank.rank
+
+    async def lost_once(database: Database, *asked: Any, **options: Any) -> Ranking:  # noqa: ANN401 - as it is called
+        found = await ranked(database, *asked, **options)
+        databases.append(database)
+        if len(databases) == 1:
+            raise DatabaseUnavailable
+        return found
+
+    async with shop(primary, replica) as made:
+        await made.search_until("replica")
+        name = made.writer.project
+        limits = wire.Limits(searches_per_second=0.1)  # one search at a time
+        await made.writer.stub.UpdateProject(wire.UpdateProjectRequest(name=name, limits=limits))
+        told = "SELECT searches_per_second > 0 FROM lookalike_project WHERE name = $1"
+        connection = await asyncpg.connect(made.replica_url)
+        await until(lambda: connection.fetchval(told, name))
+        await connection.close()
+        monkeypatch.setattr(rank, "rank", lost_once)
+        asked = wire.SearchRequest(project=name, embedding=common.Embedding(space=SPACE, values=vector(3)))
+        assert (await made.writer.stub.Search(asked)).hits
+        assert len(set(databases)) == 2
 
 
 async def test_a_searcher_starts_without_its_replica_and_finds_it_later(primary: Postgres, replica: Postgres) -> None:

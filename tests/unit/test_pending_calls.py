@@ -91,9 +91,13 @@ async def test_more_calls_of_a_service_than_may_wait_for_the_event_loop_are_rese
         calls = [stub.GetModel.future(wire.GetModelRequest()) for _ in range(FLOOD)]
         for call in calls:
             call.add_done_callback(note)
-        check = health_pb2_grpc.HealthStub(channel).Check.future(health_pb2.HealthCheckRequest())
+        health = health_pb2_grpc.HealthStub(channel)
+        check = health.Check.future(health_pb2.HealthCheckRequest())
+        watch = health.Watch(health_pb2.HealthCheckRequest())
         assert enough.wait(60)  # the event loop stands still
         assert (await asyncio.to_thread(check.result)).status == health_pb2.HealthCheckResponse.SERVING
+        assert (await asyncio.to_thread(next, watch)).status == health_pb2.HealthCheckResponse.SERVING
+        watch.cancel()
         codes = [await asyncio.to_thread(call.code) for call in calls]
         assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.CANCELLED}
         unknown: Any = channel.unary_unary("/unknown/Method").future(b"")
