@@ -44,6 +44,7 @@ class Lender:
             pool.get_max_size(), PATIENCE_SECONDS, lambda _, waiting, wait, retry: Overloaded(waiting, wait, retry)
         )
         self._resting: list[Lent] = []
+        self._waiting = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         metrics.watch_pool(pool.get_size, lambda: pool.get_idle_size() + len(self._resting))
@@ -86,7 +87,7 @@ class Lender:
             project_name: see `borrow`.
             in_order: whether all its statements have ended well; otherwise the pool looks after it.
         """
-        if in_order:
+        if in_order and not self._waiting:
             self._resting.append(connection)
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(_REST_SECONDS, self._release_rested)
@@ -111,12 +112,16 @@ class Lender:
             await asyncio.wait(self._tasks)
 
     async def _lent(self) -> "Lent":
-        await self._all.take(_ALL, time_remaining(), time_waited())
+        self._waiting += 1
         try:
-            return self._rested() or await self._acquired()
-        except BaseException:
-            self._all.give_back(_ALL)
-            raise
+            await self._all.take(_ALL, time_remaining(), time_waited())
+            try:
+                return self._rested() or await self._acquired()
+            except BaseException:
+                self._all.give_back(_ALL)
+                raise
+        finally:
+            self._waiting -= 1
 
     def _rested(self) -> "Lent | None":
         while self._resting:
