@@ -1,5 +1,6 @@
 """A server's program hears SIGTERM from its beginning, and listens on all interfaces if told so."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -35,3 +36,22 @@ def test_all_interfaces_of_both_families_are_two_colons() -> None:
         pytest.skip(f"IPv6 is needed: {error}")
     with listening, socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
         pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+async def test_what_is_written_to_a_connection_is_sent_at_once_whatever_loop_serves_it(host: str) -> None:
+    sent_at_once: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        sent_at_once.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    try:
+        listening = listen(host, 0)
+    except OSError as error:
+        pytest.skip(f"IPv6 is needed: {error}")
+    async with await asyncio.start_server(serve, sock=listening) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+        assert await sent_at_once
+        writer.close()
