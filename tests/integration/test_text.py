@@ -49,7 +49,8 @@ class Shop(NamedTuple):
 
 
 def config(folder: Path, model: Path) -> Config:
-    return Config(cache_dir=folder, port=0, decode_threads=1, model=model)
+    # no search for the best batch: it would take most of the time
+    return Config(cache_dir=folder, port=0, decode_threads=1, max_batch_size=8, model=model)
 
 
 @pytest.fixture(scope="module")
