@@ -3,6 +3,7 @@
 import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from lookalike.processes import ServerProcess
 
@@ -12,13 +13,12 @@ def metrics_port(server: ServerProcess) -> int:
     return int(server.description.rpartition("metrics on port ")[2])
 
 
-def served(port: int, **labels: str) -> dict[str, float]:
-    """The value of each series that has these labels, by its name."""
-    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
-    families = text_string_to_metric_families(text)
-    return {
-        sample.name: sample.value
-        for family in families
-        for sample in family.samples
-        if labels.items() <= sample.labels.items()
-    }
+def served(port: int, host: str = "127.0.0.1") -> list[Sample]:
+    """All that is exported there."""
+    text = urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=60).read().decode()
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def total(samples: list[Sample], name: str, **labels: str) -> float:
+    """The sum of the series of that name that have these labels."""
+    return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())

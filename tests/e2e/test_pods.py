@@ -1,10 +1,8 @@
 """Several embedders behind one name, as a headless service has it: they come, go and drain in mid-run."""
 
 import asyncio
-import re
 import signal
 import socket
-import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -21,6 +19,7 @@ from lookalike.processes import ServerProcess, running
 from tests.data_dir import initialised
 from tests.duration import LONG
 from tests.pictures import encoded
+from tests.served_metrics import metrics_port, served, total
 
 IN_FLIGHT = 24
 """Items that the run has open at once: enough to keep all pods busy, few enough to see soon what has changed."""
@@ -68,12 +67,8 @@ def embedder(host: str, port: int) -> AbstractAsyncContextManager[ServerProcess]
 
 def embedded_by(pod: ServerProcess) -> int:
     """How many images of runs it has embedded so far, by its metrics."""
-    port = re.search(r"metrics on port (\d+)", pod.description)
-    assert port
-    url = f"http://{pod.address.rpartition(':')[0]}:{port[1]}/metrics"
-    text = urllib.request.urlopen(url, timeout=60).read().decode()
-    counted = re.findall(r"^lookalike_embedder_images_total{.*bulk.*} (\S+)$", text, re.MULTILINE)
-    return round(sum(map(float, counted)))
+    samples = served(metrics_port(pod), pod.address.rpartition(":")[0])
+    return round(total(samples, "lookalike_embedder_images_total", lane="bulk"))
 
 
 class Run:

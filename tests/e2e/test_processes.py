@@ -1,7 +1,6 @@
 """Several processes of a searcher on one port: all serve, a killed one is replaced, and none outlives the first."""
 
 import re
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from lookalike.v1 import searcher_pb2 as wire
 from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from tests.data_dir import initialised
 from tests.polling import until
+from tests.served_metrics import served, total
 
 
 def children(server: ServerProcess) -> dict[int, psutil.Process]:
@@ -46,8 +46,8 @@ async def all_serve(server: ServerProcess) -> bool:
     await asked(server)
     ports = re.findall(r"\d+", server.description.rpartition("ports ")[2])
     assert len(ports) == 2
-    texts = [urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode() for port in ports]  # noqa: ASYNC210 - our own
-    return all('method="ListProjects"' in text for text in texts)
+    ended = "lookalike_searcher_rpc_seconds_count"
+    return all(total(served(int(port)), ended, method="ListProjects") for port in ports)
 
 
 async def test_each_serves_and_is_replaced_when_killed_and_ends_with_the_first(tmp_path: Path) -> None:

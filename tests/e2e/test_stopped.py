@@ -14,7 +14,7 @@ from lookalike.v1.searcher_pb2_grpc import SearcherServiceStub
 from lookalike_serving.health_probe import SLOW_IN_A_ROW
 from tests.data_dir import initialised
 from tests.polling import until
-from tests.served_metrics import metrics_port, served
+from tests.served_metrics import metrics_port, served, total
 from tests.supervisor import connected
 
 INTERVAL = 0.7
@@ -30,8 +30,8 @@ _LAG = "lookalike_searcher_loop_lag_seconds"
 
 def late_wakes(server: ServerProcess) -> float:
     """How often the searcher's event loop woke half a second late or more, by its metrics."""
-    port = metrics_port(server)
-    return served(port)[f"{_LAG}_count"] - served(port, le="0.5")[f"{_LAG}_bucket"]
+    samples = served(metrics_port(server))
+    return total(samples, f"{_LAG}_count") - total(samples, f"{_LAG}_bucket", le="0.5")
 
 
 async def test_a_process_that_stands_still_while_calls_wait_stays_in_service_and_tells_its_lag(tmp_path: Path) -> None:

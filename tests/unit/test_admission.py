@@ -3,7 +3,6 @@
 import asyncio
 import math
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Self
 
 import pytest
@@ -12,6 +11,7 @@ from lookalike_searcher.database import admission
 from lookalike_searcher.database.admission import Admission
 from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.patience import retry_after
+from tests.clock import Clock
 
 
 class Calls:
@@ -56,16 +56,6 @@ class Calls:
             self.inside.remove(name)
         finally:
             self.admission.give_back(name[0])
-
-
-@dataclass
-class Clock:
-    """What time it is."""
-
-    now: float = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

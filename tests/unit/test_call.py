@@ -17,23 +17,11 @@ from lookalike.credentials import Credentials
 from lookalike_searcher.errors import STATUS, NotFound, Overloaded
 from lookalike_searcher.quota import QuotaExceeded
 from lookalike_serving.errors import DomainError
+from tests.clock import Clock
 
 NOT_SERVING = grpc.aio.AioRpcError(
     grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "1.2.3.4:50052: backend unhealthy"
 )
-
-
-@dataclass
-class Clock:
-    """What time it is for those who wait; whoever sleeps moves it on."""
-
-    now: float = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.fixture

@@ -8,24 +8,17 @@ import pytest
 from lookalike.fetch import Failed, Settings, TransientFailure
 from lookalike.fetch import host_limiter as module
 from lookalike.fetch.host_limiter import Host, HostLimiter
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0)
 
 
 @pytest.fixture
 def hosts(clock: Clock) -> HostLimiter:
-    return HostLimiter(Settings(per_host=2, patience=1000), clock)
+    return HostLimiter(Settings(per_host=2, patience=1000), clock.monotonic)
 
 
 async def fail(hosts: HostLimiter, times: int = 1, wait: float = 0) -> None:

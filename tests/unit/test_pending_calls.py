@@ -28,6 +28,7 @@ from lookalike_serving.rpc import time_waited
 from lookalike_serving.security.authentication import Guard
 from lookalike_serving.security.caller import ANYBODY, Caller
 from lookalike_serving.server import Server
+from tests.clock import Clock
 from tests.small_server import small_server
 
 SERVICE = wire.DESCRIPTOR.services_by_name["EmbedderService"].full_name
@@ -36,21 +37,17 @@ RESETS = FLOOD - MAX_PENDING - 2  # gRPC lets one more in, and one has been hand
 
 
 @dataclass
-class Clock:
+class ServersClock(Clock):
     """What time it is for those who measure; each GetModel takes `late` seconds of the event loop.
 
     The last one had `waited` before.
     """
 
-    now: float = 1000.0
     late: float = 0.0
     waited: float = 0.0
 
-    def monotonic(self) -> float:
-        return self.now
 
-
-CLOCK = Clock()
+CLOCK = ServersClock()
 
 
 class Servicer(EmbedderServiceServicer):

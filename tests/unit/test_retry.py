@@ -1,7 +1,6 @@
 """When the client tries again what was refused or failed, how long it waits before, and when it gives up."""
 
 import random
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import grpc
@@ -10,25 +9,12 @@ import pytest
 from lookalike import DeadlineExceededError, InvalidRequestError, LookalikeError, OverloadedError, UnavailableError
 from lookalike._transport import retry
 from lookalike._transport.retry import Backoff, Outage, RetryBudget
-
-
-@dataclass
-class Clock:
-    """What time it is for those who wait; whoever sleeps moves it on. Chance takes the longest wait."""
-
-    now: float = 1000.0
-    slept: list[float] = field(default_factory=list)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
+from tests.clock import Clock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Chance takes the longest wait."""
     clock = Clock()
     monkeypatch.setattr(retry, "time", clock)
     monkeypatch.setattr(retry, "asyncio", clock)

@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.bench.figures import Figure
 from tests.bench.overload.calls import RESET
-from tests.served_metrics import served
+from tests.served_metrics import served, total
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Calls:
     @classmethod
     def read(cls, port: int, name: str) -> Self:
         """From the metrics that the server of that name exports on this port."""
-        series = served(port)
-        return cls(*(series[f"lookalike_{name}_calls_{what}_total"] for what in ("arrived", "taken")))
+        samples = served(port)
+        return cls(*(total(samples, f"lookalike_{name}_calls_{what}_total") for what in ("arrived", "taken")))
 
     def since(self, before: "Calls") -> "Calls":
         """Those from then on."""
