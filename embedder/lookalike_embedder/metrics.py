@@ -55,7 +55,7 @@ class Metrics:
         self.loop_lag = Histogram(
             f"{_PREFIX}_loop_lag_seconds", "How late the event loop wakes.", registry=self.registry, buckets=_SECONDS
         )
-        self.arrivals = Arrivals(_PREFIX, self.registry)
+        self.arrivals = Arrivals(_PREFIX, self.registry, _SECONDS)
         self.streams = self._gauge("streams", "Streams open.")
         self.serving = self._gauge("serving", "1 while health says SERVING, else 0.")
         self._model = self._gauge("model_info", "Always 1; the labels say what runs.", *_MODEL_LABELS)

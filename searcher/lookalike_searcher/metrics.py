@@ -43,7 +43,7 @@ class Metrics:
         self.refused = self._counter("refused", "Calls and items of streams refused.", "reason")
         self.pool_wait = self._histogram("pool_wait_seconds", "Waiting for a connection.", _SECONDS)
         self.loop_lag = self._histogram("loop_lag_seconds", "How late the event loop wakes.", _SECONDS)
-        self.arrivals = Arrivals(_PREFIX, self.registry)
+        self.arrivals = Arrivals(_PREFIX, self.registry, _SECONDS)
         self.pool_connections = self._gauge("pool_connections", "Connections to PostgreSQL.", "state")
         self.index_progress = self._gauge("index_progress", "Progress of an index build here, 0 to 1.", "project")
         self.maintenance = self._counter("maintenance", "Jobs of the maintenance task done.", "task", "result")

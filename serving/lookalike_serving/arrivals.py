@@ -3,16 +3,14 @@
 This needs `grpcio-channelz`, through which gRPC tells how many calls have arrived, and `prometheus-client`.
 """
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from grpc_channelz.v1 import channelz_pb2
 from grpc_channelz.v1.channelz import ChannelzServicer
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
-
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Arrivals(Collector):
@@ -23,19 +21,25 @@ class Arrivals(Collector):
     Args:
         prefix: what the metrics' names begin with.
         registry: where they are registered; None: nowhere.
+        buckets: those of `wait_seconds`, in seconds.
 
     Attributes:
         taken: how many calls the event loop has taken.
         wait_seconds: how long the server's own calls wait in gRPC.
     """
 
-    def __init__(self, prefix: str = "lookalike", registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self,
+        prefix: str = "lookalike",
+        registry: CollectorRegistry | None = None,
+        buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS,
+    ) -> None:
         self.taken = 0
         self.wait_seconds = Histogram(
             f"{prefix}_pending_wait_seconds",
             "Waiting in gRPC, by calls of its own.",
             registry=registry,
-            buckets=_SECONDS,
+            buckets=buckets,
         )
         self._prefix = prefix
         self._server_id, self._arrived = 0, 0
