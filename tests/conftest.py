@@ -24,6 +24,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # multiplication takes ten times as long where two processes do so on two cores; NumPy reads this when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Tests import ONNX Runtime before the embedder, which asks it not to tell its makers about this process.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # And a server with a port that the test names must not take one port for its metrics from a server of another test.
 for program in "EMBEDDER", "HTTP", "SEARCHER":
     os.environ[f"LOOKALIKE_{program}_METRICS_PORT"] = "0"

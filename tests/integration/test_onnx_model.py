@@ -1,6 +1,8 @@
 """Models of ONNX files: what they compute, what their files must say, and what is said of those that are wrong."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -348,3 +350,10 @@ def test_comments_and_quoted_keys_change_nothing(tmp_path: Path) -> None:
     text = onnx_files.toml().replace("size = 32", '"size" = 32  # pixels')
     file.with_suffix(".toml").write_text(f"# of somebody\n{text}")
     assert space_of(file) == before
+
+
+def test_nobody_is_told_that_the_embedder_runs(tmp_path: Path) -> None:
+    """From 1.29 on, ONNX Runtime would begin by making an identifier of the machine in the home folder."""
+    start = [sys.executable, "-c", "import lookalike_embedder.onnx_model.sessions"]
+    subprocess.run(start, env={"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []
