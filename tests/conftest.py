@@ -34,19 +34,24 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 
-def pytest_configure() -> None:
+_TEMPORARY = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Give this run a temporary folder of its own.
 
     pytest would share one between all runs of a user, and shut others out of it whenever a run begins. A PostgreSQL
-    that another run has just started as a user of its own could not read its files any more.
+    that another run has just started as a user of its own could not read its files any more. pytest-xdist's workers
+    have the folder of who began them.
     """
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.mkdtemp(prefix="lookalike-"))
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = config.stash[_TEMPORARY] = tempfile.mkdtemp(prefix="lookalike-")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Leave the folder only where something failed. pytest-xdist's workers share it; who began it removes it."""
-    if exitstatus == 0 and not hasattr(session.config, "workerinput"):
-        shutil.rmtree(os.environ["PYTEST_DEBUG_TEMPROOT"], ignore_errors=True)
+    """Leave the folder only where something failed; who made it removes it."""
+    if exitstatus == 0 and (folder := session.config.stash.get(_TEMPORARY, None)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
